@@ -1,0 +1,40 @@
+# Every target sets up what it needs: a virtual environment, then the project and its tools.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help cards serve test lint bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+cards: $(READY) ## render all model pages, then build the site into site/
+	$(BIN)/python tools/render_cards.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+serve: $(READY) ## render all model pages, then browse the site at http://127.0.0.1:8000
+	$(BIN)/python tools/render_cards.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+lint: $(READY) ## style, lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## lint, then all tests on two cores, then the site's own pages
+	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/python tools/render_cards.py --check --quiet
+
+bench: $(READY) ## time a render, an audit and the counting against a peer in the same run
+	$(BIN)/python tools/bench/counting.py
+	$(BIN)/python tools/bench/commands.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

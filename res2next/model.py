@@ -1,0 +1,352 @@
+"""Res2Net and Res2NeXt image classifiers, top to bottom: block, network, variants.
+
+Source: Gao, Cheng, Zhao, Zhang, Yang, Torr, "Res2Net: A New Multi-scale Backbone Architecture", IEEE TPAMI
+43(2), 2021, arXiv 1904.01169. Section numbers below are those of this paper.
+
+Shapes are written N (images), C (channels), H x W (height and width in pixels). Names of parameters and
+buffers are those of the checkpoints that the authors published, so that these load strictly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXPANSION = 4
+"""A bottleneck of ResNet gives out four times as many channels as its stage is wide (He et al., 2016)."""
+
+
+# --- The block: section 3.1 ---
+
+
+class Res2Branch(nn.Module):
+    """The residual branch of a Res2Net block (section 3.1, figure 2b; with groups section 3.2, figure 3).
+
+    A 1x1 convolution gives ``scale`` splits x_1 ... x_s of ``width`` channels each. Where a bottleneck of
+    ResNet has one 3x3 convolution over all of them, here each split but one has its own small K_i, and takes
+    in what the split before it gave out. One block so sees up to ``scale`` sizes of receptive field. A last
+    1x1 convolution mixes the joined splits.
+
+    The paper lets x_1 pass and convolves x_2 ... x_s; the published networks let x_s pass, convolve the
+    others, and this is what their weights fit:
+
+        y_1 = K_1(x_1),   y_i = K_i(x_i + y_(i-1)) for 1 < i < s,   y_s = x_s
+
+    In the *first* block of a stage, where stride or number of channels changes, y_(i-1) need not be as large
+    as x_i: the splits are not added, each K_i strides, and x_s goes through an average pool with the same
+    stride instead of passing. That holds for a first block of stride 1 too. The pool counts its padding as
+    zeros in the mean; the published weights were trained so.
+
+    ``scale=1`` has nothing to split: one K_1 over all channels, the bottleneck of ResNet (or ResNeXt).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int,
+        scale: int,
+        cardinality: int,
+        stride: int,
+        first: bool,
+    ) -> None:
+        """Make a branch from (N, in_channels, H, W) to (N, out_channels, ceil(H/stride), ceil(W/stride)).
+
+        Args:
+            in_channels: channels of the input.
+            out_channels: channels of the output.
+            width: channels of one split; a multiple of ``cardinality``.
+            scale: number of splits, s in the paper.
+            cardinality: groups of each 3x3 convolution, c in the paper; 1 for Res2Net, more for Res2NeXt.
+            stride: stride of the 3x3 convolutions; above 1 only in a first block.
+            first: whether this is the first block of its stage.
+
+        Raises:
+            ValueError: a stride in a block that is not the first of its stage, or (from torch) a width that
+                the groups do not divide.
+        """
+        super().__init__()
+        if stride > 1 and not first:
+            raise ValueError(
+                f"stride {stride} in a block that adds its splits: only the first block of a stage strides"
+            )
+        self.width = width
+        self.scale = scale
+        self.first = first
+
+        self.conv1 = nn.Conv2d(in_channels, width * scale, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width * scale)
+        convolved = max(1, scale - 1)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride, padding=1, groups=cardinality, bias=False) for _ in range(convolved)
+        )
+        self.bns = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(convolved))
+        self.pool = nn.AvgPool2d(3, stride, padding=1) if first else nn.Identity()
+        self.conv3 = nn.Conv2d(width * scale, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """What the branch adds to the shortcut, before the last ReLU."""
+        splits = self.relu(self.bn1(self.conv1(x))).split(self.width, dim=1)  # scale x (N, width, H, W)
+        mixed = torch.cat(self.mix(splits), dim=1)  # (N, scale*width, H/stride, W/stride)
+        branch: Tensor = self.bn3(self.conv3(mixed))  # (N, out_channels, H/stride, W/stride)
+        return branch
+
+    def mix(self, splits: tuple[Tensor, ...]) -> list[Tensor]:
+        """y_1 ... y_s from x_1 ... x_s, each (N, width, H, W)."""
+        mixed: list[Tensor] = []
+        # not strict: with scale > 1 the last split has no convolution
+        for x, conv, bn in zip(splits, self.convs, self.bns, strict=False):
+            taken = x if self.first or not mixed else x + mixed[-1]
+            mixed.append(self.relu(bn(conv(taken))))
+        if self.scale > 1:
+            mixed.append(self.pool(splits[-1]))
+        return mixed
+
+
+class Res2Block(Res2Branch):
+    """A Res2Net (or, with groups, Res2NeXt) bottleneck block: relu(branch(x) + shortcut(x)), section 3.1."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int,
+        scale: int,
+        cardinality: int = 1,
+        stride: int = 1,
+        downsample: nn.Module | None = None,
+    ) -> None:
+        """Make a block; the arguments are those of :class:`Res2Branch`.
+
+        Args:
+            downsample: what brings the shortcut to the branch's shape; None where the input has it
+                already. A block with one is the first of its stage.
+        """
+        super().__init__(
+            in_channels,
+            out_channels,
+            width=width,
+            scale=scale,
+            cardinality=cardinality,
+            stride=stride,
+            first=downsample is not None,
+        )
+        self.downsample = nn.Identity() if downsample is None else downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, ceil(H/stride), ceil(W/stride))."""
+        y: Tensor = self.relu(self.residual(x) + self.downsample(x))
+        return y
+
+
+# --- The network: section 3.3 ---
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of :data:`VARIANTS`: all that tells one Res2Net from another."""
+
+    name: str
+    depths: tuple[int, int, int, int]
+    """Blocks in each of the four stages."""
+    base_width: int
+    """Channels of a split (of a group, with cardinality) in a stage 64 wide; other stages in proportion."""
+    scale: int
+    cardinality: int = 1
+    deep: bool = False
+    """The authors' v1b: three 3x3 convolutions as stem, average pools in the shortcuts (ResNet-D)."""
+
+    def split_width(self, planes: int) -> int:
+        """Channels of one split in a stage ``planes`` wide."""
+        return planes * self.base_width // 64 * self.cardinality
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMap:
+    """One entry of a list of feature maps: ``channels`` at 1/``stride`` of the image, from ``module``."""
+
+    channels: int
+    stride: int
+    module: str
+
+
+STAGES = (64, 128, 256, 512)
+"""Width of each stage: channels of a plain ResNet's 3x3 convolution, a quarter of the stage's output."""
+
+
+class Res2NetTrunk(nn.Module):
+    """Stem and four stages, without a head: what classifier and feature extractor share.
+
+    Takes images of any height and width from 1 pixel up: every layer pads, so a side of S pixels leaves
+    ceil(S/32). In training mode batch norm refuses a batch that leaves one value per channel (one image of up
+    to 32x32) with a ValueError that says so.
+    """
+
+    num_features = STAGES[-1] * EXPANSION
+
+    def __init__(self, variant: Variant, in_chans: int) -> None:
+        super().__init__()
+        self.feature_info = (
+            FeatureMap(64, 2, "act1"),
+            *(FeatureMap(w * EXPANSION, 4 * 2**i, f"layer{i + 1}") for i, w in enumerate(STAGES)),
+        )
+        self.conv1 = deep_stem(in_chans) if variant.deep else nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.act1 = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        self.layer1 = stage(variant, 0, in_channels=64)
+        self.layer2 = stage(variant, 1, in_channels=64 * EXPANSION)
+        self.layer3 = stage(variant, 2, in_channels=128 * EXPANSION)
+        self.layer4 = stage(variant, 3, in_channels=256 * EXPANSION)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Images (N, in_chans, H, W) -> last feature map (N, 2048, ceil(H/32), ceil(W/32))."""
+        x = self.maxpool(self.act1(self.bn1(self.conv1(x))))  # (N, 64, H/4, W/4)
+        x = self.layer1(x)  # (N, 256, H/4, W/4)
+        x = self.layer2(x)  # (N, 512, H/8, W/8)
+        x = self.layer3(x)  # (N, 1024, H/16, W/16)
+        last: Tensor = self.layer4(x)  # (N, 2048, H/32, W/32)
+        return last
+
+
+class Res2Net(Res2NetTrunk):
+    """The classifier: trunk, mean over all positions, one linear layer."""
+
+    def __init__(self, variant: Variant, *, num_classes: int = 1000, in_chans: int = 3) -> None:
+        """Make the network of ``variant``, with fresh weights (:func:`initialise`).
+
+        Args:
+            num_classes: outputs of the linear layer; 0 leaves it out, and the pooled features come out.
+            in_chans: channels of the images.
+        """
+        super().__init__(variant, in_chans)
+        self.num_classes = num_classes
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten(1)
+        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, in_chans, H, W) -> logits (N, num_classes), or features (N, 2048) without a head."""
+        pooled = self.flatten(self.global_pool(self.forward_features(x)))  # (N, 2048)
+        logits: Tensor = self.fc(pooled)  # (N, num_classes)
+        return logits
+
+
+class Res2NetFeatures(Res2NetTrunk):
+    """The feature extractor, for detection and segmentation: the classifier's state dict without ``fc``."""
+
+    def __init__(self, variant: Variant, *, in_chans: int = 3) -> None:
+        super().__init__(variant, in_chans)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Images (N, in_chans, H, W) -> the five maps that ``feature_info`` lists, strides 2 to 32."""
+        maps: list[Tensor] = [self.act1(self.bn1(self.conv1(x)))]  # (N, 64, H/2, W/2)
+        x = self.maxpool(maps[0])
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps.append(x)
+        return maps
+
+
+def deep_stem(in_chans: int) -> nn.Sequential:
+    """Three 3x3 convolutions 32-32-64 in place of one 7x7 (He et al., "Bag of Tricks", 2019, ResNet-C)."""
+    return nn.Sequential(
+        nn.Conv2d(in_chans, 32, 3, 2, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, 32, 3, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, 64, 3, padding=1, bias=False),
+    )
+
+
+def stage(variant: Variant, index: int, *, in_channels: int) -> nn.Sequential:
+    """Stage ``index`` (0 to 3); each but the first halves height and width in its first block."""
+    planes = STAGES[index]
+    out_channels = planes * EXPANSION
+    stride = 1 if index == 0 else 2
+    shortcut = pooled_shortcut if variant.deep else strided_shortcut
+    blocks = [
+        Res2Block(
+            in_channels if number == 0 else out_channels,
+            out_channels,
+            width=variant.split_width(planes),
+            scale=variant.scale,
+            cardinality=variant.cardinality,
+            stride=stride if number == 0 else 1,
+            downsample=shortcut(in_channels, out_channels, stride) if number == 0 else None,
+        )
+        for number in range(variant.depths[index])
+    ]
+    return nn.Sequential(*blocks)
+
+
+def strided_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """A 1x1 convolution with the block's stride (He et al., 2016)."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def pooled_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """A mean over ``stride`` x ``stride`` pixels before a 1x1 convolution: no pixel is dropped (ResNet-D).
+
+    At an odd edge the pool takes the pixels that are there, and divides by their number.
+    """
+    return nn.Sequential(
+        nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def initialise(network: nn.Module) -> None:
+    """Fresh weights as for ResNet: convolutions normal with variance 2 / (outputs x kernel area), norms 1 and
+    0.
+
+    A linear layer keeps torch's own initialisation.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def zero_last_norms(network: nn.Module) -> None:
+    """Zero the weight of the last norm of each branch, so that each block starts as relu(shortcut).
+
+    timm starts its Res2Nets so (Goyal et al., 2017, section 5.1); the authors do not, and neither does
+    :func:`res2next.create_model` unless asked to.
+    """
+    for module in network.modules():
+        if isinstance(module, Res2Branch):
+            nn.init.zeros_(module.bn3.weight)
+
+
+# --- The variants: section 4.2 ---
+
+VARIANTS = (
+    Variant("res2next50", (3, 4, 6, 3), base_width=4, scale=4, cardinality=8),
+    Variant("res2net50_48w_2s", (3, 4, 6, 3), base_width=48, scale=2),
+    Variant("res2net50_26w_4s", (3, 4, 6, 3), base_width=26, scale=4),
+    Variant("res2net50_14w_8s", (3, 4, 6, 3), base_width=14, scale=8),
+    Variant("res2net50_26w_6s", (3, 4, 6, 3), base_width=26, scale=6),
+    Variant("res2net50_26w_8s", (3, 4, 6, 3), base_width=26, scale=8),
+    Variant("res2net101_26w_4s", (3, 4, 23, 3), base_width=26, scale=4),
+    Variant("res2net50d", (3, 4, 6, 3), base_width=26, scale=4, deep=True),
+    Variant("res2net101d", (3, 4, 23, 3), base_width=26, scale=4, deep=True),
+)
+"""The published Res2Nets. ``26w_4s`` is the paper's own notation: base width 26, scale 4."""

@@ -1,0 +1,70 @@
+"""The package as a zoo for cardproof, ``res2next.zoo:zoo``; only ``build`` imports torch."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from res2next.registry import find, list_models
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from res2next.registry import Preprocessing, Recipe, Weights
+
+NETWORK_SOURCES = ("model.py", "dla.py", "create.py", "registry.py")
+"""The files that decide what network a name stands for, and how it is fed."""
+
+
+class Res2NextZoo:
+    """The networks of this package. Every method takes ``architecture`` or ``architecture.tag``.
+
+    Raises:
+        UnknownModel: from each method that takes a name, for one that the registry does not have.
+    """
+
+    name = "res2next"
+
+    def models(self) -> tuple[str, ...]:
+        """Names of all architectures, in the order of the tables of variants."""
+        return list_models()
+
+    def build(self, name: str) -> nn.Module:
+        """The classifier for 1000 classes, with fresh weights, on torch's current default device."""
+        from res2next.create import create_model
+
+        return create_model(name)
+
+    def preprocessing(self, name: str) -> Preprocessing:
+        """How images are made ready for the network."""
+        return find(name).preprocessing
+
+    def weights(self, name: str) -> Weights:
+        """Where the published weights are."""
+        return find(name).weights
+
+    def recipe(self, name: str) -> Recipe | None:
+        """How the published weights were trained; None where nobody published it."""
+        return find(name).recipe
+
+    def digest(self, name: str) -> str:
+        """``sha256:<hex>`` over the source that decides the network; the same for every name."""
+        find(name)
+        return _digest_of_sources()
+
+
+@cache
+def _digest_of_sources() -> str:
+    digest = sha256()
+    package = files("res2next")
+    for name in NETWORK_SOURCES:
+        # read as text: a checkout with CRLF line ends is the same source
+        source = package.joinpath(name).read_text(encoding="utf-8").encode()
+        digest.update(f"{name} {len(source)}\n".encode())
+        digest.update(source)
+    return f"sha256:{digest.hexdigest()}"
+
+
+zoo = Res2NextZoo()

@@ -1,0 +1,254 @@
+"""Stated counts that are not the network's own are traced to the way of counting that gives them."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from networks import SHARED, convnet, question, toy_module
+
+from cardproof.measure.build import build_on_meta
+from cardproof.measure.counts import count
+from cardproof.measure.explain import explain
+from cardproof.measure.wording import words
+
+if TYPE_CHECKING:
+    from cardproof.words import Reproduction
+
+
+def explained(build: Any, field: str, stated: int, quantum: int = 1, side: int = 32) -> Reproduction | None:
+    model = build_on_meta(build)
+    found = explain(model, count(model, (3, side, side)), (side, side), question(field, stated, quantum))
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def toy() -> nn.Module:
+    """55,376 multiply-adds at 32x32: 27 * 8 * 16 * 16 + 80; 322 parameters, 17 buffer values."""
+    return convnet([8])
+
+
+@pytest.mark.parametrize(
+    ("case", "field", "stated", "said"),
+    [
+        ("02", "flops", 221264, "exactly the multiply-adds of a 64x64 input (the image size is 32x32)"),
+        ("04", "flops", 69200, "exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)"),
+        ("05", "parameters", 952, "exactly the parameters with an 80-class head"),
+        ("07", "parameters", 339, "exactly the parameters, with buffers counted"),
+        ("08", "parameters", 321, "exactly 321: int(x * 1e6) truncates a float to one below the intended 322"),
+    ],
+)
+def test_the_cases_are_explained(shared: Path, case: str, field: str, stated: int, said: str) -> None:
+    found = explained(toy_module(case).ToyNet, field, stated)
+    assert found
+    assert found.exact
+    assert words(found, (32, 32)) == said
+
+
+def test_a_count_that_holds_is_not_a_question() -> None:
+    assert explained(toy, "flops", 55376) is None
+    assert explained(toy, "flops", 55000, quantum=1000) is None
+    assert explained(toy, "parameters", 320, quantum=10) is None
+
+
+@pytest.mark.parametrize("quantum", [1, 100])
+def test_trailing_zeros_that_may_be_rounding_do_not_hide_a_photo(quantum: int) -> None:
+    found = explained(toy, "flops", 69200, quantum)
+    assert found
+    assert found.input == (32, 40)
+
+
+@pytest.mark.parametrize(
+    ("factor", "value"), [(2, 2 * 55376), (Fraction(1, 2), 55376 // 2), (3, 3 * 55376), (4, 4 * 55376)]
+)
+def test_factors(factor: int, value: int) -> None:
+    found = explained(toy, "flops", value)
+    assert found
+    assert (found.factor, found.input, found.counted) == (factor, None, ())
+
+
+@pytest.mark.parametrize("side", [38, 44, 50, 72, 90, 118])
+def test_a_square_that_is_no_usual_one_is_solved_for(side: int) -> None:
+    found = explained(lambda: convnet([8, 16]), "flops", count_at((side, side), [8, 16]))
+    assert found
+    assert found.exact
+    assert found.input
+    assert count_at(found.input, [8, 16]) == count_at((side, side), [8, 16])
+
+
+@pytest.mark.parametrize("width", [34, 46, 58, 82, 110])
+def test_a_width_at_the_image_s_height_is_solved_for(width: int) -> None:
+    stated = count_at((32, width), [8, 16])
+    found = explained(lambda: convnet([8, 16]), "flops", stated)
+    assert found
+    assert found.input
+    assert count_at(found.input, [8, 16]) == stated
+
+
+def count_at(shape: tuple[int, int], widths: list[int]) -> int:
+    return count(build_on_meta(lambda: convnet(widths)), (3, *shape)).multiply_adds
+
+
+def test_another_class_count_in_the_multiply_adds() -> None:
+    found = explained(toy, "flops", 55376 + 8 * 90)
+    assert found
+    assert found.classes == 100
+
+
+def test_the_parameters_given_as_flops_are_noticed() -> None:
+    found = explained(toy, "flops", 322)
+    assert found
+    assert words(found, (32, 32)) == "exactly the number of parameters, not the multiply-adds"
+
+
+def test_what_was_counted_besides_is_said() -> None:
+    norm = 2 * 8 * 16 * 16
+    pool = 8 * (16 * 16 + 1)
+    found = explained(toy, "flops", 55376 - 80 + norm + pool)
+    assert found
+    assert found.counted == ("batch norm twice", "adaptive average pooling")
+    assert found.left_out == ("classifier",)
+
+
+def test_left_out_parameters_are_said() -> None:
+    found = explained(toy, "parameters", 322 - 90)
+    assert found
+    assert found.left_out == ("classifier",)
+
+
+class WithAuxiliary(nn.Module):
+    """A second head that only training uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main = convnet([8])
+        self.auxiliary = nn.Linear(100, 7)
+        self.frozen = nn.Parameter(self.main[0].weight.new_empty(5), requires_grad=False)
+
+    def forward(self, x: Any) -> Any:
+        return self.main(x) + self.frozen.sum()
+
+
+def test_parts_that_do_not_run_and_frozen_ones_are_told_apart() -> None:
+    idle = explained(WithAuxiliary, "parameters", 322)
+    assert idle
+    assert idle.left_out == ("parts that do not run in eval mode",)
+    frozen = explained(WithAuxiliary, "parameters", 322 + 707)
+    assert frozen
+    assert frozen.left_out == ("frozen parameters",)
+
+
+@pytest.mark.parametrize(
+    ("field", "stated", "quantum"),
+    [("flops", 61234, 1), ("flops", 60000, 10000), ("parameters", 355, 1), ("parameters", 700, 100)],
+)
+def test_what_chance_explains_is_not_claimed(field: str, stated: int, quantum: int) -> None:
+    assert explained(toy, field, stated, quantum) is None
+
+
+def test_close_is_said_to_be_close() -> None:
+    found = explained(lambda: convnet([16, 32], classes=1000), "flops", round(count_at((32, 32), [16, 32]) * 1.2))
+    assert found is None
+    close = explained(lambda: convnet([64, 64]), "flops", 2 * count_at((32, 32), [64, 64]) + 1001)
+    assert close
+    assert not close.exact
+    assert words(close, (32, 32)).startswith("within 0.1 % of ")
+
+
+class FixedSize(nn.Module):
+    """Refuses all but one input size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = convnet([8])
+
+    def forward(self, x: Any) -> Any:
+        assert x.shape[-2:] == (32, 32), "fixed size"
+        return self.net(x)
+
+
+def test_sizes_a_network_refuses_are_skipped() -> None:
+    assert explained(FixedSize, "flops", 69200) is None
+    found = explained(FixedSize, "flops", 110752)
+    assert found
+    assert found.factor == 2
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    widths=st.lists(st.integers(5, 40), min_size=2, max_size=3),
+    shape=st.sampled_from([(32, 32), (32, 40), (64, 64), (224, 224), (32, 42), (32, 48), (48, 48)]),
+    factor=st.sampled_from([1, 2, 3]),
+    norm=st.sampled_from([0, 1, 2]),
+    head=st.booleans(),
+)
+def test_a_random_known_alteration_is_found_again(
+    widths: list[int], shape: tuple[int, int], factor: int, norm: int, head: bool
+) -> None:
+    """Found means: some way at most as complicated gives the stated number to the last digit."""
+    elements = 0
+    height, width = shape
+    for channels in widths:
+        height, width = -(-height // 2), -(-width // 2)
+        elements += channels * height * width
+    stated = factor * (count_at(shape, widths) - (0 if head else 10 * widths[-1]) + norm * elements)
+    found = explained(lambda: convnet(widths), "flops", stated)
+    if stated == count_at((32, 32), widths):
+        assert found is None
+    else:
+        assert found
+        assert found.exact
+        assert found.value == stated
+
+
+def _corpus() -> list[dict[str, str]]:
+    with (SHARED / "data" / "timm_counts.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["stated_flops"]]
+
+
+def _check_row(row: dict[str, str]) -> str:
+    """What is wrong with the measurement of one row; empty where nothing is."""
+    import warnings
+
+    import timm
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    model = build_on_meta(lambda: timm.create_model(row["model"]))
+    side = int(row["image_size"])
+    counts = count(model, (3, side, side))
+    if (counts.multiply_adds, counts.parameters) != (
+        int(row["multiply_adds_at_image_size"]),
+        int(row["parameters"]),
+    ):
+        return f"{row['model']}: {counts.multiply_adds:,} multiply-adds, {counts.parameters:,} parameters"
+    if row["match"] != "exact":
+        return ""
+    found = explain(model, counts, (side, side), question("flops", int(row["stated_flops"])))
+    if not found or not found[0].exact or found[0].value != int(row["stated_flops"]):
+        return f"{row['model']}: {found}"
+    square = found[0].input is None or found[0].input[0] == found[0].input[1]
+    return "" if square == (row["input_of_explanation"] == "S x S") else f"{row['model']}: {found}"
+
+
+@pytest.mark.slow
+def test_every_stated_count_of_timm_s_cards_is_measured_and_explained(shared: Path) -> None:
+    pytest.importorskip("timm")
+    rows = _corpus()
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        wrong = [fault for fault in pool.map(_check_row, rows, chunksize=8) if fault]
+    assert sum(row["match"] == "exact" for row in rows) == 198
+    assert not wrong

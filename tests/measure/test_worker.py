@@ -1,0 +1,65 @@
+"""A worker measures one model and says what went wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from networks import ROOT, convnet, question
+
+from cardproof.measure.worker import measure_model
+
+
+class Zoo:
+    """Builds toys by width."""
+
+    def build(self, name: str) -> nn.Module:
+        if name == "memory":
+            raise MemoryError
+        if name == "stop":
+            raise KeyboardInterrupt
+        return convnet([int(name)])
+
+
+def test_it_counts_and_explains() -> None:
+    found = measure_model(Zoo(), "8", (3, 32, 32), question("flops", 69200))
+    assert found.error is None
+    assert found.counts
+    assert found.counts.multiply_adds == 55376
+    assert [r.input for r in found.reproductions] == [(32, 40)]
+    assert found.seconds > 0
+
+
+def test_a_network_that_cannot_be_built_is_an_error_not_a_crash() -> None:
+    found = measure_model(Zoo(), "eight", (3, 32, 32), ())
+    assert found.counts is None
+    assert found.error == "ValueError: invalid literal for int() with base 10: 'eight'"
+
+
+def test_a_network_that_cannot_run_is_an_error_too() -> None:
+    found = measure_model(Zoo(), "8", (1, 32, 32), ())
+    assert found.counts is None
+    assert found.error
+    assert found.error.startswith("RuntimeError: ")
+
+
+@pytest.mark.parametrize(("name", "raised"), [("memory", MemoryError), ("stop", KeyboardInterrupt)])
+def test_memory_and_interrupts_are_not_swallowed(name: str, raised: Any) -> None:
+    with pytest.raises(raised):
+        measure_model(Zoo(), name, (3, 32, 32), ())
+
+
+def test_wording_needs_no_torch() -> None:
+    code = (
+        "import sys, cardproof.measure, cardproof.measure.wording, cardproof.measure.vocabulary\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT / "tools")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

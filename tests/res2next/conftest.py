@@ -1,0 +1,48 @@
+"""Pairs of networks, ours and timm's, with weights in which every norm tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from res2next import create_model, list_models
+
+# the networks are large and the inputs small: threads only get in each other's way
+torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    name: str
+    ours: nn.Module
+    theirs: nn.Module
+
+    def align(self) -> None:
+        """Give our network the weights of timm's, strictly."""
+        self.ours.load_state_dict(self.theirs.state_dict(), strict=True)
+
+
+@pytest.fixture(scope="module", params=list_models())
+def pair(request: pytest.FixtureRequest) -> Pair:
+    torch.manual_seed(0)
+    theirs = timm.create_model(request.param)
+    stir(theirs)
+    with torch.device("meta"):  # its own fresh weights would be overwritten
+        ours = create_model(request.param)
+    return Pair(request.param, ours.to_empty(device="cpu"), theirs)
+
+
+def stir(network: nn.Module) -> None:
+    """Random norms beside the random convolutions, so that one swapped or left out shows."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.uniform_(module.weight, 0.4, 0.8)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+            module.running_mean.uniform_(-0.3, 0.3)
+            module.running_var.uniform_(0.8, 1.5)

@@ -1,0 +1,143 @@
+"""What create_model gives, and what it says when it gives nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from res2next import UnknownModel, WeightsNotAvailable, create_model, list_models
+from res2next.create import BY_NAME
+from res2next.model import Res2Branch
+
+CHANNELS = {"res2net": (64, 256, 512, 1024, 2048), "dla60": (32, 128, 256, 512, 1024)}
+KINDS = ("res2next50", "res2net50d", "dla60_res2net")
+
+
+def test_the_models_are_the_rows_of_the_tables_in_their_order() -> None:
+    assert list_models() == tuple(BY_NAME)
+    assert list_models()[0] == "res2next50"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_head_has_as_many_classes_as_asked_for(name: str) -> None:
+    network = create_model(name, num_classes=5).eval()
+    assert network.num_classes == 5
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_classes_means_no_head_and_pooled_features(name: str) -> None:
+    network = create_model(name, num_classes=0).eval()
+    assert not any(key.startswith("fc.") for key in network.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), network.forward_features(x).mean(dim=(2, 3)))
+    assert network.num_features == network(x).shape[1]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_images_may_have_other_than_three_channels(name: str) -> None:
+    network = create_model(name, num_classes=2, in_chans=1).eval()
+    assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 2)
+    with pytest.raises(RuntimeError, match="to have 1 channels, but got 3 channels"):
+        network(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_feature_maps_have_the_channels_and_strides_that_feature_info_says(name: str) -> None:
+    with torch.device("meta"):
+        network = create_model(name, features_only=True)
+        maps = network(torch.empty(2, 3, 64, 96))
+    assert [(info.channels, info.stride) for info in network.feature_info] == [
+        (maps[i].shape[1], 64 // maps[i].shape[2]) for i in range(5)
+    ]
+    assert [tuple(m.shape[2:]) for m in maps] == [(64 // s, 96 // s) for s in (2, 4, 8, 16, 32)]
+    kind = "dla60" if name.startswith("dla60") else "res2net"
+    assert tuple(info.channels for info in network.feature_info) == CHANNELS[kind]
+    assert all(network.get_submodule(info.module) is not None for info in network.feature_info)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_feature_extractor_has_the_classifiers_state_dict_without_the_head(name: str) -> None:
+    with torch.device("meta"):
+        classifier, extractor = create_model(name), create_model(name, features_only=True)
+    expected = [key for key in classifier.state_dict() if not key.startswith("fc.")]
+    assert list(extractor.state_dict()) == expected
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_feature_maps_are_those_on_the_way_to_the_last_one(name: str) -> None:
+    classifier = create_model(name).eval()
+    extractor = create_model(name, features_only=True).eval()
+    extractor.load_state_dict(
+        {key: value for key, value in classifier.state_dict().items() if not key.startswith("fc.")}
+    )
+    seen: list[torch.Tensor] = []
+    for info in classifier.feature_info:
+        classifier.get_submodule(info.module).register_forward_hook(lambda m, i, o: seen.append(o.clone()))
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        classifier(x)
+        for ours, passed in zip(extractor(x), seen, strict=True):
+            torch.testing.assert_close(ours, passed)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_last_norms_start_at_one_as_the_authors_have_it(name: str) -> None:
+    branches = [m for m in create_model(name).modules() if isinstance(m, Res2Branch)]
+    assert branches
+    assert all(bool((branch.bn3.weight == 1).all()) for branch in branches)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_last_norms_start_at_zero_when_asked_to_and_no_other_norm_does(name: str) -> None:
+    network = create_model(name, zero_init_last=True)
+    zeroed = {n for n, m in network.named_modules() if isinstance(m, nn.BatchNorm2d) and not m.weight.any()}
+    assert zeroed == {f"{n}.bn3" for n, m in network.named_modules() if isinstance(m, Res2Branch)}
+
+
+def test_convolutions_start_with_the_variance_of_he_initialisation() -> None:
+    torch.manual_seed(0)
+    network = create_model("res2next50", num_classes=0)
+    first = network.get_submodule("conv1").weight.detach()
+    grouped = network.get_submodule("layer4.0.convs.0").weight.detach()  # 256 outputs, 3x3
+    assert float(first.std()) == pytest.approx((2 / (64 * 49)) ** 0.5, rel=0.05)
+    assert float(grouped.std()) == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.05)
+
+
+def test_the_tag_of_the_registry_is_part_of_a_name_that_is_known() -> None:
+    with torch.device("meta"):
+        assert create_model("res2next50.in1k").state_dict().keys() == create_model("res2next50").state_dict().keys()
+
+
+def test_an_unknown_name_is_answered_with_names_spelled_alike() -> None:
+    with pytest.raises(UnknownModel, match="did you mean res2next50") as caught:
+        create_model("res2nxt50")
+    assert caught.value.close[0] == "res2next50"
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_name_like_no_other_is_answered_with_where_to_look() -> None:
+    with pytest.raises(UnknownModel, match=r"no model 'vit': see res2next\.list_models\(\)"):
+        create_model("vit")
+
+
+def test_a_wrong_tag_is_an_unknown_model() -> None:
+    with pytest.raises(UnknownModel, match="did you mean res2next50"):
+        create_model("res2next50.in21k")
+
+
+def test_pretrained_says_which_file_and_how_to_load_it() -> None:
+    with pytest.raises(WeightsNotAvailable) as caught:
+        create_model("res2next50", pretrained=True)
+    message = str(caught.value)
+    assert "res2next50.in1k" in message
+    assert "/v0.1-res2net/res2next50_4s-6ef7e7bf.pth" in message
+    assert "load_state_dict(torch.load('res2next50_4s-6ef7e7bf.pth', weights_only=True))" in message
+
+
+@pytest.mark.parametrize(("argument", "value"), [("num_classes", -1), ("in_chans", 0), ("in_chans", -3)])
+def test_impossible_numbers_are_refused_by_name(argument: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{argument} is {value}: "):
+        create_model("res2next50", **{argument: value})

@@ -1,0 +1,168 @@
+"""Facts about the published weights, and the package as a zoo."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import res2next
+from res2next import UnknownModel, list_models
+from res2next.registry import ENTRIES, PAPER_RECIPE, find
+from res2next.zoo import NETWORK_SOURCES, zoo
+
+ROOT = Path(res2next.__file__).parent.parent
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_preprocessing_and_classes_are_those_of_timms_configuration(entry) -> None:
+    config = timm.get_pretrained_cfg(entry.name)
+    ours = entry.preprocessing
+    assert (ours.input_size, ours.crop_pct, ours.interpolation) == (
+        config.input_size,
+        config.crop_pct,
+        config.interpolation,
+    )
+    assert (ours.mean, ours.std) == (config.mean, config.std)
+    assert (entry.num_classes, entry.tag) == (config.num_classes, config.tag)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_file_of_weights_has_its_hash_in_its_name_and_its_licence_beside_it(entry) -> None:
+    assert entry.weights.url.startswith("https://")
+    assert entry.weights.url.endswith("/" + entry.weights.file)
+    assert re.fullmatch("[0-9a-f]{8}", entry.weights.sha256_prefix)
+    assert "non-commercial" in entry.weights.licence
+
+
+def test_no_two_models_share_a_file() -> None:
+    assert len({entry.weights.file for entry in ENTRIES}) == len(ENTRIES) == 11
+
+
+def test_the_weights_of_res2next50_are_the_file_of_timms_release() -> None:
+    weights = find("res2next50.in1k").weights
+    assert weights.file == "res2next50_4s-6ef7e7bf.pth"
+    assert weights.sha256_prefix == "6ef7e7bf"
+    assert weights.url.startswith("https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-res2net/")
+
+
+def test_the_recipe_of_the_paper_is_that_of_the_card() -> None:
+    recipe = find("res2next50").recipe
+    assert recipe is PAPER_RECIPE
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 1e-4)
+    assert (recipe.batch_size, recipe.epochs, recipe.optimizer) == (256, 100, "SGD")
+
+
+@pytest.mark.parametrize("name", ["res2net50d", "res2net101d"])
+def test_nothing_is_said_of_a_recipe_that_nobody_published(name: str) -> None:
+    assert find(name).recipe is None
+
+
+def test_an_entry_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        find("res2next50").num_classes = 10
+
+
+def test_an_entry_is_found_by_architecture_and_by_tag() -> None:
+    assert find("dla60_res2net") is find("dla60_res2net.in1k")
+
+
+def test_the_zoo_lists_and_builds_classifiers_for_1000_classes() -> None:
+    assert zoo.name == "res2next"
+    assert zoo.models() == list_models()
+    with torch.device("meta"):
+        assert zoo.build("res2next50")(torch.empty(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_the_zoo_hands_out_what_the_registry_has() -> None:
+    entry = find("res2next50")
+    assert zoo.preprocessing("res2next50") is entry.preprocessing
+    assert zoo.weights("res2next50") is entry.weights
+    assert zoo.recipe("res2next50") is entry.recipe
+
+
+@pytest.mark.parametrize("method", ["build", "preprocessing", "weights", "recipe", "digest"])
+def test_every_method_of_the_zoo_refuses_an_unknown_name(method: str) -> None:
+    with pytest.raises(UnknownModel):
+        getattr(zoo, method)("resnet50")
+
+
+def test_the_digest_is_over_the_files_that_decide_the_network() -> None:
+    expected = sha256()
+    for name in NETWORK_SOURCES:
+        source = (ROOT / "res2next" / name).read_bytes().replace(b"\r\n", b"\n")
+        expected.update(b"%s %d\n" % (name.encode(), len(source)) + source)
+    assert zoo.digest("res2next50") == f"sha256:{expected.hexdigest()}"
+    assert set(NETWORK_SOURCES) >= {"model.py", "dla.py", "registry.py"}
+
+
+@pytest.mark.parametrize("changed", NETWORK_SOURCES)
+def test_a_change_in_any_of_these_files_changes_the_digest(changed: str, tmp_path: Path) -> None:
+    before = digest_of_a_copy(tmp_path / "a", lambda path: None)
+    after = digest_of_a_copy(tmp_path / "b", lambda path: append_to(path / changed))
+    assert before == zoo.digest("res2next50")
+    assert after != before
+
+
+def test_line_ends_of_a_checkout_do_not_change_the_digest(tmp_path: Path) -> None:
+    def with_crlf(package: Path) -> None:
+        for name in NETWORK_SOURCES:
+            source = (package / name).read_bytes()
+            (package / name).write_bytes(source.replace(b"\n", b"\r\n"))
+
+    assert digest_of_a_copy(tmp_path, with_crlf) == zoo.digest("res2next50")
+
+
+def append_to(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"# one more line\n")
+
+
+def digest_of_a_copy(folder: Path, change) -> str:
+    package = folder / "res2next"
+    package.mkdir(parents=True)
+    for source in (ROOT / "res2next").glob("*.py"):
+        (package / source.name).write_bytes(source.read_bytes())
+    change(package)
+    return run("from res2next.zoo import zoo; print(zoo.digest('res2next50'))", folder)
+
+
+def run(code: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_everything_but_building_works_without_torch() -> None:
+    code = """
+import sys
+import res2next, res2next.registry, res2next.zoo
+from res2next.zoo import zoo
+for name in zoo.models():
+    zoo.preprocessing(name), zoo.weights(name), zoo.recipe(name), zoo.digest(name)
+assert 'create_model' in dir(res2next)
+assert 'torch' not in sys.modules
+res2next.create_model
+assert 'torch' in sys.modules
+"""
+    run(code, ROOT)
+
+
+def test_the_package_imports_nothing_of_cardproof() -> None:
+    for source in (ROOT / "res2next").glob("*.py"):
+        assert not re.search(r"^\s*(import|from) (cardproof|tools)", source.read_text(), re.MULTILINE)
+
+
+def test_the_package_exports_each_public_name_once() -> None:
+    assert sorted(res2next.__all__) == ["UnknownModel", "WeightsNotAvailable", "create_model", "list_models"]
+    assert all(getattr(res2next, name) for name in res2next.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'res2net'"):
+        res2next.res2net  # noqa: B018 - the access is what is tested

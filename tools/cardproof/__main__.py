@@ -1,0 +1,6 @@
+"""``python -m cardproof``."""
+
+from cardproof.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The driver: connects read, plan, recall, measure, judge and render, and does nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.cited import read_cited
+from cardproof.engine import measure
+from cardproof.evidence import dump, file_name, key_of, recall
+from cardproof.judge import Verdicts, judge
+from cardproof.plan import plan
+from cardproof.read import InputError, Reading, read_cards, show_path
+from cardproof.words import Evidence, Finding, Need, Place
+from cardproof.zoos import network_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cardproof.render.write import Change
+    from cardproof.settings import Settings
+
+Progress = Callable[[int, int, str], None]
+"""Called with how many models were measured, how many will be, and the name of the last one."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run read, measured, judged and rendered."""
+
+    reading: Reading
+    verdicts: Verdicts
+    needs: dict[tuple[str, str], Need]
+    evidence: dict[Need, Evidence]
+    measured: int
+    recalled: int
+    seconds: float
+    changes: list[Change] = field(default_factory=list)
+    """Files of the site and what happened to them; with ``checked``, what would happen."""
+    page_models: dict[Path, tuple[str, ...]] = field(default_factory=dict)
+    templates: dict[Path, Path] = field(default_factory=dict)
+    checked: bool = False
+    fatal_is_input: bool = False
+    """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self.verdicts.findings
+
+    @property
+    def exit(self) -> int:
+        """Exit status by rule 11 of the design."""
+        if self.fatal_is_input and any(finding.fatal for finding in self.findings):
+            return 2
+        stale = self.checked and any(change.differs for change in self.changes)
+        return 1 if stale or any(finding.severity == "error" for finding in self.findings) else 0
+
+
+def audit(
+    paths: Iterable[Path], settings: Settings, *, workers: int | None = None, progress: Progress | None = None
+) -> Run:
+    """Read, measure and judge any cards; write nothing."""
+    started = time.perf_counter()
+    run = _prove(read_cards(paths), settings, None, workers, progress)
+    run.seconds = time.perf_counter() - started
+    return run
+
+
+def render(
+    settings: Settings,
+    *,
+    only: tuple[str, ...] = (),
+    check: bool = False,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Do the whole flow for the site of the settings; with ``check``, write nothing and compare instead.
+
+    Nothing is written where a card cannot be read or a template cannot be rendered. Raises InputError where the
+    templates are not there or ``only`` names none of them.
+    """
+    from cardproof.render.pages import folders_of, page_templates, render_pages
+    from cardproof.render.templates import TemplatesError
+    from cardproof.render.write import compare, write
+
+    started = time.perf_counter()
+    root = settings.path(settings.templates)
+    if not root.is_dir():
+        raise InputError(f"{show_path(root)}: no such folder of templates")
+    out, store = settings.path(settings.out), settings.path(settings.evidence)
+    folders = folders_of(root, out, store, settings.base, settings.path(settings.includes))
+    templates = page_templates(folders, show_path)
+    chosen = _chosen(templates, only)
+    reading = read_cards(chosen, root=_common(folders.cards, settings.base))
+    run = _prove(reading, settings, store, workers, progress)
+    run.checked, run.fatal_is_input = check, True
+    if not any(finding.severity == "error" for finding in reading.findings):
+        try:
+            pages = render_pages(reading, run.verdicts, run.needs, run.evidence, folders, show_path)
+        except TemplatesError as trouble:
+            run.verdicts = replace(run.verdicts, findings=(*run.verdicts.findings, *trouble.findings))
+        else:
+            outputs = {page.path: page.text for page in pages}
+            outputs |= {
+                store / file_name(need.model): dump(found) for need, found in run.evidence.items() if not found.error
+            }
+            if not only and settings.reference is not None:
+                from cardproof.render.reference import reference_pages
+
+                outputs |= reference_pages(settings.path(settings.reference))
+            run.page_models = {page.path: page.models for page in pages}
+            run.templates = {page.path: page.template for page in pages}
+            run.changes = compare(outputs, () if only else _gone(outputs, settings))
+            run.verdicts = replace(run.verdicts, findings=(*run.verdicts.findings, *_edited(run.changes, check)))
+            if not check:
+                write(run.changes)
+    run.seconds = time.perf_counter() - started
+    return run
+
+
+def _prove(
+    reading: Reading, settings: Settings, store: Path | None, workers: int | None, progress: Progress | None
+) -> Run:
+    """Plan, recall, measure and judge what was read."""
+    cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
+    needs = plan(reading)
+    evidence: dict[Need, Evidence] = {}
+    missing: list[Need] = []
+    tampered: list[Path] = []
+    if settings.zoo and needs:
+        unique = list(dict.fromkeys(needs.values()))
+        keys = {need: key_of(need, settings.zoo, network_digest(settings.zoo, need.model)) for need in unique}
+        if store:
+            evidence, tampered = recall(unique, keys, store)
+        missing = [need for need in unique if need not in evidence]
+        for done, (need, found) in enumerate(measure(missing, settings.zoo, keys, workers), 1):
+            evidence[need] = found
+            if progress:
+                progress(done, len(missing), need.model)
+    verdicts = judge(reading, needs, evidence, settings, cited)
+    if tampered:
+        verdicts = replace(verdicts, findings=(*verdicts.findings, *(_tampered(path) for path in tampered)))
+    return Run(reading, verdicts, needs, evidence, len(missing), len(evidence) - len(missing), 0.0)
+
+
+def _chosen(templates: list[Path], only: tuple[str, ...]) -> list[Path]:
+    if not only:
+        return templates
+    wanted = {name.removesuffix(".md") for name in only}
+    chosen = [path for path in templates if path.stem in wanted]
+    if unknown := wanted - {path.stem for path in chosen}:
+        known = ", ".join(path.stem for path in templates)
+        raise InputError(f"no card template is named {', '.join(sorted(unknown))}; there is {known}")
+    return chosen
+
+
+def _common(cards: Path, base: Path) -> Path:
+    """Return the folder below which an index may import: the site's, or the cards' own where they lie elsewhere."""
+    return base if cards.resolve().is_relative_to(base.resolve()) else cards
+
+
+def _gone(outputs: dict[Path, str], settings: Settings) -> list[Path]:
+    """Return rendered pages without a template, and evidence without a model."""
+    from cardproof.render.write import rendered_files
+
+    folders = [settings.path(settings.out)]
+    if settings.reference is not None:
+        folders.append(settings.path(settings.reference))
+    pages = {path for folder in folders for path in rendered_files(folder)}
+    records = {
+        path for path in settings.path(settings.evidence).glob("*.json") if '"cardproof-evidence/' in path.read_text()
+    }
+    return sorted((pages | records) - set(outputs))
+
+
+def _edited(changes: list[Change], check: bool) -> list[Finding]:
+    what = "and is not what its template renders to" if check else "and was rendered anew"
+    hint = "edit the template instead; the last line of the page names it"
+    return [
+        Finding(
+            Place(show_path(c.path), 1, 1),
+            "hand-edit",
+            "warning",
+            f"this page was edited by hand {what}",
+            hint,
+        )
+        for c in changes
+        if c.status == "edited"
+    ]
+
+
+def _tampered(path: Path) -> Finding:
+    message = (
+        "this record is not as it was written: its seal does not fit; it was not used, and the model measured again"
+    )
+    return Finding(Place(show_path(path), 1, 1), "evidence", "warning", message, "do not edit evidence by hand")

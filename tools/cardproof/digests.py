@@ -1,0 +1,39 @@
+"""Digests of what a measurement depends on, made without importing it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def digest_of_files(files: Iterable[Path]) -> str:
+    """Return ``sha256:…`` over the names and contents of files, in the order given."""
+    total = hashlib.sha256()
+    for path in files:
+        total.update(path.name.encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+@cache
+def digest_of_distribution(name: str) -> str:
+    """Return ``name version sha256:…`` of an installed distribution, from its version and its record of files.
+
+    An editable or hand-made installation may have no record; then the version alone stands for it.
+    """
+    distribution = importlib.metadata.distribution(name)
+    record = distribution.read_text("RECORD") or ""
+    return f"{name} {distribution.version} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
+
+
+def digest_of_data(data: Any) -> str:
+    """Return ``sha256:…`` of plain data, whatever the order of its keys."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

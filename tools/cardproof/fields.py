@@ -1,0 +1,34 @@
+"""Names of fields as cards write them, and what they mean: one meaning has many spellings."""
+
+from __future__ import annotations
+
+import re
+
+PARAMETERS = frozenset({"parameters", "params", "number of parameters", "num params", "param count", "parameter count"})
+FLOPS = frozenset({"flops", "macs", "madds", "multiply adds", "mult adds", "multiply add operations"})
+IMAGE_SIZE = frozenset({"image size", "img size", "input size", "resolution"})
+CROP = frozenset({"crop pct", "crop percentage", "crop"})
+INTERPOLATION = frozenset({"interpolation"})
+MEAN = frozenset({"mean", "image mean"})
+STD = frozenset({"std", "image std"})
+ARCHITECTURE = frozenset({"architecture"})
+FILE_SIZE = frozenset({"file size"})
+TOP_1 = frozenset({"top 1 accuracy", "top 1", "acc@1", "top 1 acc"})
+TOP_5 = frozenset({"top 5 accuracy", "top 5", "acc@5", "top 5 acc"})
+
+_SCALE = re.compile(r"\(\s*([kmgt])\w*\s*\)\s*$", re.IGNORECASE)
+
+
+def normal_field(field: str) -> str:
+    """Return a field's name without case, hyphens and units: ``Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
+    name = re.sub(r"\s*\([^)]*\)\s*$", "", field.strip().lower())
+    name = re.sub(r"[\s_-]+", " ", name).lstrip("#")
+    return name[1:] if re.fullmatch(r"[kmgt](flops|macs|madds)", name) else name
+
+
+def scale_of(field: str) -> str:
+    """Return the SI prefix that a field's name brings along: ``Params (M)`` has M, ``GMACs`` has G."""
+    if match := _SCALE.search(field):
+        return match[1].upper()
+    name = field.strip().lower()
+    return name[0].upper() if re.fullmatch(r"[kmgt](flops|macs|madds)", name) else ""

@@ -1,0 +1,277 @@
+"""Finds the way of counting that gives a stated count which is not the network's own.
+
+A match must be rarer than chance. A stated number is known to one part in ``value / quantum``, and each way of
+counting that is tried meets it by luck about that seldom. With N ways at least as simple as the one found,
+N * quantum / value chance matches are expected, and the match counts only where that is at most a tenth
+(:data:`~cardproof.measure.precision.MOST_CHANCE`). A side or a class count that was solved for adds the share of
+one quantum in the step from one side or class count to the next.
+"""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, product
+from typing import TYPE_CHECKING
+
+import torch
+
+from cardproof.measure.inputs import usual_inputs
+from cardproof.measure.parameters import USUAL_CLASSES, explain_parameters
+from cardproof.measure.precision import MOST_CHANCE, Stated
+from cardproof.measure.runs import Run, Runs
+from cardproof.measure.solve import solve_side
+from cardproof.measure.ways import COLUMNS, FACTORS, Way, told, ways
+from cardproof.words import Counts, Question, Reproduction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from cardproof.measure.inputs import Shape
+
+MOST_COST = 7
+"""What costs more is no explanation, however rare."""
+
+SOLVED_COST = 4
+"""Cost of a side that is no usual one."""
+
+MOST_CLASSES = 30_000
+"""A little more than ImageNet-21k has."""
+
+BEYOND_DOUBT = Fraction(1, 50)
+"""A match with fewer chance matches to be expected ends the search."""
+
+NEAR = Fraction(1, 1000)
+"""How far off a simple way of counting may be to be called close."""
+
+
+def explain(
+    model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...]
+) -> tuple[Reproduction, ...]:
+    """For each stated count that is not the measured one, the simplest way of counting that gives it.
+
+    A close way (within 0.1 %) is reported only where none is exact; a question without an explanation adds
+    nothing. ``model`` is on the meta device; ``image_size`` is height and width.
+    """
+    runs = Runs(model, counts.input_shape[0])
+    found: list[Reproduction] = []
+    for question in questions:
+        stated = Stated(question.number)
+        measured = counts.multiply_adds if question.field == "flops" else counts.parameters
+        if stated.value <= 0 or stated.is_met_by(measured):
+            continue
+        base = runs.at(image_size)
+        if question.field == "parameters":
+            ran = base.tally.ran if base else set()
+            found.extend(explain_parameters(model, frozenset(ran), counts, stated))
+        elif base:
+            found.extend(_Search(runs, counts, image_size, stated, base).results())
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A way of counting that gives the stated number, and how far-fetched it is."""
+
+    cost: int
+    shape: Shape
+    way: Way
+    factor: Fraction
+    value: Fraction
+    classes: int | None = None
+
+
+class _Search:
+    """The search for one stated number of multiply-adds."""
+
+    def __init__(self, runs: Runs, counts: Counts, size: Shape, stated: Stated, base: Run) -> None:
+        self.runs = runs
+        self.counts = counts
+        self.size = size
+        self.stated = stated
+        self.base = base
+        self.inputs = usual_inputs(size)
+        self.luck = _luck(self.inputs, stated.chance)
+        """Chance matches to be expected up to each cost."""
+        self.most_cost = sum(luck <= MOST_CHANCE for luck in self.luck) - 1
+
+    def results(self) -> Iterator[Reproduction]:
+        """The simplest exact match, or else a close one, or else nothing."""
+        match = self._usual(self._usual_classes()) or self._solved() or self._solved_classes()
+        if match:
+            yield self._reproduction(match, exact=True)
+        elif self.stated.is_met_by(self.counts.parameters):
+            note = "the number of parameters, not the multiply-adds"
+            value = self.counts.parameters
+            yield Reproduction("flops", round(self.stated.value), value, exact=True, note=note)
+        else:
+            yield from (self._reproduction(match, exact=False) for match in self._near())
+
+    def _reproduction(self, match: _Match, exact: bool) -> Reproduction:
+        run = self.runs.at(match.shape) or self.base
+        counted, left_out = told(match.way, run.amounts)
+        return Reproduction(
+            field="flops",
+            stated=round(self.stated.value),
+            value=round(match.value),
+            exact=exact,
+            input=None if match.shape == self.size else match.shape,
+            factor=match.factor,
+            counted=counted,
+            left_out=left_out,
+            classes=match.classes,
+        )
+
+    def _usual(self, best: _Match | None) -> _Match | None:
+        """Look through the usual inputs until a match is beyond doubt, or no simpler one can come."""
+        reachable = _Reachable(self.base, self.size, self.stated)
+        for shape, cost in self.inputs:
+            if cost > self.most_cost or (best and (cost >= best.cost or self.luck[best.cost] < BEYOND_DOUBT)):
+                break
+            if cost < 1 or reachable.includes(shape):
+                best = self._at(shape, cost, best)
+        return best
+
+    def _at(self, shape: Shape, shape_cost: int, best: _Match | None) -> _Match | None:
+        """The best match so far, or a simpler one at this input."""
+        run = self.runs.at(shape)
+        if run is None:
+            return best
+        for factor, factor_cost in FACTORS:
+            most = best.cost - 1 if best else self.most_cost
+            low, high = self.stated.bounds(factor)
+            met = (run.values >= low) & (run.values <= high) & (_costs() <= most - shape_cost - factor_cost)
+            if met.any():
+                first = int(met.nonzero()[0])
+                way = ways()[first]
+                value = int(run.values[first]) * factor
+                best = _Match(shape_cost + factor_cost + way.cost, shape, way, factor, value)
+        return best
+
+    def _usual_classes(self) -> _Match | None:
+        """A classifier for another data set's number of classes, at the image size."""
+        for tried, (match, _) in enumerate(self._heads(), start=1):
+            if tried * len(USUAL_CLASSES) * self.stated.chance > MOST_CHANCE:
+                return None
+            if match.classes in USUAL_CLASSES:
+                return match
+        return None
+
+    def _solved_classes(self) -> _Match | None:
+        """A classifier for any number of classes, where one class is a wide step against the stated precision."""
+        luck = Fraction(0)
+        for match, step in self._heads():
+            luck += self.stated.quantum / step
+            if luck > MOST_CHANCE:
+                return None
+            if match.classes is not None:
+                return match
+        return None
+
+    def _heads(self) -> Iterator[tuple[_Match, Fraction]]:
+        """Simple ways of counting with the class count that comes nearest (None: not met), and one class's share."""
+        head = self.counts.head
+        heads = [entry for entry in enumerate(ways()) if entry[1].cost <= 1 and entry[1].counts_head]
+        for (index, way), (factor, factor_cost) in product(heads, FACTORS[:2]):
+            if head is None or not self.base.head_positions:
+                return
+            step = self._per_class(way) * factor
+            counted = int(self.base.values[index]) * factor
+            classes = head.classes + round((self.stated.value - counted) / step)
+            value = counted + (classes - head.classes) * step
+            met = self.stated.is_met_by(value) and 1 <= classes <= MOST_CLASSES and classes != head.classes
+            cost = 1 + way.cost + factor_cost
+            yield _Match(cost, self.size, way, factor, value, classes if met else None), step
+
+    def _per_class(self, way: Way) -> int:
+        """What one more class adds."""
+        head = self.counts.head
+        assert head is not None
+        biases = sum(way.weights[COLUMNS.index(f"head bias {kind}")] for kind in ("linear", "convolution"))
+        return self.base.head_positions * (head.in_features + (biases > 0 and head.bias))
+
+    def _solved(self) -> _Match | None:
+        """A square of another side, or the image's height with another width: found by bisection."""
+        luck = Fraction(0)
+        height, width = self.size
+        for (index, way), (factor, factor_cost) in _simple_ways():
+            low, high = self.stated.bounds(factor)
+            for square in (True, False):
+                counted = int(self.base.values[index])
+                if not counted:
+                    continue
+                growth = float(self.stated.value / factor) / counted
+                guess = height * growth**0.5 if square else width * growth
+                luck += self.stated.quantum * max(1, round(guess)) / self.stated.value
+                if luck > MOST_CHANCE:
+                    return None
+                shape = solve_side(self.runs, index, None if square else height, guess, (low, high))
+                if shape:
+                    run = self.runs.at(shape)
+                    assert run is not None
+                    value = int(run.values[index]) * factor
+                    return _Match(SOLVED_COST + way.cost + factor_cost, shape, way, factor, value)
+        return None
+
+    def _near(self) -> Iterator[_Match]:
+        """The nearest of the simplest ways, where it is within 0.1 %; so few are tried that luck is no cause."""
+        if self.stated.chance > NEAR:
+            return
+        matches: list[tuple[Fraction, _Match]] = []
+        for shape, cost in self.inputs[:2]:
+            run = self.runs.at(shape)
+            for index, way in enumerate(ways()):
+                if run is None or way.cost > 1:
+                    break
+                for factor, factor_cost in FACTORS[: 2 if way.cost == 0 else 1]:
+                    value = int(run.values[index]) * factor
+                    off = abs(value - self.stated.value) / self.stated.value
+                    matches.append((off, _Match(cost + way.cost + factor_cost, shape, way, factor, value)))
+        off, match = min(matches, key=lambda entry: entry[0])
+        if off <= NEAR:
+            yield match
+
+
+@functools.cache
+def _costs() -> torch.Tensor:
+    return torch.tensor([way.cost for way in ways()], dtype=torch.int64)
+
+
+@functools.cache
+def _simple_ways() -> tuple[tuple[tuple[int, Way], tuple[Fraction, int]], ...]:
+    """Ways for which a side is solved, with a factor: the plain count, its multiples, and without the classifier."""
+    indexed = tuple(enumerate(ways()))
+    headless = [entry for entry in indexed if entry[1].cost == 1 and not entry[1].counts_head]
+    return (*((indexed[0], factor) for factor in FACTORS), *((entry, FACTORS[0]) for entry in headless))
+
+
+def _luck(inputs: tuple[tuple[Shape, int], ...], chance: Fraction) -> tuple[Fraction, ...]:
+    """For each cost, the chance matches to be expected among all ways of counting that cost at most that."""
+    number: Counter[int] = Counter()
+    way_costs = Counter(way.cost for way in ways())
+    input_costs = Counter(cost for _, cost in inputs)
+    for way_cost, input_cost, (_, factor_cost) in product(way_costs, input_costs, FACTORS):
+        number[way_cost + input_cost + factor_cost] += way_costs[way_cost] * input_costs[input_cost]
+    totals = accumulate(number[cost] for cost in range(MOST_COST + 1))
+    return tuple(total * chance for total in totals)
+
+
+class _Reachable:
+    """Which input sizes can give the stated number at all, as counts grow about as the area does."""
+
+    def __init__(self, base: Run, size: Shape, stated: Stated) -> None:
+        self.size = size
+        values = {value for value in base.values.tolist() if value > 0}
+        wanted = [float(stated.value / factor) for factor, _ in FACTORS]
+        self.growths = sorted(number / value for number in wanted for value in values)
+
+    def includes(self, shape: Shape) -> bool:
+        """Whether some way needs about this area; layers of stride 32 round sides up by a quarter of that."""
+        area = shape[0] * shape[1] / (self.size[0] * self.size[1])
+        slack = 1.01 + 8 / shape[0] + 8 / shape[1]
+        return bisect_left(self.growths, area / slack) < bisect_left(self.growths, area * slack)

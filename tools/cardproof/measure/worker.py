@@ -1,0 +1,44 @@
+"""Measures one model from start to end; what a worker process runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from cardproof.measure.build import build_on_meta
+from cardproof.measure.counts import count
+from cardproof.measure.explain import explain
+from cardproof.words import Counts, Measured, Question, Reproduction
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Builder(Protocol):
+    """The part of a zoo that measuring needs."""
+
+    def build(self, name: str) -> nn.Module:
+        """Make the network of this name."""
+
+
+def measure_model(
+    zoo: Builder, name: str, input_shape: tuple[int, int, int], questions: tuple[Question, ...]
+) -> Measured:
+    """Build, count and explain one model; ``input_shape`` is channels, height and width of one image.
+
+    Whatever a network raises is its measurement's ``error``; running out of memory and interrupts are not its own
+    and are raised. ``seconds`` is wall-clock time.
+    """
+    start = time.perf_counter()
+    counts: Counts | None = None
+    reproductions: tuple[Reproduction, ...] = ()
+    error: str | None = None
+    try:
+        model = build_on_meta(lambda: zoo.build(name))
+        counts = count(model, input_shape)
+        reproductions = explain(model, counts, input_shape[1:], questions)
+    except MemoryError:
+        raise
+    except Exception as raised:
+        counts, error = None, f"{type(raised).__name__}: {raised}"
+    return Measured(name, counts, reproductions, error, time.perf_counter() - start)

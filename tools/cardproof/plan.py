@@ -1,0 +1,73 @@
+"""Plan: which models must be measured, at which size, and which stated counts will want an explanation."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field, scale_of
+from cardproof.numbers import parse_number
+from cardproof.read.nodes import Scalar, Sequence
+from cardproof.words import Claim, Need, Number, Question
+
+if TYPE_CHECKING:
+    from cardproof.read import Card, Reading
+    from cardproof.read.index import Model
+
+
+def plan(reading: Reading) -> dict[tuple[str, str], Need]:
+    """Return the need of each model, by the file of its card and its name."""
+    return {(card.file, model.name): need_of(card, model) for card in reading.cards for model in card.models}
+
+
+def need_of(card: Card, model: Model) -> Need:
+    """Return what must be known to judge the claims of one model."""
+    questions: dict[Question, None] = {}
+    for claim in card.claims:
+        if claim.model == model.name and (question := _question(claim)):
+            questions.setdefault(question)
+    return Need(model.name, weights_file(model), image_size(model), tuple(questions))
+
+
+def image_size(model: Model) -> tuple[int, int] | None:
+    """Return height and width that the card states: ``224``, ``224x320`` or a list; None where it states none."""
+    for key, node in model.metadata or ():
+        if normal_field(key.text) in IMAGE_SIZE:
+            items = node.items if isinstance(node, Sequence) else [node]
+            text = "x".join(item.text for item in items if isinstance(item, Scalar))
+            return parse_size(text)
+    return None
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """Return height and width of ``224``, ``224x320``, ``(3, 224, 320)``; None where the text is no size."""
+    numbers = [int(part) for part in re.findall(r"\d+", text)]
+    if not re.fullmatch(r"[\s\d()\[\],x×*]+(px|pixels)?\s*", text) or not numbers or max(numbers) > 100_000:
+        return None
+    if len(numbers) == 1 and numbers[0]:
+        return numbers[0], numbers[0]
+    if len(numbers) in (2, 3) and all(numbers):
+        return numbers[-2], numbers[-1]
+    return None
+
+
+def weights_file(model: Model) -> str | None:
+    """Return the file name at the end of the card's link to its weights."""
+    link = model.text("Weights")
+    name = re.split(r"[?#]", link)[0].rpartition("/")[2] if link else ""
+    return name or None
+
+
+def stated_count(claim: Claim) -> Number | None:
+    """Return the number of a claim about a count, with the scale that its field's name brings along."""
+    return parse_number(claim.stated, "count", scale_of(claim.field))
+
+
+def _question(claim: Claim) -> Question | None:
+    name = normal_field(claim.field)
+    number = stated_count(claim)
+    if claim.dataset is not None or number is None or number.value <= 0:
+        return None
+    if name in FLOPS:
+        return Question("flops", number)
+    return Question("parameters", number) if name in PARAMETERS else None

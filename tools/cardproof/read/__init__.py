@@ -1,0 +1,159 @@
+"""Read cards: from files and folders to cards with their models and claims. Imports neither torch nor Jinja2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.read.blocks import Span, find_header, find_index_comments
+from cardproof.read.claims import claims_of
+from cardproof.read.index import IndexReader, Model
+from cardproof.read.nodes import Mapping, Node, read_yaml
+from cardproof.read.source import Source, read_source
+from cardproof.words import Claim, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Card", "InputError", "Model", "Reading", "Span", "read_cards"]
+
+_SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
+
+
+class InputError(Exception):
+    """What was asked for cannot be read at all: a path that does not exist, a setting that means nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Card:
+    """One file with its models; ``index`` is where the model index stands in a Markdown file."""
+
+    source: Source
+    header: Mapping | None
+    index: Span | None
+    models: tuple[Model, ...]
+    claims: tuple[Claim, ...]
+
+    @property
+    def file(self) -> str:
+        return self.source.name
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read: the cards in order of their paths, and what was wrong with them."""
+
+    cards: list[Card] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+
+    @property
+    def models(self) -> list[Model]:
+        return [model for card in self.cards for model in card.models]
+
+    @property
+    def claims(self) -> list[Claim]:
+        return [claim for card in self.cards for claim in card.claims]
+
+
+def read_cards(
+    paths: Iterable[Path], *, root: Path | None = None, show: Callable[[Path], str] | None = None
+) -> Reading:
+    """Read the given files and folders.
+
+    A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models.
+    ``root`` bounds what an index may import (by default each path's own folder, or the working directory where it
+    lies inside). Raises InputError for a path that does not exist.
+    """
+    reading = Reading()
+    show = show or show_path
+    taken: set[Path] = set()
+    for given in paths:
+        if not given.exists():
+            raise InputError(f"{show(given)}: no such file or folder")
+        bound = (root or _root_of(given)).resolve()
+        explicit = given.is_file()
+        for path in [given] if explicit else _files_below(given):
+            if path.resolve() not in taken:
+                taken |= _read_file(path, bound, show, reading, explicit)
+    reading.findings.sort(key=lambda finding: (finding.place, finding.check, finding.message))
+    return reading
+
+
+def show_path(path: Path) -> str:
+    """Write a path as people pass it on: relative to the working directory where it lies below it, with ``/``."""
+    absolute = path if path.is_absolute() else Path.cwd() / path
+    try:
+        return absolute.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _root_of(given: Path) -> Path:
+    folder = given if given.is_dir() else given.parent
+    cwd = Path.cwd()
+    return cwd if folder.resolve().is_relative_to(cwd) else folder
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return the Markdown and YAML files below a folder, an index before what it may import."""
+    files = []
+    for path in folder.rglob("*"):
+        if path.suffix.lower() not in (".md", ".mdx", ".yml", ".yaml") or not path.is_file():
+            continue
+        if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
+            files.append(path)
+    return sorted(files, key=lambda path: (path.stem.lower() != "model-index", path.as_posix()))
+
+
+def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool) -> set[Path]:
+    reading.files += 1
+    source, findings = read_source(path, show(path))
+    if source is None or any(finding.fatal for finding in findings):
+        reading.findings += findings
+        return {path.resolve()}
+    indexes = IndexReader(root, show)
+    if path.suffix.lower() in (".yml", ".yaml"):
+        tree, more = read_yaml(source)
+        is_index = isinstance(tree, Mapping) and any(tree.get(key) for key in ("Models", "Collections", "Import"))
+        if not is_index and not explicit:
+            return set()
+        findings += more
+        models = indexes.models(tree, source) if tree is not None else ()
+        card = Card(source, None, None, models, _claims(models))
+    else:
+        card = _markdown_card(source, indexes, findings)
+    reading.cards.append(card)
+    reading.findings += findings + indexes.findings
+    return {path.resolve(), *indexes.read_files}
+
+
+def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]) -> Card:
+    header_span = find_header(source)
+    header: Node | None = None
+    if header_span:
+        header, more = read_yaml(source, header_span.yaml_start, header_span.yaml_end)
+        findings += more
+    spans, more = find_index_comments(source, header_span.end if header_span else 0)
+    findings += more
+    for extra in spans[1:]:
+        message = "a second model index in one file; only the first is read"
+        findings.append(Finding(source.place(extra.start), "model-index", "error", message, "join the two"))
+    models: tuple[Model, ...] = ()
+    span = spans[0] if spans else None
+    if span:
+        tree, more = read_yaml(source, span.yaml_start, span.yaml_end)
+        findings += more
+        if tree is not None:
+            models = indexes.models(tree, source)
+        if tree is not None and not models and not any(f.severity == "error" for f in findings + indexes.findings):
+            message = "the model index holds no model"
+            findings.append(
+                Finding(source.place(span.start), "model-index", "error", message, "list them under Models")
+            )
+    return Card(source, header if isinstance(header, Mapping) else None, span, models, _claims(models))
+
+
+def _claims(models: tuple[Model, ...]) -> tuple[Claim, ...]:
+    return tuple(claim for model in models for claim in claims_of(model))

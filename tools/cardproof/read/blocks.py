@@ -1,0 +1,79 @@
+"""Where a Markdown file keeps its metadata: the YAML header, and the comment that holds a model index."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cardproof.read.fences import Fences
+from cardproof.words import Finding
+
+if TYPE_CHECKING:
+    from cardproof.read.source import Source
+
+_COMMENT = re.compile(r" {0,3}<!--")
+_INDEX = re.compile(r"^\s*type\s*:\s*['\"]?model-index['\"]?\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters ``[start, end)`` of the file, and in ``yaml_start, yaml_end`` the YAML inside its marks."""
+
+    start: int
+    end: int
+    yaml_start: int
+    yaml_end: int
+
+
+def find_header(source: Source) -> Span | None:
+    """Return the YAML header (``---`` … ``---`` at the very start), or None."""
+    match = re.match(r"---[ \t]*\r?\n", source.text)
+    if not match:
+        return None
+    close = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE).search(source.text, match.end())
+    if not close:
+        return None
+    return Span(0, close.end(), match.end(), close.start())
+
+
+def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], list[Finding]]:
+    """Return the comments that hold a model index, in order.
+
+    Comments inside fenced or indented code are examples and are left alone. A comment that starts an index and is
+    never closed is an error: the page would end there.
+    """
+    spans: list[Span] = []
+    findings: list[Finding] = []
+    text = source.text
+    fences = Fences()
+    position = start
+    while position < len(text):
+        end = text.find("\n", position)
+        end = len(text) if end < 0 else end + 1
+        line = text[position:end].rstrip("\r\n")
+        if not fences.feed(line) and (comment := _COMMENT.match(line)):
+            opening = position + comment.end() - 4
+            close = text.find("-->", position + comment.end())
+            body = text[position + comment.end() : close if close >= 0 else len(text)]
+            if close < 0:
+                if _INDEX.search(body):
+                    message = "the comment with the model index is never closed"
+                    findings.append(
+                        Finding(
+                            source.place(opening),
+                            "open-comment",
+                            "error",
+                            message,
+                            "end it with -->",
+                            fatal=True,
+                        )
+                    )
+                break
+            if _INDEX.search(body):
+                yaml_start = position + comment.end() + len(body) - len(body.lstrip(" \t"))
+                spans.append(Span(opening, close + 3, yaml_start, close))
+            after = text.find("\n", close)
+            end = len(text) if after < 0 else after + 1
+        position = end
+    return spans, findings

@@ -1,0 +1,245 @@
+"""Pages of a site: which templates there are, and the text that each renders to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.evidence import file_name
+from cardproof.read.fences import split_at_section
+from cardproof.render.stamp import stamped
+from cardproof.render.tables import model_table
+from cardproof.render.templates import Templates, TemplatesError
+from cardproof.render.views import MEANING, ModelView, model_view
+from cardproof.words import VERDICTS, Evidence, Judgement, Need, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cardproof.judge import Verdicts
+    from cardproof.read import Card, Reading
+
+LAYOUTS = Path(__file__).parent.parent / "layouts"
+COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
+"""Columns of a variants table, where a model has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a site's templates and outputs lie."""
+
+    root: Path
+    """Templates and what they include."""
+    cards: Path
+    """Templates of pages: ``models`` below the root, or the root itself where there is no such folder."""
+    out: Path
+    evidence: Path
+    base: Path
+    """Paths on pages are written relative to it."""
+    fallback: Path | None = None
+    """A second folder in which includes are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageView:
+    """What the layout of a page sees."""
+
+    title: str
+    template: str
+    header: str
+    head: str
+    """The author's text before the first second-level heading."""
+    body: str
+    models: tuple[ModelView, ...]
+    verdicts: tuple[tuple[Verdict, int], ...]
+    claims: int
+    ran: str
+    columns: tuple[str, ...]
+    index: str
+    index_fence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One page: where it goes, its text, and the models that it shows."""
+
+    path: Path
+    template: Path
+    text: str
+    models: tuple[str, ...]
+
+
+def folders_of(templates: Path, out: Path, evidence: Path, base: Path, fallback: Path | None) -> Folders:
+    """Return the folders of a site; templates of pages are in ``models`` where there is such a folder."""
+    cards = templates / "models" if (templates / "models").is_dir() else templates
+    return Folders(templates, cards, out, evidence, base, fallback if fallback != templates else None)
+
+
+def page_templates(folders: Folders, show: Callable[[Path], str]) -> list[Path]:
+    """Return the templates that become pages: not layouts, not what another template includes."""
+    found = [path for path in sorted(folders.cards.rglob("*.md")) if path.is_file()]
+    templates = _templates(folders, show)
+    included: set[Path] = set()
+    for path in found:
+        for name in templates.includes(path.read_text(encoding="utf-8", errors="replace")):
+            included |= {(folder / name).resolve() for folder in (folders.root, folders.cards)}
+    layout = (folders.root / "page.md").resolve()
+    return [
+        path for path in found if path.resolve() not in included and path.resolve() != layout and path.name[0] != "_"
+    ]
+
+
+def render_pages(
+    reading: Reading,
+    verdicts: Verdicts,
+    needs: Mapping[tuple[str, str], Need],
+    evidence: Mapping[Need, Evidence],
+    folders: Folders,
+    show: Callable[[Path], str],
+) -> list[Rendered]:
+    """Render every card of a reading. Raises TemplatesError with what is wrong in all of them."""
+    templates = _templates(folders, show)
+    judged = _by_model(verdicts.judgements), _by_model(verdicts.published)
+    views = {card.file: _views(card, judged, needs, evidence, folders) for card in reading.cards}
+    pages: dict[str, Path] = {card.file: _page_path(card, folders) for card in reading.cards}
+    rendered, trouble = [], []
+    for card in reading.cards:
+        here = pages[card.file]
+        table = model_table([(view, pages[file]) for file, found in views.items() for view in found], here)
+        try:
+            text = _render_card(card, views[card.file], templates, folders, table)
+        except TemplatesError as error:
+            trouble += error.findings
+            continue
+        template = _relative(card.source.path, folders.base)
+        rendered.append(
+            Rendered(here, card.source.path, stamped(text, template), tuple(model.name for model in card.models))
+        )
+    if trouble:
+        raise TemplatesError(trouble)
+    return rendered
+
+
+def _render_card(
+    card: Card,
+    views: tuple[ModelView, ...],
+    templates: Templates,
+    folders: Folders,
+    table: Callable[..., str],
+) -> str:
+    variables: dict[str, Any] = {"models": views, "model_table": table}
+    if views:
+        variables["model_name"] = views[0].name
+    header, text = _author_text(card)
+    author = templates.render_text(text, str(card.source.path), variables).strip("\n") + "\n"
+    if not views:
+        return header + author
+    head, body = split_at_section(author)
+    page = PageView(
+        title=_title(author) or card.source.path.stem,
+        template=_relative(card.source.path, folders.base),
+        header=header,
+        head=head.strip("\n"),
+        body=body.strip("\n"),
+        models=views,
+        verdicts=_sum_verdicts(views),
+        claims=sum(len(view.claims) for view in views),
+        ran=_ran(views),
+        columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
+        index=_index_text(card),
+        index_fence="`" * _longest_fence(_index_text(card)),
+    )
+    name = (
+        "page.md" if (folders.root / "page.md").is_file() or _in(folders.fallback, "page.md") else "cardproof/page.md"
+    )
+    return templates.render_file(name, {**variables, "page": page, "meaning": MEANING})
+
+
+def _in(folder: Path | None, name: str) -> bool:
+    return folder is not None and (folder / name).is_file()
+
+
+def _templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
+    search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
+    return Templates(list(dict.fromkeys(search)), LAYOUTS, show)
+
+
+def _author_text(card: Card) -> tuple[str, str]:
+    """Return the header, and the text without header and model index but with every line where it was."""
+    text = card.source.text
+    header = ""
+    if card.index:
+        text = (
+            text[: card.index.start]
+            + "\n" * text.count("\n", card.index.start, card.index.end)
+            + text[card.index.end :]
+        )
+    if card.header is not None:
+        end = text.index("\n", text.index("\n---", 3) + 1) + 1
+        header, text = text[:end].replace("\r\n", "\n"), "\n" * text.count("\n", 0, end) + text[end:]
+    return header, text
+
+
+def _index_text(card: Card) -> str:
+    if not card.index:
+        return ""
+    return card.source.text[card.index.yaml_start : card.index.yaml_end].replace("\r\n", "\n").rstrip()
+
+
+def _longest_fence(text: str) -> int:
+    """Return how many backticks a fence around a text needs beyond three."""
+    runs = [len(run) for run in re.findall(r"`{3,}", text)]
+    return max(runs) - 2 if runs else 0
+
+
+def _title(text: str) -> str | None:
+    return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
+
+
+def _views(
+    card: Card,
+    judged: tuple[Mapping[tuple[str, str], list[Judgement]], Mapping[tuple[str, str], list[Judgement]]],
+    needs: Mapping[tuple[str, str], Need],
+    evidence: Mapping[Need, Evidence],
+    folders: Folders,
+) -> tuple[ModelView, ...]:
+    page = _page_path(card, folders)
+    views = []
+    for model in card.models:
+        found = evidence.get(needs[card.file, model.name])
+        link = _relative(folders.evidence / file_name(model.name), page.parent) if found else None
+        own = [by_model.get((card.file, model.name), []) for by_model in judged]
+        views.append(model_view(model, own[0], own[1], found, link))
+    return tuple(views)
+
+
+def _by_model(judgements: tuple[Judgement, ...]) -> dict[tuple[str, str], list[Judgement]]:
+    found: dict[tuple[str, str], list[Judgement]] = {}
+    for judgement in judgements:
+        found.setdefault((judgement.card, judgement.claim.model), []).append(judgement)
+    return found
+
+
+def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[Verdict, int], ...]:
+    total: Counter[Verdict] = Counter()
+    for view in views:
+        total.update(dict(view.verdicts))
+    return tuple((verdict, total[verdict]) for verdict in VERDICTS if total[verdict])
+
+
+def _ran(views: tuple[ModelView, ...]) -> str:
+    measured = sum(view.ran != "not measured" for view in views)
+    last = max((view.ran for view in views if view.ran != "not measured"), default="")
+    return f"{measured} of {len(views)} models measured" + (f", {last}" if last else "")
+
+
+def _page_path(card: Card, folders: Folders) -> Path:
+    return folders.out / card.source.path.relative_to(folders.cards)
+
+
+def _relative(path: Path, start: Path) -> str:
+    return Path(os.path.relpath(path, start)).as_posix()

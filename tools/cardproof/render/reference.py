@@ -1,0 +1,137 @@
+"""Reference pages of the documentation, generated from the code: checks, commands, settings, exit statuses."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cardproof.checks import Check, all_checks
+from cardproof.render.escape import markdown_text
+from cardproof.render.stamp import stamped
+from cardproof.settings import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WIDTH = 88
+"""Columns of help texts: what a page shows without scrolling on a laptop."""
+
+EXIT_STATUSES = (
+    (0, "all holds: no refuted claim and no other error; warnings and notes do not count"),
+    (
+        1,
+        "a claim is refuted, a card or template has an error, or, under `--check`, a page or record is stale",
+    ),
+    (
+        2,
+        "bad input or usage: an option or setting that means nothing, a path that does not exist, a zoo that cannot be "
+        "loaded; for `render` also a card that cannot be read (YAML that does not parse): no site can be made of it",
+    ),
+    (130, "interrupted with Ctrl-C; nothing was written"),
+)
+
+
+def reference_pages(folder: Path) -> dict[Path, str]:
+    """Return the pages of the reference, by path."""
+    pages = {
+        "index.md": (_index(), "tools/cardproof/render/reference.py"),
+        "commands.md": (_commands(), "tools/cardproof/cli.py"),
+        "settings.md": (_settings(), "tools/cardproof/settings.py"),
+        "exit-statuses.md": (_exit_statuses(), "tools/cardproof/render/reference.py"),
+    }
+    for check in all_checks():
+        module = f"tools/cardproof/checks/{check.name.replace('-', '_')}.py"
+        pages[f"checks/{check.name}.md"] = (_check(check), module)
+    return {folder / name: stamped(text, source) for name, (text, source) in pages.items()}
+
+
+def _index() -> str:
+    rows = [f"| [{_title(check)}](checks/{check.name}.md) | {_first_sentence(check)} |" for check in all_checks()]
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Generated from the code of cardproof.",
+            "",
+            "- [Commands](commands.md)",
+            "- [Settings](settings.md)",
+            "- [Exit statuses](exit-statuses.md)",
+            "",
+            "| Check | What is checked |",
+            "| :--- | :--- |",
+            *rows,
+        ]
+    )
+
+
+def _check(check: Check) -> str:
+    _, _, rest = check.page.partition("\n")
+    lines = [f"# {_title(check)}", "", f"{_first_sentence(check)}.", rest.rstrip()]
+    if check.judge and check.fields:
+        names = ", ".join(f"`{name}`" for name in sorted(check.fields))
+        lines += ["", f"Fields, in any case and with hyphens, underscores or a unit in brackets: {names}."]
+    words = sorted({check.name, *check.findings} if check.judge or check.look else set(check.findings))
+    lines += ["", "Findings are reported as " + ", ".join(f"`[{word}]`" for word in words) + "."]
+    return "\n".join(lines)
+
+
+def _title(check: Check) -> str:
+    return check.page.partition(":")[0].strip()
+
+
+def _first_sentence(check: Check) -> str:
+    text = check.page.partition(":")[2].split("\n\n")[0]
+    return (
+        " ".join(text.split()).rstrip(".").capitalize() if check.name != "flops" else " ".join(text.split()).rstrip(".")
+    )
+
+
+def _commands() -> str:
+    from cardproof.cli import app
+
+    group: Any = typer.main.get_command(app)
+    parts = [
+        "# Commands",
+        "",
+        "`python tools/render_cards.py` in this repository is the same as `cardproof render`, with the same options.",
+    ]
+    for name, command in sorted(group.commands.items()):
+        context = command.make_context(f"cardproof {name}", [], resilient_parsing=True, terminal_width=WIDTH)
+        parts += ["", f"## cardproof {name}", "", "```text", command.get_help(context).rstrip(), "```"]
+    return "\n".join(parts)
+
+
+def _settings() -> str:
+    described = _attribute_docs(Settings)
+    lines = [
+        "# Settings",
+        "",
+        "They stand in `mkdocs.yml` under the plugin `cardproof`; options of the command line win over them. Paths are "
+        "relative to the folder of `mkdocs.yml`.",
+        "",
+        "| Setting | Default | Meaning |",
+        "| :--- | :--- | :--- |",
+    ]
+    defaults = {field.name: field.default for field in fields(Settings)}
+    for name in SETTINGS:
+        default = defaults[name]
+        shown = f"`{default}`" if isinstance(default, (str, int)) or hasattr(default, "parts") else ""
+        if default is not None and not shown and hasattr(default, "is_finite"):
+            shown = f"`{default}`"
+        lines.append(f"| `{name}` | {shown} | {markdown_text(described[name])} |")
+    return "\n".join(lines)
+
+
+def _attribute_docs(kind: type) -> dict[str, str]:
+    """Return the docstrings that stand under the attributes of a dataclass."""
+    found = re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', inspect.getsource(kind), re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.replace("``", "").split()) for name, text in found}
+
+
+def _exit_statuses() -> str:
+    rows = [f"| {status} | {meaning} |" for status, meaning in EXIT_STATUSES]
+    return "\n".join(["# Exit statuses", "", "| Status | Meaning |", "| ---: | :--- |", *rows])

@@ -1,0 +1,32 @@
+"""The last line of a rendered page: where it comes from, and a digest that shows whether somebody edited it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_STAMP = re.compile(
+    r"<!-- cardproof: rendered from (?P<template>.*); edit that file, not this one\. (?P<digest>\w{16}) -->\n\Z"
+)
+
+
+def stamped(text: str, template: str) -> str:
+    """Return a page's text with its stamp."""
+    body = text.rstrip("\n") + "\n\n"
+    template = template.replace("--", "—")  # two hyphens would end the comment
+    return f"{body}<!-- cardproof: rendered from {template}; edit that file, not this one. {_digest(body)} -->\n"
+
+
+def is_rendered(text: str) -> bool:
+    """Return whether a page carries a stamp."""
+    return _STAMP.search(text) is not None
+
+
+def is_edited(text: str) -> bool:
+    """Return whether a page with a stamp is not what was rendered."""
+    match = _STAMP.search(text.replace("\r\n", "\n"))
+    return match is not None and _digest(text.replace("\r\n", "\n")[: match.start()]) != match["digest"]
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]

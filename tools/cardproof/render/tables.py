@@ -1,0 +1,51 @@
+"""The function ``model_table`` of templates: models of the site as a Markdown table."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.render.escape import code_text, markdown_text
+from cardproof.render.templates import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cardproof.render.views import ModelView
+
+DEFAULT_COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
+
+
+def model_table(models: Sequence[tuple[ModelView, Path]], here: Path) -> Callable[..., str]:
+    """Return the function for a page at ``here``; ``models`` are all models of the site with their pages."""
+
+    def table(collection: str | None = None, columns: Sequence[str] = DEFAULT_COLUMNS) -> str:
+        """Return a table of the models of a collection, or of all. Raises CallError for a table that would be empty."""
+        chosen = [(view, page) for view, page in models if collection is None or collection in view.collections]
+        if not chosen:
+            known = sorted({name for view, _ in models for name in view.collections})
+            raise CallError(f"no model is in collection '{collection}'{_near(collection or '', known)}")
+        for column in columns:
+            if not any(column in view.values for view, _ in chosen):
+                known = sorted({name for view, _ in models for name in view.values})
+                raise CallError(f"column '{column}' exists in no model{_near(column, known)}")
+        lines = [
+            "| Model | " + " | ".join(markdown_text(column) for column in columns) + " |",
+            "| :--- |" + " ---: |" * len(columns),
+        ]
+        for view, page in chosen:
+            link = Path(os.path.relpath(page, here.parent)).as_posix()
+            cells = [markdown_text(view.values.get(column, "")) for column in columns]
+            lines.append(f"| [{code_text(view.name)}]({link}#{view.anchor}) | " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    return table
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    if close:
+        return f" (did you mean '{close[0]}'?)"
+    return f"; there is {', '.join(known)}" if known else ""

@@ -1,0 +1,170 @@
+"""Jinja2 templates: sandboxed, strict about undefined names, with every error at the template's own line."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import (
+    ChoiceLoader,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    UndefinedError,
+    nodes,
+)
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from cardproof.render.escape import code_text, markdown_text
+from cardproof.words import Finding, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+RAW_HINT = "define the name, or wrap literal braces in {% raw %} … {% endraw %}"
+
+
+class TemplatesError(Exception):
+    """A template that cannot be rendered; ``findings`` say where and why."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__("; ".join(f"{finding.place}: {finding.message}" for finding in findings))
+        self.findings = findings
+
+
+class CallError(Exception):
+    """A function that templates call was asked for something that it cannot give."""
+
+
+class Templates:
+    """The templates of one site: its own folders first, then the layouts that come with cardproof."""
+
+    def __init__(self, folders: list[Path], layouts: Path, show: Callable[[Path], str]) -> None:
+        self._show = show
+        self._folders = folders
+        loader = ChoiceLoader(
+            [
+                FileSystemLoader([str(f) for f in folders]),
+                PrefixLoader({"cardproof": FileSystemLoader(str(layouts))}),
+            ]
+        )
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+        )
+        self._environment.filters["md"] = markdown_text
+        self._environment.filters["code"] = code_text
+
+    def render_file(self, name: str, variables: Mapping[str, Any]) -> str:
+        """Render a template that is found by its name. Raises TemplatesError."""
+        source, filename, _ = self._source(name)
+        return self.render_text(source, filename or name, variables)
+
+    def render_text(self, text: str, file: str, variables: Mapping[str, Any]) -> str:
+        """Render a template given as text; ``file`` is where it stands, for errors. Raises TemplatesError."""
+        try:
+            code = self._environment.compile(text, name=file, filename=file)
+            template = self._environment.template_class.from_code(
+                self._environment, code, self._environment.make_globals(None)
+            )
+            return template.render(variables)
+        except UndefinedError as trouble:
+            found = self._undefined(text, file, set(variables))
+            raise TemplatesError(found or [self._finding(trouble, file, RAW_HINT)]) from trouble
+        except (TemplateError, CallError) as trouble:
+            raise TemplatesError([self._finding(trouble, file)]) from trouble
+        except (
+            TypeError,
+            ValueError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+        ) as trouble:
+            raise TemplatesError([self._finding(trouble, file)]) from trouble
+
+    def includes(self, text: str) -> set[str]:
+        """Return the names of the templates that a text includes, imports or extends; empty where it does not parse."""
+        try:
+            tree = self._environment.parse(text)
+        except TemplateSyntaxError:
+            return set()
+        return {name for node in tree.find_all(_REFERENCES) for name in _names(node)}
+
+    def _undefined(self, text: str, file: str, known: set[str], seen: frozenset[str] = frozenset()) -> list[Finding]:
+        """Return every name that a template, or one that it includes, uses and nobody defines."""
+        tree = self._environment.parse(text)
+        stored = {node.name for node in tree.find_all(nodes.Name) if node.ctx in ("store", "param")}
+        known = known | stored | set(self._environment.globals) | {"loop", "self", "caller", "varargs", "kwargs"}
+        findings: dict[tuple[int, str], Finding] = {}
+        for node in tree.find_all(nodes.Name):
+            if node.ctx == "load" and node.name not in known:
+                line = text.splitlines()[node.lineno - 1]
+                column = line.find(node.name) + 1
+                place = Place(
+                    self._shown(file),
+                    node.lineno,
+                    max(column, 1),
+                    column + len(node.name) if column else None,
+                )
+                message = f"'{node.name}' is undefined"
+                findings.setdefault((node.lineno, node.name), Finding(place, "template", "error", message, RAW_HINT))
+        found = list(findings.values())
+        for name in sorted(self.includes(text) - seen):
+            try:
+                inner, filename, _ = self._source(name)
+            except TemplatesError:
+                continue
+            found += self._undefined(inner, filename or name, known, seen | {name})
+        return found
+
+    def _finding(self, trouble: Exception, file: str, hint: str | None = None) -> Finding:
+        if isinstance(trouble, TemplateSyntaxError):
+            place = Place(self._shown(trouble.filename or file), trouble.lineno, 1)
+            return Finding(place, "template", "error", f"template syntax: {trouble.message}", hint)
+        line = 1
+        for frame in traceback.extract_tb(trouble.__traceback__):
+            if frame.filename == file or any(frame.filename.startswith(str(folder)) for folder in self._folders):
+                file, line = frame.filename, frame.lineno or 1
+        if isinstance(trouble, TemplateNotFound):
+            folders = ", ".join(self._show(folder) for folder in self._folders)
+            return Finding(
+                Place(self._shown(file), line, 1),
+                "template",
+                "error",
+                f"template '{trouble.name}' is not found",
+                f"looked in {folders}",
+            )
+        return Finding(
+            Place(self._shown(file), line, 1),
+            "template",
+            "error",
+            str(trouble) or type(trouble).__name__,
+            hint,
+        )
+
+    def _source(self, name: str) -> tuple[str, str | None, Any]:
+        assert self._environment.loader
+        try:
+            return self._environment.loader.get_source(self._environment, name)
+        except TemplateNotFound as trouble:
+            raise TemplatesError([self._finding(trouble, name)]) from trouble
+
+    def _shown(self, file: str) -> str:
+        from pathlib import Path
+
+        return self._show(Path(file))
+
+
+_REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+
+def _names(node: nodes.Node) -> Iterator[str]:
+    """Return the constant names of an include; a name that is computed cannot be known before it runs."""
+    template = getattr(node, "template", None)
+    for item in template.items if isinstance(template, (nodes.List, nodes.Tuple)) else [template]:
+        if isinstance(item, nodes.Const) and isinstance(item.value, str):
+            yield item.value

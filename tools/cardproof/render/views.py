@@ -1,0 +1,213 @@
+"""What templates see: models, claims and counts, already put into words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cardproof.cited import metric_key
+from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
+from cardproof.numbers import parse_number, show_count
+from cardproof.words import VERDICTS, Claim, Evidence, Judgement, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cardproof.read.index import Model
+
+MEANING: dict[Verdict, str] = {
+    "confirmed": "measured, equal at the precision written",
+    "cited": "not measured here, equal to a named source",
+    "disputed": "sources differ, or a source is gone",
+    "refuted": "measured, different",
+    "unchecked": "nothing to check it with",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """One row of a claims table."""
+
+    anchor: str
+    field: str
+    verdict: Verdict
+    stated: str
+    found: str
+    difference: str
+    allowed: str
+    how: str
+    explanation: str
+    place: str
+    source: str
+    """Who published the value, for values of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One tile: a number that readers look for first, with its verdict."""
+
+    label: str
+    value: str
+    unit: str
+    verdict: Verdict
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model of a page."""
+
+    name: str
+    anchor: str
+    claims: tuple[ClaimView, ...]
+    published: tuple[ClaimView, ...]
+    facts: tuple[Fact, ...]
+    verdicts: tuple[tuple[Verdict, int], ...]
+    values: Mapping[str, str]
+    """Columns of tables: field as written -> what a table shows."""
+    collections: tuple[str, ...]
+    evidence: str | None
+    """Link from the page to the evidence file."""
+    ran: str
+    """Where and when it was measured, in words."""
+
+    @property
+    def refuted(self) -> tuple[ClaimView, ...]:
+        return tuple(claim for claim in self.claims if claim.verdict == "refuted")
+
+
+def model_view(
+    model: Model,
+    judgements: Iterable[Judgement],
+    published: Iterable[Judgement],
+    evidence: Evidence | None,
+    link: str | None,
+) -> ModelView:
+    """Put one model into words."""
+    judgements = tuple(judgements)
+    anchors: Counter[str] = Counter()
+    claims = tuple(_claim_view(judgement, anchors) for judgement in judgements)
+    others = tuple(_claim_view(judgement, anchors) for judgement in published)
+    return ModelView(
+        model.name,
+        slug(model.name),
+        claims,
+        others,
+        tuple(_facts(judgements, evidence)),
+        count_verdicts(judgements),
+        _values(judgements, evidence),
+        model.collections,
+        link,
+        _ran(evidence),
+    )
+
+
+def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int], ...]:
+    """Return the verdicts that occur, in the order of reports, with their numbers."""
+    counts = Counter(judgement.verdict for judgement in judgements)
+    return tuple((verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict])
+
+
+def slug(text: str) -> str:
+    """Return a text as the anchor of a heading or row."""
+    return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-") or "x"
+
+
+def _claim_view(judgement: Judgement, anchors: Counter[str]) -> ClaimView:
+    claim = judgement.claim
+    label = f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field
+    anchor = slug(f"{claim.model}-{'published-' if claim.published else ''}{claim.field}")
+    anchors[anchor] += 1
+    if anchors[anchor] > 1:
+        anchor = f"{anchor}-{anchors[anchor]}"
+    how = "; ".join(text for text in (judgement.method, judgement.reason) if text)
+    return ClaimView(
+        anchor,
+        label,
+        judgement.verdict,
+        _stated(claim),
+        _found(judgement),
+        judgement.difference,
+        judgement.allowed,
+        how,
+        judgement.explanation or "",
+        str(claim.place),
+        claim.published or "",
+    )
+
+
+def _stated(claim: Claim) -> str:
+    name = normal_field(claim.field)
+    if (
+        isinstance(claim.value, int)
+        and not isinstance(claim.value, bool)
+        and name in PARAMETERS | FLOPS | {"file size"}
+    ):
+        return show_count(claim.value)
+    return claim.stated
+
+
+def _found(judgement: Judgement) -> str:
+    found = judgement.found
+    if found is None:
+        return ""
+    if isinstance(found, int) and normal_field(judgement.claim.field) in PARAMETERS | FLOPS:
+        return show_count(found)
+    return f"{found}{judgement.unit if judgement.unit == '%' else ''}"
+
+
+def _facts(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> Iterable[Fact]:
+    counts = evidence.counts if evidence else None
+    for judgement in judgements:
+        name = normal_field(judgement.claim.field)
+        if name in PARAMETERS:
+            value = counts.parameters if counts else None
+            yield _count_fact("Parameters", judgement, value, 6, "M", "counted exactly")
+        elif name in FLOPS:
+            side = f" at {counts.input_shape[1]}" if counts else ""
+            value = counts.multiply_adds if counts else None
+            yield _count_fact(f"Multiply-adds{side}", judgement, value, 9, "G", "counted exactly")
+        elif metric_key(judgement.claim.field) in ("top 1 accuracy", "top 5 accuracy"):
+            number = parse_number(judgement.claim.stated)
+            value_text = judgement.claim.stated.strip().removesuffix("%") if number else judgement.claim.stated
+            label = "Top-1" if metric_key(judgement.claim.field).startswith("top 1") else "Top-5"
+            yield Fact(label, value_text, "%", judgement.verdict, judgement.claim.dataset or "")
+        elif name in IMAGE_SIZE:
+            yield Fact("Image size", judgement.claim.stated, "px", judgement.verdict, "as configured")
+
+
+def _count_fact(label: str, judgement: Judgement, value: int | None, power: int, unit: str, note: str) -> Fact:
+    """Return a tile with the measured count; the stated one is kept visible where it differs."""
+    if value is None:
+        number = parse_number(judgement.claim.stated, "count")
+        shown = f"{float(number.value) / 10**power:.2f}" if number else judgement.claim.stated
+        return Fact(label, shown, unit, judgement.verdict, "as stated")
+    if judgement.verdict == "refuted":
+        number = parse_number(judgement.claim.stated, "count")
+        note = f"card says {float(number.value) / 10**power:.2f}" if number else f"card says {judgement.claim.stated}"
+    return Fact(label, f"{value / 10**power:.2f}", unit, judgement.verdict, note)
+
+
+def _values(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> dict[str, str]:
+    """Return what tables show: measured counts where there are any, stated values otherwise; lists are joined."""
+    values: dict[str, str] = {}
+    counts = evidence.counts if evidence else None
+    for judgement in judgements:
+        name = normal_field(judgement.claim.field)
+        text = judgement.claim.stated
+        if counts and name in PARAMETERS:
+            text = f"{counts.parameters / 1e6:.2f} M"
+        elif counts and name in FLOPS:
+            text = f"{counts.multiply_adds / 1e9:.2f} G"
+        key = judgement.claim.field
+        values[key] = f"{values[key]}, {text}" if key in values else text
+    return values
+
+
+def _ran(evidence: Evidence | None) -> str:
+    if evidence is None or evidence.counts is None:
+        return "not measured"
+    where = evidence.environment
+    return f"counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"

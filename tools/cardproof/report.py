@@ -1,0 +1,193 @@
+"""Reports: one run as JSON, and as text for a terminal. Both are views of the same judgements and findings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cardproof.read import show_path
+from cardproof.words import SEVERITIES, VERDICTS, Finding, Judgement
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cardproof.build import Run
+
+STYLE = {
+    "confirmed": "green",
+    "cited": "blue",
+    "disputed": "yellow",
+    "refuted": "bold red",
+    "unchecked": "dim",
+    "error": "bold red",
+    "warning": "yellow",
+    "note": "cyan",
+}
+
+
+def as_json(run: Run) -> str:
+    """Return the run as one JSON object; the keys of the design stay, others may be added."""
+    data = {
+        "claims": [_claim(judgement) for judgement in run.verdicts.judgements],
+        "published": [_claim(judgement) for judgement in run.verdicts.published],
+        "findings": [_finding(finding) for finding in run.findings],
+        "blocks": [],
+        "models": [
+            {
+                "name": model.name,
+                "file": card.file,
+                "line": model.place.line,
+                "collections": list(model.collections),
+                "metadata": model.metadata.plain() if model.metadata else {},
+            }
+            for card in run.reading.cards
+            for model in card.models
+        ],
+        "pages": [
+            {
+                "page": show_path(change.path),
+                "template": show_path(run.templates[change.path]) if change.path in run.templates else None,
+                "status": change.status,
+                "models": list(run.page_models.get(change.path, ())),
+            }
+            for change in run.changes
+        ],
+        "summary": summary(run),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return the counts of a run."""
+    verdicts = Counter(judgement.verdict for judgement in run.verdicts.judgements)
+    severities = Counter(finding.severity for finding in run.findings)
+    return {
+        **{verdict: verdicts[verdict] for verdict in VERDICTS},
+        **{f"{severity}s": severities[severity] for severity in SEVERITIES},
+        "explained": sum(judgement.explained for judgement in run.verdicts.judgements),
+        "claims": len(run.verdicts.judgements),
+        "cards": len(run.reading.cards),
+        "models": len(run.reading.models),
+        "pages": len(run.page_models),
+        "changed": sum(change.differs for change in run.changes),
+        "measured": run.measured,
+        "recalled": run.recalled,
+        "snippets": "not run",
+        "devices": ["meta"] if run.measured or run.recalled else [],
+        "seconds": round(run.seconds, 3),
+        "exit": run.exit,
+    }
+
+
+def print_report(run: Run, console: Console, *, quiet: bool = False) -> None:
+    """Print the findings and, unless quiet, the verdicts by field and the summary."""
+    for finding in run.findings:
+        if finding.severity != "note" or not quiet:
+            _print_finding(finding, console)
+    if quiet:
+        return
+    if run.verdicts.judgements:
+        console.print(verdict_table(run))
+    console.print(_summary_text(run))
+
+
+def verdict_table(run: Run) -> Table:
+    """Return the verdicts by field as a table."""
+    fields: dict[str, Counter[str]] = {}
+    for judgement in run.verdicts.judgements:
+        label = judgement.claim.field
+        fields.setdefault(label, Counter())[judgement.verdict] += 1
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("claims about")
+    for verdict in VERDICTS:
+        table.add_column(verdict, justify="right", style=STYLE[verdict])
+    for label, counts in sorted(
+        fields.items(), key=lambda item: (-sum(item[1].values()) + item[1]["unchecked"], item[0])
+    ):
+        if set(counts) != {"unchecked"}:
+            table.add_row(escape(label), *(str(counts[verdict] or "") for verdict in VERDICTS))
+    others = sum(counts["unchecked"] for counts in fields.values() if set(counts) == {"unchecked"})
+    if others:
+        table.add_row("other fields", *("" for _ in VERDICTS[:-1]), str(others))
+    total = Counter(judgement.verdict for judgement in run.verdicts.judgements)
+    table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
+    return table
+
+
+def _summary_text(run: Run) -> Text:
+    facts = summary(run)
+    parts = [f"{facts['claims']} claims of {_many(facts['models'], 'model')} on {_many(facts['cards'], 'card')}"]
+    parts += [f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict]]
+    measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
+    if run.changes:
+        verb = "stale" if run.checked else "written"
+        measured += f"; {_many(len(run.changes), 'file')} of the site, {facts['changed']} {verb}"
+    text = Text(": ".join([parts[0], ", ".join(parts[1:])]) if len(parts) > 1 else parts[0])
+    text.append(f"\n{measured}; snippets not run; {facts['seconds']:.1f} s", style="dim")
+    return text
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _print_finding(finding: Finding, console: Console) -> None:
+    line = Text.assemble(
+        (str(finding.place), "bold"),
+        ": ",
+        (finding.severity, STYLE[finding.severity]),
+        f" [{finding.check}] {_safe(finding.message)}",
+    )
+    console.print(line, soft_wrap=True)
+    if finding.hint:
+        console.print(Text(f"    {_safe(finding.hint)}", style="dim"), soft_wrap=True)
+
+
+def _safe(text: str) -> str:
+    """Return a text without characters that steer a terminal."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def _claim(judgement: Judgement) -> dict[str, Any]:
+    claim = judgement.claim
+    return {
+        "file": claim.place.file,
+        "line": claim.place.line,
+        "column": claim.place.column,
+        "model": claim.model,
+        "field": claim.field,
+        "dataset": claim.dataset,
+        "stated": claim.stated,
+        "found": judgement.found,
+        "unit": judgement.unit,
+        "verdict": judgement.verdict,
+        "allowed": judgement.allowed,
+        "difference": judgement.difference,
+        "explanation": judgement.explanation,
+        "explained": judgement.explained,
+        "method": judgement.method,
+        "reason": judgement.reason,
+        "published": claim.published,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    fix = finding.fix
+    return {
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "column": finding.place.column,
+        "check": finding.check,
+        "severity": finding.severity,
+        "message": finding.message,
+        "hint": finding.hint,
+        "fix": {"line": fix.line, "column": fix.column, "end_column": fix.end_column, "text": fix.text}
+        if fix
+        else None,
+    }

@@ -1,0 +1,151 @@
+"""Settings: what ``mkdocs.yml`` says under the plugin ``cardproof``, with the command line on top."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from cardproof.fields import normal_field
+from cardproof.read import InputError
+from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.read.source import read_source
+
+FlopsAre = Literal["multiply-adds", "operations"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a found value may be from the stated one; see :func:`parse_tolerance`."""
+
+    kind: Literal["written", "exact", "digits", "percent", "absolute"] = "written"
+    amount: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, with paths as given (relative to the folder of ``mkdocs.yml``)."""
+
+    base: Path = field(default_factory=Path)
+    """The folder of ``mkdocs.yml``; the working directory where there is none."""
+    zoo: str | None = None
+    """Source of networks: ``res2next``, ``timm``, ``torchvision``, ``package.module:object`` or ``file.py:object``."""
+    templates: Path = Path("templates")
+    """Folder of card templates (``models/*.md`` below it) and of what they include."""
+    out: Path = Path("docs/models")
+    """Folder of the rendered pages."""
+    evidence: Path = Path("docs/evidence")
+    """Folder of the evidence, one JSON file per model."""
+    cited: Path | None = None
+    """YAML file with results that named sources publish; see the guide's page on configuration."""
+    reference: Path | None = None
+    """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
+    includes: Path = Path("templates")
+    """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    """Per field, what replaces "equal at the precision written"."""
+    flops: FlopsAre = "multiply-adds"
+    """What the cards' field ``FLOPs`` counts: multiply-adds, or operations (two per multiply-add)."""
+    sources_agree: Decimal = Decimal("0.05")
+    """Percentage points within which two sources of one accuracy agree; beyond, the claim is disputed."""
+
+    def path(self, given: Path) -> Path:
+        """Return a configured path as seen from the working directory."""
+        return given if given.is_absolute() else self.base / given
+
+
+SETTINGS = (
+    "zoo",
+    "templates",
+    "includes",
+    "out",
+    "evidence",
+    "cited",
+    "reference",
+    "tolerances",
+    "flops",
+    "sources_agree",
+)
+"""Names that may stand under the plugin; each is a field of :class:`Settings` and described in the guide."""
+
+
+def load_settings(config: Path | None) -> Settings:
+    """Read the settings of a ``mkdocs.yml``; defaults where ``config`` is None or says nothing.
+
+    Raises InputError, with file, line and column, for a file that cannot be read and for a setting that means nothing.
+    """
+    if config is None:
+        return Settings()
+    source, findings = read_source(config, config.as_posix())
+    tree: Node | None = None
+    if source:
+        tree, more = read_yaml(source)
+        findings += [finding for finding in more if finding.fatal]
+    if fatal := [finding for finding in findings if finding.fatal]:
+        raise InputError(f"{fatal[0].place}: {fatal[0].message}")
+    settings = Settings(base=config.parent)
+    for key, node in _plugin_options(tree):
+        settings = _set(settings, key, node)
+    return settings
+
+
+def parse_tolerance(text: str) -> Tolerance:
+    """Return the tolerance that a text names. Raises ValueError where it names none.
+
+    ``written``: equal at the precision written, the default. ``exact``: equal to the last unit. ``3 digits``: equal
+    after rounding both to three significant digits. ``0.5%``: of the stated value. ``0.05``: that far in the field's
+    own unit (percentage points for accuracies).
+    """
+    text = text.strip().lower()
+    if text in ("written", "exact"):
+        return Tolerance("exact" if text == "exact" else "written")
+    if match := re.fullmatch(r"(\d{1,2}) digits?", text):
+        return Tolerance("digits", Decimal(match[1]))
+    if match := re.fullmatch(r"(?:±\s*)?(\d+(?:\.\d+)?)\s*(%?)", text):
+        return Tolerance("percent" if match[2] else "absolute", Decimal(match[1]))
+    raise ValueError(f"'{text}' is no tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
+
+
+def _plugin_options(tree: Node | None) -> list[tuple[Scalar, Node]]:
+    plugins = tree.get("plugins") if isinstance(tree, Mapping) else None
+    for entry in plugins.items if isinstance(plugins, Sequence) else [plugins]:
+        if isinstance(entry, Mapping):
+            options = entry.get("cardproof")
+            if isinstance(options, Mapping):
+                return list(options)
+    return []
+
+
+def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
+    def wrong(message: str) -> InputError:
+        return InputError(f"{node.place}: {message}")
+
+    name = key.text
+    if name not in SETTINGS:
+        raise InputError(f"{key.place}: cardproof has no setting '{name}'; it has {', '.join(SETTINGS)}")
+    if name == "tolerances":
+        if not isinstance(node, Mapping):
+            raise wrong("tolerances is a mapping from field to tolerance")
+        tolerances: dict[str, Tolerance] = {}
+        for field_key, value in node:
+            try:
+                tolerances[normal_field(field_key.text)] = parse_tolerance(
+                    value.text if isinstance(value, Scalar) else ""
+                )
+            except ValueError as trouble:
+                raise InputError(f"{value.place}: {trouble}") from None
+        return replace(settings, tolerances=tolerances)
+    if not isinstance(node, Scalar) or node.value is None:
+        raise wrong(f"{name} must be one value")
+    setting: Any = node.text
+    if name in ("templates", "includes", "out", "evidence", "cited", "reference"):
+        setting = Path(node.text)
+    elif name == "sources_agree":
+        if not re.fullmatch(r"\d+(\.\d+)?", node.text):
+            raise wrong("sources_agree is a number of percentage points")
+        setting = Decimal(node.text)
+    elif name == "flops" and node.text not in ("multiply-adds", "operations"):
+        raise wrong("flops is 'multiply-adds' or 'operations'")
+    return replace(settings, **{name: setting})

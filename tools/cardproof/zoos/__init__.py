@@ -1,0 +1,193 @@
+"""Zoos: where networks come from. Importing this module, and loading a built-in zoo, imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from cardproof.digests import digest_of_files
+from cardproof.words import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["BUILT_IN", "Zoo", "ZooError", "load_zoo", "network_digest", "preprocessing_of"]
+
+BUILT_IN = {
+    "res2next": "res2next.zoo:zoo",
+    "timm": "cardproof.zoos.timm:zoo",
+    "torchvision": "cardproof.zoos.torchvision:zoo",
+}
+"""Short names of ``--zoo``; anything else is ``package.module:object`` or ``path/to/file.py:object``."""
+
+
+class ZooError(Exception):
+    """A zoo that cannot be loaded; the message says what was looked for and what to do."""
+
+
+@runtime_checkable
+class Zoo(Protocol):
+    """Where networks come from.
+
+    ``known_as(name, weights)`` is optional: the name under which the zoo has the model today, by its own renames and
+    by the file name of the card's weights.
+    """
+
+    name: str
+
+    def build(self, name: str) -> nn.Module:
+        """Return the network with its default head; weights are not needed. Any exception is this model's error."""
+
+    def preprocessing(self, name: str) -> Any:
+        """Return an object or mapping with the fields of :class:`cardproof.words.Preprocessing`, or None."""
+
+    def weights(self, name: str) -> Any:
+        """Return what the zoo knows of the weights, or None."""
+
+    def recipe(self, name: str) -> Any:
+        """Return the training recipe, or None."""
+
+    def digest(self, name: str) -> str:
+        """Return a digest of the source that decides the network, without importing torch."""
+
+
+class _Factory:
+    """Makes a zoo of a callable ``name -> nn.Module``, or of an object that has only part of the protocol."""
+
+    def __init__(self, spec: str, thing: Any) -> None:
+        self.name = spec
+        self._thing = thing
+
+    def build(self, name: str) -> nn.Module:
+        build = getattr(self._thing, "build", self._thing)
+        network: nn.Module = build(name)
+        return network
+
+    def preprocessing(self, name: str) -> Any:
+        return self._ask("preprocessing", name)
+
+    def weights(self, name: str) -> Any:
+        return self._ask("weights", name)
+
+    def recipe(self, name: str) -> Any:
+        return self._ask("recipe", name)
+
+    def known_as(self, name: str, weights: str | None) -> str:
+        answer = getattr(self._thing, "known_as", None)
+        return str(answer(name, weights)) if answer else name
+
+    def digest(self, name: str) -> str:
+        return network_digest(self.name, name)
+
+    def _ask(self, what: str, name: str) -> Any:
+        answer = getattr(self._thing, what, None)
+        return answer(name) if callable(answer) else None
+
+
+def load_zoo(spec: str) -> Zoo:
+    """Return the zoo that ``--zoo`` names. Raises ZooError where there is none."""
+    module_name, _, attribute = BUILT_IN.get(spec, spec).rpartition(":")
+    if not module_name or not attribute:
+        known = ", ".join(BUILT_IN)
+        raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
+    try:
+        module = (
+            _import_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+        )
+    except ImportError as trouble:
+        raise ZooError(f"zoo '{spec}' cannot be imported: {trouble}") from trouble
+    try:
+        thing = getattr(module, attribute)
+    except AttributeError:
+        raise ZooError(f"zoo '{spec}': module {module_name} has no '{attribute}'") from None
+    if isinstance(thing, type) and hasattr(thing, "build"):
+        thing = thing()
+    if spec in BUILT_IN:
+        assert isinstance(thing, Zoo)
+        return thing
+    if not hasattr(thing, "build") and not callable(thing):
+        raise ZooError(f"zoo '{spec}': '{attribute}' is neither a zoo nor a callable from name to network")
+    return _Factory(spec, thing)
+
+
+def network_digest(spec: str, name: str) -> str:
+    """Return the digest of what decides a model's network; a zoo of the user's own is not imported for it.
+
+    Raises ZooError where its sources are not found.
+    """
+    if spec in BUILT_IN:
+        return load_zoo(spec).digest(name)
+    return digest_of_files(_source_files(spec))
+
+
+def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
+    """Return a model's preprocessing in our own words, whatever form its zoo gives it in."""
+    given = zoo.preprocessing(name)
+    if given is None or isinstance(given, Preprocessing):
+        return given
+
+    def look(*keys: str) -> Any:
+        for key in keys:
+            value = given.get(key) if isinstance(given, Mapping) else getattr(given, key, None)
+            if value is not None:
+                return value
+        return None
+
+    size = look("input_size", "image_size", "img_size", "size")
+    if size is None:
+        return None
+    mean, std = look("mean"), look("std")
+    crop, interpolation = look("crop_pct"), look("interpolation")
+    return Preprocessing(
+        _shape(size),
+        float(crop) if crop is not None else None,
+        str(interpolation) if interpolation is not None else None,
+        tuple(float(v) for v in mean) if mean is not None else None,
+        tuple(float(v) for v in std) if std is not None else None,
+        weights=look("weights"),
+    )
+
+
+def _shape(size: Any) -> tuple[int, int, int]:
+    if isinstance(size, int):
+        return 3, size, size
+    values = tuple(int(v) for v in size)
+    if len(values) == 3:
+        return values[0], values[1], values[2]
+    return 3, values[0], values[-1]
+
+
+def _import_file(path: Path) -> Any:
+    if not path.is_file():
+        raise ImportError(f"no file {path}")
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    name = f"cardproof_zoo_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _source_files(spec: str) -> tuple[Path, ...]:
+    """Return the sources that may decide a network: all of its top-level package, or all beside a single file."""
+    module_name = spec.rpartition(":")[0]
+    if module_name.endswith(".py"):
+        return tuple(sorted(Path(module_name).parent.glob("*.py")))
+    found = importlib.util.find_spec(module_name.partition(".")[0]) if module_name else None
+    if found is None:
+        known = ", ".join(BUILT_IN)
+        raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
+    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
+    if folders:
+        return tuple(sorted(path for folder in folders for path in folder.rglob("*.py")))
+    return (Path(found.origin),) if found.origin else ()
