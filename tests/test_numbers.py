@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproof.numbers import equal_as_written, parse_number, round_to_digits, show_count, write_like
+from cardproof.numbers import equal_as_written, parse_number, show_count, write_like
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ from cardproof.numbers import equal_as_written, parse_number, round_to_digits, s
         ("20M", 20_000_000, 1_000_000, 2),
         ("322", 322, 1, 3),
         ("4172677120", 4_172_677_120, 1, 10),
-        ("1234560", 1_234_560, 10, 6),
-        ("1234567000", 1_234_567_000, 1, 10),
+        ("69200", 69_200, 1, 5),
+        ("1234567000", 1_234_567_000, 1000, 7),
         ("0", 0, 1, 1),
     ],
 )
@@ -72,8 +72,7 @@ def test_an_exact_count_allows_nothing():
 
 @given(st.integers(1, 10**13), st.integers(1, 6))
 def test_a_count_rounded_to_some_digits_is_equal_at_them(count, digits):
-    rounded = int(round_to_digits(Decimal(count), digits))
-    assert equal_as_written(count, parse_number(str(rounded), "count"))
+    assert equal_as_written(count, parse_number(f"{count:.{digits - 1}e}", "count"))
 
 
 @given(st.integers(1000, 10**13))

@@ -185,7 +185,7 @@ def test_56_a_table_with_a_column_that_no_model_has_is_an_error(case):
     assert [(f.place.file, f.place.line) for f in result.findings if f.severity == "error"] == [("index.md", 3)]
     message = result.findings[-1].message
     assert "'Top 2 Accuracy'" in message
-    assert "did you mean 'Top 1 Accuracy'?" in message
+    assert "did you mean 'Top 1 Accuracy'" in message
 
 
 def test_58_a_control_character_is_named_with_its_place(case):

@@ -23,7 +23,7 @@ SHARED = ROOT.parent / "shared"
 def flop_counter_multiply_adds(model: nn.Module, shape: tuple[int, int, int]) -> int:
     """Half of what torch's own counter finds on the meta device."""
     image = torch.empty(1, *shape, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         model(image)
     flops = counter.get_total_flops()
     assert flops % 2 == 0

@@ -18,8 +18,8 @@ _NUMBER = re.compile(
     \s*(?P<unit>[^\d\s].*?)?\s*""",
     re.VERBOSE,
 )
-ROUNDED_DIGITS = 6
-"""A whole number with more digits before its trailing zeros was not rounded; its zeros are digits like others."""
+ROUNDED_ZEROS = 3
+"""From so many trailing zeros on, a whole number counts as rounded: one exact count in a thousand ends in three."""
 
 _SI = {"k": 3, "m": 6, "g": 9, "t": 12}
 _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -43,8 +43,8 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
 
     ``kind`` says what a suffix means: in a count ``M`` and ``B`` are 10^6 and 10^9, in bytes ``B`` is the unit and
     ``MiB`` is 2^20 bytes. ``scale`` is a prefix that the field's name brings along (``Params (M)``). Trailing zeros
-    of a whole number are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits. After
-    more than six other digits they are, since nobody rounds to seven: ``4172677120`` is exact.
+    of a whole number are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits. One or
+    two of them stand at the end of many exact counts, though: ``4172677120`` is exact.
     """
     match = _NUMBER.fullmatch(text)
     if not match or not (match["whole"] or match["fraction"]):
@@ -64,9 +64,8 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
     if scale and factor == 1:
         factor = Decimal(10) ** _SI[scale.lower()]
     elif kind != "plain" and not fraction and factor == 1 and not match["exponent"] and value:
-        significant = whole.rstrip("0")
-        if len(significant.lstrip("0")) <= ROUNDED_DIGITS:
-            quantum = Decimal(1).scaleb(len(whole) - len(significant))
+        zeros = len(whole) - len(whole.rstrip("0"))
+        quantum = Decimal(1).scaleb(zeros if zeros >= ROUNDED_ZEROS else 0)
     return Number(value * factor, quantum * factor, unit)
 
 

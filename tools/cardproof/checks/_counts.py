@@ -10,7 +10,7 @@ from cardproof.measure.wording import words
 from cardproof.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.plan import stated_count
 from cardproof.settings import Tolerance
-from cardproof.words import Claim, Fix, Judgement, Number, Reproduction
+from cardproof.words import Claim, Counts, Fix, Judgement, Number, Reproduction
 
 if TYPE_CHECKING:
     from cardproof.checks import Context
@@ -85,7 +85,7 @@ def signed(difference: Decimal, of: Decimal) -> str:
     if not difference:
         return "0"
     text = f"{'+' if difference > 0 else '−'}{show_count(abs(difference))}"
-    return f"{text} ({float(difference / of):+.2%})".replace("(-", "(−") if of else text
+    return f"{text} ({float(difference / of):+.3%})".replace("(-", "(−") if of else text
 
 
 def fix_of(claim: Claim, stated: Number, found: int) -> Fix | None:
@@ -108,7 +108,7 @@ def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple
     candidates = [r for r in context.evidence.reproductions if r.field == what and r.stated == int(stated.value)]
     size = context.counts.input_shape[1:]
     if exact := next((r for r in candidates if r.exact), None):
-        return _sentence(exact, size), True
+        return _sentence(exact, size) + _sum(exact, context.counts), True
     if other := _another_model(context, what, stated):
         return other, True
     if near := next(iter(candidates), None):
@@ -148,6 +148,16 @@ def _another_model(context: Context, what: What, stated: Number) -> str | None:
             kind = "multiply-adds" if what == "flops" else "parameters"
             return f"This is exactly the number of {kind} of another model: {name}."
     return None
+
+
+def _sum(reproduction: Reproduction, counts: Counts) -> str:
+    """Show the sum where buffers were counted as parameters."""
+    if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
+        return ""
+    return (
+        f" {reproduction.value:,} = {counts.parameters:,} parameters + {counts.buffers:,} buffer values "
+        "(running statistics and step counters)."
+    )
 
 
 def _sentence(reproduction: Reproduction, size: tuple[int, int]) -> str:

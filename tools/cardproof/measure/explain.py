@@ -43,8 +43,11 @@ SOLVED_COST = 4
 MOST_CLASSES = 30_000
 """A little more than ImageNet-21k has."""
 
-BEYOND_DOUBT = Fraction(1, 50)
-"""A match with fewer chance matches to be expected ends the search."""
+MOST_GROWTH = 64
+"""How many times larger or smaller than the image's an input's area may be for its side to be solved for."""
+
+BEYOND_DOUBT = Fraction(1, 1000)
+"""A match with fewer chance matches to be expected ends the search; rarer ones come before solved sides."""
 
 NEAR = Fraction(1, 1000)
 """How far off a simple way of counting may be to be called close."""
@@ -98,11 +101,16 @@ class _Search:
         self.inputs = usual_inputs(size)
         self.luck = _luck(self.inputs, stated.chance)
         """Chance matches to be expected up to each cost."""
-        self.most_cost = sum(luck <= MOST_CHANCE for luck in self.luck) - 1
 
     def results(self) -> Iterator[Reproduction]:
         """The simplest exact match, or else a close one, or else nothing."""
-        match = self._usual(self._usual_classes()) or self._solved() or self._solved_classes()
+        match = (
+            self._multiple()
+            or self._usual(BEYOND_DOUBT)
+            or self._solved()
+            or self._solved_classes()
+            or self._usual(MOST_CHANCE)
+        )
         if match:
             yield self._reproduction(match, exact=True)
         elif self.stated.is_met_by(self.counts.parameters):
@@ -127,30 +135,43 @@ class _Search:
             classes=match.classes,
         )
 
-    def _usual(self, best: _Match | None) -> _Match | None:
-        """Look through the usual inputs until a match is beyond doubt, or no simpler one can come."""
+    def _multiple(self) -> _Match | None:
+        """The plain count doubled or halved: so common that two digits are enough to tell."""
+        for tried, (factor, cost) in enumerate(FACTORS[1:3], start=1):
+            value = self.counts.multiply_adds * factor
+            if tried * self.stated.chance <= MOST_CHANCE and self.stated.is_met_by(value):
+                return _Match(cost, self.size, ways()[0], factor, value)
+        return None
+
+    def _usual(self, most_luck: Fraction) -> _Match | None:
+        """Look through the usual class counts and inputs until a match is beyond doubt, or no simpler can come."""
         reachable = _Reachable(self.base, self.size, self.stated)
+        most_cost = sum(luck <= most_luck for luck in self.luck) - 1
+        best = self._usual_classes()
         for shape, cost in self.inputs:
-            if cost > self.most_cost or (best and (cost >= best.cost or self.luck[best.cost] < BEYOND_DOUBT)):
+            if cost > most_cost or (best and (cost >= best.cost or self.luck[best.cost] < BEYOND_DOUBT)):
                 break
-            if cost < 1 or reachable.includes(shape):
-                best = self._at(shape, cost, best)
+            allowed = best.cost - 1 if best else most_cost
+            if cost < 1 or reachable.includes(shape, allowed - cost):
+                best = self._at(shape, cost, allowed) or best
         return best
 
-    def _at(self, shape: Shape, shape_cost: int, best: _Match | None) -> _Match | None:
-        """The best match so far, or a simpler one at this input."""
+    def _at(self, shape: Shape, shape_cost: int, most_cost: int) -> _Match | None:
+        """The simplest match at this input that costs at most this."""
         run = self.runs.at(shape)
+        best: _Match | None = None
         if run is None:
-            return best
+            return None
         for factor, factor_cost in FACTORS:
-            most = best.cost - 1 if best else self.most_cost
             low, high = self.stated.bounds(factor)
-            met = (run.values >= low) & (run.values <= high) & (_costs() <= most - shape_cost - factor_cost)
+            allowed = _costs() <= most_cost - shape_cost - factor_cost
+            met = (run.values >= low) & (run.values <= high) & allowed
             if met.any():
                 first = int(met.nonzero()[0])
                 way = ways()[first]
-                value = int(run.values[first]) * factor
-                best = _Match(shape_cost + factor_cost + way.cost, shape, way, factor, value)
+                most_cost = shape_cost + factor_cost + way.cost
+                best = _Match(most_cost, shape, way, factor, int(run.values[first]) * factor)
+                most_cost -= 1
         return best
 
     def _usual_classes(self) -> _Match | None:
@@ -201,11 +222,10 @@ class _Search:
         height, width = self.size
         for (index, way), (factor, factor_cost) in _simple_ways():
             low, high = self.stated.bounds(factor)
+            growth = float(self.stated.value / factor) / max(1, int(self.base.values[index]))
+            if not 1 / MOST_GROWTH < growth < MOST_GROWTH:
+                continue
             for square in (True, False):
-                counted = int(self.base.values[index])
-                if not counted:
-                    continue
-                growth = float(self.stated.value / factor) / counted
                 guess = height * growth**0.5 if square else width * growth
                 luck += self.stated.quantum * max(1, round(guess)) / self.stated.value
                 if luck > MOST_CHANCE:
@@ -266,12 +286,23 @@ class _Reachable:
 
     def __init__(self, base: Run, size: Shape, stated: Stated) -> None:
         self.size = size
-        values = {value for value in base.values.tolist() if value > 0}
-        wanted = [float(stated.value / factor) for factor, _ in FACTORS]
-        self.growths = sorted(number / value for number in wanted for value in values)
+        self.values = base.values.tolist()
+        self.stated = stated
+        self.growths: dict[int, list[float]] = {}
 
-    def includes(self, shape: Shape) -> bool:
-        """Whether some way needs about this area; layers of stride 32 round sides up by a quarter of that."""
+    def includes(self, shape: Shape, most_cost: int) -> bool:
+        """Whether some way of at most this cost needs about this area, give or take the rounding up of strides."""
+        if most_cost not in self.growths:
+            self.growths[most_cost] = sorted(self._growths(most_cost))
+        growths = self.growths[most_cost]
         area = shape[0] * shape[1] / (self.size[0] * self.size[1])
         slack = 1.01 + 8 / shape[0] + 8 / shape[1]
-        return bisect_left(self.growths, area / slack) < bisect_left(self.growths, area * slack)
+        return bisect_left(growths, area / slack) < bisect_left(growths, area * slack)
+
+    def _growths(self, most_cost: int) -> Iterator[float]:
+        """How much larger than the image each way needs the input to be."""
+        for factor, factor_cost in FACTORS:
+            wanted = float(self.stated.value / factor)
+            pairs = zip(ways(), self.values, strict=True)
+            allowed = {value for way, value in pairs if way.cost + factor_cost <= most_cost and value > 0}
+            yield from (wanted / value for value in allowed)

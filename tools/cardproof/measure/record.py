@@ -34,7 +34,7 @@ def evidence_for(need: Need, spec: str, key: str) -> Evidence:
     channels = config.input_size[0] if config else 3
     size = need.size or (config.input_size[1:] if config else DEFAULT_SIZE)
     measured = measure_model(zoo, known_as, (channels, *size), need.questions)
-    evidence = _evidence(need, spec, known_as, key, config, measured.error, started)
+    evidence = _evidence(need, spec, known_as, key, None if measured.error else config, measured.error, started)
     return replace(evidence, counts=measured.counts, reproductions=measured.reproductions)
 
 

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd  # noqa: F401
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd
 
 from cardproof.measure.kernels import note_attention, note_convolution

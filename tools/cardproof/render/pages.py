@@ -14,7 +14,7 @@ from cardproof.read.fences import split_at_section
 from cardproof.render.stamp import stamped
 from cardproof.render.tables import model_table
 from cardproof.render.templates import Templates, TemplatesError
-from cardproof.render.views import MEANING, ModelView, model_view
+from cardproof.render.views import MEANING, NOT_MEASURED, ModelView, model_view
 from cardproof.words import VERDICTS, Evidence, Judgement, Need, Verdict
 
 if TYPE_CHECKING:
@@ -232,9 +232,9 @@ def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[Verdict, int], ..
 
 
 def _ran(views: tuple[ModelView, ...]) -> str:
-    measured = sum(view.ran != "not measured" for view in views)
-    last = max((view.ran for view in views if view.ran != "not measured"), default="")
-    return f"{measured} of {len(views)} models measured" + (f", {last}" if last else "")
+    measured = [view.ran for view in views if view.ran != NOT_MEASURED]
+    last = f" · {max(measured)}" if measured else ""
+    return f"{len(measured)} of {len(views)} models measured{last}"
 
 
 def _page_path(card: Card, folders: Folders) -> Path:

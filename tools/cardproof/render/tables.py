@@ -45,7 +45,7 @@ def model_table(models: Sequence[tuple[ModelView, Path]], here: Path) -> Callabl
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name, known, 3)
     if close:
-        return f" (did you mean '{close[0]}'?)"
+        return f" (did you mean {' or '.join(repr(other) for other in sorted(close))}?)"
     return f"; there is {', '.join(known)}" if known else ""

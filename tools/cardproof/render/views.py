@@ -25,6 +25,11 @@ MEANING: dict[Verdict, str] = {
     "unchecked": "nothing to check it with",
 }
 
+ATTENTION: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
+"""Order of rows in a claims table: what needs a reader's attention first."""
+
+NOT_MEASURED = "Not measured"
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimView:
@@ -88,7 +93,8 @@ def model_view(
     """Put one model into words."""
     judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
-    claims = tuple(_claim_view(judgement, anchors) for judgement in judgements)
+    views = [_claim_view(judgement, anchors) for judgement in judgements]
+    claims = tuple(sorted(views, key=lambda view: ATTENTION.index(view.verdict)))
     others = tuple(_claim_view(judgement, anchors) for judgement in published)
     return ModelView(
         model.name,
@@ -208,6 +214,6 @@ def _values(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> dic
 
 def _ran(evidence: Evidence | None) -> str:
     if evidence is None or evidence.counts is None:
-        return "not measured"
+        return NOT_MEASURED
     where = evidence.environment
-    return f"counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"
+    return f"Counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"

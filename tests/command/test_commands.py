@@ -1,0 +1,164 @@
+"""The command line: exit statuses, machine output, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from networks import CARD, write_site
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_site(tmp_path)
+
+
+def cardproof(*arguments: str, script: bool = False):
+    program = [str(ROOT / "tools" / "render_cards.py")] if script else ["-m", "cardproof"]
+    return subprocess.run([sys.executable, *program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_script_renders_checks_and_fails_as_the_design_says(site):
+    assert cardproof(script=True).returncode == 0
+    assert cardproof("--check", script=True).returncode == 0
+
+    card = site / "templates/models/tiny.md"
+    card.write_text(CARD.replace("Parameters: 322", "Parameters: 323"))
+    done = cardproof("--check", script=True)
+    assert done.returncode == 1
+    assert "templates/models/tiny.md:16:17: error [parameters]" in done.stdout
+    assert "docs/models/tiny.md:1:1: is stale" in done.stdout
+
+    card.write_text(CARD)
+    page = site / "docs/models/tiny.md"
+    page.write_text(page.read_text().replace("A network", "The network"))
+    done = cardproof("--check", script=True)
+    assert done.returncode == 1
+    assert "docs/models/tiny.md:1:1: was edited by hand" in done.stdout
+
+    card.write_text(CARD.replace("Name: Tiny", "Name: Tiny: net"))
+    done = cardproof("--check", script=True)
+    assert done.returncode == 2
+    assert "templates/models/tiny.md:10:13: error [yaml-syntax]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["render", "--templates", "none"], "no such folder"),
+        (["render", "--only", "nothing"], "there is tiny"),
+        (["render", "--nonsense"], "No such option"),
+        (["audit"], "Missing argument"),
+        (["audit", "none.md"], "no such file"),
+        (["audit", "templates", "--zoo", "nonsense"], "zoo 'nonsense' is not known"),
+        (["audit", "templates", "--zoo", "nonsense.module:zoo"], "is not known"),
+        (["audit", "templates", "--zoo", "zoo.py:nothing"], "has no 'nothing'"),
+        (["audit", "templates", "--tolerance", "FLOPs=loose"], "is no tolerance"),
+        (["audit", "templates", "--tolerance", "FLOPs"], "FIELD=SPEC"),
+        (["audit", "templates", "--config", "none.yml"], "cannot be read"),
+    ],
+)
+def test_bad_input_exits_with_two_and_one_clear_sentence(site, arguments, words):
+    done = cardproof(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("plugins:\n- cardproof:\n    zo: res2next\n", "mkdocs.yml:3:5: cardproof has no setting 'zo'"),
+        ("plugins:\n- cardproof:\n    tolerances: {FLOPs: x}\n", "mkdocs.yml:3:25: 'x' is no tolerance"),
+        ("plugins:\n- cardproof:\n    flops: both\n", "mkdocs.yml:3:12: flops is"),
+        ("plugins:\n- cardproof:\n    templates: [a]\n", "mkdocs.yml:3:16: templates must be one value"),
+        ("plugins: [\n", "mkdocs.yml:"),
+        ("plugins:\n- cardproof:\n    cited: cited.yml\n", "cited.yml:1:1: cannot be read"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_bad_input_at_its_place(site, config, words):
+    (site / "mkdocs.yml").write_text(config)
+    done = cardproof("audit", "templates")
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_json_has_the_keys_of_the_design(site):
+    card = site / "templates/models/tiny.md"
+    card.write_text(CARD.replace("FLOPs: 55376", "FLOPs: 55377"))
+    done = cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo", "--json")
+    data = json.loads(done.stdout)
+    assert done.returncode == data["summary"]["exit"] == 1
+    claim = next(claim for claim in data["claims"] if claim["field"] == "FLOPs")
+    expected = {
+        "file": "templates/models/tiny.md",
+        "line": 15,
+        "column": 12,
+        "model": "tiny",
+        "stated": "55377",
+        "found": 55376,
+        "unit": "multiply-adds",
+        "verdict": "refuted",
+        "allowed": "exact",
+        "reason": "",
+    }
+    assert {key: claim[key] for key in expected} == expected
+    assert {"explanation", "method"} <= set(claim)
+    (finding,) = data["findings"]
+    assert finding["fix"] == {"line": 15, "column": 12, "end_column": 17, "text": "55376"}
+    assert set(finding) == {"file", "line", "column", "check", "severity", "message", "hint", "fix"}
+    assert data["blocks"] == []
+    assert data["summary"]["snippets"] == "not run"
+
+
+def test_without_a_zoo_nothing_is_confirmed_and_the_reason_says_so(site):
+    (site / "mkdocs.yml").unlink()
+    data = json.loads(cardproof("audit", "templates/models", "--json").stdout)
+    assert {claim["verdict"] for claim in data["claims"]} == {"unchecked"}
+    assert all("no zoo was named" in claim["reason"] for claim in data["claims"])
+
+
+def test_nothing_is_coloured_where_there_is_no_terminal(site):
+    assert "\x1b" not in cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo").stdout
+
+
+def test_a_terminal_sequence_in_a_card_never_reaches_the_terminal(site):
+    card = site / "templates/models/tiny.md"
+    card.write_text(CARD.replace("FLOPs: 55376", 'FLOPs: 55377\n    "Note\\e[31m": "\\e[31m\\a"\n    "FLOPs\\e": 1'))
+    done = cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo")
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+
+
+def test_quiet_prints_findings_and_keeps_the_exit_status(site):
+    card = site / "templates/models/tiny.md"
+    card.write_text(CARD.replace("FLOPs: 55376", "FLOPs: 55377"))
+    done = cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo", "--quiet")
+    assert done.returncode == 1
+    assert done.stdout.startswith("templates/models/tiny.md:15:12: error [flops]")
+    assert "claims about" not in done.stdout
+
+
+def test_a_worker_that_dies_takes_only_its_own_model_down(site):
+    zoo = site / "zoo.py"
+    zoo.write_text(zoo.read_text().replace("width = 16", "import os; os._exit(1) if name == 'tiny_16' else None; width = 16"))
+    card = site / "templates/models/tiny.md"
+    card.write_text(CARD.replace("-->", "- Name: tiny_16\n  Metadata: {Parameters: 634}\n-->"))
+    data = json.loads(cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo", "--json").stdout)
+    verdicts = {(claim["model"], claim["field"]): claim["verdict"] for claim in data["claims"]}
+    assert verdicts["tiny", "Parameters"] == "confirmed"
+    assert verdicts["tiny_16", "Parameters"] == "unchecked"
+    assert any("worker process died" in finding["message"] for finding in data["findings"])
+
+
+def test_version_and_help_name_the_program():
+    assert cardproof("--version").stdout.startswith("cardproof ")
+    assert "Exit status" in cardproof("render", "--help").stdout

@@ -1,0 +1,71 @@
+"""Small networks with counts that are easy to do by hand, as a zoo of the user's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = '''
+"""A zoo of one small network: ``tiny`` and its wider sister ``tiny_16``."""
+
+from torch import nn
+
+
+class Zoo:
+    def build(self, name):
+        if name not in ("tiny", "tiny_16"):
+            raise LookupError(f"no model {name}")
+        width = 16 if name == "tiny_16" else 8
+        return nn.Sequential(
+            nn.Conv2d(3, width, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(width, 10),
+        )
+
+    def preprocessing(self, name):
+        return {"image_size": 32, "crop_pct": 0.875, "interpolation": "bilinear", "mean": (0.5,) * 3, "std": (0.25,) * 3}
+'''
+PARAMETERS = 3 * 8 * 9 + 8 + 8 + 8 * 10 + 10  # convolution, batch norm's weight and bias, linear layer = 322
+MULTIPLY_ADDS = 16 * 16 * 8 * 3 * 9 + 8 * 10  # of a 32x32 image: stride 2 halves both sides = 55,376
+
+CARD = """# Tiny
+
+A network of one convolution.
+
+{% include 'code_snippets.md' %}
+
+<!--
+Type: model-index
+Collections:
+- Name: Tiny
+Models:
+- Name: tiny
+  In Collection: Tiny
+  Metadata:
+    FLOPs: 55376
+    Parameters: 322
+    Image Size: '32'
+-->
+"""
+SNIPPETS = "## Use it\n\n```python\nname = '{{ model_name }}'\n```\n"
+CONFIG = """site_name: Tiny
+plugins:
+- cardproof:
+    zoo: zoo.py:Zoo
+"""
+
+
+def write_site(folder: Path, card: str = CARD) -> Path:
+    """Write a site with one card and its zoo; return its folder."""
+    models = folder / "templates" / "models"
+    models.mkdir(parents=True)
+    (folder / "zoo.py").write_text(TINY)
+    (folder / "mkdocs.yml").write_text(CONFIG)
+    (folder / "templates" / "code_snippets.md").write_text(SNIPPETS)
+    (models / "tiny.md").write_text(card)
+    return folder
