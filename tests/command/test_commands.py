@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from networks import CARD, write_site
+from sites import CARD, write_site
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,7 +149,9 @@ def test_quiet_prints_findings_and_keeps_the_exit_status(site):
 
 def test_a_worker_that_dies_takes_only_its_own_model_down(site):
     zoo = site / "zoo.py"
-    zoo.write_text(zoo.read_text().replace("width = 16", "import os; os._exit(1) if name == 'tiny_16' else None; width = 16"))
+    zoo.write_text(
+        zoo.read_text().replace("width = 16", "import os; os._exit(1) if name == 'tiny_16' else None; width = 16")
+    )
     card = site / "templates/models/tiny.md"
     card.write_text(CARD.replace("-->", "- Name: tiny_16\n  Metadata: {Parameters: 634}\n-->"))
     data = json.loads(cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo", "--json").stdout)

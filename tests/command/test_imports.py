@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from networks import write_site
+from sites import write_site
 
 BLOCK = """
 import sys
@@ -23,7 +23,9 @@ def python(code: str, blocked: tuple[str, ...]):
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["cardproof", "cardproof.read", "cardproof.cli", "cardproof.build", "cardproof.report"])
+@pytest.mark.parametrize(
+    "module", ["cardproof", "cardproof.read", "cardproof.cli", "cardproof.build", "cardproof.report"]
+)
 def test_importing_cardproof_imports_neither_torch_nor_mkdocs_nor_pydantic(module):
     done = python(f"import {module}", ("torch", "mkdocs", "pydantic", "timm", "torchvision", "numpy"))
     assert done.returncode == 0, done.stderr

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from convnets import convnet, flop_counter_multiply_adds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from networks import convnet, flop_counter_multiply_adds
 
 from cardproof.measure.build import build_on_meta
 from cardproof.measure.counts import count

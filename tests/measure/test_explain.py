@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from convnets import convnet, question, toy_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from networks import SHARED, convnet, question, toy_module
 
 from cardproof.measure.build import build_on_meta
 from cardproof.measure.counts import count
@@ -218,44 +211,3 @@ def test_a_random_known_alteration_is_found_again(
         assert found
         assert found.exact
         assert found.value == stated
-
-
-def _corpus() -> list[dict[str, str]]:
-    with (SHARED / "data" / "timm_counts.csv").open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["stated_flops"]]
-
-
-def _check_row(row: dict[str, str]) -> str:
-    """What is wrong with the measurement of one row; empty where nothing is."""
-    import warnings
-
-    import timm
-    import torch
-
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    model = build_on_meta(lambda: timm.create_model(row["model"]))
-    side = int(row["image_size"])
-    counts = count(model, (3, side, side))
-    if (counts.multiply_adds, counts.parameters) != (
-        int(row["multiply_adds_at_image_size"]),
-        int(row["parameters"]),
-    ):
-        return f"{row['model']}: {counts.multiply_adds:,} multiply-adds, {counts.parameters:,} parameters"
-    if row["match"] != "exact":
-        return ""
-    found = explain(model, counts, (side, side), question("flops", int(row["stated_flops"])))
-    if not found or not found[0].exact or found[0].value != int(row["stated_flops"]):
-        return f"{row['model']}: {found}"
-    square = found[0].input is None or found[0].input[0] == found[0].input[1]
-    return "" if square == (row["input_of_explanation"] == "S x S") else f"{row['model']}: {found}"
-
-
-@pytest.mark.slow
-def test_every_stated_count_of_timm_s_cards_is_measured_and_explained(shared: Path) -> None:
-    pytest.importorskip("timm")
-    rows = _corpus()
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        wrong = [fault for fault in pool.map(_check_row, rows, chunksize=8) if fault]
-    assert sum(row["match"] == "exact" for row in rows) == 198
-    assert not wrong

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from convnets import ROOT, convnet, question
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from networks import ROOT, convnet, question
 
 from cardproof.measure.worker import measure_model
 

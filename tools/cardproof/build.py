@@ -15,7 +15,7 @@ from cardproof.judge import Verdicts, judge
 from cardproof.plan import plan
 from cardproof.read import InputError, Reading, read_cards, show_path
 from cardproof.words import Evidence, Finding, Need, Place
-from cardproof.zoos import network_digest
+from cardproof.zoos import network_digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,7 +132,8 @@ def _prove(
     tampered: list[Path] = []
     if settings.zoo and needs:
         unique = list(dict.fromkeys(needs.values()))
-        keys = {need: key_of(need, settings.zoo, network_digest(settings.zoo, need.model)) for need in unique}
+        digests = network_digests(settings.zoo, {need.model for need in unique})
+        keys = {need: key_of(need, settings.zoo, digests[need.model]) for need in unique}
         if store:
             evidence, tampered = recall(unique, keys, store)
         missing = [need for need in unique if need not in evidence]

@@ -91,7 +91,8 @@ def _finding(judgement: Judgement) -> Finding | None:
     check = check_of(claim, normal_field(claim.field))
     name = check.name if check else "reading"
     if judgement.verdict == "refuted":
-        message = f"{claim.field} of {claim.model} says {claim.stated}, measured {judgement.found}"
+        verb = "found" if isinstance(judgement.found, str) else "measured"
+        message = f"{claim.field} of {claim.model} says {claim.stated}, {verb} {judgement.found}"
         return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
     if judgement.verdict == "disputed":
         message = f"{claim.field} of {claim.model} says {claim.stated}; {judgement.reason}"

@@ -2,7 +2,8 @@
 
 **What it does.** Compares `Image Size`, `Crop Pct`, `Interpolation`, `Mean` and `Std` with what the zoo itself uses
 for the weights that the card links. These are settings, not measurements: they are equal or not, and `'0.875'` as
-text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. Where a zoo evaluates the same weights at two sizes, either is confirmed.
+text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. Where a zoo
+evaluates the same weights at two sizes, either is confirmed.
 
 **Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
 and does not learn why.
@@ -69,7 +70,7 @@ def _compare(name: str, claim: Claim, config: Preprocessing) -> tuple[str | floa
 
 
 def _is_crop(text: str, configured: float | None) -> bool:
-    """Return whether a crop is the configured one at the precision written, three decimals at least: 0.897 is 0.8975."""
+    """Return whether a crop is the configured one at the precision written, three decimals at least."""
     stated = _number(text)
     if stated is None or configured is None:
         return False

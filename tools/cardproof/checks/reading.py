@@ -12,6 +12,8 @@
 - `open-comment`: the comment with the index is never closed.
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
 - `duplicate-model`: two cards define one model.
+- `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
+- `hand-edit`, `evidence`: a rendered page or a record of evidence was edited by hand.
 
 **Why.** A reader that guesses turns a typing error into a wrong page.
 
@@ -38,6 +40,9 @@ CHECK = Check(
         "byte-order-mark",
         "control-character",
         "duplicate-model",
+        "template",
+        "hand-edit",
+        "evidence",
     ),
     page=__doc__,
 )

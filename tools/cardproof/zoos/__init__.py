@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,7 +15,7 @@ from cardproof.words import Preprocessing
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["BUILT_IN", "Zoo", "ZooError", "load_zoo", "network_digest", "preprocessing_of"]
+__all__ = ["BUILT_IN", "Zoo", "ZooError", "load_zoo", "network_digests", "preprocessing_of"]
 
 BUILT_IN = {
     "res2next": "res2next.zoo:zoo",
@@ -82,7 +81,7 @@ class _Factory:
         return str(answer(name, weights)) if answer else name
 
     def digest(self, name: str) -> str:
-        return network_digest(self.name, name)
+        return network_digests(self.name, [name])[name]
 
     def _ask(self, what: str, name: str) -> Any:
         answer = getattr(self._thing, what, None)
@@ -115,14 +114,15 @@ def load_zoo(spec: str) -> Zoo:
     return _Factory(spec, thing)
 
 
-def network_digest(spec: str, name: str) -> str:
-    """Return the digest of what decides a model's network; a zoo of the user's own is not imported for it.
+def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
+    """Return for each model the digest of what decides its network; a zoo of the user's own is not imported for it.
 
     Raises ZooError where its sources are not found.
     """
     if spec in BUILT_IN:
-        return load_zoo(spec).digest(name)
-    return digest_of_files(_source_files(spec))
+        zoo = load_zoo(spec)
+        return {name: zoo.digest(name) for name in names}
+    return dict.fromkeys(names, digest_of_files(_source_files(spec)))
 
 
 def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
@@ -177,7 +177,6 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-@cache
 def _source_files(spec: str) -> tuple[Path, ...]:
     """Return the sources that may decide a network: all of its top-level package, or all beside a single file."""
     module_name = spec.rpartition(":")[0]

@@ -28,7 +28,7 @@ class Zoo:
         )
 
     def preprocessing(self, name):
-        return {"image_size": 32, "crop_pct": 0.875, "interpolation": "bilinear", "mean": (0.5,) * 3, "std": (0.25,) * 3}
+        return {"image_size": 32, "crop_pct": 0.875, "interpolation": "bilinear", "mean": (0.5,) * 3}
 '''
 PARAMETERS = 3 * 8 * 9 + 8 + 8 + 8 * 10 + 10  # convolution, batch norm's weight and bias, linear layer = 322
 MULTIPLY_ADDS = 16 * 16 * 8 * 3 * 9 + 8 * 10  # of a 32x32 image: stride 2 halves both sides = 55,376

@@ -1,0 +1,100 @@
+"""The documentation is complete and true: every setting, check, command and exit status, and every snippet runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cardproof.checks import all_checks
+from cardproof.render.reference import EXIT_STATUSES, reference_pages
+from cardproof.settings import SETTINGS, load_settings
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def text(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def test_the_committed_reference_is_what_the_code_says():
+    stale = [path.name for path, new in reference_pages(REFERENCE).items() if path.read_text(encoding="utf-8") != new]
+    assert not stale
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_is_documented(setting):
+    assert f"| `{setting}` |" in text("settings.md")
+
+
+def test_every_check_has_a_page_that_says_what_it_does_and_why():
+    for check in all_checks():
+        page = text(f"checks/{check.name}.md")
+        assert "**What it does.**" in page
+        assert "**Why.**" in page
+        assert f"checks/{check.name}.md" in text("index.md")
+        assert f"checks/{check.name}.md" in (ROOT / "mkdocs.yml").read_text()
+
+
+def test_every_word_of_a_finding_in_the_code_is_on_the_page_of_a_check():
+    source = "\n".join(path.read_text() for path in (ROOT / "tools" / "cardproof").rglob("*.py"))
+    used = set(re.findall(r"Finding\(\s*[^\"]*?,\s*\"([a-z0-9.-]+)\",\s*\"(?:error|warning|note)\"", source))
+    documented = {word for check in all_checks() for word in (check.name, *check.findings)}
+    assert used
+    assert used <= documented
+
+
+def test_every_command_and_option_is_documented():
+    page = text("commands.md")
+    for word in ("cardproof render", "cardproof audit", "--check", "--only", "--json", "--zoo", "--templates", "--out"):
+        assert word in page
+
+
+def test_every_exit_status_is_documented():
+    assert all(f"| {status} |" in text("exit-statuses.md") for status, _ in EXIT_STATUSES)
+
+
+def test_the_configuration_of_the_site_is_valid():
+    assert load_settings(ROOT / "mkdocs.yml").zoo == "res2next"
+
+
+def test_every_dependency_has_its_reason():
+    source = (ROOT / "pyproject.toml").read_text()
+    names = tomllib.loads(source)["project"]["dependencies"]
+    for name in names:
+        assert re.search(rf'"{re.escape(name)}",\s+# \w+', source), name
+
+
+def test_the_snippets_of_our_cards_run_and_print_what_they_say():
+    page = (ROOT / "docs" / "models" / "res2next.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    names: dict[str, object] = {}
+    for block in blocks:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(block, names)
+        assert output.getvalue().splitlines() == re.findall(r"# prints: (.*)", block)
+
+
+def test_no_committed_text_names_a_machine_or_a_registry_host():
+    hosts = re.compile(
+        r"files\.python" + r"hosted|pypi\.o" + r"rg|registry\.npm" + r"js|/ro" + r"ot/|/wo" + r"rk/|/ho" + r"me/"
+    )
+    suffixes = {".py", ".md", ".yml", ".toml", ".json", ".css", ""}
+    folders = ("tools", "res2next", "docs", "templates", "tests", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files += [path for path in ROOT.iterdir() if path.is_file()]
+    named = [
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if path.suffix in suffixes
+        and "__pycache__" not in path.parts
+        and hosts.search(path.read_text("utf-8", "replace"))
+    ]
+    assert not named

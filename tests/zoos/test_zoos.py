@@ -1,0 +1,88 @@
+"""The zoos: names, renames, and preprocessing that belongs to weights."""
+
+from __future__ import annotations
+
+import pytest
+
+from cardproof.words import Preprocessing
+from cardproof.zoos import ZooError, load_zoo, network_digests, preprocessing_of
+
+
+def test_res2next_states_the_preprocessing_of_its_models():
+    zoo = load_zoo("res2next")
+    found = preprocessing_of(zoo, "res2next50")
+    assert (found.input_size, found.crop_pct, found.interpolation) == ((3, 224, 224), 0.875, "bilinear")
+    assert (found.mean, found.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_torchvision_builds_the_network_of_an_entry_of_its_weights():
+    zoo = load_zoo("torchvision")
+    name = zoo.known_as("vit_b_16", "vit_b_16_swag-9ac1b537.pth")
+    assert name == "ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1"
+    assert preprocessing_of(zoo, name).input_size == (3, 384, 384)
+    assert preprocessing_of(zoo, "vit_b_16").input_size == (3, 224, 224)
+    assert zoo.known_as("vit_b_16", None) == "vit_b_16"
+
+
+def test_torchvision_states_its_own_crop():
+    assert preprocessing_of(load_zoo("torchvision"), "resnet18").crop_pct == 0.875
+
+
+@pytest.mark.parametrize("zoo", ["torchvision", "timm"])
+def test_a_model_that_a_zoo_does_not_have_is_named_in_the_error(zoo):
+    if zoo == "timm":
+        pytest.importorskip("timm")
+    with pytest.raises(LookupError, match="no_such_model"):
+        load_zoo(zoo).build("no_such_model")
+
+
+def test_timm_follows_its_own_renames():
+    pytest.importorskip("timm")
+    zoo = load_zoo("timm")
+    assert zoo.known_as("tv_resnet50", None) == "resnet50.tv_in1k"
+    assert zoo.known_as("resnet50", None) == "resnet50"
+
+
+def test_timm_finds_the_entry_whose_weights_a_card_links():
+    pytest.importorskip("timm")
+    assert load_zoo("timm").known_as("resnet50", "resnet50_ram-a26f946b.pth") == "resnet50.ram_in1k"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"image_size": 32, "crop_pct": 0.9, "interpolation": "bicubic"},
+        {"input_size": (3, 32, 32), "crop_pct": "0.9", "interpolation": "bicubic"},
+        {"img_size": [32, 32], "crop_pct": 0.9, "interpolation": "bicubic", "mean": None},
+        Preprocessing((3, 32, 32), 0.9, "bicubic"),
+    ],
+)
+def test_a_zoo_may_state_preprocessing_in_several_forms(given):
+    class Zoo:
+        name = "own"
+
+        def preprocessing(self, name):
+            return given
+
+    assert preprocessing_of(Zoo(), "x") == Preprocessing((3, 32, 32), 0.9, "bicubic")
+
+
+def test_a_callable_is_a_zoo(tmp_path):
+    (tmp_path / "own.py").write_text("def build(name):\n    return name.upper()\n")
+    zoo = load_zoo(f"{tmp_path}/own.py:build")
+    assert zoo.build("a") == "A"
+    assert zoo.preprocessing("a") is None
+
+
+def test_a_thing_that_is_no_zoo_is_refused(tmp_path):
+    (tmp_path / "own.py").write_text("thing = 3\n")
+    with pytest.raises(ZooError, match="neither a zoo nor a callable"):
+        load_zoo(f"{tmp_path}/own.py:thing")
+
+
+def test_the_digest_of_a_users_zoo_follows_its_files_and_does_not_import_it(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("raise SystemExit('imported')\n")
+    first = network_digests(f"{file}:build", ["a"])
+    (tmp_path / "beside.py").write_text("x = 1\n")
+    assert network_digests(f"{file}:build", ["a"]) != first
