@@ -9,7 +9,7 @@ import pytest
 
 from cardproof.build import audit
 from cardproof.read import read_cards
-from cardproof.report import as_json
+from cardproof.report import json_of
 from cardproof.settings import Settings
 
 GONE = "gluon_xception65"  # no longer in timm, as the shared counts say
@@ -18,7 +18,7 @@ GONE = "gluon_xception65"  # no longer in timm, as the shared counts say
 @pytest.fixture(scope="module")
 def report(shared):
     pytest.importorskip("timm")
-    return json.loads(as_json(audit([shared / "corpora" / "timm-model-templates"], Settings(zoo="timm"))))
+    return json.loads(json_of(audit([shared / "corpora" / "timm-model-templates"], Settings(zoo="timm"))))
 
 
 @pytest.fixture(scope="module")

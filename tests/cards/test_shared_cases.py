@@ -10,7 +10,7 @@ from toys import copy_case, settings_of
 
 from cardproof.build import audit, render
 from cardproof.read import read_cards
-from cardproof.report import as_json
+from cardproof.report import json_of
 from cardproof.settings import parse_tolerance
 
 
@@ -31,7 +31,7 @@ def run(folder: Path, **options):
 
 
 def claims(result) -> dict[str, dict]:
-    return {claim["field"]: claim for claim in json.loads(as_json(result))["claims"]}
+    return {claim["field"]: claim for claim in json.loads(json_of(result))["claims"]}
 
 
 def findings(result, severity: str = "error") -> list[tuple[str, int]]:
@@ -112,7 +112,7 @@ def test_26_a_syntax_error_is_reported_at_the_cards_line_and_no_page_is_made(cas
 def test_28_exponents_without_a_dot_are_numbers_with_a_warning_and_a_fix(case):
     result = run(case("28"))
     assert findings(result, "warning") == [("card.md", 25), ("card.md", 26)]
-    metadata = json.loads(as_json(result))["models"][0]["metadata"]
+    metadata = json.loads(json_of(result))["models"][0]["metadata"]
     assert (metadata["Weight Decay"], metadata["LR"]) == (0.00001, 0.1)
     assert [f.fix.text for f in result.findings if f.fix] == ["1.0e-5", "1.0e-1"]
 
@@ -193,4 +193,4 @@ def test_58_a_control_character_is_named_with_its_place(case):
     assert result.exit == 1
     assert [str(f.place) for f in result.findings] == ["card.md:12:16"]
     assert "U+0007" in result.findings[0].message
-    assert "\x07" not in as_json(result)
+    assert "\x07" not in json_of(result)

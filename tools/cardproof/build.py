@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.cited import read_cited
-from cardproof.engine import measure
 from cardproof.evidence import dump, file_name, key_of, recall
 from cardproof.judge import Verdicts, judge
 from cardproof.plan import plan
@@ -137,14 +136,25 @@ def _prove(
         if store:
             evidence, tampered = recall(unique, keys, store)
         missing = [need for need in unique if need not in evidence]
-        for done, (need, found) in enumerate(measure(missing, settings.zoo, keys, workers), 1):
-            evidence[need] = found
-            if progress:
-                progress(done, len(missing), need.model)
+        if missing:
+            evidence |= _measure(missing, settings.zoo, keys, workers, progress)
     verdicts = judge(reading, needs, evidence, settings, cited)
     if tampered:
         verdicts = replace(verdicts, findings=(*verdicts.findings, *(_tampered(path) for path in tampered)))
     return Run(reading, verdicts, needs, evidence, len(missing), len(evidence) - len(missing), 0.0)
+
+
+def _measure(
+    missing: list[Need], zoo: str, keys: dict[Need, str], workers: int | None, progress: Progress | None
+) -> dict[Need, Evidence]:
+    from cardproof.engine import measure  # it starts processes, and its import costs a warm build 40 ms
+
+    evidence: dict[Need, Evidence] = {}
+    for need, found in measure(missing, zoo, keys, workers):
+        evidence[need] = found
+        if progress:
+            progress(len(evidence), len(missing), need.model)
+    return evidence
 
 
 def _chosen(templates: list[Path], only: tuple[str, ...]) -> list[Path]:

@@ -7,10 +7,9 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
+import click
 
 from cardproof import __version__
 from cardproof.build import Progress, Run, audit, render
@@ -20,133 +19,125 @@ from cardproof.settings import Settings, load_settings, parse_tolerance
 from cardproof.zoos import ZooError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-EXIT = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
+EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage."""
-
-app = typer.Typer(
-    name="cardproof",
-    help="Render model cards and prove, in the same build, what they say.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-f", help="The site's mkdocs.yml. [default: mkdocs.yml where there is one]"),
-]
-ZooOption = Annotated[
-    str | None,
-    typer.Option(
-        "--zoo",
-        help="Where networks come from: res2next, timm, torchvision, package.module:object, file.py:object.",
-    ),
-]
-ToleranceOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tolerance",
-        metavar="FIELD=SPEC",
-        help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. Repeatable.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print findings only.")]
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Worker processes. [default: one per core]")
-]
 
 
 def main() -> None:
     """Run the command line; the console script and ``tools/render_cards.py`` call it."""
     try:
-        app(prog_name="cardproof")
+        status = cardproof.main(prog_name="cardproof", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as trouble:
+        trouble.show()
+        sys.exit(trouble.exit_code)
     except (InputError, ZooError) as trouble:
-        Console(stderr=True).print(f"error: {trouble}", style="bold red", markup=False, soft_wrap=True, highlight=False)
+        click.secho(f"error: {trouble}", err=True, fg="red", bold=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; nothing was written", markup=False)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; nothing was written", err=True)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"cardproof {__version__}")
-        raise typer.Exit
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
+@click.version_option(__version__, message="cardproof %(version)s")
+def cardproof() -> None:
+    """Render model cards and prove, in the same build, what they say."""
 
 
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that all commands share."""
+    options = [
+        click.option(
+            "--zoo",
+            metavar="ZOO",
+            help="Where networks come from: res2next, timm, torchvision, package.module:object or file.py:object.",
+        ),
+        click.option(
+            "--tolerance",
+            "tolerances",
+            metavar="FIELD=SPEC",
+            multiple=True,
+            help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. May be repeated.",
+        ),
+        click.option(
+            "--config",
+            "-f",
+            type=click.Path(path_type=Path),
+            help="The site's mkdocs.yml; without it, the one in the working directory where there is one.",
+        ),
+        click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core unless given."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text."),
+        click.option("--quiet", "-q", is_flag=True, help="Print findings only."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
-@app.command("render", epilog=EXIT)
+@cardproof.command("render", epilog=EPILOG)
+@click.option("--only", metavar="NAME", multiple=True, help="Render this card alone. May be repeated.")
+@click.option("--check", is_flag=True, help="Write nothing; fail and show a diff where the site is stale.")
+@click.option("--templates", type=click.Path(path_type=Path), help="Folder of card templates.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
+)
+@_common
 def render_command(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NAME", help="Render this card alone. Repeatable.")
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail and show a diff where the site is stale.")
-    ] = False,
-    zoo: ZooOption = None,
-    templates: Annotated[Path | None, typer.Option("--templates", help="Folder of card templates.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder of the rendered pages; evidence goes to its evidence/."),
-    ] = None,
-    tolerance: ToleranceOption = None,
-    config: ConfigOption = None,
-    jobs: JobsOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
+    only: tuple[str, ...],
+    check: bool,
+    templates: Path | None,
+    out: Path | None,
+    zoo: str | None,
+    tolerances: tuple[str, ...],
+    config: Path | None,
+    jobs: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
-    settings = _settings(config, zoo, tolerance)
+    settings = _settings(config, zoo, tolerances)
     if templates is not None:
         settings = replace(settings, templates=templates.absolute())
     if out is not None:
         settings = replace(settings, out=out.absolute(), evidence=out.absolute() / "evidence", reference=None)
-    with _progress(json or quiet) as progress:
-        run = render(settings, only=tuple(only or ()), check=check, workers=jobs, progress=progress)
-    _report(run, json, quiet)
+    with _progress(as_json or quiet) as progress:
+        run = render(settings, only=only, check=check, workers=jobs, progress=progress)
+    return _report(run, as_json, quiet)
 
 
-@app.command("audit", epilog=EXIT)
+@cardproof.command("audit", epilog=EPILOG)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_common
 def audit_command(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH", help="Cards: files, or folders with Markdown and YAML files."),
-    ],
-    zoo: ZooOption = None,
-    tolerance: ToleranceOption = None,
-    config: ConfigOption = None,
-    jobs: JobsOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Judge any cards without rendering them: nothing is written."""
-    settings = _settings(config, zoo, tolerance)
-    with _progress(json or quiet) as progress:
+    paths: tuple[Path, ...],
+    zoo: str | None,
+    tolerances: tuple[str, ...],
+    config: Path | None,
+    jobs: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Judge any cards without rendering them: files, or folders with Markdown and YAML files. Nothing is written."""
+    settings = _settings(config, zoo, tolerances)
+    with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress)
-    _report(run, json, quiet)
+    return _report(run, as_json, quiet)
 
 
-def _settings(config: Path | None, zoo: str | None, tolerances: list[str] | None) -> Settings:
+def _settings(config: Path | None, zoo: str | None, tolerances: tuple[str, ...]) -> Settings:
     if config is None and Path("mkdocs.yml").is_file():
         config = Path("mkdocs.yml")
     settings = load_settings(config)
     if zoo is not None:
         settings = replace(settings, zoo=zoo)
-    for text in tolerances or ():
+    for text in tolerances:
         field, separator, spec = text.partition("=")
         try:
             if not separator:
@@ -164,17 +155,12 @@ def _progress(silent: bool) -> Iterator[Progress | None]:
     if silent or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns: list[Any] = [
-        TextColumn("measuring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    ]
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Bar(TextColumn("measuring"), *columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("importing torch", total=None)
 
         def step(done: int, total: int, name: str) -> None:
@@ -183,20 +169,23 @@ def _progress(silent: bool) -> Iterator[Progress | None]:
         yield step
 
 
-def _report(run: Run, json: bool, quiet: bool) -> None:
-    from cardproof.report import as_json, print_report
+def _report(run: Run, as_json: bool, quiet: bool) -> int:
+    """Print what a run found and return its exit status."""
+    from cardproof.report import json_of, print_report
 
-    if json:
-        typer.echo(as_json(run))
-    else:
-        console = Console(highlight=False, markup=False)
-        if run.checked:
-            _print_diffs(run, console)
-        print_report(run, console, quiet=quiet)
-    raise typer.Exit(run.exit)
+    if as_json:
+        click.echo(json_of(run))
+        return run.exit
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if run.checked:
+        _print_diffs(run, console)
+    print_report(run, console, quiet=quiet)
+    return run.exit
 
 
-def _print_diffs(run: Run, console: Console) -> None:
+def _print_diffs(run: Run, console: Any) -> None:
     for change in run.changes:
         if change.differs:
             shown = show_path(change.path)

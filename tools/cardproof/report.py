@@ -31,7 +31,7 @@ STYLE = {
 }
 
 
-def as_json(run: Run) -> str:
+def json_of(run: Run) -> str:
     """Return the run as one JSON object; the keys of the design stay, others may be added."""
     data = {
         "claims": [_claim(judgement) for judgement in run.verdicts.judgements],

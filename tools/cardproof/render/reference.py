@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from cardproof.checks import Check, all_checks
 from cardproof.render.escape import markdown_text
@@ -91,16 +91,16 @@ def _first_sentence(check: Check) -> str:
 
 
 def _commands() -> str:
-    from cardproof.cli import app
+    from cardproof.cli import cardproof
 
-    group: Any = typer.main.get_command(app)
     parts = [
         "# Commands",
         "",
         "`python tools/render_cards.py` in this repository is the same as `cardproof render`, with the same options.",
     ]
-    for name, command in sorted(group.commands.items()):
-        context = command.make_context(f"cardproof {name}", [], resilient_parsing=True, terminal_width=WIDTH)
+    parent = click.Context(cardproof, info_name="cardproof", terminal_width=WIDTH, **cardproof.context_settings)
+    for name, command in sorted(cardproof.commands.items()):
+        context = click.Context(command, parent, info_name=name, terminal_width=WIDTH)
         parts += ["", f"## cardproof {name}", "", "```text", command.get_help(context).rstrip(), "```"]
     return "\n".join(parts)
 
