@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cardproof.checks import all_checks
+from cardproof.cli import cardproof
 from cardproof.render.reference import EXIT_STATUSES, reference_pages
 from cardproof.settings import SETTINGS, load_settings
 
@@ -23,7 +24,11 @@ def text(name: str) -> str:
 
 
 def test_the_committed_reference_is_what_the_code_says():
-    stale = [path.name for path, new in reference_pages(REFERENCE).items() if path.read_text(encoding="utf-8") != new]
+    stale = [
+        path.name
+        for path, new in reference_pages(REFERENCE, cardproof).items()
+        if path.read_text(encoding="utf-8") != new
+    ]
     assert not stale
 
 

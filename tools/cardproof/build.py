@@ -75,11 +75,13 @@ def render(
     check: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
+    reference: Callable[[Path], dict[Path, str]] | None = None,
 ) -> Run:
     """Do the whole flow for the site of the settings; with ``check``, write nothing and compare instead.
 
-    Nothing is written where a card cannot be read or a template cannot be rendered. Raises InputError where the
-    templates are not there or ``only`` names none of them.
+    ``reference`` makes the generated pages of the setting ``reference``. Nothing is written where a card cannot be
+    read or a template cannot be rendered. Raises InputError where the templates are not there or ``only`` names none
+    of them.
     """
     from cardproof.render.pages import folders_of, page_templates, render_pages
     from cardproof.render.templates import TemplatesError
@@ -106,13 +108,13 @@ def render(
             outputs |= {
                 store / file_name(need.model): dump(found) for need, found in run.evidence.items() if not found.error
             }
-            if not only and settings.reference is not None:
-                from cardproof.render.reference import reference_pages
-
-                outputs |= reference_pages(settings.path(settings.reference))
+            generated = [settings.path(settings.out)]
+            if reference and settings.reference is not None and not only:
+                generated.append(settings.path(settings.reference))
+                outputs |= reference(generated[1])
             run.page_models = {page.path: page.models for page in pages}
             run.templates = {page.path: page.template for page in pages}
-            run.changes = compare(outputs, () if only else _gone(outputs, settings))
+            run.changes = compare(outputs, () if only else _gone(outputs, generated, store))
             run.verdicts = replace(run.verdicts, findings=(*run.verdicts.findings, *_edited(run.changes, check)))
             if not check:
                 write(run.changes)
@@ -173,17 +175,12 @@ def _common(cards: Path, base: Path) -> Path:
     return base if cards.resolve().is_relative_to(base.resolve()) else cards
 
 
-def _gone(outputs: dict[Path, str], settings: Settings) -> list[Path]:
+def _gone(outputs: dict[Path, str], generated: list[Path], store: Path) -> list[Path]:
     """Return rendered pages without a template, and evidence without a model."""
     from cardproof.render.write import rendered_files
 
-    folders = [settings.path(settings.out)]
-    if settings.reference is not None:
-        folders.append(settings.path(settings.reference))
-    pages = {path for folder in folders for path in rendered_files(folder)}
-    records = {
-        path for path in settings.path(settings.evidence).glob("*.json") if '"cardproof-evidence/' in path.read_text()
-    }
+    pages = {path for folder in generated for path in rendered_files(folder)}
+    records = {path for path in store.glob("*.json") if '"cardproof-evidence/' in path.read_text()}
     return sorted((pages | records) - set(outputs))
 
 

@@ -108,7 +108,7 @@ def render_command(
     if out is not None:
         settings = replace(settings, out=out.absolute(), evidence=out.absolute() / "evidence", reference=None)
     with _progress(as_json or quiet) as progress:
-        run = render(settings, only=only, check=check, workers=jobs, progress=progress)
+        run = render(settings, only=only, check=check, workers=jobs, progress=progress, reference=_reference)
     return _report(run, as_json, quiet)
 
 
@@ -129,6 +129,12 @@ def audit_command(
     with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress)
     return _report(run, as_json, quiet)
+
+
+def _reference(folder: Path) -> dict[Path, str]:
+    from cardproof.render.reference import reference_pages
+
+    return reference_pages(folder, cardproof)
 
 
 def _settings(config: Path | None, zoo: str | None, tolerances: tuple[str, ...]) -> Settings:

@@ -35,11 +35,11 @@ EXIT_STATUSES = (
 )
 
 
-def reference_pages(folder: Path) -> dict[Path, str]:
-    """Return the pages of the reference, by path."""
+def reference_pages(folder: Path, program: click.Group) -> dict[Path, str]:
+    """Return the pages of the reference, by path; ``program`` is the command line."""
     pages = {
         "index.md": (_index(), "tools/cardproof/render/reference.py"),
-        "commands.md": (_commands(), "tools/cardproof/cli.py"),
+        "commands.md": (_commands(program), "tools/cardproof/cli.py"),
         "settings.md": (_settings(), "tools/cardproof/settings.py"),
         "exit-statuses.md": (_exit_statuses(), "tools/cardproof/render/reference.py"),
     }
@@ -90,16 +90,14 @@ def _first_sentence(check: Check) -> str:
     )
 
 
-def _commands() -> str:
-    from cardproof.cli import cardproof
-
+def _commands(program: click.Group) -> str:
     parts = [
         "# Commands",
         "",
         "`python tools/render_cards.py` in this repository is the same as `cardproof render`, with the same options.",
     ]
-    parent = click.Context(cardproof, info_name="cardproof", terminal_width=WIDTH, **cardproof.context_settings)
-    for name, command in sorted(cardproof.commands.items()):
+    parent = click.Context(program, info_name="cardproof", terminal_width=WIDTH, **program.context_settings)
+    for name, command in sorted(program.commands.items()):
         context = click.Context(command, parent, info_name=name, terminal_width=WIDTH)
         parts += ["", f"## cardproof {name}", "", "```text", command.get_help(context).rstrip(), "```"]
     return "\n".join(parts)
