@@ -102,9 +102,15 @@ def test_any_text_gives_a_tree_or_a_finding_and_never_an_exception(text):
     assert root is None or not any(f.fatal for f in findings)
 
 
+# PyYAML writes text such as 1e5 without quotes; that trap is reported, and has tests of its own above.
+TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc"])).filter(
+    lambda text: not text.startswith(tuple("+-.0123456789"))
+)
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="ascii", exclude_categories=["Cc"])),
+        st.none() | st.booleans() | st.integers() | TEXT,
         lambda inner: (
             st.lists(inner, max_size=4)
             | st.dictionaries(st.text("abcdefgh", min_size=1, max_size=6), inner, max_size=4)

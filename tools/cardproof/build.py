@@ -19,6 +19,7 @@ from cardproof.zoos import network_digests
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cardproof.render.pages import Folders
     from cardproof.render.write import Change
     from cardproof.settings import Settings
 
@@ -44,6 +45,10 @@ class Run:
     checked: bool = False
     fatal_is_input: bool = False
     """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Report more findings than the judging found."""
+        self.verdicts = replace(self.verdicts, findings=(*self.verdicts.findings, *findings))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -83,43 +88,59 @@ def render(
     read or a template cannot be rendered. Raises InputError where the templates are not there or ``only`` names none
     of them.
     """
-    from cardproof.render.pages import folders_of, page_templates, render_pages
-    from cardproof.render.templates import TemplatesError
-    from cardproof.render.write import compare, write
-
     started = time.perf_counter()
+    folders, templates = _templates(settings)
+    reading = read_cards(_chosen(templates, only), root=_common(folders.cards, settings.base))
+    run = _prove(reading, settings, folders.evidence, workers, progress)
+    run.checked, run.fatal_is_input = check, True
+    if not any(finding.severity == "error" for finding in reading.findings):
+        generated = settings.path(settings.reference) if reference and settings.reference and not only else None
+        pages = reference(generated) if reference and generated else {}
+        _render(run, folders, pages, whole=not only, generated=generated)
+        if not check:
+            _write(run)
+    run.seconds = time.perf_counter() - started
+    return run
+
+
+def _templates(settings: Settings) -> tuple[Folders, list[Path]]:
+    """Return the folders of the site and the templates of its pages. Raises InputError where there are none."""
+    from cardproof.render.pages import folders_of, page_templates
+
     root = settings.path(settings.templates)
     if not root.is_dir():
         raise InputError(f"{show_path(root)}: no such folder of templates")
     out, store = settings.path(settings.out), settings.path(settings.evidence)
     folders = folders_of(root, out, store, settings.base, settings.path(settings.includes))
-    templates = page_templates(folders, show_path)
-    chosen = _chosen(templates, only)
-    reading = read_cards(chosen, root=_common(folders.cards, settings.base))
-    run = _prove(reading, settings, store, workers, progress)
-    run.checked, run.fatal_is_input = check, True
-    if not any(finding.severity == "error" for finding in reading.findings):
-        try:
-            pages = render_pages(reading, run.verdicts, run.needs, run.evidence, folders, show_path)
-        except TemplatesError as trouble:
-            run.verdicts = replace(run.verdicts, findings=(*run.verdicts.findings, *trouble.findings))
-        else:
-            outputs = {page.path: page.text for page in pages}
-            outputs |= {
-                store / file_name(need.model): dump(found) for need, found in run.evidence.items() if not found.error
-            }
-            generated = [settings.path(settings.out)]
-            if reference and settings.reference is not None and not only:
-                generated.append(settings.path(settings.reference))
-                outputs |= reference(generated[1])
-            run.page_models = {page.path: page.models for page in pages}
-            run.templates = {page.path: page.template for page in pages}
-            run.changes = compare(outputs, () if only else _gone(outputs, generated, store))
-            run.verdicts = replace(run.verdicts, findings=(*run.verdicts.findings, *_edited(run.changes, check)))
-            if not check:
-                write(run.changes)
-    run.seconds = time.perf_counter() - started
-    return run
+    return folders, page_templates(folders, show_path)
+
+
+def _render(run: Run, folders: Folders, others: dict[Path, str], *, whole: bool, generated: Path | None) -> None:
+    """Render the pages of a run and compare them with the disk; a template's trouble becomes findings."""
+    from cardproof.render.pages import render_pages
+    from cardproof.render.templates import TemplatesError
+    from cardproof.render.write import compare
+
+    try:
+        pages = render_pages(run.reading, run.verdicts, run.needs, run.evidence, folders, show_path)
+    except TemplatesError as trouble:
+        run.add(trouble.findings)
+        return
+    records = {
+        folders.evidence / file_name(need.model): dump(found) for need, found in run.evidence.items() if not found.error
+    }
+    outputs = {page.path: page.text for page in pages} | records | others
+    run.page_models = {page.path: page.models for page in pages}
+    run.templates = {page.path: page.template for page in pages}
+    folders_of_pages = [folders.out, *([generated] if generated else [])]
+    run.changes = compare(outputs, _gone(outputs, folders_of_pages, folders.evidence) if whole else ())
+    run.add(_edited(run.changes, run.checked))
+
+
+def _write(run: Run) -> None:
+    from cardproof.render.write import write
+
+    write(run.changes)
 
 
 def _prove(
@@ -141,9 +162,9 @@ def _prove(
         if missing:
             evidence |= _measure(missing, settings.zoo, keys, workers, progress)
     verdicts = judge(reading, needs, evidence, settings, cited)
-    if tampered:
-        verdicts = replace(verdicts, findings=(*verdicts.findings, *(_tampered(path) for path in tampered)))
-    return Run(reading, verdicts, needs, evidence, len(missing), len(evidence) - len(missing), 0.0)
+    run = Run(reading, verdicts, needs, evidence, len(missing), len(evidence) - len(missing), 0.0)
+    run.add(_tampered(path) for path in tampered)
+    return run
 
 
 def _measure(
