@@ -22,7 +22,7 @@ class Res2NextZoo:
     """The networks of this package. Every method takes ``architecture`` or ``architecture.tag``.
 
     Raises:
-        UnknownModel: from each method that takes a name, for one that the registry does not have.
+        UnknownModel: from each method but ``digest``, for a name that the registry does not have.
     """
 
     name = "res2next"
@@ -50,8 +50,7 @@ class Res2NextZoo:
         return find(name).recipe
 
     def digest(self, name: str) -> str:
-        """``sha256:<hex>`` over the source that decides the network; the same for every name."""
-        find(name)
+        """``sha256:<hex>`` over the source that decides the network; the same for every name, known or not."""
         return _digest_of_sources()
 
 

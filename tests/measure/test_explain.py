@@ -211,3 +211,27 @@ def test_a_random_known_alteration_is_found_again(
         assert found
         assert found.exact
         assert found.value == stated
+
+
+def test_a_head_with_an_unusual_number_of_classes_needs_the_parameters_to_say_the_same() -> None:
+    """Counts of convolutions share large factors with one more class's: 64 * 112 * 112 is 392 times 2048."""
+    resnet = pytest.importorskip("torchvision.models").resnet50
+    model = build_on_meta(resnet)
+    counts = count(model, (3, 224, 224))
+    flops = question("flops", counts.multiply_adds + 392 * 2048)
+    assert not any(found.classes for found in explain(model, counts, (224, 224), flops))
+    parameters = question("parameters", counts.parameters + 392 * 2049)
+    both = explain(model, counts, (224, 224), flops + parameters)
+    assert {(found.field, found.classes) for found in both} == {("flops", 1392), ("parameters", 1392)}
+
+
+def test_a_few_digits_close_to_the_plain_count_are_not_explained_by_small_additions() -> None:
+    resnet = pytest.importorskip("torchvision.models").resnet50
+    model = build_on_meta(resnet)
+    counts = count(model, (3, 224, 224))
+    claimed = []
+    for offset in range(-30, 31):
+        stated = round(counts.multiply_adds * (1 + offset / 1000), -7)  # three digits
+        found = explain(model, counts, (224, 224), question("flops", stated, 10**7))
+        claimed += [reproduction for reproduction in found if reproduction.exact]
+    assert not claimed

@@ -17,7 +17,7 @@ from cardproof.words import Evidence, Finding, Need, Place
 from cardproof.zoos import network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from cardproof.render.pages import Folders
     from cardproof.render.write import Change
@@ -32,7 +32,10 @@ class Run:
     """What one run read, measured, judged and rendered."""
 
     reading: Reading
+    """The cards that are reported."""
     verdicts: Verdicts
+    proved: Verdicts
+    """Verdicts of all cards that were read, for tables that show them."""
     needs: dict[tuple[str, str], Need]
     evidence: dict[Need, Evidence]
     measured: int
@@ -66,9 +69,13 @@ class Run:
 def audit(
     paths: Iterable[Path], settings: Settings, *, workers: int | None = None, progress: Progress | None = None
 ) -> Run:
-    """Read, measure and judge any cards; write nothing."""
+    """Read, measure and judge any cards; write nothing. Raises InputError where there is no file to read."""
+    paths = tuple(paths)
     started = time.perf_counter()
-    run = _prove(read_cards(paths), settings, None, workers, progress)
+    reading = read_cards(paths)
+    if not reading.files:
+        raise InputError("no Markdown or YAML file is in " + ", ".join(show_path(path) for path in paths))
+    run = _prove(reading, settings, None, workers, progress)
     run.seconds = time.perf_counter() - started
     return run
 
@@ -90,21 +97,28 @@ def render(
     """
     started = time.perf_counter()
     folders, templates = _templates(settings)
-    reading = read_cards(_chosen(templates, only), root=_common(folders.cards, settings.base))
-    run = _prove(reading, settings, folders.evidence, workers, progress)
+    chosen = _chosen(templates, only)
+    reading = read_cards(templates, root=_common(folders.cards, settings.base))
+    run = _prove(reading, settings, folders.evidence, workers, progress, {show_path(path) for path in chosen})
     run.checked, run.fatal_is_input = check, True
-    if not any(finding.severity == "error" for finding in reading.findings):
+    if not any(finding.severity == "error" for finding in run.reading.findings):
         generated = settings.path(settings.reference) if reference and settings.reference and not only else None
-        pages = reference(generated) if reference and generated else {}
-        _render(run, folders, pages, whole=not only, generated=generated)
-        if not check:
+        others = reference(generated) if reference and generated else {}
+        _render(run, reading, folders, chosen, others)
+        if not only and run.page_models:
+            _remove(run, folders, generated)
+        run.add(_edited(run.changes, check))
+        if not check and not any(change.status == "foreign" for change in run.changes):
             _write(run)
     run.seconds = time.perf_counter() - started
     return run
 
 
 def _templates(settings: Settings) -> tuple[Folders, list[Path]]:
-    """Return the folders of the site and the templates of its pages. Raises InputError where there are none."""
+    """Return the folders of the site and the templates of its pages.
+
+    Raises InputError where there are none, and where the pages would be written over them.
+    """
     from cardproof.render.pages import folders_of, page_templates
 
     root = settings.path(settings.templates)
@@ -112,29 +126,43 @@ def _templates(settings: Settings) -> tuple[Folders, list[Path]]:
         raise InputError(f"{show_path(root)}: no such folder of templates")
     out, store = settings.path(settings.out), settings.path(settings.evidence)
     folders = folders_of(root, out, store, settings.base, settings.path(settings.includes))
-    return folders, page_templates(folders, show_path)
+    if any(folder.resolve().is_relative_to(out.resolve()) for folder in (folders.root, folders.cards)):
+        raise InputError(f"{show_path(out)}: pages cannot be written where their templates are; name another --out")
+    templates = page_templates(folders, show_path)
+    if not templates:
+        raise InputError(f"{show_path(folders.cards)}: no card template (*.md) is in it")
+    return folders, templates
 
 
-def _render(run: Run, folders: Folders, others: dict[Path, str], *, whole: bool, generated: Path | None) -> None:
+def _render(run: Run, reading: Reading, folders: Folders, chosen: list[Path], others: dict[Path, str]) -> None:
     """Render the pages of a run and compare them with the disk; a template's trouble becomes findings."""
     from cardproof.render.pages import render_pages
     from cardproof.render.templates import TemplatesError
     from cardproof.render.write import compare
 
     try:
-        pages = render_pages(run.reading, run.verdicts, run.needs, run.evidence, folders, show_path)
+        pages = render_pages(reading, run.proved, run.needs, run.evidence, folders, show_path, chosen)
     except TemplatesError as trouble:
         run.add(trouble.findings)
         return
+    wanted = {run.needs[card.file, model.name] for card in run.reading.cards for model in card.models}
+    found = {need: run.evidence[need] for need in run.needs.values() if need in wanted and need in run.evidence}
     records = {
-        folders.evidence / file_name(need.model): dump(found) for need, found in run.evidence.items() if not found.error
+        folders.evidence / file_name(need.model): dump(record) for need, record in found.items() if not record.error
     }
-    outputs = {page.path: page.text for page in pages} | records | others
     run.page_models = {page.path: page.models for page in pages}
     run.templates = {page.path: page.template for page in pages}
-    folders_of_pages = [folders.out, *([generated] if generated else [])]
-    run.changes = compare(outputs, _gone(outputs, folders_of_pages, folders.evidence) if whole else ())
-    run.add(_edited(run.changes, run.checked))
+    run.changes = compare({page.path: page.text for page in pages} | records | others, ())
+
+
+def _remove(run: Run, folders: Folders, generated: Path | None) -> None:
+    """Add to the changes what has to go: pages whose template is gone, and evidence without a model."""
+    from cardproof.render.write import compare, orphans
+
+    kept = {change.path for change in run.changes}
+    gone = orphans(folders.out, folders.evidence, folders.base)
+    gone += orphans(generated, None, folders.base) if generated else []
+    run.changes += compare({}, [path for path in gone if path not in kept])
 
 
 def _write(run: Run) -> None:
@@ -144,25 +172,36 @@ def _write(run: Run) -> None:
 
 
 def _prove(
-    reading: Reading, settings: Settings, store: Path | None, workers: int | None, progress: Progress | None
+    reading: Reading,
+    settings: Settings,
+    store: Path | None,
+    workers: int | None,
+    progress: Progress | None,
+    wanted: set[str] | None = None,
 ) -> Run:
-    """Plan, recall, measure and judge what was read."""
+    """Plan, recall, measure and judge what was read; only the cards ``wanted`` are measured and reported."""
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     needs = plan(reading)
     evidence: dict[Need, Evidence] = {}
     missing: list[Need] = []
     tampered: list[Path] = []
-    if settings.zoo and needs:
+    if settings.zoo is not None:
         unique = list(dict.fromkeys(needs.values()))
         digests = network_digests(settings.zoo, {need.model for need in unique})
         keys = {need: key_of(need, settings.zoo, digests[need.model]) for need in unique}
         if store:
             evidence, tampered = recall(unique, keys, store)
-        missing = [need for need in unique if need not in evidence]
+        chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
+        missing = [need for need in unique if need in chosen and need not in evidence]
         if missing:
             evidence |= _measure(missing, settings.zoo, keys, workers, progress)
-    verdicts = judge(reading, needs, evidence, settings, cited)
-    run = Run(reading, verdicts, needs, evidence, len(missing), len(evidence) - len(missing), 0.0)
+    proved = judge(reading, needs, evidence, settings, cited)
+    shown = reading if wanted is None else reading.only(wanted)
+    others = {card.file for card in reading.cards} - {card.file for card in shown.cards}
+    recalled = len({needs[card.file, m.name] for card in shown.cards for m in card.models} & set(evidence)) - len(
+        missing
+    )
+    run = Run(shown, proved.without(others), proved, needs, evidence, len(missing), recalled, 0.0)
     run.add(_tampered(path) for path in tampered)
     return run
 
@@ -196,29 +235,18 @@ def _common(cards: Path, base: Path) -> Path:
     return base if cards.resolve().is_relative_to(base.resolve()) else cards
 
 
-def _gone(outputs: dict[Path, str], generated: list[Path], store: Path) -> list[Path]:
-    """Return rendered pages without a template, and evidence without a model."""
-    from cardproof.render.write import rendered_files
-
-    pages = {path for folder in generated for path in rendered_files(folder)}
-    records = {path for path in store.glob("*.json") if '"cardproof-evidence/' in path.read_text()}
-    return sorted((pages | records) - set(outputs))
-
-
-def _edited(changes: list[Change], check: bool) -> list[Finding]:
+def _edited(changes: list[Change], check: bool) -> Iterator[Finding]:
     what = "and is not what its template renders to" if check else "and was rendered anew"
-    hint = "edit the template instead; the last line of the page names it"
-    return [
-        Finding(
-            Place(show_path(c.path), 1, 1),
-            "hand-edit",
-            "warning",
-            f"this page was edited by hand {what}",
-            hint,
-        )
-        for c in changes
-        if c.status == "edited"
-    ]
+    for change in changes:
+        place = Place(show_path(change.path), 1, 1)
+        if change.status == "edited":
+            hint = "edit the template instead; the last line of the page names it"
+            yield Finding(place, "hand-edit", "warning", f"this page was edited by hand {what}", hint)
+        elif change.status == "foreign":
+            hint = "move it away, or name another --out; nothing was written"
+            yield Finding(
+                place, "hand-edit", "error", "this file was not rendered, and a page would overwrite it", hint
+            )
 
 
 def _tampered(path: Path) -> Finding:

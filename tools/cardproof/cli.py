@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,9 +38,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; nothing was written", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as trouble:
+        click.secho(f"error: {trouble}", err=True, fg="red", bold=True)
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -8,6 +8,7 @@ import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from typing import TYPE_CHECKING
 
 from cardproof.words import Environment, Evidence, Need
@@ -63,11 +64,16 @@ def _pool(workers: int, zoo: str) -> Iterator[ProcessPoolExecutor]:
     The server runs no operation and starts no thread pool, so that forking is safe.
     """
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    if os.name == "posix":
-        context.set_forkserver_preload(["cardproof.measure.worker", *_preload(zoo)])
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # one thread a worker: counting on meta tensors computes nothing
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
+    if os.name == "posix":
+        context.set_forkserver_preload(["cardproof.measure.record", *_preload(zoo)])
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits it: Ctrl-C is the parent's alone
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         yield pool
     except BaseException:
@@ -82,9 +88,10 @@ def _preload(zoo: str) -> list[str]:
     return {"timm": ["timm"], "torchvision": ["torchvision"]}.get(zoo, []) if zoo in BUILT_IN else []
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers."""
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, which ends the workers, and standard output to its report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)
 
 
 def _measure(need: Need, zoo: str, key: str) -> Evidence:

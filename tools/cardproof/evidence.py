@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
+import re
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardproof.digests import digest_of_data
+from cardproof.digests import digest_of_data, digest_of_files
 from cardproof.words import Counts, Environment, Evidence, Head, Need, Preprocessing, Reproduction
 
 if TYPE_CHECKING:
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 SCHEMA = "cardproof-evidence/1"
 METHOD = "counts/1"
 """Version of what is counted and how, and of the explanation search: a new one makes all older evidence stale."""
+
+
+def is_record(text: str) -> bool:
+    """Return whether a file's text looks like a record of this store, whole or edited."""
+    return '"schema": "cardproof-evidence/' in text
 
 
 class TamperedError(Exception):
@@ -30,9 +38,13 @@ def key_of(need: Need, zoo: str, network: str) -> str:
 
 
 def file_name(model: str) -> str:
-    """Return the file name of a model's evidence; characters that no file system likes are written as ``%XX``."""
-    safe = "".join(c if c.isalnum() or c in "._-" else "".join(f"%{b:02X}" for b in c.encode()) for c in model)
-    return f"{safe.lstrip('.') or '_'}.json"
+    """Return the file name of a model's evidence.
+
+    A name with other characters than letters, digits, ``.``, ``_`` and ``-``, a hidden or a very long one, is cut to
+    what is safe and made unique by a digest.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", model).lstrip(".")[:100]
+    return f"{safe}.json" if safe == model else f"{safe or '_'}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.json"
 
 
 def recall(needs: Iterable[Need], keys: Mapping[Need, str], folder: Path) -> tuple[dict[Need, Evidence], list[Path]]:
@@ -48,9 +60,20 @@ def recall(needs: Iterable[Need], keys: Mapping[Need, str], folder: Path) -> tup
         except TamperedError:
             tampered.append(path)
             continue
-        if evidence.key == keys[need]:
+        if evidence.key == keys[need] and all(digest == state_of(name) for name, digest in evidence.sources):
             found[need] = evidence
     return found, tampered
+
+
+def state_of(source: str) -> str:
+    """Return the digest of a source file, or the version of a distribution (``NAME``); empty where it is gone."""
+    if source.endswith(".py"):
+        path = Path(source)
+        return digest_of_files([path]) if path.is_file() else ""
+    try:
+        return importlib.metadata.version(source)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def load(path: Path) -> Evidence:
@@ -84,7 +107,9 @@ def _from_record(record: dict[str, Any]) -> Evidence:
     )
     config = record["preprocessing"]
     preprocessing = Preprocessing(**_tuples(config)) if config is not None else None
+    sources = tuple((name, digest) for name, digest in record["sources"])
     fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
+    fields["sources"] = sources
     return Evidence(**{**fields, "environment": Environment(**record["environment"])})
 
 

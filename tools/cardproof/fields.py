@@ -16,7 +16,10 @@ FILE_SIZE = frozenset({"file size"})
 TOP_1 = frozenset({"top 1 accuracy", "top 1", "acc@1", "top 1 acc"})
 TOP_5 = frozenset({"top 5 accuracy", "top 5", "acc@5", "top 5 acc"})
 
-_SCALE = re.compile(r"\(\s*([kmgt])\w*\s*\)\s*$", re.IGNORECASE)
+_SCALE = re.compile(
+    r"\(\s*(?:(thousand|million|billion|trillion)s?|(k|m|g|t|b)(?:n|flops?|macs?|madds?|ops)?)\s*\)\s*$", re.IGNORECASE
+)
+_WORDS = {"thousand": "K", "million": "M", "billion": "G", "b": "G", "trillion": "T"}
 
 
 def normal_field(field: str) -> str:
@@ -29,6 +32,7 @@ def normal_field(field: str) -> str:
 def scale_of(field: str) -> str:
     """Return the SI prefix that a field's name brings along: ``Params (M)`` has M, ``GMACs`` has G."""
     if match := _SCALE.search(field):
-        return match[1].upper()
+        word = (match[1] or match[2]).lower()
+        return _WORDS.get(word, word.upper())
     name = field.strip().lower()
     return name[0].upper() if re.fullmatch(r"[kmgt](flops|macs|madds)", name) else ""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from cardproof.checks import Context, all_checks, check_of
 from cardproof.fields import normal_field
-from cardproof.words import Claim, Counts, Evidence, Finding, Judgement, Need
+from cardproof.words import Claim, Evidence, Finding, Judgement, Need
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cardproof.cited import CitedSource
-    from cardproof.read import Card, Reading
+    from cardproof.read import Reading
     from cardproof.read.index import Model
     from cardproof.settings import Settings
 
@@ -27,6 +27,14 @@ class Verdicts:
     published: tuple[Judgement, ...]
     """Of values that cards report as published elsewhere; they are shown and never counted."""
     findings: tuple[Finding, ...]
+
+    def without(self, files: set[str]) -> Verdicts:
+        """Return the verdicts of all cards but those in these files."""
+        return Verdicts(
+            tuple(judgement for judgement in self.judgements if judgement.card not in files),
+            tuple(judgement for judgement in self.published if judgement.card not in files),
+            tuple(finding for finding in self.findings if finding.place.file not in files),
+        )
 
 
 def judge(
@@ -42,9 +50,9 @@ def judge(
     published: list[Judgement] = []
     findings = list(reading.findings) + _duplicates(reading)
     for card in reading.cards:
-        for model in card.models:
+        for model, claims in zip(card.models, card.claims_of, strict=True):
             found = evidence.get(needs[card.file, model.name])
-            context = _context(card, model, found, settings, counts, cited)
+            context = Context(model, claims, settings, found, _missing(found, settings), counts, cited)
             for claim in context.claims:
                 judgement = replace(judge_claim(claim, context), card=card.file)
                 (published if claim.published else judgements).append(judgement)
@@ -55,7 +63,7 @@ def judge(
                     findings += check.look(context)
     order = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda f: (f.place.file, f.place.line, f.place.column, order[f.severity], f.check, f.message))
-    return Verdicts(tuple(judgements), tuple(published), tuple(findings))
+    return Verdicts(tuple(judgements), tuple(published), tuple(_without_rival_fixes(findings)))
 
 
 def judge_claim(claim: Claim, context: Context) -> Judgement:
@@ -66,23 +74,11 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
     return check.judge(claim, context)
 
 
-def _context(
-    card: Card,
-    model: Model,
-    found: Evidence | None,
-    settings: Settings,
-    counts: Mapping[str, Counts],
-    cited: tuple[CitedSource, ...],
-) -> Context:
-    claims = tuple(claim for claim in card.claims if claim.model == model.name)
-    missing = ""
+def _missing(found: Evidence | None, settings: Settings) -> str:
+    """Say why there are no counts of a model; empty where there are some."""
     if found is None:
-        missing = (
-            "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
-        )
-    elif found.error:
-        missing = found.error
-    return Context(model, claims, settings, found, missing, counts, cited)
+        return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
+    return found.error or ""
 
 
 def _finding(judgement: Judgement) -> Finding | None:
@@ -91,13 +87,22 @@ def _finding(judgement: Judgement) -> Finding | None:
     check = check_of(claim, normal_field(claim.field))
     name = check.name if check else "reading"
     if judgement.verdict == "refuted":
-        verb = "found" if isinstance(judgement.found, str) else "measured"
+        verb = {"architecture": "found", "preprocessing": "the zoo has"}.get(name, "measured")
         message = f"{claim.field} of {claim.model} says {claim.stated}, {verb} {judgement.found}"
         return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
     if judgement.verdict == "disputed":
         message = f"{claim.field} of {claim.model} says {claim.stated}; {judgement.reason}"
         return Finding(claim.place, name, "warning", message)
     return None
+
+
+def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
+    """Take the fix off a finding where an error at the same characters brings another: one place is edited once."""
+    taken = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
+    for finding in findings:
+        fix = finding.fix
+        rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in taken
+        yield replace(finding, fix=None) if rival else finding
 
 
 def _duplicates(reading: Reading) -> list[Finding]:

@@ -11,20 +11,24 @@ from cardproof.read.nodes import Scalar, Sequence
 from cardproof.words import Claim, Need, Number, Question
 
 if TYPE_CHECKING:
-    from cardproof.read import Card, Reading
+    from cardproof.read import Reading
     from cardproof.read.index import Model
 
 
 def plan(reading: Reading) -> dict[tuple[str, str], Need]:
     """Return the need of each model, by the file of its card and its name."""
-    return {(card.file, model.name): need_of(card, model) for card in reading.cards for model in card.models}
+    return {
+        (card.file, model.name): need_of(model, claims)
+        for card in reading.cards
+        for model, claims in zip(card.models, card.claims_of, strict=True)
+    }
 
 
-def need_of(card: Card, model: Model) -> Need:
+def need_of(model: Model, claims: tuple[Claim, ...]) -> Need:
     """Return what must be known to judge the claims of one model."""
     questions: dict[Question, None] = {}
-    for claim in card.claims:
-        if claim.model == model.name and (question := _question(claim)):
+    for claim in claims:
+        if question := _question(claim):
             questions.setdefault(question)
     return Need(model.name, weights_file(model), image_size(model), tuple(questions))
 
@@ -66,7 +70,7 @@ def stated_count(claim: Claim) -> Number | None:
 def _question(claim: Claim) -> Question | None:
     name = normal_field(claim.field)
     number = stated_count(claim)
-    if claim.dataset is not None or number is None or number.value <= 0:
+    if claim.metric or number is None or number.value <= 0:
         return None
     if name in FLOPS:
         return Question("flops", number)

@@ -89,6 +89,8 @@ class Claim:
     """Where somebody else published this value, for a value that the card itself only reports."""
     style: str = ""
     """How YAML wrote it: plain, ``'`` or ``"``; a fix keeps it."""
+    metric: bool = False
+    """Stated as the metric of a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ class Preprocessing:
     """A second size at which the zoo evaluates the same weights."""
     weights: str | None = None
     """File name of the weights that this belongs to."""
+    test_crop_pct: float | None = None
+    """The crop at ``test_size``, where it differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,3 +251,8 @@ class Evidence:
     preprocessing: Preprocessing | None
     error: str | None
     environment: Environment
+    refused: str | None = None
+    """Why the network takes no image of the card's size; ``counts`` are then made at the zoo's size."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Files and distributions that a zoo of the user's own loaded, with digest or version: evidence of it is valid
+    while they are the same."""

@@ -78,8 +78,6 @@ def all_checks() -> tuple[Check, ...]:
 def check_of(claim: Claim, name: str) -> Check | None:
     """Return the check that judges a claim whose field has this normal spelling."""
     for check in all_checks():
-        if check.judge and (
-            check.results if claim.dataset is not None or claim.task is not None else name in check.fields
-        ):
+        if check.judge and (check.results if claim.metric else name in check.fields):
             return check
     return None

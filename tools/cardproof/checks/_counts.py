@@ -9,7 +9,7 @@ from cardproof.fields import FLOPS, PARAMETERS, normal_field
 from cardproof.measure.wording import words
 from cardproof.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.plan import stated_count
-from cardproof.settings import Tolerance
+from cardproof.settings import Settings, Tolerance
 from cardproof.words import Claim, Counts, Fix, Judgement, Number, Reproduction
 
 if TYPE_CHECKING:
@@ -39,11 +39,14 @@ def judge_count(claim: Claim, context: Context, what: What, unit: str, method: s
 
 def found_count(context: Context, what: What) -> int | None:
     """Return the measured count in the unit that the settings say the field has."""
-    if context.counts is None:
-        return None
+    return None if context.counts is None else count_in(context.counts, what, context.settings)
+
+
+def count_in(counts: Counts, what: What, settings: Settings) -> int:
+    """Return one count of a network in the unit that the settings say the field has."""
     if what == "parameters":
-        return context.counts.parameters
-    return context.counts.multiply_adds * (2 if context.settings.flops == "operations" else 1)
+        return counts.parameters
+    return counts.multiply_adds * (2 if settings.flops == "operations" else 1)
 
 
 def tolerance_of(claim: Claim, context: Context) -> Tolerance:
@@ -54,6 +57,8 @@ def tolerance_of(claim: Claim, context: Context) -> Tolerance:
 def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -> bool:
     """Return whether a found value is the stated one within a tolerance."""
     value = Decimal(str(found))
+    if not stated.value and value:
+        return False  # however few digits, nothing is not something
     distance = abs(value - stated.value)
     if tolerance.kind == "exact":
         return distance == 0
@@ -89,12 +94,14 @@ def signed(difference: Decimal, of: Decimal) -> str:
 
 
 def fix_of(claim: Claim, stated: Number, found: int) -> Fix | None:
-    """Return the edit that writes the found value at the precision and in the style of the claim."""
+    """Return the edit that writes the found value at the precision and in the style of the claim.
+
+    None where the style is not understood, and where no digit of the found value would be left.
+    """
     place = claim.place
-    if place.end_column is None or claim.style not in ("", "'", '"'):
+    if place.end_column is None or claim.style not in ("", "'", '"') or found * 2 < stated.quantum:
         return None
-    factor = Decimal(1)
-    written = write_like(found, Number(stated.value / factor, stated.quantum / factor), claim.stated)
+    written = write_like(found, stated, claim.stated)
     if written is None or written == claim.stated:
         return None
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}")
@@ -103,12 +110,15 @@ def fix_of(claim: Claim, stated: Number, found: int) -> Fix | None:
 def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool]:
     """Say what would reproduce a refuted count, and whether anything does exactly."""
     assert context.evidence and context.counts
-    if swapped := _swapped(context, what, stated):
-        return swapped, True
-    candidates = [r for r in context.evidence.reproductions if r.field == what and r.stated == int(stated.value)]
+    if stated.value <= 0:
+        return "A network that computes something has a positive count.", False
     size = context.counts.input_shape[1:]
-    if exact := next((r for r in candidates if r.exact), None):
-        return _sentence(exact, size) + _sum(exact, context.counts), True
+    candidates = [r for r in context.evidence.reproductions if r.field == what and r.stated == int(stated.value)]
+    for exact in (_swapped(context, what, stated), _unit(context, what, stated)):
+        if exact:
+            return exact, True
+    if counted := next((r for r in candidates if r.exact), None):
+        return _sentence(counted, size) + _sum(counted, context.counts), True
     if other := _another_model(context, what, stated):
         return other, True
     if near := next(iter(candidates), None):
@@ -116,11 +126,25 @@ def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple
     return "No way of counting that was tried gives this value.", False
 
 
+def _unit(context: Context, what: What, stated: Number) -> str | None:
+    """Say that a unit is missing, or that one was counted for two."""
+    found = found_count(context, what)
+    assert found is not None and context.counts is not None
+    for power, letter, name in ((6, "M", "millions"), (9, "G", "billions"), (3, "K", "thousands")):
+        if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-power), stated):
+            return f"The value is in {name}, and the unit {letter} is missing."
+    multiply_adds = context.counts.multiply_adds
+    if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
+        return "Exactly the multiply-adds: each was counted as one operation, not two."
+    return None
+
+
 def other_count_claim(context: Context, what: What) -> tuple[Claim, Number] | None:
     """Return the claim of the other count (FLOPs for parameters, parameters for FLOPs), with its number."""
     names = PARAMETERS if what == "flops" else FLOPS
     for claim in context.claims:
-        if normal_field(claim.field) in names and claim.published is None and (number := stated_count(claim)):
+        own = claim.published is None and not claim.metric
+        if own and normal_field(claim.field) in names and (number := stated_count(claim)):
             return claim, number
     return None
 
@@ -143,7 +167,7 @@ def _another_model(context: Context, what: What, stated: Number) -> str | None:
     if stated.digits < 4:
         return None
     for name, counts in sorted(context.others.items()):
-        value = counts.multiply_adds if what == "flops" else counts.parameters
+        value = count_in(counts, what, context.settings)
         if name != context.model.name and equal_as_written(value, stated):
             kind = "multiply-adds" if what == "flops" else "parameters"
             return f"This is exactly the number of {kind} of another model: {name}."

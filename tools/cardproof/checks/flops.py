@@ -27,14 +27,18 @@ from typing import TYPE_CHECKING
 from cardproof.checks import Check, Context
 from cardproof.checks._counts import judge_count
 from cardproof.fields import FLOPS
+from cardproof.words import Judgement
 
 if TYPE_CHECKING:
-    from cardproof.words import Claim, Judgement
+    from cardproof.words import Claim
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a claim of multiply-adds."""
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
+    if context.evidence and context.evidence.refused:
+        reason = f"the network takes no image of the card's size: {context.evidence.refused}"
+        return Judgement(claim, "unchecked", unit=unit, reason=reason)
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
     return judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
 

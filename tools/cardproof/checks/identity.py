@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
 from cardproof.fields import PARAMETERS, normal_field
+from cardproof.numbers import equal_as_written
 from cardproof.plan import stated_count
 from cardproof.words import Finding
 
@@ -35,7 +36,7 @@ def look(context: Context) -> Iterator[Finding]:
         return
     if other := _another_network(context):
         yield Finding(place, "another-network", "warning", *other)
-    elif evidence.known_as.partition(".")[0] != context.model.name:
+    elif evidence.known_as.partition(".")[0] != context.model.name.partition(".")[0]:
         message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
         yield Finding(place, "renamed", "note", message)
 
@@ -45,9 +46,17 @@ def _another_network(context: Context) -> tuple[str, str] | None:
     assert evidence and evidence.counts
     measured = Decimal(evidence.counts.parameters)
     for claim in context.claims:
-        stated = stated_count(claim) if normal_field(claim.field) in PARAMETERS and not claim.published else None
+        own = not claim.published and not claim.metric
+        stated = stated_count(claim) if own and normal_field(claim.field) in PARAMETERS else None
         explained = any(r.exact and r.field == "parameters" for r in evidence.reproductions)
-        if not stated or explained or abs(stated.value - measured) <= THRESHOLD * measured:
+        in_units = stated and any(equal_as_written(measured.scaleb(-power), stated) for power in (3, 6, 9))
+        if (
+            not stated
+            or stated.value <= 0
+            or explained
+            or in_units
+            or abs(stated.value - measured) <= THRESHOLD * measured
+        ):
             continue
         renamed = f" (its name there is {evidence.known_as})" if evidence.known_as != context.model.name else ""
         message = (

@@ -38,7 +38,7 @@ def look(context: Context) -> Iterator[Finding]:
     """Report a count that a looser tolerance lets pass although it is one below: a float that was cut off."""
     found = found_count(context, "parameters")
     for claim in context.claims:
-        if normal_field(claim.field) not in PARAMETERS or claim.published or found is None:
+        if normal_field(claim.field) not in PARAMETERS or claim.published or claim.metric or found is None:
             continue
         stated = stated_count(claim)
         if stated and stated.value == found - 1 and tolerance_of(claim, context).kind not in ("written", "exact"):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
 from cardproof.fields import CROP, IMAGE_SIZE, INTERPOLATION, MEAN, STD, normal_field
-from cardproof.plan import parse_size, weights_file
+from cardproof.plan import image_size, parse_size, weights_file
 from cardproof.words import Fix, Judgement, Preprocessing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         reason = f"the zoo's configuration belongs to other weights ({config.weights})"
         return Judgement(claim, "unchecked", reason=reason)
     name = normal_field(claim.field)
-    found, equal = _compare(name, claim, config)
+    found, equal = _compare(name, claim, config, context)
     if found is None:
         return Judgement(claim, "unchecked", reason=f"the zoo states no {name}")
     if equal:
@@ -50,7 +50,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", _fix(claim, found))
 
 
-def _compare(name: str, claim: Claim, config: Preprocessing) -> tuple[str | float | int | None, bool]:
+def _compare(name: str, claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:
     """Return the configured value and whether the claim states it."""
     if name in IMAGE_SIZE:
         sizes = [size[1:] for size in (config.input_size, config.test_size) if size]
@@ -58,7 +58,8 @@ def _compare(name: str, claim: Claim, config: Preprocessing) -> tuple[str | floa
         shown = sizes[0][0] if sizes[0][0] == sizes[0][1] else f"{sizes[0][0]}x{sizes[0][1]}"
         return (claim.stated, True) if stated in sizes else (shown, False)
     if name in CROP:
-        return config.crop_pct, _is_crop(claim.stated, config.crop_pct)
+        crop = _crop_at(image_size(context.model), config)
+        return crop, _is_crop(claim.stated, crop)
     if name in INTERPOLATION:
         return config.interpolation, config.interpolation == claim.stated.strip().lower()
     values = config.mean if name in MEAN else config.std
@@ -66,7 +67,16 @@ def _compare(name: str, claim: Claim, config: Preprocessing) -> tuple[str | floa
         return None, False
     stated_values = [_number(part) for part in re.findall(r"[\d.]+", claim.stated)]
     wanted = [Decimal(str(value)) for value in values]
+    if len(stated_values) == 1:
+        stated_values *= len(wanted)  # one value for all channels
     return ", ".join(str(value) for value in values), stated_values == wanted
+
+
+def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | None:
+    """Return the crop that belongs to the card's image size: a zoo may evaluate at a second size with another crop."""
+    if config.test_size and config.test_crop_pct and size == config.test_size[1:] != config.input_size[1:]:
+        return config.test_crop_pct
+    return config.crop_pct
 
 
 def _is_crop(text: str, configured: float | None) -> bool:

@@ -46,7 +46,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     margin = context.settings.sources_agree
     far = [(source, value) for source, value in sources if abs(value.value - stated.value) > margin]
     if equal and not far:
-        method = f"equal to {equal[0][0].title}"
+        source = equal[0][0]
+        method = f"equal to {source.title} ({source.url}, retrieved {source.retrieved})"
         reason = "not evaluated here"
         allowed = f"sources within {show_count(margin)} points"
         return Judgement(claim, "cited", float(equal[0][1].value), unit, allowed, "0", method=method, reason=reason)

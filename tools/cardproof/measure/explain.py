@@ -49,6 +49,12 @@ MOST_GROWTH = 64
 BEYOND_DOUBT = Fraction(1, 1000)
 """A match with fewer chance matches to be expected ends the search; rarer ones come before solved sides."""
 
+MULTIPLE_CHANCE = Fraction(1, 10)
+"""Chance matches allowed for twice and half the plain count, which cards state more often than anything else."""
+
+NEIGHBOURHOOD = Fraction(1, 50)
+"""How far around a stated number its neighbours are counted."""
+
 NEAR = Fraction(1, 1000)
 """How far off a simple way of counting may be to be called close."""
 
@@ -63,7 +69,7 @@ def explain(
     """
     runs = Runs(model, counts.input_shape[0])
     found: list[Reproduction] = []
-    for question in questions:
+    for question in sorted(questions, key=lambda question: question.field != "parameters"):
         stated = Stated(question.number)
         measured = counts.multiply_adds if question.field == "flops" else counts.parameters
         if stated.value <= 0 or stated.is_met_by(measured):
@@ -73,7 +79,8 @@ def explain(
             ran = base.tally.ran if base else set()
             found.extend(explain_parameters(model, frozenset(ran), counts, stated))
         elif base:
-            found.extend(_Search(runs, counts, image_size, stated, base).results())
+            classes = frozenset(other.classes for other in found if other.classes is not None)
+            found.extend(_Search(runs, counts, image_size, stated, base, classes).results())
     return tuple(found)
 
 
@@ -92,12 +99,16 @@ class _Match:
 class _Search:
     """The search for one stated number of multiply-adds."""
 
-    def __init__(self, runs: Runs, counts: Counts, size: Shape, stated: Stated, base: Run) -> None:
+    def __init__(
+        self, runs: Runs, counts: Counts, size: Shape, stated: Stated, base: Run, classes: frozenset[int]
+    ) -> None:
         self.runs = runs
         self.counts = counts
         self.size = size
         self.stated = stated
         self.base = base
+        self.classes = classes
+        """Class counts that explain the card's number of parameters."""
         self.inputs = usual_inputs(size)
         self.luck = _luck(self.inputs, stated.chance)
         """Chance matches to be expected up to each cost."""
@@ -111,7 +122,7 @@ class _Search:
             or self._solved_classes()
             or self._usual(MOST_CHANCE)
         )
-        if match:
+        if match and not self._is_crowded(match):
             yield self._reproduction(match, exact=True)
         elif self.stated.is_met_by(self.counts.parameters):
             note = "the number of parameters, not the multiply-adds"
@@ -135,11 +146,35 @@ class _Search:
             classes=match.classes,
         )
 
+    def _is_crowded(self, match: _Match) -> bool:
+        """Whether the ways tried lie so close together here that one of them meets any number.
+
+        Small additions to the plain count cluster around it, which an even spread of values does not foresee: so
+        the values that are at most as far-fetched are counted within two percent of the stated one.
+        """
+        if match.factor in (FACTORS[1][0], FACTORS[2][0]) and match.way.cost == 0 and match.shape == self.size:
+            return False  # twice and half the plain count lie far from all others
+        neighbours = sum(self._neighbours(shape, match.cost - cost) for shape, cost in self.inputs)
+        return neighbours * self.stated.quantum > MOST_CHANCE * 2 * NEIGHBOURHOOD * self.stated.value
+
+    def _neighbours(self, shape: Shape, most_cost: int) -> int:
+        """How many different values of at most this cost, of those computed, lie in the neighbourhood."""
+        run = self.runs.known(shape)
+        if run is None or most_cost < 0:
+            return 0
+        near: set[Fraction] = set()
+        for factor, factor_cost in FACTORS:
+            low = self.stated.value * (1 - NEIGHBOURHOOD) / factor
+            high = self.stated.value * (1 + NEIGHBOURHOOD) / factor
+            met = (run.values >= float(low)) & (run.values <= float(high)) & (_costs() <= most_cost - factor_cost)
+            near.update(int(value) * factor for value in run.values[met])
+        return len(near)
+
     def _multiple(self) -> _Match | None:
         """The plain count doubled or halved: so common that two digits are enough to tell."""
         for tried, (factor, cost) in enumerate(FACTORS[1:3], start=1):
             value = self.counts.multiply_adds * factor
-            if tried * self.stated.chance <= MOST_CHANCE and self.stated.is_met_by(value):
+            if tried * self.stated.chance <= MULTIPLE_CHANCE and self.stated.is_met_by(value):
                 return _Match(cost, self.size, ways()[0], factor, value)
         return None
 
@@ -184,13 +219,16 @@ class _Search:
         return None
 
     def _solved_classes(self) -> _Match | None:
-        """A classifier for any number of classes, where one class is a wide step against the stated precision."""
+        """A classifier for the number of classes that explains the card's parameters too.
+
+        Alone it would be no evidence: counts of convolutions share large factors, as one more class's does.
+        """
         luck = Fraction(0)
         for match, step in self._heads():
             luck += self.stated.quantum / step
             if luck > MOST_CHANCE:
                 return None
-            if match.classes is not None:
+            if match.classes is not None and match.classes in self.classes:
                 return match
         return None
 

@@ -21,6 +21,10 @@ USUAL_CLASSES = (
 """Classes of published data sets, ImageNet and CIFAR first; a number one more has a background class."""
 
 
+SOLVED_CHANCE = Fraction(1, 100)
+"""Share of the stated precision in what one class adds, for a class count of no known data set to mean something."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Guess:
     """One way of counting and what it gives."""
@@ -97,7 +101,7 @@ def _per_class(head: Head) -> int:
 def _solved_classes(counts: Counts, stated: Stated) -> _Guess | None:
     """A class count of no known data set, where the steps between class counts are wide against the precision."""
     head = counts.head
-    if head is None or stated.quantum > MOST_CHANCE * _per_class(head):
+    if head is None or stated.quantum > SOLVED_CHANCE * _per_class(head):
         return None
     per_class = _per_class(head)
     classes = head.classes + round((stated.value - counts.parameters) / per_class)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cardproof.words import Number
 
-MOST_CHANCE = Fraction(1, 10)
+MOST_CHANCE = Fraction(1, 20)
 """Chance matches that may be expected among all that was tried, for a match to mean something."""
 
 

@@ -4,69 +4,107 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
+import sysconfig
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
 
 import torch
 
+from cardproof.evidence import state_of
+from cardproof.limits import time_limit
 from cardproof.measure.worker import measure_model
-from cardproof.words import Environment, Evidence, Need, Preprocessing
-from cardproof.zoos import Zoo, ZooError, load_zoo, preprocessing_of
+from cardproof.words import Environment, Evidence, Need
+from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of
 
 DEFAULT_SIZE = (224, 224)
 """Where neither card nor zoo states an image size: that of ImageNet evaluations since AlexNet."""
 
 
+TIME_LIMIT = 300
+"""Seconds that building, counting and explaining one model may take; the largest of timm's take two."""
+
+
 def evidence_for(need: Need, spec: str, key: str) -> Evidence:
-    """Build, count and explain one model; trouble becomes the evidence's error."""
+    """Build, count and explain one model; trouble becomes the evidence's error.
+
+    Raises ZooError where the zoo itself cannot be loaded.
+    """
     started = time.perf_counter()
     torch.set_num_threads(1)
-    zoo = _zoo(spec)
+    before = set(sys.modules)
+    zoo = load_zoo(spec)
     try:
-        known_as = _known_as(zoo, need)
-        config = preprocessing_of(zoo, known_as)
+        with time_limit(TIME_LIMIT, "measuring it took more than"):
+            evidence = _measured(need, spec, zoo, key)
     except ZooError:
         raise
-    except Exception as trouble:  # a zoo is foreign code: whatever it raises is this model's trouble alone
-        return _evidence(need, spec, need.model, key, None, f"{type(trouble).__name__}: {trouble}", started)
+    except BaseException as trouble:  # a zoo is foreign code, and may raise or exit as it likes
+        evidence = _blank(need, spec, key, f"{type(trouble).__name__}: {trouble}")
+    sources = () if spec in BUILT_IN else _sources(set(sys.modules) - before)
+    seconds = round(time.perf_counter() - started, 3)
+    return replace(evidence, sources=sources, environment=replace(evidence.environment, seconds=seconds))
+
+
+def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
+    known = getattr(zoo, "known_as", None)
+    known_as = str(known(need.model, need.weights)) if known else need.model
+    evidence = replace(_blank(need, spec, key), known_as=known_as)
+    config = preprocessing_of(zoo, known_as)
     channels = config.input_size[0] if config else 3
-    size = need.size or (config.input_size[1:] if config else DEFAULT_SIZE)
+    own = config.input_size[1:] if config else DEFAULT_SIZE
+    size = need.size or own
     measured = measure_model(zoo, known_as, (channels, *size), need.questions)
-    evidence = _evidence(need, spec, known_as, key, None if measured.error else config, measured.error, started)
-    return replace(evidence, counts=measured.counts, reproductions=measured.reproductions)
+    refused = None
+    if measured.error and size != own:
+        refused = measured.error
+        parameters = tuple(question for question in need.questions if question.field == "parameters")
+        measured = measure_model(zoo, known_as, (channels, *own), parameters)
+    if measured.error:
+        return replace(evidence, error=measured.error)
+    return replace(
+        evidence,
+        counts=measured.counts,
+        reproductions=measured.reproductions,
+        preprocessing=config,
+        refused=refused,
+    )
 
 
-@cache
-def _zoo(spec: str) -> Zoo:
-    return load_zoo(spec)
+def _sources(modules: set[str]) -> tuple[tuple[str, str], ...]:
+    """Return what a zoo of the user's own loaded: files with their digests, distributions with their versions."""
+    installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
+    standard = str(Path(sysconfig.get_path("stdlib")).resolve())
+    names: set[str] = set()
+    distributions = packages_distributions()
+    for module in modules:
+        file = getattr(sys.modules.get(module), "__file__", None)
+        path = str(Path(file).resolve()) if file else ""
+        if path.startswith(installed):
+            names.update(distributions.get(module.partition(".")[0], ()))
+        elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
+            names.add(Path(os.path.relpath(path)).as_posix())
+    return tuple((name, state_of(name)) for name in sorted(names))
 
 
-def _known_as(zoo: Zoo, need: Need) -> str:
-    known_as = getattr(zoo, "known_as", None)
-    return str(known_as(need.model, need.weights)) if known_as else need.model
-
-
-def _evidence(
-    need: Need, spec: str, known_as: str, key: str, config: Preprocessing | None, error: str | None, started: float
-) -> Evidence:
+def _blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence:
     environment = Environment(
         measured=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        seconds=round(time.perf_counter() - started, 3),
+        seconds=0.0,
         device="meta",
         python=platform.python_version(),
         torch=torch.__version__,
         zoo=_zoo_version(spec),
         processor=f"{platform.machine()}, {os.cpu_count()} cores",
     )
-    return Evidence(need.model, spec, known_as, key, None, (), config, error, environment)
+    return Evidence(need.model, spec, need.model, key, None, (), None, error, environment)
 
 
 def _zoo_version(spec: str) -> str:
     """Return name and version of the distribution behind a zoo; the zoo's own name where it is no distribution."""
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return f"{spec} {version('cardproof' if spec == 'res2next' else spec)}"
     except (PackageNotFoundError, ValueError):

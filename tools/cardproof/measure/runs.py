@@ -31,6 +31,10 @@ class Runs:
     done: dict[Shape, Run | None] = field(default_factory=dict)
     refused: int = 0
 
+    def known(self, shape: Shape) -> Run | None:
+        """The run at this shape, where there was one; nothing is run for it."""
+        return self.done.get(shape)
+
     def at(self, shape: Shape) -> Run | None:
         """The run at this height and width; None where the network refuses it."""
         if shape not in self.done:

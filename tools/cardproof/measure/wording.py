@@ -17,7 +17,9 @@ def words(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
     >>> words(found, (32, 32))
     'exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)'
     """
-    closeness = "exactly" if reproduction.exact else "within 0.1 % of"
+    closeness = "within 0.1 % of"
+    if reproduction.exact:
+        closeness = "exactly" if reproduction.value == reproduction.stated else "at the digits written,"
     if reproduction.note and not (reproduction.counted or reproduction.left_out):
         return _noted(reproduction, closeness)
     clause = f"{closeness} {_times(reproduction.factor)}{_subject(reproduction, image_size)}"

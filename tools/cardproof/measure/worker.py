@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from torch import nn
 
 from cardproof.measure.build import build_on_meta
 from cardproof.measure.counts import count
 from cardproof.measure.explain import explain
 from cardproof.words import Counts, Measured, Question, Reproduction
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Builder(Protocol):
@@ -34,7 +33,7 @@ def measure_model(
     reproductions: tuple[Reproduction, ...] = ()
     error: str | None = None
     try:
-        model = build_on_meta(lambda: zoo.build(name))
+        model = build_on_meta(lambda: _build(zoo, name))
         counts = count(model, input_shape)
         reproductions = explain(model, counts, input_shape[1:], questions)
     except MemoryError:
@@ -42,3 +41,10 @@ def measure_model(
     except Exception as raised:
         counts, error = None, f"{type(raised).__name__}: {raised}"
     return Measured(name, counts, reproductions, error, time.perf_counter() - start)
+
+
+def _build(zoo: Builder, name: str) -> nn.Module:
+    network = zoo.build(name)
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"the zoo's build('{name}') returned {type(network).__name__}, not an nn.Module")
+    return network

@@ -33,7 +33,13 @@ class Card:
     header: Mapping | None
     index: Span | None
     models: tuple[Model, ...]
-    claims: tuple[Claim, ...]
+    claims_of: tuple[tuple[Claim, ...], ...]
+    """For each model, its claims."""
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """All claims of the card."""
+        return tuple(claim for claims in self.claims_of for claim in claims)
 
     @property
     def file(self) -> str:
@@ -47,6 +53,12 @@ class Reading:
     cards: list[Card] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     files: int = 0
+
+    def only(self, files: set[str]) -> Reading:
+        """Return what was read of these cards, with the findings that stand in no other card."""
+        cards = [card for card in self.cards if card.file in files]
+        others = {card.file for card in self.cards} - files
+        return Reading(cards, [finding for finding in self.findings if finding.place.file not in others], len(cards))
 
     @property
     def models(self) -> list[Model]:
@@ -155,5 +167,5 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
     return Card(source, header if isinstance(header, Mapping) else None, span, models, _claims(models))
 
 
-def _claims(models: tuple[Model, ...]) -> tuple[Claim, ...]:
-    return tuple(claim for model in models for claim in claims_of(model))
+def _claims(models: tuple[Model, ...]) -> tuple[tuple[Claim, ...], ...]:
+    return tuple(tuple(claims_of(model)) for model in models)

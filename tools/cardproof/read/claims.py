@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cardproof.fields import IMAGE_SIZE, MEAN, STD, normal_field
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence
 from cardproof.words import Claim
 
 if TYPE_CHECKING:
-    from cardproof.read.index import Model
+    from cardproof.read.index import Model, Result
+ONE_VALUE = IMAGE_SIZE | MEAN | STD
+"""Fields whose list is one value, not several."""
 
 
 def claims_of(model: Model) -> list[Claim]:
@@ -23,7 +27,7 @@ def claims_of(model: Model) -> list[Claim]:
     for result in model.results:
         for name, value in result.metrics:
             if value.value is not None:
-                claims.append(_claim(model.name, name.text, value, dataset=result.dataset, task=result.task))
+                claims.append(_metric(model.name, name.text, value, result))
     return claims + _published(model)
 
 
@@ -31,6 +35,13 @@ def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
     if isinstance(node, Scalar):
         if node.value is not None:
             claims.append(_claim(model, field, node))
+    elif (
+        isinstance(node, Sequence)
+        and normal_field(field) in ONE_VALUE
+        and all(isinstance(i, Scalar) for i in node.items)
+    ):
+        stated = ", ".join(item.text for item in node.items if isinstance(item, Scalar))
+        claims.append(Claim(model, field, stated, node.place, node.plain(), style="list"))
     elif isinstance(node, Sequence):
         for item in node.items:
             _leaves(model, field, item, claims)
@@ -48,17 +59,14 @@ def _published(model: Model) -> list[Claim]:
             continue
         field, value, source = entry.get("Field"), entry.get("Value"), entry.get("Source")
         if isinstance(field, Scalar) and isinstance(value, Scalar) and isinstance(source, Scalar):
-            claims.append(_claim(model.name, field.text, value, published=source.text))
+            claims.append(_claim(model.name, field.text, value, source.text))
     return claims
 
 
-def _claim(
-    model: str,
-    field: str,
-    value: Scalar,
-    *,
-    dataset: str | None = None,
-    task: str | None = None,
-    published: str | None = None,
-) -> Claim:
-    return Claim(model, field, value.text, value.place, value.value, dataset, task, published, value.style)
+def _metric(model: str, name: str, value: Scalar, result: Result) -> Claim:
+    claim = _claim(model, name, value)
+    return replace(claim, dataset=result.dataset, task=result.task, metric=True)
+
+
+def _claim(model: str, field: str, value: Scalar, published: str | None = None) -> Claim:
+    return Claim(model, field, value.text, value.place, value.value, published=published, style=value.style)

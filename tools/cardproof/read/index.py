@@ -117,7 +117,7 @@ class IndexReader:
         for entry in node.items if isinstance(node, Sequence) else [node]:
             if isinstance(entry, Mapping):
                 name = entry.get("Name")
-                if isinstance(name, Scalar) and name.text.strip():
+                if isinstance(name, Scalar) and name.value is not None and name.text.strip():
                     found.append((name, self._with_files(entry, source)))
                 else:
                     self._error(name.place if name else entry.place, "a model needs a Name", "write 'Name: …' first")
@@ -187,6 +187,8 @@ class IndexReader:
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return ()
         results = []
+        if isinstance(node, Scalar):
+            return ()  # a path that could not be read, which is reported
         for entry in node.items if isinstance(node, Sequence) else [node]:
             if not isinstance(entry, Mapping):
                 self._error(entry.place, "a result is a mapping with Task, Dataset and Metrics")

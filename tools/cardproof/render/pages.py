@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.evidence import file_name
+from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
-from cardproof.render.stamp import stamped
-from cardproof.render.tables import model_table
+from cardproof.render.stamp import stamped, template_of
+from cardproof.render.tables import COLUMNS, model_table
 from cardproof.render.templates import Templates, TemplatesError
 from cardproof.render.views import MEANING, NOT_MEASURED, ModelView, model_view
 from cardproof.words import VERDICTS, Evidence, Judgement, Need, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from cardproof.judge import Verdicts
     from cardproof.read import Card, Reading
 
 LAYOUTS = Path(__file__).parent.parent / "layouts"
-COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
-"""Columns of a variants table, where a model has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +80,25 @@ def folders_of(templates: Path, out: Path, evidence: Path, base: Path, fallback:
 
 def page_templates(folders: Folders, show: Callable[[Path], str]) -> list[Path]:
     """Return the templates that become pages: not layouts, not what another template includes."""
-    found = [path for path in sorted(folders.cards.rglob("*.md")) if path.is_file()]
+    found = [path for path in sorted(folders.cards.rglob("*.md")) if _is_template(path, folders)]
     templates = _templates(folders, show)
     included: set[Path] = set()
     for path in found:
-        for name in templates.includes(path.read_text(encoding="utf-8", errors="replace")):
-            included |= {(folder / name).resolve() for folder in (folders.root, folders.cards)}
+        for name in templates.includes(_text(path)):
+            included |= {(folder / name).resolve() for folder in (folders.root, folders.cards)} - {path.resolve()}
     layout = (folders.root / "page.md").resolve()
     return [
         path for path in found if path.resolve() not in included and path.resolve() != layout and path.name[0] != "_"
     ]
+
+
+def _is_template(path: Path, folders: Folders) -> bool:
+    """Return whether a file may be a template: not an output, wherever that lies."""
+    return path.is_file() and not path.is_relative_to(folders.out) and template_of(_text(path)) is None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def render_pages(
@@ -100,14 +108,20 @@ def render_pages(
     evidence: Mapping[Need, Evidence],
     folders: Folders,
     show: Callable[[Path], str],
+    chosen: Container[Path],
 ) -> list[Rendered]:
-    """Render every card of a reading. Raises TemplatesError with what is wrong in all of them."""
+    """Render the chosen templates of a reading; tables show all of its models.
+
+    Raises TemplatesError with what is wrong in all templates.
+    """
     templates = _templates(folders, show)
     judged = _by_model(verdicts.judgements), _by_model(verdicts.published)
     views = {card.file: _views(card, judged, needs, evidence, folders) for card in reading.cards}
     pages: dict[str, Path] = {card.file: _page_path(card, folders) for card in reading.cards}
     rendered, trouble = [], []
     for card in reading.cards:
+        if card.source.path not in chosen:
+            continue
         here = pages[card.file]
         table = model_table([(view, pages[file]) for file, found in views.items() for view in found], here)
         try:
@@ -179,8 +193,11 @@ def _author_text(card: Card) -> tuple[str, str]:
             + text[card.index.end :]
         )
     if card.header is not None:
-        end = text.index("\n", text.index("\n---", 3) + 1) + 1
-        header, text = text[:end].replace("\r\n", "\n"), "\n" * text.count("\n", 0, end) + text[end:]
+        span = find_header(card.source)
+        assert span is not None
+        end = span.end
+        header = text[:end].replace("\r\n", "\n").rstrip("\n") + "\n"
+        text = "\n" * text.count("\n", 0, end) + text[end:]
     return header, text
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 _STAMP = re.compile(
-    r"<!-- cardproof: rendered from (?P<template>.*); edit that file, not this one\. (?P<digest>\w{16}) -->\n\Z"
+    r"<!-- cardproof: rendered from (?P<template>.*); edit that file, not this one\. (?P<digest>\w{16}) -->\n"
 )
 
 
@@ -17,15 +17,19 @@ def stamped(text: str, template: str) -> str:
     return f"{body}<!-- cardproof: rendered from {template}; edit that file, not this one. {_digest(body)} -->\n"
 
 
-def is_rendered(text: str) -> bool:
-    """Return whether a page carries a stamp."""
-    return _STAMP.search(text) is not None
+def template_of(text: str) -> str | None:
+    """Return the template that a page's stamp names; None for a page that was not rendered."""
+    match = _STAMP.search(text.replace("\r\n", "\n"))
+    return match["template"] if match else None
 
 
 def is_edited(text: str) -> bool:
     """Return whether a page with a stamp is not what was rendered."""
-    match = _STAMP.search(text.replace("\r\n", "\n"))
-    return match is not None and _digest(text.replace("\r\n", "\n")[: match.start()]) != match["digest"]
+    text = text.replace("\r\n", "\n")
+    match = _STAMP.search(text)
+    if match is None:
+        return False
+    return match.end() != len(text) or _digest(text[: match.start()]) != match["digest"]
 
 
 def _digest(body: str) -> str:

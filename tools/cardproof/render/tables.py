@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from cardproof.render.views import ModelView
 
-DEFAULT_COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
+COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
+"""Columns of a table that names none, and of the variants of a page where a model has them."""
 
 
 def model_table(models: Sequence[tuple[ModelView, Path]], here: Path) -> Callable[..., str]:
     """Return the function for a page at ``here``; ``models`` are all models of the site with their pages."""
 
-    def table(collection: str | None = None, columns: Sequence[str] = DEFAULT_COLUMNS) -> str:
+    def table(collection: str | None = None, columns: Sequence[str] = COLUMNS) -> str:
         """Return a table of the models of a collection, or of all. Raises CallError for a table that would be empty."""
         chosen = [(view, page) for view, page in models if collection is None or collection in view.collections]
         if not chosen:

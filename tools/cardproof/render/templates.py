@@ -18,12 +18,32 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cardproof.limits import time_limit
 from cardproof.render.escape import code_text, markdown_text
 from cardproof.words import Finding, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+EXPRESSION_ERRORS = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+    TimeoutError,
+)
+"""What an expression of a template can raise: it is the template's error, not ours."""
+
+MOST_EXPONENT = 64
+MOST_REPEATED = 100_000
+"""As many as Jinja's own sandbox lets ``range`` have."""
+
+TIME_LIMIT = 60
+"""Seconds that one page may take to render; a page of a hundred models takes a tenth of one."""
 
 RAW_HINT = "define the name, or wrap literal braces in {% raw %} … {% endraw %}"
 
@@ -40,6 +60,22 @@ class CallError(Exception):
     """A function that templates call was asked for something that it cannot give."""
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with products bounded as well: ``'x' * 10**10`` would take all memory."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Compute a product or power whose result is of a sensible size; raise ValueError for others."""
+        if operator == "**" and not (isinstance(right, int | float) and abs(right) <= MOST_EXPONENT):
+            raise ValueError(f"a power above {MOST_EXPONENT} is too large for a template")
+        for repeated, times in ((left, right), (right, left)):
+            is_repetition = isinstance(repeated, str | list | tuple) and isinstance(times, int)
+            if is_repetition and len(repeated) * times > MOST_REPEATED:
+                raise ValueError(f"more than {MOST_REPEATED:,} repeated items are too many for a template")
+        return super().call_binop(context, operator, left, right)
+
+
 class Templates:
     """The templates of one site: its own folders first, then the layouts that come with cardproof."""
 
@@ -52,7 +88,7 @@ class Templates:
                 PrefixLoader({"cardproof": FileSystemLoader(str(layouts))}),
             ]
         )
-        self._environment = ImmutableSandboxedEnvironment(
+        self._environment = _Environment(
             loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
         )
         self._environment.filters["md"] = markdown_text
@@ -70,20 +106,14 @@ class Templates:
             template = self._environment.template_class.from_code(
                 self._environment, code, self._environment.make_globals(None)
             )
-            return template.render(variables)
+            with time_limit(TIME_LIMIT, "rendering it took more than"):
+                return template.render(variables)
         except UndefinedError as trouble:
             found = self._undefined(text, file, set(variables))
             raise TemplatesError(found or [self._finding(trouble, file, RAW_HINT)]) from trouble
         except (TemplateError, CallError) as trouble:
             raise TemplatesError([self._finding(trouble, file)]) from trouble
-        except (
-            TypeError,
-            ValueError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-        ) as trouble:
+        except EXPRESSION_ERRORS as trouble:
             raise TemplatesError([self._finding(trouble, file)]) from trouble
 
     def includes(self, text: str) -> set[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cardproof.cited import metric_key
 from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
-from cardproof.numbers import parse_number, show_count
+from cardproof.numbers import show_count
+from cardproof.plan import stated_count
 from cardproof.words import VERDICTS, Claim, Evidence, Judgement, Verdict
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ class ClaimView:
     allowed: str
     how: str
     explanation: str
-    place: str
     source: str
     """Who published the value, for values of others."""
 
@@ -103,7 +104,7 @@ def model_view(
         others,
         tuple(_facts(judgements, evidence)),
         count_verdicts(judgements),
-        _values(judgements, evidence),
+        _values(judgements),
         model.collections,
         link,
         _ran(evidence),
@@ -139,7 +140,6 @@ def _claim_view(judgement: Judgement, anchors: Counter[str]) -> ClaimView:
         judgement.allowed,
         how,
         judgement.explanation or "",
-        str(claim.place),
         claim.published or "",
     )
 
@@ -168,45 +168,51 @@ def _facts(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> Iter
     counts = evidence.counts if evidence else None
     for judgement in judgements:
         name = normal_field(judgement.claim.field)
-        if name in PARAMETERS:
-            value = counts.parameters if counts else None
-            yield _count_fact("Parameters", judgement, value, 6, "M", "counted exactly")
+        if judgement.claim.metric:
+            if metric_key(judgement.claim.field) in ("top 1 accuracy", "top 5 accuracy"):
+                yield _accuracy_fact(judgement)
+        elif name in PARAMETERS:
+            yield _count_fact("Parameters", judgement)
         elif name in FLOPS:
-            side = f" at {counts.input_shape[1]}" if counts else ""
-            value = counts.multiply_adds if counts else None
-            yield _count_fact(f"Multiply-adds{side}", judgement, value, 9, "G", "counted exactly")
-        elif metric_key(judgement.claim.field) in ("top 1 accuracy", "top 5 accuracy"):
-            number = parse_number(judgement.claim.stated)
-            value_text = judgement.claim.stated.strip().removesuffix("%") if number else judgement.claim.stated
-            label = "Top-1" if metric_key(judgement.claim.field).startswith("top 1") else "Top-5"
-            yield Fact(label, value_text, "%", judgement.verdict, judgement.claim.dataset or "")
+            label = "Operations" if judgement.unit == "operations" else "Multiply-adds"
+            yield _count_fact(f"{label} at {counts.input_shape[1]}" if counts else label, judgement)
         elif name in IMAGE_SIZE:
             yield Fact("Image size", judgement.claim.stated, "px", judgement.verdict, "as configured")
 
 
-def _count_fact(label: str, judgement: Judgement, value: int | None, power: int, unit: str, note: str) -> Fact:
+def _accuracy_fact(judgement: Judgement) -> Fact:
+    label = "Top-1" if metric_key(judgement.claim.field).startswith("top 1") else "Top-5"
+    value = judgement.claim.stated.strip().removesuffix("%")
+    return Fact(label, value, "%", judgement.verdict, judgement.claim.dataset or "")
+
+
+def _count_fact(label: str, judgement: Judgement) -> Fact:
     """Return a tile with the measured count; the stated one is kept visible where it differs."""
-    if value is None:
-        number = parse_number(judgement.claim.stated, "count")
-        shown = f"{float(number.value) / 10**power:.2f}" if number else judgement.claim.stated
-        return Fact(label, shown, unit, judgement.verdict, "as stated")
-    if judgement.verdict == "refuted":
-        number = parse_number(judgement.claim.stated, "count")
-        note = f"card says {float(number.value) / 10**power:.2f}" if number else f"card says {judgement.claim.stated}"
-    return Fact(label, f"{value / 10**power:.2f}", unit, judgement.verdict, note)
+    stated = stated_count(judgement.claim)
+    found = judgement.found if isinstance(judgement.found, int) else None
+    if found is None:
+        value, unit = short_count(stated.value) if stated else (judgement.claim.stated, "")
+        return Fact(label, value, unit, judgement.verdict, "as stated")
+    value, unit = short_count(found)
+    note = f"card says {_stated(judgement.claim)}" if judgement.verdict == "refuted" else "counted exactly"
+    return Fact(label, value, unit, judgement.verdict, note)
 
 
-def _values(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> dict[str, str]:
+def short_count(value: int | Decimal) -> tuple[str, str]:
+    """Write a count with three significant digits or two decimals, and its unit: 24.67 and M, 322 and nothing."""
+    for power, unit in ((9, "G"), (6, "M"), (3, "k")):
+        if abs(value) >= 10**power:
+            return f"{float(value) / 10**power:.2f}", unit
+    return f"{value:,.0f}", ""
+
+
+def _values(judgements: tuple[Judgement, ...]) -> dict[str, str]:
     """Return what tables show: measured counts where there are any, stated values otherwise; lists are joined."""
     values: dict[str, str] = {}
-    counts = evidence.counts if evidence else None
     for judgement in judgements:
-        name = normal_field(judgement.claim.field)
         text = judgement.claim.stated
-        if counts and name in PARAMETERS:
-            text = f"{counts.parameters / 1e6:.2f} M"
-        elif counts and name in FLOPS:
-            text = f"{counts.multiply_adds / 1e9:.2f} G"
+        if isinstance(judgement.found, int) and normal_field(judgement.claim.field) in PARAMETERS | FLOPS:
+            text = " ".join(short_count(judgement.found)).strip()
         key = judgement.claim.field
         values[key] = f"{values[key]}, {text}" if key in values else text
     return values

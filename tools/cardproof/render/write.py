@@ -7,13 +7,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.render.stamp import is_edited, is_rendered
+from cardproof.evidence import is_record
+from cardproof.render.stamp import is_edited, template_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-Status = Literal["new", "changed", "unchanged", "removed", "edited"]
+Status = Literal["new", "changed", "unchanged", "removed", "edited", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Change:
 
     path: Path
     status: Status
-    """``edited``: the file on disk was changed by hand since it was rendered."""
+    """``edited``: the file on disk was changed by hand since it was rendered; ``foreign``: it was never rendered."""
     old: str
     new: str
 
@@ -50,22 +51,34 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
         except FileNotFoundError:
             changes.append(Change(path, "new", "", new))
             continue
-        status: Status = "unchanged" if old == new else "edited" if is_edited(old) else "changed"
-        changes.append(Change(path, status, old, new))
+        changes.append(Change(path, _status(old, new), old, new))
     for path in sorted(gone):
         changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
     return changes
 
 
-def rendered_files(folder: Path, pattern: str = "*.md") -> list[Path]:
-    """Return the files below a folder that carry the stamp of a rendered page."""
-    if not folder.is_dir():
-        return []
-    return [
-        path
-        for path in sorted(folder.rglob(pattern))
-        if is_rendered(path.read_text(encoding="utf-8", errors="replace"))
-    ]
+def _status(old: str, new: str) -> Status:
+    if old == new:
+        return "unchanged"
+    if template_of(old) is None and not is_record(old):
+        return "foreign"
+    return "edited" if is_edited(old) else "changed"
+
+
+def orphans(pages: Path, records: Path | None, base: Path) -> list[Path]:
+    """Return rendered pages whose template is gone, and with ``records`` the records of evidence in that folder.
+
+    The stamp of a page names its template, relative to ``base``; pages of other templates that exist are left alone.
+    """
+    found = []
+    for path in sorted(pages.rglob("*.md")) if pages.is_dir() else []:
+        template = template_of(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+        if template is not None and not (base / template).is_file():
+            found.append(path)
+    for path in sorted(records.glob("*.json")) if records and records.is_dir() else []:
+        if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
+            found.append(path)
+    return found
 
 
 def write(changes: Iterable[Change]) -> None:

@@ -98,8 +98,10 @@ def load_zoo(spec: str) -> Zoo:
         module = (
             _import_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
         )
-    except ImportError as trouble:
-        raise ZooError(f"zoo '{spec}' cannot be imported: {trouble}") from trouble
+    except ZooError:
+        raise
+    except (Exception, SystemExit) as trouble:  # importing a zoo runs foreign code, which may raise anything
+        raise ZooError(f"zoo '{spec}' cannot be imported: {type(trouble).__name__}: {trouble}") from trouble
     try:
         thing = getattr(module, attribute)
     except AttributeError:
@@ -182,7 +184,8 @@ def _source_files(spec: str) -> tuple[Path, ...]:
     module_name = spec.rpartition(":")[0]
     if module_name.endswith(".py"):
         return tuple(sorted(Path(module_name).parent.glob("*.py")))
-    found = importlib.util.find_spec(module_name.partition(".")[0]) if module_name else None
+    top = module_name.partition(".")[0]
+    found = importlib.util.find_spec(top) if top else None
     if found is None:
         known = ", ".join(BUILT_IN)
         raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")

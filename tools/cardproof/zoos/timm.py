@@ -59,6 +59,7 @@ class TimmZoo:
             tuple(config.std),
             _shape(config.test_input_size) if config.test_input_size else None,
             _file_name(config.url),
+            config.test_crop_pct,
         )
 
     def weights(self, name: str) -> dict[str, Any] | None:
