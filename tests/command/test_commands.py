@@ -164,3 +164,33 @@ def test_a_worker_that_dies_takes_only_its_own_model_down(site):
 def test_version_and_help_name_the_program():
     assert cardproof("--version").stdout.startswith("cardproof ")
     assert "Exit status" in cardproof("render", "--help").stdout
+
+
+def test_a_name_that_the_bundled_zoo_does_not_have_is_a_finding_with_the_name_that_was_meant(write):
+    card = write("card.md", "<!--\nType: model-index\nModels:\n- Name: res2next5O\n  Metadata: {Parameters: 1}\n-->\n")
+    done = cardproof("audit", str(card), "--zoo", "res2next")
+    assert done.returncode == 1
+    assert "error [unknown-model]" in done.stdout
+    assert "res2next50" in done.stdout
+
+
+def test_what_a_zoo_prints_does_not_reach_the_report(site):
+    zoo = site / "zoo.py"
+    zoo.write_text(zoo.read_text().replace("width = 16", "print('hello'); width = 16"))
+    json.loads(cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo", "--json").stdout)
+
+
+@pytest.mark.parametrize("code", ["raise ValueError('no')", "raise SystemExit(0)", "def broken(:"])
+def test_a_zoo_that_cannot_be_imported_is_bad_input(site, code):
+    (site / "zoo.py").write_text(code + "\n")
+    done = cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo")
+    assert done.returncode == 2
+    assert "cannot be imported" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_card_is_bad_input(site):
+    (site / "empty").mkdir()
+    done = cardproof("audit", "empty")
+    assert done.returncode == 2
+    assert "no Markdown or YAML file" in done.stderr
