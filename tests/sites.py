@@ -57,6 +57,7 @@ CONFIG = """site_name: Tiny
 plugins:
 - cardproof:
     zoo: zoo.py:Zoo
+    snippets: {run: false}
 """
 
 

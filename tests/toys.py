@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from cardproof.settings import Settings
+from cardproof.settings import Settings, SnippetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,4 +38,5 @@ def copy_case(shared: Path, name: str, to: Path) -> Path:
 def settings_of(case: Path, **options) -> Settings:
     """Return settings for a case: its own zoo where it has one, its own folder as templates, pages in ``out``."""
     zoo = f"{case / 'zoo.py'}:Zoo" if (case / "zoo.py").is_file() else None
+    options.setdefault("snippets", SnippetSettings(run=False))
     return Settings(base=case, zoo=zoo, templates=case, out=case / "out", evidence=case / "out" / "evidence", **options)

@@ -13,13 +13,14 @@ from cardproof.evidence import dump, file_name, key_of, recall
 from cardproof.judge import Verdicts, judge
 from cardproof.plan import plan
 from cardproof.read import InputError, Reading, read_cards, show_path
+from cardproof.snippets.site import SiteRuns
 from cardproof.words import Evidence, Finding, Need, Place
 from cardproof.zoos import network_digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cardproof.render.pages import Folders
+    from cardproof.render.pages import Folders, Site
     from cardproof.render.write import Change
     from cardproof.settings import Settings
 
@@ -45,6 +46,8 @@ class Run:
     """Files of the site and what happened to them; with ``checked``, what would happen."""
     page_models: dict[Path, tuple[str, ...]] = field(default_factory=dict)
     templates: dict[Path, Path] = field(default_factory=dict)
+    snippets: SiteRuns = field(default_factory=SiteRuns)
+    """What ran of the pages' snippets; empty where they are not run."""
     checked: bool = False
     fatal_is_input: bool = False
     """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
@@ -95,6 +98,9 @@ def render(
     read or a template cannot be rendered. Raises InputError where the templates are not there or ``only`` names none
     of them.
     """
+    from cardproof.render.pages import Site
+    from cardproof.render.templates import TemplatesError
+
     started = time.perf_counter()
     folders, templates = _templates(settings)
     chosen = _chosen(templates, only)
@@ -104,7 +110,12 @@ def render(
     if not any(finding.severity == "error" for finding in run.reading.findings):
         generated = settings.path(settings.reference) if reference and settings.reference and not only else None
         others = reference(generated) if reference and generated else {}
-        _render(run, reading, folders, chosen, others)
+        try:
+            site = Site(reading, run.proved, run.needs, run.evidence, folders, show_path)
+            _run_snippets(run, site, settings, progress)
+            _render(run, site, folders, chosen, others)
+        except TemplatesError as trouble:
+            run.add(trouble.findings)
         if not only and run.page_models:
             _remove(run, folders, generated)
         run.add(_edited(run.changes, check))
@@ -134,25 +145,38 @@ def _templates(settings: Settings) -> tuple[Folders, list[Path]]:
     return folders, templates
 
 
-def _render(run: Run, reading: Reading, folders: Folders, chosen: list[Path], others: dict[Path, str]) -> None:
-    """Render the pages of a run and compare them with the disk; a template's trouble becomes findings."""
-    from cardproof.render.pages import render_pages
-    from cardproof.render.templates import TemplatesError
+def _render(
+    run: Run,
+    site: Site,
+    folders: Folders,
+    chosen: list[Path],
+    others: dict[Path, str],
+) -> None:
+    """Render the pages of a run and compare them with the disk."""
     from cardproof.render.write import compare
 
-    try:
-        pages = render_pages(reading, run.proved, run.needs, run.evidence, folders, show_path, chosen)
-    except TemplatesError as trouble:
-        run.add(trouble.findings)
-        return
+    pages = site.render(chosen, run.snippets.by_card)
     wanted = {run.needs[card.file, model.name] for card in run.reading.cards for model in card.models}
     found = {need: run.evidence[need] for need in run.needs.values() if need in wanted and need in run.evidence}
-    records = {
-        folders.evidence / file_name(need.model): dump(record) for need, record in found.items() if not record.error
-    }
+    records = {folders.evidence / file_name(n.model): dump(record) for n, record in found.items() if not record.error}
     run.page_models = {page.path: page.models for page in pages}
     run.templates = {page.path: page.template for page in pages}
-    run.changes = compare({page.path: page.text for page in pages} | records | others, ())
+    texts = {page.path: page.text for page in pages}
+    run.changes = compare(texts | records | run.snippets.outputs | others, ())
+
+
+def _run_snippets(run: Run, site: Site, settings: Settings, progress: Progress | None) -> None:
+    """Run the snippets of the cards that are reported, and report what failed."""
+    if not settings.snippets.run:
+        return
+    from cardproof.snippets.results import findings_of
+    from cardproof.snippets.site import prove_site
+
+    names = {model.name for card in run.reading.cards for model in card.models}
+    digests = network_digests(settings.zoo, names) if settings.zoo is not None else {}
+    run.snippets = prove_site(site, run.reading.cards, settings, digests, progress)
+    run.add(finding for runs in run.snippets.by_card.values() for one in runs for finding in findings_of(one))
+    run.add(_tampered(path) for path in run.snippets.tampered)
 
 
 def _remove(run: Run, folders: Folders, generated: Path | None) -> None:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cardproof.build import Run
+    from cardproof.snippets.results import BlockResult, PageRun
+    from cardproof.snippets.words import Status
+
+STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
 
 STYLE = {
     "confirmed": "green",
@@ -37,7 +41,7 @@ def json_of(run: Run) -> str:
         "claims": [_claim(judgement) for judgement in run.verdicts.judgements],
         "published": [_claim(judgement) for judgement in run.verdicts.published],
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": [],
+        "blocks": [_block(run, block) for run in page_runs(run) for block in run.blocks],
         "models": [
             {
                 "name": model.name,
@@ -66,6 +70,7 @@ def json_of(run: Run) -> str:
 def summary(run: Run) -> dict[str, Any]:
     """Return the counts of a run."""
     verdicts = Counter(judgement.verdict for judgement in run.verdicts.judgements)
+    statuses = Counter(block.status for page in page_runs(run) for block in page.blocks)
     severities = Counter(finding.severity for finding in run.findings)
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
@@ -78,11 +83,18 @@ def summary(run: Run) -> dict[str, Any]:
         "changed": sum(change.differs for change in run.changes),
         "measured": run.measured,
         "recalled": run.recalled,
-        "snippets": "not run",
-        "devices": ["meta"] if run.measured or run.recalled else [],
+        **{status: statuses[status] for status in STATUSES},
+        "snippets": f"{run.snippets.ran} run, {run.snippets.recalled} recalled" if page_runs(run) else "not run",
+        "exercised": len({(r.page, r.model) for r in page_runs(run) if r.model}),
+        "devices": sorted({r.device for r in page_runs(run)} | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
         "exit": run.exit,
     }
+
+
+def page_runs(run: Run) -> list[PageRun]:
+    """Return the snippet runs of all pages."""
+    return [page for runs in run.snippets.by_card.values() for page in runs]
 
 
 def print_report(run: Run, console: Console, *, quiet: bool = False) -> None:
@@ -129,8 +141,15 @@ def _summary_text(run: Run) -> Text:
         verb = "stale" if run.checked else "written"
         measured += f"; {_many(len(run.changes), 'file')} of the site, {facts['changed']} {verb}"
     text = Text(": ".join([parts[0], ", ".join(parts[1:])]) if len(parts) > 1 else parts[0])
-    text.append(f"\n{measured}; snippets not run; {facts['seconds']:.1f} s", style="dim")
+    text.append(f"\n{measured}; {_snippets_text(facts)}; {facts['seconds']:.1f} s", style="dim")
     return text
+
+
+def _snippets_text(facts: dict[str, Any]) -> str:
+    blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status])
+    if not blocks:
+        return "snippets not run" if facts["snippets"] == "not run" else "no snippets"
+    return f"snippets: {blocks}, for {facts['exercised']} of {_many(facts['models'], 'model')}"
 
 
 def _many(number: int, what: str) -> str:
@@ -190,4 +209,21 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "fix": {"line": fix.line, "column": fix.column, "end_column": fix.end_column, "text": fix.text}
         if fix
         else None,
+    }
+
+
+def _block(run: PageRun, block: BlockResult) -> dict[str, Any]:
+    return {
+        "file": block.file,
+        "line": block.line,
+        "status": block.status,
+        "message": block.message,
+        "expected_line": block.expected_line,
+        "seconds": block.seconds,
+        "device": run.device,
+        "output": block.output,
+        "model": run.model,
+        "hint": block.hint,
+        "warnings": list(block.warnings),
+        "random_weights": run.random_weights,
     }

@@ -25,6 +25,26 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
+class SnippetSettings:
+    """How the snippets of pages are run: the mapping ``snippets``."""
+
+    run: bool = True
+    """Whether they are run at all."""
+    weights: Literal["strict", "random"] = "strict"
+    """Where published weights are not at hand: ``strict`` skips a block, ``random`` runs it with random weights."""
+    models: Literal["first", "all"] = "first"
+    """Run a page for the model that it shows, or for every model of its card."""
+    devices: tuple[Literal["cpu", "cuda"], ...] = ("cpu",)
+    """``cpu``, ``cuda``, or both."""
+    network: bool = False
+    """Whether blocks marked ``.network`` may reach it."""
+    placeholders: dict[str, Any] = field(default_factory=dict)
+    """Values that upper-case names have for the run, such as ``NUM_FINETUNE_CLASSES``; the page keeps the name."""
+    preload: tuple[str, ...] = ("torch",)
+    """Modules that the forking process imports once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, with paths as given (relative to the folder of ``mkdocs.yml``)."""
 
@@ -44,6 +64,9 @@ class Settings:
     """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
     includes: Path = Path("templates")
     """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
+    snippets: SnippetSettings = field(default_factory=SnippetSettings)
+    """How snippets are run: a mapping with ``run``, ``weights`` (strict or random), ``models`` (first or all),
+    ``devices``, ``network``, ``placeholders`` and ``preload``."""
     tolerances: dict[str, Tolerance] = field(default_factory=dict)
     """Per field, what replaces "equal at the precision written"."""
     flops: FlopsAre = "multiply-adds"
@@ -64,6 +87,7 @@ SETTINGS = (
     "evidence",
     "cited",
     "reference",
+    "snippets",
     "tolerances",
     "flops",
     "sources_agree",
@@ -137,6 +161,8 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
             except ValueError as trouble:
                 raise InputError(f"{value.place}: {trouble}") from None
         return replace(settings, tolerances=tolerances)
+    if name == "snippets":
+        return replace(settings, snippets=_snippets(node))
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
@@ -149,3 +175,34 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     elif name == "flops" and node.text not in ("multiply-adds", "operations"):
         raise wrong("flops is 'multiply-adds' or 'operations'")
     return replace(settings, **{name: setting})
+
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "run": (True, False),
+    "network": (True, False),
+    "weights": ("strict", "random"),
+    "models": ("first", "all"),
+}
+
+
+def _snippets(node: Node) -> SnippetSettings:
+    """Read the mapping ``snippets``. Raises InputError at what means nothing."""
+    if not isinstance(node, Mapping):
+        raise InputError(f"{node.place}: snippets is a mapping")
+    values: dict[str, Any] = {}
+    for key, value in node:
+        plain = value.plain()
+        name = key.text
+        if name in _CHOICES:
+            if plain not in _CHOICES[name]:
+                raise InputError(f"{value.place}: {name} is {' or '.join(str(c).lower() for c in _CHOICES[name])}")
+            values[name] = plain
+        elif name in ("devices", "preload"):
+            values[name] = tuple(str(item) for item in (plain if isinstance(plain, list) else [plain]))
+            if name == "devices" and not set(values[name]) <= {"cpu", "cuda"}:
+                raise InputError(f"{value.place}: devices are cpu and cuda")
+        elif name == "placeholders" and isinstance(plain, dict):
+            values[name] = plain
+        else:
+            raise InputError(f"{key.place}: snippets has no setting '{name}', or its value means nothing")
+    return SnippetSettings(**values)

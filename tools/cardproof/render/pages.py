@@ -13,16 +13,18 @@ from cardproof.evidence import file_name
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
 from cardproof.render.stamp import stamped, template_of
+from cardproof.render.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.tables import COLUMNS, model_table
 from cardproof.render.templates import Templates, TemplatesError
 from cardproof.render.views import MEANING, NOT_MEASURED, ModelView, model_view
 from cardproof.words import VERDICTS, Evidence, Judgement, Need, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from cardproof.judge import Verdicts
     from cardproof.read import Card, Reading
+    from cardproof.snippets.results import PageRun
 
 LAYOUTS = Path(__file__).parent.parent / "layouts"
 
@@ -60,6 +62,8 @@ class PageView:
     columns: tuple[str, ...]
     index: str
     index_fence: str
+    snippets: str
+    """What ran of the page's snippets, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,59 +105,90 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def render_pages(
-    reading: Reading,
-    verdicts: Verdicts,
-    needs: Mapping[tuple[str, str], Need],
-    evidence: Mapping[Need, Evidence],
-    folders: Folders,
-    show: Callable[[Path], str],
-    chosen: Container[Path],
-) -> list[Rendered]:
-    """Render the chosen templates of a reading; tables show all of its models.
+@dataclass(frozen=True, slots=True)
+class AuthorText:
+    """A card's text after Jinja, with the source of each of its lines."""
 
-    Raises TemplatesError with what is wrong in all templates.
-    """
-    templates = _templates(folders, show)
-    judged = _by_model(verdicts.judgements), _by_model(verdicts.published)
-    views = {card.file: _views(card, judged, needs, evidence, folders) for card in reading.cards}
-    pages: dict[str, Path] = {card.file: _page_path(card, folders) for card in reading.cards}
-    rendered, trouble = [], []
-    for card in reading.cards:
-        if card.source.path not in chosen:
-            continue
-        here = pages[card.file]
-        table = model_table([(view, pages[file]) for file, found in views.items() for view in found], here)
-        try:
-            text = _render_card(card, views[card.file], templates, folders, table)
-        except TemplatesError as error:
-            trouble += error.findings
-            continue
-        template = _relative(card.source.path, folders.base)
-        rendered.append(
-            Rendered(here, card.source.path, stamped(text, template), tuple(model.name for model in card.models))
-        )
-    if trouble:
-        raise TemplatesError(trouble)
-    return rendered
+    header: str
+    text: str
+    """Without header and model index; every line of the template still has its place."""
+    origin: Mapping[int, tuple[str, int]]
 
 
-def _render_card(
-    card: Card,
-    views: tuple[ModelView, ...],
-    templates: Templates,
-    folders: Folders,
-    table: Callable[..., str],
-) -> str:
-    variables: dict[str, Any] = {"models": views, "model_table": table}
-    if views:
-        variables["model_name"] = views[0].name
-    header, text = _author_text(card)
-    author = templates.render_text(text, str(card.source.path), variables).strip("\n") + "\n"
-    if not views:
-        return header + author
+class Site:
+    """The pages of one run: all cards that were read, with their views, and the templates that render them."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        verdicts: Verdicts,
+        needs: Mapping[tuple[str, str], Need],
+        evidence: Mapping[Need, Evidence],
+        folders: Folders,
+        show: Callable[[Path], str],
+    ) -> None:
+        judged = _by_model(verdicts.judgements), _by_model(verdicts.published)
+        self._cards = reading.cards
+        self._folders = folders
+        self._templates = _templates(folders, show)
+        self._views = {card.file: _views(card, judged, needs, evidence, folders) for card in reading.cards}
+        self._pages = {card.file: _page_path(card, folders) for card in reading.cards}
+
+    def author_text(self, card: Card, model: str | None) -> AuthorText:
+        """Render a card's own text for one of its models. Raises TemplatesError."""
+        from cardproof.snippets.origin import trace
+
+        header, text = _author_text(card)
+        rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
+        return AuthorText(header, rendered, origin)
+
+    def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[Rendered]:
+        """Render the chosen templates; tables show all models. ``runs`` are the snippet runs by the card's file.
+
+        Raises TemplatesError with what is wrong in all templates.
+        """
+        rendered, trouble = [], []
+        for card in self._cards:
+            if card.source.path not in chosen:
+                continue
+            try:
+                text = self._page(card, runs.get(card.file, ()))
+            except TemplatesError as error:
+                trouble += error.findings
+                continue
+            page, template = self._pages[card.file], _relative(card.source.path, self._folders.base)
+            names = tuple(model.name for model in card.models)
+            rendered.append(Rendered(page, card.source.path, stamped(text, template), names))
+        if trouble:
+            raise TemplatesError(trouble)
+        return rendered
+
+    def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
+        models = [(view, self._pages[file]) for file, found in self._views.items() for view in found]
+        variables: dict[str, Any] = {
+            "models": self._views[card.file],
+            "model_table": model_table(models, self._pages[card.file]),
+        }
+        return variables if model is None else {**variables, "model_name": model}
+
+    def _page(self, card: Card, runs: Sequence[PageRun]) -> str:
+        views = self._views[card.file]
+        first = views[0].name if views else None
+        source = self.author_text(card, first)
+        author = with_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
+        if not views:
+            return source.header + author
+        page = _page_view(card, views, source.header, author, runs, self._folders)
+        own = (self._folders.root / "page.md").is_file() or _in(self._folders.fallback, "page.md")
+        variables = {**self._variables(card, first), "page": page, "meaning": MEANING}
+        return self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
+
+
+def _page_view(
+    card: Card, views: tuple[ModelView, ...], header: str, author: str, runs: Sequence[PageRun], folders: Folders
+) -> PageView:
     head, body = split_at_section(author)
-    page = PageView(
+    return PageView(
         title=_title(author) or card.source.path.stem,
         template=_relative(card.source.path, folders.base),
         header=header,
@@ -166,11 +201,8 @@ def _render_card(
         columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
         index=_index_text(card),
         index_fence="`" * _longest_fence(_index_text(card)),
+        snippets=stamp_of(runs),
     )
-    name = (
-        "page.md" if (folders.root / "page.md").is_file() or _in(folders.fallback, "page.md") else "cardproof/page.md"
-    )
-    return templates.render_file(name, {**variables, "page": page, "meaning": MEANING})
 
 
 def _in(folder: Path | None, name: str) -> bool:

@@ -75,7 +75,7 @@ def orphans(pages: Path, records: Path | None, base: Path) -> list[Path]:
         template = template_of(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
         if template is not None and not (base / template).is_file():
             found.append(path)
-    for path in sorted(records.glob("*.json")) if records and records.is_dir() else []:
+    for path in sorted(records.rglob("*.json")) if records and records.is_dir() else []:
         if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
             found.append(path)
     return found

@@ -1,0 +1,79 @@
+"""Running snippets in tests: blocks from code, runners, and a check that a page leaves nothing behind."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.snippets.run import Job, Limits, Runner
+from cardproof.snippets.run_tree import descendants
+from cardproof.snippets.words import Block, Options, Printed, Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def blocks(*codes: str, file: str = "page.md", **options: Any) -> tuple[Block, ...]:
+    """Return blocks that stand one below the other in a page, three lines apart, with the same options."""
+    found = []
+    line = 2
+    for code in codes:
+        console = code.lstrip().startswith(">>>")
+        found.append(Block(file, line, code, Options(**options), console=console))
+        line += code.count("\n") + 4
+    return tuple(found)
+
+
+class Pages:
+    """A runner with a short way to run code."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+
+    def run(self, *codes: str, **job: Any) -> tuple[Ran, ...]:
+        """Run a page of these blocks."""
+        return self.runner.run(Job("page", blocks(*codes), **job))
+
+    def out(self, *codes: str, **job: Any) -> str:
+        """Run a page that has no error; return its standard output and the values that its consoles show."""
+        results = self.run(*codes, **job)
+        assert [(result.ended, result.error) for result in results] == [(True, None)] * len(codes)
+        return "".join(shown(printed) for result in results for printed in result.printed)
+
+    def error(self, code: str, **job: Any) -> str:
+        """Run a page of one block that fails; return what is said of it."""
+        (result,) = self.run(code, **job)
+        assert result.error is not None
+        return result.error
+
+
+def shown(printed: Printed) -> str:
+    """Return what a console shows of a statement, without its errors."""
+    return (printed.stdout or "") + (f"{printed.value}\n" if printed.value is not None else "")
+
+
+@contextmanager
+def pages(folder: Path, limits: Limits, *, namespaces: bool = True, preload: tuple[str, ...] = ()) -> Iterator[Pages]:
+    """Give a runner whose temporary folders lie in ``folder``; afterwards none of its processes is left."""
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder)
+    try:
+        with Runner(limits, preload, namespaces=namespaces) as runner:
+            pid = runner.state("cpu").pid
+            yield Pages(runner)
+        assert not Path(f"/proc/{pid}").exists()
+    finally:
+        tempfile.tempdir = before
+
+
+def assert_nothing_left(runner: Runner, folder: Path) -> None:
+    """Assert that below the fork server no process lives, and that no temporary folder is left."""
+    pid = runner.state("cpu").pid
+    deadline = time.monotonic() + 5
+    while descendants(pid) and time.monotonic() < deadline:
+        pass
+    assert descendants(pid) == []
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,103 @@
+"""Pages that use torch, forked from a process that has imported it and does nothing else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from running import Pages, assert_nothing_left, pages
+
+from cardproof.snippets.run import Limits, ServerState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each page gets a fresh interpreter")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pages")
+
+
+@pytest.fixture(scope="module")
+def _page(folder: Path) -> Iterator[Pages]:
+    with pages(folder, Limits(), preload=("torch",)) as found:
+        yield found
+
+
+@pytest.fixture
+def page(_page: Pages, folder: Path) -> Iterator[Pages]:
+    yield _page
+    assert_nothing_left(_page.runner, folder)
+    state = _page.runner.state("cpu")
+    assert state == ServerState(state.pid, threads=1, device_in_use=False)
+
+
+def test_parallel_operations_work_page_after_page(page: Pages) -> None:
+    code = "import torch\ntorch.set_num_threads(2)\nprint(torch.ones(2_000_000).exp().sum() > 0)"
+    assert [page.out(code) for _ in range(10)] == ["tensor(True)\n"] * 10
+
+
+def test_a_warm_page_costs_less_than_100_ms_beyond_its_own_work(page: Pages) -> None:
+    codes = ["import torch", "x = torch.ones(3)\nprint(x.sum())", "y = x + 1", "print(y.shape)", "print(x.dtype)"]
+    page.out(*codes)
+    costs = []
+    for _ in range(7):
+        began = time.perf_counter()
+        results = page.run(*codes)
+        costs.append(time.perf_counter() - began - sum(result.seconds for result in results))
+    assert min(costs) < 0.1
+
+
+def test_global_state_does_not_leak_into_the_next_page(page: Pages) -> None:
+    change = "import torch\ntorch.set_default_dtype(torch.float64)\ntorch.set_num_threads(1)\ntorch.manual_seed(123)"
+    look = "import torch\nprint(torch.zeros(1).dtype, torch.get_num_threads(), torch.rand(1).item())"
+    before = page.out(look)
+    page.out(change)
+    assert page.out(look) == before
+
+
+def test_torch_is_seeded_for_each_page(page: Pages) -> None:
+    code = "import torch\nprint(torch.rand(1).item())"
+    assert page.out(code, seed=1) == page.out(code, seed=1) != page.out(code, seed=2)
+
+
+@pytest.mark.parametrize("options", ["", ", multiprocessing_context='spawn'"])
+def test_data_loader_workers_run_and_end(page: Pages, options: str) -> None:
+    code = (
+        "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\n"
+        f"dl = DataLoader(TensorDataset(torch.arange(8)), batch_size=4, num_workers=1{options})\n"
+        "for (b,) in dl:\n    print(b.tolist())"
+    )
+    assert page.out(code) == "[0, 1, 2, 3]\n[4, 5, 6, 7]\n"
+
+
+def test_a_spawned_worker_knows_a_data_set_that_the_page_defines(page: Pages) -> None:
+    define = (
+        "import torch\nfrom torch.utils.data import DataLoader, Dataset\nclass Squares(Dataset):\n"
+        "    def __len__(self):\n        return 2\n    def __getitem__(self, k):\n        return k * k"
+    )
+    use = "dl = DataLoader(Squares(), batch_size=2, num_workers=1, multiprocessing_context='spawn')\nprint(*dl)"
+    assert page.out(define, use) == "tensor([0, 1])\n"
+
+
+def test_a_tensor_that_is_too_big_is_an_error_of_the_code(page: Pages) -> None:
+    assert "allocate" in page.error("import torch\nt = torch.ones(40_000_000_000, dtype=torch.uint8)")
+
+
+def test_a_script_of_the_page_s_source_can_be_compiled(page: Pages) -> None:
+    assert page.out("import torch\n@torch.jit.script\ndef f(x: int) -> int:\n    return x + 1\nprint(f(1))") == "2\n"
+
+
+def test_no_gpu_is_visible_on_the_cpu(page: Pages) -> None:
+    assert page.out("import torch\nprint(torch.cuda.is_available())") == "False\n"
+
+
+def test_a_fresh_interpreter_gives_the_same_as_a_forked_page(page: Pages, folder: Path) -> None:
+    code = "import random, numpy, torch\nprint(hash('a'), random.random(), numpy.random.rand(), torch.rand(1).item())"
+    with pages(folder, Limits(), preload=()) as fresh:
+        assert fresh.out(code) == page.out(code)

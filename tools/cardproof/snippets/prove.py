@@ -1,0 +1,199 @@
+"""Prove pages: find their blocks, run them, compare what they print, and recall runs that are still valid."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Literal
+
+from cardproof.digests import digest_of_data
+from cardproof.snippets.random_weights import ASKS, SETUP
+from cardproof.snippets.results import PageRun, result_of
+from cardproof.snippets.words import Block, Options, Outcome, Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from cardproof.snippets.run import Device, Limits, Runner
+
+METHOD = "snippets/1"
+"""Version of finding, running and comparing: a new one makes all older runs stale."""
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+"""Tells hubs to fail at once instead of trying again for minutes."""
+
+_UNREACHED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
+"""How loaders of weights say that they could not fetch them."""
+
+Weights = Literal["strict", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How pages are run."""
+
+    devices: tuple[Device, ...] = ("cpu",)
+    placeholders: Mapping[str, object] = field(default_factory=dict)
+    weights: Weights = "strict"
+    """Where published weights are not at hand: ``strict`` skips the block, ``random`` runs it with random ones."""
+    network: bool = False
+    """Blocks marked ``.network`` may reach it."""
+    search_path: tuple[str, ...] = ()
+    """Folders of modules that pages may import."""
+    config: Path | None = None
+    """The site's mkdocs.yml, whose Markdown extensions decide what is shown as code; None: usual ones."""
+    preload: tuple[str, ...] = ("torch",)
+    """What the forking process imports once."""
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page whose blocks are to be proved."""
+
+    file: str
+    """The source as reports show it: the template, or the Markdown file itself."""
+    text: str
+    """The page's Markdown."""
+    base: Path
+    """Where ``--8<--`` looks for files, and where helper modules lie."""
+    origin: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Source file and line of each line of the text; other lines are the file's own."""
+    model: str | None = None
+    """The model that the page shows."""
+    inputs: str = ""
+    """Digest of what else decides the run: the network's source, the site's Markdown extensions."""
+
+
+def key_of(page: Page, device: str, policy: Policy) -> str:
+    """Return the digest of all that decides a run."""
+    origin = sorted((line, *place) for line, place in page.origin.items())
+    placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
+    decided = [
+        page.file,
+        page.text,
+        origin,
+        page.model,
+        page.inputs,
+        device,
+        placeholders,
+        policy.weights,
+        policy.network,
+    ]
+    return digest_of_data([METHOD, *decided])
+
+
+def prove(
+    pages: Iterable[Page],
+    policy: Policy,
+    recall: Callable[[str], PageRun | None] = lambda key: None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[PageRun]:
+    """Return a run of each page on each device, in that order; ``recall`` gives a stored run by its key.
+
+    A process is started only where something has to run.
+    """
+    wanted = [(page, device, key_of(page, device, policy)) for page in pages for device in policy.devices]
+    runs = {key: run for _, _, key in wanted if (run := recall(key))}
+    missing = [entry for entry in wanted if entry[2] not in runs]
+    if missing:
+        from cardproof.snippets.run import Runner
+
+        with Runner(policy.limits, policy.preload, policy.devices) as runner:
+            for done, (page, device, key) in enumerate(missing, 1):
+                runs[key] = run_page(page, device, policy, runner, key)
+                if progress:
+                    progress(done, len(missing), page.model or page.file)
+    return [runs[key] for _, _, key in wanted]
+
+
+def run_page(page: Page, device: Device, policy: Policy, runner: Runner, key: str = "") -> PageRun:
+    """Find, run and judge the blocks of one page."""
+    blocks, findings = blocks_of(page, policy)
+    outcomes, random = outcomes_of(page, blocks, device, policy, runner)
+    results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
+    measured = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return PageRun(page.file, page.model, device, key, random, measured, _versions(policy), results, findings)
+
+
+def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Any, ...]]:
+    """Return the blocks of a page and the finder's findings."""
+    from cardproof.snippets.find import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
+
+    extensions, configs = _extensions(policy.config) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
+    return find_blocks(
+        page.text,
+        page.file,
+        extensions=extensions,
+        extension_configs=configs,
+        base_path=page.base,
+        origin=page.origin,
+    )
+
+
+@cache
+def _extensions(config: Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    from cardproof.snippets.find import site_extensions
+
+    return site_extensions(config)
+
+
+def outcomes_of(
+    page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
+) -> tuple[list[Outcome], bool]:
+    """Run blocks and judge them; the second value says whether networks had random weights."""
+    from cardproof.snippets.run import Job
+
+    random = policy.weights == "random" and any(ASKS.search(block.code) for block in blocks)
+    first = (Block(page.file, 1, SETUP, Options(hide=True, setup=True)),) if random else ()
+    job = Job(
+        page.file,
+        (*first, *blocks),
+        device,
+        policy.network,
+        dict(policy.placeholders),
+        search_path=policy.search_path,
+        environment={} if policy.network else OFFLINE,
+    )
+    ran = runner.run(job)[len(first) :] if blocks else ()
+    return [_judge(block, result, device, random) for block, result in zip(blocks, ran, strict=True)], random
+
+
+def _judge(block: Block, ran: Ran, device: str, random: bool) -> Outcome:
+    from dataclasses import replace
+
+    from cardproof.snippets.match import judge_block
+    from cardproof.snippets.placeholders import hint_for
+
+    reason = (ran.error or "").removeprefix("not run: ")
+    if not block.options.skip and reason != (ran.error or ""):
+        return Outcome(block, "not-run", reason, ran=ran)
+    outcome = judge_block(block, ran, device, values=not random)
+    said = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
+    if outcome.status == "fail" and ASKS.search(block.code) and _UNREACHED.search(said):
+        return Outcome(block, "skip", "needs weights that are not at hand", ran=ran)
+    if outcome.status == "fail" and outcome.hint is None:
+        return replace(outcome, hint=hint_for(ran.error))
+    return outcome
+
+
+def _states(block: Block) -> bool:
+    """Return whether a block says what it prints."""
+    from cardproof.snippets.match import expectations
+
+    return block.console or block.stated_output is not None or bool(expectations(block))
+
+
+def _versions(policy: Policy) -> tuple[str, ...]:
+    found = [f"python {platform.python_version()}"]
+    for name in policy.preload:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return tuple(found)

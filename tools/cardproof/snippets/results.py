@@ -1,0 +1,108 @@
+"""Results of snippets as they are stored and shown: one run of a page's blocks for one model on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cardproof.snippets.locate import located
+from cardproof.words import Finding, Place
+
+if TYPE_CHECKING:
+    from cardproof.snippets.words import Outcome, Status
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """One block of a page with what became of it."""
+
+    file: str
+    line: int
+    """Source line of the first line of code."""
+    end: int
+    """Line of the page on which the fence closes; 0 where it is not in the page's own text."""
+    indent: int
+    hidden: bool
+    status: Status
+    message: str
+    expected_file: str | None
+    expected_line: int | None
+    hint: str | None
+    seconds: float
+    output: str
+    stated: bool
+    """The block states its output itself."""
+    warnings: tuple[str, ...]
+    images: tuple[str, ...]
+    """Pictures that the block showed, as base64 of PNG."""
+    error_file: str | None = None
+    error_line: int | None = None
+    """Where in the source the error arose."""
+    traceback: str = ""
+    """Last lines, as a reader would see them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRun:
+    """The blocks of one page, run for one model on one device."""
+
+    page: str
+    """The template, or the Markdown file itself."""
+    model: str | None
+    device: str
+    key: str
+    """Digest of all that decides the run: text, lines, settings, network source, device."""
+    random_weights: bool
+    """Weights were not at hand: the networks had random ones, and values that depend on them were not compared."""
+    measured: str
+    """Time in UTC, ISO 8601."""
+    versions: tuple[str, ...]
+    blocks: tuple[BlockResult, ...]
+    findings: tuple[Finding, ...]
+    """What looks like code and is none, and options that mean nothing."""
+
+
+def result_of(outcome: Outcome, stated: bool) -> BlockResult:
+    """Put an outcome into the form that is stored."""
+    import base64
+
+    block, ran = outcome.block, outcome.ran
+    failed = ran if ran and outcome.status == "fail" else None
+    file, line = located(block, failed.error_line) if failed and failed.error_line else (None, None)
+    return BlockResult(
+        block.file,
+        block.line,
+        block.end,
+        block.indent,
+        block.options.hide or block.options.setup,
+        outcome.status,
+        outcome.message,
+        outcome.expected_file,
+        outcome.expected_line,
+        outcome.hint,
+        round(ran.seconds, 3) if ran else 0.0,
+        "".join(printed.text for printed in ran.printed) if ran else "",
+        stated,
+        (*outcome.warnings, *(ran.warnings if ran else ())),
+        tuple(base64.b64encode(image.png).decode() for image in ran.images) if ran else (),
+        file,
+        line,
+        failed.traceback if failed else "",
+    )
+
+
+def findings_of(run: PageRun) -> list[Finding]:
+    """Return what a person must see of a run: failed blocks are errors, warnings of blocks are warnings."""
+    found = list(run.findings)
+    model = f" (for {run.model})" if run.model else ""
+    for block in run.blocks:
+        place = Place(block.file, block.line, 1)
+        if block.status == "fail":
+            if block.error_file is not None and block.error_line is not None:
+                place = Place(block.error_file, block.error_line, 1)
+            elif block.expected_line is not None:
+                place = Place(block.expected_file or block.file, block.expected_line, 1)
+            hint = "\n".join(part for part in (block.hint, *block.traceback.rstrip().splitlines()[-4:]) if part)
+            found.append(Finding(place, "snippets", "error", block.message + model, hint or None))
+        found += [Finding(place, "snippets", "warning", warning + model) for warning in block.warnings]
+    return found

@@ -1,0 +1,216 @@
+"""Update: write the outputs that came out into the source in place of those that are outdated, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cardproof.snippets.compare import same
+from cardproof.snippets.expect import ConsoleError, expectations
+from cardproof.snippets.locate import located, located_output
+from cardproof.snippets.match import compared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cardproof.snippets.expect import Expectation, Span
+    from cardproof.snippets.match import Compared
+    from cardproof.snippets.words import Block, Outcome
+
+_LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
+_TEMPLATE = re.compile(r"\{[{%#]")
+_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Lines ``first`` to ``last`` of the source, from 1, become ``lines``; ``last < first`` puts them before."""
+
+    first: int
+    last: int
+    lines: tuple[str, ...]
+    """Without their line ends."""
+
+
+def update(source_text: str, outcomes: Iterable[Outcome], file: str | None = None) -> str:
+    """Return a source with the outdated outputs of its blocks rewritten; everything outside them stays as it is.
+
+    ``file`` is the source's name as blocks have it; left out, that of each outcome's block. An output is not rewritten
+    where its block crashed or where it may not be compared as written: loose ones, outputs of another device than the
+    text is from, text that a template makes, and whatever would not be read back as the same output.
+    """
+    lines = [(match[1], match[2]) for match in _LINE.finditer(source_text) if match[0]]
+    source = [text for text, _ in lines]
+    edits: list[Edit] = []
+    held: set[int] = set()
+    for outcome in outcomes:
+        name = file or outcome.block.file
+        for result in _results(outcome):
+            if result.holds:
+                held |= _lines_of(outcome.block, result.expectation, name)
+            elif edit := _edit(source, outcome, result, name):
+                edits.append(edit)
+    for edit in sorted(_compatible(edits, held), key=lambda edit: edit.first, reverse=True):
+        _apply(lines, edit)
+    return "".join(text + end for text, end in lines)
+
+
+def _apply(lines: list[tuple[str, str]], edit: Edit) -> None:
+    """Put an edit's lines in place, each with the line end of the line that it replaces or follows."""
+    old = lines[edit.first - 1 : edit.last] or lines[edit.first - 2 : edit.first - 1]
+    usual = next((end for _, end in lines if end), "\n")
+    last = len(edit.lines) - 1
+    ends = [old[min(number, len(old) - 1)][1] or usual for number in range(last)]
+    lines[edit.first - 1 : edit.last] = zip(edit.lines, [*ends, old[-1][1]], strict=True)
+
+
+def _results(outcome: Outcome) -> tuple[Compared, ...]:
+    """Return what the expectations of a block came to; none where it did not run to its end."""
+    ran = outcome.ran
+    if ran is None or not ran.ended or ran.error is not None or outcome.status not in ("fail", "pass"):
+        return ()
+    try:
+        return compared(outcome.block, ran, ran.device)
+    except ConsoleError:
+        return ()
+
+
+def _lines_of(block: Block, expectation: Expectation, file: str) -> set[int]:
+    locate = located_output if expectation.kind == "output" else located
+    return {line for span in expectation.spans for where, line in [locate(block, span[0])] if where == file}
+
+
+def _same_device(block: Block, expectation: Expectation, device: str) -> bool:
+    """Return whether a stated output is of the device that the block ran on."""
+    stated_on_gpu = block.options.gpu or bool(re.search(r"device='(?!cpu)", expectation.text))
+    return expectation.kind != "loose" and stated_on_gpu == (device != "cpu")
+
+
+def _edit(source: Sequence[str], outcome: Outcome, result: Compared, file: str) -> Edit | None:
+    """Return the edit that brings one stated output up to date; None where it is refused."""
+    block, device = outcome.block, outcome.ran.device if outcome.ran else ""
+    if not (result.exact and result.got and _same_device(block, result.expectation, device)):
+        return None
+    if _TEMPLATE.search(result.got) and any(_TEMPLATE.search(line) for line in source):
+        return None
+    if result.expectation.kind == "output":
+        return _output_edit(source, block, result, file)
+    return _code_edit(source, block, result, file)
+
+
+def _code_edit(source: Sequence[str], block: Block, result: Compared, file: str) -> Edit | None:
+    code, spans = block.code.split("\n"), _spans(result.expectation)
+    new = _rewritten(code, result)
+    if new is None or not _reads_back(block, code, new, result):
+        return None
+    prefixes: list[str] = []
+    first = located(block, spans[0][0])[1]
+    for number, span in enumerate(spans):
+        prefix = _prefix(source, first + number, code[span[0] - 1][span[1] :])
+        if prefix is None or located(block, span[0]) != (file, first + number):
+            return None
+        prefixes.append(prefix)
+    last = len(spans) - 1
+    texts = []
+    for number, text in enumerate(new):
+        prefix, rest = prefixes[min(number, last)], text[spans[min(number, last)][1] :]
+        texts.append(prefix + rest if rest else prefix.rstrip())
+    return Edit(first, first + last, tuple(texts))
+
+
+def _spans(expectation: Expectation) -> tuple[Span, ...]:
+    return expectation.spans or ((expectation.heading,) if expectation.heading else ())
+
+
+def _new_lines(result: Compared) -> list[str]:
+    """Return the lines to be stated: as they are where they still hold, else as they came out."""
+    stated, got = result.expectation.text.split("\n"), result.got.split("\n")
+    if len(stated) != len(got) or "..." in result.expectation.text:
+        return got
+    return [old if same(old, new) else new for old, new in zip(stated, got, strict=True)]
+
+
+def _rewritten(code: Sequence[str], result: Compared) -> list[str] | None:
+    """Return the code lines that state an output anew; None where they cannot."""
+    expectation, got = result.expectation, _new_lines(result)
+    if expectation.kind == "console":
+        got = [line or "<BLANKLINE>" for line in got]
+    spans = _spans(expectation)
+    if not spans or (len(got) != len(spans) and not expectation.can_grow):
+        return None
+    dropped = spans[len(got) :]
+    if any(code[line - 1][end:].strip() for line, _, end in dropped):
+        return None
+    new = []
+    for number, text in enumerate(got):
+        line, start, end = spans[min(number, len(spans) - 1)]
+        before = code[line - 1][:start]
+        after = code[line - 1][end:] if number < len(spans) else ""
+        gap = " " if text and not before.endswith(" ") and expectation.kind == "strict" else ""
+        new.append((before + gap + text).rstrip() + after if not text else before + gap + text + after)
+    return new
+
+
+def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: Compared) -> bool:
+    """Return whether rewritten code states the output and is otherwise the code that ran."""
+    old = result.expectation
+    spans = _spans(old)
+    first, last = spans[0][0], spans[-1][0]
+    text = "\n".join([*code[: first - 1], *new, *code[last:]])
+    try:
+        stated = expectations(replace(block, code=text, stated_output=None))
+        before = expectations(replace(block, stated_output=None))
+    except ConsoleError:
+        return False
+    found = [e for e in stated if e.kind == old.kind and e.line == (old.line if old.spans else first)]
+    return len(stated) == len(before) and len(found) == 1 and same(found[0].text, result.got)
+
+
+def _prefix(source: Sequence[str], line: int, rest: str) -> str | None:
+    """Return what stands in a source line before a rest of a code line; None where the source says something else."""
+    if not 0 < line <= len(source):
+        return None
+    whole = source[line - 1]
+    if not whole.endswith(rest):
+        whole, rest = whole.rstrip(), rest.rstrip()
+    return whole[: len(whole) - len(rest)] if whole.endswith(rest) else None
+
+
+def _output_edit(source: Sequence[str], block: Block, result: Compared, file: str) -> Edit | None:
+    """Return the edit of an output block; lines are added and taken away before its closing fence."""
+    stated = result.expectation.text.split("\n") if result.expectation.spans else []
+    got = _new_lines(result)
+    places = [located_output(block, number) for number in range(1, len(stated) + 2)]
+    first = places[0][1]
+    if places != [(file, first + number) for number in range(len(places))] or len(source) < first + len(stated):
+        return None
+    closing = source[first + len(stated) - 1]
+    if any(_FENCE.match(line) for line in got) or not _FENCE.match(closing.lstrip("> \t")):
+        return None
+    for number, line in enumerate(stated):
+        if _prefix(source, first + number, line) is None:
+            return None
+    before = closing[: len(closing) - len(closing.lstrip("> \t"))]
+    lines = [before + line if line else before.rstrip() for line in got]
+    kept = [i for i in range(min(len(got), len(stated))) if got[i] == stated[i]]
+    for index in kept:
+        lines[index] = source[first + index - 1]
+    return Edit(first, first + len(stated) - 1, tuple(lines))
+
+
+def _compatible(edits: Sequence[Edit], held: set[int]) -> list[Edit]:
+    """Return the edits that contradict neither one another nor an output that holds.
+
+    A template that renders several pages states one text for all of them, so it can only change for all of them.
+    """
+    unique = list(dict.fromkeys(edits))
+
+    def clash(one: Edit, other: Edit) -> bool:
+        return one != other and one.first <= max(other.last, other.first) and other.first <= max(one.last, one.first)
+
+    return [
+        edit
+        for edit in unique
+        if held.isdisjoint(range(edit.first, edit.last + 1)) and not any(clash(edit, other) for other in unique)
+    ]
