@@ -87,12 +87,20 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
 )
+@click.option(
+    "--snippets/--no-snippets", default=None, help="Run the pages' snippets; the settings decide unless given."
+)
+@click.option("--all-models", is_flag=True, help="Run a page's snippets for every model of its card.")
+@click.option("--device", "devices", multiple=True, help="Run snippets on cpu, cuda, or both separated by a comma.")
 @_common
 def render_command(
     only: tuple[str, ...],
     check: bool,
     templates: Path | None,
     out: Path | None,
+    snippets: bool | None,
+    all_models: bool,
+    devices: tuple[str, ...],
     zoo: str | None,
     tolerances: tuple[str, ...],
     config: Path | None,
@@ -106,6 +114,11 @@ def render_command(
         settings = replace(settings, templates=templates.absolute())
     if out is not None:
         settings = replace(settings, out=out.absolute(), evidence=out.absolute() / "evidence", reference=None)
+    wanted = settings.snippets
+    wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
+    wanted = replace(wanted, models="all") if all_models else wanted
+    wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
+    settings = replace(settings, snippets=wanted)
     with _progress(as_json or quiet) as progress:
         run = render(settings, only=only, check=check, workers=jobs, progress=progress, reference=_reference)
     return _report(run, as_json, quiet)
@@ -134,6 +147,57 @@ def _reference(folder: Path) -> dict[Path, str]:
     from cardproof.render.reference import reference_pages
 
     return reference_pages(folder, cardproof)
+
+
+@cardproof.command("snippets", epilog=EPILOG)
+@click.argument("pages", metavar="PAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--device", "devices", multiple=True, help="cpu, cuda, or both separated by a comma; cpu unless given.")
+@click.option("--network", is_flag=True, help="Let blocks marked .network reach it.")
+@click.option("--random-weights", is_flag=True, help="Run with random weights where published ones are not at hand.")
+@click.option("--strict-device", is_flag=True, help="Fail a block that finds no GPU instead of skipping it.")
+@click.option("--update", "rewrite", is_flag=True, help="Write what came out where a page states another output.")
+@click.option("--config", "-f", type=click.Path(path_type=Path), help="The site's mkdocs.yml.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--quiet", "-q", is_flag=True, help="Print findings only.")
+def snippets_command(
+    pages: tuple[Path, ...],
+    devices: tuple[str, ...],
+    network: bool,
+    random_weights: bool,
+    strict_device: bool,
+    rewrite: bool,
+    config: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run the Python blocks of Markdown pages, in page order, and compare what they print with what they state."""
+    from cardproof.report import pages_json_of, print_pages_report
+    from cardproof.snippets.pages import run_pages
+    from cardproof.snippets.site import policy_of
+
+    settings = _settings(config, None, ())
+    policy = replace(policy_of(settings), network=network or settings.snippets.network, strict_device=strict_device)
+    if random_weights:
+        policy = replace(policy, weights="random")
+    if devices:
+        policy = replace(policy, devices=_devices(devices))
+    with _progress(as_json or quiet) as progress:
+        run = run_pages(pages, policy, show_path, rewrite=rewrite, progress=progress)
+    if as_json:
+        click.echo(pages_json_of(run))
+    else:
+        from rich.console import Console
+
+        print_pages_report(run, Console(highlight=False, markup=False, emoji=False), quiet=quiet)
+    return run.exit
+
+
+def _devices(given: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the devices of ``--device cpu,cuda``. Raises InputError for others."""
+    names = tuple(name.strip() for text in given for name in text.split(","))
+    if unknown := set(names) - {"cpu", "cuda"}:
+        raise InputError(f"--device {', '.join(sorted(unknown))}: devices are cpu and cuda")
+    return tuple(dict.fromkeys(names))
 
 
 def _settings(config: Path | None, zoo: str | None, tolerances: tuple[str, ...]) -> Settings:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cardproof.build import Run
+    from cardproof.snippets.pages import PagesRun
     from cardproof.snippets.results import BlockResult, PageRun
     from cardproof.snippets.words import Status
 
@@ -157,15 +158,15 @@ def _many(number: int, what: str) -> str:
 
 
 def _print_finding(finding: Finding, console: Console) -> None:
-    line = Text.assemble(
+    text = Text.assemble(
         (str(finding.place), "bold"),
         ": ",
         (finding.severity, STYLE[finding.severity]),
         f" [{finding.check}] {_safe(finding.message)}",
     )
-    console.print(line, soft_wrap=True)
-    if finding.hint:
-        console.print(Text(f"    {_safe(finding.hint)}", style="dim"), soft_wrap=True)
+    console.print(text, soft_wrap=True)
+    for line in (finding.hint or "").splitlines():
+        console.print(Text(f"    {_safe(line)}", style="dim"), soft_wrap=True)
 
 
 def _safe(text: str) -> str:
@@ -226,4 +227,41 @@ def _block(run: PageRun, block: BlockResult) -> dict[str, Any]:
         "hint": block.hint,
         "warnings": list(block.warnings),
         "random_weights": run.random_weights,
+    }
+
+
+def pages_json_of(run: PagesRun) -> str:
+    """Return a run of pages as one JSON object: blocks, findings, summary."""
+    data = {
+        "blocks": [_block(page, block) for page in run.runs for block in page.blocks],
+        "findings": [_finding(finding) for finding in run.findings],
+        "summary": _pages_summary(run),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def print_pages_report(run: PagesRun, console: Console, *, quiet: bool = False) -> None:
+    """Print the findings of a run of pages and, unless quiet, its summary."""
+    for finding in run.findings:
+        _print_finding(finding, console)
+    for path in run.updated:
+        console.print(f"{show_path(path)}: stated outputs were rewritten", soft_wrap=True)
+    if not quiet:
+        facts = _pages_summary(run)
+        blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"
+        console.print(Text(f"{_many(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own"))
+
+
+def _pages_summary(run: PagesRun) -> dict[str, Any]:
+    blocks = [block for page in run.runs for block in page.blocks]
+    statuses = Counter(block.status for block in blocks)
+    severities = Counter(finding.severity for finding in run.findings)
+    return {
+        **{status: statuses[status] for status in STATUSES},
+        **{f"{severity}s": severities[severity] for severity in SEVERITIES},
+        "pages": len({page.page for page in run.runs}),
+        "devices": sorted({page.device for page in run.runs}),
+        "updated": len(run.updated),
+        "seconds": round(sum(block.seconds for block in blocks), 3),
+        "exit": run.exit,
     }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cardproof.snippets.run import Device, Limits, Runner
+    from cardproof.words import Finding
 
 METHOD = "snippets/1"
 """Version of finding, running and comparing: a new one makes all older runs stale."""
@@ -50,6 +51,8 @@ class Policy:
     preload: tuple[str, ...] = ("torch",)
     """What the forking process imports once."""
     limits: Limits | None = None
+    strict_device: bool = False
+    """A block that finds no GPU fails instead of being skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +119,25 @@ def run_page(page: Page, device: Device, policy: Policy, runner: Runner, key: st
     """Find, run and judge the blocks of one page."""
     blocks, findings = blocks_of(page, policy)
     outcomes, random = outcomes_of(page, blocks, device, policy, runner)
+    return run_of(page, device, policy, key, outcomes, findings, random)
+
+
+def run_of(
+    page: Page,
+    device: Device,
+    policy: Policy,
+    key: str,
+    outcomes: Iterable[Outcome],
+    findings: tuple[Finding, ...],
+    random: bool,
+) -> PageRun:
+    """Put the outcomes of a page into the form that is stored."""
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
     measured = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return PageRun(page.file, page.model, device, key, random, measured, _versions(policy), results, findings)
 
 
-def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Any, ...]]:
+def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
     from cardproof.snippets.find import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
@@ -161,10 +177,10 @@ def outcomes_of(
         environment={} if policy.network else OFFLINE,
     )
     ran = runner.run(job)[len(first) :] if blocks else ()
-    return [_judge(block, result, device, random) for block, result in zip(blocks, ran, strict=True)], random
+    return [_judge(block, result, device, policy, random) for block, result in zip(blocks, ran, strict=True)], random
 
 
-def _judge(block: Block, ran: Ran, device: str, random: bool) -> Outcome:
+def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
     from dataclasses import replace
 
     from cardproof.snippets.match import judge_block
@@ -173,7 +189,7 @@ def _judge(block: Block, ran: Ran, device: str, random: bool) -> Outcome:
     reason = (ran.error or "").removeprefix("not run: ")
     if not block.options.skip and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
-    outcome = judge_block(block, ran, device, values=not random)
+    outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not random)
     said = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
     if outcome.status == "fail" and ASKS.search(block.code) and _UNREACHED.search(said):
         return Outcome(block, "skip", "needs weights that are not at hand", ran=ran)

@@ -1,0 +1,183 @@
+"""Every shared case of snippets from end to end, by its EXPECT.txt: found, run, compared, reported."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from cardproof.read import show_path
+from cardproof.report import pages_json_of
+from cardproof.snippets.pages import run_pages
+from cardproof.snippets.prove import Policy
+from cardproof.snippets.run import Limits, Runner
+
+LIMITS = Limits(block_seconds=5, page_seconds=20, memory_bytes=2 * 2**30)
+P, F, S, N = "pass", "fail", "skip", "not-run"
+
+RESULTS = {
+    "02": [P], "03": [P], "05": [F], "06": [P], "08": [P], "09": [P], "11": [], "12": [P], "14": [],
+    "15": [P, P, P], "17": [P], "18": [P], "20": [P], "21": [S, P], "23": [P, P], "24": [], "26": [],
+    "27": [F], "29": [P], "30": [P], "32": [F], "33": [P], "35": [F], "38": [P], "39": [S], "41": [P, P, P],
+    "42": [P], "44": [F, N], "45": [F], "47": [F], "48": [P, P], "50": [P], "51": [P], "53": [S], "54": [P],
+    "56": [P], "57": [P], "59": [F], "60": [P], "62": [P], "63": [P], "65": [P, P], "66": [P], "68": [P],
+    "69": [P], "71": [P], "72": [P], "74": [P, P], "75": [F, F], "77": [P, F], "78": [P, F], "80": [P],
+    "81": [P], "83": [F], "84": [P, P], "86": [P], "87": [P, S], "89": [P], "90": [P], "92": [F], "93": [F],
+    "95": [P], "96": [P], "98": [P], "99": [P],
+}  # fmt: skip
+"""Status of each block. Case 36 is a template: tests/snippets/test_find_cases.py and the render have it."""
+
+SAID = {
+    "05": ["page.md:4: ", 'expected "torch.Size([2, 3])", got "torch.Size([3, 2])"'],
+    "14": ["page.md:1: ", "looks like a code fence but the page does not render it as one"],
+    "24": ["page.md:1: ", "fence header 'python notest' is not understood by superfences", "{ .python .skip }"],
+    "26": ["page.md:1: ", "fence is never closed"],
+    "27": ["page.md:3: ", "SyntaxError"],
+    "32": ["page.md:10: ", "ZeroDivisionError"],
+    "35": ["demo.py:2: ", "ZeroDivisionError"],
+    "44": ["process ended inside this block, status 0, before reporting"],
+    "45": ["killed by SIGSEGV"],
+    "47": ["timeout"],
+    "50": ["1 non-daemon thread still alive"],
+    "51": ["left 1 process running"],
+    "59": ["line 3 '...' is read as a continuation prompt; write <...> or [...]"],
+    "75": ["no exception, expected ValueError", "ZeroDivisionError, expected ValueError"],
+    "77": ["page.md:12: ", "ZeroDivisionError"],
+    "78": ["page.md:6: ", "SyntaxError"],
+    "83": ["allocate"],
+    "92": ["SyntaxError at line 2: IPython syntax in a python block"],
+    "93": ["page.md:5: ", 'expected "old", got "new"'],
+}  # fmt: skip
+"""What the report of a case says."""
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """One fork server for all cases, as a build has it."""
+    with Runner(LIMITS) as running:
+        yield running
+
+
+@pytest.fixture
+def case(shared, tmp_path, monkeypatch):
+    def _case(number: str):
+        (folder,) = (shared / "cases" / "snippets").glob(f"{number}-*")
+        copy = tmp_path / folder.name
+        shutil.copytree(folder, copy)
+        monkeypatch.chdir(copy)
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        return copy
+
+    return _case
+
+
+def report(folder, runner, monkeypatch, name="page.md", **options):
+    monkeypatch.setattr("cardproof.snippets.run.Runner", lambda *_: _Lent(runner))
+    rewrite = options.pop("rewrite", False)
+    run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
+    return json.loads(pages_json_of(run))
+
+
+class _Lent:
+    """A runner that outlives the block that uses it."""
+
+    def __init__(self, runner):
+        self._runner = runner
+
+    def __enter__(self):
+        return self._runner
+
+    def __exit__(self, *_):
+        return None
+
+
+def lines_of(folder) -> list[int] | None:
+    match = re.search(r"^lines: ([\d,]+)$", (folder / "EXPECT.txt").read_text(), re.MULTILINE)
+    return [int(number) for number in match[1].split(",")] if match else None
+
+
+def blocks_of(folder) -> int:
+    return int(re.search(r"^blocks: (\d+)", (folder / "EXPECT.txt").read_text(), re.MULTILINE)[1])
+
+
+def said(data) -> str:
+    findings = [f"{f['file']}:{f['line']}: {f['message']} {f['hint'] or ''}" for f in data["findings"]]
+    return "\n".join(findings + [f"{block['message']} {block['warnings']}" for block in data["blocks"]])
+
+
+@pytest.mark.parametrize("number", RESULTS)
+def test_a_case_comes_out_as_it_expects(case, runner, monkeypatch, number):
+    folder = case(number)
+    data = report(folder, runner, monkeypatch)
+    assert [block["status"] for block in data["blocks"]] == RESULTS[number], said(data)
+    assert len(data["blocks"]) == blocks_of(folder)
+    if lines_of(folder):
+        assert [block["line"] for block in data["blocks"]] == lines_of(folder)
+    missing = [words for words in SAID.get(number, ()) if words not in said(data)]
+    assert not missing, said(data)
+    fails = F in RESULTS[number] or number in ("24", "26")
+    assert data["summary"]["exit"] == int(fails)
+
+
+def test_all_cases_are_here(shared):
+    numbers = {folder.name[:2] for folder in (shared / "cases" / "snippets").iterdir() if folder.is_dir()}
+    assert numbers == set(RESULTS) | {"36"}
+
+
+def test_38_the_other_page_starts_with_nothing_of_the_first(case, runner, monkeypatch):
+    folder = case("38")
+    assert report(folder, runner, monkeypatch)["blocks"][0]["status"] == P
+    assert report(folder, runner, monkeypatch, "other.md")["blocks"][0]["status"] == P
+
+
+def test_53_random_weights_run_where_the_policy_allows_it_and_the_record_says_so(case, runner, monkeypatch):
+    pytest.importorskip("timm")
+    data = report(case("53"), runner, monkeypatch, weights="random")
+    assert [(block["status"], block["random_weights"]) for block in data["blocks"]] == [(P, True)]
+
+
+def test_77_the_traceback_shows_the_pages_own_lines(case, runner, monkeypatch):
+    data = report(case("77"), runner, monkeypatch)
+    (finding,) = [finding for finding in data["findings"] if finding["severity"] == "error"]
+    assert "return v / by" in finding["hint"]
+    assert "page.md" in finding["hint"]
+
+
+def test_81_a_page_run_afterwards_has_torchs_own_defaults(case, runner, monkeypatch):
+    folder = case("81")
+    report(folder, runner, monkeypatch)
+    assert [block["status"] for block in report(folder, runner, monkeypatch, "other.md")["blocks"]] == [P]
+
+
+def test_87_a_block_that_finds_no_gpu_fails_where_devices_are_strict(case, runner, monkeypatch):
+    data = report(case("87"), runner, monkeypatch, strict_device=True)
+    assert [block["status"] for block in data["blocks"]] == [P, F]
+
+
+def test_90_neither_secrets_nor_paths_of_this_machine_are_in_the_record(case, runner, monkeypatch):
+    folder = case("90")
+    record = json.dumps(report(folder, runner, monkeypatch))
+    assert "hf_secret" not in record
+    assert str(folder.parent) not in record
+    assert "site-packages" not in record or "/lib/python" not in record
+
+
+def test_93_update_rewrites_one_line_and_a_second_update_changes_nothing(case, runner, monkeypatch):
+    folder = case("93")
+    page = folder / "page.md"
+    before = page.read_text().split("\n")
+    data = report(folder, runner, monkeypatch, rewrite=True)
+    after = page.read_text().split("\n")
+    assert [i + 1 for i, (old, new) in enumerate(zip(before, after, strict=True)) if old != new] == [5]
+    assert after[4] == "    # prints: new"
+    assert (data["summary"]["exit"], data["summary"]["updated"]) == (0, 1)
+    assert report(folder, runner, monkeypatch, rewrite=True)["summary"]["updated"] == 0
+
+
+def test_96_two_runs_print_the_same_bytes(case, runner, monkeypatch):
+    folder = case("96")
+    first, second = (report(folder, runner, monkeypatch)["blocks"][0]["output"] for _ in range(2))
+    assert first == second
