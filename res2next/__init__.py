@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from res2next.errors import UnknownModel, WeightsNotAvailable
+from res2next.photo import example_photo
 from res2next.registry import list_models
 
 if TYPE_CHECKING:
     from res2next.create import create_model
 
-__all__ = ["UnknownModel", "WeightsNotAvailable", "create_model", "list_models"]
+__all__ = ["UnknownModel", "WeightsNotAvailable", "create_model", "example_photo", "list_models"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,10 @@ from cardproof.checks import all_checks
 from cardproof.cli import cardproof
 from cardproof.render.reference import EXIT_STATUSES, reference_pages
 from cardproof.settings import SETTINGS, load_settings
+from cardproof.snippets.prove import Page, prove
+from cardproof.snippets.site import policy_of
+from cardproof.snippets.store import load
+from res2next import list_models
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -75,16 +78,23 @@ def test_every_dependency_has_its_reason():
         assert re.search(rf'"{re.escape(name)}",\s+# \w+', source), name
 
 
-def test_the_snippets_of_our_cards_run_and_print_what_they_say():
-    page = (ROOT / "docs" / "models" / "res2next.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 3
-    names: dict[str, object] = {}
-    for block in blocks:
-        output = io.StringIO()
-        with contextlib.redirect_stdout(output):
-            exec(block, names)
-        assert output.getvalue().splitlines() == re.findall(r"# prints: (.*)", block)
+def test_every_snippet_ran_for_every_model_and_printed_what_it_says():
+    stored = [run for path in (ROOT / "docs" / "evidence" / "snippets").iterdir() for run in load(path)]
+    runs = [run for run in stored if run.device == "cpu"]
+    assert sorted(run.model or "" for run in runs) == sorted(list_models())
+    blocks = [block for run in runs for block in run.blocks]
+    assert {(block.status, block.warnings) for block in blocks} == {("pass", ())}
+    assert all(block.stated or block.output for block in blocks)
+
+
+@pytest.mark.slow
+def test_the_snippets_of_a_page_as_it_was_rendered_run_and_print_what_they_say():
+    file = "docs/models/res2next.md"
+    page = Page(file, (ROOT / file).read_text(encoding="utf-8"), ROOT)
+    settings = load_settings(ROOT / "mkdocs.yml")
+    (run,) = prove([page], replace(policy_of(settings), devices=("cpu",)))
+    assert [(block.status, block.message, block.warnings) for block in run.blocks] == 8 * [("pass", "", ())]
+    assert not run.findings
 
 
 def test_no_committed_text_names_a_machine_or_a_registry_host():

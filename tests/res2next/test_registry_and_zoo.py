@@ -162,7 +162,8 @@ def test_the_package_imports_nothing_of_cardproof() -> None:
 
 
 def test_the_package_exports_each_public_name_once() -> None:
-    assert sorted(res2next.__all__) == ["UnknownModel", "WeightsNotAvailable", "create_model", "list_models"]
+    names = ["UnknownModel", "WeightsNotAvailable", "create_model", "example_photo", "list_models"]
+    assert sorted(res2next.__all__) == names
     assert all(getattr(res2next, name) for name in res2next.__all__)
     with pytest.raises(AttributeError, match="no attribute 'res2net'"):
         res2next.res2net  # noqa: B018 - the access is what is tested

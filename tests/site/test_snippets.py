@@ -156,3 +156,34 @@ def test_settings_of_snippets_that_mean_nothing_are_bad_input(site, text, words)
     (site / "mkdocs.yml").write_text(f"plugins:\n- cardproof:\n    {text}\n")
     with pytest.raises(InputError, match=words):
         load_settings(site / "mkdocs.yml")
+
+
+def test_without_a_gpu_nothing_runs_on_it_and_the_page_says_so(site, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    result = run(site, devices=("cuda",))
+    assert (result.exit, result.snippets.ran) == (0, 0)
+    assert not list((site / "docs/evidence").glob("snippets/*.json"))
+    assert "<strong>Not run</strong> · no GPU is visible here" in page(site)
+
+
+def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
+    """A record as a machine with a GPU leaves it: the same run under the key of that device."""
+    from dataclasses import replace
+
+    from cardproof.snippets.store import dump, load
+
+    keys = {}
+    from cardproof.snippets import prove
+
+    original = prove.key_of
+    monkeypatch.setattr(
+        prove, "key_of", lambda page, device, policy: keys.setdefault(device, original(page, device, policy))
+    )
+    run(site)
+    (record,) = (site / "docs/evidence/snippets").glob("*.json")
+    (cpu,) = load(record)
+    record.write_text(dump([cpu, replace(cpu, device="cuda", key=keys["cuda"], measured="2026-01-02T03:04:05Z")]))
+    result = run(site)
+    assert (result.snippets.ran, result.snippets.recalled) == (0, 2)
+    assert page(site).count("cuda · 2026-01-02") == 3
+    assert len(load(record)) == 2

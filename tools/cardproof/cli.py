@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -111,9 +112,10 @@ def render_command(
     """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
     settings = _settings(config, zoo, tolerances)
     if templates is not None:
-        settings = replace(settings, templates=templates.absolute())
+        settings = replace(settings, templates=_from_base(templates, settings))
     if out is not None:
-        settings = replace(settings, out=out.absolute(), evidence=out.absolute() / "evidence", reference=None)
+        out = _from_base(out, settings)
+        settings = replace(settings, out=out, evidence=out / "evidence", reference=None)
     wanted = settings.snippets
     wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
     wanted = replace(wanted, models="all") if all_models else wanted
@@ -190,6 +192,11 @@ def snippets_command(
 
         print_pages_report(run, Console(highlight=False, markup=False, emoji=False), quiet=quiet)
     return run.exit
+
+
+def _from_base(given: Path, settings: Settings) -> Path:
+    """Return a path of the command line as a setting has it: relative to the site's folder, so that records are too."""
+    return Path(os.path.relpath(given, settings.base))
 
 
 def _devices(given: tuple[str, ...]) -> tuple[Any, ...]:

@@ -133,14 +133,18 @@ class Site:
         self._templates = _templates(folders, show)
         self._views = {card.file: _views(card, judged, needs, evidence, folders) for card in reading.cards}
         self._pages = {card.file: _page_path(card, folders) for card in reading.cards}
+        self._authors: dict[tuple[str, str | None], AuthorText] = {}
 
     def author_text(self, card: Card, model: str | None) -> AuthorText:
-        """Render a card's own text for one of its models. Raises TemplatesError."""
+        """Render a card's own text for one of its models, once. Raises TemplatesError."""
         from cardproof.snippets.origin import trace
 
-        header, text = _author_text(card)
-        rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
-        return AuthorText(header, rendered, origin)
+        known = self._authors.get((card.file, model))
+        if known is None:
+            header, text = _author_text(card)
+            rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
+            known = self._authors[card.file, model] = AuthorText(header, rendered, origin)
+        return known
 
     def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[Rendered]:
         """Render the chosen templates; tables show all models. ``runs`` are the snippet runs by the card's file.

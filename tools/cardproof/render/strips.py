@@ -37,7 +37,8 @@ def stamp_of(runs: Sequence[PageRun]) -> str:
     devices = ", ".join(sorted({run.device for run in runs}))
     random = "; random weights" if any(run.random_weights for run in runs) else ""
     last = max(run.measured for run in runs)[:10]
-    return f"Snippets {last}: {statuses}, for {models} model{'' if models == 1 else 's'} on {devices}{random}"
+    when = f" {last}" if last else ""
+    return f"Snippets{when}: {statuses}, for {models} model{'' if models == 1 else 's'} on {devices}{random}"
 
 
 def with_strips(text: str, runs: Sequence[PageRun]) -> str:
@@ -67,10 +68,11 @@ def _strip(run: PageRun, block: BlockResult) -> list[str]:
         facts.append(markdown_text(block.message))
     if block.status in ("pass", "fail"):
         facts.append(f"{block.seconds:.1f} s")
-        facts.append(run.device)
+    facts.append(run.device)
     if run.random_weights:
         facts.append("random weights")
-    facts.append(run.measured[:10])
+    if run.measured:
+        facts.append(run.measured[:10])
     lines = ["", f'<p class="cp-strip cp-{block.status}">{" · ".join(facts)}</p>']
     output = block.output.rstrip()
     if output and not block.stated:

@@ -43,9 +43,7 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
         known = [place for _, place in found]
     else:
         known = filled(aligned([line for line, _ in found], [place for _, place in found], lines), (file, 1))
-    shown: dict[str, str] = {}
-    for name, _ in known:
-        shown.setdefault(name, templates._shown(name))
+    shown = {name: templates._shown(name) for name in {name for name, _ in known}}
     return rendered, {number: (shown[name], line) for number, (name, line) in enumerate(known, 1)}
 
 

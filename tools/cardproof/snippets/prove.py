@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cardproof.digests import digest_of_data
+from cardproof.snippets.causes import with_causes
 from cardproof.snippets.random_weights import ASKS, SETUP
 from cardproof.snippets.results import PageRun, result_of
 from cardproof.snippets.words import Block, Options, Outcome, Ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from cardproof.snippets.run import Device, Limits, Runner
     from cardproof.words import Finding
+
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
 METHOD = "snippets/1"
 """Version of finding, running and comparing: a new one makes all older runs stale."""
@@ -99,20 +103,38 @@ def prove(
 ) -> list[PageRun]:
     """Return a run of each page on each device, in that order; ``recall`` gives a stored run by its key.
 
-    A process is started only where something has to run.
+    A run on a device that is not asked for is returned as well where a stored one is still valid. A process is started
+    only where something has to run; without a visible GPU nothing runs on it, and the run says so.
     """
-    wanted = [(page, device, key_of(page, device, policy)) for page in pages for device in policy.devices]
-    runs = {key: run for _, _, key in wanted if (run := recall(key))}
-    missing = [entry for entry in wanted if entry[2] not in runs]
-    if missing:
+    devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
+    pairs = [(page, device, key_of(page, device, policy)) for page in pages for device in devices]
+    runs = {key: run for _, _, key in pairs if (run := recall(key))}
+    wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
+    missing = [pair for pair in wanted if pair[2] not in runs]
+    possible = [pair for pair in missing if pair[1] != "cuda" or gpu_is_visible()]
+    if possible:
         from cardproof.snippets.run import Runner
 
-        with Runner(policy.limits, policy.preload, policy.devices) as runner:
-            for done, (page, device, key) in enumerate(missing, 1):
+        with Runner(policy.limits, policy.preload, tuple(dict.fromkeys(pair[1] for pair in possible))) as runner:
+            for done, (page, device, key) in enumerate(possible, 1):
                 runs[key] = run_page(page, device, policy, runner, key)
                 if progress:
-                    progress(done, len(missing), page.model or page.file)
-    return [runs[key] for _, _, key in wanted]
+                    progress(done, len(possible), page.model or page.file)
+    return [runs[key] if key in runs else _not_run(page, device, policy) for page, device, key in wanted]
+
+
+def gpu_is_visible() -> bool:
+    """Return whether the machine shows this process a GPU; asked without importing torch."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd"))
+
+
+def _not_run(page: Page, device: Device, policy: Policy) -> PageRun:
+    """Return a run in which nothing ran; it has no key, so that no store keeps it."""
+    blocks, findings = blocks_of(page, policy)
+    outcomes = [Outcome(block, "not-run", "no GPU is visible here") for block in blocks]
+    results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
+    return PageRun(page.file, page.model, device, "", False, "", (), results, findings)
 
 
 def run_page(page: Page, device: Device, policy: Policy, runner: Runner, key: str = "") -> PageRun:
@@ -177,7 +199,8 @@ def outcomes_of(
         environment={} if policy.network else OFFLINE,
     )
     ran = runner.run(job)[len(first) :] if blocks else ()
-    return [_judge(block, result, device, policy, random) for block, result in zip(blocks, ran, strict=True)], random
+    judged = [_judge(block, result, device, policy, random) for block, result in zip(blocks, ran, strict=True)]
+    return with_causes(judged), random
 
 
 def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
@@ -199,10 +222,12 @@ def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) ->
 
 
 def _states(block: Block) -> bool:
-    """Return whether a block says what it prints."""
+    """Return whether a block says exactly what it prints; of an illustration the page shows what came out as well."""
     from cardproof.snippets.match import expectations
 
-    return block.console or block.stated_output is not None or bool(expectations(block))
+    stated = expectations(block)
+    loose = any(expectation.kind == "loose" for expectation in stated)
+    return not loose and (block.console or block.stated_output is not None or bool(stated))
 
 
 def _versions(policy: Policy) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-ASKS = re.compile(r"pretrained\s*=\s*True|weights\s*=\s*(?!None)|load_state_dict_from_url|from_pretrained\(")
+ASKS = re.compile(r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\(")
 """What code that loads published weights looks like."""
 
 SETUP = '''

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import ipaddress
+import os
 import random
 import socket
 import sys
@@ -60,19 +61,25 @@ def after_import(actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
 
 
 def prepare_libraries(seed: int) -> None:
-    """Seed the generators of random, numpy and torch, and take over what PIL shows."""
+    """Seed the generators of random, numpy and torch, take over what PIL shows, and tell hubs whether to go online."""
     random.seed(seed)
     after_import(
         {
             "numpy.random.mtrand": lambda module: _call(module, "seed", seed),
             "torch": lambda module: _call(module, "manual_seed", seed),
             "PIL.ImageShow": _take_over_viewers,
+            "huggingface_hub.constants": _read_offline_mode,
         }
     )
 
 
 def _call(module: ModuleType, name: str, seed: int) -> None:
     getattr(module, name)(seed)
+
+
+def _read_offline_mode(module: ModuleType) -> None:
+    """Let a hub that was imported before the page began see what the page's environment says."""
+    module.__dict__["HF_HUB_OFFLINE"] = os.environ.get("HF_HUB_OFFLINE") == "1"
 
 
 def _take_over_viewers(module: ModuleType) -> None:

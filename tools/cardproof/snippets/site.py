@@ -48,7 +48,7 @@ def prove_site(
     """Prove the snippets of some cards. ``digests`` are those of the models' networks. Raises TemplatesError."""
     result = SiteRuns()
     store = settings.path(settings.evidence) / FOLDER
-    found = {card.file: _pages(site, card, settings, digests) for card in cards}
+    found = {card.file: pages_of(site, card, settings, digests) for card in cards}
     paths = {card: store / file_name(card.replace("/", "-").removesuffix(".md")) for card in found}
     stored = {run.key: run for card in found for run in _stored(paths[card], result.tampered)}
     ran: list[int] = []
@@ -61,10 +61,11 @@ def prove_site(
     pages = [page for card in found for page in found[card]]
     runs = prove(pages, policy_of(settings), stored.get, count)
     result.ran = ran[0] if ran else 0
-    result.recalled = len(runs) - result.ran
+    result.recalled = sum(run.key != "" for run in runs) - result.ran
     for run in runs:
         result.by_card.setdefault(run.page, []).append(run)
-    result.outputs = {paths[card]: dump(of_card) for card, of_card in result.by_card.items()}
+    kept = {card: [run for run in of_card if run.key] for card, of_card in result.by_card.items()}
+    result.outputs = {paths[card]: dump(of_card) for card, of_card in kept.items() if of_card}
     return result
 
 
@@ -88,7 +89,7 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def _pages(site: Site, card: Card, settings: Settings, digests: Mapping[str, str]) -> list[Page]:
+def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str]) -> list[Page]:
     """Return the pages of a card: for the model that it shows, or for each of its models."""
     names: list[str | None] = [model.name for model in card.models] or [None]
     if settings.snippets.models == "first":

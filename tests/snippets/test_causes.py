@@ -1,0 +1,50 @@
+"""A block that only follows from an earlier one says so."""
+
+from __future__ import annotations
+
+import pytest
+from running import blocks
+
+from cardproof.snippets.causes import with_causes
+from cardproof.snippets.words import Outcome, Status
+
+
+def outcomes(became: Status, first: str, error: str = "NameError: name 'x' is not defined") -> list[tuple[str, ...]]:
+    """Return status, message and hint of the second of two blocks, the first of which became what is given."""
+    one, two = blocks(first, "print(x)")
+    explained = with_causes([Outcome(one, became, "why"), Outcome(two, "fail", error)])
+    return [(outcome.status, outcome.message, outcome.hint or "") for outcome in explained[1:]]
+
+
+@pytest.mark.parametrize(("became", "words"), [("skip", "skipped"), ("not-run", "not run")])
+def test_what_lacks_a_name_of_a_block_that_was_not_tried_is_skipped(became: Status, words: str) -> None:
+    assert outcomes(became, "x = 1") == [("skip", f"needs 'x' of the block at line 2, which was {words}", "")]
+
+
+def test_what_lacks_a_name_of_a_block_that_failed_fails_and_says_where_it_began() -> None:
+    hint = "'x' comes from the block at line 2, which failed"
+    assert outcomes("fail", "x = 1") == [("fail", "NameError: name 'x' is not defined", hint)]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import x",
+        "import x.y",
+        "from a import b as x",
+        "def x(): ...",
+        "with f() as x: ...",
+        ">>> for x in y:\n...     x",
+    ],
+)
+def test_all_ways_to_bind_a_name_count(code: str) -> None:
+    assert outcomes("skip", code)[0][0] == "skip"
+
+
+@pytest.mark.parametrize(("became", "code"), [("pass", "x = 1"), ("skip", "print(x)"), ("skip", "x = (")])
+def test_a_name_that_no_block_before_should_have_given_is_the_blocks_own_fault(became: Status, code: str) -> None:
+    assert outcomes(became, code) == [("fail", "NameError: name 'x' is not defined", "")]
+
+
+def test_other_errors_stay_as_they_are() -> None:
+    assert outcomes("skip", "x = 1", "TypeError: no") == [("fail", "TypeError: no", "")]

@@ -1,0 +1,74 @@
+"""The snippets that published cards share, without the network: each block has a verdict and its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cardproof.build import render
+from cardproof.settings import Settings, SnippetSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cardproof.snippets.prove import Weights
+    from cardproof.snippets.results import BlockResult
+
+PUBLISHED = Path(__file__).with_name("published")
+CARDS = ("densenet", "res2next", "gloun-xception")
+"""The last one's name is of a network that timm no longer has."""
+
+NEEDS_NETWORK = ("fail", "network needed: this block tried to reach")
+UNDEFINED = ("fail", "NameError: name 'NUM_FINETUNE_CLASSES' is not defined")
+UNKNOWN = [
+    ("fail", "RuntimeError: Unknown model (gluon_xception65)"),
+    ("fail", "NameError: name 'model' is not defined"),
+    ("fail", "NameError: name 'model' is not defined"),
+    NEEDS_NETWORK,
+    UNDEFINED,
+]
+EXPECTED: dict[Weights, list[tuple[str, str]]] = {
+    "strict": [
+        ("skip", "needs weights that are not at hand"),
+        ("skip", "needs 'model' of the block at line 6, which was skipped"),
+        ("skip", "needs 'model' of the block at line 6, which was skipped"),
+        NEEDS_NETWORK,
+        UNDEFINED,
+    ],
+    "random": [
+        ("pass", ""),
+        NEEDS_NETWORK,
+        ("fail", "NameError: name 'batch' is not defined"),
+        NEEDS_NETWORK,
+        UNDEFINED,
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["strict", "random"])
+@pytest.mark.parametrize("form", ["fences", "prompts"])
+def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
+    shared: Path, write: Callable[[str, str], Path], form: str, weights: Weights
+) -> None:
+    settings = Settings(
+        base=write("mkdocs.yml", "site_name: Published\n").parent,
+        templates=shared / "corpora" / "timm-model-templates",
+        includes=PUBLISHED / form,
+        snippets=SnippetSettings(weights=weights, preload=("torch", "timm")),
+    )
+    runs = render(settings, only=CARDS).snippets.by_card
+    found = {Path(card).stem: run.blocks for card, (run,) in runs.items()}
+    assert set(found) == set(CARDS)
+    for card in ("densenet", "res2next"):
+        assert_verdicts(found[card], EXPECTED[weights])
+    assert_verdicts(found["gloun-xception"], UNKNOWN)
+    assert all("placeholders: {NUM_FINETUNE_CLASSES" in (blocks[4].hint or "") for blocks in found.values())
+
+
+def assert_verdicts(blocks: tuple[BlockResult, ...], expected: list[tuple[str, str]]) -> None:
+    """Assert status and reason of each block."""
+    assert [block.status for block in blocks] == [status for status, _ in expected]
+    assert [reason for block, (_, reason) in zip(blocks, expected, strict=True) if reason not in block.message] == []
