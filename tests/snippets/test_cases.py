@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from cardproof.read import show_path
+from cardproof.read import InputError, show_path
 from cardproof.report import pages_json_of
 from cardproof.snippets.pages import run_pages
 from cardproof.snippets.prove import Policy
@@ -181,3 +181,58 @@ def test_96_two_runs_print_the_same_bytes(case, runner, monkeypatch):
     folder = case("96")
     first, second = (report(folder, runner, monkeypatch)["blocks"][0]["output"] for _ in range(2))
     assert first == second
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch, runner):
+    """Return a function that runs a page written on the spot."""
+    monkeypatch.chdir(tmp_path)
+
+    def _page(text: str, **options):
+        (tmp_path / "page.md").write_text(text)
+        return report(tmp_path, runner, monkeypatch, **options)
+
+    return _page
+
+
+def test_without_a_gpu_no_block_passes_on_it(page, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    text = "```python\nprint(1)\n```\n\n```python { .gpu }\nprint(2)\n```\n"
+    data = page(text, devices=("cpu", "cuda"))
+    assert [(b["device"], b["status"]) for b in data["blocks"]] == [("cpu", P), ("cpu", N), ("cuda", N), ("cuda", N)]
+    strict = page(text, devices=("cuda",), strict_device=True)
+    assert ([b["status"] for b in strict["blocks"]], strict["summary"]["exit"]) == ([F, F], 1)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "print(1)  # prints: 2\n```\n",
+        "print(1)  # Prints: 2\n```\n",
+        "print(1)  # noqa  # prints: 2\n```\n",
+        "print(1)\n# prints : 2\n```\n",
+        "print(1)\n#> 2\n```\n",
+        "print(1)\n```\n\nOutput:\n\n```\n2\n```\n",
+        "print(1)\n```\n\nOutput:\n\n```text\n2\n```\n",
+    ],
+)
+def test_a_stated_output_that_differs_fails_in_every_form(page, stated):
+    data = page("```python\n" + stated)
+    assert [block["status"] for block in data["blocks"]] == [F]
+
+
+@pytest.mark.parametrize("comment", ["# Output: 2", "# => 2", "# should print: 2", "# returns: 2"])
+def test_a_comment_that_only_looks_like_a_stated_output_is_a_warning(page, comment):
+    data = page(f"```python\nprint(1)  {comment}\n```\n")
+    assert [block["status"] for block in data["blocks"]] == [P]
+    assert [(f["line"], f["severity"]) for f in data["findings"]] == [(2, "warning")]
+
+
+def test_a_long_message_is_cut_and_steers_no_terminal(page):
+    data = page('```python\nraise ValueError("x" * 10**6 + "\\u202e")\n```\n')
+    assert len(json.dumps(data)) < 20_000
+
+
+def test_a_folder_is_no_page(tmp_path, runner, monkeypatch):
+    with pytest.raises(InputError, match="a folder"):
+        report(tmp_path, runner, monkeypatch, ".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,7 @@ def _print_finding(finding: Finding, console: Console) -> None:
 
 def _safe(text: str) -> str:
     """Return a text without characters that steer a terminal."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match.group()):02x}", text)
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text)
 
 
 def _claim(judgement: Judgement) -> dict[str, Any]:

@@ -84,10 +84,8 @@ def _title(check: Check) -> str:
 
 
 def _first_sentence(check: Check) -> str:
-    text = check.page.partition(":")[2].split("\n\n")[0]
-    return (
-        " ".join(text.split()).rstrip(".").capitalize() if check.name != "flops" else " ".join(text.split()).rstrip(".")
-    )
+    text = " ".join(check.page.partition(":")[2].split("\n\n")[0].split()).rstrip(".")
+    return text[:1].upper() + text[1:]
 
 
 def _commands(program: click.Group) -> str:

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 Kind = Literal["strict", "loose", "console", "output"]
 
-_STRICT = re.compile(r"#\s*prints:[ \t]?|#>[ ]?")
-_LOOSE = re.compile(r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|#\s*e\.g\.:[ \t]?")
+_OTHER = r"(?:#\s*(?:noqa|type:|pyright:|pylint:|mypy:|fmt:|ruff:)[^#]*(?=#))?"
+"""A comment for another tool before it, such as ``# noqa``."""
+_STRICT = re.compile(_OTHER + r"#\s*prints\s*:[ \t]?|#>[ ]?", re.IGNORECASE)
+_LOOSE = re.compile(_OTHER + r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|" + _OTHER + r"#\s*e\.g\.:[ \t]?", re.IGNORECASE)
+_UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
+"""Comments that state an output to a reader and to no one else."""
 _MARK = re.compile(r"\s*(?:#\s*\(\d+\)!?|#\s*snippet:\s*hide)\s*$")
 """A code annotation of mkdocs-material, or the mark of a hidden line: no part of an expectation."""
 
@@ -66,6 +70,18 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
         spans = tuple((number, 0, len(line)) for number, line in enumerate(lines, 1))
         found.append(Expectation("output", text, 1, spans))
     return tuple(found)
+
+
+def unread_outputs(block: Block) -> tuple[int, ...]:
+    """Return the lines of comments that state an output to a reader in a form that is not compared."""
+    if block.console or block.stated_output is not None:
+        return ()
+    try:
+        comments = _comments(block.code)
+    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+        return ()
+    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
 
 
 @dataclass(frozen=True, slots=True)

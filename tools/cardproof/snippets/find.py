@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cardproof.words import Severity
 
 CHECK = "snippets"
-OUTPUT = frozenset({"text", "txt", "plaintext", "console", "output"})
+OUTPUT = frozenset({"", "text", "txt", "plaintext", "console", "output"})
 """Languages of a fence that an "Output:" line announces as output."""
 HIDDEN_LINE = re.compile(r"#\s*snippet:\s*hide\s*$")
 EXTENSIONS = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.read import InputError
 from cardproof.read.source import read_source
-from cardproof.snippets.prove import Page, blocks_of, outcomes_of, run_of
+from cardproof.snippets.prove import Page, blocks_of, gpu_is_visible, not_run, outcomes_of, run_of
 from cardproof.snippets.results import findings_of
 from cardproof.snippets.update import update
 
@@ -55,7 +55,7 @@ def run_pages(
     from cardproof.snippets.run import Runner
 
     result = PagesRun()
-    pages = [(path, page) for path in paths if (page := _page(path, show, result)) is not None]
+    pages = [(path, page) for path in dict.fromkeys(paths) if (page := _page(path, show, result)) is not None]
     with Runner(policy.limits, policy.preload, policy.devices) as runner:
         for done, (path, page) in enumerate(pages, 1):
             _run_page(path, page, policy, runner, result, rewrite)
@@ -67,7 +67,7 @@ def run_pages(
 
 def _page(path: Path, show: Callable[[Path], str], result: PagesRun) -> Page | None:
     if not path.is_file():
-        raise InputError(f"{show(path)}: no such file")
+        raise InputError(f"{show(path)}: {'a folder; name its pages' if path.is_dir() else 'no such file'}")
     source, findings = read_source(path, show(path))
     result.findings += findings
     if source is None:
@@ -81,6 +81,9 @@ def _run_page(path: Path, page: Page, policy: Policy, runner: Runner, result: Pa
     runs: list[PageRun] = []
     outcomes: list[Outcome] = []
     for device in own.devices:
+        if device == "cuda" and not gpu_is_visible():
+            runs.append(not_run(page, device, own))
+            continue
         found, random = outcomes_of(page, blocks, device, own, runner)
         runs.append(run_of(page, device, own, "", found, findings, random))
         outcomes += found

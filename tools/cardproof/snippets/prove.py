@@ -17,12 +17,13 @@ from cardproof.snippets.causes import with_causes
 from cardproof.snippets.random_weights import ASKS, SETUP
 from cardproof.snippets.results import PageRun, result_of
 from cardproof.snippets.words import Block, Options, Outcome, Ran
+from cardproof.words import Finding, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cardproof.snippets.run import Device, Limits, Runner
-    from cardproof.words import Finding
+    from cardproof.snippets.words import Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
@@ -120,7 +121,7 @@ def prove(
                 runs[key] = run_page(page, device, policy, runner, key)
                 if progress:
                     progress(done, len(possible), page.model or page.file)
-    return [runs[key] if key in runs else _not_run(page, device, policy) for page, device, key in wanted]
+    return [runs[key] if key in runs else not_run(page, device, policy) for page, device, key in wanted]
 
 
 def gpu_is_visible() -> bool:
@@ -129,10 +130,11 @@ def gpu_is_visible() -> bool:
     return not hidden and any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd"))
 
 
-def _not_run(page: Page, device: Device, policy: Policy) -> PageRun:
-    """Return a run in which nothing ran; it has no key, so that no store keeps it."""
+def not_run(page: Page, device: Device, policy: Policy) -> PageRun:
+    """Return a run in which nothing ran for want of a GPU; it has no key, so that no store keeps it."""
     blocks, findings = blocks_of(page, policy)
-    outcomes = [Outcome(block, "not-run", "no GPU is visible here") for block in blocks]
+    status: Status = "fail" if policy.strict_device else "not-run"
+    outcomes = [Outcome(block, status, "no GPU is visible here") for block in blocks]
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
     return PageRun(page.file, page.model, device, "", False, "", (), results, findings)
 
@@ -164,7 +166,7 @@ def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Find
     from cardproof.snippets.find import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
     extensions, configs = _extensions(policy.config) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
-    return find_blocks(
+    blocks, findings = find_blocks(
         page.text,
         page.file,
         extensions=extensions,
@@ -172,6 +174,18 @@ def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Find
         base_path=page.base,
         origin=page.origin,
     )
+    return blocks, (*findings, *(finding for block in blocks for finding in _unread(block)))
+
+
+def _unread(block: Block) -> Iterator[Finding]:
+    """Report comments that state an output in a form that is not compared."""
+    from cardproof.snippets.expect import unread_outputs
+    from cardproof.snippets.locate import located
+
+    for line in () if block.options.skip else unread_outputs(block):
+        message = "this comment looks like a stated output, and is not compared"
+        hint = "write '# prints: …' to have it compared"
+        yield Finding(Place(*located(block, line), 1), "snippets", "warning", message, hint)
 
 
 @cache

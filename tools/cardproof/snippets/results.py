@@ -11,6 +11,9 @@ from cardproof.words import Finding, Place
 if TYPE_CHECKING:
     from cardproof.snippets.words import Outcome, Status
 
+LONGEST = 2000
+"""Characters of a message or of a line of a traceback that are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
@@ -76,7 +79,7 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
         block.indent,
         block.options.hide or block.options.setup,
         outcome.status,
-        outcome.message,
+        _cut(outcome.message),
         outcome.expected_file,
         outcome.expected_line,
         outcome.hint,
@@ -87,8 +90,13 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
         tuple(base64.b64encode(image.png).decode() for image in ran.images) if ran else (),
         file,
         line,
-        failed.traceback if failed else "",
+        "\n".join(_cut(line) for line in failed.traceback.splitlines()) if failed else "",
     )
+
+
+def _cut(text: str) -> str:
+    """Return a message that a terminal can show: its beginning where it is longer than a screen."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + f"… ({len(text):,} characters)"
 
 
 def findings_of(run: PageRun) -> list[Finding]:
