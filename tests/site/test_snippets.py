@@ -187,3 +187,20 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
     assert (result.snippets.ran, result.snippets.recalled) == (0, 2)
     assert page(site).count("cuda · 2026-01-02") == 3
     assert len(load(record)) == 2
+
+
+def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
+    from cardproof.read import show_path
+    from cardproof.snippets.pages import run_pages
+    from cardproof.snippets.site import policy_of
+
+    run(site)
+    include = site / "templates/code_snippets.md"
+    include.write_text(PAGE.replace("# prints: 8", "# prints: 9"))
+    policy = policy_of(load_settings(site / "mkdocs.yml"))
+    page_path = site / "docs/models/tiny.md"
+    failed = run_pages([page_path], policy, show_path)
+    assert [str(f.place) for f in failed.findings if f.severity == "error"] == ["templates/code_snippets.md:15:1"]
+    result = run_pages([page_path], policy, show_path, rewrite=True)
+    assert (result.exit, [show_path(path) for path in result.updated]) == (0, ["templates/code_snippets.md"])
+    assert include.read_text() == PAGE

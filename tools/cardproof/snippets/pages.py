@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.read import InputError
+from cardproof.read import InputError, show_path
 from cardproof.read.source import read_source
+from cardproof.render.stamp import template_of
+from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import Page, blocks_of, gpu_is_visible, not_run, outcomes_of, run_of
 from cardproof.snippets.results import findings_of
+from cardproof.snippets.sources import Sources
 from cardproof.snippets.update import update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from cardproof.snippets.prove import Policy
     from cardproof.snippets.results import PageRun
@@ -50,50 +53,82 @@ def run_pages(
 ) -> PagesRun:
     """Run the snippets of pages on each device; with ``rewrite``, write what came out where it was stated otherwise.
 
-    Raises InputError for a path that is no file.
+    A page that was rendered stands for its template: lines are those of the template or include, and those are
+    rewritten. Raises InputError for a path that is no file.
     """
     from cardproof.snippets.run import Runner
 
     result = PagesRun()
-    pages = [(path, page) for path in dict.fromkeys(paths) if (page := _page(path, show, result)) is not None]
+    readable = [path for path in dict.fromkeys(paths) if _is_readable(path, show, result)]
     with Runner(policy.limits, policy.preload, policy.devices) as runner:
-        for done, (path, page) in enumerate(pages, 1):
-            _run_page(path, page, policy, runner, result, rewrite)
+        for done, path in enumerate(readable, 1):
+            _run_file(path, policy, runner, result, rewrite)
             if progress:
-                progress(done, len(pages), page.file)
+                progress(done, len(readable), show(path))
     result.findings.sort(key=lambda finding: (finding.place, finding.message))
     return result
 
 
-def _page(path: Path, show: Callable[[Path], str], result: PagesRun) -> Page | None:
+def _is_readable(path: Path, show: Callable[[Path], str], result: PagesRun) -> bool:
     if not path.is_file():
         raise InputError(f"{show(path)}: {'a folder; name its pages' if path.is_dir() else 'no such file'}")
     source, findings = read_source(path, show(path))
     result.findings += findings
-    if source is None:
-        return None
-    return Page(source.name, source.text, path.parent)
+    return source is not None
 
 
-def _run_page(path: Path, page: Page, policy: Policy, runner: Runner, result: PagesRun, rewrite: bool) -> None:
-    own = replace(policy, search_path=(str(page.base.resolve()), *policy.search_path))
-    blocks, findings = blocks_of(page, own)
+def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewrite: bool) -> None:
+    try:
+        pages = _pages(path, policy)
+    except TemplatesError as trouble:
+        result.findings += trouble.findings
+        return
     runs: list[PageRun] = []
     outcomes: list[Outcome] = []
-    for device in own.devices:
-        if device == "cuda" and not gpu_is_visible():
-            runs.append(not_run(page, device, own))
-            continue
-        found, random = outcomes_of(page, blocks, device, own, runner)
-        runs.append(run_of(page, device, own, "", found, findings, random))
-        outcomes += found
-    if rewrite and (new := update(page.text, outcomes)) != page.text:
-        _write(path, new)
-        result.updated.append(path)
-        _run_page(path, replace(page, text=new), policy, runner, result, rewrite=False)
+    for page, own in pages:
+        blocks, findings = blocks_of(page, own)
+        for device in own.devices:
+            if device == "cuda" and not gpu_is_visible():
+                runs.append(not_run(page, device, own))
+                continue
+            found, random = outcomes_of(page, blocks, device, own, runner)
+            runs.append(run_of(page, device, own, "", found, findings, random))
+            outcomes += found
+    if rewrite and (updated := _update(path, [page for page, _ in pages], outcomes)):
+        result.updated += updated
+        _run_file(path, policy, runner, result, rewrite=False)
         return
     result.runs += runs
     result.findings += [finding for run in runs for finding in findings_of(run)]
+
+
+def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
+    """Return the page that a file is, or those of the template that it was rendered from, with how to run them."""
+    source = read_source(path, show_path(path))[0]
+    assert source is not None  # it was readable a moment ago
+    if template_of(source.text) is None:
+        search = (str(path.parent.resolve()), *policy.search_path)
+        return [(Page(source.name, source.text, path.parent), replace(policy, search_path=search))]
+    found = Sources(Path.cwd()).of(path)
+    search = (*policy.search_path, *found.policy.search_path)
+    return [(page, replace(policy, search_path=search, config=found.policy.config)) for page in found.pages]
+
+
+def _update(path: Path, pages: list[Page], outcomes: list[Outcome]) -> list[Path]:
+    """Rewrite the outdated outputs of a page, or of the template and includes behind it; return what changed."""
+    if not any(page.origin for page in pages):
+        new = update(pages[0].text, outcomes)
+        if new == pages[0].text:
+            return []
+        _write(path, new)
+        return [path]
+    changed = []
+    for file in sorted({file for page in pages for file, _ in page.origin.values()}):
+        source, _ = read_source(Path(file), file)
+        if source and (new := update(source.text, outcomes, file)) != source.text:
+            _write(Path(file), new)
+            changed.append(Path(file))
+    return changed
 
 
 def _write(path: Path, text: str) -> None:
