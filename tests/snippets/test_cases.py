@@ -236,3 +236,19 @@ def test_a_long_message_is_cut_and_steers_no_terminal(page):
 def test_a_folder_is_no_page(tmp_path, runner, monkeypatch):
     with pytest.raises(InputError, match="a folder"):
         report(tmp_path, runner, monkeypatch, ".")
+
+
+def test_an_expectation_after_an_expected_exception_is_a_warning(page):
+    data = page('```python { .expect-error }\nprint(1)\nint("x")\nprint(2)  # prints: 3\n```\n')
+    assert [block["status"] for block in data["blocks"]] == [P]
+    assert "line 4: not compared, the block raised before it" in said(data)
+
+
+def test_a_typing_error_does_not_pass_as_the_expected_exception(page):
+    data = page("```python { .expect-error }\nimprot torch\n```\n")
+    assert [block["status"] for block in data["blocks"]] == [F]
+
+
+def test_a_syntax_error_that_is_named_is_expected(page):
+    data = page("<!-- snippet: expect-error=SyntaxError -->\n```python\nimprot torch\n```\n")
+    assert [block["status"] for block in data["blocks"]] == [P]

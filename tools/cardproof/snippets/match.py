@@ -91,6 +91,9 @@ def _of_error(block: Block, ran: Ran, device: str, strict_device: bool) -> Outco
         name = ran.error.split(":")[0].strip()
         if expected and expected.split(".")[-1] != name.split(".")[-1]:
             return Outcome(block, "fail", f"{name}, expected {expected}", ran=ran)
+        if not expected and name == "SyntaxError":
+            hint = "a typing error would pass as well: write expect-error=SyntaxError where it is meant"
+            return Outcome(block, "fail", ran.error, ran=ran, hint=hint)
         return None
     if ran.error is None or (block.console and _is_stated(block, ran)):
         return None
@@ -139,7 +142,16 @@ def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool
                 hint=result.hint,
                 warnings=tuple(warnings),
             )
+    warnings += [f"line {line}: not compared, the block raised before it" for line in _unreached(block, ran)]
     return Outcome(block, "pass", ran=ran, warnings=tuple(warnings))
+
+
+def _unreached(block: Block, ran: Ran) -> list[int]:
+    """Return the source lines of expectations that stand after the exception that a block was to raise."""
+    if block.options.expect_error is None or block.console:
+        return []
+    later = [e for e in expectations(block) if e.kind != "output" and not _reached(e, ran)]
+    return [located(block, expectation.line)[1] for expectation in later]
 
 
 def _reached(expectation: Expectation, ran: Ran) -> bool:
