@@ -12,8 +12,9 @@ import pytest
 from sites import CARD, MULTIPLY_ADDS, PARAMETERS, write_site
 
 from cardproof.build import render
-from cardproof.evidence import TamperedError, load
+from cardproof.evidence import load
 from cardproof.read import InputError
+from cardproof.sealed import TamperedError
 from cardproof.settings import load_settings
 
 

@@ -39,6 +39,8 @@ class Run:
     """Verdicts of all cards that were read, for tables that show them."""
     needs: dict[tuple[str, str], Need]
     evidence: dict[Need, Evidence]
+    digests: dict[str, str]
+    """Of the network of each model, by its name."""
     measured: int
     recalled: int
     seconds: float
@@ -104,7 +106,7 @@ def render(
     started = time.perf_counter()
     folders, templates = _templates(settings)
     chosen = _chosen(templates, only)
-    reading = read_cards(templates, root=_common(folders.cards, settings.base))
+    reading = read_cards(templates, root=folders.bound)
     run = _prove(reading, settings, folders.evidence, workers, progress, {show_path(path) for path in chosen})
     run.checked, run.fatal_is_input = check, True
     if not any(finding.severity == "error" for finding in run.reading.findings):
@@ -132,13 +134,13 @@ def _templates(settings: Settings) -> tuple[Folders, list[Path]]:
     """
     from cardproof.render.pages import folders_of, page_templates
 
-    root = settings.path(settings.templates)
-    if not root.is_dir():
-        raise InputError(f"{show_path(root)}: no such folder of templates")
-    out, store = settings.path(settings.out), settings.path(settings.evidence)
-    folders = folders_of(root, out, store, settings.base, settings.path(settings.includes))
-    if any(folder.resolve().is_relative_to(out.resolve()) for folder in (folders.root, folders.cards)):
-        raise InputError(f"{show_path(out)}: pages cannot be written where their templates are; name another --out")
+    folders = folders_of(settings)
+    if not folders.root.is_dir():
+        raise InputError(f"{show_path(folders.root)}: no such folder of templates")
+    if any(folder.resolve().is_relative_to(folders.out.resolve()) for folder in (folders.root, folders.cards)):
+        raise InputError(
+            f"{show_path(folders.out)}: pages cannot be written where their templates are; name another --out"
+        )
     templates = page_templates(folders, show_path)
     if not templates:
         raise InputError(f"{show_path(folders.cards)}: no card template (*.md) is in it")
@@ -172,9 +174,7 @@ def _run_snippets(run: Run, site: Site, settings: Settings, progress: Progress |
     from cardproof.snippets.results import findings_of
     from cardproof.snippets.site import prove_site
 
-    names = {model.name for card in run.reading.cards for model in card.models}
-    digests = network_digests(settings.zoo, names) if settings.zoo is not None else {}
-    run.snippets = prove_site(site, run.reading.cards, settings, digests, progress)
+    run.snippets = prove_site(site, run.reading.cards, settings, run.digests, progress)
     run.add(finding for runs in run.snippets.by_card.values() for one in runs for finding in findings_of(one))
     run.add(_tampered(path) for path in run.snippets.tampered)
 
@@ -207,6 +207,7 @@ def _prove(
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     needs = plan(reading)
     evidence: dict[Need, Evidence] = {}
+    digests: dict[str, str] = {}
     missing: list[Need] = []
     tampered: list[Path] = []
     if settings.zoo is not None:
@@ -225,7 +226,7 @@ def _prove(
     recalled = len({needs[card.file, m.name] for card in shown.cards for m in card.models} & set(evidence)) - len(
         missing
     )
-    run = Run(shown, proved.without(others), proved, needs, evidence, len(missing), recalled, 0.0)
+    run = Run(shown, proved.without(others), proved, needs, evidence, digests, len(missing), recalled, 0.0)
     run.add(_tampered(path) for path in tampered)
     return run
 
@@ -252,11 +253,6 @@ def _chosen(templates: list[Path], only: tuple[str, ...]) -> list[Path]:
         known = ", ".join(path.stem for path in templates)
         raise InputError(f"no card template is named {', '.join(sorted(unknown))}; there is {known}")
     return chosen
-
-
-def _common(cards: Path, base: Path) -> Path:
-    """Return the folder below which an index may import: the site's, or the cards' own where they lie elsewhere."""
-    return base if cards.resolve().is_relative_to(base.resolve()) else cards
 
 
 def _edited(changes: list[Change], check: bool) -> Iterator[Finding]:

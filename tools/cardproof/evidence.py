@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import re
 from dataclasses import asdict
 from fractions import Fraction
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_data, digest_of_files
+from cardproof.sealed import TamperedError, dump_sealed, load_sealed, with_tuples
 from cardproof.words import Counts, Environment, Evidence, Head, Need, Preprocessing, Reproduction
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ METHOD = "counts/1"
 def is_record(text: str) -> bool:
     """Return whether a file's text looks like a record of this store, whole or edited."""
     return '"schema": "cardproof-evidence/' in text
-
-
-class TamperedError(Exception):
-    """A stored record whose seal does not fit its content: it was edited by hand."""
 
 
 def key_of(need: Need, zoo: str, network: str) -> str:
@@ -78,40 +74,28 @@ def state_of(source: str) -> str:
 
 def load(path: Path) -> Evidence:
     """Read one record. Raises FileNotFoundError, and TamperedError where it is not as this module wrote it."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("seal") != digest_of_data(record) or record.pop("schema") != SCHEMA:
-            raise TamperedError(path)
-        return _from_record(record)
-    except (ValueError, KeyError, TypeError, AttributeError) as trouble:
-        raise TamperedError(path) from trouble
+    return load_sealed(path, SCHEMA, _from_record)
 
 
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
-    record: dict[str, Any] = {"schema": SCHEMA, **asdict(evidence)}
+    record = asdict(evidence)
     for reproduction in record["reproductions"]:
         reproduction["factor"] = str(reproduction["factor"])
-    record = json.loads(json.dumps(record))
-    record["seal"] = digest_of_data(record)
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    return dump_sealed(SCHEMA, record)
 
 
 def _from_record(record: dict[str, Any]) -> Evidence:
     counts = record["counts"]
     if counts is not None:
         head = Head(**counts["head"]) if counts["head"] else None
-        counts = Counts(**{**_tuples(counts), "head": head})
+        counts = Counts(**{**with_tuples(counts), "head": head})
     reproductions = tuple(
-        Reproduction(**{**_tuples(entry), "factor": Fraction(entry["factor"])}) for entry in record["reproductions"]
+        Reproduction(**{**with_tuples(entry), "factor": Fraction(entry["factor"])}) for entry in record["reproductions"]
     )
     config = record["preprocessing"]
-    preprocessing = Preprocessing(**_tuples(config)) if config is not None else None
+    preprocessing = Preprocessing(**with_tuples(config)) if config is not None else None
     sources = tuple((name, digest) for name, digest in record["sources"])
     fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
     fields["sources"] = sources
     return Evidence(**{**fields, "environment": Environment(**record["environment"])})
-
-
-def _tuples(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cardproof.judge import Verdicts
     from cardproof.read import Card, Reading
+    from cardproof.settings import Settings
     from cardproof.snippets.results import PageRun
 
 LAYOUTS = Path(__file__).parent.parent / "layouts"
@@ -43,6 +44,11 @@ class Folders:
     """Paths on pages are written relative to it."""
     fallback: Path | None = None
     """A second folder in which includes are looked for."""
+
+    @property
+    def bound(self) -> Path:
+        """The folder below which an index may import: the site's, or the cards' own where they lie elsewhere."""
+        return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,17 @@ class Rendered:
     models: tuple[str, ...]
 
 
-def folders_of(templates: Path, out: Path, evidence: Path, base: Path, fallback: Path | None) -> Folders:
+def folders_of(settings: Settings) -> Folders:
     """Return the folders of a site; templates of pages are in ``models`` where there is such a folder."""
-    cards = templates / "models" if (templates / "models").is_dir() else templates
-    return Folders(templates, cards, out, evidence, base, fallback if fallback != templates else None)
+    root, includes = settings.path(settings.templates), settings.path(settings.includes)
+    return Folders(
+        root=root,
+        cards=root / "models" if (root / "models").is_dir() else root,
+        out=settings.path(settings.out),
+        evidence=settings.path(settings.evidence),
+        base=settings.base,
+        fallback=includes if includes != root else None,
+    )
 
 
 def page_templates(folders: Folders, show: Callable[[Path], str]) -> list[Path]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cardproof.digests import digest_of_data
-from cardproof.evidence import TamperedError, file_name
+from cardproof.evidence import file_name
 from cardproof.read.nodes import Mapping as Tree
 from cardproof.read.nodes import read_yaml
 from cardproof.read.source import read_source
+from cardproof.sealed import TamperedError
 from cardproof.snippets.prove import Page, Policy, prove
 from cardproof.snippets.store import dump, load
 
@@ -48,7 +49,8 @@ def prove_site(
     """Prove the snippets of some cards. ``digests`` are those of the models' networks. Raises TemplatesError."""
     result = SiteRuns()
     store = settings.path(settings.evidence) / FOLDER
-    found = {card.file: pages_of(site, card, settings, digests) for card in cards}
+    extensions = extensions_text(settings)
+    found = {card.file: pages_of(site, card, settings, digests, extensions) for card in cards}
     paths = {card: store / file_name(card.replace("/", "-").removesuffix(".md")) for card in found}
     stored = {run.key: run for card in found for run in _stored(paths[card], result.tampered)}
     ran: list[int] = []
@@ -89,8 +91,11 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str]) -> list[Page]:
-    """Return the pages of a card: for the model that it shows, or for each of its models."""
+def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str], extensions: str) -> list[Page]:
+    """Return the pages of a card: for the model that it shows, or for each of its models.
+
+    ``extensions`` is what :func:`extensions_text` returns; it is the same for all cards.
+    """
     names: list[str | None] = [model.name for model in card.models] or [None]
     if settings.snippets.models == "first":
         names = names[:1]
@@ -99,12 +104,12 @@ def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, s
         author = site.author_text(card, name)
         if "```" not in author.text and "~~~" not in author.text and "snippet:" not in author.text:
             continue
-        inputs = digest_of_data([_extensions_text(settings), digests.get(name or "", "")])
+        inputs = digest_of_data([extensions, digests.get(name or "", "")])
         pages.append(Page(card.file, author.text, settings.base, author.origin, name, inputs))
     return pages
 
 
-def _extensions_text(settings: Settings) -> str:
+def extensions_text(settings: Settings) -> str:
     """Return what mkdocs.yml says of Markdown extensions, as written."""
     source, _ = read_source(settings.base / "mkdocs.yml", "mkdocs.yml")
     tree = read_yaml(source)[0] if source else None

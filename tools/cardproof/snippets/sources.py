@@ -13,7 +13,7 @@ from cardproof.read import InputError, read_cards, show_path
 from cardproof.render.stamp import template_of
 from cardproof.settings import Settings, load_settings
 from cardproof.snippets.prove import Page, Policy
-from cardproof.snippets.site import pages_of, policy_of
+from cardproof.snippets.site import extensions_text, pages_of, policy_of
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Reading
@@ -57,7 +57,7 @@ class Sources:
         else:
             base = site.settings.base if policy.config else path.parent
             return Source((Page(show_path(path), text, base),), _beside(policy, path))
-        pages = pages_of(site.site, card, site.settings, {})
+        pages = pages_of(site.site, card, site.settings, {}, extensions_text(site.settings))
         return Source(tuple(pages), _beside(policy, card.source.path))
 
     def _site_of(self, path: Path) -> _CardSite:
@@ -119,19 +119,13 @@ class _CardSite:
     def _folders(self) -> Folders:
         from cardproof.render.pages import folders_of
 
-        settings = self.settings
-        root, out, evidence, includes = (
-            settings.path(folder) for folder in (settings.templates, settings.out, settings.evidence, settings.includes)
-        )
-        return folders_of(root, out, evidence, settings.base, includes)
+        return folders_of(self.settings)
 
     @cached_property
     def _reading(self) -> Reading:
         from cardproof.render.pages import page_templates
 
-        cards, base = self._folders.cards, self.settings.base
-        bound = base if cards.resolve().is_relative_to(base.resolve()) else cards
-        reading = read_cards(page_templates(self._folders, show_path), root=bound)
+        reading = read_cards(page_templates(self._folders, show_path), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
             raise InputError(f"{fatal.place}: {fatal.message}")
         return reading
