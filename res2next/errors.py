@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
-class UnknownModel(ValueError):  # noqa: N818 - a public name: it says what is the matter
+class Res2NextError(Exception):
+    """What all errors of this package are: something that the caller can act on, said in one message."""
+
+
+class UnknownModel(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
     """A name that is neither an architecture of this package nor an ``architecture.tag`` of its registry."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
@@ -20,14 +25,47 @@ class UnknownModel(ValueError):  # noqa: N818 - a public name: it says what is t
         super().__init__(f"res2next has no model {name!r}: {advice}")
 
 
-class WeightsNotAvailable(RuntimeError):  # noqa: N818 - as above
-    """Trained weights were asked for, and this version of the package cannot fetch any."""
+class WeightsNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """Weights are neither at hand nor to be had: not in the place given, and the download did not work."""
 
-    def __init__(self, name: str, file: str, url: str) -> None:
+    def __init__(self, name: str, trouble: str, advice: str) -> None:
         self.name = name
-        super().__init__(
-            f"no trained weights for {name}: res2next cannot download them yet. They are published as {file} "
-            f"at {url}. Fetch the file yourself and call "
-            f"model.load_state_dict(torch.load({file!r}, weights_only=True)); "
-            "downloading comes with the registry of weights"
-        )
+        super().__init__(f"no weights for {name}: {trouble}; {advice}")
+
+
+class TruncatedWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """A file of weights that ends early, as an interrupted copy or download leaves it."""
+
+    def __init__(self, place: str, file: str, size: int, expected: int, advice: str) -> None:
+        super().__init__(f"{place} is truncated: {size:,} of the {expected:,} bytes of {file}; {advice}")
+
+
+class WrongWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """A file under the name of published weights that holds something else."""
+
+    def __init__(self, place: str, trouble: str, advice: str) -> None:
+        super().__init__(f"{place} {trouble}; {advice}")
+
+
+class UnreadableWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """A file that no tensors can be read from, or that would have to run code to give them."""
+
+    def __init__(self, path: Path, trouble: str, advice: str) -> None:
+        self.path = path
+        super().__init__(f"{path} {trouble}; {advice}")
+
+
+class UnfitWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """Tensors that are those of another network."""
+
+    def __init__(self, path: Path, trouble: str, advice: str) -> None:
+        self.path = path
+        super().__init__(f"the weights in {path} do not fit the network: {trouble}; {advice}")
+
+
+class UnreadableImage(Res2NextError, ValueError):  # noqa: N818 - as above
+    """A file that no image can be decoded from."""
+
+    def __init__(self, path: Path, trouble: str) -> None:
+        self.path = path
+        super().__init__(f"{path} cannot be read as an image: {trouble}")

@@ -10,7 +10,7 @@ buffers are those of the checkpoints that the authors published, so that these l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -157,14 +157,21 @@ class Variant:
     """One row of :data:`VARIANTS`: all that tells one Res2Net from another."""
 
     name: str
-    depths: tuple[int, int, int, int]
-    """Blocks in each of the four stages."""
+    depths: tuple[int, ...]
+    """Blocks in each stage."""
     base_width: int
     """Channels of a split (of a group, with cardinality) in a stage 64 wide; other stages in proportion."""
     scale: int
     cardinality: int = 1
-    deep: bool = False
-    """The authors' v1b: three 3x3 convolutions as stem, average pools in the shortcuts (ResNet-D)."""
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Width of each stage: channels of a plain ResNet's 3x3 convolution, a quarter of the stage's output."""
+    stem: Literal["7x7", "deep", "3x3"] = "7x7"
+    """``7x7`` with stride 2; ``deep``: three 3x3 convolutions, the first with stride 2 (ResNet-C); ``3x3`` with stride
+    1, for images of a few pixels."""
+    max_pool: bool = True
+    """Whether the stem ends in a max pool of stride 2."""
+    shortcut: Literal["strided", "pooled"] = "strided"
+    """Convolution with the block's stride, or a mean before it (ResNet-D)."""
 
     def split_width(self, planes: int) -> int:
         """Channels of one split in a stage ``planes`` wide."""
@@ -180,43 +187,48 @@ class FeatureMap:
     module: str
 
 
-STAGES = (64, 128, 256, 512)
-"""Width of each stage: channels of a plain ResNet's 3x3 convolution, a quarter of the stage's output."""
-
-
 class Res2NetTrunk(nn.Module):
-    """Stem and four stages, without a head: what classifier and feature extractor share.
+    """Stem and stages (``layer1`` on), without a head: what classifier and feature extractor share.
 
-    Takes images of any height and width from 1 pixel up: every layer pads, so a side of S pixels leaves
-    ceil(S/32). In training mode batch norm refuses a batch that leaves one value per channel (one image of up
-    to 32x32) with a ValueError that says so.
+    The published variants have four stages. Takes images of any height and width from 1 pixel up: every layer
+    pads, so a side of S pixels leaves ceil(S/32) there. In training mode batch norm refuses a batch that leaves
+    one value per channel (one image of up to 32x32) with a ValueError that says so.
+
+    Below, N images of H x W pixels; shapes on the right are those of the published variants.
     """
-
-    num_features = STAGES[-1] * EXPANSION
 
     def __init__(self, variant: Variant, in_chans: int) -> None:
         super().__init__()
-        self.feature_info = (
-            FeatureMap(64, 2, "act1"),
-            *(FeatureMap(w * EXPANSION, 4 * 2**i, f"layer{i + 1}") for i, w in enumerate(STAGES)),
-        )
-        self.conv1 = deep_stem(in_chans) if variant.deep else nn.Conv2d(in_chans, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        first = variant.widths[0]
+        out_channels = [width * EXPANSION for width in variant.widths]
+        self.num_features = out_channels[-1]
+        self.conv1 = stem(variant, in_chans)
+        self.bn1 = nn.BatchNorm2d(first)
         self.act1 = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        self.layer1 = stage(variant, 0, in_channels=64)
-        self.layer2 = stage(variant, 1, in_channels=64 * EXPANSION)
-        self.layer3 = stage(variant, 2, in_channels=128 * EXPANSION)
-        self.layer4 = stage(variant, 3, in_channels=256 * EXPANSION)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1) if variant.max_pool else nn.Identity()
+        self.stages = tuple(f"layer{number}" for number in range(1, len(variant.widths) + 1))
+        for index, name in enumerate(self.stages):
+            self.add_module(name, stage(variant, index, in_channels=out_channels[index - 1] if index else first))
+        stride = 1 if variant.stem == "3x3" else 2
+        reduced = stride * (2 if variant.max_pool else 1)
+        maps = zip(out_channels, self.stages, strict=True)
+        self.feature_info = (
+            FeatureMap(first, stride, "act1"),
+            *(FeatureMap(channels, reduced * 2**index, name) for index, (channels, name) in enumerate(maps)),
+        )
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Images (N, in_chans, H, W) -> last feature map (N, 2048, ceil(H/32), ceil(W/32))."""
-        x = self.maxpool(self.act1(self.bn1(self.conv1(x))))  # (N, 64, H/4, W/4)
-        x = self.layer1(x)  # (N, 256, H/4, W/4)
-        x = self.layer2(x)  # (N, 512, H/8, W/8)
-        x = self.layer3(x)  # (N, 1024, H/16, W/16)
-        last: Tensor = self.layer4(x)  # (N, 2048, H/32, W/32)
-        return last
+        """Images (N, in_chans, H, W) -> last feature map (N, num_features, ceil(H/32), ceil(W/32))."""
+        return self.feature_maps(x)[-1]
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """Images (N, in_chans, H, W) -> the maps that ``feature_info`` lists, largest first."""
+        maps: list[Tensor] = [self.act1(self.bn1(self.conv1(x)))]  # (N, 64, H/2, W/2)
+        x = self.maxpool(maps[0])  # (N, 64, H/4, W/4)
+        for name in self.stages:  # (N, 256, H/4, W/4), (N, 512, H/8, W/8), (N, 1024, H/16, W/16), (N, 2048, H/32, W/32)
+            x = self.get_submodule(name)(x)
+            maps.append(x)
+        return maps
 
 
 class Res2Net(Res2NetTrunk):
@@ -237,7 +249,7 @@ class Res2Net(Res2NetTrunk):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, in_chans, H, W) -> logits (N, num_classes), or features (N, 2048) without a head."""
+        """Images (N, in_chans, H, W) -> logits (N, num_classes), or features (N, num_features) without a head."""
         pooled = self.flatten(self.global_pool(self.forward_features(x)))  # (N, 2048)
         logits: Tensor = self.fc(pooled)  # (N, num_classes)
         return logits
@@ -251,34 +263,40 @@ class Res2NetFeatures(Res2NetTrunk):
         initialise(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Images (N, in_chans, H, W) -> the five maps that ``feature_info`` lists, strides 2 to 32."""
-        maps: list[Tensor] = [self.act1(self.bn1(self.conv1(x)))]  # (N, 64, H/2, W/2)
-        x = self.maxpool(maps[0])
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
-            maps.append(x)
-        return maps
+        """Images (N, in_chans, H, W) -> the maps that ``feature_info`` lists; strides 2 to 32 when published."""
+        return self.feature_maps(x)
 
 
-def deep_stem(in_chans: int) -> nn.Sequential:
-    """Three 3x3 convolutions 32-32-64 in place of one 7x7 (He et al., "Bag of Tricks", 2019, ResNet-C)."""
+def stem(variant: Variant, in_chans: int) -> nn.Module:
+    """What turns an image into as many channels as the first stage is wide."""
+    width = variant.widths[0]
+    if variant.stem == "deep":
+        return deep_stem(in_chans, width)
+    if variant.stem == "3x3":
+        return nn.Conv2d(in_chans, width, 3, padding=1, bias=False)
+    return nn.Conv2d(in_chans, width, 7, 2, padding=3, bias=False)
+
+
+def deep_stem(in_chans: int, width: int) -> nn.Sequential:
+    """Three 3x3 convolutions, 32-32-64, in place of one 7x7 (He et al., "Bag of Tricks", 2019, ResNet-C)."""
+    half = width // 2
     return nn.Sequential(
-        nn.Conv2d(in_chans, 32, 3, 2, padding=1, bias=False),
-        nn.BatchNorm2d(32),
+        nn.Conv2d(in_chans, half, 3, 2, padding=1, bias=False),
+        nn.BatchNorm2d(half),
         nn.ReLU(inplace=True),
-        nn.Conv2d(32, 32, 3, padding=1, bias=False),
-        nn.BatchNorm2d(32),
+        nn.Conv2d(half, half, 3, padding=1, bias=False),
+        nn.BatchNorm2d(half),
         nn.ReLU(inplace=True),
-        nn.Conv2d(32, 64, 3, padding=1, bias=False),
+        nn.Conv2d(half, width, 3, padding=1, bias=False),
     )
 
 
 def stage(variant: Variant, index: int, *, in_channels: int) -> nn.Sequential:
-    """Stage ``index`` (0 to 3); each but the first halves height and width in its first block."""
-    planes = STAGES[index]
+    """Stage ``index``, from 0; each but the first halves height and width in its first block."""
+    planes = variant.widths[index]
     out_channels = planes * EXPANSION
     stride = 1 if index == 0 else 2
-    shortcut = pooled_shortcut if variant.deep else strided_shortcut
+    shortcut = pooled_shortcut if variant.shortcut == "pooled" else strided_shortcut
     blocks = [
         Res2Block(
             in_channels if number == 0 else out_channels,
@@ -346,7 +364,22 @@ VARIANTS = (
     Variant("res2net50_26w_6s", (3, 4, 6, 3), base_width=26, scale=6),
     Variant("res2net50_26w_8s", (3, 4, 6, 3), base_width=26, scale=8),
     Variant("res2net101_26w_4s", (3, 4, 23, 3), base_width=26, scale=4),
-    Variant("res2net50d", (3, 4, 6, 3), base_width=26, scale=4, deep=True),
-    Variant("res2net101d", (3, 4, 23, 3), base_width=26, scale=4, deep=True),
+    Variant("res2net50d", (3, 4, 6, 3), base_width=26, scale=4, stem="deep", shortcut="pooled"),
+    Variant("res2net101d", (3, 4, 23, 3), base_width=26, scale=4, stem="deep", shortcut="pooled"),
 )
 """The published Res2Nets. ``26w_4s`` is the paper's own notation: base width 26, scale 4."""
+
+SMALL_VARIANTS = (
+    Variant(
+        "res2next_tiny",
+        (2, 2, 2),
+        base_width=16,
+        scale=4,
+        cardinality=2,
+        widths=(8, 16, 32),
+        stem="3x3",
+        max_pool=False,
+    ),
+    Variant("res2next_small", (1, 2, 3), base_width=16, scale=4, cardinality=2, widths=(16, 40, 80), stem="3x3"),
+)
+"""Three-stage Res2NeXts for grey images of a few pixels (8x8 and 28x28), small enough to come with the package."""

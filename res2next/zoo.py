@@ -7,12 +7,18 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from res2next.recipes import load_recipe
 from res2next.registry import find, list_models
+from res2next.training_log import logged_recipe
+from res2next.weights import local_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
-    from res2next.registry import Preprocessing, Recipe, Weights
+    from res2next.recipes import Recipe
+    from res2next.registry import Preprocessing, Weights
 
 NETWORK_SOURCES = ("model.py", "dla.py", "create.py", "registry.py")
 """The files that decide what network a name stands for, and how it is fed."""
@@ -32,7 +38,7 @@ class Res2NextZoo:
         return list_models()
 
     def build(self, name: str) -> nn.Module:
-        """The classifier for 1000 classes, with fresh weights, on torch's current default device."""
+        """The classifier of the registry's entry, with fresh weights, on torch's current default device."""
         from res2next.create import create_model
 
         return create_model(name)
@@ -45,9 +51,35 @@ class Res2NextZoo:
         """Where the published weights are."""
         return find(name).weights
 
+    def find_weights(self, name: str, given: Path | None = None) -> Path | None:
+        """The verified file of the weights, under its published name, where it is on this machine.
+
+        Raises:
+            TruncatedWeights, WrongWeights: a file of that name is not the published one.
+            WeightsNotAvailable: nothing is where ``given`` points.
+        """
+        entry = find(name)
+        if given is not None and given.is_dir() and not (given / entry.weights.file).is_file():
+            given = None  # one folder serves all models
+        if given is not None and given.is_file() and given.name != entry.weights.file:
+            given = None
+        path = local_weights(entry, given)
+        return path if path and path.name == entry.weights.file else None
+
     def recipe(self, name: str) -> Recipe | None:
         """How the published weights were trained; None where nobody published it."""
-        return find(name).recipe
+        recipe = find(name).recipe
+        return None if recipe is None else load_recipe(recipe)
+
+    def training_log(self, name: str) -> tuple[str, Recipe] | None:
+        """The log that travels with weights that we trained: its name, and the recipe that it says was followed.
+
+        Raises:
+            LogError: it is missing or damaged.
+        """
+        entry = find(name)
+        recipe = logged_recipe(entry)
+        return None if recipe is None else (entry.weights.file.rpartition(".")[0] + ".csv", recipe)
 
     def digest(self, name: str) -> str:
         """``sha256:<hex>`` over the source that decides the network; the same for every name, known or not."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +12,9 @@ from torch import nn
 from res2next import UnknownModel, WeightsNotAvailable, create_model, list_models
 from res2next.create import BY_NAME
 from res2next.model import Res2Branch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHANNELS = {"res2net": (64, 256, 512, 1024, 2048), "dla60": (32, 128, 256, 512, 1024)}
 KINDS = ("res2next50", "res2net50d", "dla60_res2net")
@@ -64,6 +70,26 @@ def test_a_feature_extractor_has_the_classifiers_state_dict_without_the_head(nam
         classifier, extractor = create_model(name), create_model(name, features_only=True)
     expected = [key for key in classifier.state_dict() if not key.startswith("fc.")]
     assert list(extractor.state_dict()) == expected
+
+
+def test_the_small_networks_have_a_feature_map_for_each_of_their_three_stages() -> None:
+    expected = {
+        # name: (channels, stride) of the stem and of each stage
+        "res2next_tiny": [(8, 1), (32, 1), (64, 2), (128, 4)],
+        "res2next_small": [(16, 1), (64, 2), (160, 4), (320, 8)],
+    }
+    for name, maps in expected.items():
+        with torch.device("meta"):
+            network = create_model(name, features_only=True)
+            found = network(torch.empty(2, 1, 32, 16))
+        assert [(info.channels, info.stride) for info in network.feature_info] == maps
+        assert [tuple(one.shape) for one in found] == [(2, c, 32 // stride, 16 // stride) for c, stride in maps]
+
+
+def test_classes_and_channels_are_those_of_the_registrys_entry_unless_given() -> None:
+    assert create_model("res2next_tiny").eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    given = create_model("res2next_small", num_classes=4, in_chans=3).eval()
+    assert given(torch.zeros(2, 3, 28, 28)).shape == (2, 4)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -128,13 +154,21 @@ def test_a_wrong_tag_is_an_unknown_model() -> None:
         create_model("res2next50.in21k")
 
 
-def test_pretrained_says_which_file_and_how_to_load_it() -> None:
+def test_pretrained_without_a_network_says_which_file_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*arguments: object, **options: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(WeightsNotAvailable) as caught:
         create_model("res2next50", pretrained=True)
     message = str(caught.value)
     assert "res2next50.in1k" in message
-    assert "/v0.1-res2net/res2next50_4s-6ef7e7bf.pth" in message
-    assert "load_state_dict(torch.load('res2next50_4s-6ef7e7bf.pth', weights_only=True))" in message
+    assert "/v0.1-res2net/res2next50_4s-6ef7e7bf.pth cannot be downloaded" in message
+    assert f"put the file res2next50_4s-6ef7e7bf.pth into {tmp_path / 'checkpoints'}" in message
 
 
 @pytest.mark.parametrize(("argument", "value"), [("num_classes", -1), ("in_chans", 0), ("in_chans", -3)])

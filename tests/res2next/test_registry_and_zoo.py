@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError
@@ -15,13 +16,17 @@ import torch
 
 import res2next
 from res2next import UnknownModel, list_models
+from res2next.datasets import find_dataset
+from res2next.recipes import load_recipe
 from res2next.registry import ENTRIES, PAPER_RECIPE, find
 from res2next.zoo import NETWORK_SOURCES, zoo
 
 ROOT = Path(res2next.__file__).parent.parent
+PUBLISHED = [entry for entry in ENTRIES if entry.weights.url is not None]
+BUNDLED = [entry for entry in ENTRIES if entry.weights.url is None]
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
 def test_preprocessing_and_classes_are_those_of_timms_configuration(entry) -> None:
     config = timm.get_pretrained_cfg(entry.name)
     ours = entry.preprocessing
@@ -35,15 +40,42 @@ def test_preprocessing_and_classes_are_those_of_timms_configuration(entry) -> No
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_file_of_weights_has_its_hash_in_its_name_and_its_licence_beside_it(entry) -> None:
+def test_every_file_of_weights_has_its_hash_in_its_name(entry) -> None:
+    assert re.fullmatch("[0-9a-f]{8}", entry.weights.sha256_prefix)
+    assert (
+        entry.weights.file.removesuffix(".safetensors").removesuffix(".pth").endswith(f"-{entry.weights.sha256_prefix}")
+    )
+
+
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
+def test_published_weights_have_an_address_and_the_authors_licence(entry) -> None:
     assert entry.weights.url.startswith("https://")
     assert entry.weights.url.endswith("/" + entry.weights.file)
-    assert re.fullmatch("[0-9a-f]{8}", entry.weights.sha256_prefix)
     assert "non-commercial" in entry.weights.licence
 
 
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.name)
+def test_weights_that_come_with_the_package_have_its_licence(entry) -> None:
+    assert entry.weights.licence == "Apache-2.0"
+    assert entry.weights.file.endswith(".safetensors")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_classes_are_those_of_the_data_set(entry) -> None:
+    info = find_dataset(entry.dataset)
+    assert info.name == entry.dataset
+    assert info.num_classes == len(info.classes) == entry.num_classes
+
+
+def test_the_small_networks_take_grey_images_of_their_data_sets_size() -> None:
+    assert {entry.name: entry.preprocessing.input_size for entry in BUNDLED} == {
+        "res2next_tiny.digits": (1, 8, 8),
+        "res2next_small.fashion_mnist": (1, 28, 28),
+    }
+
+
 def test_no_two_models_share_a_file() -> None:
-    assert len({entry.weights.file for entry in ENTRIES}) == len(ENTRIES) == 11
+    assert len({entry.weights.file for entry in ENTRIES}) == len(ENTRIES) == 13
 
 
 def test_the_weights_of_res2next50_are_the_file_of_timms_release() -> None:
@@ -54,10 +86,16 @@ def test_the_weights_of_res2next50_are_the_file_of_timms_release() -> None:
 
 
 def test_the_recipe_of_the_paper_is_that_of_the_card() -> None:
-    recipe = find("res2next50").recipe
-    assert recipe is PAPER_RECIPE
+    assert find("res2next50").recipe == PAPER_RECIPE
+    recipe = load_recipe(PAPER_RECIPE)
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 1e-4)
     assert (recipe.batch_size, recipe.epochs, recipe.optimizer) == (256, 100, "SGD")
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.name)
+def test_weights_that_come_with_the_package_were_trained_by_a_recipe_for_them(entry) -> None:
+    recipe = load_recipe(entry.recipe)
+    assert (recipe.model, recipe.dataset) == (entry.architecture, entry.dataset)
 
 
 @pytest.mark.parametrize("name", ["res2net50d", "res2net101d"])
@@ -85,7 +123,8 @@ def test_the_zoo_hands_out_what_the_registry_has() -> None:
     entry = find("res2next50")
     assert zoo.preprocessing("res2next50") is entry.preprocessing
     assert zoo.weights("res2next50") is entry.weights
-    assert zoo.recipe("res2next50") is entry.recipe
+    assert zoo.recipe("res2next50") == load_recipe(entry.recipe)
+    assert zoo.recipe("res2net50d") is None
 
 
 @pytest.mark.parametrize("method", ["build", "preprocessing", "weights", "recipe"])
@@ -126,9 +165,7 @@ def append_to(path: Path) -> None:
 
 def digest_of_a_copy(folder: Path, change) -> str:
     package = folder / "res2next"
-    package.mkdir(parents=True)
-    for source in (ROOT / "res2next").glob("*.py"):
-        (package / source.name).write_bytes(source.read_bytes())
+    shutil.copytree(ROOT / "res2next", package, ignore=shutil.ignore_patterns("__pycache__", "pretrained"))
     change(package)
     return run("from res2next.zoo import zoo; print(zoo.digest('res2next50'))", folder)
 
@@ -157,13 +194,26 @@ assert 'torch' in sys.modules
 
 
 def test_the_package_imports_nothing_of_cardproof() -> None:
-    for source in (ROOT / "res2next").glob("*.py"):
+    for source in (ROOT / "res2next").rglob("*.py"):
         assert not re.search(r"^\s*(import|from) (cardproof|tools)", source.read_text(), re.MULTILINE)
 
 
 def test_the_package_exports_each_public_name_once() -> None:
-    names = ["UnknownModel", "WeightsNotAvailable", "create_model", "example_photo", "list_models"]
-    assert sorted(res2next.__all__) == names
+    assert sorted(set(res2next.__all__)) == list(res2next.__all__)
+    assert set(res2next.LAZY) <= set(res2next.__all__)
     assert all(getattr(res2next, name) for name in res2next.__all__)
+    assert set(res2next.__all__) <= set(dir(res2next))
     with pytest.raises(AttributeError, match="no attribute 'res2net'"):
         res2next.res2net  # noqa: B018 - the access is what is tested
+
+
+def test_a_public_name_is_itself_even_where_its_module_has_the_same_name() -> None:
+    code = """
+from importlib import import_module
+import res2next
+for module in res2next.LAZY.values():
+    import_module(module)
+for name, module in res2next.LAZY.items():
+    assert getattr(res2next, name) is getattr(import_module(module), name), name
+"""
+    run(code, ROOT)

@@ -1,0 +1,1 @@
+"""The commands of ``python -m res2next``, one module each."""

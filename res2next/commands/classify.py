@@ -1,0 +1,75 @@
+"""``python -m res2next classify``: what is on some images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from res2next.classify import Prediction
+
+
+@click.command("classify")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", required=True, metavar="NAME", help="A model of `python -m res2next models`.")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="A file of weights, or a folder that holds the model's own."
+)
+@click.option("--device", default="cpu", show_default=True, help="Where the network runs, as torch writes it.")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Classes shown for an image.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, an object for each image.")
+def classify_(images: tuple[Path, ...], model: str, weights: Path | None, device: str, top: int, as_json: bool) -> None:
+    """Say what is on each IMAGE: the most probable classes.
+
+    On a terminal a table; otherwise a line for each class with image, index, probability and name, between tabs.
+    An image that cannot be read ends the command before anything is printed.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from res2next.classify import load_classifier
+
+    check_device(device)
+    classifier = load_classifier(model, weights=weights, device=device)
+    quiet = not sys.stderr.isatty()
+    # left before an error is printed, so that the message does not end up in the bar
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+        shown = progress.track(images, description="classifying")
+        found = [(path, classifier.classify(path, top)) for path in shown]
+    if as_json:
+        rows = [{"image": str(path), "predictions": [asdict(one) for one in best]} for path, best in found]
+        click.echo(json.dumps(rows, indent=1))
+    elif sys.stdout.isatty():
+        print_table(found)
+    else:
+        for path, best in found:
+            for one in best:
+                click.echo(f"{path}\t{one.index}\t{one.probability:.6f}\t{one.name}")
+
+
+def print_table(found: list[tuple[Path, tuple[Prediction, ...]]]) -> None:
+    """A row for each class; an image is named in its first row."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("image", "class", "index", "probability", box=None, pad_edge=False)
+    for path, best in found:
+        for rank, one in enumerate(best):
+            table.add_row("" if rank else str(path), one.name, str(one.index), f"{one.probability:.2%}")
+    Console(highlight=False, markup=False).print(table)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know, or that this machine does not have."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as trouble:  # the latter where torch was built without CUDA
+        reason = str(trouble).partition("\n")[0]
+        raise click.BadParameter(f"{device!r} cannot be used here: {reason}", param_hint="--device") from trouble

@@ -1,0 +1,203 @@
+"""``python -m res2next evaluate``: what a model gets right on its data set."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from res2next.datasets import ImageSet
+    from res2next.distributed import World
+    from res2next.evaluate import Evaluation
+    from res2next.registry import Entry
+
+SHOWN = 3
+"""Worst classes and most frequent confusions that are printed."""
+
+
+@click.command("evaluate")
+@click.argument("model")
+@click.option("--dataset", metavar="NAME", help="The data set; the one that the model's classes are of unless given.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder or tar file of the data set.")
+@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), help="File of weights, or a folder with the model's own.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Changes speed only.")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images; as the machine has cores.")
+@click.option("--amp", is_flag=True, help="Mixed precision: faster on GPUs, and a few counts may differ.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this JSON file.")
+@click.option("--resume", is_flag=True, help="Go on with an evaluation to the same --output that was interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def evaluate_(
+    model: str,
+    dataset: str | None,
+    data: Path | None,
+    split: str,
+    weights: Path | None,
+    device: str,
+    batch_size: int,
+    workers: int | None,
+    amp: bool,
+    output: Path | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Measure MODEL on all images of a data set: top-1 and top-5 as counts, loss, calibration, confusions.
+
+    Start it under torchrun for several GPUs or machines: each image is counted once. With --output, what is done
+    is kept in a folder beside that file until the file is written, and an evaluation that was killed goes on with
+    --resume.
+    """
+    from res2next.datasets import open_dataset
+    from res2next.distributed import joined
+    from res2next.evaluate import evaluate
+    from res2next.partial_results import forget_results
+    from res2next.registry import find
+    from res2next.transforms import evaluation_transform
+
+    if resume and output is None:
+        raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
+    partial = None if output is None else output.with_name(f"{output.name}.partial")
+    entry = find(model)
+    images = open_dataset(
+        dataset or entry.dataset,
+        data,
+        split="train" if split == "train" else "test",
+        transform=evaluation_transform(entry.preprocessing),
+    )
+    with joined(device) as world:
+        network, digest = _loaded(entry, weights, images, world)
+        if partial and not resume and world.rank == 0:
+            forget_results(partial)
+        world.barrier()
+        with _bar(world, entry.name) as progress:
+            result = evaluate(
+                network,
+                images,
+                device=str(world.device),
+                batch_size=batch_size,
+                workers=workers,
+                amp=amp,
+                progress=progress,
+                name=entry.name,
+                weights=digest,
+                world=world,
+                partial=partial,
+            )
+        if world.rank == 0:
+            _finish(result, output, partial, as_json)
+
+
+def _loaded(entry: Entry, weights: Path | None, images: ImageSet, world: World) -> tuple[nn.Module, str]:
+    """The network with its weights, and the digest of their file."""
+    from res2next.create import create_model
+    from res2next.weights import file_digest, load_weights, weights_path
+
+    if images.info.name != entry.dataset and world.rank == 0:
+        click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
+    if world.rank == 0:  # it may have to download the file, and the others then find it
+        weights_path(entry, weights)
+    world.barrier()
+    file = weights_path(entry, weights)
+    network = create_model(entry.name, num_classes=images.info.num_classes)
+    load_weights(network, file)
+    return network, file_digest(file)
+
+
+def _finish(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
+    """Write and print the result; only then is what was kept not needed any more."""
+    from res2next.partial_results import forget_results
+
+    if output:
+        _write(output, json.dumps(result.to_dict(), indent=1) + "\n")
+    if partial:
+        forget_results(partial)
+    _print(result, as_json)
+
+
+@contextmanager
+def _bar(world: World, name: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal, of the first process; its share stands for all."""
+    if world.rank > 0 or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _print(result: Evaluation, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    for label, text in _lines(result):
+        table.add_row(label, text)
+    Console(highlight=False, markup=False).print(table)
+
+
+def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
+    """What a person wants to know first, each with what it is called."""
+    yield "model", f"{result.model}, weights {result.weights_digest[:15]}"
+    yield "data set", f"{result.dataset} {result.split}, {result.images:,} images, {result.data_digest[:15]}"
+    yield "top-1", _share(result.top1, result.images, result.top1_interval)
+    yield "top-5", _share(result.top5, result.images, result.top5_interval)
+    yield "loss", f"{result.loss:.4f}"
+    yield "calibration error", f"{100 * result.ece:.2f} %"
+    worst = sorted(result.per_class, key=lambda one: one.correct / max(1, one.images))[:SHOWN]
+    yield "worst classes", ", ".join(f"{one.name} ({one.correct} of {one.images})" for one in worst)
+    if confusions := _confusions(result):
+        yield "confusions", ", ".join(confusions)
+    if result.not_numbers:
+        yield "not numbers", f"{result.not_numbers:,} images have logits that are no numbers, and count as wrong"
+    if result.close_calls:
+        yield "close calls", f"{result.close_calls:,} images may be counted otherwise by another order of summation"
+    where = f"{result.device}, {result.precision}"
+    yield "speed", f"{result.images_per_second:,.1f} images/s, {result.seconds:.1f} s ({where})"
+
+
+def _share(count: int, images: int, interval: tuple[float, float]) -> str:
+    low, high = (100 * bound for bound in interval)
+    return f"{100 * count / images:.2f} % ({count:,} of {images:,}; 95 % interval {low:.1f} to {high:.1f})"
+
+
+def _confusions(result: Evaluation) -> list[str]:
+    """The most frequent, as text."""
+    names = result.classes
+    found = [
+        (number, row, column)
+        for row, counts in enumerate(result.confusion)
+        for column, number in enumerate(counts)
+        if number and row != column
+    ]
+    found.sort(key=lambda one: (-one[0], one[1:]))
+    return [f"{names[row]} as {names[column]} ({number:,})" for number, row, column in found[:SHOWN]]

@@ -1,0 +1,137 @@
+"""Data sets by the names that model cards use: facts about them, and their images.
+
+Importing this package, or asking for facts, imports neither torch nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from res2next.datasets import digits, fashion_mnist, imagenet
+from res2next.datasets.base import DatasetInfo, ImageSet, Split
+from res2next.datasets.errors import (
+    CorruptImage,
+    DataSetDamaged,
+    DataSetIncomplete,
+    DataSetNotFound,
+    UnknownDataset,
+    WrongLabels,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+
+__all__ = [
+    "CorruptImage",
+    "DataSetDamaged",
+    "DataSetIncomplete",
+    "DataSetNotFound",
+    "DatasetInfo",
+    "ImageSet",
+    "Split",
+    "UnknownDataset",
+    "WrongLabels",
+    "find_dataset",
+    "is_at_hand",
+    "list_datasets",
+    "open_dataset",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set with what opens it."""
+
+    info: DatasetInfo
+    open_split: Callable[[DatasetInfo, Path | None, Split, Callable[[Image], Any] | None], ImageSet]
+    is_installed: Callable[[], bool]
+    """Whether the system, or a Python package, has the data set."""
+
+
+SOURCES = {
+    source.info.name: source
+    for source in (
+        Source(imagenet.INFO, imagenet.open_imagenet, lambda: False),
+        Source(digits.INFO, digits.open_digits, digits.is_installed),
+        Source(fashion_mnist.INFO, fashion_mnist.open_fashion_mnist, fashion_mnist.is_installed),
+    )
+}
+
+FOLDER_VARIABLE = "RES2NEXT_DATA"
+"""Environment variable with a folder that holds one sub-folder per data set, named as the data set is."""
+
+
+def open_dataset(
+    name: str,
+    path: Path | None = None,
+    *,
+    split: Split = "test",
+    transform: Callable[[Image], Any] | None = None,
+) -> ImageSet:
+    """The images of one split of a data set, verified.
+
+    Args:
+        name: as cards write it; see :func:`find_dataset`.
+        path: where its files are. Unless given: the data set's sub-folder of the folder that the environment variable
+            ``RES2NEXT_DATA`` names, then where a package of the system puts them. Digits needs none.
+        split: ``test``, on which results are stated, or ``train``.
+        transform: makes of each PIL image what the set gives out instead.
+
+    Raises:
+        UnknownDataset: no such name.
+        DataSetNotFound: its files are not there.
+        DataSetIncomplete: there are fewer or more classes, images or labels than the data set has.
+        DataSetDamaged: a file is cut short, or is not the published one.
+        WrongLabels: the labels are in another order than the images.
+    """
+    source = SOURCES[find_dataset(name).name]
+    return source.open_split(source.info, _place(source.info, path), split, transform)
+
+
+def find_dataset(name: str) -> DatasetInfo:
+    """The facts about a data set, by any of its names; case, spaces and punctuation do not matter.
+
+    Raises:
+        UnknownDataset: no such name; the message suggests names that are spelled alike.
+    """
+    for source in SOURCES.values():
+        if _plain(name) in _names(source.info):
+            return source.info
+    raise UnknownDataset(name, SOURCES)
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Names of all data sets."""
+    return tuple(SOURCES)
+
+
+def is_at_hand(info: DatasetInfo, path: Path | None = None) -> bool:
+    """Whether :func:`open_dataset` would find something where it looks; what that is, only opening it shows."""
+    place = _place(info, path)
+    return SOURCES[info.name].is_installed() if place is None else place.exists()
+
+
+def _place(info: DatasetInfo, path: Path | None) -> Path | None:
+    """Where a data set is looked for; None: where the system has it."""
+    return _folder_of(info) if path is None else path.expanduser()
+
+
+def _folder_of(info: DatasetInfo) -> Path | None:
+    """The data set's sub-folder of the folder that the environment names; None if there is none."""
+    root = os.environ.get(FOLDER_VARIABLE)
+    if not root or not Path(root).is_dir():
+        return None
+    return next((folder for folder in sorted(Path(root).iterdir()) if _plain(folder.name) in _names(info)), None)
+
+
+def _names(info: DatasetInfo) -> set[str]:
+    return {_plain(name) for name in (info.name, *info.aliases)}
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())

@@ -1,0 +1,134 @@
+"""What a data set is: the facts about it (:class:`DatasetInfo`) and its images (:class:`ImageSet`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from PIL.Image import Image
+
+Split = Literal["train", "test"]
+"""``test`` is what results are stated on: for ImageNet, whose test labels are secret, its validation images."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What is known of a data set without having it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    """Other names that cards use; case, spaces and punctuation do not matter."""
+    num_classes: int
+    images: Mapping[Split, int]
+    """Number of images of each split."""
+    source: str
+    """Who published it, and where."""
+    licence: str
+    read_classes: Callable[[], tuple[str, ...]]
+    """Gives the names of the classes, in the order of the labels; for ImageNet's torchvision is imported."""
+    digests: Mapping[Split, str] = field(default_factory=dict)
+    """The digest of each split, for data sets that are checked against it; empty for ImageNet."""
+    read_class_ids: Callable[[], tuple[str, ...]] = tuple
+    """Gives the WordNet ids of ImageNet's classes, in the order of the labels; nothing for others."""
+    anchors: Mapping[str, str] = field(default_factory=dict)
+    """Class ids of some images by file name, to notice labels in another order; empty for data sets with digests."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes: that of label 0 first."""
+        return self.read_classes()
+
+
+class ImageSet(ABC):
+    """The images of one split with their labels, in a fixed order: a map-style data set for torch's DataLoader.
+
+    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image where there is no
+    transform. It can be sent to worker processes.
+    """
+
+    def __init__(
+        self, info: DatasetInfo, split: Split, labels: Sequence[int], transform: Callable[[Image], Any] | None
+    ) -> None:
+        self.info = info
+        self.split = split
+        self.labels = labels
+        """Of every image, 0 to ``num_classes`` - 1, in order; known without decoding an image."""
+        self.transform = transform
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes: that of label 0 first."""
+        return self.info.classes
+
+    @cached_property
+    def digest(self) -> str:
+        """``sha256:<hex>`` over what was read; what exactly, the class of the data set says."""
+        return self._digest()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        """One image and its label.
+
+        Raises:
+            CorruptImage: the image cannot be decoded; the message names it.
+            IndexError: there are not so many images.
+        """
+        label = int(self.labels[index])
+        image = self.image(index)
+        return (image if self.transform is None else self.transform(image)), label
+
+    @abstractmethod
+    def image(self, index: int) -> Image:
+        """One image, as it is before any transform."""
+
+    @abstractmethod
+    def image_name(self, index: int) -> str:
+        """What to call an image in messages and lists."""
+
+    @abstractmethod
+    def _digest(self) -> str: ...
+
+
+class ArrayImages(ImageSet):
+    """Grey images that are small enough to be held in memory.
+
+    The digest is over the bytes of all pixels, then those of all labels, one byte each.
+    """
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        split: Split,
+        stored: np.ndarray[Any, np.dtype[np.uint8]],
+        labels: np.ndarray[Any, np.dtype[np.uint8]],
+        transform: Callable[[Image], Any] | None,
+        *,
+        white: int = 255,
+    ) -> None:
+        """Take images (N, H, W) as stored, with values 0 to ``white``, and labels (N,)."""
+        super().__init__(info, split, labels.tolist(), transform)
+        self._read = sha256(stored.tobytes() + labels.tobytes()).hexdigest()
+        self.pixels = ((stored.astype("uint16") * 255 + white // 2) // white).astype("uint8")
+        """(N, H, W), grey levels 0 to 255, rounded to nearest."""
+
+    def image(self, index: int) -> Image:
+        """One grey image (mode L)."""
+        from PIL.Image import fromarray
+
+        return fromarray(self.pixels[index])
+
+    def image_name(self, index: int) -> str:
+        """The image's place in the split, counted from 0."""
+        return f"{self.info.name} {self.split} image {index}"
+
+    def _digest(self) -> str:
+        return f"sha256:{self._read}"

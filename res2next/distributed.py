@@ -1,0 +1,83 @@
+"""The processes that torchrun starts: which of them this is, and what they tell one another."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import distributed
+
+from res2next.errors import Res2NextError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All processes of one run, and the place of this one; one process where torchrun did not start it."""
+
+    rank: int = 0
+    """Number of this process, from 0; that one writes files and speaks."""
+    size: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 - immutable
+    """Where this process computes."""
+
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def gather(self, mine: T) -> list[T]:
+        """What every process gives, in the order of ranks, on rank 0; an empty list on the others."""
+        if self.size == 1:
+            return [mine]
+        everyone: list[T] | None = [mine] * self.size if self.rank == 0 else None
+        distributed.gather_object(mine, everyone)
+        return everyone or []
+
+    def broadcast(self, value: T) -> T:
+        """What rank 0 gives, on every process."""
+        box = [value]
+        if self.size > 1:
+            distributed.broadcast_object_list(box)
+        return box[0]
+
+
+class DeviceNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - a public name: it says what is the matter
+    """A GPU was asked for, and this process has none."""
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """Join the processes that torchrun started, if it did, and leave them at the end.
+
+    Args:
+        device: ``cpu``; ``cuda``, of which process number n of a machine takes GPU n; or ``auto``: GPUs if there are.
+
+    Raises:
+        DeviceNotAvailable: there is no GPU, or there are fewer than processes.
+    """
+    kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    if kind == "cuda" and number >= (there := torch.cuda.device_count()):
+        raise DeviceNotAvailable(
+            f"GPU {number} is wanted, and torch sees {there} here: use --device cpu, or fewer processes"
+        )
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield World(device=torch.device(kind))
+        return
+    here = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
+    if here.type == "cuda":
+        torch.cuda.set_device(here)
+    # objects travel by gloo, between CPUs, also where gradients travel by nccl
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if here.type == "cuda" else "gloo")
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size(), here)
+    finally:
+        distributed.destroy_process_group()

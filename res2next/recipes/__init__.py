@@ -1,0 +1,203 @@
+"""Recipes: how a network is trained, as data. One YAML file of this folder each; read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from res2next.recipes.reading import Range, RecipeError, UnknownRecipe, dataclass_of, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "Augmentation",
+    "Recipe",
+    "RecipeError",
+    "Schedule",
+    "UnknownRecipe",
+    "changed",
+    "list_recipes",
+    "load_recipe",
+    "recipe_of",
+]
+
+Positive = Annotated[int, Range(least=1)]
+Share = Annotated[float, Range(least=0, below=1)]
+NotNegative = Annotated[float, Range(least=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the learning rate falls after warm-up; :mod:`res2next.schedule` has the formulas."""
+
+    kind: Literal["step", "cosine"]
+    gamma: Annotated[float, Range(above=0, most=1)] = 0.1
+    """``step``: what the learning rate is multiplied by."""
+    every: Positive | None = None
+    """``step``: after each so many epochs."""
+    milestones: tuple[Positive, ...] = ()
+    """``step``: or after these epochs, counted from the start of training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What is done to a training image, in this order."""
+
+    crop: Literal["random-resized", "pad-and-crop", "none"]
+    """``random-resized``: a part of the image of 8 to 100 % of its area, resized (Szegedy et al., 2015);
+    ``pad-and-crop``: black borders, then a crop as large as the image was, for images of a few pixels that are
+    all of the network's size; ``none``: such images as they are."""
+    pad: Annotated[int, Range(least=0)] = 0
+    """``pad-and-crop``: pixels added on each side."""
+    flip: bool = False
+    """Left to right, for every second image."""
+    erasing: Annotated[float, Range(least=0, most=1)] = 0.0
+    """Probability that a rectangle of 2 to 40 % of the image becomes the mean (Zhong et al., 2020)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides what weights come out of training, besides the images."""
+
+    name: str
+    """Of the file, without its ending."""
+    model: str
+    """Architecture, as in :func:`res2next.list_models`."""
+    dataset: str
+    epochs: Positive
+    batch_size: Positive
+    """Images in one update: over all processes and accumulated parts."""
+    learning_rate: Annotated[float, Range(above=0)]
+    schedule: Schedule
+    augmentation: Augmentation
+    source: str
+    """Where the recipe is stated."""
+    hardware: str | None = None
+    """What the source trained on."""
+    optimizer: Literal["SGD"] = "SGD"
+    momentum: Share = 0.0
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+    decay_norm_and_bias: bool = True
+    """Whether weight decay holds for norms and biases too, as in the paper."""
+    warmup_epochs: NotNegative = 0.0
+    """Epochs in which the learning rate climbs linearly, update by update (Goyal et al., 2017)."""
+    label_smoothing: Share = 0.0
+    """Share of the target that goes to all classes alike (Szegedy et al., 2016)."""
+    mixup: NotNegative = 0.0
+    """Alpha of the Beta distribution that the shares of mixed images come from (Zhang et al., 2018); 0: off."""
+    cutmix: NotNegative = 0.0
+    """The same for images with a part of another pasted in (Yun et al., 2019). With both, updates take turns by lot."""
+    ema_decay: Share | None = None
+    """Decay of the exponential moving average of the weights, which then are the result."""
+    accumulate: Positive = 1
+    """Parts that a batch is computed in, one after another, where it does not fit the memory."""
+    mixed_precision: bool = False
+    zero_init_last: bool = False
+    """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""
+    seed: Annotated[int, Range(least=0)] = 0
+
+    @property
+    def techniques(self) -> tuple[str, ...]:
+        """The recipe's techniques, named as model cards name them."""
+        used = {
+            "SGD with Momentum" if self.momentum else "SGD": True,
+            "Nesterov Accelerated Gradient": self.nesterov,
+            "Weight Decay": self.weight_decay > 0,
+            "Step Decay": self.schedule.kind == "step",
+            "Cosine Annealing": self.schedule.kind == "cosine",
+            "Linear Warmup": self.warmup_epochs > 0,
+            "Label Smoothing": self.label_smoothing > 0,
+            "Mixup": self.mixup > 0,
+            "CutMix": self.cutmix > 0,
+            "Random Resized Crop": self.augmentation.crop == "random-resized",
+            "Random Crop": self.augmentation.crop == "pad-and-crop",
+            "Random Horizontal Flip": self.augmentation.flip,
+            "Random Erasing": self.augmentation.erasing > 0,
+            "Exponential Moving Average": self.ema_decay is not None,
+            "Mixed Precision": self.mixed_precision,
+            "Zero-Initialised Residual": self.zero_init_last,
+        }
+        return tuple(name for name, on in used.items() if on)
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package, sorted."""
+    folder = files("res2next.recipes")
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """The recipe of that name, or of a file: a path has a separator or ends in ``.yaml``.
+
+    Raises:
+        UnknownRecipe: no such name; the message lists those that there are.
+        RecipeError: an unreadable file, an unknown, missing or doubled key, or a value that is not allowed.
+    """
+    given = str(name_or_path)
+    if isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or Path(given).name != given:
+        path = Path(name_or_path)
+        try:
+            text = path.read_bytes()
+        except OSError as trouble:
+            raise RecipeError(given, None, f"cannot be read ({trouble.strerror})") from None
+        return recipe_of({"name": path.stem, **parse(text, given)}, given)
+    if given not in list_recipes():
+        raise UnknownRecipe(given, list_recipes())
+    file = files("res2next.recipes").joinpath(f"{given}.yaml")
+    return recipe_of({"name": given, **parse(file.read_bytes(), file.name)}, file.name)
+
+
+def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """``recipe`` with settings ``key=value`` applied, such as ``epochs=5`` or ``schedule.kind=cosine``.
+
+    Values are read as in a recipe's file.
+
+    Raises:
+        RecipeError: not of that form, an unknown key, or a value that is not allowed.
+    """
+    where = "--set"
+    values = _plain(asdict(recipe))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise RecipeError(where, setting, "needs the form key=value")
+        value = parse(f"value: {text}".encode(), f"{where} {key}")["value"]
+        first, dot, second = key.partition(".")
+        if dot and isinstance(values.get(first), dict):
+            values[first] = {**values[first], second: value}
+        else:
+            values[key] = value
+    return recipe_of(values, where)
+
+
+def recipe_of(values: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from plain values, such as a file or a training log has them.
+
+    Raises:
+        RecipeError: an unknown or missing key, or a value that is not allowed.
+    """
+    recipe = dataclass_of(Recipe, values, where)
+    steps = recipe.schedule.every is not None, bool(recipe.schedule.milestones)
+    if recipe.schedule.kind == "step" and sum(steps) != 1:
+        raise RecipeError(where, "schedule", "a step schedule needs either `every` or `milestones`")
+    if recipe.schedule.kind == "cosine" and any(steps):
+        raise RecipeError(where, "schedule", "a cosine schedule has no `every` and no `milestones`")
+    if recipe.nesterov and not recipe.momentum:
+        raise RecipeError(where, "nesterov", "needs a momentum above 0")
+    if recipe.warmup_epochs >= recipe.epochs:
+        raise RecipeError(where, "warmup_epochs", f"must be below the {recipe.epochs} epochs of training")
+    if recipe.batch_size % recipe.accumulate:
+        raise RecipeError(where, "accumulate", f"must divide batch_size, which is {recipe.batch_size}")
+    return recipe
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """``asdict`` with lists for tuples, as YAML has them."""
+    return {
+        key: _plain(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+        for key, value in values.items()
+    }

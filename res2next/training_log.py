@@ -1,0 +1,185 @@
+"""The log of a training run: a CSV file whose first lines, comments, say what the run is of. Read without torch.
+
+The file of weights ``X.safetensors`` has the log ``X.csv`` beside it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from res2next.errors import Res2NextError
+from res2next.recipes import Recipe, recipe_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+    from res2next.registry import Entry
+
+
+class LogError(Res2NextError, ValueError):
+    """A file that is no log of a training run."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogHeader:
+    """What a run is of."""
+
+    recipe: Recipe
+    dataset: str
+    digest: str
+    """Of the training split, images that were held out included."""
+    images: int
+    """Of the training split, without those that were held out."""
+    held_out: int
+    device: str
+    processes: int
+    versions: Mapping[str, str]
+    """Of Python and torch, when training started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training stands within an epoch."""
+
+    epoch: int
+    """From 1."""
+    epochs: int
+    step: int
+    """Updates that are done."""
+    steps: int
+    learning_rate: float
+    loss: float
+    images_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One epoch."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Updates since the start of training."""
+    learning_rate: float
+    """Of the epoch's last update."""
+    train_loss: float
+    """Mean over the epoch's updates, of images as they were trained on."""
+    images_per_second: float
+    held_out_correct: int | None = None
+    held_out_loss: float | None = None
+
+
+def logged_recipe(entry: Entry) -> Recipe | None:
+    """The recipe that the log says an entry's weights were trained by; None for weights that others trained.
+
+    Raises:
+        LogError: the log that has to come with the package is missing or damaged.
+        RecipeError: it says what no recipe can say.
+    """
+    if entry.weights.url is not None:
+        return None
+    name = entry.weights.file.rpartition(".")[0] + ".csv"
+    return read_log_header(files("res2next").joinpath("pretrained", name)).recipe
+
+
+def read_log_header(path: Path | Traversable) -> LogHeader:
+    """What the first lines of a log say.
+
+    Raises:
+        LogError: there is no such file, or it does not begin as a log does.
+        RecipeError: its recipe is none.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as trouble:
+        raise LogError(f"{path} is no log of a training run: {trouble}") from None
+    comments = [line[1:] for line in lines if line.startswith("#")]
+    try:
+        values: dict[str, Any] = json.loads("\n".join(comments))
+        recipe = recipe_of(values.pop("recipe"), str(path))
+        return LogHeader(recipe=recipe, **values)
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as trouble:
+        raise LogError(f"{path} is no log of a training run: its first lines do not describe one ({trouble})") from None
+
+
+def read_log_rows(path: Path | Traversable) -> list[dict[str, str]]:
+    """The epochs of a log, each by the names of :class:`LogRow`."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+class TrainingLog:
+    """Writes a log, row by row, and the same numbers for TensorBoard where it is installed."""
+
+    def __init__(self, path: Path, board: Any) -> None:
+        self.path = path
+        self.board = board
+        """A ``SummaryWriter``, or None."""
+
+    def progress(self, progress: Progress) -> None:
+        """Show an update's numbers on TensorBoard; the file has only epochs."""
+        if self.board is not None:
+            self.board.add_scalar("step/train_loss", progress.loss, progress.step)
+            self.board.add_scalar("step/learning_rate", progress.learning_rate, progress.step)
+
+    def epoch(self, row: LogRow, held_out: int) -> None:
+        """Append a row; it is on the disk when this returns."""
+        values = [_text(getattr(row, column.name)) for column in fields(LogRow)]
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(",".join(values) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if self.board is not None:
+            for column, value in asdict(row).items():
+                if value is not None and column not in ("epoch", "step"):
+                    self.board.add_scalar(f"epoch/{column}", value, row.step)
+            self.board.flush()
+
+    def notice(self, text: str) -> None:
+        """Nothing of it belongs into the log."""
+
+    def close(self) -> None:
+        """Let TensorBoard's file go."""
+        if self.board is not None:
+            self.board.close()
+
+
+def start_log(path: Path, header: LogHeader) -> None:
+    """Begin a log, over one that may be there."""
+    text = json.dumps(asdict(header), indent=1, sort_keys=True)
+    comments = "".join(f"# {line}\n" for line in text.splitlines())
+    columns = ",".join(column.name for column in fields(LogRow))
+    path.write_text(f"{comments}{columns}\n", encoding="utf-8", newline="\n")
+
+
+def cut_log(path: Path, length: int) -> None:
+    """Drop what was written after ``length`` bytes: rows of updates that will be done again.
+
+    Raises:
+        LogError: the file is not even so long.
+    """
+    if not path.is_file() or path.stat().st_size < length:
+        raise LogError(f"{path} lacks rows that were written before the last checkpoint; this run cannot go on")
+    os.truncate(path, length)
+
+
+def tensorboard(folder: Path, step: int) -> Any:
+    """A ``SummaryWriter`` that goes on after update ``step``; None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    # what was written of later updates, before a kill, is not shown
+    return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

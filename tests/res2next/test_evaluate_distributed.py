@@ -1,0 +1,77 @@
+"""Two processes of torchrun count every image once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from quick_digits import MODEL, digits, trained_network, weights_file
+
+from res2next.evaluate import Evaluation, evaluate
+from res2next.weights import file_digest
+
+pytestmark = pytest.mark.slow  # each starts an interpreter or two
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return weights_file(tmp_path_factory.mktemp("weights"))
+
+
+def torchrun(*arguments: str | Path, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [*command, "-m", "res2next", "evaluate", MODEL, "--device", "cpu", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.parametrize(("split", "images", "processes"), [("train", 1437, 2), ("test", 360, 3)])
+def test_counts_and_loss_do_not_depend_on_the_number_of_processes(
+    split: str, images: int, processes: int, weights: Path
+) -> None:
+    done = torchrun("--weights", weights, "--split", split, "--batch-size", "50", "--json", processes=processes)
+    assert done.returncode == 0, done.stderr
+    shared = Evaluation.from_dict(json.loads(done.stdout))
+    alone = evaluate(trained_network(), digits(split))
+    assert shared.images == images == sum(map(sum, shared.confusion))
+    assert (shared.top1, shared.top5, shared.confusion) == (alone.top1, alone.top5, alone.confusion)
+    assert shared.loss == pytest.approx(alone.loss, rel=1e-6)
+    assert shared.data_digest == alone.data_digest
+
+
+def test_two_processes_go_on_with_what_one_has_done(weights: Path, tmp_path: Path) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done > 600:
+            raise EnoughError
+
+    output, partial = tmp_path / "found.json", tmp_path / "found.json.partial"
+    name, digest = "res2next_tiny.digits", file_digest(weights)
+    with pytest.raises(EnoughError):
+        evaluate(trained_network(), digits("train"), progress=stop, partial=partial, name=name, weights=digest)
+    common = ("--weights", weights, "--split", "train", "--output", output, "--resume")
+    done = torchrun(*common)
+    assert done.returncode == 0, done.stderr
+    shared = Evaluation.from_dict(json.loads(output.read_text()))
+    alone = evaluate(trained_network(), digits("train"), name=name, weights=digest)
+    same = {"loss": 0, "ece": 0, "bins": (), "seconds": 0, "images_per_second": 0}
+    assert replace(shared, **same) == replace(alone, **same)
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_no_process_waits_for_one_that_failed(tmp_path: Path) -> None:
+    done = torchrun("--weights", tmp_path / "none.safetensors")
+    assert done.returncode != 0
+    assert "none.safetensors" in done.stderr
