@@ -150,7 +150,7 @@ def test_38_template_markers_in_code_are_undefined_names_at_the_include(case):
 def test_40_a_block_inside_a_fence_is_an_example(case):
     folder = case("40")
     result = audit([folder / "howto.md"], settings_of(folder), workers=1)
-    assert (result.exit, len(result.reading.models), result.findings) == (0, 0, ())
+    assert (result.exit, [card.models for card in result.cards], result.findings) == (0, [()], [])
 
 
 def test_41_a_header_without_an_index_does_not_hide_the_comment(case):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.evaluations import canonical
 from cardproof.fields import TOP_1, TOP_5, normal_field
 from cardproof.numbers import parse_number
 from cardproof.read import InputError
@@ -29,7 +30,7 @@ class CitedSource:
 
     def value(self, model: str, dataset: str, metric: str) -> Number | None:
         """Return what this source states, or None."""
-        if dataset.lower() != self.dataset.lower():
+        if (canonical(dataset) or dataset.lower()) != (canonical(self.dataset) or self.dataset.lower()):
             return None
         found = self.values.get((model, metric_key(metric)))
         return found[0] if found else None

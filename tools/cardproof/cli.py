@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cardproof import __version__
-from cardproof.build import Progress, Run, audit, render
+from cardproof.build import Run, audit, render
 from cardproof.fields import normal_field
 from cardproof.read import InputError, show_path
-from cardproof.settings import Settings, load_settings, parse_tolerance
+from cardproof.settings import Settings, dataset_named, load_settings, parse_tolerance
 from cardproof.zoos import ZooError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cardproof.find_out import Progress
 
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage."""
@@ -72,6 +74,18 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(path_type=Path),
             help="The site's mkdocs.yml; without it, the one in the working directory where there is one.",
         ),
+        click.option(
+            "--data",
+            "data",
+            metavar="NAME=PATH",
+            multiple=True,
+            help="Where the images of a data set are, such as ImageNet=PATH: results are evaluated. May be repeated.",
+        ),
+        click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            help="Folder with files of weights by their published names, or one file.",
+        ),
         click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core unless given."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text."),
         click.option("--quiet", "-q", is_flag=True, help="Print findings only."),
@@ -84,6 +98,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @cardproof.command("render", epilog=EPILOG)
 @click.option("--only", metavar="NAME", multiple=True, help="Render this card alone. May be repeated.")
 @click.option("--check", is_flag=True, help="Write nothing; fail and show a diff where the site is stale.")
+@click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of card templates.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
@@ -97,6 +112,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 def render_command(
     only: tuple[str, ...],
     check: bool,
+    watching: bool,
     templates: Path | None,
     out: Path | None,
     snippets: bool | None,
@@ -105,24 +121,33 @@ def render_command(
     zoo: str | None,
     tolerances: tuple[str, ...],
     config: Path | None,
+    data: tuple[str, ...],
+    weights: Path | None,
     jobs: int | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
-    settings = _settings(config, zoo, tolerances)
-    if templates is not None:
-        settings = replace(settings, templates=_from_base(templates, settings))
-    if out is not None:
-        out = _from_base(out, settings)
-        settings = replace(settings, out=out, evidence=out / "evidence", reference=None)
-    wanted = settings.snippets
-    wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
-    wanted = replace(wanted, models="all") if all_models else wanted
-    wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
-    settings = replace(settings, snippets=wanted)
+
+    def load() -> Settings:
+        settings = _with_results(_settings(config, zoo, tolerances), data, weights)
+        if templates is not None:
+            settings = replace(settings, templates=_from_base(templates, settings))
+        if out is not None:
+            folder = _from_base(out, settings)
+            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
+        wanted = settings.snippets
+        wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
+        wanted = replace(wanted, models="all") if all_models else wanted
+        wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
+        return replace(settings, snippets=wanted)
+
+    if watching:
+        if check or as_json:
+            raise click.UsageError("--watch goes with neither --check nor --json")
+        return _watch(load, config, quiet)
     with _progress(as_json or quiet) as progress:
-        run = render(settings, only=only, check=check, workers=jobs, progress=progress, reference=_reference)
+        run = render(load(), only=only, check=check, workers=jobs, progress=progress, reference=_reference)
     return _report(run, as_json, quiet)
 
 
@@ -134,15 +159,27 @@ def audit_command(
     zoo: str | None,
     tolerances: tuple[str, ...],
     config: Path | None,
+    data: tuple[str, ...],
+    weights: Path | None,
     jobs: int | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Judge any cards without rendering them: files, or folders with Markdown and YAML files. Nothing is written."""
-    settings = _settings(config, zoo, tolerances)
+    settings = _with_results(_settings(config, zoo, tolerances), data, weights)
     with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress)
     return _report(run, as_json, quiet)
+
+
+def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
+    """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
+    from cardproof.watch import watch
+
+    again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
+    if config is None and Path("mkdocs.yml").is_file():
+        config = Path("mkdocs.yml")
+    return watch(again, load, config, (lambda _: None) if quiet else lambda text: click.echo(text, err=True))
 
 
 def _reference(folder: Path) -> dict[Path, str]:
@@ -188,9 +225,7 @@ def snippets_command(
     if as_json:
         click.echo(pages_json_of(run))
     else:
-        from rich.console import Console
-
-        print_pages_report(run, Console(highlight=False, markup=False, emoji=False), quiet=quiet)
+        print_pages_report(run, quiet=quiet)
     return run.exit
 
 
@@ -205,6 +240,20 @@ def _devices(given: tuple[str, ...]) -> tuple[Any, ...]:
     if unknown := set(names) - {"cpu", "cuda"}:
         raise InputError(f"--device {', '.join(sorted(unknown))}: devices are cpu and cuda")
     return tuple(dict.fromkeys(names))
+
+
+def _with_results(settings: Settings, data: tuple[str, ...], weights: Path | None) -> Settings:
+    """Return settings with the paths of ``--data`` and ``--weights``, which are relative to the working directory."""
+    found = dict(settings.data)
+    for text in data:
+        name, separator, path = text.partition("=")
+        try:
+            if not separator or not path:
+                raise ValueError("write NAME=PATH")
+            found[dataset_named(name)] = Path(path).expanduser().absolute()
+        except ValueError as trouble:
+            raise InputError(f"--data {text}: {trouble}") from None
+    return replace(settings, data=found, weights=weights.expanduser().absolute() if weights else settings.weights)
 
 
 def _settings(config: Path | None, zoo: str | None, tolerances: tuple[str, ...]) -> Settings:
@@ -252,16 +301,16 @@ def _report(run: Run, as_json: bool, quiet: bool) -> int:
     if as_json:
         click.echo(json_of(run))
         return run.exit
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
     if run.checked:
-        _print_diffs(run, console)
-    print_report(run, console, quiet=quiet)
+        _print_diffs(run)
+    print_report(run, quiet=quiet)
     return run.exit
 
 
-def _print_diffs(run: Run, console: Any) -> None:
+def _print_diffs(run: Run) -> None:
+    from cardproof.report import new_console
+
+    console = new_console()
     for change in run.changes:
         if change.differs:
             shown = show_path(change.path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,9 @@ def digest_of_distribution(name: str) -> str:
 
     An editable or hand-made installation may have no record; then the version alone stands for it.
     """
-    distribution = importlib.metadata.distribution(name)
+    from importlib.metadata import distribution as find  # its import costs as much as reading ten cards
+
+    distribution = find(name)
     record = distribution.read_text("RECORD") or ""
     return f"{name} {distribution.version} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
 

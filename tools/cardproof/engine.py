@@ -5,17 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cardproof.words import Environment, Evidence, Need
+from cardproof.words import Environment, Evaluated, Evidence, Need
 from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from cardproof.evaluations import Job
 
 
 def measure(
@@ -99,3 +101,61 @@ def _measure(need: Need, zoo: str, key: str) -> Evidence:
     from cardproof.measure.record import evidence_for
 
     return evidence_for(need, zoo, key)
+
+
+def evaluate(
+    jobs: Iterable[Job], zoo: str, threads: int, progress: Callable[[int, int, str], None] | None = None
+) -> Iterator[tuple[Job, Evaluated | str]]:
+    """Evaluate one model after another in a process that has all ``threads``; yield each result, or why there is none.
+
+    ``progress`` is called with images done, images of all, and the name of the model.
+    """
+    waiting = list(jobs)
+    context = multiprocessing.get_context("spawn")
+    counter = context.Array("q", 2)
+    while waiting:
+        pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_evaluation, initargs=(counter,))
+        try:
+            while waiting:
+                job = waiting.pop(0)
+                yield job, _await(pool.submit(_evaluate, job, zoo, threads), job, counter, progress)
+        except BrokenProcessPool:
+            yield job, "the worker process died while it evaluated this model (out of memory, or a crash)"
+        except BaseException:
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _await(
+    future: Future[Evaluated | str], job: Job, counter: Any, progress: Callable[[int, int, str], None] | None
+) -> Evaluated | str:
+    """Wait for an evaluation and show how far it is."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except TimeoutError:
+            if progress:
+                progress(counter[0], counter[1], f"{job.need.model} on {job.dataset}")
+
+
+_counter: Any = None
+"""In the process that evaluates: images done and images of all, shared with the parent."""
+
+
+def _start_evaluation(counter: Any) -> None:
+    global _counter
+    _counter = counter
+    _start_worker()
+
+
+def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:
+    """Evaluate one model; runs in a process of its own."""
+    from cardproof.measure.evaluation import evaluate_job
+
+    def step(done: int, total: int) -> None:
+        _counter[0], _counter[1] = done, total
+
+    return evaluate_job(job, zoo, threads, step)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_data, digest_of_files
 from cardproof.sealed import TamperedError, dump_sealed, load_sealed, with_tuples
-from cardproof.words import Counts, Environment, Evidence, Head, Need, Preprocessing, Reproduction
+from cardproof.words import Counts, Environment, Evaluated, Evidence, Head, Need, Preprocessing, Recipe, Reproduction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,9 +43,22 @@ def file_name(model: str) -> str:
     return f"{safe}.json" if safe == model else f"{safe or '_'}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.json"
 
 
-def recall(needs: Iterable[Need], keys: Mapping[Need, str], folder: Path) -> tuple[dict[Need, Evidence], list[Path]]:
-    """Return the stored evidence that is still valid, and the files that were edited by hand."""
-    found: dict[Need, Evidence] = {}
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the store has of a run's models."""
+
+    valid: dict[Need, Evidence] = field(default_factory=dict)
+    """Records of which the counts are valid."""
+    stored: dict[Need, Evidence] = field(default_factory=dict)
+    """All records; results on data sets depend on inputs of their own."""
+    tampered: tuple[Path, ...] = ()
+    """Files that were edited by hand."""
+
+
+def recall(needs: Iterable[Need], keys: Mapping[Need, str], folder: Path) -> Recalled:
+    """Return the stored evidence, and the files that were edited by hand."""
+    valid: dict[Need, Evidence] = {}
+    stored: dict[Need, Evidence] = {}
     tampered = []
     for need in needs:
         path = folder / file_name(need.model)
@@ -56,9 +69,10 @@ def recall(needs: Iterable[Need], keys: Mapping[Need, str], folder: Path) -> tup
         except TamperedError:
             tampered.append(path)
             continue
+        stored[need] = evidence
         if evidence.key == keys[need] and all(digest == state_of(name) for name, digest in evidence.sources):
-            found[need] = evidence
-    return found, tampered
+            valid[need] = evidence
+    return Recalled(valid, stored, tuple(tampered))
 
 
 def state_of(source: str) -> str:
@@ -98,4 +112,20 @@ def _from_record(record: dict[str, Any]) -> Evidence:
     sources = tuple((name, digest) for name, digest in record["sources"])
     fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
     fields["sources"] = sources
+    fields["evaluations"] = tuple(_evaluated(entry) for entry in record.get("evaluations", ()))
+    fields["outdated"] = tuple(_evaluated(entry) for entry in record.get("outdated", ()))
+    fields["recipe"] = Recipe(**_with_pairs(record["recipe"])) if record.get("recipe") else None
     return Evidence(**{**fields, "environment": Environment(**record["environment"])})
+
+
+def _evaluated(record: dict[str, Any]) -> Evaluated:
+    return Evaluated(**{**_with_pairs(record), "environment": Environment(**record["environment"])})
+
+
+def _with_pairs(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with its lists as tuples, and lists of pairs as tuples of tuples."""
+
+    def tuples(value: Any) -> Any:
+        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+    return {name: tuples(value) for name, value in record.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 PARAMETERS = frozenset({"parameters", "params", "number of parameters", "num params", "param count", "parameter count"})
 FLOPS = frozenset({"flops", "macs", "madds", "multiply adds", "mult adds", "multiply add operations"})
@@ -15,6 +16,19 @@ ARCHITECTURE = frozenset({"architecture"})
 FILE_SIZE = frozenset({"file size"})
 TOP_1 = frozenset({"top 1 accuracy", "top 1", "acc@1", "top 1 acc"})
 TOP_5 = frozenset({"top 5 accuracy", "top 5", "acc@5", "top 5 acc"})
+RECIPE = {
+    "lr": "lr",
+    "learning rate": "lr",
+    "epochs": "epochs",
+    "training epochs": "epochs",
+    "momentum": "momentum",
+    "batch size": "batch size",
+    "train batch size": "batch size",
+    "weight decay": "weight decay",
+    "label smoothing": "label smoothing",
+}
+"""Fields about training, and the one name of each."""
+TECHNIQUES = frozenset({"training techniques", "training technique"})
 
 _SCALE = re.compile(
     r"\(\s*(?:(thousand|million|billion|trillion)s?|(k|m|g|t|b)(?:n|flops?|macs?|madds?|ops)?)\s*\)\s*$", re.IGNORECASE
@@ -22,6 +36,7 @@ _SCALE = re.compile(
 _WORDS = {"thousand": "K", "million": "M", "billion": "G", "b": "G", "trillion": "T"}
 
 
+@cache
 def normal_field(field: str) -> str:
     """Return a field's name without case, hyphens and units: ``Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
     name = re.sub(r"\s*\([^)]*\)\s*$", "", field.strip().lower())

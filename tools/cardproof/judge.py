@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from cardproof.card_report import in_order
 from cardproof.checks import Context, all_checks, check_of
 from cardproof.fields import normal_field
-from cardproof.words import Claim, Evidence, Finding, Judgement, Need
+from cardproof.words import Claim, Evidence, Finding, Judgement, Need, Recipe, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from cardproof.cited import CitedSource
     from cardproof.read import Reading
@@ -18,52 +20,89 @@ if TYPE_CHECKING:
     from cardproof.settings import Settings
 
 
+FOUND = {"architecture": "found", "preprocessing": "the zoo has", "recipe": "the recipe has"}
+"""What is said of the value that a check found, where it was not measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """All judgements of a run, and what a person must see."""
+    """All judgements of a run, and what a person must see; each by the card's file."""
 
-    judgements: tuple[Judgement, ...]
-    """Of the cards' own claims, in the order of cards and claims."""
-    published: tuple[Judgement, ...]
+    judgements: Mapping[str, tuple[Judgement, ...]]
+    """Of the cards' own claims, in the order of the claims."""
+    published: Mapping[str, tuple[Judgement, ...]]
     """Of values that cards report as published elsewhere; they are shown and never counted."""
-    findings: tuple[Finding, ...]
+    findings: Mapping[str, tuple[Finding, ...]]
+    """In order of their places."""
 
-    def without(self, files: set[str]) -> Verdicts:
-        """Return the verdicts of all cards but those in these files."""
-        return Verdicts(
-            tuple(judgement for judgement in self.judgements if judgement.card not in files),
-            tuple(judgement for judgement in self.published if judgement.card not in files),
-            tuple(finding for finding in self.findings if finding.place.file not in files),
-        )
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """What is known of the models of a run: recalled, or measured just now."""
+
+    evidence: dict[Need, Evidence] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    """Of the network of each model, by its name."""
+    recipes: dict[Need, Recipe] = field(default_factory=dict)
+    unevaluated: dict[tuple[Need, str], str] = field(default_factory=dict)
+    """Why there is no valid result of a model on a data set."""
+    measured: int = 0
+    """Models whose counts were measured in this run."""
+    evaluated: int = 0
+    """Results on data sets that were measured in this run."""
+    tampered: tuple[Path, ...] = ()
+    """Records that were edited by hand."""
 
 
 def judge(
     reading: Reading,
     needs: Mapping[tuple[str, str], Need],
-    evidence: Mapping[Need, Evidence],
+    proved: Proved,
     settings: Settings,
     cited: tuple[CitedSource, ...],
+    others: Mapping[str, Totals] | None = None,
 ) -> Verdicts:
-    """Judge every claim of every card."""
-    counts = {need.model: found.counts for need, found in evidence.items() if found.counts}
-    judgements: list[Judgement] = []
-    published: list[Judgement] = []
-    findings = list(reading.findings) + _duplicates(reading)
+    """Judge every claim of every card; ``others`` are the counts of models of cards that were not read."""
+    totals = dict(others or {}) | {
+        need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
+        for need, found in proved.evidence.items()
+        if found.counts
+    }
+    judgements: dict[str, tuple[Judgement, ...]] = {}
+    published: dict[str, tuple[Judgement, ...]] = {}
+    findings: dict[str, tuple[Finding, ...]] = {}
     for card in reading.cards:
+        of_card = list(card.findings)
+        judged: list[Judgement] = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
-            found = evidence.get(needs[card.file, model.name])
-            context = Context(model, claims, settings, found, _missing(found, settings), counts, cited)
+            context = _context(model, claims, needs[card.file, model.name], proved, settings, cited, totals)
             for claim in context.claims:
                 judgement = replace(judge_claim(claim, context), card=card.file)
-                (published if claim.published else judgements).append(judgement)
+                judged.append(judgement)
                 if not claim.published and (finding := _finding(judgement)):
-                    findings.append(finding)
+                    of_card.append(finding)
             for check in all_checks():
                 if check.look:
-                    findings += check.look(context)
-    order = {"error": 0, "warning": 1, "note": 2}
-    findings.sort(key=lambda f: (f.place.file, f.place.line, f.place.column, order[f.severity], f.check, f.message))
-    return Verdicts(tuple(judgements), tuple(published), tuple(_without_rival_fixes(findings)))
+                    of_card += check.look(context)
+        judgements[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
+        published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
+        findings[card.file] = tuple(in_order(_without_rival_fixes(of_card)))
+    return Verdicts(judgements, published, findings)
+
+
+def _context(
+    model: Model,
+    claims: tuple[Claim, ...],
+    need: Need,
+    proved: Proved,
+    settings: Settings,
+    cited: tuple[CitedSource, ...],
+    totals: Mapping[str, Totals],
+) -> Context:
+    found = proved.evidence.get(need)
+    reasons = {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))}
+    recipe = proved.recipes.get(need) or (found.recipe if found else None)
+    return Context(model, claims, settings, found, _missing(found, settings), totals, cited, reasons, recipe)
 
 
 def judge_claim(claim: Claim, context: Context) -> Judgement:
@@ -87,8 +126,7 @@ def _finding(judgement: Judgement) -> Finding | None:
     check = check_of(claim, normal_field(claim.field))
     name = check.name if check else "reading"
     if judgement.verdict == "refuted":
-        verb = {"architecture": "found", "preprocessing": "the zoo has"}.get(name, "measured")
-        message = f"{claim.field} of {claim.model} says {claim.stated}, {verb} {judgement.found}"
+        message = f"{claim.field} of {claim.model} says {claim.stated}, {FOUND.get(name, 'measured')} {judgement.found}"
         return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
     if judgement.verdict == "disputed":
         message = f"{claim.field} of {claim.model} says {claim.stated}; {judgement.reason}"
@@ -103,15 +141,3 @@ def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
         fix = finding.fix
         rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in taken
         yield replace(finding, fix=None) if rival else finding
-
-
-def _duplicates(reading: Reading) -> list[Finding]:
-    """Report models that are defined twice, once for each pair of places."""
-    first: dict[str, Model] = {}
-    findings = []
-    for model in sorted(reading.models, key=lambda model: model.place):
-        if model.name in first:
-            message = f"model {model.name} is defined here and at {first[model.name].place}"
-            findings.append(Finding(model.place, "duplicate-model", "error", message, "keep one of the two"))
-        first.setdefault(model.name, model)
-    return findings

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field, scale_of
+from cardproof.evaluations import canonical
+from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
 from cardproof.numbers import parse_number
 from cardproof.read.nodes import Scalar, Sequence
 from cardproof.words import Claim, Need, Number, Question
@@ -30,7 +31,18 @@ def need_of(model: Model, claims: tuple[Claim, ...]) -> Need:
     for claim in claims:
         if question := _question(claim):
             questions.setdefault(question)
-    return Need(model.name, weights_file(model), image_size(model), tuple(questions))
+    return Need(model.name, weights_file(model), image_size(model), tuple(questions), datasets_of(claims))
+
+
+def datasets_of(claims: tuple[Claim, ...]) -> tuple[str, ...]:
+    """Return the data sets, by their own names, on which accuracies are stated."""
+    found: dict[str, None] = {}
+    for claim in claims:
+        if claim.metric and claim.dataset and normal_field(claim.field) in TOP_1 | TOP_5:
+            name = canonical(claim.dataset)
+            if name:
+                found[name] = None
+    return tuple(found)
 
 
 def image_size(model: Model) -> tuple[int, int] | None:

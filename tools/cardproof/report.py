@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
+import click
 
+from cardproof.card_report import block_row
 from cardproof.read import show_path
-from cardproof.words import SEVERITIES, VERDICTS, Finding, Judgement
+from cardproof.words import SEVERITIES, VERDICTS, Finding, Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from cardproof.build import Run
+    from cardproof.render.write import Change
     from cardproof.snippets.pages import PagesRun
-    from cardproof.snippets.results import BlockResult, PageRun
     from cardproof.snippets.words import Status
 
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
@@ -38,84 +42,97 @@ STYLE = {
 
 def json_of(run: Run) -> str:
     """Return the run as one JSON object; the keys of the design stay, others may be added."""
+    full = [card.full() for card in run.cards]
+    status = {show_path(change.path): change for change in run.changes}
+    pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
+    others = [name for name in status if name not in {page for page, _, _ in pages}]
     data = {
-        "claims": [_claim(judgement) for judgement in run.verdicts.judgements],
-        "published": [_claim(judgement) for judgement in run.verdicts.published],
+        "claims": [row for part in full for row in part["claims"]],
+        "published": [row for part in full for row in part["published"]],
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": [_block(run, block) for run in page_runs(run) for block in run.blocks],
-        "models": [
-            {
-                "name": model.name,
-                "file": card.file,
-                "line": model.place.line,
-                "collections": list(model.collections),
-                "metadata": model.metadata.plain() if model.metadata else {},
-            }
-            for card in run.reading.cards
-            for model in card.models
-        ],
+        "blocks": [row for part in full for row in part["blocks"]],
+        "models": [row for part in full for row in part["models"]],
         "pages": [
-            {
-                "page": show_path(change.path),
-                "template": show_path(run.templates[change.path]) if change.path in run.templates else None,
-                "status": change.status,
-                "models": list(run.page_models.get(change.path, ())),
-            }
-            for change in run.changes
+            {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
+            for page, template, models in (*pages, *((name, None, []) for name in others))
         ],
         "summary": summary(run),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 
 
+def _status(change: Change | None) -> str:
+    return change.status if change else "unchanged"
+
+
 def summary(run: Run) -> dict[str, Any]:
     """Return the counts of a run."""
-    verdicts = Counter(judgement.verdict for judgement in run.verdicts.judgements)
-    statuses = Counter(block.status for page in page_runs(run) for block in page.blocks)
+    verdicts = verdict_counts(run)
+    statuses: Counter[str] = Counter()
+    for card in run.cards:
+        statuses.update(card.statuses)
     severities = Counter(finding.severity for finding in run.findings)
+    devices = {device for card in run.cards for device in card.devices}
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
-        "explained": sum(judgement.explained for judgement in run.verdicts.judgements),
-        "claims": len(run.verdicts.judgements),
-        "cards": len(run.reading.cards),
-        "models": len(run.reading.models),
-        "pages": len(run.page_models),
+        "explained": sum(card.explained for card in run.cards),
+        "claims": sum(verdicts.values()),
+        "cards": len(run.cards),
+        "models": sum(len(card.models) for card in run.cards),
+        "pages": sum(len(card.pages) for card in run.cards),
         "changed": sum(change.differs for change in run.changes),
         "measured": run.measured,
         "recalled": run.recalled,
+        "evaluated": run.evaluated,
+        "remembered": run.remembered,
         **{status: statuses[status] for status in STATUSES},
-        "snippets": f"{run.snippets.ran} run, {run.snippets.recalled} recalled" if page_runs(run) else "not run",
-        "exercised": len({(r.page, r.model) for r in page_runs(run) if r.model}),
-        "devices": sorted({r.device for r in page_runs(run)} | ({"meta"} if run.measured or run.recalled else set())),
+        "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
+        if any(card.runs for card in run.cards)
+        else "not run",
+        "exercised": sum(len(card.exercised) for card in run.cards),
+        "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
         "exit": run.exit,
     }
 
 
-def page_runs(run: Run) -> list[PageRun]:
-    """Return the snippet runs of all pages."""
-    return [page for runs in run.snippets.by_card.values() for page in runs]
+def verdict_counts(run: Run) -> Counter[str]:
+    """Return how many claims have each verdict."""
+    counts: Counter[str] = Counter()
+    for card in run.cards:
+        for of_field in card.tally.values():
+            counts.update(of_field)
+    return counts
 
 
-def print_report(run: Run, console: Console, *, quiet: bool = False) -> None:
+def print_report(run: Run, *, quiet: bool = False) -> None:
     """Print the findings and, unless quiet, the verdicts by field and the summary."""
-    for finding in run.findings:
-        if finding.severity != "note" or not quiet:
-            _print_finding(finding, console)
+    print_findings(finding for finding in run.findings if finding.severity != "note" or not quiet)
     if quiet:
         return
-    if run.verdicts.judgements:
+    console = new_console()
+    if any(card.tally for card in run.cards):
         console.print(verdict_table(run))
     console.print(_summary_text(run))
 
 
+def new_console() -> Console:
+    """Return a console that prints texts as they are."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
 def verdict_table(run: Run) -> Table:
     """Return the verdicts by field as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
     fields: dict[str, Counter[str]] = {}
-    for judgement in run.verdicts.judgements:
-        label = judgement.claim.field
-        fields.setdefault(label, Counter())[judgement.verdict] += 1
+    for card in run.cards:
+        for label, found in card.tally.items():
+            fields.setdefault(label, Counter()).update(found)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("claims about")
     for verdict in VERDICTS:
@@ -128,19 +145,23 @@ def verdict_table(run: Run) -> Table:
     others = sum(counts["unchecked"] for counts in fields.values() if set(counts) == {"unchecked"})
     if others:
         table.add_row("other fields", *("" for _ in VERDICTS[:-1]), str(others))
-    total = Counter(judgement.verdict for judgement in run.verdicts.judgements)
+    total = verdict_counts(run)
     table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
     return table
 
 
 def _summary_text(run: Run) -> Text:
+    from rich.text import Text
+
     facts = summary(run)
     parts = [f"{facts['claims']} claims of {_many(facts['models'], 'model')} on {_many(facts['cards'], 'card')}"]
     parts += [f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict]]
     measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
-    if run.changes:
+    if facts["evaluated"]:
+        measured += f", {_many(facts['evaluated'], 'result')} evaluated"
+    if run.files:
         verb = "stale" if run.checked else "written"
-        measured += f"; {_many(len(run.changes), 'file')} of the site, {facts['changed']} {verb}"
+        measured += f"; {_many(run.files, 'file')} of the site, {facts['changed']} {verb}"
     text = Text(": ".join([parts[0], ", ".join(parts[1:])]) if len(parts) > 1 else parts[0])
     text.append(f"\n{measured}; {_snippets_text(facts)}; {facts['seconds']:.1f} s", style="dim")
     return text
@@ -157,44 +178,28 @@ def _many(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _print_finding(finding: Finding, console: Console) -> None:
-    text = Text.assemble(
-        (str(finding.place), "bold"),
-        ": ",
-        (finding.severity, STYLE[finding.severity]),
-        f" [{finding.check}] {_safe(finding.message)}",
-    )
-    console.print(text, soft_wrap=True)
-    for line in (finding.hint or "").splitlines():
-        console.print(Text(f"    {_safe(line)}", style="dim"), soft_wrap=True)
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print findings, a line each with its hints below, in colours on a terminal only."""
+    color = False if os.environ.get("NO_COLOR") else None
+    lines = []
+    for finding in findings:
+        place, severity = click.style(str(finding.place), bold=True), _styled(finding.severity)
+        lines.append(f"{place}: {severity} [{finding.check}] {_safe(finding.message)}")
+        lines += [click.style(f"    {_safe(line)}", dim=True) for line in (finding.hint or "").splitlines()]
+    if lines:
+        click.echo("\n".join(lines), color=color)
+
+
+def _styled(severity: Severity) -> str:
+    words = STYLE[severity].split()
+    return click.style(severity, fg=words[-1], bold="bold" in words)
 
 
 def _safe(text: str) -> str:
     """Return a text without characters that steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text)
-
-
-def _claim(judgement: Judgement) -> dict[str, Any]:
-    claim = judgement.claim
-    return {
-        "file": claim.place.file,
-        "line": claim.place.line,
-        "column": claim.place.column,
-        "model": claim.model,
-        "field": claim.field,
-        "dataset": claim.dataset,
-        "stated": claim.stated,
-        "found": judgement.found,
-        "unit": judgement.unit,
-        "verdict": judgement.verdict,
-        "allowed": judgement.allowed,
-        "difference": judgement.difference,
-        "explanation": judgement.explanation,
-        "explained": judgement.explained,
-        "method": judgement.method,
-        "reason": judgement.reason,
-        "published": claim.published,
-    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -213,43 +218,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _block(run: PageRun, block: BlockResult) -> dict[str, Any]:
-    return {
-        "file": block.file,
-        "line": block.line,
-        "status": block.status,
-        "message": block.message,
-        "expected_line": block.expected_line,
-        "seconds": block.seconds,
-        "device": run.device,
-        "output": block.output,
-        "model": run.model,
-        "hint": block.hint,
-        "warnings": list(block.warnings),
-        "random_weights": run.random_weights,
-    }
-
-
 def pages_json_of(run: PagesRun) -> str:
     """Return a run of pages as one JSON object: blocks, findings, summary."""
     data = {
-        "blocks": [_block(page, block) for page in run.runs for block in page.blocks],
+        "blocks": [block_row(page, block) for page in run.runs for block in page.blocks],
         "findings": [_finding(finding) for finding in run.findings],
         "summary": _pages_summary(run),
     }
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
-def print_pages_report(run: PagesRun, console: Console, *, quiet: bool = False) -> None:
+def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:
     """Print the findings of a run of pages and, unless quiet, its summary."""
-    for finding in run.findings:
-        _print_finding(finding, console)
+    print_findings(run.findings)
     for path in run.updated:
-        console.print(f"{show_path(path)}: stated outputs were rewritten", soft_wrap=True)
+        click.echo(f"{show_path(path)}: stated outputs were rewritten")
     if not quiet:
         facts = _pages_summary(run)
         blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"
-        console.print(Text(f"{_many(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own"))
+        click.echo(f"{_many(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
 
 
 def _pages_summary(run: PagesRun) -> dict[str, Any]:

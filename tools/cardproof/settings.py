@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from cardproof.evaluations import canonical, dataset_names
 from cardproof.fields import normal_field
 from cardproof.read import InputError
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
@@ -60,6 +61,10 @@ class Settings:
     """Folder of the evidence, one JSON file per model."""
     cited: Path | None = None
     """YAML file with results that named sources publish; see the guide's page on configuration."""
+    data: dict[str, Path] = field(default_factory=dict)
+    """Where the images of data sets are: a mapping from the data set's name to a folder or file."""
+    weights: Path | None = None
+    """Folder with files of weights by their published names, or one file; it is looked into before anything else."""
     reference: Path | None = None
     """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
     includes: Path = Path("templates")
@@ -86,6 +91,8 @@ SETTINGS = (
     "out",
     "evidence",
     "cited",
+    "data",
+    "weights",
     "reference",
     "snippets",
     "tolerances",
@@ -161,12 +168,14 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
             except ValueError as trouble:
                 raise InputError(f"{value.place}: {trouble}") from None
         return replace(settings, tolerances=tolerances)
+    if name == "data":
+        return replace(settings, data=_data(node))
     if name == "snippets":
         return replace(settings, snippets=_snippets(node))
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
-    if name in ("templates", "includes", "out", "evidence", "cited", "reference"):
+    if name in ("templates", "includes", "out", "evidence", "cited", "weights", "reference"):
         setting = Path(node.text)
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):
@@ -175,6 +184,29 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     elif name == "flops" and node.text not in ("multiply-adds", "operations"):
         raise wrong("flops is 'multiply-adds' or 'operations'")
     return replace(settings, **{name: setting})
+
+
+def dataset_named(name: str) -> str:
+    """Return a data set's own name. Raises ValueError where nobody knows it."""
+    found = canonical(name)
+    if found is None:
+        raise ValueError(f"'{name}' is no data set that can be evaluated; known are {', '.join(dataset_names())}")
+    return found
+
+
+def _data(node: Node) -> dict[str, Path]:
+    """Read the mapping ``data``. Raises InputError at what means nothing."""
+    if not isinstance(node, Mapping):
+        raise InputError(f"{node.place}: data is a mapping from data set to folder")
+    found = {}
+    for key, value in node:
+        if not isinstance(value, Scalar) or value.value is None:
+            raise InputError(f"{value.place}: data needs a path")
+        try:
+            found[dataset_named(key.text)] = Path(value.text)
+        except ValueError as trouble:
+            raise InputError(f"{key.place}: {trouble}") from None
+    return found
 
 
 _CHOICES: dict[str, tuple[object, ...]] = {

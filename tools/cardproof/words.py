@@ -136,6 +136,14 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """The two counts of a network that cards mix up with another network's."""
+
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reproduction:
     """A way of counting that gives a stated number."""
 
@@ -207,6 +215,8 @@ class Judgement:
     """A way of counting gives the stated value exactly."""
     card: str = ""
     """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
+    detail: str = ""
+    """What was found, in more words than one value: ``9,371 of 10,000 images``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,8 @@ class Need:
     size: tuple[int, int] | None
     """Height and width at which counts are made; None: the size that the zoo states."""
     questions: tuple[Question, ...]
+    datasets: tuple[str, ...] = ()
+    """Data sets on which the card states how many images the model gets right, by their own names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +246,56 @@ class Environment:
     zoo: str
     """Name and version of the distribution that the networks come from."""
     processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What one model with its weights gets right on one data set, and what that depends on."""
+
+    dataset: str
+    split: str
+    images: int
+    top1: int
+    """Images whose highest logit is that of their class."""
+    top5: int
+    """Images whose class is among the five highest."""
+    top1_interval: tuple[float, float]
+    """Wilson's 95 % interval of top-1, as fractions."""
+    top5_interval: tuple[float, float]
+    loss: float
+    """Mean cross entropy."""
+    calibration_error: float
+    """Expected calibration error (Guo et al., 2017), as a fraction."""
+    close_calls: int
+    """Images whose verdict hangs on less than rounding of 32-bit numbers may move."""
+    classes: tuple[str, ...]
+    """Names of the classes, in order; empty where there are more than a hundred."""
+    confusion: tuple[str, ...]
+    """Per class that is right, how often each class was said: numbers separated by spaces; empty as above."""
+    weights: str
+    """Name of the file of weights."""
+    weights_digest: str
+    data_digest: str
+    inputs: tuple[tuple[str, str], ...]
+    """What decides the result, by name: it is valid while all of it is the same."""
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How weights were trained, as their zoo says it."""
+
+    name: str
+    source: str
+    """Where it is stated, or that it was run here."""
+    values: tuple[tuple[str, str], ...]
+    """Fields in their normal spelling, such as ``lr`` or ``batch size``, with the value."""
+    techniques: tuple[str, ...]
+    """Training techniques, in the words of cards."""
+    logged: tuple[tuple[str, str], ...] | None = None
+    """What the log of the training says of the same fields; None where no log travels with the weights."""
+    log: str = ""
+    """Name of that log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +315,19 @@ class Evidence:
     environment: Environment
     refused: str | None = None
     """Why the network takes no image of the card's size; ``counts`` are then made at the zoo's size."""
+    evaluations: tuple[Evaluated, ...] = ()
+    """Results on data sets; each depends on inputs of its own and not on ``key``."""
+    outdated: tuple[Evaluated, ...] = ()
+    """Results of earlier weights, networks or methods, kept since measuring them again may take hours."""
+    recipe: Recipe | None = None
+    """For zoos of the user's own: what the zoo says of the training."""
     sources: tuple[tuple[str, str], ...] = ()
     """Files and distributions that a zoo of the user's own loaded, with digest or version: evidence of it is valid
     while they are the same."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether there are no counts for a reason that may pass: memory, time, a worker that died."""
+        return self.error is not None and (
+            not self.environment.measured or self.error.startswith(("TimeoutError", "MemoryError"))
+        )

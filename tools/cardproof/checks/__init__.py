@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cardproof.words import Claim, Counts, Evidence, Finding, Judgement
+from cardproof.words import Claim, Counts, Evidence, Finding, Judgement, Recipe, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,9 +35,13 @@ class Context:
     evidence: Evidence | None
     missing: str = ""
     """Why there is no evidence, in words that follow "not measured: "."""
-    others: Mapping[str, Counts] = field(default_factory=dict)
-    """Counts of all models of this run, by name."""
+    others: Mapping[str, Totals] = field(default_factory=dict)
+    """Counts of all models of the site, by name."""
     cited: tuple[CitedSource, ...] = ()
+    unevaluated: Mapping[str, str] = field(default_factory=dict)
+    """Why there is no result on a data set, by its own name."""
+    recipe: Recipe | None = None
+    """How the weights were trained, as the zoo says it."""
 
     @property
     def counts(self) -> Counts | None:

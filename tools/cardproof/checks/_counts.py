@@ -10,7 +10,7 @@ from cardproof.measure.wording import words
 from cardproof.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.plan import stated_count
 from cardproof.settings import Settings, Tolerance
-from cardproof.words import Claim, Counts, Fix, Judgement, Number, Reproduction
+from cardproof.words import Claim, Counts, Fix, Judgement, Number, Reproduction, Totals
 
 if TYPE_CHECKING:
     from cardproof.checks import Context
@@ -42,7 +42,7 @@ def found_count(context: Context, what: What) -> int | None:
     return None if context.counts is None else count_in(context.counts, what, context.settings)
 
 
-def count_in(counts: Counts, what: What, settings: Settings) -> int:
+def count_in(counts: Counts | Totals, what: What, settings: Settings) -> int:
     """Return one count of a network in the unit that the settings say the field has."""
     if what == "parameters":
         return counts.parameters
@@ -93,16 +93,21 @@ def signed(difference: Decimal, of: Decimal) -> str:
     return f"{text} ({float(difference / of):+.3%})".replace("(-", "(−") if of else text
 
 
-def fix_of(claim: Claim, stated: Number, found: int) -> Fix | None:
+def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """Return the edit that writes the found value at the precision and in the style of the claim.
 
     None where the style is not understood, and where no digit of the found value would be left.
     """
-    place = claim.place
-    if place.end_column is None or claim.style not in ("", "'", '"') or found * 2 < stated.quantum:
+    if found * 2 < stated.quantum:
         return None
     written = write_like(found, stated, claim.stated)
-    if written is None or written == claim.stated:
+    return None if written is None else edit(claim, written)
+
+
+def edit(claim: Claim, written: str) -> Fix | None:
+    """Return the edit that writes another text in place of a claim's; None where there is none to make."""
+    place = claim.place
+    if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:
         return None
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}")
 

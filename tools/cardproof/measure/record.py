@@ -9,8 +9,10 @@ import sysconfig
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,7 +20,10 @@ from cardproof.evidence import state_of
 from cardproof.limits import time_limit
 from cardproof.measure.worker import measure_model
 from cardproof.words import Environment, Evidence, Need
-from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of
+from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of, recipe_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_SIZE = (224, 224)
 """Where neither card nor zoo states an image size: that of ImageNet evaluations since AlexNet."""
@@ -43,7 +48,7 @@ def evidence_for(need: Need, spec: str, key: str) -> Evidence:
     except ZooError:
         raise
     except BaseException as trouble:  # a zoo is foreign code, and may raise or exit as it likes
-        evidence = _blank(need, spec, key, f"{type(trouble).__name__}: {trouble}")
+        evidence = blank(need, spec, key, f"{type(trouble).__name__}: {trouble}")
     sources = () if spec in BUILT_IN else _sources(set(sys.modules) - before)
     seconds = round(time.perf_counter() - started, 3)
     return replace(evidence, sources=sources, environment=replace(evidence.environment, seconds=seconds))
@@ -52,7 +57,7 @@ def evidence_for(need: Need, spec: str, key: str) -> Evidence:
 def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     known = getattr(zoo, "known_as", None)
     known_as = str(known(need.model, need.weights)) if known else need.model
-    evidence = replace(_blank(need, spec, key), known_as=known_as)
+    evidence = replace(blank(need, spec, key), known_as=known_as)
     config = preprocessing_of(zoo, known_as)
     channels = config.input_size[0] if config else 3
     own = config.input_size[1:] if config else DEFAULT_SIZE
@@ -70,6 +75,7 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         counts=measured.counts,
         reproductions=measured.reproductions,
         preprocessing=config,
+        recipe=None if spec in BUILT_IN else recipe_in_words(zoo.recipe(known_as)),
         refused=refused,
     )
 
@@ -79,7 +85,7 @@ def _sources(modules: set[str]) -> tuple[tuple[str, str], ...]:
     installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
     standard = str(Path(sysconfig.get_path("stdlib")).resolve())
     names: set[str] = set()
-    distributions = packages_distributions()
+    distributions = _distributions()
     for module in modules:
         file = getattr(sys.modules.get(module), "__file__", None)
         path = str(Path(file).resolve()) if file else ""
@@ -90,7 +96,14 @@ def _sources(modules: set[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, state_of(name)) for name in sorted(names))
 
 
-def _blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence:
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the distributions of each top-level package: looked up once a worker, since that takes half a second."""
+    return packages_distributions()
+
+
+def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence:
+    """Return evidence of nothing but where and when it was asked for."""
     environment = Environment(
         measured=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         seconds=0.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,10 @@ class Card:
     models: tuple[Model, ...]
     claims_of: tuple[tuple[Claim, ...], ...]
     """For each model, its claims."""
+    findings: tuple[Finding, ...] = ()
+    """What was wrong with it, and with the files that its index imports."""
+    imports: tuple[Path, ...] = ()
+    """Files that its index imports."""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -55,10 +59,11 @@ class Reading:
     files: int = 0
 
     def only(self, files: set[str]) -> Reading:
-        """Return what was read of these cards, with the findings that stand in no other card."""
+        """Return what was read of these cards, with what was wrong with them and with files that are no card."""
         cards = [card for card in self.cards if card.file in files]
-        others = {card.file for card in self.cards} - files
-        return Reading(cards, [finding for finding in self.findings if finding.place.file not in others], len(cards))
+        others = {finding for card in self.cards if card.file not in files for finding in card.findings}
+        others -= {finding for card in cards for finding in card.findings}
+        return Reading(cards, [finding for finding in self.findings if finding not in others], len(cards))
 
     @property
     def models(self) -> list[Model]:
@@ -95,11 +100,12 @@ def read_cards(
 
 def show_path(path: Path) -> str:
     """Write a path as people pass it on: relative to the working directory where it lies below it, with ``/``."""
-    absolute = path if path.is_absolute() else Path.cwd() / path
-    try:
-        return absolute.relative_to(Path.cwd()).as_posix()
-    except ValueError:
-        return path.as_posix()
+    here = Path.cwd().as_posix()
+    text = path.as_posix()
+    absolute = text if text.startswith("/") or path.is_absolute() else f"{here}/{text}"
+    if absolute == here:
+        return "."
+    return absolute[len(here) + 1 :] if absolute.startswith(f"{here}/") else text
 
 
 def _root_of(given: Path) -> Path:
@@ -136,8 +142,9 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
         card = Card(source, None, None, models, _claims(models))
     else:
         card = _markdown_card(source, indexes, findings)
-    reading.cards.append(card)
-    reading.findings += findings + indexes.findings
+    found = (*findings, *indexes.findings)
+    reading.cards.append(replace(card, findings=found, imports=tuple(sorted(indexes.read_files))))
+    reading.findings += found
     return {path.resolve(), *indexes.read_files}
 
 

@@ -9,46 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.card_report import Row
 from cardproof.evidence import file_name
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
-from cardproof.render.stamp import stamped, template_of
+from cardproof.render.folders import Folders, templates_of
+from cardproof.render.stamp import stamped
 from cardproof.render.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.tables import COLUMNS, model_table
-from cardproof.render.templates import Templates, TemplatesError
+from cardproof.render.templates import TemplatesError
 from cardproof.render.views import MEANING, NOT_MEASURED, ModelView, model_view
-from cardproof.words import VERDICTS, Evidence, Judgement, Need, Verdict
+from cardproof.words import VERDICTS, Judgement, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-    from cardproof.judge import Verdicts
-    from cardproof.read import Card, Reading
-    from cardproof.settings import Settings
+    from cardproof.known import Known
+    from cardproof.read import Card
     from cardproof.snippets.results import PageRun
-
-LAYOUTS = Path(__file__).parent.parent / "layouts"
-
-
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Where a site's templates and outputs lie."""
-
-    root: Path
-    """Templates and what they include."""
-    cards: Path
-    """Templates of pages: ``models`` below the root, or the root itself where there is no such folder."""
-    out: Path
-    evidence: Path
-    base: Path
-    """Paths on pages are written relative to it."""
-    fallback: Path | None = None
-    """A second folder in which includes are looked for."""
-
-    @property
-    def bound(self) -> Path:
-        """The folder below which an index may import: the site's, or the cards' own where they lie elsewhere."""
-        return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +60,6 @@ class Rendered:
     models: tuple[str, ...]
 
 
-def folders_of(settings: Settings) -> Folders:
-    """Return the folders of a site; templates of pages are in ``models`` where there is such a folder."""
-    root, includes = settings.path(settings.templates), settings.path(settings.includes)
-    return Folders(
-        root=root,
-        cards=root / "models" if (root / "models").is_dir() else root,
-        out=settings.path(settings.out),
-        evidence=settings.path(settings.evidence),
-        base=settings.base,
-        fallback=includes if includes != root else None,
-    )
-
-
-def page_templates(folders: Folders, show: Callable[[Path], str]) -> list[Path]:
-    """Return the templates that become pages: not layouts, not what another template includes."""
-    found = [path for path in sorted(folders.cards.rglob("*.md")) if _is_template(path, folders)]
-    templates = _templates(folders, show)
-    included: set[Path] = set()
-    for path in found:
-        for name in templates.includes(_text(path)):
-            included |= {(folder / name).resolve() for folder in (folders.root, folders.cards)} - {path.resolve()}
-    layout = (folders.root / "page.md").resolve()
-    return [
-        path for path in found if path.resolve() not in included and path.resolve() != layout and path.name[0] != "_"
-    ]
-
-
-def _is_template(path: Path, folders: Folders) -> bool:
-    """Return whether a file may be a template: not an output, wherever that lies."""
-    return path.is_file() and not path.is_relative_to(folders.out) and template_of(_text(path)) is None
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
 @dataclass(frozen=True, slots=True)
 class AuthorText:
     """A card's text after Jinja, with the source of each of its lines."""
@@ -133,20 +75,29 @@ class Site:
 
     def __init__(
         self,
-        reading: Reading,
-        verdicts: Verdicts,
-        needs: Mapping[tuple[str, str], Need],
-        evidence: Mapping[Need, Evidence],
+        known: Known,
         folders: Folders,
         show: Callable[[Path], str],
+        remembered: Mapping[str, tuple[Row, ...]] | None = None,
     ) -> None:
-        judged = _by_model(verdicts.judgements), _by_model(verdicts.published)
-        self._cards = reading.cards
+        """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
+        self._cards = known.reading.cards
         self._folders = folders
-        self._templates = _templates(folders, show)
-        self._views = {card.file: _views(card, judged, needs, evidence, folders) for card in reading.cards}
-        self._pages = {card.file: _page_path(card, folders) for card in reading.cards}
+        self._templates = templates_of(folders, show)
+        self._views = {card.file: _views(card, known, folders) for card in self._cards}
+        self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
+        own = {card.file: _rows(self._views[card.file], self._pages[card.file]) for card in self._cards}
+        self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
+        """Rows of tables by the card's file, of all cards of the site."""
+        self.asked: dict[str, set[Path]] = {}
+        """Files that the templates of a card looked for, by the card's file."""
+        self.tabled: set[str] = set()
+        """Cards that show a table of models."""
+
+    def includes(self, card: Card) -> tuple[str, ...]:
+        """Return the names of the templates that a card's own template includes."""
+        return tuple(sorted(self._templates.includes(card.source.text)))
 
     def author_text(self, card: Card, model: str | None) -> AuthorText:
         """Render a card's own text for one of its models, once. Raises TemplatesError."""
@@ -157,6 +108,7 @@ class Site:
             header, text = _author_text(card)
             rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
             known = self._authors[card.file, model] = AuthorText(header, rendered, origin)
+            self.asked.setdefault(card.file, set()).update(self._templates.asked())
         return known
 
     def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[Rendered]:
@@ -181,11 +133,14 @@ class Site:
         return rendered
 
     def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
-        models = [(view, self._pages[file]) for file, found in self._views.items() for view in found]
-        variables: dict[str, Any] = {
-            "models": self._views[card.file],
-            "model_table": model_table(models, self._pages[card.file]),
-        }
+        rows = [row for found in self.rows.values() for row in found]
+        table = model_table(rows, self._pages[card.file])
+
+        def noted(*arguments: Any, **options: Any) -> str:
+            self.tabled.add(card.file)
+            return table(*arguments, **options)
+
+        variables: dict[str, Any] = {"models": self._views[card.file], "model_table": noted}
         return variables if model is None else {**variables, "model_name": model}
 
     def _page(self, card: Card, runs: Sequence[PageRun]) -> str:
@@ -198,7 +153,15 @@ class Site:
         page = _page_view(card, views, source.header, author, runs, self._folders)
         own = (self._folders.root / "page.md").is_file() or _in(self._folders.fallback, "page.md")
         variables = {**self._variables(card, first), "page": page, "meaning": MEANING}
-        return self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
+        text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
+        folders = [folder for folder in (self._folders.root, self._folders.fallback) if folder]
+        looked = {folder / "page.md" for folder in folders}
+        self.asked.setdefault(card.file, set()).update(looked | self._templates.asked())
+        return text
+
+
+def _rows(views: tuple[ModelView, ...], page: Path) -> tuple[Row, ...]:
+    return tuple(Row(view.name, view.anchor, page, view.collections, view.values) for view in views)
 
 
 def _page_view(
@@ -224,11 +187,6 @@ def _page_view(
 
 def _in(folder: Path | None, name: str) -> bool:
     return folder is not None and (folder / name).is_file()
-
-
-def _templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
-    search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
-    return Templates(list(dict.fromkeys(search)), LAYOUTS, show)
 
 
 def _author_text(card: Card) -> tuple[str, str]:
@@ -266,27 +224,22 @@ def _title(text: str) -> str | None:
     return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
 
 
-def _views(
-    card: Card,
-    judged: tuple[Mapping[tuple[str, str], list[Judgement]], Mapping[tuple[str, str], list[Judgement]]],
-    needs: Mapping[tuple[str, str], Need],
-    evidence: Mapping[Need, Evidence],
-    folders: Folders,
-) -> tuple[ModelView, ...]:
+def _views(card: Card, known: Known, folders: Folders) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
+    judged = _by_model(known.verdicts.judgements[card.file])
+    published = _by_model(known.verdicts.published[card.file])
     views = []
     for model in card.models:
-        found = evidence.get(needs[card.file, model.name])
+        found = known.evidence(card, model)
         link = _relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        own = [by_model.get((card.file, model.name), []) for by_model in judged]
-        views.append(model_view(model, own[0], own[1], found, link))
+        views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link))
     return tuple(views)
 
 
-def _by_model(judgements: tuple[Judgement, ...]) -> dict[tuple[str, str], list[Judgement]]:
-    found: dict[tuple[str, str], list[Judgement]] = {}
+def _by_model(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+    found: dict[str, list[Judgement]] = {}
     for judgement in judgements:
-        found.setdefault((judgement.card, judgement.claim.model), []).append(judgement)
+        found.setdefault(judgement.claim.model, []).append(judgement)
     return found
 
 

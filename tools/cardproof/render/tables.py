@@ -13,33 +13,33 @@ from cardproof.render.templates import CallError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cardproof.render.views import ModelView
+    from cardproof.card_report import Row
 
 COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
 """Columns of a table that names none, and of the variants of a page where a model has them."""
 
 
-def model_table(models: Sequence[tuple[ModelView, Path]], here: Path) -> Callable[..., str]:
-    """Return the function for a page at ``here``; ``models`` are all models of the site with their pages."""
+def model_table(models: Sequence[Row], here: Path) -> Callable[..., str]:
+    """Return the function for a page at ``here``; ``models`` are all models of the site."""
 
     def table(collection: str | None = None, columns: Sequence[str] = COLUMNS) -> str:
         """Return a table of the models of a collection, or of all. Raises CallError for a table that would be empty."""
-        chosen = [(view, page) for view, page in models if collection is None or collection in view.collections]
+        chosen = [row for row in models if collection is None or collection in row.collections]
         if not chosen:
-            known = sorted({name for view, _ in models for name in view.collections})
+            known = sorted({name for row in models for name in row.collections})
             raise CallError(f"no model is in collection '{collection}'{_near(collection or '', known)}")
         for column in columns:
-            if not any(column in view.values for view, _ in chosen):
-                known = sorted({name for view, _ in models for name in view.values})
+            if not any(column in row.values for row in chosen):
+                known = sorted({name for row in models for name in row.values})
                 raise CallError(f"column '{column}' exists in no model{_near(column, known)}")
         lines = [
             "| Model | " + " | ".join(markdown_text(column) for column in columns) + " |",
             "| :--- |" + " ---: |" * len(columns),
         ]
-        for view, page in chosen:
-            link = Path(os.path.relpath(page, here.parent)).as_posix()
-            cells = [markdown_text(view.values.get(column, "")) for column in columns]
-            lines.append(f"| [{code_text(view.name)}]({link}#{view.anchor}) | " + " | ".join(cells) + " |")
+        for row in chosen:
+            link = Path(os.path.relpath(row.page, here.parent)).as_posix()
+            cells = [markdown_text(row.values.get(column, "")) for column in columns]
+            lines.append(f"| [{code_text(row.name)}]({link}#{row.anchor}) | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
     return table

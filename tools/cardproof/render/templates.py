@@ -65,6 +65,15 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**"})
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.asked: set[str] = set()
+        """Names of the templates that were asked for."""
+
+    def _load_template(self, name: str, globals: Any) -> Any:
+        self.asked.add(name)
+        return super()._load_template(name, globals)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Compute a product or power whose result is of a sensible size; raise ValueError for others."""
         if operator == "**" and not (isinstance(right, int | float) and abs(right) <= MOST_EXPONENT):
@@ -93,6 +102,17 @@ class Templates:
         )
         self._environment.filters["md"] = markdown_text
         self._environment.filters["code"] = code_text
+
+    def asked(self) -> set[Path]:
+        """Return every file that rendering looked for since this was last asked, whether it was there or not."""
+        names, self._environment.asked = self._environment.asked, set()
+        found: set[Path] = set()
+        for name in names:
+            for folder in self._folders:
+                found.add(folder / name)
+                if (folder / name).is_file():
+                    break
+        return found
 
     def render_file(self, name: str, variables: Mapping[str, Any]) -> str:
         """Render a template that is found by its name. Raises TemplatesError."""
@@ -178,6 +198,7 @@ class Templates:
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         assert self._environment.loader
+        self._environment.asked.add(name)
         try:
             return self._environment.loader.get_source(self._environment, name)
         except TemplateNotFound as trouble:

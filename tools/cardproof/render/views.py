@@ -183,7 +183,10 @@ def _facts(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> Iter
 def _accuracy_fact(judgement: Judgement) -> Fact:
     label = "Top-1" if metric_key(judgement.claim.field).startswith("top 1") else "Top-5"
     value = judgement.claim.stated.strip().removesuffix("%")
-    return Fact(label, value, "%", judgement.verdict, judgement.claim.dataset or "")
+    note = judgement.detail or judgement.claim.dataset or ""
+    if judgement.verdict == "refuted":
+        value, note = f"{judgement.found}", f"card says {judgement.claim.stated}"
+    return Fact(label, value, "%", judgement.verdict, note)
 
 
 def _count_fact(label: str, judgement: Judgement) -> Fact:

@@ -7,11 +7,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.evidence import is_record
 from cardproof.render.stamp import is_edited, template_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
 Status = Literal["new", "changed", "unchanged", "removed", "edited", "foreign"]
@@ -60,25 +59,34 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
 def _status(old: str, new: str) -> Status:
     if old == new:
         return "unchanged"
+    from cardproof.evidence import is_record  # as in _is_record
+
     if template_of(old) is None and not is_record(old):
         return "foreign"
     return "edited" if is_edited(old) else "changed"
 
 
-def orphans(pages: Path, records: Path | None, base: Path) -> list[Path]:
+def orphans(pages: Path, records: Path | None, base: Path, kept: Container[Path] = ()) -> list[Path]:
     """Return rendered pages whose template is gone, and with ``records`` the records of evidence in that folder.
 
-    The stamp of a page names its template, relative to ``base``; pages of other templates that exist are left alone.
+    The stamp of a page names its template, relative to ``base``; pages of other templates that exist are left alone,
+    and so are the files that are ``kept``.
     """
     found = []
     for path in sorted(pages.rglob("*.md")) if pages.is_dir() else []:
+        if path in kept:
+            continue
         template = template_of(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
         if template is not None and not (base / template).is_file():
             found.append(path)
-    for path in sorted(records.rglob("*.json")) if records and records.is_dir() else []:
-        if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
-            found.append(path)
-    return found
+    others = sorted(records.rglob("*.json")) if records and records.is_dir() else []
+    return found + [path for path in others if path not in kept and path.is_file() and _is_record(path)]
+
+
+def _is_record(path: Path) -> bool:
+    from cardproof.evidence import is_record  # only where something changed: its import costs more than this module
+
+    return is_record(path.read_text(encoding="utf-8", errors="replace"))
 
 
 def write(changes: Iterable[Change]) -> None:

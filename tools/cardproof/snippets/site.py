@@ -34,6 +34,8 @@ class SiteRuns:
     by_card: dict[str, list[PageRun]] = field(default_factory=dict)
     outputs: dict[Path, str] = field(default_factory=dict)
     """Files of the store, by path."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """The file of the store of each card."""
     tampered: list[Path] = field(default_factory=list)
     ran: int = 0
     recalled: int = 0
@@ -67,6 +69,7 @@ def prove_site(
     for run in runs:
         result.by_card.setdefault(run.page, []).append(run)
     kept = {card: [run for run in of_card if run.key] for card, of_card in result.by_card.items()}
+    result.paths = paths
     result.outputs = {paths[card]: dump(of_card) for card, of_card in kept.items() if of_card}
     return result
 

@@ -16,9 +16,11 @@ from cardproof.snippets.prove import Page, Policy
 from cardproof.snippets.site import extensions_text, pages_of, policy_of
 
 if TYPE_CHECKING:
+    from cardproof.judge import Proved
     from cardproof.read import Card, Reading
-    from cardproof.render.pages import Folders, Site
-    from cardproof.words import Evidence, Need
+    from cardproof.render.folders import Folders
+    from cardproof.render.pages import Site
+    from cardproof.words import Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,15 @@ class _CardSite:
         """The site with the verdicts of its stored evidence; nothing is measured."""
         from cardproof.cited import read_cited
         from cardproof.judge import judge
+        from cardproof.known import Known
         from cardproof.plan import plan
         from cardproof.render.pages import Site
 
         needs = plan(self._reading)
-        evidence = _stored(self.settings, needs)
+        proved = _stored(self.settings, needs)
         cited = read_cited(self.settings.path(self.settings.cited)) if self.settings.cited else ()
-        verdicts = judge(self._reading, needs, evidence, self.settings, cited)
-        return Site(self._reading, verdicts, needs, evidence, self._folders, show_path)
+        verdicts = judge(self._reading, needs, proved, self.settings, cited)
+        return Site(Known(self._reading, needs, proved, verdicts), self._folders, show_path)
 
     def holds(self, path: Path) -> bool:
         """Return whether a file lies among the site's templates, and not among its pages."""
@@ -117,13 +120,13 @@ class _CardSite:
 
     @cached_property
     def _folders(self) -> Folders:
-        from cardproof.render.pages import folders_of
+        from cardproof.render.folders import folders_of
 
         return folders_of(self.settings)
 
     @cached_property
     def _reading(self) -> Reading:
-        from cardproof.render.pages import page_templates
+        from cardproof.render.folders import page_templates
 
         reading = read_cards(page_templates(self._folders, show_path), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
@@ -131,22 +134,20 @@ class _CardSite:
         return reading
 
 
-def _stored(settings: Settings, needs: dict[tuple[str, str], Need]) -> dict[Need, Evidence]:
-    """Return the stored evidence that is still valid.
+def _stored(settings: Settings, needs: dict[tuple[str, str], Need]) -> Proved:
+    """Return what is on record and still valid; nothing is measured.
 
     Only templates that print measured values see it, so a zoo that is not installed is no reason to run nothing.
     """
-    from cardproof.evidence import key_of, recall
-    from cardproof.zoos import ZooError, network_digests
+    from cardproof.find_out import find_out
+    from cardproof.judge import Proved
+    from cardproof.zoos import ZooError
 
-    evidence: dict[Need, Evidence] = {}
     if settings.zoo is not None:
         with suppress(ZooError):
             unique = list(dict.fromkeys(needs.values()))
-            digests = network_digests(settings.zoo, {need.model for need in unique})
-            keys = {need: key_of(need, settings.zoo, digests[need.model]) for need in unique}
-            evidence, _ = recall(unique, keys, settings.path(settings.evidence))
-    return evidence
+            return find_out(unique, set(), settings, settings.path(settings.evidence), None, None)
+    return Proved()
 
 
 def _beside(policy: Policy, path: Path) -> Policy:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.digests import digest_of_files
-from cardproof.words import Preprocessing
+from cardproof.words import Preprocessing, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["BUILT_IN", "Zoo", "ZooError", "load_zoo", "network_digests", "preprocessing_of"]
+__all__ = ["BUILT_IN", "Zoo", "ZooError", "load_zoo", "network_digests", "preprocessing_of", "recipe_of"]
 
 BUILT_IN = {
     "res2next": "res2next.zoo:zoo",
@@ -33,8 +33,10 @@ class ZooError(Exception):
 class Zoo(Protocol):
     """Where networks come from.
 
-    ``known_as(name, weights)`` is optional: the name under which the zoo has the model today, by its own renames and
-    by the file name of the card's weights.
+    Optional: ``known_as(name, weights)``, the name under which the zoo has the model today, by its own renames and by
+    the file name of the card's weights. Built-in zoos may have two methods more, which must not import torch:
+    ``find_weights(name, given)``, the file of a model's weights where one is on this machine, and
+    ``training_log(name)``, the name of the log that travels with the weights and what it says of the recipe.
     """
 
     name: str
@@ -152,6 +154,50 @@ def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
         tuple(float(v) for v in mean) if mean is not None else None,
         tuple(float(v) for v in std) if std is not None else None,
         weights=look("weights"),
+    )
+
+
+RECIPE_FIELDS = {
+    "lr": "learning_rate",
+    "epochs": "epochs",
+    "momentum": "momentum",
+    "batch size": "batch_size",
+    "weight decay": "weight_decay",
+    "label smoothing": "label_smoothing",
+}
+"""Fields of cards, and the attribute or key of a zoo's recipe that has the value."""
+
+
+def recipe_of(spec: str, name: str) -> Recipe | None:
+    """Return how a model of a built-in zoo was trained, without torch; None where nobody says it."""
+    if spec not in BUILT_IN:
+        return None
+    zoo = load_zoo(spec)
+    try:
+        return recipe_in_words(zoo.recipe(name), getattr(zoo, "training_log", lambda _: None)(name))
+    except ValueError:  # the zoo has no such model
+        return None
+
+
+def recipe_in_words(given: Any, log: Any = None) -> Recipe | None:
+    """Return a recipe in our own words, whatever form its zoo gives it in: an object or a mapping."""
+    if given is None or isinstance(given, Recipe):
+        return given
+
+    def look(thing: Any, key: str) -> Any:
+        return thing.get(key) if isinstance(thing, Mapping) else getattr(thing, key, None)
+
+    def values(thing: Any) -> tuple[tuple[str, str], ...]:
+        pairs = ((field, look(thing, key)) for field, key in RECIPE_FIELDS.items())
+        return tuple((field, str(value)) for field, value in pairs if value is not None)
+
+    return Recipe(
+        str(look(given, "name") or ""),
+        str(look(given, "source") or ""),
+        values(given),
+        tuple(str(word) for word in look(given, "techniques") or ()),
+        values(log[1]) if log else None,
+        str(log[0]) if log else "",
     )
 
 

@@ -1,0 +1,227 @@
+"""One card's part of a report, as plain data: made in this build, or remembered from an earlier one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.read import show_path
+from cardproof.words import Finding, Fix, Place, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cardproof.read import Card
+    from cardproof.snippets.results import BlockResult, PageRun
+    from cardproof.words import Evidence, Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a table shows of one model of the site."""
+
+    name: str
+    anchor: str
+    page: Path
+    collections: tuple[str, ...]
+    values: Mapping[str, str]
+    """Columns: field as written -> what the table shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardReport:
+    """What a report says of one card, and what other cards need to know of it."""
+
+    file: str
+    models: tuple[tuple[str, Place], ...]
+    """Names, with the places where they are defined."""
+    findings: tuple[Finding, ...]
+    tally: Mapping[str, Mapping[str, int]]
+    """Field as written -> verdict -> how many claims."""
+    explained: int
+    """Refuted counts that a way of counting gives exactly."""
+    statuses: Mapping[str, int]
+    """Of the blocks of its snippets."""
+    exercised: tuple[str, ...]
+    """Models for which its snippets ran."""
+    devices: tuple[str, ...]
+    """On which they ran."""
+    runs: int
+    """How often its snippets are run: once for each model and device."""
+    totals: Mapping[str, Totals]
+    """Counts of its models, by name."""
+    rows: tuple[Row, ...]
+    """Its models in tables of the site."""
+    pages: tuple[tuple[str, str], ...] = ()
+    """Its pages, with the template of each."""
+    outputs: tuple[str, ...] = ()
+    """All files that were written for it, or would be."""
+    across: Mapping[str, bool] = field(default_factory=dict)
+    """What it looked at of other cards: ``totals`` to explain a count, ``rows`` for a table."""
+    full: Callable[[], Mapping[str, Any]] = dict
+    """Gives the long lists of a report: claims, published, blocks and models as ``--json`` prints them."""
+
+
+def card_report(
+    card: Card,
+    findings: tuple[Finding, ...],
+    judgements: Iterable[Judgement],
+    published: Iterable[Judgement],
+    evidence: Mapping[str, Evidence],
+    runs: Iterable[PageRun] = (),
+    rows: tuple[Row, ...] = (),
+) -> CardReport:
+    """Put together what is reported of one card; ``evidence`` is that of its models, by name."""
+    judgements, published, runs = tuple(judgements), tuple(published), tuple(runs)
+    tally: dict[str, Counter[str]] = {}
+    for judgement in judgements:
+        tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+    full = {
+        "claims": [claim_row(judgement) for judgement in judgements],
+        "published": [claim_row(judgement) for judgement in published],
+        "blocks": [block_row(run, block) for run in runs for block in run.blocks],
+        "models": [model_row(card, index) for index in range(len(card.models))],
+    }
+    return CardReport(
+        card.file,
+        tuple((model.name, model.place) for model in card.models),
+        findings,
+        {name: dict(counts) for name, counts in tally.items()},
+        sum(judgement.explained for judgement in judgements),
+        dict(Counter(block.status for run in runs for block in run.blocks)),
+        tuple(sorted({run.model for run in runs if run.model})),
+        tuple(sorted({run.device for run in runs})),
+        len(runs),
+        {
+            name: Totals(found.counts.parameters, found.counts.multiply_adds)
+            for name, found in evidence.items()
+            if found.counts
+        },
+        rows,
+        across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+        full=lambda: full,
+    )
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in order of their places, and at one place the gravest first."""
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted(
+        findings, key=lambda f: (f.place.file, f.place.line, f.place.column, order[f.severity], f.check, f.message)
+    )
+
+
+def duplicates(models: Iterable[tuple[str, Place]]) -> list[Finding]:
+    """Report models that are defined twice, once for each pair of places; ``models`` are names with their places."""
+    first: dict[str, Place] = {}
+    findings = []
+    for name, place in sorted(models, key=lambda model: model[1]):
+        if name in first:
+            message = f"model {name} is defined here and at {first[name]}"
+            findings.append(Finding(place, "duplicate-model", "error", message, "keep one of the two"))
+        first.setdefault(name, place)
+    return findings
+
+
+def claim_row(judgement: Judgement) -> dict[str, Any]:
+    """Return a judgement as ``--json`` prints it."""
+    claim = judgement.claim
+    return {
+        "file": claim.place.file,
+        "line": claim.place.line,
+        "column": claim.place.column,
+        "model": claim.model,
+        "field": claim.field,
+        "dataset": claim.dataset,
+        "stated": claim.stated,
+        "found": judgement.found,
+        "unit": judgement.unit,
+        "verdict": judgement.verdict,
+        "allowed": judgement.allowed,
+        "difference": judgement.difference,
+        "explanation": judgement.explanation,
+        "explained": judgement.explained,
+        "method": judgement.method,
+        "reason": judgement.reason,
+        "published": claim.published,
+    }
+
+
+def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
+    """Return what became of a block as ``--json`` prints it."""
+    return {
+        "file": block.file,
+        "line": block.line,
+        "status": block.status,
+        "message": block.message,
+        "expected_line": block.expected_line,
+        "seconds": block.seconds,
+        "device": run.device,
+        "output": block.output,
+        "model": run.model,
+        "hint": block.hint,
+        "warnings": list(block.warnings),
+        "random_weights": run.random_weights,
+    }
+
+
+def model_row(card: Card, index: int) -> dict[str, Any]:
+    """Return a model of a card as ``--json`` prints it."""
+    model = card.models[index]
+    return {
+        "name": model.name,
+        "file": card.file,
+        "line": model.place.line,
+        "collections": list(model.collections),
+        "metadata": model.metadata.plain() if model.metadata else {},
+    }
+
+
+def facts_of(report: CardReport) -> dict[str, Any]:
+    """Return a report as plain data, without its long lists."""
+    return {
+        "models": [[name, asdict(place)] for name, place in report.models],
+        "findings": [asdict(finding) for finding in report.findings],
+        "tally": report.tally,
+        "explained": report.explained,
+        "statuses": report.statuses,
+        "exercised": report.exercised,
+        "devices": report.devices,
+        "runs": report.runs,
+        "totals": {name: asdict(totals) for name, totals in report.totals.items()},
+        "rows": [{**asdict(row), "page": show_path(row.page)} for row in report.rows],
+        "pages": report.pages,
+        "outputs": report.outputs,
+        "across": report.across,
+    }
+
+
+def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[str, Any]]) -> CardReport:
+    """Return the report that :func:`facts_of` was given."""
+    return CardReport(
+        file,
+        tuple((name, Place(**place)) for name, place in facts["models"]),
+        tuple(_finding(finding) for finding in facts["findings"]),
+        facts["tally"],
+        facts["explained"],
+        facts["statuses"],
+        tuple(facts["exercised"]),
+        tuple(facts["devices"]),
+        facts["runs"],
+        {name: Totals(**totals) for name, totals in facts["totals"].items()},
+        tuple(
+            Row(row["name"], row["anchor"], Path(row["page"]), tuple(row["collections"]), row["values"])
+            for row in facts["rows"]
+        ),
+        tuple((page, template) for page, template in facts["pages"]),
+        tuple(facts["outputs"]),
+        facts["across"],
+        full,
+    )
+
+
+def _finding(record: Mapping[str, Any]) -> Finding:
+    fix = Fix(**record["fix"]) if record["fix"] else None
+    return Finding(**{**record, "place": Place(**record["place"]), "fix": fix})

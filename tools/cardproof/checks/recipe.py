@@ -1,0 +1,86 @@
+"""Recipe: stated learning rate, epochs, batch size and techniques against the recipe of the weights.
+
+**What it does.** A zoo may say how its weights were trained: `recipe(name)`. Stated values of `LR`, `Epochs`,
+`Momentum`, `Batch Size`, `Weight Decay` and `Label Smoothing` are compared with it at the precision written, and each
+of the `Training Techniques` is looked for in it. What differs is **refuted**, at the card's line.
+
+What is equal is **confirmed** only where a log of the training travels with the weights and says the same as the
+recipe; a recipe that was written down from a paper makes the claim **cited**. Where recipe and log differ, the claim is
+refuted whatever the card says: one of the two does not belong to these weights. No recipe: **unchecked**.
+
+**Why.** A recipe is copied from card to card and from script to script, and nobody runs it again to see whether it is
+the one that made the weights.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cardproof.checks import Check, Context
+from cardproof.checks._counts import allowed_text, edit, tolerance_of, within
+from cardproof.fields import RECIPE, TECHNIQUES, normal_field
+from cardproof.numbers import parse_number
+from cardproof.words import Judgement
+
+if TYPE_CHECKING:
+    from cardproof.words import Claim, Recipe, Verdict
+
+
+def judge(claim: Claim, context: Context) -> Judgement:
+    """Judge a stated value of a recipe."""
+    recipe = context.recipe
+    if recipe is None:
+        return Judgement(claim, "unchecked", reason="the zoo has no recipe of these weights")
+    name = normal_field(claim.field)
+    if name in TECHNIQUES:
+        return _judge_technique(claim, recipe)
+    return _judge_value(claim, context, recipe, RECIPE[name])
+
+
+def _judge_value(claim: Claim, context: Context, recipe: Recipe, field: str) -> Judgement:
+    has = dict(recipe.values).get(field)
+    if has is None:
+        return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} does not say it")
+    stated = parse_number(claim.stated, "plain")
+    if stated is None:
+        return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
+    found = Decimal(has)
+    shown = int(found) if found == found.to_integral_value() else float(found)
+    tolerance = tolerance_of(claim, context)
+    allowed = allowed_text(tolerance, stated)
+    method = _method(recipe)
+    logged = dict(recipe.logged or ()).get(field) if recipe.logged is not None else None
+    if logged is not None and Decimal(logged) != found:
+        explanation = (
+            f"The recipe {recipe.name} has {has}, and {recipe.log}, the log of the training that made these weights, "
+            f"has {logged}: one of them was changed since."
+        )
+        return Judgement(claim, "refuted", shown, "", allowed, "", explanation, method)
+    if within(found, stated, tolerance):
+        verdict: Verdict = "cited" if logged is None else "confirmed"
+        return Judgement(claim, verdict, shown, "", allowed, "0", method=method)
+    difference = f"{found - stated.value:+f}".replace("-", "−")
+    explanation = f"The recipe {recipe.name} has {has} ({recipe.source})."
+    fix = edit(claim, has)
+    return Judgement(claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix)
+
+
+def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
+    words = {word.lower(): word for word in recipe.techniques}
+    method = _method(recipe)
+    if found := words.get(claim.stated.strip().lower()):
+        verdict: Verdict = "cited" if recipe.logged is None else "confirmed"
+        return Judgement(claim, verdict, found, "", "as the recipe has it", "0", method=method)
+    listed = ", ".join(recipe.techniques) or "none"
+    explanation = f"The recipe {recipe.name} has these techniques: {listed}."
+    return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method)
+
+
+def _method(recipe: Recipe) -> str:
+    if recipe.logged is not None:
+        return f"recipe {recipe.name}, which the log of the training ({recipe.log}) bears out"
+    return f"recipe {recipe.name}, from {recipe.source}"
+
+
+CHECK = Check("recipe", frozenset(RECIPE) | TECHNIQUES, judge, page=__doc__)

@@ -1,0 +1,44 @@
+"""What is known of some cards: what was read, what was proved, and the verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cardproof.card_report import CardReport, Row, card_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cardproof.judge import Proved, Verdicts
+    from cardproof.read import Card, Model, Reading
+    from cardproof.snippets.results import PageRun
+    from cardproof.words import Evidence, Need
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Cards that were read, with all that is known of their models."""
+
+    reading: Reading
+    needs: Mapping[tuple[str, str], Need]
+    """By the card's file and the model's name."""
+    proved: Proved
+    verdicts: Verdicts
+
+    def evidence(self, card: Card, model: Model) -> Evidence | None:
+        """Return the evidence of one model; None where there is none."""
+        return self.proved.evidence.get(self.needs[card.file, model.name])
+
+    def evidence_of(self, card: Card) -> list[Evidence]:
+        """Return the evidence that there is of a card's models."""
+        return [found for model in card.models if (found := self.evidence(card, model))]
+
+    def report(self, card: Card, runs: Iterable[PageRun] = (), rows: tuple[Row, ...] = ()) -> CardReport:
+        """Put together what is reported of one card; ``runs`` are those of its snippets."""
+        from cardproof.snippets.results import findings_of
+
+        runs, file, verdicts = tuple(runs), card.file, self.verdicts
+        evidence = {model.name: found for model in card.models if (found := self.evidence(card, model))}
+        findings = (*verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
+        return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)

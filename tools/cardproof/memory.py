@@ -1,0 +1,167 @@
+"""Memory: which cards are as an earlier build left them, and what it said of them.
+
+A card is remembered while the files that were read and written for it, the settings, the code, the zoo and what it saw
+of other cards are the same. What is remembered is what the flow would say again; a card of which anything changed goes
+through the whole flow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.card_report import CardReport, facts_of, from_facts
+from cardproof.digests import digest_of_data
+from cardproof.memo import Entry, Memo, Stamps, memo_path, stamp_of_tree
+from cardproof.read import show_path
+from cardproof.zoos import BUILT_IN, network_digests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cardproof.settings import Settings
+
+CUDA = Path("/dev/nvidiactl")
+"""There where a driver for NVIDIA's devices is: snippets may run on one."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a site's cards; nothing where there is no memo."""
+
+    memo: Memo | None = None
+    context: str = ""
+    stamps: Stamps = field(default_factory=Stamps)
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    def includes(self) -> dict[Path, tuple[str, ...]]:
+        """Return which templates each template includes, of those that are as they were."""
+        return {
+            Path(file): tuple(entry.facts["includes"])
+            for file, entry in self.entries.items()
+            if self.stamps.unchanged(file, entry.files.get(file, ""))
+        }
+
+    def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
+        """Return the reports of the cards of which no file changed."""
+        found = {}
+        for file in files:
+            entry = self.entries.get(file)
+            if entry and all(self.stamps.unchanged(path, stamp) for path, stamp in entry.files.items()):
+                assert self.memo
+                found[file] = from_facts(file, entry.facts["report"], partial(self.memo.rows, file))
+        return found
+
+    def outdated(self, reports: Mapping[str, CardReport]) -> set[str]:
+        """Return the remembered cards that looked at other cards and would see something else now.
+
+        ``reports`` are those of all cards of the site, remembered or made anew.
+        """
+        now = across(reports)
+        return {
+            file
+            for file in reports
+            if (entry := self.entries.get(file)) and any(now[kind] != seen for kind, seen in entry.across.items())
+        }
+
+    def keep(
+        self,
+        made: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]],
+        reports: Mapping[str, CardReport],
+        gone: Iterable[str] = (),
+    ) -> None:
+        """Remember the cards of this build: their reports, the files read for them and the templates they include.
+
+        ``reports`` are those of all cards of the site. Files that were written are looked at as they are now.
+        """
+        if not self.memo:
+            return
+        now, stamps = across(reports), Stamps()
+        entries = []
+        for file, (report, read, includes) in made.items():
+            paths = {file, *(path.as_posix() for path in read), *report.outputs}
+            seen = {kind: now[kind] for kind, looked in report.across.items() if looked}
+            facts = {"report": facts_of(report), "includes": includes}
+            files = {path: stamps.of(path) for path in sorted(paths)}
+            entries.append((Entry(file, self.context, files, seen, facts), report.full()))
+        self.memo.put(entries, gone)
+
+
+def open_memory(settings: Settings, out: Path) -> Memory:
+    """Return what is remembered of a site; nothing where the cache folder cannot be written."""
+    try:
+        memo = Memo(memo_path(settings.base, out))
+    except OSError:
+        return Memory()
+    context = context_of(settings)
+    return Memory(memo, context, Stamps(), memo.entries(context))
+
+
+def across(reports: Mapping[str, CardReport]) -> dict[str, str]:
+    """Return digests of what cards see of one another: the counts of all models, and the rows of all tables."""
+    totals = {name: (t.parameters, t.multiply_adds) for report in reports.values() for name, t in report.totals.items()}
+    rows = [
+        [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
+        for file, report in sorted(reports.items())
+        for row in report.rows
+    ]
+    return {"totals": digest_of_data(totals), "rows": digest_of_data(rows)}
+
+
+def context_of(settings: Settings) -> str:
+    """Return the digest of all that every card depends on and that is no file of its own."""
+    stamps = Stamps()
+    own = Path(__file__).parent
+    files = [settings.base / "mkdocs.yml", *([settings.path(settings.cited)] if settings.cited else [])]
+    zoo = ""
+    trees = stamp_of_tree(own)
+    if settings.zoo is not None:
+        if settings.zoo in BUILT_IN:
+            # other packages change with the folder that they are installed in
+            trees += stamp_of_tree(_package("res2next")) if settings.zoo == "res2next" else []
+        else:
+            zoo = next(iter(network_digests(settings.zoo, {""}).values()))
+    return digest_of_data(
+        [
+            repr(settings),
+            [f"{path} {stamps.digest(path)}" for path in files],
+            trees,
+            zoo,
+            sys.version,
+            [_changed(Path(sysconfig.get_path(kind))) for kind in ("purelib", "platlib")],
+            _surroundings(settings),
+        ]
+    )
+
+
+def _package(name: str) -> Path:
+    """Return the folder of a package, without importing it."""
+    found = find_spec(name)
+    assert found
+    assert found.origin
+    return Path(found.origin).parent
+
+
+def _surroundings(settings: Settings) -> list[str]:
+    """Return what decides whether results can be evaluated and snippets can run on a device."""
+    from res2next.datasets import find_dataset, is_at_hand, list_datasets
+
+    found = [f"{name} {is_at_hand(find_dataset(name), settings.data.get(name))}" for name in list_datasets()]
+    found += [f"{name}={os.environ.get(name, '')}" for name in ("RES2NEXT_WEIGHTS", "RES2NEXT_DATA", "TORCH_HOME")]
+    found.append(_changed(settings.path(settings.weights)) if settings.weights else "")
+    if settings.zoo == "res2next":
+        from res2next.weights import cache_folder
+
+        found.append(_changed(cache_folder()))
+    return [*found, str(CUDA.exists())]
+
+
+def _changed(path: Path) -> str:
+    """Return when a file or folder was changed."""
+    return str(path.stat().st_mtime_ns) if path.exists() else ""
