@@ -187,8 +187,13 @@ class PhotoBatches(Batches):
         yield from self._loaded(_EvaluationPhotos(self.data, self.preprocessing), parts)
 
     def _loaded(self, photos: Dataset[Any], parts: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        pinned = torch.cuda.is_available()
-        yield from DataLoader(photos, batch_sampler=parts, num_workers=self.workers, pin_memory=pinned)
+        yield from DataLoader(
+            photos,
+            batch_sampler=parts,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # seeds workers, and would be drawn from the global one
+        )
 
 
 class _TrainingPhotos(Dataset[Any]):

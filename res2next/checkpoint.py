@@ -113,5 +113,5 @@ def _read(path: Path) -> Checkpoint | None:
     try:
         # tensors and plain values only: no code of a pickle runs
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError):
-        return None
+    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError, OSError):
+        return None  # torch tells of a file that was cut short in any of these ways

@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -280,9 +281,8 @@ class Score:
 @torch.inference_mode()
 def score_of(run: Run, batches: Batches) -> Score:
     """Measure the weights that training is for."""
-    network = create_model(run.recipe.model, num_classes=run.network.num_classes)  # type: ignore[arg-type]
+    network = deepcopy(run.network).eval()
     network.load_state_dict(run.result())
-    network = network.to(run.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     correct, loss = 0, 0.0
     for images, labels in batches.evaluation():
         logits = network(images.to(run.device, memory_format=torch.channels_last))

@@ -186,6 +186,8 @@ def recipe_of(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(where, "schedule", "a step schedule needs either `every` or `milestones`")
     if recipe.schedule.kind == "cosine" and any(steps):
         raise RecipeError(where, "schedule", "a cosine schedule has no `every` and no `milestones`")
+    if (recipe.augmentation.crop == "pad-and-crop") != (recipe.augmentation.pad > 0):
+        raise RecipeError(where, "augmentation.pad", "pixels to add belong to the crop pad-and-crop, and only to it")
     if recipe.nesterov and not recipe.momentum:
         raise RecipeError(where, "nesterov", "needs a momentum above 0")
     if recipe.warmup_epochs >= recipe.epochs:

@@ -58,6 +58,7 @@ def test_what_the_recipe_says_is_cited_and_with_a_log_of_the_training_confirmed(
     ("field", "found", "fix"),
     [
         ("LR: 0.05", 0.1, "0.1"),
+        ("LR: 0.12", 0.1, "0.1"),
         ("Epochs: 90", 100, "100"),
         ("Batch Size: '512'", 256, "'256'"),
         ("Weight Decay: 1e-5", 0.0001, "0.0001"),
@@ -71,6 +72,11 @@ def test_what_the_recipe_does_not_say_is_refuted_at_the_cards_line(judged, field
     assert (finding.place.file, finding.place.line, finding.severity) == ("card.md", 6, "error")
     assert finding.fix is not None
     assert finding.fix.text == fix
+
+
+def test_a_setting_is_no_rounded_value(judged):
+    changed = replace(PAPER, values=(("lr", "0.05"), *VALUES[1:]))
+    assert judged("LR: 0.1", changed)[0].verdict == "refuted"
 
 
 def test_a_recipe_that_was_changed_after_the_training_is_refuted_whatever_the_card_says(judged):

@@ -1,8 +1,9 @@
 """Recipe: stated learning rate, epochs, batch size and techniques against the recipe of the weights.
 
 **What it does.** A zoo may say how its weights were trained: `recipe(name)`. Stated values of `LR`, `Epochs`,
-`Momentum`, `Batch Size`, `Weight Decay` and `Label Smoothing` are compared with it at the precision written, and each
-of the `Training Techniques` is looked for in it. What differs is **refuted**, at the card's line.
+`Momentum`, `Batch Size`, `Weight Decay` and `Label Smoothing` are compared with it exactly, since they are choices and
+not measurements, and each of the `Training Techniques` is looked for in it. What differs is **refuted**, at the card's
+line.
 
 What is equal is **confirmed** only where a log of the training travels with the weights and says the same as the
 recipe; a recipe that was written down from a paper makes the claim **cited**. Where recipe and log differ, the claim is
@@ -18,9 +19,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
-from cardproof.checks._counts import allowed_text, edit, tolerance_of, within
+from cardproof.checks._counts import allowed_text, edit, within
 from cardproof.fields import RECIPE, TECHNIQUES, normal_field
 from cardproof.numbers import parse_number
+from cardproof.settings import Tolerance
 from cardproof.words import Judgement
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe, field: str) -> 
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
     found = Decimal(has)
     shown = int(found) if found == found.to_integral_value() else float(found)
-    tolerance = tolerance_of(claim, context)
+    # a setting is a choice and not a measurement: 0.1 is no rounded 0.05
+    tolerance = context.settings.tolerances.get(normal_field(claim.field), Tolerance("exact"))
     allowed = allowed_text(tolerance, stated)
     method = _method(recipe)
     logged = dict(recipe.logged or ()).get(field) if recipe.logged is not None else None
