@@ -26,6 +26,7 @@ from res2next.registry import list_models
 if TYPE_CHECKING:
     from res2next.classify import Prediction, classify
     from res2next.create import create_model
+    from res2next.optimize import optimize
     from res2next.weights import load_weights
 
 LAZY = {
@@ -33,6 +34,7 @@ LAZY = {
     "classify": "res2next.classify",
     "create_model": "res2next.create",
     "load_weights": "res2next.weights",
+    "optimize": "res2next.optimize",
 }
 """Public names that come with torch, and the modules that they are imported from when they are first used."""
 
@@ -51,6 +53,7 @@ __all__ = [
     "example_photo",
     "list_models",
     "load_weights",
+    "optimize",
 ]
 
 

@@ -48,13 +48,18 @@ def optimize(model: nn.Module, *, dtype: torch.dtype = torch.float32) -> nn.Modu
         TypeError: not a network of this package.
         ValueError: a ``dtype`` other than float32 and bfloat16.
     """
-    if not isinstance(model, Res2NetTrunk | DlaTrunk):
+    if not can_optimize(model):
         raise TypeError(f"{type(model).__name__} is no network of res2next: optimize takes those of create_model()")
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype is {dtype}: float32 and bfloat16 can be computed with")
     network = copy.deepcopy(model).eval().requires_grad_(False)
     _fuse(network, dtype)
     return Optimized(network.to(memory_format=torch.channels_last), dtype)
+
+
+def can_optimize(model: nn.Module) -> bool:
+    """Whether :func:`optimize` takes a network."""
+    return isinstance(model, Res2NetTrunk | DlaTrunk)
 
 
 class Optimized(nn.Module):
@@ -155,23 +160,21 @@ class Convolution(nn.Module):
 class OneDnnConvolution(Convolution):
     """The same by oneDNN, on a CPU: one pass over memory for convolution, addition and ReLU.
 
-    The operators are those that torch's own compiler calls; they are no public interface, so their presence and
-    result are tried out before they are used (:func:`has_onednn`).
+    The order that oneDNN wants weights in depends on the size of what comes in: they are put into it when a size comes
+    for the first time after another, and not at each forward. The operators are those that torch's own compiler calls;
+    they are no public interface, so their presence and result are tried out before they are used
+    (:func:`has_onednn`).
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> None:
         super().__init__(conv, norm, relu, dtype)
-        self.packed = torch.ops.mkldnn._reorder_convolution_weight(
-            folded(conv, norm)[0].to(dtype), self.padding, self.stride, self.dilation, self.groups, None
-        )
-        self.weight = None  # kept once, in oneDNN's order
+        self._packed: tuple[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
         attribute = "relu" if self.relu else "none"
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.packed, self.bias, self.padding, self.stride, self.dilation, self.groups, attribute, [], ""
-        )
+        shape = (self.padding, self.stride, self.dilation, self.groups)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.packed(x), self.bias, *shape, attribute, [], "")
         return y
 
     def onto(self, x: Tensor, shortcut: Tensor) -> Tensor:
@@ -179,9 +182,19 @@ class OneDnnConvolution(Convolution):
         shape = (self.padding, self.stride, self.dilation, self.groups)
         shortcut = shortcut.contiguous(memory_format=torch.channels_last)
         y: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            shortcut, x, self.packed, self.bias, *shape, "add", 1.0, "relu", [], None
+            shortcut, x, self.packed(x), self.bias, *shape, "add", 1.0, "relu", [], None
         )
         return y
+
+    def packed(self, x: Tensor) -> Tensor:
+        """The weights in the order for inputs of this size."""
+        known = self._packed
+        if known is None or known[0] != x.shape:
+            assert self.weight is not None
+            shape = (self.padding, self.stride, self.dilation, self.groups)
+            weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight.contiguous(), *shape, list(x.shape))
+            self._packed = known = (x.shape, weight)
+        return known[1]
 
 
 class Branch(nn.Module):

@@ -61,10 +61,12 @@ def evaluate_(
     from res2next.datasets import open_dataset
     from res2next.distributed import joined
     from res2next.evaluate import evaluate
+    from res2next.optimize import keep_memory
     from res2next.partial_results import forget_results
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
 
+    keep_memory()
     if resume and output is None:
         raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
     partial = None if output is None else output.with_name(f"{output.name}.partial")
