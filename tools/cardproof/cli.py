@@ -98,7 +98,6 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @cardproof.command("render", epilog=EPILOG)
 @click.option("--only", metavar="NAME", multiple=True, help="Render this card alone. May be repeated.")
 @click.option("--check", is_flag=True, help="Write nothing; fail and show a diff where the site is stale.")
-@click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of card templates.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
@@ -112,7 +111,6 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 def render_command(
     only: tuple[str, ...],
     check: bool,
-    watching: bool,
     templates: Path | None,
     out: Path | None,
     snippets: bool | None,
@@ -128,26 +126,19 @@ def render_command(
     quiet: bool,
 ) -> int:
     """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
-
-    def load() -> Settings:
-        settings = _with_results(_settings(config, zoo, tolerances), data, weights)
-        if templates is not None:
-            settings = replace(settings, templates=_from_base(templates, settings))
-        if out is not None:
-            folder = _from_base(out, settings)
-            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
-        wanted = settings.snippets
-        wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
-        wanted = replace(wanted, models="all") if all_models else wanted
-        wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
-        return replace(settings, snippets=wanted)
-
-    if watching:
-        if check or as_json:
-            raise click.UsageError("--watch goes with neither --check nor --json")
-        return _watch(load, config, quiet)
+    settings = _with_results(_settings(config, zoo, tolerances), data, weights)
+    if templates is not None:
+        settings = replace(settings, templates=_from_base(templates, settings))
+    if out is not None:
+        folder = _from_base(out, settings)
+        settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
+    wanted = settings.snippets
+    wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
+    wanted = replace(wanted, models="all") if all_models else wanted
+    wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
+    settings = replace(settings, snippets=wanted)
     with _progress(as_json or quiet) as progress:
-        run = render(load(), only=only, check=check, workers=jobs, progress=progress, reference=_reference)
+        run = render(settings, only=only, check=check, workers=jobs, progress=progress, reference=_reference)
     return _report(run, as_json, quiet)
 
 
@@ -170,16 +161,6 @@ def audit_command(
     with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress)
     return _report(run, as_json, quiet)
-
-
-def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
-    """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
-    from cardproof.watch import watch
-
-    again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
-    if config is None and Path("mkdocs.yml").is_file():
-        config = Path("mkdocs.yml")
-    return watch(again, load, config, (lambda _: None) if quiet else lambda text: click.echo(text, err=True))
 
 
 def _reference(folder: Path) -> dict[Path, str]:
