@@ -15,7 +15,7 @@ from cardproof.zoos import recipe_in_words
 
 VALUES = (("lr", "0.1"), ("epochs", "100"), ("momentum", "0.9"), ("batch size", "256"), ("weight decay", "0.0001"))
 PAPER = Recipe("net_imagenet", "the paper, section 4.1", VALUES, ("SGD with Momentum", "Weight Decay"))
-LOGGED = replace(PAPER, logged=VALUES, log="net.csv")
+LOGGED = replace(PAPER, logged=VALUES, logged_techniques=PAPER.techniques, log="net.csv")
 
 
 @pytest.fixture
@@ -95,6 +95,13 @@ def test_a_technique_that_the_recipe_does_not_use_is_refuted(judged):
     assert "SGD with Momentum, Weight Decay" in (judgement.explanation or "")
 
 
+def test_a_technique_that_only_the_recipe_or_only_the_log_has_is_refuted(judged):
+    changed = replace(LOGGED, techniques=(*PAPER.techniques, "Mixup"))
+    assert judged("Training Techniques: Mixup", changed)[0].verdict == "refuted"
+    assert judged("Training Techniques: Weight Decay", replace(LOGGED, techniques=()))[0].verdict == "refuted"
+    assert judged("Training Techniques: Weight Decay", changed)[0].verdict == "confirmed"
+
+
 @pytest.mark.parametrize("field", ["LR: 0.1", "Training Techniques: Mixup"])
 def test_without_a_recipe_nothing_is_checked(judged, field):
     judgement, _ = judged(field, None)
@@ -103,6 +110,8 @@ def test_without_a_recipe_nothing_is_checked(judged, field):
 
 def test_what_is_no_number_or_not_in_the_recipe_is_unchecked(judged):
     assert judged("LR: about 0.1")[0].verdict == "unchecked"
+    for text in ("32 x 4", "256 per GPU", "256 / 8", "30M"):
+        assert judged(f"Batch Size: {text}")[0].verdict == "unchecked"
     assert judged("Label Smoothing: 0.1")[0].verdict == "unchecked"
 
 

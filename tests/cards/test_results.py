@@ -223,6 +223,25 @@ def test_a_changed_network_makes_a_result_outdated_and_the_reason_says_what_chan
     assert "weights net-12345678.pth" in stuck.reasons[need, "Digits"]
 
 
+def test_a_name_that_looks_like_a_digest_and_is_none_is_not_trusted(planned, tmp_path):
+    need, first = planned(None, weights="one")
+    recorded = replace(evaluated(), inputs=first.jobs[0].inputs)
+    from cardproof import evaluations
+
+    evaluations.digest_of.cache_clear()
+    need, again = planned(recorded, weights="two")
+    assert (len(again.jobs), again.valid[need]) == (1, ())
+
+
+def test_other_weights_than_the_cards_are_not_evaluated_for_it(planned, tmp_path):
+    from cardproof.evaluations import weights_at_hand
+
+    need, _ = planned(None)
+    other = tmp_path / "other.pth"
+    other.write_text("x")
+    assert weights_at_hand("zoo.py:zoo", need, other) is None
+
+
 def test_weights_without_a_digest_in_their_name_are_known_by_content(planned, tmp_path):
     from cardproof.evaluations import inputs_of
 

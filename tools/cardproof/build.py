@@ -224,6 +224,8 @@ class _Pass:
                 across={**report.across, "rows": card.file in site.tabled},
             )
             lasting = "--8<--" not in page.text and all(one.key for one in runs.by_card.get(card.file, ()))
+            reasons = (why for (need, _), why in proved.proved.unevaluated.items() if need.model in _names(card))
+            lasting = lasting and not any(why.startswith("evaluating failed") for why in reasons)
             lasting = lasting and not any(evidence.passing for evidence in proved.evidence_of(card))
             read = site.asked.get(card.file, set()) | set(card.imports) | _sources(card, proved)
             made[card.file] = Made(report, {_seen(path) for path in read}, site.includes(card), lasting)
@@ -313,6 +315,11 @@ def _prove(
     if settings.zoo is not None:
         found = find_out(unique, chosen, settings, store, workers, progress)
     return Known(reading, needs, found, judge(reading, needs, found, settings, cited, totals))
+
+
+def _names(card: Card) -> set[str]:
+    """Return the names of a card's models."""
+    return {model.name for model in card.models}
 
 
 def _recalled(cards: Iterable[Card], known: Known) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -71,10 +72,17 @@ def _pool(workers: int, zoo: str) -> Iterator[ProcessPoolExecutor]:
     if os.name == "posix":
         context.set_forkserver_preload(["cardproof.measure.record", *_preload(zoo)])
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits it: Ctrl-C is the parent's alone
+        paths = os.environ.get("PYTHONPATH")
+        # the server imports before it is told our path: it must find this code, and not another that is installed
+        os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         try:
             forkserver.ensure_running()
         finally:
             signal.signal(signal.SIGINT, before)
+            if paths is None:
+                del os.environ["PYTHONPATH"]
+            else:
+                os.environ["PYTHONPATH"] = paths
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     try:
         yield pool

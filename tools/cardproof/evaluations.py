@@ -117,6 +117,8 @@ def _valid_or_job(
         file = weights_at_hand(zoo, need, weights)
     except Exception as trouble:  # a file that is cut short, or another than its name says
         return f"evaluating failed: {trouble}"
+    if file and need.weights and file.name != need.weights:
+        return f"not evaluated: the card's weights are {need.weights}, and those at hand are {file.name}"
     if file:
         inputs = inputs_of(need, dataset, zoo, network, file)
         result = next((result for result in earlier if result.inputs == inputs), None)
@@ -157,15 +159,15 @@ def weights_at_hand(zoo: str, need: Need, given: Path | None) -> Path | None:
         found: Path | None = find(need.model, given)
         return found
     if given and given.is_file():
-        return given
+        return given if need.weights in (None, given.name) else None
     wanted = given / need.weights if given and need.weights else None
     return wanted if wanted and wanted.is_file() else None
 
 
 def names_its_digest(path: Path) -> bool:
-    """Return whether a file's name ends in the first eight or more digits of a SHA-256, as torch.hub names files."""
+    """Return whether a file's name ends in the first eight or more digits of its SHA-256, as torch.hub names files."""
     piece = path.stem.rpartition("-")[2]
-    return len(piece) >= 8 and set(piece) <= set("0123456789abcdef")
+    return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
 
 
 @cache

@@ -162,7 +162,7 @@ class Stamps:
 def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:
     """Return name, size and time of change of all files below a folder, to notice that code was changed."""
     found = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.suffix != ".pyc" and path.is_file():
             state = path.stat()
             found.append((path.as_posix(), state.st_size, state.st_mtime_ns))

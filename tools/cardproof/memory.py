@@ -154,12 +154,14 @@ def _surroundings(settings: Settings) -> list[str]:
 
     found = [f"{name} {is_at_hand(find_dataset(name), settings.data.get(name))}" for name in list_datasets()]
     found += [f"{name}={os.environ.get(name, '')}" for name in ("RES2NEXT_WEIGHTS", "RES2NEXT_DATA", "TORCH_HOME")]
-    found.append(_changed(settings.path(settings.weights)) if settings.weights else "")
+    named = os.environ.get("RES2NEXT_WEIGHTS")
+    places = [settings.path(settings.weights)] if settings.weights else []
+    places += [Path(named)] if named else []
     if settings.zoo == "res2next":
         from res2next.weights import cache_folder
 
-        found.append(_changed(cache_folder()))
-    return [*found, str(CUDA.exists())]
+        places.append(cache_folder())
+    return [*found, *(str(stamp_of_tree(place)) for place in places), str(CUDA.exists())]
 
 
 def _changed(path: Path) -> str:

@@ -294,6 +294,8 @@ class Recipe:
     """Training techniques, in the words of cards."""
     logged: tuple[tuple[str, str], ...] | None = None
     """What the log of the training says of the same fields; None where no log travels with the weights."""
+    logged_techniques: tuple[str, ...] = ()
+    """Training techniques by that log."""
     log: str = ""
     """Name of that log."""
 

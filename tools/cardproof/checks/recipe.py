@@ -45,7 +45,7 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe, field: str) -> 
     if has is None:
         return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} does not say it")
     stated = parse_number(claim.stated, "plain")
-    if stated is None:
+    if stated is None or stated.unit:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
     found = Decimal(has)
     shown = int(found) if found == found.to_integral_value() else float(found)
@@ -71,8 +71,13 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe, field: str) -> 
 
 def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
     words = {word.lower(): word for word in recipe.techniques}
-    method = _method(recipe)
-    if found := words.get(claim.stated.strip().lower()):
+    logged = {word.lower() for word in recipe.logged_techniques}
+    method, name = _method(recipe), claim.stated.strip().lower()
+    if recipe.logged is not None and (name in words) != (name in logged):
+        which = f"the recipe {recipe.name}, and not in {recipe.log}" if name in words else f"{recipe.log} only"
+        explanation = f"It is in {which}: one of the two was changed since the training."
+        return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method)
+    if found := words.get(name):
         verdict: Verdict = "cited" if recipe.logged is None else "confirmed"
         return Judgement(claim, verdict, found, "", "as the recipe has it", "0", method=method)
     listed = ", ".join(recipe.techniques) or "none"

@@ -175,8 +175,12 @@ def recipe_of(spec: str, name: str) -> Recipe | None:
     zoo = load_zoo(spec)
     try:
         return recipe_in_words(zoo.recipe(name), getattr(zoo, "training_log", lambda _: None)(name))
-    except ValueError:  # the zoo has no such model
+    except LookupError:
         return None
+    except ValueError as trouble:
+        if type(trouble).__name__ == "UnknownModel":  # the zoo has no such model
+            return None
+        raise ZooError(f"the recipe of {name} cannot be read: {trouble}") from trouble
 
 
 def recipe_in_words(given: Any, log: Any = None) -> Recipe | None:
@@ -197,6 +201,7 @@ def recipe_in_words(given: Any, log: Any = None) -> Recipe | None:
         values(given),
         tuple(str(word) for word in look(given, "techniques") or ()),
         values(log[1]) if log else None,
+        tuple(str(word) for word in look(log[1], "techniques") or ()) if log else (),
         str(log[0]) if log else "",
     )
 
