@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cardproof.snippets.prove import Weights
-    from cardproof.snippets.results import BlockResult
 
 PUBLISHED = Path(__file__).with_name("published")
 CARDS = ("densenet", "res2next", "gloun-xception")
@@ -59,16 +58,15 @@ def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
         includes=PUBLISHED / form,
         snippets=SnippetSettings(weights=weights, preload=("torch", "timm")),
     )
-    runs = render(settings, only=CARDS).snippets.by_card
-    found = {Path(card).stem: run.blocks for card, (run,) in runs.items()}
+    found = {Path(card.file).stem: card.full()["blocks"] for card in render(settings, only=CARDS).cards}
     assert set(found) == set(CARDS)
     for card in ("densenet", "res2next"):
         assert_verdicts(found[card], EXPECTED[weights])
     assert_verdicts(found["gloun-xception"], UNKNOWN)
-    assert all("placeholders: {NUM_FINETUNE_CLASSES" in (blocks[4].hint or "") for blocks in found.values())
+    assert all("placeholders: {NUM_FINETUNE_CLASSES" in (blocks[4]["hint"] or "") for blocks in found.values())
 
 
-def assert_verdicts(blocks: tuple[BlockResult, ...], expected: list[tuple[str, str]]) -> None:
+def assert_verdicts(blocks: list[dict[str, str]], expected: list[tuple[str, str]]) -> None:
     """Assert status and reason of each block."""
-    assert [block.status for block in blocks] == [status for status, _ in expected]
-    assert [reason for block, (_, reason) in zip(blocks, expected, strict=True) if reason not in block.message] == []
+    assert [block["status"] for block in blocks] == [status for status, _ in expected]
+    assert [reason for block, (_, reason) in zip(blocks, expected, strict=True) if reason not in block["message"]] == []
