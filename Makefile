@@ -32,12 +32,8 @@ test: lint ## lint, then all tests on two cores, then the site's own pages
 	$(BIN)/pytest -n 2 --dist worksteal
 	$(BIN)/python tools/render_cards.py --check --quiet
 
-bench: $(READY) ## time commands, counting, snippets, inference and evaluation against peers in the same run
-	$(BIN)/python tools/bench/counting.py
-	$(BIN)/python tools/bench/commands.py
-	$(BIN)/python tools/bench/snippets.py
-	$(BIN)/python tools/bench/inference.py
-	$(BIN)/python tools/bench/evaluation.py
+bench: $(READY) ## time builds, counting, snippets, inference and evaluation against peers in the same run
+	$(BIN)/python tools/bench/all.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from res2next.create import create_model
 from res2next.datasets import find_dataset
-from res2next.errors import UnreadableImage
+from res2next.errors import NoAnswer, UnreadableImage
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 
@@ -59,10 +59,12 @@ def classify(
         classes: names of the outputs in their order; those of the registry's data set unless given.
 
     Raises:
-        UnreadableImage: the file is no image, or a damaged one.
+        UnreadableImage: the file is no image, a damaged one, or so narrow that it cannot be resized.
+        NoAnswer: the network's outputs are not all finite numbers.
         UnknownModel: no such name.
         TypeError: a network without ``preprocessing`` or ``classes``.
-        ValueError: ``top`` below 1, or as many names as the network has not outputs.
+        ValueError: ``top`` below 1, as many names as the network has not outputs, or a Pillow image that cannot be
+            shown to it.
         WeightsNotAvailable, TruncatedWeights, WrongWeights: as :func:`res2next.weights.weights_path`.
     """
     if isinstance(model, str):
@@ -91,10 +93,19 @@ class Classifier:
         if top < 1:
             raise ValueError(f"top is {top}: ask for at least one class")
         transform = evaluation_transform(self.preprocessing)
-        shown = displayed(image) if isinstance(image, Image.Image) else open_image(Path(image))
-        logits = self.logits(transform(shown))
+        if isinstance(image, Image.Image):
+            ready = transform(displayed(image))
+        else:
+            shown = open_image(Path(image))
+            try:
+                ready = transform(shown)
+            except ValueError as trouble:
+                raise UnreadableImage(Path(image), str(trouble)) from trouble
+        logits = self.logits(ready)
         if len(logits) != len(self.classes):
             raise ValueError(f"the network has {len(logits)} outputs, and there are {len(self.classes)} class names")
+        if not logits.isfinite().all():
+            raise NoAnswer(int((~logits.isfinite()).sum()), len(logits))
         # stable, so that equal probabilities come in the order of their classes
         probabilities, order = logits.softmax(0).sort(descending=True, stable=True)
         best = zip(order[:top].tolist(), probabilities[:top].tolist(), strict=True)
@@ -166,6 +177,8 @@ def displayed(image: Image.Image) -> Image.Image:
     Pillow's ``convert`` cuts 16-bit grey off at 255, which leaves white; here it is scaled.
     """
     image = ImageOps.exif_transpose(image)
+    if image.mode == "LAB":
+        return image.convert("RGB")  # Pillow goes to no other mode from there
     if image.mode == "F":
         raise ValueError("an image of floating-point values does not say which of them is white: convert it to 8 bits")
     if image.mode.startswith("I"):

@@ -69,3 +69,10 @@ class UnreadableImage(Res2NextError, ValueError):  # noqa: N818 - as above
     def __init__(self, path: Path, trouble: str) -> None:
         self.path = path
         super().__init__(f"{path} cannot be read as an image: {trouble}")
+
+
+class NoAnswer(Res2NextError, ArithmeticError):  # noqa: N818 - as above
+    """A network whose outputs are not all finite numbers, of which no class is the most probable."""
+
+    def __init__(self, count: int, outputs: int) -> None:
+        super().__init__(f"{count} of the network's {outputs} outputs are no finite numbers: its weights are damaged")

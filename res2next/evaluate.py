@@ -35,6 +35,7 @@ from res2next.metrics import (
     score,
     wilson_interval,
 )
+from res2next.optimize import Optimized, can_optimize, optimize
 from res2next.partial_results import Results, in_order
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def evaluate(
     batch_size: int = 64,
     workers: int | None = None,
     amp: bool = False,
+    optimized: bool = True,
     progress: Callable[[int, int], None] | None = None,
     name: str = "",
     weights: str = "",
@@ -70,6 +72,8 @@ def evaluate(
         workers: processes that decode images; chosen by the machine unless given.
         amp: mixed precision: bfloat16, or float16 on GPUs without it. Counts may differ from those of float32, and
             with the batch size: ``close_calls`` is about float32.
+        optimized: on a CPU, compute float32 by an optimized copy (:func:`res2next.optimize.optimize`) where ``model``
+            is a network of this package: the same sums in another order.
         progress: called with the number of images that this process has done and that it has to do.
         name: of the model, for the record.
         weights: digest of its weights, for the record.
@@ -86,12 +90,13 @@ def evaluate(
     if data.transform is None:
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
     place = Place.of(model, torch.device(device), amp)
+    computing = quickest(model, place) if optimized else model
     results = Results(partial, inputs_of(model, data, name, weights, place) if partial else {})
     mine = results.missing(len(data), world)
     workers = workers_for(data, place.device) if workers is None else workers
     batches = loaded(data, mine, batch_size, workers, place.device)
     with evaluating(model), exact_on(place.device):
-        for places, scores in scored(quickest(model, place), batches, data, place):
+        for places, scores in scored(computing, batches, data, place):
             results.add(places, scores)
             if progress:
                 progress(results.added, len(mine))
@@ -218,6 +223,8 @@ class Place:
         """On this device, in mixed precision or in the network's own."""
         parameter = next(model.parameters(), None)
         numbers = torch.float32 if parameter is None else parameter.dtype
+        if isinstance(model, Optimized):  # its last layer is in float32 whatever the others are in
+            numbers = model.dtype
         return cls(device, numbers, half_precision(device) if amp else None)
 
     @property
@@ -297,8 +304,6 @@ def scored(model: nn.Module, batches: Batches, data: ImageSet, place: Place) -> 
 
 def quickest(model: nn.Module, place: Place) -> nn.Module:
     """The network that gives the same logits fastest: an optimized copy on a CPU, for networks of this package."""
-    from res2next.optimize import can_optimize, optimize
-
     plain = place.device.type == "cpu" and place.mixed is None and place.numbers == torch.float32
     return optimize(model) if plain and can_optimize(model) else model
 

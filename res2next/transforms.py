@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from res2next.registry import Preprocessing
 
+MOST_PIXELS = 2**26
+"""Of a resized image: a sixth of a GiB. Photos have a few hundred thousand; a strip of 1x65000 would have 4 billion."""
+
 MODES = {1: "L", 3: "RGB"}
 """Pillow's mode of an image by its number of channels."""
 
@@ -47,7 +50,10 @@ def evaluation_transform(preprocessing: Preprocessing) -> Callable[[Image.Image]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationTransform:
-    """See :func:`evaluation_transform`, which checks the preprocessing first."""
+    """See :func:`evaluation_transform`, which checks the preprocessing first.
+
+    Calling it raises ValueError for an image so narrow that it would be resized to more than :data:`MOST_PIXELS`.
+    """
 
     preprocessing: Preprocessing
 
@@ -60,6 +66,9 @@ class EvaluationTransform:
         channels, height, width = self.preprocessing.input_size
         image = image.convert(MODES[channels])
         size = resized_size(image.width, image.height, self.preprocessing)
+        if size[0] * size[1] > MOST_PIXELS:
+            shape, resized = f"{image.width}x{image.height}", f"{size[0]:,}x{size[1]:,}"
+            raise ValueError(f"it has {shape} pixels, and {resized} once its shorter side fits the network")
         if size != image.size:
             image = image.resize(size, Image.Resampling[self.preprocessing.interpolation.upper()])
         left, top = centre_offset(image.width, width), centre_offset(image.height, height)

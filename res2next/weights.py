@@ -230,9 +230,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         OSError: no such file, or no permission.
     """
     if path.suffix == ".safetensors":
-        return _without_prefixes(_read_safetensors(path))
+        return _without_prefixes(_plain(_read_safetensors(path), path))
     if path.name.endswith((".pth", ".pt", ".pth.tar")):
-        return _without_prefixes(_unwrapped(_read_pickle(path), path))
+        return _without_prefixes(_plain(_unwrapped(_read_pickle(path), path), path))
     known = ".safetensors, .pth, .pt and .pth.tar"
     raise UnreadableWeights(path, f"is of no format that is read ({known})", "save its state dict as one of these")
 
@@ -269,7 +269,8 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _damaged(path: Path) -> UnreadableWeights:
-    return UnreadableWeights(path, "is damaged, or was not written by torch.save", "fetch or save it again")
+    trouble = "is damaged, was not written by torch.save, or holds more than tensors, which alone are loaded"
+    return UnreadableWeights(path, trouble, "fetch it again, or save its state dict alone")
 
 
 def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:
@@ -281,6 +282,19 @@ def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:
             return dict(loaded)
     advice = f"save a state dict, by itself or under one of {', '.join(WRAPPERS)}"
     raise UnreadableWeights(path, "holds no state dict", advice)
+
+
+def _plain(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors as they are. Raises UnreadableWeights where one is not an array of real numbers."""
+    import torch
+
+    for name, tensor in state.items():
+        dense = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+        if not dense or tensor.is_complex():
+            kinds = {"meta": tensor.is_meta, "quantized": tensor.is_quantized, "complex": tensor.is_complex()}
+            kind = next((kind for kind, holds in kinds.items() if holds), "sparse")
+            raise UnreadableWeights(path, f"holds {name} as a {kind} tensor", "save it as a dense one of real numbers")
+    return state
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -326,6 +340,11 @@ def _differences(state: Mapping[str, Tensor], network: nn.Module) -> list[str]:
             f"{name} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
             for name, tensor in state.items()
             if name in own and tensor.shape != own[name].shape
+        ),
+        *(
+            f"{name} holds {tensor.dtype}, not {own[name].dtype}"
+            for name, tensor in state.items()
+            if name in own and tensor.is_floating_point() != own[name].is_floating_point()
         ),
     ]
 

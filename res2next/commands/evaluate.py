@@ -35,6 +35,12 @@ SHOWN = 3
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Changes speed only.")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images; as the machine has cores.")
 @click.option("--amp", is_flag=True, help="Mixed precision: faster on GPUs, and a few counts may differ.")
+@click.option(
+    "--optimize/--no-optimize",
+    default=True,
+    show_default=True,
+    help="On a CPU, fold norms and fuse layers first: the same sums in another order.",
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this JSON file.")
 @click.option("--resume", is_flag=True, help="Go on with an evaluation to the same --output that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -48,6 +54,7 @@ def evaluate_(
     batch_size: int,
     workers: int | None,
     amp: bool,
+    optimize: bool,
     output: Path | None,
     resume: bool,
     as_json: bool,
@@ -70,6 +77,7 @@ def evaluate_(
     if resume and output is None:
         raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
     partial = None if output is None else output.with_name(f"{output.name}.partial")
+    keep_memory()
     entry = find(model)
     images = open_dataset(
         dataset or entry.dataset,
@@ -90,6 +98,7 @@ def evaluate_(
                 batch_size=batch_size,
                 workers=workers,
                 amp=amp,
+                optimized=optimize,
                 progress=progress,
                 name=entry.name,
                 weights=digest,

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from res2next.datasets.base import ArrayImages, DatasetInfo, Split
-from res2next.datasets.errors import DataSetDamaged
+from res2next.datasets.errors import DataSetDamaged, DataSetNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +51,14 @@ INFO = DatasetInfo(
 def open_digits(
     info: DatasetInfo, path: Path | None, split: Split, transform: Callable[[Image], Any] | None
 ) -> ArrayImages:
-    """The images of a split; ``path`` is not needed, since scikit-learn has them.
+    """The images of a split, which scikit-learn has.
 
     Raises:
+        DataSetNotFound: a ``path`` is given, where nothing would be read from.
         DataSetDamaged: scikit-learn has other images than those that the digests are of.
     """
+    if path is not None:
+        raise DataSetNotFound(f"{info.name} comes with scikit-learn, and {path} would not be read: give no path for it")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

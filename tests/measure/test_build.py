@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 
 import pytest
 import torch
 from torch import nn
 
-from cardproof.measure.build import build_on_meta
+from cardproof.measure.build import build_on_meta, modules_of
 
 
 def test_a_huge_layer_costs_no_memory() -> None:
@@ -56,6 +57,55 @@ def test_initialisers_work_again_afterwards_even_when_building_failed() -> None:
     assert weight.tolist() == [1.0, 1.0, 1.0]
     assert torch.empty(1).device.type == "cpu"
     assert nn.Linear(2, 2).weight.abs().sum() > 0
+
+
+def test_torch_is_itself_again_afterwards() -> None:
+    before = [dict(vars(space)) for space in (torch, torch.Tensor, nn.init, nn.Linear)]
+    build_on_meta(ReadsValues)
+    with pytest.raises(KeyError):
+        build_on_meta(_fails)
+    after = [dict(vars(space)) for space in (torch, torch.Tensor, nn.init, nn.Linear)]
+    assert before == after
+    assert gc.isenabled()
+
+
+class ResetsItself(nn.Linear):
+    """Decides on its own parameters where torch's layer only fills them."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        self.scale = nn.Parameter(torch.ones(self.out_features))
+
+
+def test_a_layer_that_resets_itself_in_its_own_way_still_does() -> None:
+    model = build_on_meta(lambda: ResetsItself(4, 3))
+    assert model.scale.shape == (3,)
+    assert model.scale.is_meta
+
+
+class KeepsTraining(nn.Module):
+    """Leaves one child in training mode whatever it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def train(self, mode: bool = True) -> KeepsTraining:
+        super().train(mode)
+        self.norm.training = True
+        return self
+
+
+def test_eval_mode_is_what_a_module_makes_of_it() -> None:
+    model = build_on_meta(lambda: nn.Sequential(KeepsTraining(), nn.Dropout()))
+    assert [module.training for module in model.modules()] == [False, False, True, False]
+
+
+def test_a_module_that_is_there_twice_is_visited_once() -> None:
+    shared = nn.Sequential(nn.ReLU())
+    model = nn.Sequential(shared, nn.Sequential(shared, nn.Identity()))
+    assert set(modules_of(model)) == set(model.modules())
+    assert len(list(modules_of(model))) == 5
 
 
 def test_building_draws_no_random_numbers() -> None:

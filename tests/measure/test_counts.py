@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,6 +16,10 @@ from torch import nn
 from cardproof.measure.build import build_on_meta
 from cardproof.measure.counts import count
 from cardproof.words import Head
+from cardproof.zoos import load_zoo
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def counted(build: Any, shape: tuple[int, int, int]) -> Any:
@@ -290,6 +295,58 @@ def test_torchvision_s_own_metadata_holds_for_every_classification_weight() -> N
                 wrong.append((str(weights), stated, found.parameters, found.multiply_adds))
     assert seen == 115
     assert not wrong
+
+
+def _counted_plainly(build: Any, shape: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """Multiply-adds, parameters, buffer values and bytes by torch's own means alone.
+
+    A network that reads values while it is built cannot be built by them without its gigabytes of weights.
+    """
+    try:
+        with torch.device("meta"):
+            model = build().eval()
+    except NotImplementedError:
+        model = build_on_meta(build)
+    stored = {id(t): t.numel() * t.element_size() for t in model.state_dict(keep_vars=True).values()}
+    parameters, buffers = (sum(t.numel() for t in tensors) for tensors in (model.parameters(), model.buffers()))
+    return flop_counter_multiply_adds(model, shape), parameters, buffers, sum(stored.values())
+
+
+def _differing(build: Any, sizes: dict[str, int]) -> list[str]:
+    """Names of the models that this package counts in another way than torch."""
+    wrong = []
+    for name, side in sizes.items():
+        counts = counted(lambda name=name: build(name), (3, side, side))
+        ours = (counts.multiply_adds, counts.parameters, counts.buffers, counts.state_dict_bytes)
+        if ours != _counted_plainly(lambda name=name: build(name), (3, side, side)):
+            wrong.append(name)
+    return wrong
+
+
+PARTS = 4
+"""Into which the models are divided, so that several processes share them."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_timm_network_of_the_corpus_counts_as_torch_counts_it(part: int, shared: Path) -> None:
+    pytest.importorskip("timm")
+    with (shared / "data" / "timm_counts.csv").open(newline="") as stream:
+        sizes = {row["model"]: int(row["image_size"]) for row in csv.DictReader(stream) if row["image_size"]}
+    assert len(sizes) == 219
+    assert _differing(load_zoo("timm").build, dict(sorted(sizes.items())[part::PARTS])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
+def test_every_torchvision_network_counts_as_torch_counts_it(part: int) -> None:
+    models = pytest.importorskip("torchvision.models")
+    names = models.list_models(module=models) + models.list_models(module=models.segmentation)
+    assert len(names) == 86
+    sizes = {name: 299 if name == "inception_v3" else 224 for name in sorted(names)[part::PARTS]}
+    options = {name: {"weights_backbone": None} for name in models.list_models(module=models.segmentation)}
+    assert _differing(lambda name: models.get_model(name, **options.get(name, {})), sizes) == []
 
 
 TIMM_SPREAD = (

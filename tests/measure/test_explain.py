@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import count
+from cardproof.measure.counts import count, summarise
 from cardproof.measure.explain import explain
+from cardproof.measure.tally import tally
 from cardproof.measure.wording import words
 
 if TYPE_CHECKING:
@@ -235,3 +236,18 @@ def test_a_few_digits_close_to_the_plain_count_are_not_explained_by_small_additi
         found = explain(model, counts, (224, 224), question("flops", stated, 10**7))
         claimed += [reproduction for reproduction in found if reproduction.exact]
     assert not claimed
+
+
+@pytest.mark.parametrize("stated", [221264, 69200, 110752])
+def test_a_run_that_is_known_already_is_not_made_again(stated: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_on_meta(toy)
+    ran = tally(model, (3, 32, 32))
+    counts = summarise(model, (3, 32, 32), ran)
+    questions = question("flops", stated)
+    plain = explain(model, counts, (32, 32), questions)
+    shapes: list[tuple[int, ...]] = []
+    monkeypatch.setattr(
+        "cardproof.measure.runs.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
+    )
+    assert explain(model, counts, (32, 32), questions, ran) == plain != ()
+    assert (3, 32, 32) not in shapes

@@ -20,6 +20,7 @@ import res2next
 from res2next import Prediction, UnreadableImage, classify, create_model, example_photo
 from res2next.cli import main
 from res2next.datasets import find_dataset
+from res2next.errors import NoAnswer
 from res2next.registry import Preprocessing, find
 from res2next.transforms import evaluation_transform
 
@@ -246,6 +247,28 @@ def test_images_of_other_modes_are_converted(mode: str) -> None:
     assert len(seen(image)) == 3
     if mode in {"P", "CMYK", "YCbCr", "HSV"}:
         assert seen(image)[0].name == "red"
+
+
+def test_lab_colours_are_shown_to_networks_for_grey_images() -> None:
+    network = create_model("res2next_tiny").eval()
+    grey = Preprocessing((1, 8, 8), 1.0, "bilinear", (0.5,), (0.5,))
+    found = classify(Image.new("LAB", (8, 8)), network, preprocessing=grey, classes="0123456789")
+    assert len(found) == 5
+
+
+def test_a_strip_that_would_take_gigabytes_is_refused_in_words(tmp_path: Path) -> None:
+    Image.new("L", (1, 65000)).save(tmp_path / "strip.png")
+    with pytest.raises(UnreadableImage, match=r"it has 1x65000 pixels, and [\d,]+x[\d,]+ once its shorter side fits"):
+        classify(tmp_path / "strip.png", MeanColour(), preprocessing=Preprocessing(), classes=COLOURS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_outputs_that_are_no_numbers_are_no_answer(value: float) -> None:
+    network = create_model("res2next_tiny").eval()
+    torch.nn.init.constant_(network.fc.bias, value)
+    grey = Preprocessing((1, 8, 8), 1.0, "bilinear", (0.5,), (0.5,))
+    with pytest.raises(NoAnswer, match="10 of the network's 10 outputs are no finite numbers"):
+        classify(Image.new("L", (8, 8)), network, preprocessing=grey, classes="0123456789")
 
 
 def damaged(tmp_path: Path, damage: str) -> Path:

@@ -114,6 +114,11 @@ def test_there_are_as_many_images_as_there_are_and_no_more() -> None:
         open_dataset("Digits")[360]
 
 
+def test_a_place_for_digits_is_refused_since_nothing_would_be_read_there(tmp_path):
+    with pytest.raises(DataSetNotFound, match=r"Digits comes with scikit-learn, and .* would not be read"):
+        open_dataset("Digits", tmp_path)
+
+
 def test_the_digest_is_over_the_values_and_the_labels() -> None:
     reference = load_digits()
     content = reference.images[1437:].astype("uint8").tobytes() + reference.target[1437:].astype("uint8").tobytes()

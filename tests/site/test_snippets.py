@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from sites import CARD, write_site
@@ -91,6 +92,50 @@ def test_a_block_runs_again_when_its_text_or_the_network_changes(site):
     assert run(site).snippets_ran == 1
     zoo = site / "zoo.py"
     zoo.write_text(zoo.read_text() + "\n# another digest\n")
+    assert run(site).snippets_ran == 1
+
+
+def test_an_edit_of_the_text_around_blocks_moves_them_and_runs_nothing(site):
+    run(site)
+    include = site / "templates/code_snippets.md"
+    include.write_text("Read this first.\n\n" + PAGE)
+    result = run(site)
+    assert (result.snippets_ran, result.snippets_recalled) == (0, 1)
+    blocks = json.loads(next((site / "docs/evidence/snippets").glob("*.json")).read_text())["runs"][0]["blocks"]
+    lines = include.read_text().splitlines()
+    assert [lines[block["line"] - 1].strip() for block in blocks] == [
+        "hidden = 3",
+        "value = hidden + 1",
+        "print(value * 2)  # prints: 8",
+        "raise SystemExit",
+    ]
+    moved, rendered = page(site), site / "docs/models/tiny.md"
+    for path in (site / "docs/evidence/snippets").glob("*.json"):
+        path.unlink()
+    rendered.unlink()
+    assert run(site).snippets_ran == 1
+    assert _without_seconds(page(site)) == _without_seconds(moved)
+
+
+def _without_seconds(text: str) -> str:
+    return re.sub(r"\d+\.\d s|\d{4}-\d\d-\d\d", "", text)
+
+
+def test_blocks_that_fail_run_again_when_they_move_since_messages_name_lines(site):
+    include = site / "templates/code_snippets.md"
+    include.write_text(PAGE.replace("# prints: 8", "# prints: 9"))
+    run(site)
+    include.write_text("\n\n" + include.read_text())
+    result = run(site)
+    assert result.snippets_ran == 1
+    (finding,) = [f for f in result.findings if f.severity == "error"]
+    assert str(finding.place) == "templates/code_snippets.md:17:1"
+
+
+def test_a_block_that_is_put_before_another_runs_again(site):
+    run(site)
+    include = site / "templates/code_snippets.md"
+    include.write_text("```python\nhidden = 4\n```\n\n" + PAGE)
     assert run(site).snippets_ran == 1
 
 

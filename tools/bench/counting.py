@@ -1,82 +1,113 @@
-"""Time the counting of multiply-adds against torch's own FlopCounterMode, on the same networks in the same run.
+"""Time the counting of multiply-adds against other counters, on the same networks, each in a process of its own.
 
-Prints one JSON object. Every count is compared: a faster count that is not equal is worth nothing.
+Every count is compared with torch's own FlopCounterMode: a faster count that is not equal is worth little. The second
+table is the cold counting of a whole corpus, imports included.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
-import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from bench.figures import CORPUS, Cell, Part, Row, child, installed, output_of, parser, run, show
 
-from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import count
-from cardproof.zoos import load_zoo
-
-MODELS = {
-    "res2next": ["res2next50", "res2net101_26w_4s", "dla60_res2net"],
-    "torchvision": [
-        "resnet50",
-        "densenet121",
-        "vit_b_16",
-        "swin_t",
-        "convnext_tiny",
-        "efficientnet_b0",
-        "regnet_y_400mf",
-    ],
+COUNTERS = {
+    "cardproof": "cardproof",
+    "FlopCounterMode": "torch",
+    "fvcore": "fvcore",
+    "ptflops": "ptflops",
+    "torchinfo": "torchinfo",
 }
-SHAPE = (3, 224, 224)
-ROUNDS = 5
+"""Counters, and the distribution that each is part of."""
+
+MODELS = (
+    "res2next/res2next50",
+    "res2next/res2net101_26w_4s",
+    "res2next/dla60_res2net",
+    "torchvision/resnet50",
+    "torchvision/densenet121",
+    "torchvision/vit_b_16",
+    "torchvision/swin_t",
+    "torchvision/convnext_tiny",
+    "torchvision/efficientnet_b0",
+    "torchvision/regnet_y_400mf",
+)
 
 
 def main() -> None:
-    """Measure every model and print the figures."""
-    torch.set_num_threads(1)
-    rows = [_row(zoo, name) for zoo, names in MODELS.items() for name in names]
-    print(json.dumps({"torch": torch.__version__, "median ratio": _median(rows), "models": rows}, indent=2))
+    """Measure and print the figures."""
+    options = parser(__doc__)
+    options.add_argument("--corpus", type=Path, default=CORPUS, help="folder of cards, of networks in timm")
+    options.add_argument("--models", nargs="+", default=MODELS, metavar="ZOO/NAME", help="networks of the first table")
+    given = options.parse_args()
+    parts = [measure(given.models)]
+    if given.corpus.is_dir():
+        parts.append(measure_corpus(given.corpus))
+    show(parts, given.json)
 
 
-def _row(zoo_name: str, name: str) -> dict[str, object]:
-    zoo = load_zoo(zoo_name)
-    builds, ours, peers = [], [], []
-    for _ in range(ROUNDS):
-        seconds, model = _timed(lambda: build_on_meta(lambda: zoo.build(name)))
-        builds.append(seconds)
-        seconds, counts = _timed(lambda model=model: count(model, SHAPE))
-        ours.append(seconds)
-        seconds, peer = _timed(lambda model=model: _peer(model))
-        peers.append(seconds)
-    assert counts.multiply_adds == peer, f"{name}: {counts.multiply_adds} is not {peer}"
+def measure(models: tuple[str, ...] = MODELS) -> Part:
+    """Return the figures of each counter."""
+    counted = {counter: _counted(counter, models) for counter in COUNTERS if installed(COUNTERS[counter])}
+    right = counted["FlopCounterMode"]["counts"]
+    own = counted["cardproof"]["seconds"]
+    rows = [_row(counter, counted.get(counter), right, own) for counter in COUNTERS]
+    what = (
+        f"{len(models)} networks of torchvision and res2next, built and counted one after another, each counter in a "
+        "process of its own with one thread. Imports are left out. A counter without meta tensors gets real weights."
+    )
+    notes = [
+        "Equal: the same number of multiply-adds as FlopCounterMode (half of its FLOPs). fvcore and ptflops count "
+        "normalisation and activations as well by default, torchinfo counts modules only."
+    ]
+    return Part("Counting one network", what, rows, "seconds", notes)
+
+
+def _counted(counter: str, models: tuple[str, ...]) -> dict[str, Any]:
+    ran = run(child("count_models.py", counter, *models), Path.cwd(), OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    return {**output_of(ran), "peak": ran.peak_mb}
+
+
+def _row(counter: str, found: dict[str, Any] | None, right: dict[str, int], own: float) -> Row:
+    name = counter if counter in ("cardproof", "FlopCounterMode") else f"{counter} {installed(counter) or ''}".strip()
+    if found is None:
+        return {"counter": f"{name} (not installed)", **dict.fromkeys(_COLUMNS)}
+    equal = sum(found["counts"].get(model) == count for model, count in right.items())
+    cells: tuple[Cell, ...] = (
+        round(found["seconds"], 2),
+        round(found["seconds"] / own, 1),
+        round(found["peak"]),
+        f"{equal} of {len(right)}",
+        found["failed"],
+    )
+    return {"counter": name, **dict(zip(_COLUMNS, cells, strict=True))}
+
+
+_COLUMNS = ("seconds", "of cardproof's time", "peak memory MiB", "equal", "failed")
+
+
+def measure_corpus(corpus: Path) -> Part:
+    """Return the figures of counting all models of a corpus."""
+    plain = run(child("count_corpus.py", "plain", str(corpus)), Path.cwd(), OMP_NUM_THREADS="1")
+    right = output_of(plain)
+    rows: list[Row] = [_whole("plain script: build on meta, FlopCounterMode, one process", plain.seconds, plain, right)]
+    for what, mode in (("cardproof", "counts"), ("cardproof, with the search for explanations", "explained")):
+        ran = run(child("count_corpus.py", mode, str(corpus)), Path.cwd())
+        rows.append(_whole(what, plain.seconds, ran, right))
+    what = f"Cold counts of the {len(right)} models of {corpus.name}, as whole processes, imports included."
+    return Part("Counting a corpus from nothing", what, rows, "seconds")
+
+
+def _whole(what: str, peer: float, ran: Any, right: dict[str, int | None]) -> Row:
+    counts = output_of(ran)
     return {
-        "model": f"{zoo_name}/{name}",
-        "multiply-adds": peer,
-        "build ms": round(1000 * statistics.median(builds), 1),
-        "cardproof ms": round(1000 * statistics.median(ours), 1),
-        "FlopCounterMode ms": round(1000 * statistics.median(peers), 1),
-        "ratio": round(statistics.median(peers) / statistics.median(ours), 2),
+        "counter": what,
+        "seconds": round(ran.seconds, 2),
+        "of the plain script's time": round(ran.seconds / peer, 3),
+        "CPU seconds": round(ran.cpu_seconds, 1),
+        "peak memory MiB": round(ran.peak_mb),
+        "equal": f"{sum(counts[name] == count for name, count in right.items())} of {len(right)}",
     }
-
-
-def _peer(model: nn.Module) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.empty(1, *SHAPE, device="meta"))
-    return counter.get_total_flops() // 2
-
-
-def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = call()
-    return time.perf_counter() - started, result
-
-
-def _median(rows: list[dict[str, object]]) -> float:
-    return statistics.median(float(str(row["ratio"])) for row in rows)
 
 
 if __name__ == "__main__":

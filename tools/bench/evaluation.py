@@ -1,130 +1,152 @@
-"""Time the evaluation of 1,000 photos (500x375 JPEG) against a loop as timm's validation script has it, in one run.
+"""Time the evaluation of 1,000 photos (JPEG, 500x375) against a loop as timm's validate script has it, in one run.
 
-The photos are made of the package's own photo with noise, in folders as ImageNet's. Both sides are whole processes on
-two cores: theirs with torch's DataLoader and two workers, PIL, timm's transforms and model, batch 32; ours by
-:func:`res2next.evaluate.evaluate`. Weights are equal, so the counts must be. Prints one JSON object.
+Each side is a process of its own, on two cores. Theirs: timm's data set, loader with two workers, transforms and model,
+batch 32, once as its users run it and once with memory kept (:func:`res2next.optimize.keep_memory`). Ours:
+:func:`res2next.evaluate.evaluate` with its defaults. Weights are equal, so photos must be taken for the same classes.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from bench.figures import Part, child, parser, show
+from bench.network import networks, teach
+from bench.photos import CLASSES, write_photos
+
+if TYPE_CHECKING:
+    from bench.figures import Row
+    from res2next.datasets.imagenet import PhotoSet
+
+PEER = "timm's loader and model"
+KEPT = "timm's loader and model, memory kept"
+OURS = "res2next evaluate"
+SIDES = (PEER, KEPT, OURS)
 
 THREADS = 2
-CLASSES = 20
+PHOTOS = 1000
 
 
 def main() -> None:
-    """Make the photos, time both sides in turns, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--child", nargs=2, metavar=("SIDE", "FOLDER"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        side, folder = arguments.child
-        print(json.dumps({"timm": timm_loop, "res2next": own}[side](Path(folder))))
-        return
+    """Measure and print the figures."""
+    options = parser(__doc__)
+    options.add_argument("--photos", type=int, default=PHOTOS, help="how many to evaluate")
+    options.add_argument("--rounds", type=int, default=1, help="how often each side is started")
+    options.add_argument("--child", nargs=2, metavar=("SIDE", "FOLDER"), help="one side, in this process")
+    given = options.parse_args()
+    if given.child:
+        side, folder = given.child
+        print(json.dumps(ours(Path(folder)) if side == OURS else theirs(side, Path(folder))))
+    else:
+        show([measure(given.photos, given.rounds)], given.json)
+
+
+def measure(photos: int = PHOTOS, rounds: int = 1) -> Part:
+    """Return the figures of all sides."""
     with tempfile.TemporaryDirectory() as folder:
-        make_photos(Path(folder), arguments.photos)
-        seconds: dict[str, list[float]] = {"timm": [], "res2next": []}
-        counts: dict[str, Any] = {}
-        for _ in range(arguments.rounds):
-            for side, values in seconds.items():
-                started = time.perf_counter()
-                command = [sys.executable, __file__, "--child", side, folder]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                values.append(time.perf_counter() - started)
-                counts[side] = json.loads(done.stdout)
-    medians = {side: statistics.median(values) for side, values in seconds.items()}
-    report = {
-        "photos": arguments.photos,
-        "seconds, whole processes": {side: round(value, 1) for side, value in medians.items()},
-        "images/s": {side: round(arguments.photos / value, 1) for side, value in medians.items()},
-        "times as fast": round(medians["timm"] / medians["res2next"], 2),
-        "equal counts": counts["timm"] == counts["res2next"],
-        "counts": counts,
-    }
-    print(json.dumps(report, indent=2))
+        Path(folder, "photos").mkdir()
+        size = write_photos(Path(folder, "photos"), photos)
+        teach(Path(folder, "weights.pt"))
+        found = [{side: _in_a_process(side, folder) for side in SIDES} for _ in range(rounds)]
+    loops, wholes = (
+        {side: statistics.median(one[side][key] for one in found) for side in SIDES} for key in ("loop", "whole")
+    )
+    rows: list[Row] = []
+    for side in SIDES:
+        taken = found[0][side]["taken"]
+        row: Row = {
+            "side": side,
+            "images/s": round(photos / loops[side], 1),
+            "times as fast as timm": round(loops[PEER] / loops[side], 2),
+            "seconds, whole process": round(wholes[side], 1),
+            "times as fast, whole process": round(wholes[PEER] / wholes[side], 2),
+            "top-1": sum(number for label, other, number in taken if label == other),
+            "classes said": len({other for _, other, _ in taken}),
+            "equal counts": "yes" if taken == found[0][PEER]["taken"] else "no",
+        }
+        rows.append(row)
+    what = (
+        f"{photos:,} photos of 500x375 ({size / photos / 1000:.0f} kB each) in a folder, res2next50 in float32, "
+        f"{THREADS} threads; timm with two workers and batch 32."
+    )
+    note = "Counts are equal when as many photos of each class were taken for each other class, whether right or not."
+    return Part("Evaluating a folder of photos", what, rows, "images/s", [note])
 
 
-def make_photos(folder: Path, number: int) -> None:
-    """Write photos of 500x375 in as many folders as there are classes; the same each time."""
-    import numpy as np
-    from PIL import Image
-
-    from res2next import example_photo
-
-    photo = np.asarray(Image.open(example_photo()).convert("RGB").resize((500, 375)), dtype=np.int16)
-    draw = np.random.RandomState(0)
-    for index in range(number):
-        path = folder / f"n{index % CLASSES:08}" / f"{index:05}.JPEG"
-        path.parent.mkdir(exist_ok=True)
-        shifted = np.roll(photo, draw.randint(0, 375, 2), (0, 1)) + draw.randint(-60, 60, photo.shape)
-        Image.fromarray(np.clip(shifted, 0, 255).astype(np.uint8)).save(path, quality=90)
+def _in_a_process(side: str, folder: str) -> dict[str, Any]:
+    started = time.perf_counter()
+    done = subprocess.run(
+        child("evaluation.py", "--child", side, folder), check=True, stdout=subprocess.PIPE, text=True
+    )
+    return json.loads(done.stdout) | {"whole": time.perf_counter() - started}
 
 
-def networks() -> tuple[Any, Any]:
-    """Return timm's network and ours with equal weights."""
-    from inference import networks
-
-    return networks()
-
-
-def timm_loop(folder: Path) -> dict[str, Any]:
-    """Return the counts of a plain loop."""
-    import torch
-    from timm.data import create_transform
-    from torch.utils.data import DataLoader
-    from torchvision.datasets import ImageFolder
-
-    torch.set_num_threads(THREADS)
-    network = networks()[0]
-    transform = create_transform((3, 224, 224), interpolation="bilinear", crop_pct=0.875)
-    top1 = top5 = 0
-    said = torch.zeros(1000, dtype=torch.int64)
-    with torch.inference_mode():
-        for images, labels in DataLoader(ImageFolder(str(folder), transform), batch_size=32, num_workers=2):
-            best = network(images).topk(5).indices
-            said += torch.bincount(best[:, 0], minlength=1000)
-            ranked = best == labels[:, None]
-            top1, top5 = top1 + int(ranked[:, :1].sum()), top5 + int(ranked.sum())
-    return {"top1": top1, "top5": top5, "classes said": counted(said.tolist())}
-
-
-def own(folder: Path) -> dict[str, Any]:
-    """Return the counts of our evaluation."""
-    import torch
-
+def photo_set(folder: Path) -> PhotoSet:
+    """Return the photos as this package reads them."""
     from res2next.datasets import find_dataset
     from res2next.datasets.imagenet import PhotoSet
     from res2next.datasets.photos import FolderPhotos
-    from res2next.evaluate import evaluate
-    from res2next.optimize import keep_memory
     from res2next.registry import Preprocessing
     from res2next.transforms import evaluation_transform
 
-    keep_memory()
-    torch.set_num_threads(THREADS)
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.JPEG"))
     labels = [int(path[1:9]) for path in paths]
     transform = evaluation_transform(Preprocessing())
-    photos = PhotoSet(find_dataset("ImageNet"), "test", FolderPhotos(folder, paths), labels, transform)
-    result = evaluate(networks()[1], photos)
-    said = [sum(column) for column in zip(*result.confusion, strict=True)]
-    return {"top1": result.top1, "top5": result.top5, "classes said": counted(said)}
+    return PhotoSet(find_dataset("ImageNet"), "test", FolderPhotos(folder, paths), labels, transform)
 
 
-def counted(said: list[int]) -> dict[int, int]:
-    """Return how often each class was said: equal counts could be equal by chance where the weights are random."""
-    return {index: number for index, number in enumerate(said) if number}
+def theirs(side: str, folder: Path) -> dict[str, Any]:
+    """Return the seconds of a plain loop, and how often photos of a class were taken for another."""
+    import torch
+    from timm.data import create_dataset, create_loader
+
+    if side == KEPT:
+        from res2next.optimize import keep_memory
+
+        keep_memory()
+    torch.set_num_threads(THREADS)
+    network = networks(folder / "weights.pt")[0]
+    started = time.perf_counter()
+    loader = create_loader(
+        create_dataset("", root=str(folder / "photos")),
+        input_size=(3, 224, 224),
+        batch_size=32,
+        interpolation="bilinear",
+        crop_pct=0.875,
+        num_workers=2,
+        device=torch.device("cpu"),
+    )
+    confusion = torch.zeros(CLASSES, 1000, dtype=torch.int64)
+    loss = torch.zeros(())
+    with torch.inference_mode():
+        for images, labels in loader:
+            logits = network(images)  # (n, 1000)
+            loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+            best = logits.topk(5).indices[:, 0]
+            confusion.index_put_((labels, best), torch.ones_like(labels), accumulate=True)
+    seconds = time.perf_counter() - started
+    return {"loop": seconds, "taken": [[*map(int, at), int(confusion[tuple(at)])] for at in confusion.nonzero()]}
+
+
+def ours(folder: Path) -> dict[str, Any]:
+    """Return the seconds of our evaluation, and how often photos of a class were taken for another."""
+    import torch
+
+    from res2next.evaluate import evaluate
+    from res2next.optimize import keep_memory
+
+    keep_memory()
+    torch.set_num_threads(THREADS)
+    network = networks(folder / "weights.pt")[1]
+    started = time.perf_counter()
+    result = evaluate(network, photo_set(folder / "photos"))
+    seconds = time.perf_counter() - started
+    return {"loop": seconds, "taken": result.to_dict()["confusion"]}
 
 
 if __name__ == "__main__":

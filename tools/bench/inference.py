@@ -1,134 +1,217 @@
-"""Time inference of res2next50 against timm's model in the same run, with equal outputs.
+"""Time inference of res2next50 against timm's model in the same run, with equal weights and equal outputs.
 
-Each round runs every way once, in a process of its own, one after another; what is compared are medians over rounds.
-Ways: timm as its users run it; timm with memory kept (:func:`res2next.optimize.keep_memory`); ours in float32 and
-bfloat16; ours exported to ONNX Runtime. All use the same weights, with norms that matter, and the same images.
-Prints one JSON object: milliseconds a forward, ratios to timm, and the largest difference of a logit.
+In each round every way runs once, in a process of its own, so that all meet the same machine; figures are medians over
+the rounds of the median forward. Ways: timm as its users run it; timm with memory kept
+(:func:`res2next.optimize.keep_memory`); ours in float32 and bfloat16; ours exported and run by ONNX Runtime.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
+import math
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-WAYS = ("timm", "timm, memory kept", "float32", "bfloat16", "onnxruntime")
+from bench.figures import Part, child, installed, parser, show
+from bench.network import images, networks, teach
+from bench.photos import CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from bench.figures import Row
+
+PEER = "timm, float32, eager"
+KEPT = "timm, float32, eager, memory kept"
+OURS = "res2next.optimize, float32"
+HALF = "res2next.optimize, bfloat16"
+EXPORTED = "res2next exported, float32, ONNX Runtime"
+WAYS = (PEER, KEPT, OURS, HALF, EXPORTED)
+
 THREADS = 2
-FORWARDS = {1: 20, 16: 5}
+ROUNDS = 3
+FORWARDS = {1: 20, 16: 4}
+"""By batch size: how many forwards are timed in each process, of other photos each, after one to warm up."""
+
+MULTIPLY_ADDS = 4_172_677_120
+"""Of res2next50 on one image of 224x224, as its card's evidence has it."""
+
+Logits = list[list[float]]
 
 
 def main() -> None:
-    """Measure all ways and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", type=int, action="append", choices=list(FORWARDS), help="1 and 16 unless given.")
-    parser.add_argument("--child", nargs=3, metavar=("WAY", "BATCH", "FILE"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        way, batch, file = arguments.child
-        print(json.dumps(forward(way, int(batch), Path(file))))
-        return
-    report: dict[str, Any] = {"machine": f"{platform.machine()}, {THREADS} threads", "network": "res2next50, 224x224"}
+    """Measure and print the figures."""
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=ROUNDS, help="how often each way is started")
+    options.add_argument("--batch", type=int, action="append", choices=tuple(FORWARDS), help="all unless given")
+    options.add_argument("--child", nargs=3, metavar=("WAY", "BATCHES", "FOLDER"), help="one way, in this process")
+    given = options.parse_args()
+    if given.child:
+        way, batches, folder = given.child
+        print(json.dumps(forwards(way, json.loads(batches), Path(folder))))
+    else:
+        show(measure(given.rounds, tuple(given.batch or FORWARDS)), given.json)
+
+
+def measure(rounds: int = ROUNDS, batches: tuple[int, ...] = tuple(FORWARDS)) -> list[Part]:
+    """Return a part for each batch size."""
     with tempfile.TemporaryDirectory() as folder:
-        for batch in arguments.batch or list(FORWARDS):
-            report[f"batch {batch}"] = compared(batch, arguments.rounds, Path(folder))
-    print(json.dumps(report, indent=2))
+        teach(weights_in(Path(folder)))
+        found = [{way: _in_a_process(way, batches, folder) for way in WAYS} for _ in range(rounds)]
+    return [_part(batch, [{way: one[way][str(batch)] for way in WAYS} for one in found]) for batch in batches]
 
 
-def compared(batch: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """Return the figures of one batch size; the ways take turns."""
-    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-    logits: dict[str, list[list[float]]] = {}
-    for _ in range(rounds):
-        for way in WAYS:
-            command = [sys.executable, __file__, "--child", way, str(batch), str(folder / "net.onnx")]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            seconds[way].append(found["seconds"])
-            logits[way] = found["logits"]
-    medians = {way: statistics.median(values) for way, values in seconds.items()}
-    return {
-        "milliseconds": {way: round(1000 * value, 1) for way, value in medians.items()},
-        "times as fast as timm": {way: round(medians["timm"] / value, 2) for way, value in medians.items()},
-        "largest difference, by the largest logit": {way: difference(logits["timm"], logits[way]) for way in WAYS},
-        "same top-1": {way: top(logits["timm"]) == top(logits[way]) for way in WAYS},
-    }
+def weights_in(folder: Path) -> Path:
+    """Return the file of the weights that all ways have."""
+    return folder / "weights.pt"
 
 
-def forward(way: str, batch: int, file: Path) -> dict[str, Any]:
-    """Return the median time of a forward in this process, and the logits."""
+def _in_a_process(way: str, batches: tuple[int, ...], folder: str) -> dict[str, Any]:
+    command = child("inference.py", "--child", way, json.dumps(batches), folder)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _part(batch: int, rounds: list[dict[str, Any]]) -> Part:
+    """Return the table of a batch size, from what each way gave in each round."""
+    seconds = {way: statistics.median(one[way]["seconds"] for one in rounds) for way in WAYS}
+    logits: dict[str, Logits] = {way: rounds[0][way]["logits"] for way in WAYS}
+    rows: list[Row] = [
+        {
+            "way": way,
+            "milliseconds a forward": round(1000 * seconds[way], 1),
+            "times as fast as timm": round(seconds[PEER] / seconds[way], 2),
+            "times as fast as timm with memory kept": round(seconds[KEPT] / seconds[way], 2),
+            "largest difference of a logit, by the largest logit": difference(logits[PEER], logits[way]),
+            "photos said right": right(logits[way]),
+            "photos taken for another class than by timm": sum(
+                a != b for a, b in zip(top(logits[PEER]), top(logits[way]), strict=True)
+            ),
+        }
+        for way in WAYS
+    ]
+    images = f"{batch} photos" if batch > 1 else "one photo"
+    what = (
+        f"A forward of res2next50 on {images} of 224x224, {THREADS} threads, equal weights, over "
+        f"{batch * FORWARDS[batch]} photos of {CLASSES} classes."
+    )
+    return Part(f"Inference, batch {batch}", what, rows, "milliseconds a forward", notes(batch))
+
+
+def notes(batch: int) -> list[str]:
+    """Return what the figures depend on beside the machine."""
     import torch
 
-    from res2next.optimize import export_onnx, keep_memory, optimize
+    capability = torch.backends.cpu.get_cpu_capability()
+    half = "with" if torch.cpu._is_avx512_bf16_supported() else "without"
+    return [
+        f"Vectors of {capability}, {half} instructions for bfloat16; onnxruntime {installed('onnxruntime')}. Memory "
+        "kept: freed memory is not given back to the system. The last layer was fitted to tell the photos apart.",
+        _least(batch),
+    ]
 
-    if way != "timm":
+
+def _least(batch: int) -> str:
+    """Say what this processor does at most in each type, and how long a forward so takes at least."""
+    import torch
+
+    torch.set_num_threads(1)
+    float32, bfloat16 = (rate(numbers) for numbers in (torch.float32, torch.bfloat16))
+    least = [MULTIPLY_ADDS * batch / each / THREADS / 1e6 for each in (float32, bfloat16)]  # ms
+    return (
+        f"A product of matrices that stay in the cache does {float32:.0f} thousand million multiply-adds a second on a "
+        f"core in float32, and {bfloat16:.0f} in bfloat16. With nothing but that, a forward takes {least[0]:.0f} ms "
+        f"and {least[1]:.0f} ms."
+    )
+
+
+def rate(numbers: torch.dtype) -> float:
+    """Return the thousand millions of multiply-adds a second of a product of two square matrices, the best of many."""
+    import torch
+
+    side = 256
+    one, other = (torch.randn(side, side).to(numbers) for _ in range(2))
+    best = math.inf
+    for _ in range(2000):
+        started = time.perf_counter()
+        torch.mm(one, other)
+        best = min(best, time.perf_counter() - started)
+    return side**3 / best / 1e9
+
+
+def forwards(way: str, batches: list[int], folder: Path) -> dict[int, dict[str, Any]]:
+    """Return the median seconds of a forward in this process, and the logits, by batch size."""
+    import torch
+
+    from res2next.optimize import keep_memory
+
+    if way != PEER:
         keep_memory()
     torch.set_num_threads(THREADS)
-    theirs, ours = networks()
-    images = torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    if way == "onnxruntime":
-        import onnxruntime
-
-        if not file.exists():
-            export_onnx(ours, file)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        array = images.numpy()
-        return timed(lambda: torch.from_numpy(session.run(None, {"images": array})[0]), batch)
-    if way.startswith("timm"):
-        network = theirs
-    else:
-        network = optimize(ours, dtype=torch.bfloat16 if way == "bfloat16" else torch.float32)
-    with torch.inference_mode():
-        return timed(lambda: network(images), batch)
+    run = network_of(way, folder)
+    found = {}
+    for batch in batches:
+        photos = images(0, batch * FORWARDS[batch])  # (n, 3, 224, 224)
+        with torch.inference_mode():
+            found[batch] = _timed(run, photos.split(batch))
+    return found
 
 
-def networks() -> tuple[Any, Any]:
-    """Return timm's network and ours with equal weights, and norms as a trained network has them."""
-    import timm
+def network_of(way: str, folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what turns images into logits; the exported network is written where there is none yet."""
     import torch
 
-    from res2next import create_model
+    from res2next.optimize import export_onnx, optimize
 
-    torch.manual_seed(0)
-    theirs = timm.create_model("res2next50")
-    for layer in theirs.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(layer.weight, 0.4, 0.8)
-            torch.nn.init.uniform_(layer.bias, -0.3, 0.3)
-            layer.running_mean.uniform_(-0.3, 0.3)
-            layer.running_var.uniform_(0.8, 1.5)
-    ours = create_model("res2next50")
-    ours.load_state_dict(theirs.state_dict())
-    return theirs.eval(), ours.eval()
+    theirs, ours = networks(weights_in(folder))
+    if way in (PEER, KEPT):
+        return theirs
+    if way == OURS:
+        return optimize(ours)
+    if way == HALF:
+        return optimize(ours, dtype=torch.bfloat16)
+    import onnxruntime
+
+    file = folder / "res2next50.onnx"
+    if not file.exists():
+        export_onnx(ours, file)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
-def timed(run: Any, batch: int) -> dict[str, Any]:
-    """Return the median seconds of a run after two to warm up, and what it gave."""
-    logits = run()
-    run()
+def _timed(run: Callable[[torch.Tensor], torch.Tensor], batches: Sequence[torch.Tensor]) -> dict[str, Any]:
+    run(batches[0])
+    logits: Logits = []
     seconds = []
-    for _ in range(FORWARDS[batch]):
+    for batch in batches:
         started = time.perf_counter()
-        run()
+        answer = run(batch)
         seconds.append(time.perf_counter() - started)
-    return {"seconds": statistics.median(seconds), "logits": logits.tolist()}
+        logits += answer.tolist()
+    return {"seconds": statistics.median(seconds), "logits": logits}
 
 
-def difference(one: list[list[float]], other: list[list[float]]) -> float:
-    """Return the largest difference of two logits, by the largest."""
+def difference(one: Logits, other: Logits) -> float:
+    """Return the largest difference of two logits, by the largest logit."""
     pairs = [(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True)]
     return float(f"{max(abs(a - b) for a, b in pairs) / max(abs(a) for a, _ in pairs):.1e}")
 
 
-def top(logits: list[list[float]]) -> list[int]:
+def right(logits: Logits) -> int:
+    """Return how many of the first photos are taken for what they are."""
+    return sum(said == index % CLASSES for index, said in enumerate(top(logits)))
+
+
+def top(logits: Logits) -> list[int]:
     """Return the class of each image."""
     return [row.index(max(row)) for row in logits]
 

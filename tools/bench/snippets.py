@@ -1,17 +1,17 @@
 """Time a warm page of five blocks that need torch against the same code in a fresh interpreter, in the same run.
 
-Prints one JSON object. What a page costs beyond its own work is the wall time of the run less what its blocks took.
-The forking process must come out of it with one thread and no device in use.
+What a page costs beyond its own work is the wall time of the run less what its blocks took. The forking process must
+come out of it with one thread and no device in use.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
 import time
 
+from bench.figures import Part, Row, parser, show
 from cardproof.snippets.run import Job, Runner, ServerState
 from cardproof.snippets.words import Block, Options
 
@@ -27,28 +27,36 @@ FRESH = 5
 
 
 def main() -> None:
-    """Measure pages and interpreters, and print the figures."""
+    """Measure and print the figures."""
+    given = parser(__doc__).parse_args()
+    show([measure()], given.json)
+
+
+def measure(pages: int = PAGES, fresh: int = FRESH, preload: tuple[str, ...] = ("torch",)) -> Part:
+    """Return the figures of pages and of interpreters."""
     job = Job("page.md", tuple(Block("page.md", 4 * n + 2, code, Options()) for n, code in enumerate(CODES)))
-    with Runner(preload=("torch",)) as runner:
+    with Runner(preload=preload) as runner:
         runner.run(job)
-        walls, costs = zip(*(_page(runner, job) for _ in range(PAGES)), strict=True)
+        walls, costs = zip(*(_page(runner, job) for _ in range(pages)), strict=True)
         state = runner.state("cpu")
     assert state == ServerState(state.pid, threads=1, device_in_use=False), state
-    fresh = [_interpreter("\n".join(CODES)) for _ in range(FRESH)]
-    figures = {"warm page": walls, "beyond its own work": costs, "fresh interpreter": fresh}
-    medians = {name: statistics.median(seconds) for name, seconds in figures.items()}
-    print(
-        json.dumps(
-            {
-                "milliseconds": {name: round(1000 * seconds, 1) for name, seconds in medians.items()},
-                "fresh interpreter / warm page": round(medians["fresh interpreter"] / medians["warm page"], 1),
-                "beyond its own work / fresh interpreter": round(
-                    medians["beyond its own work"] / medians["fresh interpreter"], 3
-                ),
-            },
-            indent=2,
-        )
-    )
+    interpreters = [_interpreter("\n".join(CODES)) for _ in range(fresh)]
+    named = {
+        "a page": walls,
+        "of that, beyond its own work": costs,
+        "the same code in a fresh interpreter": interpreters,
+    }
+    peer = statistics.median(interpreters)
+    rows: list[Row] = [
+        {
+            "what": name,
+            "milliseconds": round(1000 * statistics.median(seconds), 1),
+            "of the interpreter's time": round(statistics.median(seconds) / peer, 3),
+        }
+        for name, seconds in named.items()
+    ]
+    what = f"A page of {len(CODES)} blocks that need torch, in a process forked from one that has imported it."
+    return Part("Snippets of a page", what, rows, "milliseconds")
 
 
 def _page(runner: Runner, job: Job) -> tuple[float, float]:

@@ -15,7 +15,9 @@ from cardproof.words import Finding, Place, Totals
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from cardproof.find_out import Progress
+    from cardproof.find_out import Orders, Progress
+    from cardproof.forecast import Forecast
+    from cardproof.keeper import Keeper
     from cardproof.known import Known
     from cardproof.render.folders import Folders
     from cardproof.render.pages import Site
@@ -65,7 +67,13 @@ class Run:
 
 
 def audit(
-    paths: Iterable[Path], settings: Settings, *, workers: int | None = None, progress: Progress | None = None
+    paths: Iterable[Path],
+    settings: Settings,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: tuple[str, ...] = (),
+    engine: str | None = None,
 ) -> Run:
     """Read, measure and judge any cards; write nothing. Raises InputError where there is no file to read."""
     paths = tuple(paths)
@@ -73,7 +81,9 @@ def audit(
     reading = read_cards(paths)
     if not reading.files:
         raise InputError("no Markdown or YAML file is in " + ", ".join(show_path(path) for path in paths))
-    known = _prove(reading, settings, None, workers, progress)
+    orders = _orders(force, engine, None)
+    orders.force.check(model.name for model in reading.models)
+    known = _prove(reading, settings, None, workers, progress, orders)
     run = Run(measured=known.proved.measured, evaluated=known.proved.evaluated)
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
@@ -90,22 +100,27 @@ def render(
     workers: int | None = None,
     progress: Progress | None = None,
     reference: Callable[[Path], dict[Path, str]] | None = None,
+    force: tuple[str, ...] = (),
+    engine: str | None = None,
 ) -> Run:
     """Do the whole flow for the site of the settings; with ``check``, write nothing and compare instead.
 
     ``reference`` makes the generated pages of the setting ``reference``. Cards of which nothing changed since an
     earlier build are remembered; a check remembers nothing. Nothing is written where a card cannot be read or a
-    template cannot be rendered. Raises InputError where the templates are not there or ``only`` names none of them.
+    template cannot be rendered; evidence alone is stored as soon as it is there. ``force`` names fields and models
+    that are measured again, ``engine`` where. Raises InputError where the templates are not there or ``only`` names
+    none of them.
     """
     started = time.perf_counter()
     folders = _folders(settings)
     memory = Memory() if check else open_memory(settings, folders.out)
+    keeper = None if check else _keeper(settings, folders)
     templates = {show_path(path): path for path in _templates(folders, memory)}
     chosen = {show_path(path) for path in _chosen(list(templates.values()), only)}
-    known = memory.reports(templates)
+    known = {} if force else memory.reports(templates)
     run = Run(checked=check, fatal_is_input=True)
     made: dict[str, Made] = {}
-    flow = _Pass(settings, folders, known, workers, progress)
+    flow = _Pass(settings, folders, known, workers, progress, force, engine, keeper)
     while True:
         if not (todo := [file for file in templates if file in chosen and file not in known]):
             if outdated := (memory.outdated(known) & chosen) - set(made):
@@ -134,6 +149,20 @@ def render(
     return run
 
 
+def forecast_render(settings: Settings, *, only: tuple[str, ...] = (), force: tuple[str, ...] = ()) -> Forecast:
+    """Say what a render would measure and what it would recall; nothing is written. Raises as :func:`render` does."""
+    folders = _folders(settings)
+    templates = _templates(folders, Memory())
+    chosen = {show_path(path) for path in _chosen(templates, only)}
+    return _forecast(read_cards(templates, root=folders.bound), settings, folders.evidence, chosen, force)
+
+
+def forecast_audit(paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = ()) -> Forecast:
+    """Say what an audit would measure, which recalls nothing. Raises as :func:`audit` does."""
+    reading = read_cards(tuple(paths))
+    return _forecast(reading, settings, None, {card.file for card in reading.cards}, force)
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """One card that went through the whole flow."""
@@ -157,6 +186,9 @@ class _Pass:
         known: Mapping[str, CardReport],
         workers: int | None,
         progress: Progress | None,
+        force: tuple[str, ...],
+        engine: str | None,
+        keeper: Keeper | None,
     ) -> None:
         self.settings = settings
         self.folders = folders
@@ -164,6 +196,10 @@ class _Pass:
         """Reports of cards that need not be read."""
         self.workers = workers
         self.progress = progress
+        self.force = force
+        self.engine = engine
+        self.keeper = keeper
+        """Stores evidence at once; None where nothing is written."""
         self.seen: set[tuple[str, Place]] = set()
         """All models that were read, with the places where they are defined."""
 
@@ -179,7 +215,9 @@ class _Pass:
         reading = read_cards(sorted([*todo, *others]), root=self.folders.bound)
         totals = {name: found for report in self.known.values() for name, found in report.totals.items()}
         store = self.folders.evidence
-        proved = _prove(reading, self.settings, store, self.workers, self.progress, wanted, totals)
+        orders = _orders(self.force, self.engine, self.keeper)
+        orders.force.check({name for name, _ in self.seen} | {model.name for model in reading.models})
+        proved = _prove(reading, self.settings, store, self.workers, self.progress, orders, wanted, totals)
         cards = [card for card in reading.cards if card.file in wanted]
         self.seen |= {(model.name, model.place) for model in reading.models}
         run.measured += proved.proved.measured
@@ -215,7 +253,7 @@ class _Pass:
             page = pages[card.source.path]
             texts = {page.path: page.text, **self._records(card, proved)}
             texts |= {path: text for path, text in runs.outputs.items() if path == runs.paths.get(card.file)}
-            run.changes += compare(texts, ())
+            run.changes += _since(self.keeper, compare(texts, ()))
             report = proved.report(card, runs.by_card.get(card.file, ()), site.rows[card.file])
             report = replace(
                 report,
@@ -233,10 +271,10 @@ class _Pass:
 
     def _records(self, card: Card, proved: Known) -> dict[Path, str]:
         """Return the records of evidence of a card's models, by their files."""
-        from cardproof.evidence import dump, file_name
+        from cardproof.evidence import file_name, text_of
 
-        found = proved.evidence_of(card)
-        return {self.folders.evidence / file_name(e.model): dump(e) for e in found if not e.error}
+        texts = {e.model: text_of(e, self.folders.evidence) for e in proved.evidence_of(card)}
+        return {self.folders.evidence / file_name(model): text for model, text in texts.items() if text is not None}
 
 
 def _finish(
@@ -263,7 +301,7 @@ def _finish(
     run.files = len(kept | {change.path for change in run.changes if change.status == "removed"})
     run.loose += _edited(run.changes, run.checked)
     if not run.checked and not any(change.status == "foreign" for change in run.changes):
-        write(run.changes)
+        write(run.changes, folders.evidence)
 
 
 def _folders(settings: Settings) -> Folders:
@@ -296,6 +334,7 @@ def _prove(
     store: Path | None,
     workers: int | None,
     progress: Progress | None,
+    orders: Orders,
     wanted: set[str] | None = None,
     totals: Mapping[str, Totals] | None = None,
 ) -> Known:
@@ -313,7 +352,7 @@ def _prove(
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     found = Proved()
     if settings.zoo is not None:
-        found = find_out(unique, chosen, settings, store, workers, progress)
+        found = find_out(unique, chosen, settings, store, workers, progress, orders)
     return Known(reading, needs, found, judge(reading, needs, found, settings, cited, totals))
 
 
@@ -322,10 +361,58 @@ def _names(card: Card) -> set[str]:
     return {model.name for model in card.models}
 
 
+def _forecast(
+    reading: Reading, settings: Settings, store: Path | None, wanted: set[str], force: tuple[str, ...]
+) -> Forecast:
+    """Plan and recall as :func:`_prove` does, and stop there."""
+    from cardproof.force import force_of
+    from cardproof.forecast import Forecast, forecast_of
+    from cardproof.outlook import look_ahead
+    from cardproof.plan import plan
+
+    forced = force_of(force)
+    forced.check(model.name for model in reading.models)
+    if settings.zoo is None:
+        return Forecast()
+    needs = plan(reading)
+    chosen = {need for (file, _), need in needs.items() if file in wanted}
+    outlook = look_ahead(dict.fromkeys(needs.values()), chosen, settings, store, forced)
+    return forecast_of(outlook, chosen)
+
+
+def _orders(force: tuple[str, ...], engine: str | None, keeper: Keeper | None) -> Orders:
+    """Return how to measure."""
+    from cardproof.engines import LOCAL
+    from cardproof.find_out import Orders
+    from cardproof.force import force_of
+
+    orders = Orders(force_of(force), engine or LOCAL)
+    return replace(orders, keep=keeper.keep) if keeper else orders
+
+
+def _keeper(settings: Settings, folders: Folders) -> Keeper:
+    """Return what stores evidence at once, in a site from which leftovers of killed builds are removed."""
+    from cardproof.keeper import Keeper
+    from cardproof.locks import sweep
+
+    generated = [settings.path(settings.reference)] if settings.reference else []
+    sweep(folders.evidence, [folders.out, folders.evidence, *generated])
+    return Keeper(folders.evidence)
+
+
+def _since(keeper: Keeper | None, changes: list[Change]) -> list[Change]:
+    """Return changes as they are since before the run, of which evidence may be stored already."""
+    from cardproof.render.write import as_of
+
+    before = keeper.before if keeper else {}
+    return [as_of(change, before[change.path]) if change.path in before else change for change in changes]
+
+
 def _recalled(cards: Iterable[Card], known: Known) -> int:
     """Return how many models of some cards have evidence that was not measured in this run."""
     needs = {known.needs[card.file, model.name] for card in cards for model in card.models}
-    return len(needs & set(known.proved.evidence)) - known.proved.measured
+    found = {need for need, evidence in known.proved.evidence.items() if evidence.key}
+    return len(needs & found) - known.proved.measured
 
 
 def _sources(card: Card, known: Known) -> set[Path]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cardproof import __version__
-from cardproof.build import Run, audit, render
+from cardproof.build import Run, audit, forecast_audit, forecast_render, render
 from cardproof.fields import normal_field
 from cardproof.read import InputError, show_path
 from cardproof.settings import Settings, dataset_named, load_settings, parse_tolerance
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cardproof.find_out import Progress
+    from cardproof.forecast import Forecast
 
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage."""
@@ -87,6 +88,18 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Folder with files of weights by their published names, or one file.",
         ),
         click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core unless given."),
+        click.option("--dry-run", is_flag=True, help="Say what would be measured and why; measure and write nothing."),
+        click.option(
+            "--force",
+            metavar="FIELD|MODEL",
+            multiple=True,
+            help="Measure again what is on record: flops, parameters, results, a model, or all. May be repeated.",
+        ),
+        click.option(
+            "--engine",
+            metavar="ENGINE",
+            help="Where networks are measured: local, or a Dask scheduler such as tcp://host:8786.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text."),
         click.option("--quiet", "-q", is_flag=True, help="Print findings only."),
     ]
@@ -98,6 +111,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @cardproof.command("render", epilog=EPILOG)
 @click.option("--only", metavar="NAME", multiple=True, help="Render this card alone. May be repeated.")
 @click.option("--check", is_flag=True, help="Write nothing; fail and show a diff where the site is stale.")
+@click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of card templates.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
@@ -111,6 +125,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 def render_command(
     only: tuple[str, ...],
     check: bool,
+    watching: bool,
     templates: Path | None,
     out: Path | None,
     snippets: bool | None,
@@ -122,23 +137,46 @@ def render_command(
     data: tuple[str, ...],
     weights: Path | None,
     jobs: int | None,
+    dry_run: bool,
+    force: tuple[str, ...],
+    engine: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
-    settings = _with_results(_settings(config, zoo, tolerances), data, weights)
-    if templates is not None:
-        settings = replace(settings, templates=_from_base(templates, settings))
-    if out is not None:
-        folder = _from_base(out, settings)
-        settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
-    wanted = settings.snippets
-    wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
-    wanted = replace(wanted, models="all") if all_models else wanted
-    wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
-    settings = replace(settings, snippets=wanted)
+
+    def load() -> Settings:
+        settings = _with_results(_settings(config, zoo, tolerances), data, weights)
+        if templates is not None:
+            settings = replace(settings, templates=_from_base(templates, settings))
+        if out is not None:
+            folder = _from_base(out, settings)
+            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
+        wanted = settings.snippets
+        wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
+        wanted = replace(wanted, models="all") if all_models else wanted
+        wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
+        return replace(settings, snippets=wanted)
+
+    if watching:
+        if check or as_json or dry_run or force:
+            raise click.UsageError("--watch goes with none of --check, --dry-run, --force and --json")
+        return _watch(load, config, quiet)
+    settings = load()
+    _check_engine(engine)
+    if dry_run:
+        return _say(forecast_render(settings, only=only, force=force), as_json)
     with _progress(as_json or quiet) as progress:
-        run = render(settings, only=only, check=check, workers=jobs, progress=progress, reference=_reference)
+        run = render(
+            settings,
+            only=only,
+            check=check,
+            workers=jobs,
+            progress=progress,
+            reference=_reference,
+            force=force,
+            engine=engine,
+        )
     return _report(run, as_json, quiet)
 
 
@@ -153,14 +191,45 @@ def audit_command(
     data: tuple[str, ...],
     weights: Path | None,
     jobs: int | None,
+    dry_run: bool,
+    force: tuple[str, ...],
+    engine: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Judge any cards without rendering them: files, or folders with Markdown and YAML files. Nothing is written."""
     settings = _with_results(_settings(config, zoo, tolerances), data, weights)
+    _check_engine(engine)
+    if dry_run:
+        return _say(forecast_audit(paths, settings, force=force), as_json)
     with _progress(as_json or quiet) as progress:
-        run = audit(paths, settings, workers=jobs, progress=progress)
+        run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
     return _report(run, as_json, quiet)
+
+
+def _check_engine(engine: str | None) -> None:
+    """Raise InputError for an engine that nobody knows, whether or not anything has to be measured."""
+    from cardproof.engines import LOCAL, check_engine
+
+    check_engine(engine or LOCAL)
+
+
+def _say(forecast: Forecast, as_json: bool) -> int:
+    """Print what a build would do; return the exit status, which is 0."""
+    from cardproof.forecast import json_of_forecast, text_of_forecast
+
+    click.echo(json_of_forecast(forecast) if as_json else text_of_forecast(forecast))
+    return 0
+
+
+def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
+    """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
+    from cardproof.watch import watch
+
+    again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
+    if config is None and Path("mkdocs.yml").is_file():
+        config = Path("mkdocs.yml")
+    return watch(again, load, config, (lambda _: None) if quiet else lambda text: click.echo(text, err=True))
 
 
 def _reference(folder: Path) -> dict[Path, str]:

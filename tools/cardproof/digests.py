@@ -34,6 +34,15 @@ def digest_of_distribution(name: str) -> str:
     return f"{name} {distribution.version} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
 
 
+def digest_of_package(folder: Path) -> str:
+    """Return ``sha256:…`` over the Python files of a package's folder, with their places in it."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_bytes().replace(b"\r\n", b"\n")  # a checkout with other line ends is the same code
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0" + hashlib.sha256(text).digest())
+    return f"sha256:{total.hexdigest()}"
+
+
 def digest_of_data(data: Any) -> str:
     """Return ``sha256:…`` of plain data, whatever the order of its keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

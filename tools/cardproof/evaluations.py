@@ -12,14 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.force import Force
 from cardproof.read import InputError
+from cardproof.words import Evaluated
 from cardproof.zoos import BUILT_IN, load_zoo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cardproof.settings import Settings
-    from cardproof.words import Evaluated, Evidence, Need
+    from cardproof.words import Evidence, Need
 
 METHOD = "evaluation/1"
 """Version of how images are fed and counted: a new one makes all older results outdated."""
@@ -35,6 +37,8 @@ class Job:
     """Where the images are; None: where the data set's own package puts them."""
     weights: Path
     inputs: tuple[tuple[str, str], ...]
+    why: str = ""
+    """Why it is made: new, forced, or stale with what changed."""
 
 
 @dataclass(slots=True)
@@ -72,12 +76,15 @@ def plan_evaluations(
     networks: Mapping[str, str],
     settings: Settings,
     chosen: set[Need],
+    force: Force | None = None,
 ) -> Plan:
     """Return which results are on record and valid, and which can be measured here; only ``chosen`` ones are.
 
     ``records`` are stored records, whether their counts are valid or not; ``networks`` has the digest of each model's
-    network. Raises InputError where the settings name weights or data that are not there.
+    network. A valid result that is forced is measured again where that is possible. Raises InputError where the
+    settings name weights or data that are not there.
     """
+    force = force or Force()
     plan = Plan()
     weights = _given(settings.weights, settings)
     data = {name: _given(path, settings) for name, path in settings.data.items()}
@@ -87,6 +94,8 @@ def plan_evaluations(
         for dataset in need.datasets:
             earlier = [result for result in known if result.dataset == dataset]
             found = _valid_or_job(need, dataset, earlier, networks[need.model], settings, weights, data.get(dataset))
+            if isinstance(found, Evaluated) and need in chosen and force.results(need.model):
+                found = _forced(need, dataset, networks[need.model], settings, weights, data.get(dataset)) or found
             if isinstance(found, Job):
                 plan.jobs += [found] if need in chosen else []
             elif isinstance(found, str):
@@ -125,14 +134,25 @@ def _valid_or_job(
     if result:
         return result
     reason = _obstacle(need, dataset, file, data)
+    changed = " and the ".join(_changes(earlier[0], inputs)) if earlier else ""
     if not reason:
         assert file is not None
-        return Job(need, dataset, data, file, inputs)
+        return Job(need, dataset, data, file, inputs, f"stale: the {changed} changed" if earlier else "new")
     if earlier:
-        changed = " and the ".join(_changes(earlier[0], inputs))
         when = earlier[0].environment.measured[:10]
         reason += f"; a result of {when} is on record, but since then the {changed} changed"
     return reason
+
+
+def _forced(
+    need: Need, dataset: str, network: str, settings: Settings, weights: Path | None, data: Path | None
+) -> Job | None:
+    """Return the evaluation that makes a valid result again; None where it cannot be made here."""
+    zoo = settings.zoo or ""
+    file = weights_at_hand(zoo, need, weights)
+    if file is None or _obstacle(need, dataset, file, data):
+        return None
+    return Job(need, dataset, data, file, inputs_of(need, dataset, zoo, network, file), "forced")
 
 
 def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | None) -> tuple[tuple[str, str], ...]:

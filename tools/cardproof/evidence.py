@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_data, digest_of_files
 from cardproof.sealed import TamperedError, dump_sealed, load_sealed, with_tuples
-from cardproof.words import Counts, Environment, Evaluated, Evidence, Head, Need, Preprocessing, Recipe, Reproduction
+from cardproof.words import (
+    Counts,
+    Environment,
+    Evaluated,
+    Evidence,
+    Head,
+    Need,
+    Number,
+    Preprocessing,
+    Recipe,
+    Reproduction,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,9 +33,53 @@ METHOD = "counts/1"
 """Version of what is counted and how, and of the explanation search: a new one makes all older evidence stale."""
 
 
+Inputs = tuple[tuple[str, str], ...]
+"""What decides a measurement, by name: so that a reason can say what changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Evidence):
+    """Evidence as the store has it: with the names of what its key is made of."""
+
+    inputs: Inputs = ()
+    """The parts of ``key``; records that were made before these were kept have none."""
+
+
 def is_record(text: str) -> bool:
     """Return whether a file's text looks like a record of this store, whole or edited."""
     return '"schema": "cardproof-evidence/' in text
+
+
+@dataclass(frozen=True, slots=True)
+class Depends:
+    """All that decides a measurement: as one digest, and by name."""
+
+    key: str
+    inputs: Inputs
+
+
+def depends_on(need: Need, zoo: str, network: str) -> Depends:
+    """Return what decides the counts of one model; ``network`` is the digest of its source."""
+    return Depends(key_of(need, zoo, network), inputs_of(need, zoo, network))
+
+
+def inputs_of(need: Need, zoo: str, network: str) -> Inputs:
+    """Return the parts of a measurement's key by name, as a reader would say them."""
+    stated = ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)
+    return (
+        ("method", METHOD),
+        ("zoo", zoo),
+        ("network", network),
+        ("file of weights", need.weights or ""),
+        ("image size", "x".join(str(side) for side in need.size) if need.size else ""),
+        ("stated counts", stated),
+    )
+
+
+def _written(number: Number) -> str:
+    """Return a stated number with what its last digit stands for, where that is not one."""
+    value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
+    return value if quantum == "1" else f"{value} to the nearest {quantum}"
 
 
 def key_of(need: Need, zoo: str, network: str) -> str:
@@ -47,32 +102,75 @@ def file_name(model: str) -> str:
 class Recalled:
     """What the store has of a run's models."""
 
-    valid: dict[Need, Evidence] = field(default_factory=dict)
+    valid: dict[Need, Record] = field(default_factory=dict)
     """Records of which the counts are valid."""
-    stored: dict[Need, Evidence] = field(default_factory=dict)
+    stored: dict[Need, Record] = field(default_factory=dict)
     """All records; results on data sets depend on inputs of their own."""
+    stale: dict[Need, str] = field(default_factory=dict)
+    """Of records that are not valid: what changed."""
     tampered: tuple[Path, ...] = ()
     """Files that were edited by hand."""
 
 
-def recall(needs: Iterable[Need], keys: Mapping[Need, str], folder: Path) -> Recalled:
-    """Return the stored evidence, and the files that were edited by hand."""
-    valid: dict[Need, Evidence] = {}
-    stored: dict[Need, Evidence] = {}
+def recall(needs: Iterable[Need], wanted: Mapping[Need, Depends], folder: Path) -> Recalled:
+    """Return the stored evidence, and the files that were edited by hand.
+
+    Raises NewerError for a record that a newer cardproof wrote.
+    """
+    found = Recalled()
     tampered = []
     for need in needs:
         path = folder / file_name(need.model)
         try:
-            evidence = load(path)
+            record = load(path)
         except FileNotFoundError:
             continue
         except TamperedError:
             tampered.append(path)
             continue
-        stored[need] = evidence
-        if evidence.key == keys[need] and all(digest == state_of(name) for name, digest in evidence.sources):
-            valid[need] = evidence
-    return Recalled(valid, stored, tuple(tampered))
+        found.stored[need] = record
+        if changed := changes(record, wanted[need]):
+            found.stale[need] = changed
+        else:
+            found.valid[need] = replace(record, inputs=wanted[need].inputs)
+    return replace(found, tampered=tuple(tampered))
+
+
+def changes(record: Record, wanted: Depends) -> str:
+    """Say what is not as it was when a record was made; empty where it is valid."""
+    sources = [f"the source {name}" for name, state in record.sources if state_of(name) != state]
+    if record.key == wanted.key:
+        return " and ".join(sources)
+    before = dict(record.inputs)
+    named = [_change(name, before[name], now) for name, now in wanted.inputs if before.get(name, now) != now]
+    return " and ".join(named or sources) or "what it depends on"
+
+
+_DIGEST = re.compile(r"\s*sha256:[0-9a-f]+")
+
+
+def _change(name: str, before: str, now: str) -> str:
+    """Say that an input changed, with both values where they say something to a reader."""
+    old, new = (_DIGEST.sub("", text) or "none" for text in (before, now))
+    return f"the {name}" if old == new else f"the {name} ({old}, now {new})"
+
+
+def text_of(evidence: Evidence, folder: Path) -> str | None:
+    """Return the text that the record of a model shall have; None for none.
+
+    Of a model that cannot be measured now, the record that there is stays: what was found out once is not lost.
+    """
+    if not evidence.error:
+        return dump(evidence)
+    path = folder / file_name(evidence.model)
+    try:
+        record = load(path)
+    except (FileNotFoundError, TamperedError):
+        return None
+    known = (*record.evaluations, *record.outdated)
+    if all(result in known for result in evidence.evaluations):
+        return path.read_text(encoding="utf-8")
+    return dump(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
 
 
 def state_of(source: str) -> str:
@@ -86,8 +184,12 @@ def state_of(source: str) -> str:
         return ""
 
 
-def load(path: Path) -> Evidence:
-    """Read one record. Raises FileNotFoundError, and TamperedError where it is not as this module wrote it."""
+def load(path: Path) -> Record:
+    """Read one record.
+
+    Raises FileNotFoundError, TamperedError where it is not as this module wrote it, and NewerError where a newer one
+    wrote it.
+    """
     return load_sealed(path, SCHEMA, _from_record)
 
 
@@ -99,7 +201,7 @@ def dump(evidence: Evidence) -> str:
     return dump_sealed(SCHEMA, record)
 
 
-def _from_record(record: dict[str, Any]) -> Evidence:
+def _from_record(record: dict[str, Any]) -> Record:
     counts = record["counts"]
     if counts is not None:
         head = Head(**counts["head"]) if counts["head"] else None
@@ -109,13 +211,13 @@ def _from_record(record: dict[str, Any]) -> Evidence:
     )
     config = record["preprocessing"]
     preprocessing = Preprocessing(**with_tuples(config)) if config is not None else None
-    sources = tuple((name, digest) for name, digest in record["sources"])
     fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
-    fields["sources"] = sources
+    for name in ("sources", "inputs"):
+        fields[name] = tuple((key, value) for key, value in record.get(name, ()))
     fields["evaluations"] = tuple(_evaluated(entry) for entry in record.get("evaluations", ()))
     fields["outdated"] = tuple(_evaluated(entry) for entry in record.get("outdated", ()))
     fields["recipe"] = Recipe(**_with_pairs(record["recipe"])) if record.get("recipe") else None
-    return Evidence(**{**fields, "environment": Environment(**record["environment"])})
+    return Record(**{**fields, "environment": Environment(**record["environment"])})
 
 
 def _evaluated(record: dict[str, Any]) -> Evaluated:

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
-from cardproof.evaluations import Plan, plan_evaluations
-from cardproof.evidence import Recalled, key_of, recall
+from cardproof.clock import as_recorded
+from cardproof.evidence import Inputs, Record
+from cardproof.force import Force
 from cardproof.judge import Proved
-from cardproof.zoos import network_digests, recipe_of
+from cardproof.outlook import Outlook, look_ahead, on_record
+from cardproof.words import Environment, Evidence
+from cardproof.zoos import ZooError, recipe_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cardproof.evaluations import Plan
     from cardproof.settings import Settings
-    from cardproof.words import Evaluated, Evidence, Need
+    from cardproof.words import Evaluated, Need
 
 Progress = Callable[[int, int, str], None]
 """Called with how much is done, how much there is to do, and what was done last."""
+
+
+def _forget(_: Evidence) -> None:
+    """Keep nothing before the run is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """How a run measures, beyond what the settings say."""
+
+    force: Force = field(default_factory=Force)
+    engine: str = "local"
+    """``local``, or the address of a Dask scheduler."""
+    keep: Callable[[Evidence], None] = _forget
+    """Called with a model's evidence as soon as something new was found out about it."""
 
 
 def find_out(
@@ -28,57 +47,108 @@ def find_out(
     store: Path | None,
     workers: int | None,
     progress: Progress | None,
+    orders: Orders | None = None,
 ) -> Proved:
-    """Recall what is known of the models, and measure what is missing of the chosen ones."""
+    """Recall what is known of the models, and measure what is missing of the chosen ones.
+
+    Raises ZooError where the zoo is not here and nothing is on record; NewerError for a record that a newer cardproof
+    wrote; InputError where the engine cannot be used.
+    """
     assert settings.zoo is not None
-    digests = network_digests(settings.zoo, {need.model for need in unique})
-    keys = {need: key_of(need, settings.zoo, digests[need.model]) for need in unique}
-    recalled = recall(unique, keys, store) if store else Recalled()
-    missing = [need for need in unique if need in chosen and need not in recalled.valid]
-    evidence = dict(recalled.valid)
-    if missing:
-        evidence |= _measure(missing, settings.zoo, keys, workers, progress)
-    evaluations = plan_evaluations(unique, recalled.stored, digests, settings, chosen)
-    evaluated = _evaluate(evaluations, settings.zoo, workers, progress)
-    for need, found in evidence.items():
-        results = evaluations.valid[need] + tuple(evaluated.get(need, ()))
-        evidence[need] = replace(found, evaluations=results, outdated=evaluations.outdated[need])
+    orders = orders or Orders()
+    outlook = look_ahead(unique, chosen, settings, store, orders.force)
+    plan = outlook.evaluations
+    finding = _Finding(outlook, settings.zoo, workers, progress, orders)
+    finding.measure()
+    results = finding.evaluate()
     return Proved(
-        evidence,
-        digests,
+        {need: _with_results(found, plan, need, results) for need, found in finding.evidence.items()},
+        outlook.digests,
         {need: recipe for need in unique if (recipe := recipe_of(settings.zoo, need.model))},
-        evaluations.reasons,
-        len(missing),
-        sum(len(results) for results in evaluated.values()),
-        recalled.tampered,
+        plan.reasons,
+        len(outlook.missing),
+        sum(len(found) for found in results.values()),
+        outlook.recalled.tampered,
     )
 
 
-def _evaluate(plan: Plan, zoo: str, workers: int | None, progress: Progress | None) -> dict[Need, list[Evaluated]]:
-    """Make the evaluations of a plan; those that fail are added to its reasons."""
-    results: dict[Need, list[Evaluated]] = {}
-    if not plan.jobs:
+class _Finding:
+    """The measuring of one run: what was found is kept at once."""
+
+    def __init__(
+        self, outlook: Outlook, zoo: str, workers: int | None, progress: Progress | None, orders: Orders
+    ) -> None:
+        self.outlook = outlook
+        self.zoo = zoo
+        self.workers = workers
+        self.progress = progress
+        self.orders = orders
+        self.evidence: dict[Need, Evidence] = dict(outlook.valid)
+        self.evidence |= {need: self._unmeasured(need, why) for need, why in outlook.lost.items()}
+
+    def measure(self) -> None:
+        """Measure the counts that are missing.
+
+        Raises ZooError where the zoo cannot be loaded and nothing is on record.
+        """
+        missing = self.outlook.missing
+        if not missing:
+            return
+        from cardproof.engine import measure  # it starts processes, and its import costs a warm build 40 ms
+
+        keys = {need: self.outlook.wanted[need].key for need in missing}
+        try:
+            for done, (need, found) in enumerate(measure(missing, self.zoo, keys, self.workers, self.orders.engine), 1):
+                self._keep(need, found)
+                if self.progress:
+                    self.progress(done, len(missing), need.model)
+        except ZooError as trouble:
+            if not self.outlook.recalled.stored:
+                raise
+            for need in missing.keys() - self.evidence.keys():
+                why = str(trouble) + on_record(need, self.outlook.recalled, "the zoo")
+                self.evidence[need] = self._unmeasured(need, why)
+
+    def evaluate(self) -> dict[Need, list[Evaluated]]:
+        """Make the evaluations of the plan; those that fail are added to its reasons."""
+        plan = self.outlook.evaluations
+        results: dict[Need, list[Evaluated]] = {}
+        if not plan.jobs:
+            return results
+        from cardproof.engine import evaluate
+
+        for job, result in evaluate(plan.jobs, self.zoo, self.workers, self.progress, self.orders.engine):
+            if isinstance(result, str):
+                plan.reasons[job.need, job.dataset] = f"evaluating failed: {result}"
+                continue
+            results.setdefault(job.need, []).append(replace(result, environment=as_recorded(result.environment)))
+            replaced = [old for old in plan.outdated[job.need] if old.dataset != job.dataset]
+            plan.outdated[job.need] = tuple(replaced)
+            if job.need in self.evidence:
+                self.orders.keep(_with_results(self.evidence[job.need], plan, job.need, results))
         return results
-    from cardproof.engine import evaluate, usable_cores
 
-    for job, result in evaluate(plan.jobs, zoo, workers or usable_cores(), progress):
-        if isinstance(result, str):
-            plan.reasons[job.need, job.dataset] = f"evaluating failed: {result}"
-            continue
-        results.setdefault(job.need, []).append(result)
-        replaced = [old for old in plan.outdated[job.need] if old.dataset != job.dataset]
-        plan.outdated[job.need] = tuple(replaced)
-    return results
+    def _keep(self, need: Need, found: Evidence) -> None:
+        """Take the counts of a model as its evidence; where there are none, say what is on record of it."""
+        if found.error:
+            found = replace(found, error=found.error + on_record(need, self.outlook.recalled))
+        found = replace(found, environment=as_recorded(found.environment))
+        self.evidence[need] = as_record(found, self.outlook.wanted[need].inputs)
+        self.orders.keep(_with_results(self.evidence[need], self.outlook.evaluations, need, {}))
+
+    def _unmeasured(self, need: Need, why: str) -> Evidence:
+        """Return evidence that says only why there is none; it is for this run, and another may find out more."""
+        nowhere = Environment("", 0.0, "", "", "", "", "")
+        return Evidence(need.model, self.zoo, need.model, "", None, (), None, why, nowhere)
 
 
-def _measure(
-    missing: list[Need], zoo: str, keys: dict[Need, str], workers: int | None, progress: Progress | None
-) -> dict[Need, Evidence]:
-    from cardproof.engine import measure  # it starts processes, and its import costs a warm build 40 ms
+def as_record(evidence: Evidence, inputs: Inputs) -> Record:
+    """Return evidence with the names of what it depends on."""
+    return Record(**{part.name: getattr(evidence, part.name) for part in fields(Evidence)}, inputs=inputs)
 
-    evidence: dict[Need, Evidence] = {}
-    for need, found in measure(missing, zoo, keys, workers):
-        evidence[need] = found
-        if progress:
-            progress(len(evidence), len(missing), need.model)
-    return evidence
+
+def _with_results(evidence: Evidence, plan: Plan, need: Need, results: dict[Need, list[Evaluated]]) -> Evidence:
+    """Return evidence with the results on data sets that are valid up to now, in the order of the need."""
+    found = plan.valid[need] + tuple(results.get(need, ()))
+    in_order = sorted(found, key=lambda result: need.datasets.index(result.dataset))
+    return replace(evidence, evaluations=tuple(in_order), outdated=plan.outdated[need])

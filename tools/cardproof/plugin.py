@@ -1,30 +1,69 @@
-"""The mkdocs plugin: the place of cardproof's settings in ``mkdocs.yml``, checked when the site is built.
+"""The mkdocs plugin: the place of cardproof's settings in ``mkdocs.yml``, and the watcher behind ``mkdocs serve``.
 
 Pages are plain Markdown in ``docs/``; a site builds the same without the plugin.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import stat
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mkdocs.exceptions import PluginError
-from mkdocs.plugins import BasePlugin
+from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.read import InputError
 from cardproof.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.livereload import LiveReloadServer
+
+    from cardproof.watch import Watcher
+
+log = logging.getLogger("mkdocs.plugins.cardproof")
+
+MOST_WAIT = 5.0
+"""Seconds that a build of the site waits for a render that is going on; measuring a model may take longer."""
 
 
 class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  # mkdocs lets plugins go without a schema
-    """Stops a build whose settings mean nothing, with file, line and column."""
+    """Stops a build whose settings mean nothing, and renders while a site is served.
+
+    Pages are rendered before the first build and by a thread beside the server, never in an event of a build: what an
+    event writes into the site is an edit to the server, which builds again.
+    """
+
+    _config_file: Path | None = None
+    _watcher: Watcher | None = None
+    _thread: threading.Thread | None = None
 
     def load_config(self, options: dict[str, Any], config_file_path: str | None = None) -> tuple[list[Any], list[Any]]:
         """Accept all options: :mod:`cardproof.settings` reads them from the file, with their positions."""
         self.config = options
+        self._config_file = Path(config_file_path) if config_file_path else None
         return [], []
+
+    def on_startup(self, *, command: str, dirty: bool) -> None:
+        """Render, and observe the sources from then on, where the site is to be served. Raises PluginError."""
+        if command != "serve" or not self._config_file:
+            return
+        from cardproof.watch import Watcher
+
+        config = Path(os.path.relpath(self._config_file))
+        render = [sys.executable, "-m", "cardproof", "render", "--quiet", "--config", str(config)]
+        try:
+            self._watcher = Watcher(render, lambda: load_settings(config), config, log.info)
+        except InputError as trouble:
+            raise PluginError(str(trouble)) from trouble
+        self._watcher.render()
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Check the settings as ``cardproof render`` reads them. Raises PluginError."""
@@ -34,3 +73,59 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             except InputError as trouble:
                 raise PluginError(str(trouble)) from trouble
         return config
+
+    @event_priority(-100)  # after the plugins that add folders to watch
+    def on_serve(
+        self, server: LiveReloadServer, *, config: MkDocsConfig, builder: Callable[..., None]
+    ) -> LiveReloadServer:
+        """Render after edits from now on, and build once for each."""
+        if self._watcher:
+            server.builder = _BuildOnce(server, self._watcher)
+            self._thread = threading.Thread(target=self._watcher.follow, name="cardproof", daemon=True)
+            self._thread.start()
+        return server
+
+    def on_shutdown(self) -> None:
+        """End the watcher."""
+        if self._watcher:
+            self._watcher.stop()
+        if self._thread:
+            self._thread.join()
+
+
+class _BuildOnce:
+    """Builds the site when what is served has changed since the build before.
+
+    The server looks at its folders every half second. Where it looks while several files are being replaced, or where
+    an edited file is part of the site and decides pages as well (``mkdocs.yml``), it sees one edit as two.
+    """
+
+    def __init__(self, server: LiveReloadServer, watcher: Watcher) -> None:
+        self._server = server
+        self._build = server.builder
+        self._watcher = watcher
+        self._built: object = None
+
+    def __call__(self) -> None:
+        self._watcher.settle(MOST_WAIT)
+        found = self._state()
+        if found is not None and found == self._built:
+            return
+        self._built = None  # a build that fails is tried again
+        self._build()
+        self._built = found
+
+    def _state(self) -> object:
+        """Return the state of all that the server watches; None where this server does not tell what that is."""
+        watched: Iterable[str] | None = getattr(self._server, "_watched_paths", None)
+        return None if watched is None else {path: tuple(_states(path)) for path in watched}
+
+
+def _states(path: str) -> Iterator[tuple[str, int, int, int]]:
+    """Yield name, time of change, size and inode of a file, or of all files below a folder."""
+    watched = Path(path)
+    for file in sorted(watched.rglob("*")) if watched.is_dir() else [watched]:
+        with suppress(OSError):
+            state = file.stat()
+            if not stat.S_ISDIR(state.st_mode):
+                yield str(file), state.st_mtime_ns, state.st_size, state.st_ino

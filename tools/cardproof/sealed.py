@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cardproof.digests import digest_of_data
+from cardproof.read import InputError, show_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,10 @@ class TamperedError(Exception):
     """A stored record whose seal does not fit its content: it was edited by hand."""
 
 
+class NewerError(InputError):
+    """A stored record that a newer cardproof wrote: this one can neither read it nor may overwrite it."""
+
+
 def dump_sealed(schema: str, content: dict[str, Any]) -> str:
     """Return the text of a record: its schema, its content, and the seal over both."""
     record = json.loads(json.dumps({"schema": schema, **content}))
@@ -28,15 +33,33 @@ def dump_sealed(schema: str, content: dict[str, Any]) -> str:
 def load_sealed(path: Path, schema: str, decode: Callable[[dict[str, Any]], T]) -> T:
     """Read a record and return what ``decode`` makes of its content.
 
-    Raises FileNotFoundError, and TamperedError where the file is not as :func:`dump_sealed` wrote it.
+    Raises FileNotFoundError; TamperedError where the file is not as :func:`dump_sealed` wrote it; NewerError where its
+    schema has a higher number, or where it is whole and ``decode`` does not know what it says.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        if _is_newer(str(record["schema"]), schema):
+            raise _newer(path, f"its schema is {record['schema']}, and this one reads {schema}")
         if record.pop("seal") != digest_of_data(record) or record.pop("schema") != schema:
             raise TamperedError(path)
-        return decode(record)
     except (ValueError, KeyError, TypeError, AttributeError) as trouble:
         raise TamperedError(path) from trouble
+    try:
+        return decode(record)
+    except (ValueError, KeyError, TypeError, AttributeError) as trouble:
+        raise _newer(path, "it says things that this one does not know") from trouble
+
+
+def _newer(path: Path, what: str) -> NewerError:
+    hint = "update cardproof; to measure with this one instead, remove the file"
+    return NewerError(f"{show_path(path)}:1:1: this record was written by a newer cardproof: {what}; {hint}")
+
+
+def _is_newer(found: str, known: str) -> bool:
+    """Return whether a schema is a known one with a higher number: ``cardproof-evidence/2`` after ``…/1``."""
+    kind, _, number = found.rpartition("/")
+    own_kind, _, own_number = known.rpartition("/")
+    return kind == own_kind and number.isdecimal() and int(number) > int(own_number)
 
 
 def with_tuples(record: dict[str, Any]) -> dict[str, Any]:

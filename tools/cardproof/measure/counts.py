@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torch import nn
+
+from cardproof.measure.build import modules_of
 from cardproof.measure.tally import tally
 from cardproof.measure.vocabulary import parts
 from cardproof.words import Counts, Head
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Iterable, Iterator
+
+    import torch
 
     from cardproof.measure.events import Event, Tally
 
@@ -30,13 +35,16 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
     """The counts of a network that has run already."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     cls = type(model)
+    modules = tuple(modules_of(model))
+    parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
+    buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
     return Counts(
         input_shape=input_shape,
         output_shape=result.output_shapes[0] if result.output_shapes else (),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        buffers=sum(buffer.numel() for buffer in model.buffers()),
+        parameters=sum(tensor.numel() for tensor in parameters),
+        buffers=sum(tensor.numel() for tensor in buffers),
         multiply_adds=sum(event.multiply_adds for event in result.events),
-        state_dict_bytes=_state_dict_bytes(model),
+        state_dict_bytes=_state_dict_bytes(model, modules),
         activations=sum(event.elements for event in layers if event.kind == "convolution"),
         layers=len(layers),
         head=_head(head_event(result)),
@@ -70,7 +78,32 @@ def _head(event: Event | None) -> Head | None:
     return Head(in_features=inputs, classes=_classes(event), bias=event.bias)
 
 
-def _state_dict_bytes(model: nn.Module) -> int:
+def _unique(tensors: Iterable[torch.Tensor | None]) -> list[torch.Tensor]:
+    """Return tensors without those that are there twice: tied weights."""
+    return list({id(tensor): tensor for tensor in tensors if tensor is not None}.values())
+
+
+def _state_dict_bytes(model: nn.Module, modules: tuple[nn.Module, ...]) -> int:
     """Bytes of the state dict's tensors; a tensor under two names is stored once."""
-    stored = {id(t): t for t in model.state_dict(keep_vars=True).values() if hasattr(t, "element_size")}
-    return sum(t.numel() * t.element_size() for t in stored.values())
+    if all(map(_saves_as_usual, modules)):
+        stored = _unique(tensor for module in modules for tensor in _stored(module))
+    else:
+        kept = model.state_dict(keep_vars=True).values()
+        stored = _unique(tensor for tensor in kept if hasattr(tensor, "element_size"))
+    return sum(tensor.numel() * tensor.element_size() for tensor in stored)
+
+
+_SAVING = ("state_dict", "_save_to_state_dict", "get_extra_state")
+
+
+def _saves_as_usual(module: nn.Module) -> bool:
+    """Whether a module's part of the state dict is its parameters and lasting buffers, so that none has to be made."""
+    cls = type(module)
+    own = all(getattr(cls, name) is getattr(nn.Module, name) for name in _SAVING)
+    return own and not module._state_dict_hooks and not module._state_dict_pre_hooks
+
+
+def _stored(module: nn.Module) -> Iterator[torch.Tensor | None]:
+    yield from module._parameters.values()
+    passing = module._non_persistent_buffers_set
+    yield from (buffer for name, buffer in module._buffers.items() if name not in passing)

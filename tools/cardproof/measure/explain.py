@@ -22,7 +22,7 @@ import torch
 from cardproof.measure.inputs import usual_inputs
 from cardproof.measure.parameters import USUAL_CLASSES, explain_parameters
 from cardproof.measure.precision import MOST_CHANCE, Stated
-from cardproof.measure.runs import Run, Runs
+from cardproof.measure.runs import Run, Runs, run_of
 from cardproof.measure.solve import solve_side
 from cardproof.measure.ways import COLUMNS, FACTORS, Way, told, ways
 from cardproof.words import Counts, Question, Reproduction
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from cardproof.measure.events import Tally
     from cardproof.measure.inputs import Shape
 
 MOST_COST = 7
@@ -60,14 +61,15 @@ NEAR = Fraction(1, 1000)
 
 
 def explain(
-    model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...]
+    model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...], ran: Tally | None = None
 ) -> tuple[Reproduction, ...]:
     """For each stated count that is not the measured one, the simplest way of counting that gives it.
 
     A close way (within 0.1 %) is reported only where none is exact; a question without an explanation adds
-    nothing. ``model`` is on the meta device; ``image_size`` is height and width.
+    nothing. ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is what ran at that size,
+    where that is known already.
     """
-    runs = Runs(model, counts.input_shape[0])
+    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: run_of(ran)})
     found: list[Reproduction] = []
     for question in sorted(questions, key=lambda question: question.field != "parameters"):
         stated = Stated(question.number)
@@ -76,8 +78,8 @@ def explain(
             continue
         base = runs.at(image_size)
         if question.field == "parameters":
-            ran = base.tally.ran if base else set()
-            found.extend(explain_parameters(model, frozenset(ran), counts, stated))
+            modules = base.tally.ran if base else set()
+            found.extend(explain_parameters(model, frozenset(modules), counts, stated))
         elif base:
             classes = frozenset(other.classes for other in found if other.classes is not None)
             found.extend(_Search(runs, counts, image_size, stated, base, classes).results())

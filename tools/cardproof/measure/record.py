@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from cardproof.clock import now
 from cardproof.evidence import state_of
 from cardproof.limits import time_limit
 from cardproof.measure.worker import measure_model
@@ -49,7 +49,10 @@ def evidence_for(need: Need, spec: str, key: str) -> Evidence:
         raise
     except BaseException as trouble:  # a zoo is foreign code, and may raise or exit as it likes
         evidence = blank(need, spec, key, f"{type(trouble).__name__}: {trouble}")
-    sources = () if spec in BUILT_IN else _sources(set(sys.modules) - before)
+    sources: tuple[tuple[str, str], ...] = ()
+    if spec not in BUILT_IN:
+        _loaded.update(_sources(set(sys.modules) - before))
+        sources = tuple(sorted(_loaded.items()))
     seconds = round(time.perf_counter() - started, 3)
     return replace(evidence, sources=sources, environment=replace(evidence.environment, seconds=seconds))
 
@@ -80,8 +83,13 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     )
 
 
-def _sources(modules: set[str]) -> tuple[tuple[str, str], ...]:
-    """Return what a zoo of the user's own loaded: files with their digests, distributions with their versions."""
+_loaded: dict[str, str] = {}
+"""What zoos have loaded into this process, as :func:`_sources` gives it: a second model loads nothing again, and rests
+on the same files. They are as they were when they were loaded, whatever happened to them since."""
+
+
+def _sources(modules: set[str]) -> dict[str, str]:
+    """Return what these modules come from: files with their digests, distributions with their versions."""
     installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
     standard = str(Path(sysconfig.get_path("stdlib")).resolve())
     names: set[str] = set()
@@ -93,7 +101,7 @@ def _sources(modules: set[str]) -> tuple[tuple[str, str], ...]:
             names.update(distributions.get(module.partition(".")[0], ()))
         elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
             names.add(Path(os.path.relpath(path)).as_posix())
-    return tuple((name, state_of(name)) for name in sorted(names))
+    return {name: state_of(name) for name in names if name not in _loaded}
 
 
 @cache
@@ -105,11 +113,11 @@ def _distributions() -> Mapping[str, list[str]]:
 def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence:
     """Return evidence of nothing but where and when it was asked for."""
     environment = Environment(
-        measured=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        measured=now(),
         seconds=0.0,
         device="meta",
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),  # a class of torch's own: who reads it elsewhere would import torch for it
         zoo=_zoo_version(spec),
         processor=f"{platform.machine()}, {os.cpu_count()} cores",
     )

@@ -45,7 +45,7 @@ class Runs:
         if self.refused >= _PATIENCE:
             return None
         try:
-            return _run(tally(self.model, (self.channels, *shape)))
+            return run_of(tally(self.model, (self.channels, *shape)))
         except MemoryError:
             raise
         except Exception:  # a network may refuse a size in any way it likes
@@ -66,7 +66,8 @@ class Run:
     """How often the classifier runs: once, or at every position of a map."""
 
 
-def _run(result: Tally) -> Run:
+def run_of(result: Tally) -> Run:
+    """Return a forward pass with what every way of counting gives for it."""
     head = head_event(result)
     values = amounts(result, head)
     classes = 0 if head is None else head.shape[1] if head.convolution is None else head.convolution.outputs

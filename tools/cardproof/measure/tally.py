@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from cardproof.measure.build import collector_paused
 from cardproof.measure.events import Tally
 from cardproof.measure.kernels import KERNELS
 from cardproof.measure.shapes import ANSWERS, OBSERVERS
@@ -31,11 +32,12 @@ def tally(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:
 
     A network that makes tensors of its own on the CPU is run again with meta as the default device.
     """
-    try:
-        return _run(model, input_shape)
-    except (RuntimeError, NotImplementedError):
-        with _META:
+    with collector_paused():
+        try:
             return _run(model, input_shape)
+        except (RuntimeError, NotImplementedError):
+            with _META:
+                return _run(model, input_shape)
 
 
 def _run(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:

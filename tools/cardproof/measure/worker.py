@@ -8,8 +8,9 @@ from typing import Protocol
 from torch import nn
 
 from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import count
+from cardproof.measure.counts import summarise
 from cardproof.measure.explain import explain
+from cardproof.measure.tally import tally
 from cardproof.words import Counts, Measured, Question, Reproduction
 
 
@@ -34,8 +35,9 @@ def measure_model(
     error: str | None = None
     try:
         model = build_on_meta(lambda: _build(zoo, name))
-        counts = count(model, input_shape)
-        reproductions = explain(model, counts, input_shape[1:], questions)
+        ran = tally(model, input_shape)
+        counts = summarise(model, input_shape, ran)
+        reproductions = explain(model, counts, input_shape[1:], questions, ran)
     except MemoryError:
         raise
     except Exception as raised:

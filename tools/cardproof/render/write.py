@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -52,8 +52,16 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
             continue
         changes.append(Change(path, _status(old, new), old, new))
     for path in sorted(gone):
-        changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
+        with suppress(FileNotFoundError):  # another build removed it
+            changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
     return changes
+
+
+def as_of(change: Change, old: str | None) -> Change:
+    """Return a change as seen from when the file said ``old``; None: from when it was not there."""
+    if old is None:
+        return Change(change.path, "new", "", change.new)
+    return Change(change.path, _status(old, change.new), old, change.new)
 
 
 def _status(old: str, new: str) -> Status:
@@ -89,22 +97,27 @@ def _is_record(path: Path) -> bool:
     return is_record(path.read_text(encoding="utf-8", errors="replace"))
 
 
-def write(changes: Iterable[Change]) -> None:
-    """Make the disk as rendered: all new texts are written beside their files first, then renamed."""
+def write(changes: Iterable[Change], site: Path) -> None:
+    """Make the disk as rendered, while no other build of the site writes; ``site`` is its folder of evidence.
+
+    Files that say already what they shall, as evidence does that is stored at once, are not written again.
+    """
     changes = [change for change in changes if change.differs]
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for change in changes:
-            if change.status != "removed":
-                change.path.parent.mkdir(parents=True, exist_ok=True)
-                beside = change.path.with_name(f".{change.path.name}.{os.getpid()}.tmp")
-                staged.append((beside, change.path))
-                beside.write_text(change.new, encoding="utf-8", newline="\n")
-        for beside, path in staged:
-            beside.replace(path)
+    if not changes:
+        return
+    from cardproof.locks import replace_files, writing
+
+    with writing(site):
+        replace_files({change.path: change.new for change in changes if _is_due(change)})
         for change in changes:
             if change.status == "removed":
                 change.path.unlink(missing_ok=True)
-    finally:
-        for beside, _ in staged:
-            beside.unlink(missing_ok=True)
+
+
+def _is_due(change: Change) -> bool:
+    if change.status == "removed":
+        return False
+    try:
+        return change.path.read_bytes() != change.new.encode()
+    except FileNotFoundError:
+        return True

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cardproof.clock import now, time_of_build
 from cardproof.digests import digest_of_data
 from cardproof.snippets.causes import with_causes
+from cardproof.snippets.moved import facts_of, moved
 from cardproof.snippets.random_weights import ASKS, SETUP
 from cardproof.snippets.results import PageRun, result_of
 from cardproof.snippets.words import Block, Options, Outcome, Ran
@@ -79,21 +80,20 @@ class Page:
 
 
 def key_of(page: Page, device: str, policy: Policy) -> str:
-    """Return the digest of all that decides a run."""
+    """Return the digest of all that decides a run and what it says: the blocks, and where they stand."""
     origin = sorted((line, *place) for line, place in page.origin.items())
+    return digest_of_data([*_surroundings(page, device, policy), page.text, origin])
+
+
+def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Policy) -> str:
+    """Return the digest of all that decides a run, wherever on the page the blocks stand."""
+    return digest_of_data([*_surroundings(page, device, policy), facts_of(blocks)])
+
+
+def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
-    decided = [
-        page.file,
-        page.text,
-        origin,
-        page.model,
-        page.inputs,
-        device,
-        placeholders,
-        policy.weights,
-        policy.network,
-    ]
-    return digest_of_data([METHOD, *decided])
+    model = [page.file, page.model, page.inputs]
+    return [METHOD, *model, device, placeholders, policy.weights, policy.network]
 
 
 def prove(
@@ -102,14 +102,15 @@ def prove(
     recall: Callable[[str], PageRun | None] = lambda key: None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[PageRun]:
-    """Return a run of each page on each device, in that order; ``recall`` gives a stored run by its key.
+    """Return a run of each page on each device, in that order.
 
-    A run on a device that is not asked for is returned as well where a stored one is still valid. A process is started
-    only where something has to run; without a visible GPU nothing runs on it, and the run says so.
+    ``recall`` gives a stored run by its key, or by its ``code_key`` where the text around the blocks changed. A run
+    on a device that is not asked for is returned as well where a stored one is still valid. A process is started only
+    where something has to run; without a visible GPU nothing runs on it, and the run says so.
     """
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
-    pairs = [(page, device, key_of(page, device, policy)) for page in pages for device in devices]
-    runs = {key: run for _, _, key in pairs if (run := recall(key))}
+    pairs = [(_Sought(page, policy), device, key_of(page, device, policy)) for page in pages for device in devices]
+    runs = {key: run for sought, device, key in pairs if (run := recall(key) or sought.moved(device, key, recall))}
     wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
     missing = [pair for pair in wanted if pair[2] not in runs]
     possible = [pair for pair in missing if pair[1] != "cuda" or gpu_is_visible()]
@@ -117,11 +118,37 @@ def prove(
         from cardproof.snippets.run import Runner
 
         with Runner(policy.limits, policy.preload, tuple(dict.fromkeys(pair[1] for pair in possible))) as runner:
-            for done, (page, device, key) in enumerate(possible, 1):
-                runs[key] = run_page(page, device, policy, runner, key)
+            for done, (sought, device, key) in enumerate(possible, 1):
+                runs[key] = sought.run(device, runner, key)
                 if progress:
-                    progress(done, len(possible), page.model or page.file)
-    return [runs[key] if key in runs else not_run(page, device, policy) for page, device, key in wanted]
+                    progress(done, len(possible), sought.page.model or sought.page.file)
+    return [runs[key] if key in runs else not_run(sought.page, device, policy) for sought, device, key in wanted]
+
+
+class _Sought:
+    """A page of which runs are sought; its blocks are found once, and only where no run is on record by its text."""
+
+    def __init__(self, page: Page, policy: Policy) -> None:
+        self.page = page
+        self._policy = policy
+
+    @cached_property
+    def found(self) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+        """The page's blocks, and the finder's findings."""
+        return blocks_of(self.page, self._policy)
+
+    def moved(self, device: Device, key: str, recall: Callable[[str], PageRun | None]) -> PageRun | None:
+        """Return a stored run of the same blocks, which stood elsewhere."""
+        blocks, findings = self.found
+        run = recall(code_key_of(self.page, blocks, device, self._policy))
+        return moved(run, key, blocks, findings) if run else None
+
+    def run(self, device: Device, runner: Runner, key: str) -> PageRun:
+        """Run and judge the blocks."""
+        blocks, findings = self.found
+        outcomes, random = outcomes_of(self.page, blocks, device, self._policy, runner)
+        run = run_of(self.page, device, self._policy, key, outcomes, findings, random)
+        return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
 
 def gpu_is_visible() -> bool:
@@ -139,13 +166,6 @@ def not_run(page: Page, device: Device, policy: Policy) -> PageRun:
     return PageRun(page.file, page.model, device, "", False, "", (), results, findings)
 
 
-def run_page(page: Page, device: Device, policy: Policy, runner: Runner, key: str = "") -> PageRun:
-    """Find, run and judge the blocks of one page."""
-    blocks, findings = blocks_of(page, policy)
-    outcomes, random = outcomes_of(page, blocks, device, policy, runner)
-    return run_of(page, device, policy, key, outcomes, findings, random)
-
-
 def run_of(
     page: Page,
     device: Device,
@@ -157,8 +177,9 @@ def run_of(
 ) -> PageRun:
     """Put the outcomes of a page into the form that is stored."""
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
-    measured = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return PageRun(page.file, page.model, device, key, random, measured, _versions(policy), results, findings)
+    if time_of_build():
+        results = tuple(replace(result, seconds=0.0) for result in results)
+    return PageRun(page.file, page.model, device, key, random, now(), _versions(policy), results, findings)
 
 
 def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
@@ -218,8 +239,6 @@ def outcomes_of(
 
 
 def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
-    from dataclasses import replace
-
     from cardproof.snippets.match import judge_block
     from cardproof.snippets.placeholders import hint_for
 

@@ -63,6 +63,8 @@ class PageRun:
     blocks: tuple[BlockResult, ...]
     findings: tuple[Finding, ...]
     """What looks like code and is none, and options that mean nothing."""
+    code_key: str = ""
+    """As ``key``, without where the blocks stand: an edit of the text around them leaves it as it is."""
 
 
 def result_of(outcome: Outcome, stated: bool) -> BlockResult:

@@ -54,7 +54,7 @@ def prove_site(
     extensions = extensions_text(settings)
     found = {card.file: pages_of(site, card, settings, digests, extensions) for card in cards}
     paths = {card: store / file_name(card.replace("/", "-").removesuffix(".md")) for card in found}
-    stored = {run.key: run for card in found for run in _stored(paths[card], result.tampered)}
+    stored = {key: run for card in found for run in _stored(paths[card], result.tampered) for key in _keys(run)}
     ran: list[int] = []
 
     def count(done: int, total: int, name: str) -> None:
@@ -72,6 +72,10 @@ def prove_site(
     result.paths = paths
     result.outputs = {paths[card]: dump(of_card) for card, of_card in kept.items() if of_card}
     return result
+
+
+def _keys(run: PageRun) -> tuple[str, ...]:
+    return (run.key, run.code_key) if run.code_key else (run.key,)
 
 
 def policy_of(settings: Settings) -> Policy:

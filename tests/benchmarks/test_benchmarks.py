@@ -1,0 +1,142 @@
+"""The benchmarks: each does what it says on a small input, and the guide's page is what the figures say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sites import write_site
+
+from bench import corpus, counting, scaling, snippets, workers
+from bench.all import PARTS, read, write
+from bench.figures import Part, child, in_words, machine, run
+from bench.page import FIGURES, PAGE, page_text
+from bench.plain_render import plain_render
+from cardproof.read import read_cards
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="commands are measured by Linux's own means")
+
+
+@linux
+def test_a_command_is_measured_with_all_that_it_starts(tmp_path: Path) -> None:
+    busy = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'x = bytearray(range(128)) * (80 << 13)'])"
+    ran = run([sys.executable, "-c", busy], tmp_path)
+    assert ran.status == 0
+    assert ran.seconds > 0 < ran.cpu_seconds
+    assert ran.peak_mb > 80 > ran.own_peak_mb
+
+
+@linux
+def test_a_command_that_fails_is_no_figure(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="ended with 3: no such thing"):
+        run([sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"], tmp_path)
+    assert run([sys.executable, "-c", "raise SystemExit(1)"], tmp_path, (0, 1)).status == 1
+
+
+def test_the_plain_renderer_reads_the_same_models_and_renders_every_card(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "corpora" / "timm-model-templates"
+    corpus.write_site(tmp_path, folder, "timm", snippets=True)
+    assert plain_render(tmp_path / "templates", tmp_path / "out") == len(read_cards([folder]).models) == 220
+    pages = sorted((tmp_path / "out").glob("*/README.md"))
+    assert len(pages) == 50
+    assert all("timm.create_model" in page.read_text() for page in pages)
+    assert len(yaml.safe_load((tmp_path / "out/model-index.yml").read_text())["Import"]) == 50
+
+
+@pytest.mark.slow
+@linux
+def test_a_corpus_is_built_warm_cold_and_after_edits(tmp_path: Path) -> None:
+    write_site(tmp_path)
+    part = corpus.measure(tmp_path / "templates/models", 1, f"{tmp_path}/zoo.py:Zoo", snippets=False)
+    assert [row["build"] for row in part.rows][:2] == [
+        "plain renderer, checks nothing",
+        "proved build, nothing changed",
+    ]
+    assert all(float(row["seconds"]) > 0 for row in part.rows)
+
+
+@pytest.mark.slow
+@linux
+def test_counters_are_compared_on_the_same_networks() -> None:
+    part = counting.measure(("torchvision/squeezenet1_1",))
+    rows = {str(row["counter"]).split()[0]: row for row in part.rows}
+    assert set(rows) == set(counting.COUNTERS)
+    assert rows["cardproof"]["equal"] == rows["FlopCounterMode"]["equal"] == "1 of 1"
+
+
+def test_a_counter_that_is_not_installed_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "installed", lambda name: None)
+    row = counting._row("fvcore", None, {"a": 1}, 1.0)
+    assert row == {"counter": "fvcore (not installed)", **dict.fromkeys(counting._COLUMNS)}
+
+
+@pytest.mark.slow
+@linux
+def test_generated_sites_hold_what_they_claim() -> None:
+    part = scaling.measure((2,), 1)
+    assert part.rows[0]["cards"] == 2  # a render that refutes a claim ends with 1, which is no figure
+
+
+@pytest.mark.slow
+@linux
+def test_workers_are_compared_and_a_cluster_that_cannot_be_is_said(tmp_path: Path, monkeypatch) -> None:
+    write_site(tmp_path)
+    monkeypatch.setattr(workers, "_missing", lambda: "not run: Dask is not installed")
+    part = workers.measure(tmp_path / "templates/models", None, f"{tmp_path}/zoo.py:Zoo")
+    assert [row["workers"] for row in part.rows][2] == "Dask, two workers (not run: Dask is not installed)"
+    assert part.rows[2]["seconds"] is None
+
+
+@pytest.mark.slow
+@linux
+def test_a_page_of_snippets_is_timed_against_an_interpreter() -> None:
+    part = snippets.measure(pages=2, fresh=1)
+    assert part.rows[0]["what"] == "a page"
+
+
+@pytest.mark.parametrize("script", [name for name in PARTS.values() if Path(child(name)[1]).is_file()] + ["all.py"])
+def test_every_script_has_help(script: str) -> None:
+    done = subprocess.run(child(script, "--help"), capture_output=True, text=True, check=True)
+    assert "--json" in done.stdout
+
+
+PART = Part(
+    "A title", "What & how.", [{"tool": "ours <b>", "seconds": 0.5}, {"tool": "gone", "seconds": None}], "seconds"
+)
+
+
+def figures() -> dict[str, dict[str, Any]]:
+    return {"corpus": {"machine": machine(), "parts": [asdict(PART)]}}
+
+
+def test_a_page_has_a_table_and_a_drawing_of_each_part() -> None:
+    text = page_text(figures())
+    assert "## A title" in text
+    assert "| gone | – |" in text
+    assert text.count("<rect ") == 2
+    assert "ours &lt;b&gt;</text>" in text
+    assert "Measured on " in text
+
+
+def test_figures_are_written_in_the_order_of_the_page_and_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "benchmarks.json"
+    both = {"snippets": figures()["corpus"], **figures()}
+    write(file, both)
+    assert list(read(file)) == ["corpus", "snippets"]
+    assert read(file) == both
+
+
+def test_numbers_are_written_with_as_many_digits_as_say_something() -> None:
+    assert [in_words(cell) for cell in (0.123456, 12.345, 123.4, 12345.6, 1234, None, "x")] == [
+        "0.123", "12.3", "123", "12,346", "1,234", "–", "x",
+    ]  # fmt: skip
+
+
+def test_the_guide_s_page_is_drawn_from_the_committed_figures() -> None:
+    assert PAGE.read_text() == page_text(json.loads(FIGURES.read_text()))

@@ -1,0 +1,138 @@
+"""A build that is killed at any moment leaves a site that the next build makes whole, and forgets nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sites import CARD, write_site
+
+from cardproof.evidence import load
+
+pytestmark = pytest.mark.slow
+
+MODELS = (8, 16, 24, 32, 40, 48)
+TIMES = 20
+PATIENCE = 60.0
+SNIPPET = """
+```python
+import torch
+
+print(torch.zeros(2))  # prints: tensor([0., 0.])
+```
+"""
+
+
+def write_cards(folder: Path) -> Path:
+    """Write a site of six models and a snippet on each page."""
+    folder.mkdir(parents=True)
+    site = write_site(folder)
+    config = (site / "mkdocs.yml").read_text()
+    (site / "mkdocs.yml").write_text(config.replace("run: false", "run: true"))
+    zoo = (site / "zoo.py").read_text()
+    zoo = zoo.replace('name not in ("tiny", "tiny_16")', 'not name.startswith("tiny")')
+    (site / "zoo.py").write_text(zoo.replace('16 if name == "tiny_16" else 8', 'int(name.partition("_")[2])'))
+    (site / "templates/models/tiny.md").unlink()
+    for width in MODELS:
+        card = CARD.replace("Name: tiny\n", f"Name: tiny_{width}\n").replace("<!--", SNIPPET + "\n<!--", 1)
+        (site / f"templates/models/{width}.md").write_text(card)
+    return site
+
+
+def build(site: Path, cache: Path) -> subprocess.Popen[bytes]:
+    """Start a build in a process group of its own, at a fixed time of the source."""
+    environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-m", "cardproof", "render", "--quiet"]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(
+        command, cwd=site, env=environment, stdout=quiet, stderr=quiet, stdin=quiet, start_new_session=True
+    )
+
+
+def files(site: Path) -> dict[str, bytes]:
+    """Return all files of the rendered site, hidden ones too."""
+    return {
+        path.relative_to(site).as_posix(): path.read_bytes() for path in (site / "docs").rglob("*") if path.is_file()
+    }
+
+
+def finished(site: Path) -> dict[str, object]:
+    """Return what is on record of each model."""
+    return {path.name: load(path) for path in (site / "docs/evidence").glob("[!.]*.json") if path.stem.count("_") == 1}
+
+
+def ended(group: int) -> bool:
+    """Return whether every process of a group is gone, within a while."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(PermissionError):
+            try:
+                os.killpg(group, 0)
+            except ProcessLookupError:
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_build_killed_at_twenty_random_moments_is_completed_to_the_same_bytes(tmp_path):
+    whole = write_cards(tmp_path / "whole" / "site")
+    started = time.monotonic()
+    assert build(whole, tmp_path / "cache").wait(PATIENCE) == 1  # most cards state other numbers than their networks
+    took = time.monotonic() - started
+    expected = files(whole)
+    assert len(expected) >= 2 * len(MODELS)
+    draw = random.Random(0)
+    kept = 0
+    for number in range(TIMES):
+        site = write_cards(tmp_path / str(number) / "site")
+        cache = tmp_path / str(number) / "cache"
+        broken = build(site, cache)
+        with suppress(subprocess.TimeoutExpired):
+            broken.wait(draw.uniform(0, took))
+        broken.send_signal(signal.SIGKILL)
+        broken.wait()
+        assert ended(broken.pid), "a worker outlived the build that was killed"
+        before = finished(site)
+        kept += 0 < len(before) < len(MODELS)
+        assert build(site, cache).wait(PATIENCE) == 1
+        assert files(site) == expected
+        after = finished(site)
+        assert {name: record.counts for name, record in before.items()}.items() <= {
+            name: record.counts for name, record in after.items()
+        }.items()
+        shutil.rmtree(tmp_path / str(number))
+    assert kept, "no build was killed between its first measurement and its last"
+
+
+def test_what_was_finished_is_not_measured_again(tmp_path):
+    site = write_cards(tmp_path / "site")
+    broken = build(site, tmp_path / "cache")
+    deadline = time.monotonic() + PATIENCE
+    while not finished(site):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait()
+    known = set(finished(site))
+    told = subprocess.run(
+        [sys.executable, "-m", "cardproof", "render", "--dry-run"], cwd=site, capture_output=True, text=True, check=True
+    )
+    missing = {line.partition(":")[0] for line in told.stdout.splitlines() if ": counts, new" in line}
+    assert missing == {f"tiny_{width}" for width in MODELS} - {name.removesuffix(".json") for name in known}
+
+
+def test_two_builds_at_once_leave_a_whole_site(tmp_path):
+    whole = write_cards(tmp_path / "whole" / "site")
+    assert build(whole, tmp_path / "cache").wait(PATIENCE) == 1
+    site = write_cards(tmp_path / "both" / "site")
+    both = [build(site, tmp_path / "cache") for _ in range(2)]
+    assert [process.wait(PATIENCE) for process in both] == [1, 1]
+    assert files(site) == files(whole)

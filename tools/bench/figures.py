@@ -1,0 +1,174 @@
+"""What the benchmarks share: parts of a report, the machine they ran on, commands that are measured from outside.
+
+Each benchmark is a script with ``--help`` and ``--json``; its ``measure`` functions return parts, and :func:`show`
+prints them. ``all.py`` runs the scripts and keeps what they print; ``page.py`` draws it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT.parent / "shared" / "corpora" / "timm-model-templates"
+"""Published cards, which are no part of this repository; ``--corpus`` names another copy."""
+
+CARDPROOF = (sys.executable, "-m", "cardproof")
+
+Cell = str | int | float | None
+Row = dict[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table of the report."""
+
+    title: str
+    what: str
+    """What was timed, and against what, in a sentence or two."""
+    rows: list[Row]
+    """Each has the same columns; a column's name ends with its unit."""
+    bar: str = ""
+    """The column that is drawn."""
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that was run."""
+
+    status: int
+    seconds: float
+    cpu_seconds: float
+    """Of the command and of all processes that it started."""
+    peak_mb: float
+    """The largest resident set of one of these processes, in MiB."""
+    own_peak_mb: float
+    """That of the command itself."""
+    output: str
+
+
+def run(command: Sequence[str], folder: Path, statuses: Sequence[int] = (0,), **environment: str) -> Ran:
+    """Run a command to its end, and measure it. Raises RuntimeError where it ends with another status."""
+    gauge = [sys.executable, str(Path(__file__).with_name("gauge.py")), *command]
+    done = subprocess.run(gauge, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True)
+    ran = Ran(**json.loads(done.stdout))
+    if ran.status not in statuses:
+        raise RuntimeError(f"{' '.join(command)} ended with {ran.status}: {ran.output[-2000:]}")
+    return ran
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Give an empty folder with a cache of its own, so that the first build of a site in it is a cold one."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    with TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
+        try:
+            yield Path(folder)
+        finally:
+            os.environ.pop("XDG_CACHE_HOME")
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before
+
+
+def interleaved(rounds: int, *calls: Callable[[], float]) -> list[float]:
+    """Call each of several measurements in turn, several times; return the median of each."""
+    taken = [[call() for call in calls] for _ in range(rounds)]
+    return [statistics.median(values) for values in zip(*taken, strict=True)]
+
+
+def machine() -> dict[str, Cell]:
+    """Return what the figures depend on: processor, cores, memory, system, versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "processor": _processor(),
+        "cores": cores,
+        "memory GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{name: installed(name) for name in ("torch", "torchvision", "timm", "mkdocs")},
+    }
+
+
+def installed(distribution: str) -> str | None:
+    """Return the version of a distribution; None where it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    with Path("/proc/cpuinfo").open() as lines:
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a command line with the options that all benchmarks have."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    return options
+
+
+def show(parts: Sequence[Part], as_json: bool) -> None:
+    """Print parts as tables on a terminal, or as one JSON object."""
+    if as_json:
+        print(json.dumps({"machine": machine(), "parts": [asdict(part) for part in parts]}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    for part in parts:
+        table = Table(title=part.title, caption="\n".join([part.what, *part.notes]), title_style="bold")
+        for name in part.rows[0]:
+            table.add_column(name, justify="left" if isinstance(part.rows[0][name], str) else "right")
+        for row in part.rows:
+            table.add_row(*(in_words(cell) for cell in row.values()))
+        console.print(table)
+
+
+def in_words(cell: Cell) -> str:
+    """Return a cell as it is shown: thousands separated, at most three decimals."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}" if abs(cell) < 100 else f"{cell:.0f}"
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def copy_site(folder: Path) -> Path:
+    """Copy this project's site into a folder; return the folder."""
+    for name in ("templates", "docs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    return folder
+
+
+def child(script: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of these scripts by its file name."""
+    return [sys.executable, str(Path(__file__).with_name(script)), *arguments]
+
+
+def output_of(ran: Ran) -> Any:
+    """Return the JSON that a command printed last."""
+    return json.loads(ran.output.strip().splitlines()[-1])

@@ -1,0 +1,100 @@
+"""Draw the figures of docs/data/benchmarks.json as the guide's page: a table of each part, with bars."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from bench.figures import ROOT, Part, in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FIGURES = ROOT / "docs" / "data" / "benchmarks.json"
+PAGE = ROOT / "docs" / "guide" / "benchmarks.md"
+
+HEAD = (
+    "# Benchmarks\n\n"
+    "What Cardproof costs, against tools that do part of the same work. Ratios are of figures of one run on one "
+    "machine, so they hold elsewhere better than seconds do. `make bench` prints them for your machine; this page is "
+    "drawn from [`benchmarks.json`](../data/benchmarks.json), which one command writes:\n\n"
+    "```console\npython tools/bench/all.py --write docs/data/benchmarks.json\n```\n\n"
+    "A part alone is `--only PART`, or its own script: `python tools/bench/counting.py --help`. Sites of 10,000 cards "
+    "are timed with `--full`. The published cards that some parts time are not in this repository; `--corpus` of their "
+    "scripts names a folder of cards.\n"
+)
+
+WIDTH, LEFT, BAR, STEP = 720, 330, 14, 24
+"""Of the drawings: all, the part for names, a bar, and from one bar to the next, in pixels."""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page_text(json.loads(FIGURES.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def page_text(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page with the figures of all parts."""
+    sections = [HEAD]
+    for found in figures.values():
+        for part in found["parts"]:
+            sections.append(_section(Part(**part)))
+        sections.append(f"*{_machine(found['machine'])}*\n")
+    return "\n".join(sections)
+
+
+def _section(part: Part) -> str:
+    lines = [f"## {part.title}", "", part.what, ""]
+    if part.bar:
+        lines += [_bars(part), ""]
+    columns = list(part.rows[0])
+    texts = [isinstance(part.rows[0][name], str) for name in columns]
+    lines += [_line(columns), _line("---" if text else "---:" for text in texts)]
+    lines += [_line(in_words(cell) for cell in row.values()) for row in part.rows]
+    return "\n".join([*lines, "", *(f"{note}\n" for note in part.notes)])
+
+
+def _line(cells: Any) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _bars(part: Part) -> str:
+    """Return an inline drawing; it takes its colours from the page, and says its numbers as text."""
+    rows = [(_name(row), row[part.bar]) for row in part.rows]
+    known = [value for _, value in rows if isinstance(value, int | float)]
+    most = max(known, default=0) or 1
+    height = STEP * len(rows) + 4
+    label = escape(f"{part.title}: {part.bar}", quote=True)
+    drawn = [
+        "<figure>",
+        f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {height}" width="100%" font-size="12">',
+    ]
+    for number, (name, value) in enumerate(rows):
+        top = STEP * number + 4
+        length = round((WIDTH - LEFT - 70) * value / most, 1) if isinstance(value, int | float) else 0
+        drawn += [
+            f'<text x="{LEFT - 8}" y="{top + 11}" text-anchor="end" fill="currentColor">{escape(name)}</text>',
+            f'<rect x="{LEFT}" y="{top}" width="{length}" height="{BAR}" fill="currentColor" opacity="0.55"/>',
+            f'<text x="{LEFT + length + 6}" y="{top + 11}" fill="currentColor">{in_words(value)}</text>',
+        ]
+    return "\n".join([*drawn, "</svg>", "</figure>"])
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """Return the first column in few words."""
+    column, value = next(iter(row.items()))
+    text = value if isinstance(value, str) else f"{in_words(value)} {column}"
+    return text if len(text) <= 52 else f"{text[:51]}…"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    """Return where and when figures were measured."""
+    versions = ("python", "torch", "torchvision", "timm", "mkdocs")
+    described = [f"{name} {machine[name]}" for name in versions if machine.get(name)]
+    place = f"{machine['processor']}, {machine['cores']} cores, {machine['memory GiB']} GiB, {machine['system']}"
+    return f"Measured on {machine['measured']}: {place}; {', '.join(described)}."
+
+
+if __name__ == "__main__":
+    main()
