@@ -115,8 +115,8 @@ def render(
     folders = _folders(settings)
     memory = Memory() if check else open_memory(settings, folders.out)
     keeper = None if check else _keeper(settings, folders)
-    templates = {show_path(path): path for path in _templates(folders, memory)}
-    chosen = {show_path(path) for path in _chosen(list(templates.values()), only)}
+    templates = _templates(folders, memory)
+    chosen = _chosen(templates, only)
     known = {} if force else memory.reports(templates)
     run = Run(checked=check, fatal_is_input=True)
     made: dict[str, Made] = {}
@@ -153,8 +153,8 @@ def forecast_render(settings: Settings, *, only: tuple[str, ...] = (), force: tu
     """Say what a render would measure and what it would recall; nothing is written. Raises as :func:`render` does."""
     folders = _folders(settings)
     templates = _templates(folders, Memory())
-    chosen = {show_path(path) for path in _chosen(templates, only)}
-    return _forecast(read_cards(templates, root=folders.bound), settings, folders.evidence, chosen, force)
+    chosen = _chosen(templates, only)
+    return _forecast(read_cards(templates.values(), root=folders.bound), settings, folders.evidence, chosen, force)
 
 
 def forecast_audit(paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = ()) -> Forecast:
@@ -292,13 +292,13 @@ def _finish(
     if reference and generated:
         run.changes += compare(reference(generated), ())
     run.changes = list({change.path: change for change in run.changes}.values())
-    kept = {Path(path) for card in known.values() for path in card.outputs}
-    kept |= {_seen(change.path) for change in run.changes}
+    kept = {path for card in known.values() for path in card.outputs}
+    kept |= {show_path(change.path) for change in run.changes}
     if not only:
-        gone = orphans(_seen(folders.out), _seen(folders.evidence), folders.base, kept)
-        gone += orphans(_seen(generated), None, folders.base, kept) if generated else []
+        gone = orphans(_seen(folders.out), _seen(folders.evidence), folders.base, show_path, kept)
+        gone += orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []
         run.changes += compare({}, gone)
-    run.files = len(kept | {change.path for change in run.changes if change.status == "removed"})
+    run.files = len(kept | {show_path(change.path) for change in run.changes if change.status == "removed"})
     run.loose += _edited(run.changes, run.checked)
     if not run.checked and not any(change.status == "foreign" for change in run.changes):
         write(run.changes, folders.evidence)
@@ -318,8 +318,8 @@ def _folders(settings: Settings) -> Folders:
     return folders
 
 
-def _templates(folders: Folders, memory: Memory) -> list[Path]:
-    """Return the templates of the site's pages. Raises InputError where there are none."""
+def _templates(folders: Folders, memory: Memory) -> dict[str, Path]:
+    """Return the templates of the site's pages, by their names in reports. Raises InputError where there are none."""
     from cardproof.render.folders import page_templates
 
     templates = page_templates(folders, show_path, memory.includes())
@@ -432,15 +432,16 @@ def _of_no_card(reading: Reading) -> list[Finding]:
     return [finding for finding in reading.findings if finding not in of_cards]
 
 
-def _chosen(templates: list[Path], only: tuple[str, ...]) -> list[Path]:
+def _chosen(templates: Mapping[str, Path], only: tuple[str, ...]) -> set[str]:
+    """Return the names of the templates that ``only`` asks for. Raises InputError where it asks for others."""
     if not only:
-        return templates
+        return set(templates)
     wanted = {name.removesuffix(".md") for name in only}
-    chosen = [path for path in templates if path.stem in wanted]
-    if unknown := wanted - {path.stem for path in chosen}:
-        known = ", ".join(path.stem for path in templates)
+    chosen = {shown: path.stem for shown, path in templates.items() if path.stem in wanted}
+    if unknown := wanted - set(chosen.values()):
+        known = ", ".join(path.stem for path in templates.values())
         raise InputError(f"no card template is named {', '.join(sorted(unknown))}; there is {known}")
-    return chosen
+    return set(chosen)
 
 
 def _edited(changes: list[Change], check: bool) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.memo import cache_folder
 from cardproof.read import InputError, show_path
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _acquired(site: Path) -> BaseFileLock | None:
     """Wait for the lock of a site and take it; None where there can be none."""
     from filelock import FileLock, Timeout  # imported by builds that write, and not by warm ones
 
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardproof"
+    folder = cache_folder()
     name = hashlib.sha256(str(site.resolve()).encode()).hexdigest()[:24]
     lock = FileLock(folder / f"{name}.lock")
     with suppress(OSError, NotImplementedError):  # a folder that cannot be written, a file system without locks

@@ -106,10 +106,14 @@ def _pack(rows: Mapping[str, Any]) -> bytes:
 
 
 def memo_path(site: Path, out: Path) -> Path:
-    """Return where the memo of a site with this folder of pages lies: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """Return where the memo of a site with this folder of pages lies."""
     name = hashlib.sha256(f"{site.resolve()}\0{out.resolve()}\0{Path.cwd()}".encode()).hexdigest()[:24]
-    return home / "cardproof" / f"{name}.sqlite"
+    return cache_folder() / f"{name}.sqlite"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be made again: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardproof"
 
 
 class Stamps:
@@ -138,7 +142,7 @@ class Stamps:
 
     def _is(self, path: str, stamp: str) -> bool:
         try:
-            found = Path(path).stat()
+            found = os.stat(path)  # noqa: PTH116  (for each file of a site)
         except OSError:
             return stamp == ABSENT
         if stamp == ABSENT:

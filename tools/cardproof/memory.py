@@ -11,7 +11,7 @@ import os
 import sys
 import sysconfig
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +40,10 @@ class Memory:
     stamps: Stamps = field(default_factory=Stamps)
     entries: dict[str, Entry] = field(default_factory=dict)
 
-    def includes(self) -> dict[Path, tuple[str, ...]]:
+    def includes(self) -> dict[str, tuple[str, ...]]:
         """Return which templates each template includes, of those that are as they were."""
         return {
-            Path(file): tuple(entry.facts["includes"])
+            file: tuple(entry.facts["includes"])
             for file, entry in self.entries.items()
             if self.stamps.unchanged(file, entry.files.get(file, ""))
         }
@@ -63,11 +63,12 @@ class Memory:
 
         ``reports`` are those of all cards of the site, remembered or made anew.
         """
-        now = across(reports)
+        now = Across(reports)
         return {
             file
             for file in reports
-            if (entry := self.entries.get(file)) and any(now[kind] != seen for kind, seen in entry.across.items())
+            if (entry := self.entries.get(file))
+            and any(now.digest(kind) != seen for kind, seen in entry.across.items())
         }
 
     def keep(
@@ -82,11 +83,11 @@ class Memory:
         """
         if not self.memo:
             return
-        now, stamps = across(reports), Stamps()
+        now, stamps = Across(reports), Stamps()
         entries = []
         for file, (report, read, includes) in made.items():
             paths = {file, *(path.as_posix() for path in read), *report.outputs}
-            seen = {kind: now[kind] for kind, looked in report.across.items() if looked}
+            seen = {kind: now.digest(kind) for kind, looked in report.across.items() if looked}
             facts = {"report": facts_of(report), "includes": includes}
             files = {path: stamps.of(path) for path in sorted(paths)}
             entries.append((Entry(file, self.context, files, seen, facts), report.full()))
@@ -103,15 +104,33 @@ def open_memory(settings: Settings, out: Path) -> Memory:
     return Memory(memo, context, Stamps(), memo.entries(context))
 
 
-def across(reports: Mapping[str, CardReport]) -> dict[str, str]:
-    """Return digests of what cards see of one another: the counts of all models, and the rows of all tables."""
-    totals = {name: (t.parameters, t.multiply_adds) for report in reports.values() for name, t in report.totals.items()}
-    rows = [
-        [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
-        for file, report in sorted(reports.items())
-        for row in report.rows
-    ]
-    return {"totals": digest_of_data(totals), "rows": digest_of_data(rows)}
+class Across:
+    """Digests of what cards see of one another, by kind; each is computed when a card has looked at it."""
+
+    def __init__(self, reports: Mapping[str, CardReport]) -> None:
+        self._reports = reports
+
+    def digest(self, kind: str) -> str:
+        """Return the digest of a kind. Raises AttributeError for none that there is."""
+        found: str = getattr(self, kind)
+        return found
+
+    @cached_property
+    def totals(self) -> str:
+        """The counts of all models."""
+        found = ((name, totals) for report in self._reports.values() for name, totals in report.totals.items())
+        return digest_of_data({name: (totals.parameters, totals.multiply_adds) for name, totals in found})
+
+    @cached_property
+    def rows(self) -> str:
+        """The rows of all tables."""
+        return digest_of_data(
+            [
+                [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
+                for file, report in sorted(self._reports.items())
+                for row in report.rows
+            ]
+        )
 
 
 def context_of(settings: Settings) -> str:

@@ -52,28 +52,46 @@ def folders_of(settings: Settings) -> Folders:
 
 
 def page_templates(
-    folders: Folders, show: Callable[[Path], str], known: Mapping[Path, Iterable[str]] | None = None
-) -> list[Path]:
-    """Return the templates that become pages: not layouts, not what another template includes.
+    folders: Folders, show: Callable[[Path], str], known: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, Path]:
+    """Return the templates that become pages, by what ``show`` writes: not layouts, not what another one includes.
 
-    ``known`` has what some of them include, by their paths as ``show`` writes them.
+    ``known`` has what some of them include, by the same names.
     """
     known = known or {}
-    paths = sorted(folders.cards.rglob("*.md"))
-    found = [path for path in paths if Path(show(path)) in known or _is_template(path, folders)]
+    paths = {show(path): path for path in sorted(folders.cards.rglob("*.md"), key=lambda path: path.parts)}
+    found = {shown: path for shown, path in paths.items() if shown in known or _is_template(path, folders)}
     templates: Templates | None = None
-    included: set[Path] = set()
-    for path in found:
-        names = known.get(Path(show(path)))
+    users: dict[str, set[Path]] = {}
+    for shown, path in found.items():
+        names = known.get(shown)
         if names is None:
             templates = templates or templates_of(folders, show)
             names = templates.includes(_text(path))
         for name in names:
-            included |= {(folder / name).resolve() for folder in (folders.root, folders.cards)} - {path.resolve()}
-    layout = (folders.root / "page.md").resolve()
-    return [
-        path for path in found if path.resolve() not in included and path.resolve() != layout and path.name[0] != "_"
-    ]
+            users.setdefault(name, set()).add(path)
+    users.setdefault("page.md", set())
+    included = _Included(folders, users)
+    return {shown: path for shown, path in found.items() if path.name[0] != "_" and path not in included}
+
+
+class _Included:
+    """The templates that others include; it looks at the disk only for those whose names say that they may be."""
+
+    def __init__(self, folders: Folders, users: Mapping[str, set[Path]]) -> None:
+        """``users`` are the templates that include each name."""
+        self._users: dict[Path, set[Path]] = {}
+        for name, including in users.items():
+            for folder in (folders.root, folders.cards):
+                self._users.setdefault((folder / name).resolve(), set()).update(including)
+        self._layout = (folders.root / "page.md").resolve()
+        self._names = {path.name for path in self._users}
+
+    def __contains__(self, path: Path) -> bool:
+        if path.name not in self._names and not path.is_symlink():
+            return False
+        place = path.resolve()
+        return place == self._layout or bool(self._users.get(place, set()) - {path})
 
 
 def _is_template(path: Path, folders: Folders) -> bool:

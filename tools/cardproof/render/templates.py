@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import traceback
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
     ChoiceLoader,
+    FileSystemBytecodeCache,
     FileSystemLoader,
     PrefixLoader,
     StrictUndefined,
+    Template,
     TemplateError,
     TemplateNotFound,
     TemplateSyntaxError,
@@ -18,7 +21,9 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cardproof import __version__
 from cardproof.limits import time_limit
+from cardproof.memo import cache_folder
 from cardproof.render.escape import code_text, markdown_text
 from cardproof.words import Finding, Place
 
@@ -98,7 +103,11 @@ class Templates:
             ]
         )
         self._environment = _Environment(
-            loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False
+            loader=loader,
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,
+            bytecode_cache=_compiled(),
         )
         self._environment.filters["md"] = markdown_text
         self._environment.filters["code"] = code_text
@@ -117,15 +126,21 @@ class Templates:
     def render_file(self, name: str, variables: Mapping[str, Any]) -> str:
         """Render a template that is found by its name. Raises TemplatesError."""
         source, filename, _ = self._source(name)
-        return self.render_text(source, filename or name, variables)
+        return self._render(lambda: self._environment.get_template(name), source, filename or name, variables)
 
     def render_text(self, text: str, file: str, variables: Mapping[str, Any]) -> str:
         """Render a template given as text; ``file`` is where it stands, for errors. Raises TemplatesError."""
-        try:
+
+        def compiled() -> Template:
             code = self._environment.compile(text, name=file, filename=file)
-            template = self._environment.template_class.from_code(
-                self._environment, code, self._environment.make_globals(None)
-            )
+            names = self._environment.make_globals(None)
+            return self._environment.template_class.from_code(self._environment, code, names)
+
+        return self._render(compiled, text, file, variables)
+
+    def _render(self, template_of: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
+        try:
+            template = template_of()
             with time_limit(TIME_LIMIT, "rendering it took more than"):
                 return template.render(variables)
         except UndefinedError as trouble:
@@ -208,6 +223,19 @@ class Templates:
         from pathlib import Path
 
         return self._show(Path(file))
+
+
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Return where compiled templates are kept, in the user's cache folder; None where that cannot be written.
+
+    They are Jinja's code for one version of it, and of ours.
+    """
+    folder = cache_folder() / f"templates-{__version__}-jinja-{version('jinja2')}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return FileSystemBytecodeCache(str(folder))
 
 
 _REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from cardproof.render.stamp import is_edited, template_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from pathlib import Path
 
 Status = Literal["new", "changed", "unchanged", "removed", "edited", "foreign"]
@@ -74,21 +74,23 @@ def _status(old: str, new: str) -> Status:
     return "edited" if is_edited(old) else "changed"
 
 
-def orphans(pages: Path, records: Path | None, base: Path, kept: Container[Path] = ()) -> list[Path]:
+def orphans(
+    pages: Path, records: Path | None, base: Path, show: Callable[[Path], str], kept: Container[str] = ()
+) -> list[Path]:
     """Return rendered pages whose template is gone, and with ``records`` the records of evidence in that folder.
 
     The stamp of a page names its template, relative to ``base``; pages of other templates that exist are left alone,
-    and so are the files that are ``kept``.
+    and so are the files that are ``kept``, by what ``show`` writes.
     """
     found = []
     for path in sorted(pages.rglob("*.md")) if pages.is_dir() else []:
-        if path in kept:
+        if show(path) in kept:
             continue
         template = template_of(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
         if template is not None and not (base / template).is_file():
             found.append(path)
     others = sorted(records.rglob("*.json")) if records and records.is_dir() else []
-    return found + [path for path in others if path not in kept and path.is_file() and _is_record(path)]
+    return found + [path for path in others if show(path) not in kept and path.is_file() and _is_record(path)]
 
 
 def _is_record(path: Path) -> bool:

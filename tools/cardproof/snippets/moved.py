@@ -1,19 +1,83 @@
-"""Moved blocks: an edit of the text around them changes where they stand, and nothing that a run depends on."""
+"""Moved blocks: an edit of the text around them changes where they stand, and nothing that a run depends on.
+
+Two ways tell that blocks are the same. Their code is compared once they were found, which means converting the page as
+the site does. And where only words before the first block or after the last one differ, the page has the same
+:class:`Outline`, which is told by its lines alone.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cardproof.snippets.results import BlockResult, PageRun
     from cardproof.snippets.words import Block
     from cardproof.words import Finding
 
 _LINE = re.compile(r"\bline \d|:\d")
+_MARKUP = re.compile(r"```|~~~|<|8<")
+"""What begins a fence, a comment or an element, or includes a file."""
+_WORDS = re.compile(r"(?![A-Za-z]{1,5}[.)]\s)[A-Za-z][^`~<>{}|]*")
+"""A line that is text and nothing else, wherever it stands: no mark of Markdown at its start, not even that of a list
+with letters, and none of code within."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A page's lines without the words around its blocks."""
+
+    kept: tuple[str, ...]
+    """From the first line with markup to the last one, everything; before and after, paragraphs are one mark each."""
+    first: int
+    """Line of the page of the first one with markup, from 1; 0 where there is none."""
+
+
+def outline_of(text: str) -> Outline:
+    """Return the outline of a page."""
+    lines = text.splitlines()
+    marked = [number for number, line in enumerate(lines) if _MARKUP.search(line)]
+    if not marked:
+        return Outline(tuple(lines), 0)
+    start, end = marked[0], marked[-1] + 1
+    kept = (*_without_words(lines[:start]), *lines[start:end], *_without_words(lines[end:]))
+    return Outline(kept, start + 1)
+
+
+def _without_words(lines: Sequence[str]) -> list[str]:
+    """Return lines with neighbouring paragraphs as one mark, and whether an empty line stands before and after them."""
+    kept: list[str] = []
+    apart = False
+    for line in lines:
+        in_text = bool(kept) and kept[-1] == _TEXT
+        if in_text and not line.strip():
+            apart = True
+        elif _WORDS.fullmatch(line):
+            kept += [] if in_text else [_TEXT]
+            apart = False
+        else:
+            kept += ["", line] if apart else [line]
+            apart = False
+    return [*kept, ""] if apart else kept
+
+
+_TEXT = "\0"
+"""Stands for paragraphs; no line of a page is this."""
+
+
+def starts_of(blocks: Sequence[Block], text: str, page: str, origin: Mapping[int, tuple[str, int]]) -> tuple[int, ...]:
+    """Return the line of the page's own text on which the code of each block begins; 0 where that cannot be told."""
+    count = text.count("\n") + 1
+    sources = {origin.get(number, (page, number)): number for number in range(count, 0, -1)}
+    found = []
+    for block in blocks:
+        start = sources.get((block.file, block.line), 0)
+        again = [number for number in range(start + 1, count + 1) if origin.get(number) == (block.file, block.line)]
+        found.append(start if start and (start <= block.end or not block.end) and not again else 0)
+    return tuple(found)
 
 
 def facts_of(blocks: Sequence[Block]) -> list[list[object]]:
@@ -36,6 +100,23 @@ def moved(run: PageRun, key: str, blocks: Sequence[Block], findings: tuple[Findi
         replace(result, file=block.file, line=block.line, end=block.end, indent=block.indent) for result, block in pairs
     )
     return replace(run, key=key, blocks=results, findings=findings)
+
+
+def shifted(run: PageRun, key: str, first: int, origin: Mapping[int, tuple[str, int]]) -> PageRun | None:
+    """Return a run of a page with the same outline as one of where its blocks stand now; None where that is not known.
+
+    ``first`` is that of the page's outline, and ``origin`` the page's, as they are now.
+    """
+    by = first - run.first
+    if run.findings or not run.first:
+        return None
+    results = []
+    for result, start in zip(run.blocks, run.starts, strict=True):
+        file, line = origin.get(start + by, (run.page, start + by))
+        if not start or file != result.file or not _names_no_line(result, run.page):
+            return None
+        results.append(replace(result, line=line, end=result.end and result.end + by))
+    return replace(run, key=key, blocks=tuple(results), first=first, starts=tuple(start + by for start in run.starts))
 
 
 def _names_no_line(result: BlockResult, page: str) -> bool:

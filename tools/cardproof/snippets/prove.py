@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cardproof.clock import now, time_of_build
 from cardproof.digests import digest_of_data
 from cardproof.snippets.causes import with_causes
-from cardproof.snippets.moved import facts_of, moved
+from cardproof.snippets.moved import Outline, facts_of, moved, outline_of, shifted, starts_of
 from cardproof.snippets.random_weights import ASKS, SETUP
 from cardproof.snippets.results import PageRun, result_of
 from cardproof.snippets.words import Block, Options, Outcome, Ran
@@ -90,6 +90,11 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
     return digest_of_data([*_surroundings(page, device, policy), facts_of(blocks)])
 
 
+def outline_key_of(page: Page, outline: Outline, device: str, policy: Policy) -> str:
+    """Return the digest of all that decides a run, but for the words around the blocks."""
+    return digest_of_data([*_surroundings(page, device, policy), "outline", outline.kept])
+
+
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
@@ -99,18 +104,24 @@ def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
 def prove(
     pages: Iterable[Page],
     policy: Policy,
-    recall: Callable[[str], PageRun | None] = lambda key: None,
+    stored: Mapping[str, PageRun] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[PageRun]:
     """Return a run of each page on each device, in that order.
 
-    ``recall`` gives a stored run by its key, or by its ``code_key`` where the text around the blocks changed. A run
-    on a device that is not asked for is returned as well where a stored one is still valid. A process is started only
-    where something has to run; without a visible GPU nothing runs on it, and the run says so.
+    ``stored`` has runs by each of their keys. A run on a device that is not asked for is returned as well where
+    a stored one is still valid. A process is started only where something has to run; without a visible GPU nothing
+    runs on it, and the run says so.
     """
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
-    pairs = [(_Sought(page, policy), device, key_of(page, device, policy)) for page in pages for device in devices]
-    runs = {key: run for sought, device, key in pairs if (run := recall(key) or sought.moved(device, key, recall))}
+    sought_pages = [_Sought(page, policy) for page in pages]
+    pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
+    stored = stored or {}
+    runs = {key: stored[key] for _, _, key in pairs if key in stored}
+    edited = {_place(run) for run in stored.values()} - {_place(run) for run in runs.values()}
+    for sought, device, key in pairs:
+        if (sought.page.file, sought.page.model, device) in edited and (run := sought.moved(device, key, stored)):
+            runs[key] = run
     wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
     missing = [pair for pair in wanted if pair[2] not in runs]
     possible = [pair for pair in missing if pair[1] != "cuda" or gpu_is_visible()]
@@ -125,6 +136,10 @@ def prove(
     return [runs[key] if key in runs else not_run(sought.page, device, policy) for sought, device, key in wanted]
 
 
+def _place(run: PageRun) -> tuple[str, str | None, str]:
+    return run.page, run.model, run.device
+
+
 class _Sought:
     """A page of which runs are sought; its blocks are found once, and only where no run is on record by its text."""
 
@@ -137,18 +152,37 @@ class _Sought:
         """The page's blocks, and the finder's findings."""
         return blocks_of(self.page, self._policy)
 
-    def moved(self, device: Device, key: str, recall: Callable[[str], PageRun | None]) -> PageRun | None:
+    @cached_property
+    def outline(self) -> Outline:
+        """The page's lines without the words around its blocks."""
+        return outline_of(self.page.text)
+
+    def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
         """Return a stored run of the same blocks, which stood elsewhere."""
+        run = stored.get(outline_key_of(self.page, self.outline, device, self._policy))
+        if run and (here := shifted(run, key, self.outline.first, self.page.origin)):
+            return here
         blocks, findings = self.found
-        run = recall(code_key_of(self.page, blocks, device, self._policy))
-        return moved(run, key, blocks, findings) if run else None
+        run = stored.get(code_key_of(self.page, blocks, device, self._policy))
+        here = moved(run, key, blocks, findings) if run else None
+        return self._placed(here, blocks, device) if here else None
 
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
         """Run and judge the blocks."""
         blocks, findings = self.found
         outcomes, random = outcomes_of(self.page, blocks, device, self._policy, runner)
         run = run_of(self.page, device, self._policy, key, outcomes, findings, random)
-        return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
+        return self._placed(run, blocks, device)
+
+    def _placed(self, run: PageRun, blocks: tuple[Block, ...], device: Device) -> PageRun:
+        """Return a run with all that tells it again after an edit."""
+        return replace(
+            run,
+            code_key=code_key_of(self.page, blocks, device, self._policy),
+            outline_key=outline_key_of(self.page, self.outline, device, self._policy),
+            first=self.outline.first,
+            starts=starts_of(blocks, self.page.text, self.page.file, self.page.origin),
+        )
 
 
 def gpu_is_visible() -> bool:

@@ -63,7 +63,7 @@ def prove_site(
             progress(done, total, name)
 
     pages = [page for card in found for page in found[card]]
-    runs = prove(pages, policy_of(settings), stored.get, count)
+    runs = prove(pages, policy_of(settings), stored, count)
     result.ran = ran[0] if ran else 0
     result.recalled = sum(run.key != "" for run in runs) - result.ran
     for run in runs:
@@ -75,7 +75,7 @@ def prove_site(
 
 
 def _keys(run: PageRun) -> tuple[str, ...]:
-    return (run.key, run.code_key) if run.code_key else (run.key,)
+    return tuple(key for key in (run.key, run.code_key, run.outline_key) if key)
 
 
 def policy_of(settings: Settings) -> Policy:

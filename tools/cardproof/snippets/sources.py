@@ -128,7 +128,7 @@ class _CardSite:
     def _reading(self) -> Reading:
         from cardproof.render.folders import page_templates
 
-        reading = read_cards(page_templates(self._folders, show_path), root=self._folders.bound)
+        reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
             raise InputError(f"{fatal.place}: {fatal.message}")
         return reading

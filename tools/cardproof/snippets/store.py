@@ -35,7 +35,8 @@ def load(path: Path) -> tuple[PageRun, ...]:
 def _run(entry: dict[str, Any]) -> PageRun:
     blocks = tuple(BlockResult(**with_tuples(block)) for block in entry["blocks"])
     findings = tuple(_finding(finding) for finding in entry["findings"])
-    return PageRun(**{**entry, "versions": tuple(entry["versions"]), "blocks": blocks, "findings": findings})
+    lists = {name: tuple(entry.get(name, ())) for name in ("versions", "starts")}
+    return PageRun(**{**entry, **lists, "blocks": blocks, "findings": findings})
 
 
 def _finding(entry: dict[str, Any]) -> Finding:
