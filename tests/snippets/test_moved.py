@@ -32,7 +32,10 @@ def written(pieces: tuple[str, ...]) -> str:
 
 words = st.lists(st.sampled_from(WORDS[:-1]), min_size=1, max_size=3)
 paragraphs = st.lists(words.map(written), min_size=1, max_size=2).map("\n\n".join)
-around = st.lists(st.one_of(st.sampled_from(("", *OTHERS)), st.tuples(paragraphs, paragraphs)), max_size=6)
+around = st.lists(
+    st.one_of(st.sampled_from(("", *OTHERS)), st.tuples(paragraphs, paragraphs), st.just(("# One", "# Other"))),
+    max_size=6,
+)
 middles = st.lists(st.sampled_from(WORDS + OTHERS + CODE), max_size=6)
 
 
@@ -60,6 +63,8 @@ def test_the_same_outline_means_the_same_blocks(before, middle, after, apart):
     [
         ("Words.\n\n```python\nx\n```\n", "Other words.\nMore.\n\nAgain.\n\n```python\nx\n```\n", True),
         ("Words.\n\n```python\nx\n```\n", "Words.\n\n```python\ny\n```\n", False),
+        ("# One\n\n```python\nx\n```\n", "# Other\n\n```python\nx\n```\n", True),
+        ("# One\n\n```python\nx\n```\n", "## One\n\n```python\nx\n```\n", False),
         ("Words.\n\n```python\nx\n```\n", "```python\nx\n```\n", False),
         (
             "- item\nwords\n\n    ```python\n    x\n    ```\n",

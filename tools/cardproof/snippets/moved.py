@@ -25,13 +25,16 @@ _WORDS = re.compile(r"(?![A-Za-z]{1,5}[.)]\s)[A-Za-z][^`~<>{}|]*")
 """A line that is text and nothing else, wherever it stands: no mark of Markdown at its start, not even that of a list
 with letters, and none of code within."""
 
+_HEADING = re.compile(r"(#{1,6}) +[^`~<>{}|#]+")
+"""A heading of text and nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """A page's lines without the words around its blocks."""
 
     kept: tuple[str, ...]
-    """From the first line with markup to the last one, everything; before and after, paragraphs are one mark each."""
+    """From the first line with markup to the last one, everything; before and after, words are marks."""
     first: int
     """Line of the page of the first one with markup, from 1; 0 where there is none."""
 
@@ -59,7 +62,9 @@ def _without_words(lines: Sequence[str]) -> list[str]:
             kept += [] if in_text else [_TEXT]
             apart = False
         else:
-            kept += ["", line] if apart else [line]
+            heading = _HEADING.fullmatch(line)
+            kept += [""] if apart else []
+            kept.append(f"{heading[1]} {_TEXT}" if heading else line)
             apart = False
     return [*kept, ""] if apart else kept
 
