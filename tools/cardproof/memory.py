@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,14 +104,17 @@ def open_memory(settings: Settings, out: Path) -> Memory:
 
 
 def across(reports: Mapping[str, CardReport]) -> dict[str, str]:
-    """Return digests of what cards see of one another: the counts of all models, and the rows of all tables."""
+    """Return digests of what cards see of one another: the counts of all models, the rows of all tables, and these with
+    the numbers by which models are compared."""
     totals = {name: (t.parameters, t.multiply_adds) for report in reports.values() for name, t in report.totals.items()}
-    rows = [
-        [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
-        for file, report in sorted(reports.items())
-        for row in report.rows
-    ]
-    return {"totals": digest_of_data(totals), "rows": digest_of_data(rows)}
+    rows = [(file, row, show_path(row.page)) for file, report in sorted(reports.items()) for row in report.rows]
+    tables = [[file, row.name, row.anchor, page, row.collections, dict(row.values)] for file, row, page in rows]
+    standing = [[file, {**asdict(row), "page": page}] for file, row, page in rows]
+    return {
+        "totals": digest_of_data(totals),
+        "rows": digest_of_data(tables),
+        "standing": digest_of_data(standing),
+    }
 
 
 def context_of(settings: Settings) -> str:
