@@ -13,7 +13,10 @@ from cardproof.card_report import Row
 from cardproof.evidence import file_name
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
+from cardproof.render.about import About, about
+from cardproof.render.cite import BIBTEX, Citation, citations
 from cardproof.render.folders import Folders, templates_of
+from cardproof.render.linked_data import json_ld, lead_of
 from cardproof.render.records import RecordView, Sources, distinct, records_of
 from cardproof.render.shared import split_shared
 from cardproof.render.stamp import stamped
@@ -22,6 +25,14 @@ from cardproof.render.stands_view import StandsView, stands_view
 from cardproof.render.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.tables import COLUMNS, model_table
 from cardproof.render.templates import TemplatesError
+from cardproof.render.training_view import (
+    ConfusionView,
+    CurveView,
+    RecipeView,
+    confusion_views,
+    curve_view,
+    recipe_views,
+)
 from cardproof.render.views import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
 from cardproof.words import VERDICTS, Judgement, Verdict
 
@@ -31,6 +42,15 @@ if TYPE_CHECKING:
     from cardproof.known import Known
     from cardproof.read import Card
     from cardproof.snippets.results import PageRun
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How the models of a page were trained, and what came of it."""
+
+    recipes: tuple[RecipeView, ...]
+    curves: tuple[CurveView, ...]
+    confusions: tuple[ConfusionView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,14 @@ class PageView:
     """What the verdicts rest on."""
     stands: StandsView | None
     """Its models among the others of the site."""
+    about: About
+    description: str
+    """The first paragraph, as plain text."""
+    linked_data: str
+    """JSON-LD."""
+    citations: tuple[Citation, ...]
+    """Of the card's papers; none where the author wrote one."""
+    training: Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +126,7 @@ class Site:
         records = {card.file: _records(card, known, folders) for card in self._cards}
         self._records = {file: distinct(r for of in found for r in of.values()) for file, found in records.items()}
         self._views = {card.file: _views(card, known, folders, records[card.file]) for card in self._cards}
+        self._training = {card.file: _training(card, known) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
         own = {card.file: _rows(card, self._views[card.file], self._pages[card.file], known) for card in self._cards}
@@ -174,7 +203,7 @@ class Site:
         if not views:
             return source.header + author
         stands = self._stands(card)
-        page = _page_view(card, views, source.header, author, runs, self._folders, self._records[card.file], stands)
+        page = _page_view(card, views, source.header, author, runs, self._folders, self._records[card.file], stands, self._training[card.file])
         own = (self._folders.root / "page.md").is_file() or _in(self._folders.fallback, "page.md")
         variables = {**self._variables(card, first), "page": page, "meaning": MEANING}
         text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
@@ -215,11 +244,13 @@ def _page_view(
     folders: Folders,
     records: tuple[RecordView, ...],
     stands: StandsView | None,
+    training: Training,
 ) -> PageView:
     head, body = split_at_section(author)
     shared, models = split_shared(views)
+    title, description, said = _title(author) or card.source.path.stem, lead_of(head), about(card)
     return PageView(
-        title=_title(author) or card.source.path.stem,
+        title=title,
         template=_relative(card.source.path, folders.base),
         header=header,
         head=head.strip("\n"),
@@ -235,6 +266,11 @@ def _page_view(
         snippets=stamp_of(runs),
         records=records,
         stands=stands,
+        about=said,
+        description=description,
+        linked_data=json_ld(title, description, said, views),
+        citations=() if BIBTEX.search(author) else tuple(one for paper in said.papers for one in citations(paper)),
+        training=training,
     )
 
 
@@ -277,14 +313,22 @@ def _title(text: str) -> str | None:
     return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
 
 
+def _training(card: Card, known: Known) -> Training:
+    """Return how a card's models were trained, as far as anybody says it."""
+    models = [(model.name, known.needs[card.file, model.name], known.evidence(card, model)) for model in card.models]
+    recipes = [(name, known.recipe(need)) for name, need, _ in models]
+    curves = [curve_view(name, known.proved.curves.get(need, ())) for name, need, _ in models]
+    confusions = [view for name, _, found in models if found for view in confusion_views(name, found.evaluations)]
+    return Training(recipe_views(recipes), tuple(curve for curve in curves if curve), tuple(confusions))
+
+
 def _records(card: Card, known: Known, folders: Folders) -> list[dict[str, RecordView]]:
     """Return for each model of a card what its verdicts rest on, by kind."""
     found = []
     for model, claims in zip(card.models, card.claims_of, strict=True):
         need, evidence = known.needs[card.file, model.name], known.evidence(card, model)
-        recipe = known.proved.recipes.get(need) or (evidence.recipe if evidence else None)
         template = _relative(card.source.path, folders.base)
-        found.append(records_of(claims, Sources(template, need, evidence, recipe)))
+        found.append(records_of(claims, Sources(template, need, evidence, known.recipe(need))))
     return found
 
 
