@@ -84,10 +84,30 @@ def logged_recipe(entry: Entry) -> Recipe | None:
         LogError: the log that has to come with the package is missing or damaged.
         RecipeError: it says what no recipe can say.
     """
+    log = _log_of(entry)
+    return None if log is None else read_log_header(log).recipe
+
+
+def logged_losses(entry: Entry) -> list[tuple[int, float]]:
+    """Epoch and mean training loss, by the log of an entry's weights; none for weights that others trained.
+
+    Raises:
+        LogError: the log that has to come with the package is missing or damaged.
+    """
+    log = _log_of(entry)
+    if log is None:
+        return []
+    try:
+        return [(int(row["epoch"]), float(row["train_loss"])) for row in read_log_rows(log)]
+    except (OSError, KeyError, TypeError, ValueError) as trouble:
+        raise LogError(f"{log} is no log of a training run: {trouble}") from None
+
+
+def _log_of(entry: Entry) -> Traversable | None:
+    """The log beside an entry's weights; None for weights that others trained."""
     if entry.weights.url is not None:
         return None
-    name = entry.weights.file.rpartition(".")[0] + ".csv"
-    return read_log_header(files("res2next").joinpath("pretrained", name)).recipe
+    return files("res2next").joinpath("pretrained", entry.weights.file.rpartition(".")[0] + ".csv")
 
 
 def read_log_header(path: Path | Traversable) -> LogHeader:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from res2next.recipes import load_recipe
 from res2next.registry import find, list_models
-from res2next.training_log import logged_recipe
+from res2next.training_log import logged_losses, logged_recipe
 from res2next.weights import local_weights
 
 if TYPE_CHECKING:
@@ -80,6 +80,14 @@ class Res2NextZoo:
         entry = find(name)
         recipe = logged_recipe(entry)
         return None if recipe is None else (entry.weights.file.rpartition(".")[0] + ".csv", recipe)
+
+    def training_curve(self, name: str) -> list[tuple[int, float]]:
+        """Epoch and mean training loss, by the log that travels with weights that we trained; empty for others.
+
+        Raises:
+            LogError: the log is missing or damaged.
+        """
+        return logged_losses(find(name))
 
     def digest(self, name: str) -> str:
         """``sha256:<hex>`` over the source that decides the network; the same for every name, known or not."""

@@ -13,6 +13,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 BLOCKED = ("torch", "torchvision", "timm", "mkdocs", "pydantic", "numpy")
+
+
 @pytest.fixture(scope="module")
 def site(shared, tmp_path_factory):
     """A site of 50 cards, rendered from nothing, with a cache of its own."""

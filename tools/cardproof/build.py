@@ -259,7 +259,7 @@ class _Pass:
                 report,
                 pages=((show_path(page.path), card.file),),
                 outputs=tuple(show_path(path) for path in texts),
-                across={**report.across, "rows": card.file in site.tabled},
+                across={**report.across, "rows": card.file in site.tabled, "standing": card.file in site.compared},
             )
             lasting = "--8<--" not in page.text and all(one.key for one in runs.by_card.get(card.file, ()))
             reasons = (why for (need, _), why in proved.proved.unevaluated.items() if need.model in _names(card))
@@ -286,14 +286,17 @@ def _finish(
     only: tuple[str, ...],
 ) -> None:
     """Add what is no card's to the changes of a run, and make the disk as rendered."""
+    from cardproof.render.assets import asset_texts
     from cardproof.render.write import compare, orphans, write
 
+    assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
+    run.changes += [change for change in compare(assets, ()) if change.differs]
     generated = settings.path(settings.reference) if reference and settings.reference else None
     if reference and generated:
         run.changes += compare(reference(generated), ())
     run.changes = list({change.path: change for change in run.changes}.values())
     kept = {path for card in known.values() for path in card.outputs}
-    kept |= {show_path(change.path) for change in run.changes}
+    kept |= {show_path(path) for path in (*assets, *(change.path for change in run.changes))}
     if not only:
         gone = orphans(_seen(folders.out), _seen(folders.evidence), folders.base, show_path, kept)
         gone += orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from cardproof.read import Card
     from cardproof.snippets.results import BlockResult, PageRun
-    from cardproof.words import Evidence, Judgement
+    from cardproof.words import Evidence, Judgement, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A model's top-1 accuracy on one data set, in percent, with the verdict on it."""
+
+    dataset: str
+    value: float
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,13 @@ class Row:
     collections: tuple[str, ...]
     values: Mapping[str, str]
     """Columns: field as written -> what the table shows."""
+    parameters: int | None = None
+    """As measured."""
+    multiply_adds: int | None = None
+    """As measured."""
+    scores: tuple[Score, ...] = ()
+    verdicts: tuple[tuple[Verdict, int], ...] = ()
+    """How many of its claims have each verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +75,7 @@ class CardReport:
     outputs: tuple[str, ...] = ()
     """All files that were written for it, or would be."""
     across: Mapping[str, bool] = field(default_factory=dict)
-    """What it looked at of other cards: ``totals`` to explain a count, ``rows`` for a table."""
+    """What it looked at of others: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
     full: Callable[[], Mapping[str, Any]] = dict
     """Gives the long lists of a report: claims, published, blocks and models as ``--json`` prints them."""
 
@@ -211,14 +227,25 @@ def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[s
         tuple(facts["devices"]),
         facts["runs"],
         {name: Totals(**totals) for name, totals in facts["totals"].items()},
-        tuple(
-            Row(row["name"], row["anchor"], Path(row["page"]), tuple(row["collections"]), row["values"])
-            for row in facts["rows"]
-        ),
+        tuple(_row(row) for row in facts["rows"]),
         tuple((page, template) for page, template in facts["pages"]),
         tuple(facts["outputs"]),
         facts["across"],
         full,
+    )
+
+
+def _row(record: Mapping[str, Any]) -> Row:
+    return Row(
+        record["name"],
+        record["anchor"],
+        Path(record["page"]),
+        tuple(record["collections"]),
+        record["values"],
+        record["parameters"],
+        record["multiply_adds"],
+        tuple(Score(**score) for score in record["scores"]),
+        tuple((verdict, count) for verdict, count in record["verdicts"]),
     )
 
 

@@ -151,7 +151,7 @@ def render_command(
             settings = replace(settings, templates=_from_base(templates, settings))
         if out is not None:
             folder = _from_base(out, settings)
-            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
+            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None, assets=None)
         wanted = settings.snippets
         wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
         wanted = replace(wanted, models="all") if all_models else wanted

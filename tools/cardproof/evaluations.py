@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 METHOD = "evaluation/1"
 """Version of how images are fed and counted: a new one makes all older results outdated."""
 
+PACKAGED = frozenset({"Digits"})
+"""Data sets that come with a package which cardproof requires: no path to their images has to be given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

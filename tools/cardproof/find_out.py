@@ -12,7 +12,7 @@ from cardproof.force import Force
 from cardproof.judge import Proved
 from cardproof.outlook import Outlook, look_ahead, on_record
 from cardproof.words import Environment, Evidence
-from cardproof.zoos import ZooError, recipe_of
+from cardproof.zoos import ZooError, curve_of, recipe_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,7 @@ def find_out(
         len(outlook.missing),
         sum(len(found) for found in results.values()),
         outlook.recalled.tampered,
+        {need: curve for need in unique if (curve := curve_of(settings.zoo, need.model))},
     )
 
 

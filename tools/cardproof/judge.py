@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cardproof.card_report import in_order
 from cardproof.checks import Context, all_checks, check_of
 from cardproof.fields import normal_field
-from cardproof.words import Claim, Evidence, Finding, Judgement, Need, Recipe, Totals
+from cardproof.words import Claim, Curve, Evidence, Finding, Judgement, Need, Recipe, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +52,8 @@ class Proved:
     """Results on data sets that were measured in this run."""
     tampered: tuple[Path, ...] = ()
     """Records that were edited by hand."""
+    curves: dict[Need, Curve] = field(default_factory=dict)
+    """The loss of trainings whose logs travel with the weights."""
 
 
 def judge(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cardproof.judge import Proved, Verdicts
     from cardproof.read import Card, Model, Reading
     from cardproof.snippets.results import PageRun
-    from cardproof.words import Evidence, Need
+    from cardproof.words import Evidence, Need, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,11 @@ class Known:
     def evidence(self, card: Card, model: Model) -> Evidence | None:
         """Return the evidence of one model; None where there is none."""
         return self.proved.evidence.get(self.needs[card.file, model.name])
+
+    def recipe(self, need: Need) -> Recipe | None:
+        """Return how a model was trained, as its zoo says it; None where nobody says it."""
+        found = self.proved.evidence.get(need)
+        return self.proved.recipes.get(need) or (found.recipe if found else None)
 
     def evidence_of(self, card: Card) -> list[Evidence]:
         """Return the evidence that there is of a card's models."""

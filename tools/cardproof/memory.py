@@ -25,6 +25,7 @@ from cardproof.zoos import BUILT_IN, network_digests
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from cardproof.render.standing import Standings
     from cardproof.settings import Settings
 
 CUDA = Path("/dev/nvidiactl")
@@ -68,7 +69,7 @@ class Memory:
             file
             for file in reports
             if (entry := self.entries.get(file))
-            and any(now.digest(kind) != seen for kind, seen in entry.across.items())
+            and any(now.digest(kind, reports[file]) != seen for kind, seen in entry.across.items())
         }
 
     def keep(
@@ -87,7 +88,7 @@ class Memory:
         entries = []
         for file, (report, read, includes) in made.items():
             paths = {file, *(path.as_posix() for path in read), *report.outputs}
-            seen = {kind: now.digest(kind) for kind, looked in report.across.items() if looked}
+            seen = {kind: now.digest(kind, report) for kind, looked in report.across.items() if looked}
             facts = {"report": facts_of(report), "includes": includes}
             files = {path: stamps.of(path) for path in sorted(paths)}
             entries.append((Entry(file, self.context, files, seen, facts), report.full()))
@@ -110,19 +111,20 @@ class Across:
     def __init__(self, reports: Mapping[str, CardReport]) -> None:
         self._reports = reports
 
-    def digest(self, kind: str) -> str:
-        """Return the digest of a kind. Raises AttributeError for none that there is."""
-        found: str = getattr(self, kind)
-        return found
+    def digest(self, kind: str, report: CardReport) -> str:
+        """Return the digest of what a card sees of a kind: ``totals``, ``rows`` or ``standing``."""
+        return {"totals": lambda: self._totals, "rows": lambda: self._rows, "standing": lambda: self._standing(report)}[
+            kind
+        ]()
 
     @cached_property
-    def totals(self) -> str:
+    def _totals(self) -> str:
         """The counts of all models."""
         found = ((name, totals) for report in self._reports.values() for name, totals in report.totals.items())
         return digest_of_data({name: (totals.parameters, totals.multiply_adds) for name, totals in found})
 
     @cached_property
-    def rows(self) -> str:
+    def _rows(self) -> str:
         """The rows of all tables."""
         return digest_of_data(
             [
@@ -131,6 +133,18 @@ class Across:
                 for row in report.rows
             ]
         )
+
+    @cached_property
+    def _standings(self) -> Standings:
+        from cardproof.render.standing import Standings
+
+        return Standings(row for report in self._reports.values() for row in report.rows)
+
+    def _standing(self, report: CardReport) -> str:
+        """The models that a card's own are compared with."""
+        from cardproof.render.standing import digest_of_stands
+
+        return digest_of_stands(self._standings.of(report.rows))
 
 
 def context_of(settings: Settings) -> str:

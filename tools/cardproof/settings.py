@@ -67,6 +67,8 @@ class Settings:
     """Folder with files of weights by their published names, or one file; it is looked into before anything else."""
     reference: Path | None = None
     """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
+    assets: Path | None = Path("docs/assets")
+    """Folder of the style sheet and the script of model pages, below ``docs``; they are written where they differ."""
     includes: Path = Path("templates")
     """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
@@ -94,6 +96,7 @@ SETTINGS = (
     "data",
     "weights",
     "reference",
+    "assets",
     "snippets",
     "tolerances",
     "flops",
@@ -175,7 +178,7 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
-    if name in ("templates", "includes", "out", "evidence", "cited", "weights", "reference"):
+    if name in ("templates", "includes", "out", "evidence", "cited", "weights", "reference", "assets"):
         setting = Path(node.text)
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):

@@ -281,6 +281,10 @@ class Evaluated:
     environment: Environment
 
 
+Curve = tuple[tuple[float, float], ...]
+"""The mean loss of each epoch of a training: epoch, loss."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How weights were trained, as their zoo says it."""

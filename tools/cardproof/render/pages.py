@@ -13,12 +13,27 @@ from cardproof.card_report import Row
 from cardproof.evidence import file_name
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
+from cardproof.render.about import About, about
+from cardproof.render.cite import BIBTEX, Citation, citations
 from cardproof.render.folders import Folders, templates_of
+from cardproof.render.linked_data import json_ld, lead_of
+from cardproof.render.records import RecordView, Sources, distinct, records_of
+from cardproof.render.shared import split_shared
 from cardproof.render.stamp import stamped
+from cardproof.render.standing import Standings, scores_of
+from cardproof.render.stands_view import StandsView, stands_view
 from cardproof.render.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.tables import COLUMNS, model_table
 from cardproof.render.templates import TemplatesError
-from cardproof.render.views import MEANING, NOT_MEASURED, ModelView, model_view
+from cardproof.render.training_view import (
+    ConfusionView,
+    CurveView,
+    RecipeView,
+    confusion_views,
+    curve_view,
+    recipe_views,
+)
+from cardproof.render.views import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
 from cardproof.words import VERDICTS, Judgement, Verdict
 
 if TYPE_CHECKING:
@@ -27,6 +42,15 @@ if TYPE_CHECKING:
     from cardproof.known import Known
     from cardproof.read import Card
     from cardproof.snippets.results import PageRun
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How the models of a page were trained, and what came of it."""
+
+    recipes: tuple[RecipeView, ...]
+    curves: tuple[CurveView, ...]
+    confusions: tuple[ConfusionView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,9 @@ class PageView:
     """The author's text before the first second-level heading."""
     body: str
     models: tuple[ModelView, ...]
+    """Without the claims that all of them share."""
+    shared: tuple[ClaimView, ...]
+    """Claims that are the same of all models, where there are several."""
     verdicts: tuple[tuple[Verdict, int], ...]
     claims: int
     ran: str
@@ -48,6 +75,18 @@ class PageView:
     index_fence: str
     snippets: str
     """What ran of the page's snippets, in words."""
+    records: tuple[RecordView, ...]
+    """What the verdicts rest on."""
+    stands: StandsView | None
+    """Its models among the others of the site."""
+    about: About
+    description: str
+    """The first paragraph, as plain text."""
+    linked_data: str
+    """JSON-LD."""
+    citations: tuple[Citation, ...]
+    """Of the card's papers; none where the author wrote one."""
+    training: Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +123,22 @@ class Site:
         self._cards = known.reading.cards
         self._folders = folders
         self._templates = templates_of(folders, show)
-        self._views = {card.file: _views(card, known, folders) for card in self._cards}
+        records = {card.file: _records(card, known, folders) for card in self._cards}
+        self._records = {file: distinct(r for of in found for r in of.values()) for file, found in records.items()}
+        self._views = {card.file: _views(card, known, folders, records[card.file]) for card in self._cards}
+        self._training = {card.file: _training(card, known) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
-        own = {card.file: _rows(self._views[card.file], self._pages[card.file]) for card in self._cards}
+        own = {card.file: _rows(card, self._views[card.file], self._pages[card.file], known) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
         """Files that the templates of a card looked for, by the card's file."""
         self.tabled: set[str] = set()
         """Cards that show a table of models."""
+        self._standings: Standings | None = None
+        self.compared: set[str] = set()
+        """Cards that show their models among the others of the site."""
 
     def includes(self, card: Card) -> tuple[str, ...]:
         """Return the names of the templates that a card's own template includes."""
@@ -143,6 +188,15 @@ class Site:
         variables: dict[str, Any] = {"models": self._views[card.file], "model_table": noted}
         return variables if model is None else {**variables, "model_name": model}
 
+    def _stands(self, card: Card) -> StandsView | None:
+        """Return where a card's models stand among all models of the site."""
+        if self._standings is None:
+            self._standings = Standings(row for found in self.rows.values() for row in found)
+        found = self._standings.of(self.rows[card.file])
+        if any(row.scores for row in self.rows[card.file]):
+            self.compared.add(card.file)
+        return stands_view(found, self._pages[card.file]) if found else None
+
     def _page(self, card: Card, runs: Sequence[PageRun]) -> str:
         views = self._views[card.file]
         first = views[0].name if views else None
@@ -150,7 +204,18 @@ class Site:
         author = with_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
         if not views:
             return source.header + author
-        page = _page_view(card, views, source.header, author, runs, self._folders)
+        stands = self._stands(card)
+        page = _page_view(
+            card,
+            views,
+            source.header,
+            author,
+            runs,
+            self._folders,
+            self._records[card.file],
+            stands,
+            self._training[card.file],
+        )
         own = (self._folders.root / "page.md").is_file() or _in(self._folders.fallback, "page.md")
         variables = {**self._variables(card, first), "page": page, "meaning": MEANING}
         text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
@@ -160,28 +225,64 @@ class Site:
         return text
 
 
-def _rows(views: tuple[ModelView, ...], page: Path) -> tuple[Row, ...]:
-    return tuple(Row(view.name, view.anchor, page, view.collections, view.values) for view in views)
+def _rows(card: Card, views: tuple[ModelView, ...], page: Path, known: Known) -> tuple[Row, ...]:
+    judged = _by_model(known.verdicts.judgements[card.file])
+    rows = []
+    for model, view in zip(card.models, views, strict=True):
+        found = known.evidence(card, model)
+        counts = found.counts if found else None
+        rows.append(
+            Row(
+                view.name,
+                view.anchor,
+                page,
+                view.collections,
+                view.values,
+                counts.parameters if counts else None,
+                counts.multiply_adds if counts else None,
+                scores_of(judged.get(view.name, ())),
+                view.verdicts,
+            )
+        )
+    return tuple(rows)
 
 
 def _page_view(
-    card: Card, views: tuple[ModelView, ...], header: str, author: str, runs: Sequence[PageRun], folders: Folders
+    card: Card,
+    views: tuple[ModelView, ...],
+    header: str,
+    author: str,
+    runs: Sequence[PageRun],
+    folders: Folders,
+    records: tuple[RecordView, ...],
+    stands: StandsView | None,
+    training: Training,
 ) -> PageView:
     head, body = split_at_section(author)
+    shared, models = split_shared(views)
+    title, description, said = _title(author) or card.source.path.stem, lead_of(head), about(card)
     return PageView(
-        title=_title(author) or card.source.path.stem,
+        title=title,
         template=_relative(card.source.path, folders.base),
         header=header,
         head=head.strip("\n"),
         body=body.strip("\n"),
-        models=views,
+        models=models,
+        shared=shared,
         verdicts=_sum_verdicts(views),
-        claims=sum(len(view.claims) for view in views),
+        claims=sum(count for view in views for _, count in view.verdicts),
         ran=_ran(views),
         columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
         index=_index_text(card),
         index_fence="`" * _longest_fence(_index_text(card)),
         snippets=stamp_of(runs),
+        records=records,
+        stands=stands,
+        about=said,
+        description=description,
+        linked_data=json_ld(title, description, said, views),
+        citations=() if BIBTEX.search(author) else tuple(one for paper in said.papers for one in citations(paper)),
+        training=training,
     )
 
 
@@ -224,15 +325,36 @@ def _title(text: str) -> str | None:
     return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
 
 
-def _views(card: Card, known: Known, folders: Folders) -> tuple[ModelView, ...]:
+def _training(card: Card, known: Known) -> Training:
+    """Return how a card's models were trained, as far as anybody says it."""
+    models = [(model.name, known.needs[card.file, model.name], known.evidence(card, model)) for model in card.models]
+    recipes = [(name, known.recipe(need)) for name, need, _ in models]
+    curves = [curve_view(name, known.proved.curves.get(need, ())) for name, need, _ in models]
+    confusions = [view for name, _, found in models if found for view in confusion_views(name, found.evaluations)]
+    return Training(recipe_views(recipes), tuple(curve for curve in curves if curve), tuple(confusions))
+
+
+def _records(card: Card, known: Known, folders: Folders) -> list[dict[str, RecordView]]:
+    """Return for each model of a card what its verdicts rest on, by kind."""
+    found = []
+    for model, claims in zip(card.models, card.claims_of, strict=True):
+        need, evidence = known.needs[card.file, model.name], known.evidence(card, model)
+        template = _relative(card.source.path, folders.base)
+        found.append(records_of(claims, Sources(template, need, evidence, known.recipe(need))))
+    return found
+
+
+def _views(
+    card: Card, known: Known, folders: Folders, records: Sequence[Mapping[str, RecordView]]
+) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
     judged = _by_model(known.verdicts.judgements[card.file])
     published = _by_model(known.verdicts.published[card.file])
     views = []
-    for model in card.models:
+    for model, based in zip(card.models, records, strict=True):
         found = known.evidence(card, model)
         link = _relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link))
+        views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link, based))
     return tuple(views)
 
 

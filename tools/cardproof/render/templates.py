@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from cardproof import __version__
 from cardproof.limits import time_limit
 from cardproof.memo import cache_folder
-from cardproof.render.escape import code_text, markdown_text
+from cardproof.render.escape import code_text, html_text, markdown_text
 from cardproof.words import Finding, Place
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Templates:
         )
         self._environment.filters["md"] = markdown_text
         self._environment.filters["code"] = code_text
+        self._environment.filters["html"] = html_text
 
     def asked(self) -> set[Path]:
         """Return every file that rendering looked for since this was last asked, whether it was there or not."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,15 @@ from cardproof.cited import metric_key
 from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
 from cardproof.numbers import show_count
 from cardproof.plan import stated_count
+from cardproof.render.records import kind_of
+from cardproof.render.slugs import slug
 from cardproof.words import VERDICTS, Claim, Evidence, Judgement, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cardproof.read.index import Model
+    from cardproof.render.records import RecordView
 
 MEANING: dict[Verdict, str] = {
     "confirmed": "measured, equal at the precision written",
@@ -30,12 +32,15 @@ MEANING: dict[Verdict, str] = {
 ATTENTION: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
 """Order of rows in a claims table: what needs a reader's attention first."""
 
+UNITS = ((9, "G"), (6, "M"), (3, "k"))
+"""Powers of ten that counts are written with."""
+
 NOT_MEASURED = "Not measured"
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimView:
-    """One row of a claims table."""
+    """One row of a claims table: a claim, or several that say the same and were judged alike."""
 
     anchor: str
     field: str
@@ -48,6 +53,20 @@ class ClaimView:
     explanation: str
     source: str
     """Who published the value, for values of others."""
+    records: tuple[str, ...] = ()
+    """Anchors of the records that the verdict rests on: none, or one for each model."""
+    items: tuple[tuple[str, str], ...] = ()
+    """For several claims: the anchor and the stated text of each; ``anchor`` is that of the first."""
+
+    @property
+    def count(self) -> int:
+        """How many claims the row stands for."""
+        return len(self.items) or 1
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it shows several stated values, each of which was found."""
+        return any(stated != self.stated for _, stated in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +109,18 @@ def model_view(
     published: Iterable[Judgement],
     evidence: Evidence | None,
     link: str | None,
+    records: Mapping[str, RecordView],
 ) -> ModelView:
-    """Put one model into words."""
+    """Put one model into words; ``records`` are what its verdicts rest on, by kind."""
     judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
-    views = [_claim_view(judgement, anchors) for judgement in judgements]
-    claims = tuple(sorted(views, key=lambda view: ATTENTION.index(view.verdict)))
-    others = tuple(_claim_view(judgement, anchors) for judgement in published)
+    views = [_claim_view(judgement, anchors, records) for judgement in judgements]
+    claims = sorted(_joined(views), key=lambda view: ATTENTION.index(view.verdict))
+    others = tuple(_claim_view(judgement, anchors, {}) for judgement in published)
     return ModelView(
         model.name,
         slug(model.name),
-        claims,
+        tuple(claims),
         others,
         tuple(_facts(judgements, evidence)),
         count_verdicts(judgements),
@@ -117,12 +137,38 @@ def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int]
     return tuple((verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict])
 
 
-def slug(text: str) -> str:
-    """Return a text as the anchor of a heading or row."""
-    return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-") or "x"
+def _joined(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
+    """Join items of one list that were judged alike, which stand beside one another, to one row."""
+    group: list[ClaimView] = []
+    for view in views:
+        if group and not _alike(group[-1], view):
+            yield _one(group)
+            group = []
+        group.append(view)
+    if group:
+        yield _one(group)
 
 
-def _claim_view(judgement: Judgement, anchors: Counter[str]) -> ClaimView:
+def _alike(one: ClaimView, other: ClaimView) -> bool:
+    def kept(view: ClaimView) -> ClaimView:
+        # what was found of an item is the item itself, or the same word for all
+        found = "" if view.found == view.stated else view.found
+        return replace(view, anchor="", stated="", found=found)
+
+    return one.verdict != "refuted" and kept(one) == kept(other)
+
+
+def _one(group: list[ClaimView]) -> ClaimView:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    stated = ", ".join(view.stated for view in group)
+    found = stated if first.found == first.stated else first.found
+    items = tuple((view.anchor, view.stated) for view in group)
+    return replace(first, stated=stated, found=found, items=items)
+
+
+def _claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str, RecordView]) -> ClaimView:
     claim = judgement.claim
     label = f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field
     anchor = slug(f"{claim.model}-{'published-' if claim.published else ''}{claim.field}")
@@ -141,6 +187,7 @@ def _claim_view(judgement: Judgement, anchors: Counter[str]) -> ClaimView:
         how,
         judgement.explanation or "",
         claim.published or "",
+        (record.anchor,) if (record := records.get(kind_of(claim))) else (),
     )
 
 
@@ -203,7 +250,7 @@ def _count_fact(label: str, judgement: Judgement) -> Fact:
 
 def short_count(value: int | Decimal) -> tuple[str, str]:
     """Write a count with three significant digits or two decimals, and its unit: 24.67 and M, 322 and nothing."""
-    for power, unit in ((9, "G"), (6, "M"), (3, "k")):
+    for power, unit in UNITS:
         if abs(value) >= 10**power:
             return f"{float(value) / 10**power:.2f}", unit
     return f"{value:,.0f}", ""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.digests import digest_of_files
-from cardproof.words import Preprocessing, Recipe
+from cardproof.words import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["BUILT_IN", "Zoo", "ZooError", "load_zoo", "network_digests", "preprocessing_of", "recipe_of"]
+__all__ = ["BUILT_IN", "Zoo", "ZooError", "curve_of", "load_zoo", "network_digests", "preprocessing_of", "recipe_of"]
 
 BUILT_IN = {
     "res2next": "res2next.zoo:zoo",
@@ -34,9 +34,10 @@ class Zoo(Protocol):
     """Where networks come from.
 
     Optional: ``known_as(name, weights)``, the name under which the zoo has the model today, by its own renames and by
-    the file name of the card's weights. Built-in zoos may have two methods more, which must not import torch:
-    ``find_weights(name, given)``, the file of a model's weights where one is on this machine, and
-    ``training_log(name)``, the name of the log that travels with the weights and what it says of the recipe.
+    the file name of the card's weights. Built-in zoos may have three methods more, which must not import torch:
+    ``find_weights(name, given)``, the file of a model's weights where one is on this machine,
+    ``training_log(name)``, the name of the log that travels with the weights and what it says of the recipe, and
+    ``training_curve(name)``, pairs of epoch and mean loss by that log.
     """
 
     name: str
@@ -181,6 +182,15 @@ def recipe_of(spec: str, name: str) -> Recipe | None:
         if type(trouble).__name__ == "UnknownModel":  # the zoo has no such model
             return None
         raise ZooError(f"the recipe of {name} cannot be read: {trouble}") from trouble
+
+
+def curve_of(spec: str, name: str) -> Curve:
+    """Return the loss by epoch of the training of a built-in zoo's weights, without torch; empty where no log has it."""
+    curve = getattr(load_zoo(spec), "training_curve", None) if spec in BUILT_IN else None
+    try:
+        return tuple((float(epoch), float(loss)) for epoch, loss in curve(name)) if curve else ()
+    except (LookupError, ValueError):  # recipe_of reads the same log, and says what is wrong with it
+        return ()
 
 
 def recipe_in_words(given: Any, log: Any = None) -> Recipe | None:

@@ -1,0 +1,133 @@
+/* Model pages without this script are whole; it filters and sorts claims, and opens the evidence that a link names. */
+(() => {
+  "use strict";
+
+  const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+  const labelOf = (row) => row.cells[0].firstElementChild.textContent;
+  const claimsOf = (row) => Number(row.dataset.n || 1);
+
+  function addFilter(tools, rows) {
+    const words = [...new Set(rows.map((row) => labelOf(row)))];
+    const said = make("output", {});
+    const buttons = ["All", ...words].map((word) => {
+      const chosen = rows.filter((row) => word === "All" || labelOf(row) === word);
+      const count = chosen.reduce((sum, row) => sum + claimsOf(row), 0);
+      const button = make("button", { type: "button", textContent: `${word} ${count}` });
+      button.addEventListener("click", () => {
+        rows.forEach((row) => show(row, chosen.includes(row)));
+        buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+        said.textContent = `${count} claims shown`;
+      });
+      button.setAttribute("aria-pressed", String(word === "All"));
+      return button;
+    });
+    tools.setAttribute("role", "group");
+    tools.setAttribute("aria-label", "Claims by verdict");
+    tools.replaceChildren(...buttons, said);
+  }
+
+  function show(row, shown) {
+    row.hidden = !shown;
+    if (row.more) row.more.hidden = !shown;
+  }
+
+  /** A number where the text begins with one, as counts, percentages and differences do. */
+  function valueOf(cell) {
+    const text = cell ? cell.textContent.trim() : "";
+    const number = parseFloat(text.replace(/[,%±+\s]/g, "").replace("−", "-"));
+    return Number.isNaN(number) ? text.toLowerCase() : number;
+  }
+
+  function compare(one, other) {
+    if (typeof one === "number" && typeof other === "number") return one - other;
+    if (typeof one === typeof other) return one.localeCompare(other);
+    return typeof one === "number" ? -1 : 1;
+  }
+
+  function addSort(table) {
+    const body = table.tBodies[0];
+    const written = [...body.rows];
+    const cellOf = (row, column) => {
+      const cell = row.cells[column];
+      return cell?.querySelector("summary, b") || cell;
+    };
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const button = make("button", { type: "button", className: "cp-sort", textContent: head.textContent });
+      button.addEventListener("click", () => {
+        const order = { ascending: "descending", descending: "none" }[head.getAttribute("aria-sort")] || "ascending";
+        [...table.tHead.rows[0].cells].forEach((other) => other.removeAttribute("aria-sort"));
+        if (order !== "none") head.setAttribute("aria-sort", order);
+        const sign = order === "descending" ? -1 : 1;
+        const keys = new Map(written.map((row) => [row, valueOf(cellOf(row, column))]));
+        const rows = order === "none" ? written : [...written].sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
+        body.append(...rows.flatMap((row) => (row.more ? [row, row.more] : [row])));
+      });
+      head.replaceChildren(button);
+    });
+  }
+
+  /** The record that a row's claim rests on; where every model has its own, that of the claim which the address names. */
+  function recordOf(row) {
+    const link = row.querySelector('a[href^="#evidence"]');
+    const target = targetOf();
+    const claim = target && row.contains(target) ? target : row.querySelector("div[id]");
+    const records = link?.hash === "#evidence" ? [...document.querySelectorAll(".cp-record > dl")] : [];
+    const own = records.find((record) => claim.id.startsWith(`${record.id.replace("evidence-", "")}-`));
+    return own || (link && document.getElementById(link.hash.slice(1)));
+  }
+
+  /** Shows the record below its row while the claim is open. */
+  function addRecord(row) {
+    const details = row.querySelector("details");
+    details.addEventListener("toggle", () => {
+      const record = recordOf(row);
+      if (!record) return;
+      if (!details.open) {
+        row.more?.remove();
+        row.more = undefined;
+      } else if (!row.more) {
+        const copy = record.cloneNode(true);
+        copy.removeAttribute("id");
+        copy.querySelectorAll("pre").forEach((block) => block.replaceChildren(block.querySelector("code")));
+        row.more = make("tr", { className: "cp-record-row" });
+        const cell = make("td", { colSpan: row.cells.length });
+        cell.append(copy);
+        row.more.append(cell);
+        row.after(row.more);
+      }
+    });
+  }
+
+  function targetOf() {
+    return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  }
+
+  function openTarget() {
+    const target = targetOf();
+    const details = target && target.closest(".cp-claims details, .cp-record, .cp-aside");
+    if (!details) return;
+    details.open = true;
+    const row = target.closest("tr");
+    if (row) show(row, true);
+    target.scrollIntoView({ block: "center" });
+  }
+
+  function enhance() {
+    const tools = document.querySelector(".cp-tools");
+    const tables = [...document.querySelectorAll(".cp-claims table")];
+    const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
+    if (!tools || tools.firstChild || !rows.length) return;
+    addFilter(tools, rows);
+    rows.forEach(addRecord);
+    tables.forEach(addSort);
+    document.querySelectorAll(".cp-stands table, .cp-variants table").forEach(addSort);
+    openTarget();
+  }
+
+  addEventListener("hashchange", openTarget);
+  if (window.document$) window.document$.subscribe(enhance);
+  else if (document.readyState === "loading") addEventListener("DOMContentLoaded", enhance);
+  else enhance();
+})();
+
+/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. a84e3e5df195568f */

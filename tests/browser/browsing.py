@@ -1,0 +1,90 @@
+"""A built site in a real browser: what serves it, and a page that reports what should not happen."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+"""For Debian's Chromium as root, without a screen and without a network."""
+
+WIDTHS = (390, 768, 1440, 2560)
+
+
+def chromium() -> str | None:
+    """Return the system's Chromium; None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing of each request."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on the loopback, as a plain file server does; give its address, which ends with a slash."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Reader:
+    """A person with a browser, before one site; what goes wrong on any page is remembered."""
+
+    def __init__(self, browser: Browser, address: str, width: int = 1440, dark: bool = False) -> None:
+        self.context: BrowserContext = browser.new_context(
+            base_url=address,
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            accept_downloads=True,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self.context.set_default_timeout(15_000)
+        self.troubles: list[str] = []
+        self._host = urlsplit(address).netloc
+        self.page: Page = self.context.new_page()
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.troubles.append(f"{self.page.url}: {error}"))
+        self.page.on("request", self._asked)
+        self.page.on("response", self._answered)
+
+    def open(self, path: str) -> Page:
+        """Go to a page of the site and wait until its scripts have run."""
+        self.page.goto(path, wait_until="load")
+        return self.page
+
+    def overflow(self) -> int:
+        """Return by how many pixels the page is wider than the window."""
+        wide: int = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        return wide
+
+    def _said(self, message: object) -> None:
+        if message.type in ("error", "warning"):  # type: ignore[attr-defined]
+            self.troubles.append(f"{self.page.url}: console: {message.text}")  # type: ignore[attr-defined]
+
+    def _asked(self, request: object) -> None:
+        url = urlsplit(request.url)  # type: ignore[attr-defined]
+        if url.scheme in ("http", "https", "ws", "wss") and url.netloc != self._host:
+            self.troubles.append(f"{self.page.url}: asked {url.netloc}")
+
+    def _answered(self, response: object) -> None:
+        if response.status >= 400:  # type: ignore[attr-defined]
+            self.troubles.append(f"{self.page.url}: {response.status} for {response.url}")  # type: ignore[attr-defined]

@@ -1,0 +1,95 @@
+"""The compare page: what is shown is filtered, sorted, shared by its address, and downloaded."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def names(page) -> list[str]:
+    return page.locator("table.cp-list tbody tr th").all_text_contents()
+
+
+def test_models_are_sorted_by_multiply_adds(reader):
+    page = reader.open("models/compare/")
+    page.locator("th[data-key=multiply-adds] button").click()
+    values = page.locator("table.cp-list tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.dataset.value)[2])"
+    )
+    numbers = [int(value) for value in values if value]
+    assert numbers == sorted(numbers)
+    assert page.locator("th[data-key=multiply-adds]").get_attribute("aria-sort") == "ascending"
+
+
+def test_filters_are_in_the_address_and_come_back_with_it(reader_of, site):
+    first = reader_of(site)
+    page = first.open("models/compare/")
+    page.locator("input[name=q]").fill("res2next")
+    page.locator("select[name=verdict]").select_option("cited")
+    page.wait_for_function("location.search.includes('res2next')")
+    shown = names(page)
+    assert 0 < len(shown) < 13
+    second = reader_of(site)
+    other = second.open(page.url.removeprefix(site))
+    assert names(other) == shown
+    assert other.locator("input[name=q]").input_value() == "res2next"
+
+
+def test_a_range_leaves_out_what_is_outside(reader):
+    page = reader.open("models/compare/")
+    page.locator("summary", has_text="Ranges").click()
+    page.locator("input[name='max-multiply-adds']").fill("4.2 G")
+    page.wait_for_function("document.querySelectorAll('table.cp-list tbody tr').length < 13")
+    values = page.locator("table.cp-list tbody tr td[data-value]:nth-child(3)").evaluate_all(
+        "cells => cells.map(cell => Number(cell.dataset.value))"
+    )
+    assert values
+    assert max(values) <= 4.2e9
+
+
+def test_columns_are_chosen(reader):
+    page = reader.open("models/compare/")
+    head = page.locator("th[data-key=layers]")
+    assert not head.is_visible()
+    page.locator("summary", has_text="Columns").click()
+    page.locator("input[name=cols][value=layers]").check()
+    assert head.is_visible()
+    assert "cols=" in page.url
+
+
+@pytest.mark.parametrize("kind", ["CSV", "JSON"])
+def test_what_is_shown_is_downloaded(kind, reader):
+    page = reader.open("models/compare/?q=res2next")
+    shown = names(page)
+    with page.expect_download() as download:
+        page.locator("button", has_text=kind).first.click()
+    text = download.value.path().read_text()
+    if kind == "CSV":
+        found = [row["name"] for row in csv.DictReader(io.StringIO(text))]
+    else:
+        found = [row["name"] for row in json.loads(text)]
+    assert found == shown
+
+
+def test_the_plot_draws_a_mark_for_each_model_that_has_both_numbers(reader):
+    page = reader.open("models/compare/")
+    plot = page.locator(".cp-pareto svg")
+    plot.wait_for()
+    assert plot.locator("title").first.text_content()
+    placed = page.locator("table.cp-list tbody tr").evaluate_all(
+        "rows => rows.filter(row => row.cells[2].dataset.value && row.cells[7].dataset.value).length"
+    )
+    assert plot.locator("a circle, circle").count() >= placed > 5
+
+
+def test_the_evidence_viewer_shows_a_record_and_links_the_file(reader):
+    page = reader.open("evidence/?model=res2next50")
+    page.get_by_text("24,671,464").first.wait_for()
+    raw = page.locator("a[href$='res2next50.json']").first
+    answer = page.request.get(raw.evaluate("a => a.href"))
+    assert answer.json()["counts"]["parameters"] == 24671464

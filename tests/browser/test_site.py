@@ -1,0 +1,93 @@
+"""Every kind of page: wide and narrow, light and dark, for everybody."""
+
+from __future__ import annotations
+
+import pytest
+from browser.browsing import WIDTHS
+
+pytestmark = pytest.mark.slow
+
+PAGES = {
+    "home": "",
+    "guide": "guide/write-a-card/",
+    "benchmarks": "guide/benchmarks/",
+    "index of models": "models/",
+    "model with variants": "models/res2net/",
+    "one model": "models/res2next/",
+    "model that we trained": "models/res2next-small/",
+    "compare": "models/compare/",
+    "evidence": "evidence/?model=res2next50",
+    "audit": "guide/audits/",
+    "check": "reference/checks/flops/",
+}
+SERIOUS = ("serious", "critical")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_is_wider_than_its_window(name, reader_of, site):
+    reader = reader_of(site)
+    for width in WIDTHS:
+        reader.page.set_viewport_size({"width": width, "height": 900})
+        reader.open(PAGES[name])
+        assert reader.overflow() <= 0, width
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_serious(name, dark, reader_of, site):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    reader = reader_of(site, dark=dark)
+    reader.open(PAGES[name])
+    found = axe.run(reader.page).response["violations"]
+    said = [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in SERIOUS
+        for node in one["nodes"][:3]
+    ]
+    assert not said
+
+
+def test_the_theme_is_switched_and_stays(reader):
+    page = reader.open("models/res2next/")
+    assert page.locator("body").get_attribute("data-md-color-scheme") == "default"
+    page.get_by_title("Switch to dark mode").click()
+    assert page.locator("body").get_attribute("data-md-color-scheme") == "slate"
+    reader.open("models/res2net/")
+    assert page.locator("body").get_attribute("data-md-color-scheme") == "slate"
+
+
+@pytest.mark.parametrize("name", ["res2next50", "res2net101d", "res2next_tiny"])
+def test_search_shows_the_exact_name_first(name, reader):
+    page = reader.open("")
+    page.locator(".md-search__input").fill(name)
+    first = page.locator(".md-search-result__item a").first
+    first.wait_for()
+    page.wait_for_function(
+        "name => document.querySelector('.md-search-result__item')?.textContent.includes(name)", arg=name
+    )
+    assert f"#{name}" in first.get_attribute("href") or name in first.text_content()
+
+
+def test_a_page_that_is_not_there_says_so_and_leads_on(reader_of, site):
+    reader = reader_of(site)
+    import urllib.error
+    import urllib.request
+
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{site}no/such/page/")
+    page = reader.open("404.html")
+    assert page.get_by_role("link", name="Compare").first.is_visible()
+
+
+def test_a_page_without_scripts_is_whole(browser, site):
+    context = browser.new_context(base_url=site, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("models/res2next/")
+    claim = page.locator("#res2next50-flops")
+    assert claim.count() == 1
+    page.locator("details", has=claim).locator("summary").click()
+    assert claim.is_visible()
+    page.goto("models/compare/")
+    assert page.locator("table.cp-list tbody tr").count() >= 13
+    context.close()

@@ -1,0 +1,18 @@
+"""Style sheet and script of model pages: shipped in the package, written into the site, never fetched by a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cardproof.render.stamp import stamped_asset
+
+SOURCES = Path(__file__).parent.parent / "assets"
+NAMES = ("cardproof.css", "cardproof.js")
+
+
+def asset_texts(folder: Path) -> dict[Path, str]:
+    """Return what the assets in a folder of the site shall say, by their paths."""
+    return {
+        folder / name: stamped_asset((SOURCES / name).read_text(encoding="utf-8"), f"cardproof/assets/{name}")
+        for name in NAMES
+    }

@@ -1,0 +1,114 @@
+"""Where models stand: the numbers that place them among the other models of the site, and which others are shown."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from cardproof.card_report import Score
+from cardproof.checks.results import points
+from cardproof.cited import metric_key
+from cardproof.digests import digest_of_data
+from cardproof.evaluations import canonical
+from cardproof.read import show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cardproof.card_report import Row
+    from cardproof.words import Judgement
+
+METRIC = "top 1 accuracy"
+LEAST = 3
+"""Models that make a comparison."""
+MOST_OTHERS = 10
+"""Models of other pages that a page shows: it does not grow with the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """The models that a page compares on one data set, its own first."""
+
+    dataset: str
+    own: tuple[Row, ...]
+    others: tuple[Row, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return (*self.own, *self.others)
+
+    def score(self, row: Row) -> Score:
+        """Return a model's accuracy on the data set."""
+        return next(score for score in row.scores if score.dataset == self.dataset)
+
+
+def scores_of(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
+    """Return a model's top-1 accuracies, one for each data set: as measured where it was, as stated otherwise."""
+    found: dict[str, Score] = {}
+    for judgement in judgements:
+        claim = judgement.claim
+        if not claim.metric or metric_key(claim.field) != METRIC:
+            continue
+        measured = judgement.verdict in ("confirmed", "refuted") and isinstance(judgement.found, int | float)
+        stated = points(claim.stated)
+        value = judgement.found if measured else float(stated.value) if stated else None
+        if isinstance(value, int | float) and math.isfinite(value):
+            dataset = canonical(claim.dataset or "") or claim.dataset or ""
+            found.setdefault(dataset, Score(dataset, float(value), judgement.verdict))
+    return tuple(found.values())
+
+
+class Standings:
+    """All models of a site by data set, in order of their multiply-adds, so that the nearest ones are found quickly."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._placed: dict[str, list[Row]] = {}
+        for row in rows:
+            for score in row.scores:
+                if _is_placed(row, score.dataset):
+                    self._placed.setdefault(score.dataset, []).append(row)
+        for placed in self._placed.values():
+            placed.sort(key=lambda row: (row.multiply_adds or 0, row.name, row.page))
+
+    def of(self, own: Sequence[Row]) -> Stands | None:
+        """Return which models a page compares; None where they are too few.
+
+        The data set is that of the page's first accuracy; of other pages those are shown whose multiply-adds are
+        nearest.
+        """
+        dataset = next((score.dataset for row in own for score in row.scores), None)
+        mine = tuple(row for row in own if dataset and _is_placed(row, dataset))
+        if dataset is None or not mine:
+            return None
+        names = {(row.page, row.name) for row in own}
+        near = {
+            (row.page, row.name): row
+            for row in self._near(dataset, mine, len(own))
+            if (row.page, row.name) not in names
+        }
+        others = sorted(near.values(), key=lambda row: (_distance(row, mine), row.name, row.page))[:MOST_OTHERS]
+        return Stands(dataset, mine, tuple(others)) if len(mine) + len(others) >= LEAST else None
+
+    def _near(self, dataset: str, mine: Sequence[Row], own: int) -> Iterator[Row]:
+        """Yield more than enough neighbours of a page's models; its own are among them."""
+        placed = self._placed.get(dataset, [])
+        for row in mine:
+            at = bisect_left(placed, row.multiply_adds or 0, key=lambda other: other.multiply_adds or 0)
+            yield from placed[max(0, at - MOST_OTHERS - own) : at + MOST_OTHERS + own]
+
+
+def digest_of_stands(stands: Stands | None) -> str:
+    """Return a digest of all that a comparison shows."""
+    rows = stands.rows if stands else ()
+    return digest_of_data([{**asdict(row), "page": show_path(row.page)} for row in rows])
+
+
+def _is_placed(row: Row, dataset: str) -> bool:
+    return bool(row.multiply_adds and row.parameters) and any(score.dataset == dataset for score in row.scores)
+
+
+def _distance(row: Row, own: Sequence[Row]) -> float:
+    """Return by what factor the multiply-adds of a model differ from the nearest of some, as a logarithm."""
+    return min(abs(math.log((row.multiply_adds or 1) / (other.multiply_adds or 1))) for other in own)
