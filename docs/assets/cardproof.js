@@ -79,6 +79,9 @@
   /** Shows the record below its row while the claim is open. */
   function addRecord(row) {
     const details = row.querySelector("details");
+    const claim = details.querySelector("div[id]");
+    const last = claim.lastElementChild;
+    claim.append(last && last.tagName === "A" ? " · " : " ", make("a", { href: `#${claim.id}`, textContent: "Link to this claim" }));
     details.addEventListener("toggle", () => {
       const record = recordOf(row);
       if (!record) return;
@@ -130,4 +133,4 @@
   else enhance();
 })();
 
-/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. a84e3e5df195568f */
+/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. 2873b8469d29be86 */
