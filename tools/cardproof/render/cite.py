@@ -1,4 +1,4 @@
-"""How to cite a page's paper: BibTeX, APA and CFF, made of what the card says; a style that lacks something is left out."""
+"""How to cite a paper: BibTeX, APA and CFF, made of what the card says; a style that lacks something is left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IG
 MOST_AUTHORS = 20
 """APA names so many; of more, the first nineteen and the last."""
 _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/([\w.-]+/?\d*?)(?:v\d+)?(?:\.pdf)?/?")
-_SPECIAL = {**{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_SPECIAL = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +151,7 @@ def _parts(author: str) -> dict[str, str]:
 def _initials(author: str) -> str:
     parts = _parts(author)
     given = " ".join(
-        "-".join(f"{part[0].upper()}." for part in word.split("-") if part) for word in parts.get("given-names", "").split()
+        "-".join(f"{part[0].upper()}." for part in word.split("-") if part)
+        for word in parts.get("given-names", "").split()
     )
     return ", ".join(text for text in (parts.get("family-names", ""), given) if text)

@@ -69,6 +69,8 @@ def _filled(value: Any) -> Any:
 def lead_of(head: str) -> str:
     """Return the first paragraph of a page as plain text, cut at a word."""
     paragraphs = re.split(r"\n\s*\n", head)
-    chosen = next((text for text in paragraphs if text.strip() and not text.lstrip().startswith(("#", "!", "<", "|"))), "")
+    chosen = next(
+        (text for text in paragraphs if text.strip() and not text.lstrip().startswith(("#", "!", "<", "|"))), ""
+    )
     plain = " ".join(_MARKUP.sub("", _LINK.sub(r"\1", chosen)).split())
     return plain if len(plain) <= MOST_LETTERS else plain[:MOST_LETTERS].rpartition(" ")[0] + " …"

@@ -208,7 +208,17 @@ class Site:
         if not views:
             return source.header + author
         stands = self._stands(card)
-        page = _page_view(card, views, source.header, author, runs, self._folders, self._records[card.file], stands, self._training[card.file])
+        page = _page_view(
+            card,
+            views,
+            source.header,
+            author,
+            runs,
+            self._folders,
+            self._records[card.file],
+            stands,
+            self._training[card.file],
+        )
         own = (self._folders.root / "page.md").is_file() or _in(self._folders.fallback, "page.md")
         variables = {**self._variables(card, first), "page": page, "meaning": MEANING}
         text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
