@@ -116,6 +116,7 @@
   }
 
   function enhance() {
+    document.querySelector('.md-search[role="dialog"]:not([aria-label])')?.setAttribute("aria-label", "Search");
     const tools = document.querySelector(".cp-tools");
     const tables = [...document.querySelectorAll(".cp-claims table")];
     const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
@@ -133,4 +134,4 @@
   else enhance();
 })();
 
-/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. 2873b8469d29be86 */
+/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. 1747a6c8c4f53b3d */

@@ -116,6 +116,7 @@
   }
 
   function enhance() {
+    document.querySelector('.md-search[role="dialog"]:not([aria-label])')?.setAttribute("aria-label", "Search");
     const tools = document.querySelector(".cp-tools");
     const tables = [...document.querySelectorAll(".cp-claims table")];
     const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);

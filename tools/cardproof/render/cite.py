@@ -16,7 +16,7 @@ BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IG
 """A fence with a citation that the card's author wrote."""
 MOST_AUTHORS = 20
 """APA names so many; of more, the first nineteen and the last."""
-_ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/([\w.-]+/?\d*?)(?:v\d+)?(?:\.pdf)?/?")
+_ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5}|[\w.-]+/\d{7})(?:v\d+)?(?:\.pdf)?/?")
 _SPECIAL = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
