@@ -66,12 +66,14 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         self._watcher.render()
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
-        """Check the settings as ``cardproof render`` reads them. Raises PluginError."""
+        """Check the settings as ``cardproof render`` reads them, and name the assets of pages. Raises PluginError."""
         if config.config_file_path:
             try:
-                load_settings(Path(config.config_file_path))
+                settings = load_settings(Path(config.config_file_path))
             except InputError as trouble:
                 raise PluginError(str(trouble)) from trouble
+            if settings.assets:
+                _name_assets(config, settings.path(settings.assets))
         return config
 
     @event_priority(-100)  # after the plugins that add folders to watch
@@ -91,6 +93,17 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             self._watcher.stop()
         if self._thread:
             self._thread.join()
+
+
+def _name_assets(config: MkDocsConfig, folder: Path) -> None:
+    """Have pages load the rendered style sheet and script, where the site has them and does not name them itself."""
+    docs = Path(config.docs_dir).resolve()
+    if not folder.resolve().is_relative_to(docs):
+        return
+    for name, named in (("cardproof.css", config.extra_css), ("cardproof.js", config.extra_javascript)):
+        path = (folder / name).resolve()
+        if path.is_file() and path.relative_to(docs).as_posix() not in [str(known) for known in named]:
+            named.append(path.relative_to(docs).as_posix())
 
 
 class _BuildOnce:

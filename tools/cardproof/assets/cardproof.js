@@ -79,6 +79,9 @@
   /** Shows the record below its row while the claim is open. */
   function addRecord(row) {
     const details = row.querySelector("details");
+    const claim = details.querySelector("div[id]");
+    const last = claim.lastElementChild;
+    claim.append(last && last.tagName === "A" ? " · " : " ", make("a", { href: `#${claim.id}`, textContent: "Link to this claim" }));
     details.addEventListener("toggle", () => {
       const record = recordOf(row);
       if (!record) return;
@@ -113,6 +116,7 @@
   }
 
   function enhance() {
+    document.querySelector('.md-search[role="dialog"]:not([aria-label])')?.setAttribute("aria-label", "Search");
     const tools = document.querySelector(".cp-tools");
     const tables = [...document.querySelectorAll(".cp-claims table")];
     const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);

@@ -1,4 +1,4 @@
-"""How to cite a page's paper: BibTeX, APA and CFF, made of what the card says; a style that lacks something is left out."""
+"""How to cite a paper: BibTeX, APA and CFF, made of what the card says; a style that lacks something is left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IG
 """A fence with a citation that the card's author wrote."""
 MOST_AUTHORS = 20
 """APA names so many; of more, the first nineteen and the last."""
-_ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/([\w.-]+/?\d*?)(?:v\d+)?(?:\.pdf)?/?")
+_ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5}|[\w.-]+/\d{7})(?:v\d+)?(?:\.pdf)?/?")
 _SPECIAL = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",

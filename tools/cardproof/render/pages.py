@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from cardproof.read import Card
     from cardproof.snippets.results import PageRun
 
+MOST_INDEX = 4000
+"""Letters of a model index that a page repeats; of a longer one it names the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -73,6 +76,8 @@ class PageView:
     columns: tuple[str, ...]
     index: str
     index_fence: str
+    is_long: bool
+    """Whether the index would outweigh the page."""
     snippets: str
     """What ran of the page's snippets, in words."""
     records: tuple[RecordView, ...]
@@ -275,6 +280,7 @@ def _page_view(
         columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
         index=_index_text(card),
         index_fence="`" * _longest_fence(_index_text(card)),
+        is_long=len(_index_text(card)) > MOST_INDEX,
         snippets=stamp_of(runs),
         records=records,
         stands=stands,

@@ -13,8 +13,19 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 54, 16, 16, 46
-LETTER = 6.6
-"""Mean width of a letter of a label, in the units of the plot."""
+LETTER = 7.6
+"""Mean width of a letter of a bold label, in the units of the plot."""
+CHOICES = (
+    (10, 4, "start"),
+    (-10, 4, "end"),
+    (0, -11, "middle"),
+    (0, 20, "middle"),
+    (5, -10, "start"),
+    (-5, -10, "end"),
+    (5, 19, "start"),
+    (-5, 19, "end"),
+)
+"""Where a label may stand: its offset from the centre of its mark, and which of its ends is there."""
 LINE = 13
 
 
@@ -117,26 +128,24 @@ def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 def place_labels(
     centres: Sequence[tuple[float, float]], labels: Sequence[str]
 ) -> list[tuple[float, float, str] | None]:
-    """Return where each label starts and how it is anchored; None for one that would cover a mark or another label."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in centres]
+    """Return where each label starts and how it is anchored; None for one that would cover a mark or another label.
+
+    The first labels have the choice: beside their mark, above or below it, or at one of its corners.
+    """
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in centres]
     places: list[tuple[float, float, str] | None] = []
     for (x, y), label in zip(centres, labels, strict=True):
         width = len(label) * LETTER
-        for dx, dy, anchor in (
-            (10, 4, "start"),
-            (-10, 4, "end"),
-            (0, -11, "middle"),
-            (0, 20, "middle"),
-            (9, -8, "start"),
-        ):
+        place = None
+        for dx, dy, anchor in CHOICES:
             left = x + dx - {"start": 0, "end": width, "middle": width / 2}[anchor]
             box = (left, y + dy - LINE + 3, left + width, y + dy + 3)
-            if box[0] > LEFT and box[2] < WIDTH and box[1] > 0 and not any(_overlap(box, other) for other in taken):
+            inside = box[0] > LEFT and box[1] > 0 and box[2] < WIDTH and box[3] < HEIGHT - BOTTOM
+            if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                places.append((x + dx, y + dy, anchor))
+                place = (x + dx, y + dy, anchor)
                 break
-        else:
-            places.append(None)
+        places.append(place)
     return places
 
 
@@ -171,10 +180,8 @@ def _mark(mark: Mark, centre: tuple[float, float], place: tuple[float, float, st
     kind = f"{'own' if mark.own else 'other'} cp-{'filled' if mark.measured else 'hollow'}"
     text = ""
     if place:
-        text = (
-            f'<text x="{_number(place[0])}" y="{_number(place[1])}" text-anchor="{place[2]}">'
-            f"{html_text(mark.label)}</text>"
-        )
+        anchor = "" if place[2] == "start" else f' text-anchor="{place[2]}"'
+        text = f'<text x="{_number(place[0])}" y="{_number(place[1])}"{anchor}>{html_text(mark.label)}</text>'
     return (
         f'<a class="cp-mark cp-{kind}" href="#{html_text(mark.link)}"><title>{html_text(mark.says)}</title>'
         f'<circle cx="{x}" cy="{y}" r="{6 if mark.own else 5}"/>{text}</a>'

@@ -104,6 +104,6 @@ def _plot(stands: Stands, count: str) -> str:
         f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
         "The table below has all values.",
         f"{count.capitalize()}{f', {unit}' if unit else ''} (less is better)",
-        f"Top-1 on {stands.dataset}, %",
+        "Top-1, %",
     )
     return scatter(marks, words)

@@ -185,7 +185,7 @@ def recipe_of(spec: str, name: str) -> Recipe | None:
 
 
 def curve_of(spec: str, name: str) -> Curve:
-    """Return the loss by epoch of the training of a built-in zoo's weights, without torch; empty where no log has it."""
+    """Return the loss by epoch of the training of a built-in zoo's weights, without torch; empty without a log."""
     curve = getattr(load_zoo(spec), "training_curve", None) if spec in BUILT_IN else None
     try:
         return tuple((float(epoch), float(loss)) for epoch, loss in curve(name)) if curve else ()
