@@ -28,6 +28,8 @@ class Row:
     collections: tuple[str, ...]
     values: Mapping[str, str]
     """Columns: field as written -> what the table shows."""
+    listing: str = ""
+    """What lists of all models say of it, as text (:mod:`cardproof.listing`): most builds never read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class CardReport:
     """Its pages, with the template of each."""
     outputs: tuple[str, ...] = ()
     """All files that were written for it, or would be."""
+    folders: Mapping[str, int] = field(default_factory=dict)
+    """Folders of the catalog that are its models' own, with the number of badges that were written into each."""
     across: Mapping[str, bool] = field(default_factory=dict)
     """What it looked at of other cards: ``totals`` to explain a count, ``rows`` for a table."""
     full: Callable[[], Mapping[str, Any]] = dict
@@ -194,6 +198,7 @@ def facts_of(report: CardReport) -> dict[str, Any]:
         "rows": [{**asdict(row), "page": show_path(row.page)} for row in report.rows],
         "pages": report.pages,
         "outputs": report.outputs,
+        "folders": report.folders,
         "across": report.across,
     }
 
@@ -212,11 +217,12 @@ def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[s
         facts["runs"],
         {name: Totals(**totals) for name, totals in facts["totals"].items()},
         tuple(
-            Row(row["name"], row["anchor"], Path(row["page"]), tuple(row["collections"]), row["values"])
+            Row(row["name"], row["anchor"], Path(row["page"]), tuple(row["collections"]), row["values"], row["listing"])
             for row in facts["rows"]
         ),
         tuple((page, template) for page, template in facts["pages"]),
         tuple(facts["outputs"]),
+        facts["folders"],
         facts["across"],
         full,
     )

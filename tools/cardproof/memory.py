@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cardproof.card_report import CardReport, facts_of, from_facts
 from cardproof.digests import digest_of_data
@@ -23,7 +23,7 @@ from cardproof.read import show_path
 from cardproof.zoos import BUILT_IN, network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cardproof.settings import Settings
 
@@ -63,12 +63,9 @@ class Memory:
 
         ``reports`` are those of all cards of the site, remembered or made anew.
         """
-        now = across(reports)
-        return {
-            file
-            for file in reports
-            if (entry := self.entries.get(file)) and any(now[kind] != seen for kind, seen in entry.across.items())
-        }
+        looked = {file: entry.across for file in reports if (entry := self.entries.get(file)) and entry.across}
+        now = across(reports, {kind for seen in looked.values() for kind in seen})
+        return {file for file, kinds in looked.items() if any(now[kind] != seen for kind, seen in kinds.items())}
 
     def keep(
         self,
@@ -80,17 +77,30 @@ class Memory:
 
         ``reports`` are those of all cards of the site. Files that were written are looked at as they are now.
         """
-        if not self.memo:
+        if not self.memo or not (made or gone):
             return
-        now, stamps = across(reports), Stamps()
+        looked = {kind for report, _, _ in made.values() for kind, looks in report.across.items() if looks}
+        now, stamps = across(reports, looked), Stamps()
         entries = []
         for file, (report, read, includes) in made.items():
-            paths = {file, *(path.as_posix() for path in read), *report.outputs}
+            paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
             seen = {kind: now[kind] for kind, looked in report.across.items() if looked}
             facts = {"report": facts_of(report), "includes": includes}
             files = {path: stamps.of(path) for path in sorted(paths)}
             entries.append((Entry(file, self.context, files, seen, facts), report.full()))
         self.memo.put(entries, gone)
+
+    def site_files(self, inputs: str) -> tuple[str, ...] | None:
+        """Return the files about all models, where those of an earlier build are there and made of the same inputs."""
+        files = self.memo.site_files(self.context, inputs) if self.memo else {}
+        unchanged = files and all(self.stamps.unchanged(path, stamp) for path, stamp in files.items())
+        return tuple(files) if unchanged else None
+
+    def keep_site_files(self, inputs: str, files: Iterable[str]) -> None:
+        """Remember the files about all models, as they are now, with a digest of what they were made of."""
+        if self.memo:
+            stamps = Stamps()
+            self.memo.put_site_files(self.context, inputs, {path: stamps.of(path) for path in files})
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:
@@ -103,15 +113,37 @@ def open_memory(settings: Settings, out: Path) -> Memory:
     return Memory(memo, context, Stamps(), memo.entries(context))
 
 
-def across(reports: Mapping[str, CardReport]) -> dict[str, str]:
-    """Return digests of what cards see of one another: the counts of all models, and the rows of all tables."""
-    totals = {name: (t.parameters, t.multiply_adds) for report in reports.values() for name, t in report.totals.items()}
-    rows = [
+def across(reports: Mapping[str, CardReport], kinds: Iterable[str]) -> dict[str, str]:
+    """Return digests of what cards see of one another, by kind: see :data:`KINDS`."""
+    return {kind: digest_of_data(KINDS[kind](reports)) for kind in kinds}
+
+
+def _totals(reports: Mapping[str, CardReport]) -> Any:
+    return {name: (t.parameters, t.multiply_adds) for report in reports.values() for name, t in report.totals.items()}
+
+
+def _rows(reports: Mapping[str, CardReport]) -> Any:
+    return [
         [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
         for file, report in sorted(reports.items())
         for row in report.rows
     ]
-    return {"totals": digest_of_data(totals), "rows": digest_of_data(rows)}
+
+
+def _listings(reports: Mapping[str, CardReport]) -> Any:
+    return [
+        [file, row.name, row.anchor, show_path(row.page), row.collections, row.listing]
+        for file, report in sorted(reports.items())
+        for row in report.rows
+    ]
+
+
+KINDS: Mapping[str, Callable[[Mapping[str, CardReport]], Any]] = {
+    "totals": _totals,
+    "rows": _rows,
+    "listings": _listings,
+}
+"""What cards see of one another: the counts of all models, the rows of tables, and what lists of all models say."""
 
 
 def context_of(settings: Settings) -> str:

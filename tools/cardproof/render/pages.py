@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from cardproof.card_report import Row
 from cardproof.evidence import file_name
+from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
 from cardproof.render.folders import Folders, templates_of
+from cardproof.render.model_files import CardFiles, card_files, listed_models
 from cardproof.render.stamp import stamped
 from cardproof.render.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.tables import COLUMNS, model_table
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from cardproof.known import Known
     from cardproof.read import Card
+    from cardproof.settings import Settings
     from cardproof.snippets.results import PageRun
 
 
@@ -78,6 +81,7 @@ class Site:
         known: Known,
         folders: Folders,
         show: Callable[[Path], str],
+        settings: Settings,
         remembered: Mapping[str, tuple[Row, ...]] | None = None,
     ) -> None:
         """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
@@ -87,13 +91,20 @@ class Site:
         self._views = {card.file: _views(card, known, folders) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
-        own = {card.file: _rows(self._views[card.file], self._pages[card.file]) for card in self._cards}
+        self._known, self._settings = known, settings
+        self._listed = {card.file: listed_models(card, known, settings) for card in self._cards}
+        own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
         """Files that the templates of a card looked for, by the card's file."""
-        self.tabled: set[str] = set()
-        """Cards that show a table of models."""
+        self.looked: dict[str, set[str]] = {"rows": set(), "listings": set()}
+        """Cards that show all models of the site: as ``rows`` of a table, or by their ``listings``."""
+
+    def files(self, card: Card) -> CardFiles:
+        """Return the files of the catalog that are a card's own."""
+        page, listed = self._pages[card.file], self._listed[card.file]
+        return card_files(card, page, listed, self._known, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
         """Return the names of the templates that a card's own template includes."""
@@ -137,11 +148,18 @@ class Site:
         table = model_table(rows, self._pages[card.file])
 
         def noted(*arguments: Any, **options: Any) -> str:
-            self.tabled.add(card.file)
+            self.looked["rows"].add(card.file)
             return table(*arguments, **options)
 
         variables: dict[str, Any] = {"models": self._views[card.file], "model_table": noted}
         return variables if model is None else {**variables, "model_name": model}
+
+    def _rows(self, card: Card) -> tuple[Row, ...]:
+        page, listed = self._pages[card.file], self._listed[card.file]
+        return tuple(
+            Row(view.name, view.anchor, page, view.collections, view.values, listing_text(listed[view.name].listing))
+            for view in self._views[card.file]
+        )
 
     def _page(self, card: Card, runs: Sequence[PageRun]) -> str:
         views = self._views[card.file]
@@ -158,10 +176,6 @@ class Site:
         looked = {folder / "page.md" for folder in folders}
         self.asked.setdefault(card.file, set()).update(looked | self._templates.asked())
         return text
-
-
-def _rows(views: tuple[ModelView, ...], page: Path) -> tuple[Row, ...]:
-    return tuple(Row(view.name, view.anchor, page, view.collections, view.values) for view in views)
 
 
 def _page_view(

@@ -94,9 +94,9 @@ def model_view(
     """Put one model into words."""
     judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
-    views = [_claim_view(judgement, anchors) for judgement in judgements]
+    views = [claim_view(judgement, anchors) for judgement in judgements]
     claims = tuple(sorted(views, key=lambda view: ATTENTION.index(view.verdict)))
-    others = tuple(_claim_view(judgement, anchors) for judgement in published)
+    others = tuple(claim_view(judgement, anchors) for judgement in published)
     return ModelView(
         model.name,
         slug(model.name),
@@ -122,7 +122,8 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-") or "x"
 
 
-def _claim_view(judgement: Judgement, anchors: Counter[str]) -> ClaimView:
+def claim_view(judgement: Judgement, anchors: Counter[str]) -> ClaimView:
+    """Put one claim into words; ``anchors`` counts those of the model's claims before it."""
     claim = judgement.claim
     label = f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field
     anchor = slug(f"{claim.model}-{'published-' if claim.published else ''}{claim.field}")
