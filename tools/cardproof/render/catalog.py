@@ -61,7 +61,7 @@ def is_ours(text: str) -> bool:
 def _listed(reports: Iterable[CardReport]) -> Iterator[tuple[Row, Listing]]:
     """Yield all models by family and name, which is no one's order but that of a reader."""
     rows = [row for report in reports for row in report.rows]
-    for row in sorted(rows, key=lambda row: (row.collections, row.name)):
+    for row in sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name)):
         yield row, listing_of(row.listing)
 
 

@@ -15,11 +15,13 @@ from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
 from cardproof.render.folders import Folders, templates_of
+from cardproof.render.lists import compare_table, family_cards
 from cardproof.render.model_files import CardFiles, card_files, listed_models
 from cardproof.render.stamp import stamped
 from cardproof.render.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.tables import COLUMNS, model_table
 from cardproof.render.templates import TemplatesError
+from cardproof.render.urls import urls_of
 from cardproof.render.views import MEANING, NOT_MEASURED, ModelView, model_view
 from cardproof.words import VERDICTS, Judgement, Verdict
 
@@ -151,7 +153,18 @@ class Site:
             self.looked["rows"].add(card.file)
             return table(*arguments, **options)
 
-        variables: dict[str, Any] = {"models": self._views[card.file], "model_table": noted}
+        def listed() -> list[Row]:
+            self.looked["listings"].add(card.file)
+            return rows
+
+        page, urls = self._pages[card.file], urls_of(self._settings, self._folders)
+        catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
+        variables: dict[str, Any] = {
+            "models": self._views[card.file],
+            "model_table": noted,
+            "compare_table": compare_table(listed, page, urls, catalog),
+            "family_cards": family_cards(listed, page, urls),
+        }
         return variables if model is None else {**variables, "model_name": model}
 
     def _rows(self, card: Card) -> tuple[Row, ...]:
