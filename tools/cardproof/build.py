@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof import __version__
 from cardproof.card_report import CardReport, duplicates, in_order
 from cardproof.memory import Memory, across, open_memory
 from cardproof.read import Card, InputError, Reading, read_cards, show_path
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
     from cardproof.render.pages import Site
     from cardproof.render.write import Change
     from cardproof.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How an audit was made, for who wants to make it again."""
+
+    command: str
+    zoo: str
+    """Name and version of the distribution that the networks come from; empty where none was measured."""
+    torch: str
+    cardproof: str
+    date: str
+    """Day of the last measurement, in UTC."""
 
 
 @dataclass(slots=True)
@@ -49,6 +63,8 @@ class Run:
     files: int = 0
     """Files of the site, of remembered cards too."""
     seconds: float = 0.0
+    method: Method | None = None
+    """How an audit was made; None for a render."""
     checked: bool = False
     fatal_is_input: bool = False
     """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
@@ -89,8 +105,22 @@ def audit(
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
     run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.models)]
+    run.method = _method(paths, settings, known)
     run.seconds = time.perf_counter() - started
     return run
+
+
+def _method(paths: tuple[Path, ...], settings: Settings, known: Known) -> Method:
+    """Return how an audit of these paths was made."""
+    import shlex
+
+    zoo = ["--zoo", settings.zoo] if settings.zoo else []
+    command = shlex.join(["cardproof", "audit", *map(show_path, paths), *zoo])
+    ran = [evidence.environment for evidence in known.proved.evidence.values() if evidence.counts]
+    last = max(ran, key=lambda where: where.measured, default=None)
+    if last is None:
+        return Method(command, "", "", __version__, "")
+    return Method(command, last.zoo, last.torch, __version__, last.measured[:10])
 
 
 def render(

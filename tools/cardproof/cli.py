@@ -182,9 +182,11 @@ def render_command(
 
 @cardproof.command("audit", epilog=EPILOG)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--report", "summary", type=click.Path(path_type=Path), help="Write what a report page needs as JSON.")
 @_common
 def audit_command(
     paths: tuple[Path, ...],
+    summary: Path | None,
     zoo: str | None,
     tolerances: tuple[str, ...],
     config: Path | None,
@@ -197,14 +199,30 @@ def audit_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Judge any cards without rendering them: files, or folders with Markdown and YAML files. Nothing is written."""
+    """Judge any cards without rendering them: files, or folders with Markdown and YAML files.
+
+    Nothing is written but the file of --report, which a page shows with audit_report('FILE').
+    """
     settings = _with_results(_settings(config, zoo, tolerances), data, weights)
     _check_engine(engine)
     if dry_run:
         return _say(forecast_audit(paths, settings, force=force), as_json)
     with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
+    if summary:
+        _write_summary(run, summary)
     return _report(run, as_json, quiet)
+
+
+def _write_summary(run: Run, path: Path) -> None:
+    """Write the summary of an audit."""
+    import json
+
+    from cardproof.audit_summary import summarize, summary_text
+    from cardproof.report import json_of
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(summary_text(summarize(json.loads(json_of(run)))), encoding="utf-8", newline="\n")
 
 
 def _check_engine(engine: str | None) -> None:

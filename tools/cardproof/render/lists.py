@@ -28,7 +28,8 @@ MOST_COLUMNS = 24
 
 LEGEND = (
     '<p class="cp-compare__legend">✓ confirmed: measured, and as stated · ” cited: equal to a named source · '
-    "≠ disputed: sources differ · ✗ refuted: measured, and not as stated · – unchecked · no mark: measured, and not claimed</p>"
+    "≠ disputed: sources differ · ✗ refuted: measured, and not as stated · – unchecked · "
+    "no mark: measured, and not claimed</p>"
 )
 
 Listed = tuple["Row", Listing]

@@ -14,6 +14,7 @@ from cardproof.evidence import file_name
 from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
+from cardproof.render.audit_page import audit_report
 from cardproof.render.folders import Folders, templates_of
 from cardproof.render.lists import compare_table, family_cards
 from cardproof.render.model_files import CardFiles, card_files, listed_models
@@ -164,6 +165,7 @@ class Site:
             "model_table": noted,
             "compare_table": compare_table(listed, page, urls, catalog),
             "family_cards": family_cards(listed, page, urls),
+            "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
         }
         return variables if model is None else {**variables, "model_name": model}
 
