@@ -114,7 +114,9 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of card templates.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the rendered pages; evidence goes to evidence/ in it, and the catalog to catalog/.",
 )
 @click.option(
     "--snippets/--no-snippets", default=None, help="Run the pages' snippets; the settings decide unless given."
@@ -151,7 +153,8 @@ def render_command(
             settings = replace(settings, templates=_from_base(templates, settings))
         if out is not None:
             folder = _from_base(out, settings)
-            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None)
+            catalog = folder / "catalog" if settings.catalog else None
+            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None, catalog=catalog)
         wanted = settings.snippets
         wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
         wanted = replace(wanted, models="all") if all_models else wanted
