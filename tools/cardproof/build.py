@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof import __version__
 from cardproof.card_report import CardReport, duplicates, in_order
-from cardproof.memory import Memory, open_memory
+from cardproof.memory import Across, Memory, open_memory
 from cardproof.read import Card, InputError, Reading, read_cards, show_path
 from cardproof.words import Finding, Place, Totals
 
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
     from cardproof.render.pages import Site
     from cardproof.render.write import Change
     from cardproof.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How an audit was made, for who wants to make it again."""
+
+    command: str
+    zoo: str
+    """Name and version of the distribution that the networks come from; empty where none was measured."""
+    torch: str
+    cardproof: str
+    date: str
+    """Day of the last measurement, in UTC."""
 
 
 @dataclass(slots=True)
@@ -48,6 +63,8 @@ class Run:
     files: int = 0
     """Files of the site, of remembered cards too."""
     seconds: float = 0.0
+    method: Method | None = None
+    """How an audit was made; None for a render."""
     checked: bool = False
     fatal_is_input: bool = False
     """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
@@ -88,8 +105,22 @@ def audit(
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
     run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.models)]
+    run.method = _method(paths, settings, known)
     run.seconds = time.perf_counter() - started
     return run
+
+
+def _method(paths: tuple[Path, ...], settings: Settings, known: Known) -> Method:
+    """Return how an audit of these paths was made."""
+    import shlex
+
+    zoo = ["--zoo", settings.zoo] if settings.zoo else []
+    command = shlex.join(["cardproof", "audit", *map(show_path, paths), *zoo])
+    ran = [evidence.environment for evidence in known.proved.evidence.values() if evidence.counts]
+    last = max(ran, key=lambda where: where.measured, default=None)
+    if last is None:
+        return Method(command, "", "", __version__, "")
+    return Method(command, last.zoo, last.torch, __version__, last.measured[:10])
 
 
 def render(
@@ -135,8 +166,12 @@ def render(
         made |= part
         known |= {file: one.report for file, one in part.items()}
     if not todo:
-        _finish(run, settings, folders, known, reference if not only else None, only)
-        memory.keep({file: (one.report, one.read, one.includes) for file, one in made.items() if one.lasting}, known)
+        site_files = None if only else _site_files(run, settings, folders, known, memory)
+        if _finish(run, settings, folders, known, reference if not only else None, only, site_files):
+            lasting = {file: one for file, one in made.items() if one.lasting}
+            memory.keep({file: (one.report, one.read, one.includes) for file, one in lasting.items()}, known)
+            if site_files and site_files.changed:
+                memory.keep_site_files(site_files.inputs, map(show_path, site_files.paths))
     run.cards += [known[file] for file in chosen & set(known)]
     remembered = [card for card in run.cards if card.file in known and card.file not in made]
     run.remembered = len(remembered)
@@ -227,7 +262,7 @@ class _Pass:
         if not broken:
             rows = {file: report.rows for file, report in self.known.items()}
             try:
-                site = Site(proved, self.folders, show_path, rows)
+                site = Site(proved, self.folders, show_path, self.settings, rows)
                 return self._render(site, cards, proved, run)
             except TemplatesError as trouble:
                 run.loose += trouble.findings
@@ -253,13 +288,18 @@ class _Pass:
             page = pages[card.source.path]
             texts = {page.path: page.text, **self._records(card, proved)}
             texts |= {path: text for path, text in runs.outputs.items() if path == runs.paths.get(card.file)}
-            run.changes += _since(self.keeper, compare(texts, ()))
+            records = site.files(card)
+            texts |= records.texts
+            run.changes += _since(self.keeper, compare({**texts, **records.badges}, records.leftovers()))
             report = proved.report(card, runs.by_card.get(card.file, ()), site.rows[card.file])
+            full = {**report.full(), "index": records.index}
             report = replace(
                 report,
                 pages=((show_path(page.path), card.file),),
                 outputs=tuple(show_path(path) for path in texts),
-                across={**report.across, "rows": card.file in site.tabled, "standing": card.file in site.compared},
+                folders=records.folders(show_path),
+                full=partial(dict, full),
+                across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
             )
             lasting = "--8<--" not in page.text and all(one.key for one in runs.by_card.get(card.file, ()))
             reasons = (why for (need, _), why in proved.proved.unevaluated.items() if need.model in _names(card))
@@ -284,8 +324,9 @@ def _finish(
     known: Mapping[str, CardReport],
     reference: Callable[[Path], dict[Path, str]] | None,
     only: tuple[str, ...],
-) -> None:
-    """Add what is no card's to the changes of a run, and make the disk as rendered."""
+    site_files: SiteFiles | None,
+) -> bool:
+    """Add what is no card's to the changes of a run, and make the disk as rendered; return whether it is now."""
     from cardproof.render.assets import asset_texts
     from cardproof.render.write import compare, orphans, write
 
@@ -297,14 +338,58 @@ def _finish(
     run.changes = list({change.path: change for change in run.changes}.values())
     kept = {path for card in known.values() for path in card.outputs}
     kept |= {show_path(path) for path in (*assets, *(change.path for change in run.changes))}
+    kept |= {show_path(path) for path in (site_files.paths if site_files else ())}
     if not only:
         gone = orphans(_seen(folders.out), _seen(folders.evidence), folders.base, show_path, kept)
         gone += orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []
+        gone += _gone_models(settings, known) if settings.catalog else []
         run.changes += compare({}, gone)
-    run.files = len(kept | {show_path(change.path) for change in run.changes if change.status == "removed"})
+    badges = sum(number for card in known.values() for number in card.folders.values())
+    removed = {show_path(change.path) for change in run.changes if change.status == "removed"}
+    run.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges
     run.loose += _edited(run.changes, run.checked)
-    if not run.checked and not any(change.status == "foreign" for change in run.changes):
-        write(run.changes, folders.evidence)
+    if run.checked or any(change.status == "foreign" for change in run.changes):
+        return False
+    write(run.changes, folders.evidence)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFiles:
+    """The files about all models of a site."""
+
+    inputs: str
+    """Digest of what they are made of."""
+    paths: tuple[Path, ...]
+    changed: bool
+    """Whether they were made in this build."""
+
+
+def _site_files(
+    run: Run, settings: Settings, folders: Folders, known: Mapping[str, CardReport], memory: Memory
+) -> SiteFiles | None:
+    """Make the files about all models, unless those that are there say the same; None where none are wanted."""
+    if not settings.catalog:
+        return None
+    inputs = Across(known).listings
+    if paths := memory.site_files(inputs):
+        return SiteFiles(inputs, tuple(map(Path, paths)), False)
+    from cardproof.render.catalog import site_files
+    from cardproof.render.urls import urls_of
+    from cardproof.render.write import compare
+
+    texts = site_files(settings, folders, urls_of(settings, folders), known)
+    run.changes += compare(texts, ())
+    return SiteFiles(inputs, tuple(texts), True)
+
+
+def _gone_models(settings: Settings, known: Mapping[str, CardReport]) -> list[Path]:
+    """Return the files of the catalog that belong to models that are gone."""
+    from cardproof.render.gone import gone_models
+
+    assert settings.catalog
+    kept = {Path(folder).name for card in known.values() for folder in card.folders}
+    return gone_models(settings.path(settings.catalog), kept)
 
 
 def _folders(settings: Settings) -> Folders:

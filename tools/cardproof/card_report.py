@@ -44,6 +44,8 @@ class Row:
     scores: tuple[Score, ...] = ()
     verdicts: tuple[tuple[Verdict, int], ...] = ()
     """How many of its claims have each verdict."""
+    listing: str = ""
+    """What lists of all models say of it, as text (:mod:`cardproof.listing`): most builds never read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class CardReport:
     """Its pages, with the template of each."""
     outputs: tuple[str, ...] = ()
     """All files that were written for it, or would be."""
+    folders: Mapping[str, int] = field(default_factory=dict)
+    """Folders of the catalog that are its models' own, with the number of badges that were written into each."""
     across: Mapping[str, bool] = field(default_factory=dict)
     """What it looked at of others: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
     full: Callable[[], Mapping[str, Any]] = dict
@@ -210,6 +214,7 @@ def facts_of(report: CardReport) -> dict[str, Any]:
         "rows": [{**asdict(row), "page": show_path(row.page)} for row in report.rows],
         "pages": report.pages,
         "outputs": report.outputs,
+        "folders": report.folders,
         "across": report.across,
     }
 
@@ -230,6 +235,7 @@ def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[s
         tuple(_row(row) for row in facts["rows"]),
         tuple((page, template) for page, template in facts["pages"]),
         tuple(facts["outputs"]),
+        facts["folders"],
         facts["across"],
         full,
     )
@@ -246,6 +252,7 @@ def _row(record: Mapping[str, Any]) -> Row:
         record["multiply_adds"],
         tuple(Score(**score) for score in record["scores"]),
         tuple((verdict, count) for verdict, count in record["verdicts"]),
+        record["listing"],
     )
 
 

@@ -114,7 +114,9 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=click.Path(path_type=Path), help="Folder of card templates.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the rendered pages; evidence goes to evidence/ in it."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the rendered pages; evidence goes to evidence/ in it, and the catalog to catalog/.",
 )
 @click.option(
     "--snippets/--no-snippets", default=None, help="Run the pages' snippets; the settings decide unless given."
@@ -151,7 +153,9 @@ def render_command(
             settings = replace(settings, templates=_from_base(templates, settings))
         if out is not None:
             folder = _from_base(out, settings)
-            settings = replace(settings, out=folder, evidence=folder / "evidence", reference=None, assets=None)
+            catalog = folder / "catalog" if settings.catalog else None
+            settings = replace(settings, out=folder, evidence=folder / "evidence", catalog=catalog)
+            settings = replace(settings, reference=None, assets=None)
         wanted = settings.snippets
         wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
         wanted = replace(wanted, models="all") if all_models else wanted
@@ -182,9 +186,11 @@ def render_command(
 
 @cardproof.command("audit", epilog=EPILOG)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--report", "summary", type=click.Path(path_type=Path), help="Write what a report page needs as JSON.")
 @_common
 def audit_command(
     paths: tuple[Path, ...],
+    summary: Path | None,
     zoo: str | None,
     tolerances: tuple[str, ...],
     config: Path | None,
@@ -197,14 +203,30 @@ def audit_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Judge any cards without rendering them: files, or folders with Markdown and YAML files. Nothing is written."""
+    """Judge any cards without rendering them: files, or folders with Markdown and YAML files.
+
+    Nothing is written but the file of --report, which a page shows with audit_report('FILE').
+    """
     settings = _with_results(_settings(config, zoo, tolerances), data, weights)
     _check_engine(engine)
     if dry_run:
         return _say(forecast_audit(paths, settings, force=force), as_json)
     with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
+    if summary:
+        _write_summary(run, summary)
     return _report(run, as_json, quiet)
+
+
+def _write_summary(run: Run, path: Path) -> None:
+    """Write the summary of an audit."""
+    import json
+
+    from cardproof.audit_summary import summarize, summary_text
+    from cardproof.report import json_of
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(summary_text(summarize(json.loads(json_of(run)))), encoding="utf-8", newline="\n")
 
 
 def _check_engine(engine: str | None) -> None:

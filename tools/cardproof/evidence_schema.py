@@ -22,7 +22,7 @@ def evidence_schema() -> dict[str, Any]:
     its business, so none are forbidden.
     """
     definitions: dict[str, Any] = {}
-    record = _of_class(Record, definitions)
+    record = schema_of_class(Record, definitions)
     seal = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "Digest of all other fields."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -35,7 +35,7 @@ def evidence_schema() -> dict[str, Any]:
     }
 
 
-def _of_class(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
+def schema_of_class(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a dataclass; those that it holds are added to the definitions."""
     types_of = get_type_hints(kind)
     said = _said_of(kind)
@@ -58,7 +58,7 @@ def _of_type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "string", "pattern": "^-?[0-9]+(/[0-9]+)?$"}
     if is_dataclass(kind) and isinstance(kind, type):
         if kind.__name__ not in definitions:
-            definitions[kind.__name__] = _of_class(kind, definitions)
+            definitions[kind.__name__] = schema_of_class(kind, definitions)
         return {"$ref": f"#/$defs/{kind.__name__}"}
     if origin is Literal:
         return {"enum": list(arguments)}

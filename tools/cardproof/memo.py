@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-VERSION = 1
+VERSION = 2
 """Of the tables below; another version starts with an empty memo."""
 
 ABSENT = "absent"
@@ -83,6 +83,20 @@ class Memo:
             self._database.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?, ?, ?, ?, ?)", packed)
             self._database.executemany("DELETE FROM cards WHERE file = ?", [(file,) for file in gone])
 
+    def site_files(self, context: str, inputs: str) -> dict[str, str]:
+        """Return the files about all models that were made of these inputs, with their stamps."""
+        row = self._database.execute(
+            "SELECT files FROM site WHERE context = ? AND inputs = ?", (context, inputs)
+        ).fetchone()
+        found: dict[str, str] = json.loads(row[0]) if row else {}
+        return found
+
+    def put_site_files(self, context: str, inputs: str, files: Mapping[str, str]) -> None:
+        """Remember the files about all models in place of earlier ones; a memo that is in use is left alone."""
+        with suppress(sqlite3.OperationalError), self._database:
+            self._database.execute("DELETE FROM site")
+            self._database.execute("INSERT INTO site VALUES (?, ?, ?)", (context, inputs, json.dumps(dict(files))))
+
     def close(self) -> None:
         self._database.close()
 
@@ -97,6 +111,8 @@ class Memo:
                     "CREATE TABLE cards (file TEXT PRIMARY KEY, context TEXT, files TEXT, across TEXT, facts TEXT, "
                     "rows BLOB)"
                 )
+                database.execute("DROP TABLE IF EXISTS site")
+                database.execute("CREATE TABLE site (context TEXT, inputs TEXT, files TEXT)")
                 database.execute(f"PRAGMA user_version = {VERSION}")
         return database
 
@@ -153,14 +169,19 @@ class Stamps:
         return str(found.st_mtime_ns) == when or self.digest(path) == digest
 
     def digest(self, path: Path | str) -> str:
-        """Return the SHA-256 of a file; empty where it cannot be read."""
+        """Return the SHA-256 of a file, or of the names in a folder; empty where it cannot be read."""
         name = str(path)
         if name not in self._digests:
             try:
-                self._digests[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+                self._digests[name] = hashlib.sha256(_content(Path(path))).hexdigest()
             except OSError:
                 self._digests[name] = ""
         return self._digests[name]
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file says; of a folder, which files are in it."""
+    return "\0".join(sorted(file.name for file in path.iterdir())).encode() if path.is_dir() else path.read_bytes()
 
 
 def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:

@@ -82,17 +82,29 @@ class Memory:
 
         ``reports`` are those of all cards of the site. Files that were written are looked at as they are now.
         """
-        if not self.memo:
+        if not self.memo or not (made or gone):
             return
         now, stamps = Across(reports), Stamps()
         entries = []
         for file, (report, read, includes) in made.items():
-            paths = {file, *(path.as_posix() for path in read), *report.outputs}
+            paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
             seen = {kind: now.digest(kind, report) for kind, looked in report.across.items() if looked}
             facts = {"report": facts_of(report), "includes": includes}
             files = {path: stamps.of(path) for path in sorted(paths)}
             entries.append((Entry(file, self.context, files, seen, facts), report.full()))
         self.memo.put(entries, gone)
+
+    def site_files(self, inputs: str) -> tuple[str, ...] | None:
+        """Return the files about all models, where those of an earlier build are there and made of the same inputs."""
+        files = self.memo.site_files(self.context, inputs) if self.memo else {}
+        unchanged = files and all(self.stamps.unchanged(path, stamp) for path, stamp in files.items())
+        return tuple(files) if unchanged else None
+
+    def keep_site_files(self, inputs: str, files: Iterable[str]) -> None:
+        """Remember the files about all models, as they are now, with a digest of what they were made of."""
+        if self.memo:
+            stamps = Stamps()
+            self.memo.put_site_files(self.context, inputs, {path: stamps.of(path) for path in files})
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:
@@ -112,23 +124,33 @@ class Across:
         self._reports = reports
 
     def digest(self, kind: str, report: CardReport) -> str:
-        """Return the digest of what a card sees of a kind: ``totals``, ``rows`` or ``standing``."""
-        return {"totals": lambda: self._totals, "rows": lambda: self._rows, "standing": lambda: self._standing(report)}[
-            kind
-        ]()
+        """Return the digest of what a card sees of a kind: ``totals``, ``rows``, ``listings`` or ``standing``."""
+        found: str = self._standing(report) if kind == "standing" else getattr(self, kind)
+        return found
 
     @cached_property
-    def _totals(self) -> str:
+    def totals(self) -> str:
         """The counts of all models."""
         found = ((name, totals) for report in self._reports.values() for name, totals in report.totals.items())
         return digest_of_data({name: (totals.parameters, totals.multiply_adds) for name, totals in found})
 
     @cached_property
-    def _rows(self) -> str:
+    def rows(self) -> str:
         """The rows of all tables."""
         return digest_of_data(
             [
                 [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
+                for file, report in sorted(self._reports.items())
+                for row in report.rows
+            ]
+        )
+
+    @cached_property
+    def listings(self) -> str:
+        """What lists of all models say."""
+        return digest_of_data(
+            [
+                [file, row.name, row.anchor, show_path(row.page), row.collections, row.listing]
                 for file, report in sorted(self._reports.items())
                 for row in report.rows
             ]

@@ -6,6 +6,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,6 +58,7 @@ def json_of(run: Run) -> str:
             for page, template, models in (*pages, *((name, None, []) for name in others))
         ],
         "summary": summary(run),
+        "method": asdict(run.method) if run.method else None,
     }
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 

@@ -15,6 +15,7 @@ from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.source import read_source
 
 FlopsAre = Literal["multiply-adds", "operations"]
+Badges = Literal["claims", "models", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,22 @@ class SnippetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """What ``mkdocs.yml`` says of the site itself, outside of the plugin."""
+
+    name: str = "Model cards"
+    """``site_name``."""
+    description: str = ""
+    """``site_description``."""
+    url: str = ""
+    """``site_url``; addresses are relative to the site's root where there is none."""
+    docs: Path = Path("docs")
+    """``docs_dir``: the root of what is published."""
+    directory_urls: bool = True
+    """``use_directory_urls``: whether a page is published as a folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, with paths as given (relative to the folder of ``mkdocs.yml``)."""
 
@@ -69,6 +86,11 @@ class Settings:
     """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
     assets: Path | None = Path("docs/assets")
     """Folder of the style sheet and the script of model pages, below ``docs``; they are written where they differ."""
+    catalog: Path | None = None
+    """Folder of what other programs read: a folder for each model with ``model.json`` and badges, and ``models.json``,
+    ``models.csv`` and ``model-index.yml`` of all; none are written where it is not set."""
+    badges: Badges = "claims"
+    """Of which badges are made in the catalog: ``claims`` (each claim, and each model), ``models``, or ``none``."""
     includes: Path = Path("templates")
     """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
@@ -80,6 +102,8 @@ class Settings:
     """What the cards' field ``FLOPs`` counts: multiply-adds, or operations (two per multiply-add)."""
     sources_agree: Decimal = Decimal("0.05")
     """Percentage points within which two sources of one accuracy agree; beyond, the claim is disputed."""
+
+    site: SiteSettings = field(default_factory=SiteSettings)
 
     def path(self, given: Path) -> Path:
         """Return a configured path as seen from the working directory."""
@@ -97,6 +121,8 @@ SETTINGS = (
     "weights",
     "reference",
     "assets",
+    "catalog",
+    "badges",
     "snippets",
     "tolerances",
     "flops",
@@ -119,10 +145,27 @@ def load_settings(config: Path | None) -> Settings:
         findings += [finding for finding in more if finding.fatal]
     if fatal := [finding for finding in findings if finding.fatal]:
         raise InputError(f"{fatal[0].place}: {fatal[0].message}")
-    settings = Settings(base=config.parent)
+    settings = Settings(base=config.parent, site=_site(tree))
     for key, node in _plugin_options(tree):
         settings = _set(settings, key, node)
     return settings
+
+
+def _site(tree: Node | None) -> SiteSettings:
+    """Return what a ``mkdocs.yml`` says of the site; mkdocs itself judges what it may say."""
+    texts = {}
+    for name in ("site_name", "site_description", "site_url", "docs_dir", "use_directory_urls"):
+        node = tree.get(name) if isinstance(tree, Mapping) else None
+        if isinstance(node, Scalar) and node.value is not None:
+            texts[name] = node.text
+    default = SiteSettings()
+    return SiteSettings(
+        texts.get("site_name", default.name),
+        texts.get("site_description", default.description),
+        texts.get("site_url", default.url),
+        Path(texts.get("docs_dir", default.docs)),
+        texts.get("use_directory_urls", "true").lower() != "false",
+    )
 
 
 def parse_tolerance(text: str) -> Tolerance:
@@ -178,12 +221,14 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
-    if name in ("templates", "includes", "out", "evidence", "cited", "weights", "reference", "assets"):
+    if name in ("templates", "includes", "out", "evidence", "cited", "weights", "reference", "catalog", "assets"):
         setting = Path(node.text)
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):
             raise wrong("sources_agree is a number of percentage points")
         setting = Decimal(node.text)
+    elif name == "badges" and node.text not in ("claims", "models", "none"):
+        raise wrong("badges is 'claims', 'models' or 'none'")
     elif name == "flops" and node.text not in ("multiply-adds", "operations"):
         raise wrong("flops is 'multiply-adds' or 'operations'")
     return replace(settings, **{name: setting})

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from cardproof.card_report import Row
 from cardproof.evidence import file_name
+from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
 from cardproof.render.about import About, about
+from cardproof.render.audit_page import audit_report
 from cardproof.render.cite import BIBTEX, Citation, citations
 from cardproof.render.folders import Folders, templates_of
 from cardproof.render.linked_data import json_ld, lead_of
+from cardproof.render.lists import compare_table, family_cards
+from cardproof.render.model_files import CardFiles, card_files, listed_models
 from cardproof.render.records import RecordView, Sources, distinct, records_of
 from cardproof.render.shared import split_shared
 from cardproof.render.stamp import stamped
@@ -33,6 +37,7 @@ from cardproof.render.training_view import (
     curve_view,
     recipe_views,
 )
+from cardproof.render.urls import urls_of
 from cardproof.render.views import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
 from cardproof.words import VERDICTS, Judgement, Verdict
 
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
     from cardproof.known import Known
     from cardproof.read import Card
+    from cardproof.settings import Settings
     from cardproof.snippets.results import PageRun
 
 MOST_INDEX = 4000
@@ -122,6 +128,7 @@ class Site:
         known: Known,
         folders: Folders,
         show: Callable[[Path], str],
+        settings: Settings,
         remembered: Mapping[str, tuple[Row, ...]] | None = None,
     ) -> None:
         """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
@@ -134,16 +141,21 @@ class Site:
         self._training = {card.file: _training(card, known) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
-        own = {card.file: _rows(card, self._views[card.file], self._pages[card.file], known) for card in self._cards}
+        self._known, self._settings = known, settings
+        self._listed = {card.file: listed_models(card, known, settings) for card in self._cards}
+        own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
         """Files that the templates of a card looked for, by the card's file."""
-        self.tabled: set[str] = set()
-        """Cards that show a table of models."""
         self._standings: Standings | None = None
-        self.compared: set[str] = set()
-        """Cards that show their models among the others of the site."""
+        self.looked: dict[str, set[str]] = {"rows": set(), "listings": set(), "standing": set()}
+        """Cards that show models of other cards: as ``rows`` of a table, by their ``listings``, or in a plot."""
+
+    def files(self, card: Card) -> CardFiles:
+        """Return the files of the catalog that are a card's own."""
+        page, listed = self._pages[card.file], self._listed[card.file]
+        return card_files(card, page, listed, self._known, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
         """Return the names of the templates that a card's own template includes."""
@@ -187,10 +199,22 @@ class Site:
         table = model_table(rows, self._pages[card.file])
 
         def noted(*arguments: Any, **options: Any) -> str:
-            self.tabled.add(card.file)
+            self.looked["rows"].add(card.file)
             return table(*arguments, **options)
 
-        variables: dict[str, Any] = {"models": self._views[card.file], "model_table": noted}
+        def listed() -> list[Row]:
+            self.looked["listings"].add(card.file)
+            return rows
+
+        page, urls = self._pages[card.file], urls_of(self._settings, self._folders)
+        catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
+        variables: dict[str, Any] = {
+            "models": self._views[card.file],
+            "model_table": noted,
+            "compare_table": compare_table(listed, page, urls, catalog),
+            "family_cards": family_cards(listed, page, urls),
+            "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
+        }
         return variables if model is None else {**variables, "model_name": model}
 
     def _stands(self, card: Card) -> StandsView | None:
@@ -199,8 +223,30 @@ class Site:
             self._standings = Standings(row for found in self.rows.values() for row in found)
         found = self._standings.of(self.rows[card.file])
         if any(row.scores for row in self.rows[card.file]):
-            self.compared.add(card.file)
+            self.looked["standing"].add(card.file)
         return stands_view(found, self._pages[card.file]) if found else None
+
+    def _rows(self, card: Card) -> tuple[Row, ...]:
+        page, listed = self._pages[card.file], self._listed[card.file]
+        judged = _by_model(self._known.verdicts.judgements[card.file])
+        rows = []
+        for model, view in zip(card.models, self._views[card.file], strict=True):
+            found = self._known.evidence(card, model)
+            counts = found.counts if found else None
+            row = Row(
+                view.name,
+                view.anchor,
+                page,
+                view.collections,
+                view.values,
+                counts.parameters if counts else None,
+                counts.multiply_adds if counts else None,
+                scores_of(judged.get(view.name, ())),
+                view.verdicts,
+                listing_text(listed[view.name].listing),
+            )
+            rows.append(row)
+        return tuple(rows)
 
     def _page(self, card: Card, runs: Sequence[PageRun]) -> str:
         views = self._views[card.file]
@@ -228,28 +274,6 @@ class Site:
         looked = {folder / "page.md" for folder in folders}
         self.asked.setdefault(card.file, set()).update(looked | self._templates.asked())
         return text
-
-
-def _rows(card: Card, views: tuple[ModelView, ...], page: Path, known: Known) -> tuple[Row, ...]:
-    judged = _by_model(known.verdicts.judgements[card.file])
-    rows = []
-    for model, view in zip(card.models, views, strict=True):
-        found = known.evidence(card, model)
-        counts = found.counts if found else None
-        rows.append(
-            Row(
-                view.name,
-                view.anchor,
-                page,
-                view.collections,
-                view.values,
-                counts.parameters if counts else None,
-                counts.multiply_adds if counts else None,
-                scores_of(judged.get(view.name, ())),
-                view.verdicts,
-            )
-        )
-    return tuple(rows)
 
 
 def _page_view(

@@ -114,9 +114,9 @@ def model_view(
     """Put one model into words; ``records`` are what its verdicts rest on, by kind."""
     judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
-    views = [_claim_view(judgement, anchors, records) for judgement in judgements]
+    views = [claim_view(judgement, anchors, records) for judgement in judgements]
     claims = sorted(_joined(views), key=lambda view: ATTENTION.index(view.verdict))
-    others = tuple(_claim_view(judgement, anchors, {}) for judgement in published)
+    others = tuple(claim_view(judgement, anchors, {}) for judgement in published)
     return ModelView(
         model.name,
         slug(model.name),
@@ -168,7 +168,8 @@ def _one(group: list[ClaimView]) -> ClaimView:
     return replace(first, stated=stated, found=found, items=items)
 
 
-def _claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str, RecordView]) -> ClaimView:
+def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str, RecordView]) -> ClaimView:
+    """Put one claim into words; ``anchors`` counts those of the model's claims before it."""
     claim = judgement.claim
     label = f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field
     anchor = slug(f"{claim.model}-{'published-' if claim.published else ''}{claim.field}")

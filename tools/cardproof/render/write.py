@@ -68,8 +68,9 @@ def _status(old: str, new: str) -> Status:
     if old == new:
         return "unchanged"
     from cardproof.evidence import is_record  # as in _is_record
+    from cardproof.render.catalog import is_ours
 
-    if template_of(old) is None and not is_record(old):
+    if template_of(old) is None and not is_record(old) and not is_ours(old):
         return "foreign"
     return "edited" if is_edited(old) else "changed"
 
@@ -114,6 +115,8 @@ def write(changes: Iterable[Change], site: Path) -> None:
         for change in changes:
             if change.status == "removed":
                 change.path.unlink(missing_ok=True)
+                with suppress(OSError):  # others are in it
+                    change.path.parent.rmdir()
 
 
 def _is_due(change: Change) -> bool:

@@ -95,7 +95,7 @@ class _CardSite:
         proved = _stored(self.settings, needs)
         cited = read_cited(self.settings.path(self.settings.cited)) if self.settings.cited else ()
         verdicts = judge(self._reading, needs, proved, self.settings, cited)
-        return Site(Known(self._reading, needs, proved, verdicts), self._folders, show_path)
+        return Site(Known(self._reading, needs, proved, verdicts), self._folders, show_path, self.settings)
 
     def holds(self, path: Path) -> bool:
         """Return whether a file lies among the site's templates, and not among its pages."""

@@ -1,0 +1,102 @@
+"""The files of the catalog that are one card's own: for each of its models a record and badges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.digests import digest_of_data
+from cardproof.evidence import file_name
+from cardproof.listing import Listing, make_listing
+from cardproof.render.catalog import index_text
+from cardproof.render.gone import gone_badges
+from cardproof.render.model_records import Addresses, index_entry, model_folder, model_record, record_text
+from cardproof.render.slugs import slug
+from cardproof.render.urls import urls_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cardproof.known import Known
+    from cardproof.read import Card
+    from cardproof.render.folders import Folders
+    from cardproof.settings import Settings
+    from cardproof.words import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class CardFiles:
+    """Records and badges of a card's models, and their entries in the site's model index."""
+
+    texts: dict[Path, str] = field(default_factory=dict)
+    """Records, by path."""
+    badges: dict[Path, str] = field(default_factory=dict)
+    index: dict[str, str] = field(default_factory=dict)
+    """Entries as YAML, by the model's name."""
+
+    def folders(self, show: Callable[[Path], str]) -> dict[str, int]:
+        """Return the folders of the models, with the number of badges in each."""
+        found = {show(path.parent): 0 for path in self.texts}
+        for path in self.badges:
+            found[show(path.parent)] += 1
+        return found
+
+    def leftovers(self) -> list[Path]:
+        """Return badges of claims that the card makes no more."""
+        return [path for folder in {path.parent for path in self.texts} for path in gone_badges(folder, self.badges)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What lists of all models say of one, and its entry in the site's model index."""
+
+    listing: Listing
+    index: str
+    """As YAML; empty where the site has no catalog."""
+
+
+def listed_models(card: Card, known: Known, settings: Settings) -> dict[str, Listed]:
+    """Return what lists say of a card's models, by their names."""
+    judged = _by_model(known.verdicts.judgements[card.file])
+    found = {}
+    for model in card.models:
+        judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
+        record = file_name(model.name) if evidence and evidence.counts else ""
+        entry = index_text([index_entry(model, judgements)]) if settings.catalog else ""
+        listing = make_listing(card, model, judgements, evidence, record, digest_of_data(entry) if entry else "")
+        found[model.name] = Listed(listing, entry)
+    return found
+
+
+def card_files(
+    card: Card, page: Path, listed: Mapping[str, Listed], known: Known, folders: Folders, settings: Settings
+) -> CardFiles:
+    """Return records and badges of a card's models, whose page is ``page``; nothing where there is no catalog."""
+    files, urls = CardFiles(), urls_of(settings, folders)
+    if settings.catalog is None:
+        return files
+    judged = _by_model(known.verdicts.judgements[card.file])
+    published = _by_model(known.verdicts.published[card.file])
+    for model in card.models:
+        listing = listed[model.name].listing
+        folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
+        addresses = Addresses(
+            urls.of(page, slug(model.name)),
+            f"{urls.of(folder)}/",
+            urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
+            settings.badges,
+        )
+        both = (judged.get(model.name, ()), published.get(model.name, ()))
+        record, badges = model_record(card.file, model, both, listing, known.evidence(card, model), addresses)
+        files.texts[folder / "model.json"] = record_text(record)
+        files.badges.update({folder / name: text for name, text in badges.items()})
+        files.index[model.name] = listed[model.name].index
+    return files
+
+
+def _by_model(judgements: tuple[Judgement, ...]) -> dict[str, list[Judgement]]:
+    found: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        found.setdefault(judgement.claim.model, []).append(judgement)
+    return found
