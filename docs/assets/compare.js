@@ -51,7 +51,7 @@
       for (const key of Object.keys(state[end]).sort()) if (state[end][key]) query.set(`${end}-${key}`, state[end][key]);
     }
     if (state.cols.join() !== base.cols.join()) query.set("cols", state.cols.join());
-    return query.toString();
+    return query.toString().replaceAll("%2C", ",");
   }
 
   /** Return the number of `3G`, `25 M`, `78.2%`; null where a text is none. */
@@ -316,7 +316,7 @@
     const choice = (name, label, values, all = "All") => {
       const options = values.map((value) => element("option", { value }, value));
       controls[name] = element("select", { name }, element("option", { value: "" }, all), ...options);
-      return values.length > 1 || name === "verdict" ? field(label, controls[name]) : "";
+      return values.length ? field(label, controls[name]) : "";
     };
     const texts = (key) => [...new Set(models.flatMap((model) => model.texts[key] || []))].sort((a, b) => a.localeCompare(b, "en"));
 

@@ -177,7 +177,7 @@ def _result(judgement: Judgement) -> Quantity | None:
     claim = judgement.claim
     number = parse_number(claim.stated)
     found = judgement.found if judgement.verdict in ("confirmed", "refuted") else None
-    value = found if isinstance(found, int | float) and not isinstance(found, bool) else None
+    value = _plain(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
     if value is None and number is not None:
         value = _plain(number.value)
     if value is None:
