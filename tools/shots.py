@@ -23,7 +23,7 @@ PAGES = {
     "claim": "models/res2next/#res2next50-flops",
     "compare": "models/compare/",
     "evidence": "evidence/?model=res2next50",
-    "audit": "guide/audits/",
+    "audit": "models/audit-timm/",
     "check": "reference/checks/flops/",
     "home": "",
     "benchmarks": "guide/benchmarks/",

@@ -15,7 +15,7 @@
     const result = numbers.find((column) => column.better === "more") || numbers[1] || numbers[0];
     const cost = numbers.find((column) => column.key === "multiply-adds") || numbers[0];
     return {
-      q: "", family: "", task: "", data: "", licence: "", verdict: "", sort: "", min: {}, max: {}, log: "",
+      name: "", family: "", task: "", data: "", licence: "", verdict: "", sort: "", min: {}, max: {}, log: "",
       cols: columns.filter((column) => column.shown).map((column) => column.key),
       x: cost ? cost.key : "", y: result ? result.key : "",
     };
@@ -28,7 +28,7 @@
     for (const [name, value] of new URLSearchParams(query)) {
       const range = /^(min|max)-(.+)$/.exec(name);
       if (range && known.get(range[2])?.number && parseNumber(value) !== null) state[range[1]][range[2]] = value;
-      else if (["q", "family", "task", "data", "licence", "verdict"].includes(name)) state[name] = value;
+      else if (["name", "family", "task", "data", "licence", "verdict"].includes(name)) state[name] = value;
       else if (name === "sort" && known.has(value.replace(/^-/, ""))) state.sort = value;
       else if ((name === "x" || name === "y") && known.get(value)?.number) state[name] = value;
       else if (name === "log") state.log = ["x", "y"].filter((axis) => value.includes(axis)).join("");
@@ -44,7 +44,7 @@
   function formatState(state, columns) {
     const base = defaults(columns);
     const query = new URLSearchParams();
-    for (const name of ["q", "family", "task", "data", "licence", "verdict", "sort", "x", "y", "log"]) {
+    for (const name of ["name", "family", "task", "data", "licence", "verdict", "sort", "x", "y", "log"]) {
       if (state[name] !== base[name]) query.set(name, state[name]);
     }
     for (const end of ["min", "max"]) {
@@ -62,7 +62,7 @@
 
   /** Return the models that a state lets through, in its order. */
   function select(models, state) {
-    const words = state.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = state.name.toLowerCase().split(/\s+/).filter(Boolean);
     const found = models.filter((model) =>
       words.every((word) => model.search.includes(word)) &&
       Object.entries(TEXTS).every(([key, name]) => !state[name] || model.texts[key].includes(state[name])) &&
@@ -320,9 +320,9 @@
     };
     const texts = (key) => [...new Set(models.flatMap((model) => model.texts[key] || []))].sort((a, b) => a.localeCompare(b, "en"));
 
-    controls.q = element("input", { type: "search", name: "q", placeholder: "Part of a name", autocomplete: "off" });
+    controls.name = element("input", { type: "search", name: "name", placeholder: "Part of a name", autocomplete: "off" });
     const filters = element("div", { class: "cp-compare__filters", role: "search", "aria-label": "Filter models" },
-      field("Model", controls.q), choice("family", "Family", texts("families")), choice("task", "Task", texts("tasks")),
+      field("Model", controls.name), choice("family", "Family", texts("families")), choice("task", "Task", texts("tasks")),
       choice("data", "Data set", texts("datasets")), choice("licence", "Licence", texts("licence")),
       choice("verdict", "With a claim that is", ["confirmed", "cited", "disputed", "refuted", "unchecked"], "any verdict"));
 
@@ -356,7 +356,7 @@
     const tools = {
       found: [[], []],
       set(state, words, hidden) {
-        for (const name of ["q", "family", "task", "data", "licence", "verdict"]) {
+        for (const name of ["name", "family", "task", "data", "licence", "verdict"]) {
           if (controls[name] !== document.activeElement) controls[name].value = state[name];
         }
         for (const column of numbers) {
@@ -533,3 +533,5 @@
   else if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 })();
+
+/* cardproof: rendered from cardproof/assets/compare.js; edit that file, not this one. 32f8570f71bce414 */

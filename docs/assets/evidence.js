@@ -155,3 +155,5 @@
   else if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 })();
+
+/* cardproof: rendered from cardproof/assets/evidence.js; edit that file, not this one. 00e0ba4a4ff6a2ac */

@@ -29,7 +29,7 @@ def test_models_are_sorted_by_multiply_adds(reader):
 def test_filters_are_in_the_address_and_come_back_with_it(reader_of, site):
     first = reader_of(site)
     page = first.open("models/compare/")
-    page.locator("input[name=q]").fill("res2next")
+    page.locator("input[name=name]").fill("res2next")
     page.locator("select[name=verdict]").select_option("cited")
     page.wait_for_function("location.search.includes('res2next')")
     shown = names(page)
@@ -37,7 +37,7 @@ def test_filters_are_in_the_address_and_come_back_with_it(reader_of, site):
     second = reader_of(site)
     other = second.open(page.url.removeprefix(site))
     assert names(other) == shown
-    assert other.locator("input[name=q]").input_value() == "res2next"
+    assert other.locator("input[name=name]").input_value() == "res2next"
 
 
 def test_a_range_leaves_out_what_is_outside(reader):
@@ -64,7 +64,7 @@ def test_columns_are_chosen(reader):
 
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
 def test_what_is_shown_is_downloaded(kind, reader):
-    page = reader.open("models/compare/?q=res2next")
+    page = reader.open("models/compare/?name=res2next")
     shown = names(page)
     with page.expect_download() as download:
         page.locator("button", has_text=kind).first.click()

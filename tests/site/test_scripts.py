@@ -11,7 +11,7 @@ import pytest
 
 from cardproof.evidence import file_name
 
-ASSETS = Path(__file__).parents[2] / "docs/assets"
+ASSETS = Path(__file__).parents[2] / "tools/cardproof/assets"
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(not NODE, reason="node is absent; the browser's tests run the same scripts on the site")
 
@@ -69,11 +69,11 @@ def names(**changes) -> list[str]:
     "query",
     [
         "",
-        "q=26w&family=A+%26+B&verdict=refuted&sort=-top-1",
+        "name=26w&family=A+%26+B&verdict=refuted&sort=-top-1",
         "min-multiply-adds=1G&max-top-1=80%25",
         "x=parameters&y=multiply-adds&log=xy",
         "cols=name,parameters",
-        "q=%3Cscript%3E",
+        "name=%3Cscript%3E",
     ],
 )
 def test_an_address_stands_for_one_state_and_back(query):
@@ -106,7 +106,7 @@ def test_filters_and_ranges_choose_models():
     assert names(verdict="refuted") == ["b10"]
     assert names(max={"multiply-adds": "3G"}) == ["a", "b10", "c"]
     assert names(min={"top-1": "77%"}) == ["a", "b9"]  # a model without the number is in no range of it
-    assert names(q="b 1") == ["b10"]
+    assert names(name="b 1") == ["b10"]
 
 
 def test_models_are_sorted_by_number_and_name_and_those_without_a_value_come_last():

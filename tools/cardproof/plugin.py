@@ -18,6 +18,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.read import InputError
+from cardproof.render.assets import SCRIPTS, STYLES
 from cardproof.settings import load_settings
 
 if TYPE_CHECKING:
@@ -96,11 +97,12 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
 
 
 def _name_assets(config: MkDocsConfig, folder: Path) -> None:
-    """Have pages load the rendered style sheet and script, where the site has them and does not name them itself."""
+    """Have pages load the rendered style sheets and scripts that the site has and does not name itself."""
     docs = Path(config.docs_dir).resolve()
     if not folder.resolve().is_relative_to(docs):
         return
-    for name, named in (("cardproof.css", config.extra_css), ("cardproof.js", config.extra_javascript)):
+    wanted = [(name, config.extra_css) for name in STYLES] + [(name, config.extra_javascript) for name in SCRIPTS]
+    for name, named in wanted:
         path = (folder / name).resolve()
         if path.is_file() and path.relative_to(docs).as_posix() not in [str(known) for known in named]:
             named.append(path.relative_to(docs).as_posix())
