@@ -28,7 +28,7 @@ def json_ld(title: str, description: str, about: About, models: Sequence[ModelVi
         "description": description,
         "license": about.licence,
         "citation": [_paper(paper) for paper in about.papers],
-        "about": [_model(model, about) for model in models],
+        "about": [_model(model.name, about, _facts(model) if len(models) == 1 else "") for model in models],
     }
     text = json.dumps(_filled(data), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&`\u2028\u2029":
@@ -47,13 +47,16 @@ def _paper(paper: Paper) -> dict[str, Any]:
     }
 
 
-def _model(model: ModelView, about: About) -> dict[str, Any]:
-    facts = (f"{fact.label} {f'{fact.value} {fact.unit}'.strip()} ({fact.verdict})" for fact in model.facts)
+def _facts(model: ModelView) -> str:
+    return "; ".join(f"{fact.label} {f'{fact.value} {fact.unit}'.strip()} ({fact.verdict})" for fact in model.facts)
+
+
+def _model(name: str, about: About, description: str) -> dict[str, Any]:
     return {
         "@type": "SoftwareApplication",
-        "name": model.name,
+        "name": name,
         "applicationCategory": ", ".join(about.tasks),
-        "description": "; ".join(facts),
+        "description": description,
     }
 
 

@@ -193,5 +193,5 @@ def _path(points: Iterable[tuple[float, float]]) -> str:
 
 
 def _number(value: float) -> str:
-    """Write a coordinate with at most one decimal."""
-    return f"{value:.1f}".removesuffix(".0")
+    """Write a coordinate to the nearest unit, which is less than a pixel on most screens."""
+    return f"{value:.0f}"
