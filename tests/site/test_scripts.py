@@ -73,6 +73,7 @@ def names(**changes) -> list[str]:
         "min-multiply-adds=1G&max-top-1=80%25",
         "x=parameters&y=multiply-adds&log=xy",
         "cols=name,parameters",
+        "model=a&model=b,c",
         "name=%3Cscript%3E",
     ],
 )
@@ -107,6 +108,7 @@ def test_filters_and_ranges_choose_models():
     assert names(max={"multiply-adds": "3G"}) == ["a", "b10", "c"]
     assert names(min={"top-1": "77%"}) == ["a", "b9"]  # a model without the number is in no range of it
     assert names(name="b 1") == ["b10"]
+    assert names(models=["c", "a", "none"]) == ["a", "c"]
 
 
 def test_models_are_sorted_by_number_and_name_and_those_without_a_value_come_last():

@@ -388,7 +388,7 @@ def _gone_models(settings: Settings, known: Mapping[str, CardReport]) -> list[Pa
     from cardproof.render.gone import gone_models
 
     assert settings.catalog
-    kept = {Path(folder).name for card in known.values() for folder in card.folders}
+    kept = {folder.rpartition("/")[2] for card in known.values() for folder in card.folders}
     return gone_models(settings.path(settings.catalog), kept)
 
 

@@ -181,7 +181,11 @@ class Stamps:
 
 def _content(path: Path) -> bytes:
     """Return what a file says; of a folder, which files are in it."""
-    return "\0".join(sorted(file.name for file in path.iterdir())).encode() if path.is_dir() else path.read_bytes()
+    try:
+        return path.read_bytes()
+    except IsADirectoryError:
+        with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models
+            return "\0".join(sorted(file.name for file in files)).encode()
 
 
 def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:

@@ -15,7 +15,7 @@
     const result = numbers.find((column) => column.better === "more") || numbers[1] || numbers[0];
     const cost = numbers.find((column) => column.key === "multiply-adds") || numbers[0];
     return {
-      name: "", family: "", task: "", data: "", licence: "", verdict: "", sort: "", min: {}, max: {}, log: "",
+      name: "", family: "", task: "", data: "", licence: "", verdict: "", sort: "", min: {}, max: {}, log: "", models: [],
       cols: columns.filter((column) => column.shown).map((column) => column.key),
       x: cost ? cost.key : "", y: result ? result.key : "",
     };
@@ -29,6 +29,7 @@
       const range = /^(min|max)-(.+)$/.exec(name);
       if (range && known.get(range[2])?.number && parseNumber(value) !== null) state[range[1]][range[2]] = value;
       else if (["name", "family", "task", "data", "licence", "verdict"].includes(name)) state[name] = value;
+      else if (name === "model") state.models.push(value);
       else if (name === "sort" && known.has(value.replace(/^-/, ""))) state.sort = value;
       else if ((name === "x" || name === "y") && known.get(value)?.number) state[name] = value;
       else if (name === "log") state.log = ["x", "y"].filter((axis) => value.includes(axis)).join("");
@@ -50,6 +51,7 @@
     for (const end of ["min", "max"]) {
       for (const key of Object.keys(state[end]).sort()) if (state[end][key]) query.set(`${end}-${key}`, state[end][key]);
     }
+    for (const name of state.models) query.append("model", name);
     if (state.cols.join() !== base.cols.join()) query.set("cols", state.cols.join());
     return query.toString().replaceAll("%2C", ",");
   }
@@ -64,6 +66,7 @@
   function select(models, state) {
     const words = state.name.toLowerCase().split(/\s+/).filter(Boolean);
     const found = models.filter((model) =>
+      (!state.models.length || state.models.includes(model.name)) &&
       words.every((word) => model.search.includes(word)) &&
       Object.entries(TEXTS).every(([key, name]) => !state[name] || model.texts[key].includes(state[name])) &&
       (!state.verdict || model.verdicts[state.verdict] > 0) &&
@@ -282,6 +285,7 @@
         if (sorted) column.cell.setAttribute("aria-sort", state.sort.startsWith("-") ? "descending" : "ascending");
         else column.cell.removeAttribute("aria-sort");
       }
+      tools.choose(state, chosen().length);
       tools.set(state, `${found.length} of ${models.length} models`, shown.length < found.length ? found.length : 0);
       tools.found = [found, visible];
       draw(plot, found, columns, state, update);
@@ -296,7 +300,17 @@
       });
       column.cell.replaceChildren(button);
     }
-    tools.listen(update, () => state, () => { all = true; show(); }, columns);
+    const boxes = models.map((model) => {
+      const box = element("input", { type: "checkbox", value: model.name, "aria-label": `Choose ${model.name}`, class: "cp-compare__choose" });
+      box.checked = state.models.includes(model.name);
+      model.row.cells[0].prepend(box);
+      return box;
+    });
+    const chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
+    table.addEventListener("change", () => tools.choose(state, chosen().length));
+    tools.listen(update, () => state, () => { all = true; show(); }, chosen, () => {
+      for (const box of boxes) box.checked = false;
+    });
     addEventListener("popstate", () => { state = parseState(location.search, columns); show(); });
     let width = 0;
     new ResizeObserver(() => {
@@ -343,18 +357,22 @@
     }));
     const count = element("output", { class: "cp-compare__count" });
     const button = (label) => element("button", { type: "button", class: "cp-compare__button" }, label);
-    const [link, csv, json, reset, more] = [button("Copy link"), button("CSV"), button("JSON"), button("Reset"), button("")];
+    const [link, csv, json, reset, more, only] = ["Copy link", "CSV", "JSON", "Reset", "", ""].map(button);
     csv.setAttribute("aria-label", "Download what is shown as CSV");
     json.setAttribute("aria-label", "Download what is shown as JSON");
     const folds = [["Ranges", ranges], ["Columns", picks]].map(([title, inside]) =>
       element("details", { class: "cp-compare__fold" }, element("summary", {}, title), inside));
     root.prepend(element("form", { class: "cp-compare__tools" }, filters, ...folds,
-      element("div", { class: "cp-compare__actions" }, count, link, csv, json, reset)));
+      element("div", { class: "cp-compare__actions" }, count, only, link, csv, json, reset)));
     root.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
     root.append(more);
 
     const tools = {
       found: [[], []],
+      choose(state, number) {
+        only.hidden = !number && !state.models.length;
+        only.textContent = state.models.length ? "Show all models" : `Show the ${number} chosen`;
+      },
       set(state, words, hidden) {
         for (const name of ["name", "family", "task", "data", "licence", "verdict"]) {
           if (controls[name] !== document.activeElement) controls[name].value = state[name];
@@ -372,7 +390,7 @@
         more.hidden = !hidden;
         more.textContent = `Show all ${hidden}`;
       },
-      listen(update, state, showAll) {
+      listen(update, state, showAll, chosen, unchoose) {
         const read = (event) => {
           const { name, value } = event.target;
           const range = /^(min|max)-(.+)$/.exec(name);
@@ -397,7 +415,12 @@
         });
         csv.addEventListener("click", () => save("models.csv", "text/csv", toCsv(...tools.found)));
         json.addEventListener("click", () => save("models.json", "application/json", toJson(...tools.found)));
-        reset.addEventListener("click", () => { document.activeElement.blur(); update(defaults(columns)); });
+        reset.addEventListener("click", () => {
+          document.activeElement.blur();
+          unchoose();
+          update(defaults(columns));
+        });
+        only.addEventListener("click", () => update({ models: state().models.length ? [] : chosen() }));
         more.addEventListener("click", showAll);
       },
     };

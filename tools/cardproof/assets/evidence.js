@@ -35,14 +35,16 @@
     return made;
   }
 
-  function table(rows, head) {
+  function table(rows, head, label = "Table") {
     const cell = (value) => element("td", typeof value === "number" ? { class: "cp-number" } : {}, show(value));
     const body = rows.map(([name, ...values]) => element("tr", {}, element("th", { scope: "row" }, name), ...values.map(cell)));
     const top = head ? [element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text))))] : [];
-    return element("div", { class: "cp-viewer__wide" }, element("table", {}, ...top, element("tbody", {}, ...body)));
+    return element("div", { class: "cp-wide", tabindex: "0", role: "region", "aria-label": label },
+      element("table", { class: "cp-plain" }, ...top, element("tbody", {}, ...body)));
   }
 
   function section(title, ...content) {
+    for (const part of content) if (part.className === "cp-wide") part.setAttribute("aria-label", title);
     return [element("h2", {}, title), ...content];
   }
 
@@ -86,12 +88,12 @@
     ]));
     if (result.classes.length && result.classes.length <= 20) {
       const rows = result.confusion.map((line, i) => [result.classes[i], ...line.split(" ").map(Number)]);
-      const wide = table(rows, ["", ...result.classes]);
-      wide.classList.add("cp-viewer__confusion");
+      const wide = table(rows, ["Class", ...result.classes], `Confusion on ${result.dataset}`);
+      wide.classList.add("cp-confusion");
       for (const row of wide.querySelectorAll("tbody tr")) {
         const cells = [...row.cells].slice(1);
         const total = cells.reduce((sum, cell) => sum + Number(cell.textContent.replaceAll(",", "")), 0) || 1;
-        for (const cell of cells) cell.style.setProperty("--share", `${Math.round(60 * Number(cell.textContent.replaceAll(",", "")) / total)}%`);
+        for (const cell of cells) cell.style.setProperty("--share", `${Math.round(30 * Number(cell.textContent.replaceAll(",", "")) / total)}%`);
       }
       yield element("h3", {}, "Confusion: rows are what is right, columns what was said");
       yield wide;

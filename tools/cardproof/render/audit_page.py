@@ -46,6 +46,7 @@ def _report(audit: AuditSummary) -> str:
         _lead(audit),
         "## Verdicts by field",
         _wide(
+            "Verdicts by field",
             ("Field", "Claims", "Verdicts", "Refuted"),
             [
                 (_cell(field), _count(sum(verdicts.values())), _bar(verdicts), _count(verdicts.get("refuted", 0)))
@@ -61,7 +62,7 @@ def _report(audit: AuditSummary) -> str:
             "## Kinds of faults",
             "<p>By what gives the stated value. One claim may show several kinds, so the numbers add up to more than "
             "the refuted claims.</p>",
-            _wide(("Kind", "Claims", "One of them"), rows),
+            _wide("Kinds of faults", ("Kind", "Claims", "One of them"), rows),
         ]
     if audit.worst:
         worst = [_worst(example, factor) for example, factor in audit.worst]
@@ -69,7 +70,7 @@ def _report(audit: AuditSummary) -> str:
         parts += [
             "## Furthest off",
             "<p>Counts that differ most from the network's own, by the factor between both; one for each card.</p>",
-            _wide(head, worst),
+            _wide("Furthest off", head, worst),
         ]
     return "\n\n".join([*parts, *_method(audit)])
 
@@ -110,9 +111,9 @@ def _method(audit: AuditSummary) -> list[str]:
         "or recipe were not at hand is unchecked, and is neither right nor wrong by this report.</p>",
     ]
     if reasons:
-        parts.append(_wide(("Why claims were not checked", "Claims"), reasons))
+        parts.append(_wide("Why claims were not checked", ("Why claims were not checked", "Claims"), reasons))
     if notes:
-        parts.append(_wide(("Other findings", "Number"), notes))
+        parts.append(_wide("Other findings", ("Other findings", "Number"), notes))
     parts += [
         "## Repeat it",
         f'<div class="highlight"><pre><code>{_text(audit.command)}</code></pre></div>',
@@ -121,12 +122,12 @@ def _method(audit: AuditSummary) -> list[str]:
     return [part for part in parts if part]
 
 
-def _wide(head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
+def _wide(label: str, head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
     top = "".join(f'<th scope="col">{text}</th>' for text in head)
     body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return (
-        f'<div class="cp-audit"><div class="cp-audit__wide" tabindex="0" role="region" aria-label="Table">\n<table>\n'
-        f"<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div></div>"
+        f'<div class="cp-audit"><div class="cp-wide" tabindex="0" role="region" aria-label="{label}">\n'
+        f'<table class="cp-plain">\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div></div>'
     )
 
 

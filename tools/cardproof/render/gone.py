@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,12 @@ if TYPE_CHECKING:
 
 def gone_models(catalog: Path, kept: Container[str]) -> list[Path]:
     """Return the files of models that are gone; ``kept`` are the names of the folders of those that are there."""
-    models = catalog / "models"
-    folders = sorted(folder for folder in models.iterdir() if folder.name not in kept) if models.is_dir() else []
-    return [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if _is_ours(path)]
+    try:
+        with os.scandir(catalog / "models") as found:
+            folders = sorted(Path(folder) for folder in found if folder.name not in kept and folder.is_dir())
+    except FileNotFoundError:
+        return []
+    return [path for folder in folders for path in sorted(folder.iterdir()) if _is_ours(path)]
 
 
 def gone_badges(folder: Path, kept: Iterable[Path]) -> list[Path]:
