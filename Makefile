@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help cards serve test lint bench clean
+.PHONY: help cards serve test lint bench shots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -35,5 +35,8 @@ test: lint ## lint, then all tests on two cores, then the site's own pages
 bench: $(READY) ## time builds, counting, snippets, inference and evaluation against peers in the same run
 	$(BIN)/python tools/bench/all.py
 
+shots: cards ## screenshots of the built site, to be looked at, into shots/ (needs Chromium)
+	$(BIN)/python tools/shots.py
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site shots .pytest_cache .mypy_cache .ruff_cache

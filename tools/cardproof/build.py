@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof import __version__
-from cardproof.card_report import CardReport, duplicates, in_order
+from cardproof.card_report import CardReport, Defined, defined_in, duplicates, in_order
 from cardproof.memory import Across, Memory, open_memory
 from cardproof.read import Card, InputError, Reading, read_cards, show_path
 from cardproof.words import Finding, Place, Totals
@@ -104,7 +104,7 @@ def audit(
     run = Run(measured=known.proved.measured, evaluated=known.proved.evaluated)
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
-    run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.models)]
+    run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
     run.method = _method(paths, settings, known)
     run.seconds = time.perf_counter() - started
     return run
@@ -178,7 +178,7 @@ def render(
     run.recalled += sum(len(card.totals) for card in remembered)
     run.snippets_recalled += sum(card.runs for card in remembered)
     run.cards.sort(key=lambda card: card.file)
-    defined = {model for card in known.values() for model in card.models} | flow.seen
+    defined = {model for card in known.values() for model in card.defined} | flow.seen
     run.loose += [finding for finding in duplicates(defined) if finding.place.file in chosen]
     run.seconds = time.perf_counter() - started
     return run
@@ -235,8 +235,8 @@ class _Pass:
         self.engine = engine
         self.keeper = keeper
         """Stores evidence at once; None where nothing is written."""
-        self.seen: set[tuple[str, Place]] = set()
-        """All models that were read, with the places where they are defined."""
+        self.seen: set[Defined] = set()
+        """All models that were read."""
 
     def run(self, todo: list[Path], others: list[Path], run: Run) -> dict[str, Made] | None:
         """Read, prove and render ``todo``; ``others`` are read for what tables and explanations say of them.
@@ -251,10 +251,10 @@ class _Pass:
         totals = {name: found for report in self.known.values() for name, found in report.totals.items()}
         store = self.folders.evidence
         orders = _orders(self.force, self.engine, self.keeper)
-        orders.force.check({name for name, _ in self.seen} | {model.name for model in reading.models})
+        orders.force.check({model.name for model in self.seen} | {model.name for model in reading.models})
         proved = _prove(reading, self.settings, store, self.workers, self.progress, orders, wanted, totals)
         cards = [card for card in reading.cards if card.file in wanted]
-        self.seen |= {(model.name, model.place) for model in reading.models}
+        self.seen |= {model for card in reading.cards for model in defined_in(card)}
         run.measured += proved.proved.measured
         run.evaluated += proved.proved.evaluated
         run.loose += [*_of_no_card(reading), *map(_tampered, proved.proved.tampered)]
@@ -306,6 +306,7 @@ class _Pass:
             lasting = lasting and not any(why.startswith("evaluating failed") for why in reasons)
             lasting = lasting and not any(evidence.passing for evidence in proved.evidence_of(card))
             read = site.asked.get(card.file, set()) | set(card.imports) | _sources(card, proved)
+            read |= set(proved.files.get(card.file, ()))
             made[card.file] = Made(report, {_seen(path) for path in read}, site.includes(card), lasting)
         return made
 
@@ -428,6 +429,7 @@ def _prove(
 ) -> Known:
     """Plan, recall, measure and judge what was read; only the models of the cards ``wanted`` are measured."""
     # imported here: a build that remembers all its cards needs none of it
+    from cardproof.at_hand import look_at_hand
     from cardproof.cited import read_cited
     from cardproof.find_out import find_out
     from cardproof.judge import Proved, judge
@@ -441,7 +443,8 @@ def _prove(
     found = Proved()
     if settings.zoo is not None:
         found = find_out(unique, chosen, settings, store, workers, progress, orders)
-    return Known(reading, needs, found, judge(reading, needs, found, settings, cited, totals))
+    at_hand = look_at_hand(reading, settings)
+    return Known(reading, needs, found, judge(reading, needs, found, settings, cited, totals, at_hand), at_hand.files)
 
 
 def _names(card: Card) -> set[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.read import show_path
+from cardproof.read.hub import header_facts
 from cardproof.words import Finding, Fix, Place, Totals
 
 if TYPE_CHECKING:
@@ -49,12 +50,22 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Defined:
+    """A model as one card defines it, with what two cards may say differently of it."""
+
+    name: str
+    place: Place
+    results: tuple[tuple[str, str], ...] = ()
+    """Metrics with their data set, and the values stated."""
+
+
+@dataclass(frozen=True, slots=True)
 class CardReport:
     """What a report says of one card, and what other cards need to know of it."""
 
     file: str
-    models: tuple[tuple[str, Place], ...]
-    """Names, with the places where they are defined."""
+    defined: tuple[Defined, ...]
+    """Its models."""
     findings: tuple[Finding, ...]
     tally: Mapping[str, Mapping[str, int]]
     """Field as written -> verdict -> how many claims."""
@@ -81,7 +92,12 @@ class CardReport:
     across: Mapping[str, bool] = field(default_factory=dict)
     """What it looked at of others: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
     full: Callable[[], Mapping[str, Any]] = dict
-    """Gives the long lists of a report: claims, published, blocks and models as ``--json`` prints them."""
+    """Gives the long lists of a report: claims, published, blocks, models and headers as ``--json`` prints them."""
+
+    @property
+    def models(self) -> tuple[tuple[str, Place], ...]:
+        """Names of its models, with the places where they are defined."""
+        return tuple((model.name, model.place) for model in self.defined)
 
 
 def card_report(
@@ -103,10 +119,11 @@ def card_report(
         "published": [claim_row(judgement) for judgement in published],
         "blocks": [block_row(run, block) for run in runs for block in run.blocks],
         "models": [model_row(card, index) for index in range(len(card.models))],
+        "headers": [{"file": card.file, "fields": header_facts(card.header)}] if card.header else [],
     }
     return CardReport(
         card.file,
-        tuple((model.name, model.place) for model in card.models),
+        defined_in(card),
         findings,
         {name: dict(counts) for name, counts in tally.items()},
         sum(judgement.explained for judgement in judgements),
@@ -133,15 +150,39 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
-def duplicates(models: Iterable[tuple[str, Place]]) -> list[Finding]:
-    """Report models that are defined twice, once for each pair of places; ``models`` are names with their places."""
-    first: dict[str, Place] = {}
+def defined_in(card: Card) -> tuple[Defined, ...]:
+    """Return the models that a card defines."""
+    return tuple(
+        Defined(
+            model.name,
+            model.place,
+            tuple(
+                (f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field, claim.stated)
+                for claim in claims
+                if claim.metric and not claim.published
+            ),
+        )
+        for model, claims in zip(card.models, card.claims_of, strict=True)
+    )
+
+
+def duplicates(models: Iterable[Defined]) -> list[Finding]:
+    """Report models that are defined twice, once for each pair of places, with what the two say differently."""
+    first: dict[str, Defined] = {}
     findings = []
-    for name, place in sorted(models, key=lambda model: model[1]):
-        if name in first:
-            message = f"model {name} is defined here and at {first[name]}"
-            findings.append(Finding(place, "duplicate-model", "error", message, "keep one of the two"))
-        first.setdefault(name, place)
+    for model in sorted(models, key=lambda model: model.place):
+        if earlier := first.get(model.name):
+            message = f"model {model.name} is defined here and at {earlier.place}"
+            before = dict(earlier.results)
+            differing = [
+                f"{metric}: {before[metric]} there, {value} here"
+                for metric, value in model.results
+                if metric in before and before[metric] != value
+            ]
+            if differing:
+                message += f", and the two disagree: {'; '.join(differing)}"
+            findings.append(Finding(model.place, "duplicate-model", "error", message, "keep one of the two"))
+        first.setdefault(model.name, model)
     return findings
 
 
@@ -152,9 +193,11 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
         "file": claim.place.file,
         "line": claim.place.line,
         "column": claim.place.column,
+        "card": judgement.card,
         "model": claim.model,
         "field": claim.field,
         "dataset": claim.dataset,
+        "metric": claim.metric,
         "stated": claim.stated,
         "found": judgement.found,
         "unit": judgement.unit,
@@ -166,6 +209,7 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
         "method": judgement.method,
         "reason": judgement.reason,
         "published": claim.published,
+        "interval": judgement.interval,
     }
 
 
@@ -202,7 +246,7 @@ def model_row(card: Card, index: int) -> dict[str, Any]:
 def facts_of(report: CardReport) -> dict[str, Any]:
     """Return a report as plain data, without its long lists."""
     return {
-        "models": [[name, asdict(place)] for name, place in report.models],
+        "defined": [[model.name, asdict(model.place), model.results] for model in report.defined],
         "findings": [asdict(finding) for finding in report.findings],
         "tally": report.tally,
         "explained": report.explained,
@@ -223,7 +267,10 @@ def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[s
     """Return the report that :func:`facts_of` was given."""
     return CardReport(
         file,
-        tuple((name, Place(**place)) for name, place in facts["models"]),
+        tuple(
+            Defined(name, Place(**place), tuple((metric, value) for metric, value in results))
+            for name, place, results in facts["defined"]
+        ),
         tuple(_finding(finding) for finding in facts["findings"]),
         facts["tally"],
         facts["explained"],

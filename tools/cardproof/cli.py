@@ -187,10 +187,14 @@ def render_command(
 @cardproof.command("audit", epilog=EPILOG)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--report", "summary", type=click.Path(path_type=Path), help="Write what a report page needs as JSON.")
+@click.option("--fix", is_flag=True, help="Write measured values in place of refuted ones, then audit again.")
+@click.option("--fix-unsafe", is_flag=True, help="Make all fixes, those that somebody should look at too.")
 @_common
 def audit_command(
     paths: tuple[Path, ...],
     summary: Path | None,
+    fix: bool,
+    fix_unsafe: bool,
     zoo: str | None,
     tolerances: tuple[str, ...],
     config: Path | None,
@@ -205,7 +209,8 @@ def audit_command(
 ) -> int:
     """Judge any cards without rendering them: files, or folders with Markdown and YAML files.
 
-    Nothing is written but the file of --report, which a page shows with audit_report('FILE').
+    Nothing is written but the file of --report, which a page shows with audit_report('FILE'), and what --fix asks for;
+    what is printed then is what is left.
     """
     settings = _with_results(_settings(config, zoo, tolerances), data, weights)
     _check_engine(engine)
@@ -213,6 +218,8 @@ def audit_command(
         return _say(forecast_audit(paths, settings, force=force), as_json)
     with _progress(as_json or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
+        if (fix or fix_unsafe) and _fix(run, fix_unsafe):
+            run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
     if summary:
         _write_summary(run, summary)
     return _report(run, as_json, quiet)
@@ -227,6 +234,61 @@ def _write_summary(run: Run, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(summary_text(summarize(json.loads(json_of(run)))), encoding="utf-8", newline="\n")
+
+
+def _fix(run: Run, unsafe: bool) -> int:
+    """Make the fixes of a run's findings; say on the error stream what was made, and return in how many files."""
+    from cardproof.edits import EditError, fix_files
+
+    try:
+        made = fix_files(run.findings, unsafe=unsafe)
+    except EditError as trouble:
+        raise click.ClickException(str(trouble)) from trouble
+    for path, fixes in made.items():
+        click.echo(
+            f"{show_path(path)}: {len(fixes)} {'value was' if len(fixes) == 1 else 'values were'} fixed", err=True
+        )
+    return len(made)
+
+
+@cardproof.command("edit", epilog=EPILOG)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("edits", metavar="FIELD=VALUE...", nargs=-1, required=True)
+def edit_command(path: Path, edits: tuple[str, ...]) -> int:
+    """Write values into fields of a page's YAML header; everything else stays byte for byte."""
+    from cardproof.edits import EditError, set_field
+
+    for text in edits:
+        field, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"{text}: write FIELD=VALUE")
+        try:
+            changed = set_field(path, field, value)
+        except EditError as trouble:
+            raise click.ClickException(str(trouble)) from trouble
+        click.echo(f"{show_path(path)}: {field} {'is now' if changed else 'was already'} {value}")
+    return 0
+
+
+@cardproof.command("export", epilog=EPILOG)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "kind", type=click.Choice(["mlbom"]), default="mlbom", help="mlbom: CycloneDX 1.6.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; the output unless given.")
+@click.option("--zoo", metavar="ZOO", help="Where networks come from; see audit.")
+@click.option("--config", "-f", type=click.Path(path_type=Path), help="The site's mkdocs.yml.")
+def export_command(paths: tuple[Path, ...], kind: str, out: Path | None, zoo: str | None, config: Path | None) -> int:
+    """Write the models of cards, with the verdicts of their claims, in a format of other tools."""
+    from cardproof.export.mlbom import mlbom
+    from cardproof.read import read_cards
+
+    settings = _settings(config, zoo, ())
+    run = audit(paths, settings)
+    text = mlbom(read_cards(paths), run, settings)
+    if out:
+        out.write_text(text, encoding="utf-8", newline="")
+    else:
+        click.echo(text, nl=False)
+    return run.exit
 
 
 def _check_engine(engine: str | None) -> None:

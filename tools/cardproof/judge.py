@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from cardproof.at_hand import AtHand
 from cardproof.card_report import in_order
-from cardproof.checks import Context, all_checks, check_of
+from cardproof.checks import CardContext, Context, all_checks, check_of
 from cardproof.fields import normal_field
 from cardproof.words import Claim, Curve, Evidence, Finding, Judgement, Need, Recipe, Totals
 
@@ -63,8 +64,10 @@ def judge(
     settings: Settings,
     cited: tuple[CitedSource, ...],
     others: Mapping[str, Totals] | None = None,
+    at_hand: AtHand | None = None,
 ) -> Verdicts:
     """Judge every claim of every card; ``others`` are the counts of models of cards that were not read."""
+    at_hand = at_hand or AtHand()
     totals = dict(others or {}) | {
         need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
         for need, found in proved.evidence.items()
@@ -76,8 +79,12 @@ def judge(
     for card in reading.cards:
         of_card = list(card.findings)
         judged: list[Judgement] = []
+        contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
             context = _context(model, claims, needs[card.file, model.name], proved, settings, cited, totals)
+            key = (card.file, model.name)
+            context = replace(context, weights=at_hand.weights.get(key), code=at_hand.code.get(key))
+            contexts.append(context)
             for claim in context.claims:
                 judgement = replace(judge_claim(claim, context), card=card.file)
                 judged.append(judgement)
@@ -86,6 +93,10 @@ def judge(
             for check in all_checks():
                 if check.look:
                     of_card += check.look(context)
+        whole = CardContext(card, tuple(contexts), at_hand.includes.get(card.file, ()))
+        for check in all_checks():
+            if check.look_at_card:
+                of_card += check.look_at_card(whole)
         judgements[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
         published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
         findings[card.file] = tuple(in_order(_without_rival_fixes(of_card)))

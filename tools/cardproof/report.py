@@ -43,16 +43,16 @@ STYLE = {
 
 def json_of(run: Run) -> str:
     """Return the run as one JSON object; the keys of the design stay, others may be added."""
-    full = [card.full() for card in run.cards]
     status = {show_path(change.path): change for change in run.changes}
     pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
     others = [name for name in status if name not in {page for page, _, _ in pages}]
     data = {
-        "claims": [row for part in full for row in part["claims"]],
-        "published": [row for part in full for row in part["published"]],
+        "claims": report_rows(run, "claims"),
+        "published": report_rows(run, "published"),
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": [row for part in full for row in part["blocks"]],
-        "models": [row for part in full for row in part["models"]],
+        "blocks": report_rows(run, "blocks"),
+        "models": report_rows(run, "models"),
+        "headers": report_rows(run, "headers"),
         "pages": [
             {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
             for page, template, models in (*pages, *((name, None, []) for name in others))
@@ -61,6 +61,11 @@ def json_of(run: Run) -> str:
         "method": asdict(run.method) if run.method else None,
     }
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+
+
+def report_rows(run: Run, kind: str) -> list[dict[str, Any]]:
+    """Return one of the long lists of a report: claims, published, blocks, models or headers."""
+    return [row for card in run.cards for row in card.full()[kind]]
 
 
 def _status(change: Change | None) -> str:

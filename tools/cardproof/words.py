@@ -38,6 +38,9 @@ class Fix:
     column: int
     end_column: int
     text: str
+    safe: bool = False
+    """It writes what was measured, or changes nothing that a reader sees: ``--fix`` makes it without being asked
+    about others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,32 @@ class Judgement:
     """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
     detail: str = ""
     """What was found, in more words than one value: ``9,371 of 10,000 images``."""
+    interval: tuple[float, float] | None = None
+    """Of an accuracy that was evaluated: its 95 % interval, as fractions."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of weights on this machine."""
+
+    name: str
+    """Its path as reports show it."""
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCode:
+    """A source file that a card links, as it is in the local repository."""
+
+    name: str
+    """Its path as reports show it."""
+    line: int | None
+    """The line that the link names."""
+    inside: str | None
+    """Name of the outermost class or function that the line lies in."""
+    defines: tuple[str, ...]
+    """Names of the classes and functions at the top of the file."""
 
 
 @dataclass(frozen=True, slots=True)

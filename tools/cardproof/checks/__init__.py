@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cardproof.words import Claim, Counts, Evidence, Finding, Judgement, Recipe, Totals
+from cardproof.words import Claim, Counts, Evidence, Finding, Judgement, LocalCode, LocalFile, Recipe, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from cardproof.cited import CitedSource
+    from cardproof.read import Card
     from cardproof.read.index import Model
+    from cardproof.read.source import Source
     from cardproof.settings import Settings
 
-__all__ = ["Check", "Context", "all_checks", "check_of"]
+__all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,24 @@ class Context:
     """Why there is no result on a data set, by its own name."""
     recipe: Recipe | None = None
     """How the weights were trained, as the zoo says it."""
+    weights: LocalFile | None = None
+    """The file of weights that the card names, where it is on this machine."""
+    code: LocalCode | None = None
+    """The source file that the card links, where the repository is on this machine."""
 
     @property
     def counts(self) -> Counts | None:
         return self.evidence.counts if self.evidence else None
+
+
+@dataclass(frozen=True, slots=True)
+class CardContext:
+    """What a check sees of one card."""
+
+    card: Card
+    models: tuple[Context, ...]
+    includes: tuple[Source, ...] = ()
+    """Files that the card's template includes by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,8 @@ class Check:
     """Judges the metrics of results."""
     look: Callable[[Context], Iterable[Finding]] | None = None
     """Reports what it finds about a model as a whole."""
+    look_at_card: Callable[[CardContext], Iterable[Finding]] | None = None
+    """Reports what it finds about a card: its text, its header, its models side by side."""
     findings: tuple[str, ...] = ()
     """Words of findings that its page describes beside its own."""
     page: str = ""

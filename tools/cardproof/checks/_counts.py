@@ -101,15 +101,15 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     if found * 2 < stated.quantum:
         return None
     written = write_like(found, stated, claim.stated)
-    return None if written is None else edit(claim, written)
+    return None if written is None else edit(claim, written, safe=True)
 
 
-def edit(claim: Claim, written: str) -> Fix | None:
+def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
     """Return the edit that writes another text in place of a claim's; None where there is none to make."""
     place = claim.place
     if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:
         return None
-    return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}")
+    return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}", safe)
 
 
 def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool]:

@@ -5,6 +5,9 @@ for the weights that the card links. These are settings, not measurements: they 
 text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. Where a zoo
 evaluates the same weights at two sizes, either is confirmed.
 
+Snippets are looked at too: a literal `mean` or `std` in a Python block of the card, or of a file that it includes, that
+is not the configuration of any of its models is a warning (`snippet-preprocessing`).
+
 **Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
 and does not learn why.
 
@@ -19,12 +22,15 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from cardproof.checks import Check, Context
+from cardproof.checks import CardContext, Check, Context
 from cardproof.fields import CROP, IMAGE_SIZE, INTERPOLATION, MEAN, STD, normal_field
 from cardproof.plan import image_size, parse_size, weights_file
-from cardproof.words import Fix, Judgement, Preprocessing
+from cardproof.read.fences import Fences
+from cardproof.words import Finding, Fix, Judgement, Preprocessing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cardproof.words import Claim
 
 METHOD = "compared with the zoo's configuration"
@@ -105,4 +111,74 @@ def _fix(claim: Claim, found: str | float | int) -> Fix | None:
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{found}{claim.style}")
 
 
-CHECK = Check("preprocessing", IMAGE_SIZE | CROP | INTERPOLATION | MEAN | STD, judge, page=__doc__)
+def look_at_card(context: CardContext) -> Iterator[Finding]:
+    """Report snippets that normalise images otherwise than the zoo does for every model of the card."""
+    configs = [model.evidence.preprocessing for model in context.models if model.evidence]
+    for what in ("mean", "std"):
+        wanted = {values for config in configs if config and (values := getattr(config, what))}
+        if not wanted or None in configs:
+            continue
+        for source in (context.card.source, *context.includes):
+            for name, values, start, end in literals(source.text):
+                if name == what and values not in wanted:
+                    card = "" if source is context.card.source else f", included by {context.card.file}"
+                    message = (
+                        f"the snippet{card} has {what} {_shown(values)}; the zoo's configuration has "
+                        f"{' or '.join(sorted(map(_shown, wanted)))}"
+                    )
+                    hint = "take the values from the configuration of the model"
+                    yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
+
+
+def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
+    """Yield name, values and span of each literal mean and std of three channels in the Python blocks of a text."""
+    for block, offset in _python(text):
+        for match in _THREE.finditer(block):
+            before = block[max(0, match.start() - 80) : match.start()]
+            named = _NAMED.search(before)
+            pair = _PAIR.search(before)
+            values = tuple(float(part) for part in match[1].split(","))
+            span = (offset + match.start(), offset + match.end())
+            if pair:
+                yield pair[1], values, *span
+                comma = _COMMA.match(block, match.end())
+                if comma and (second := _THREE.match(block, comma.end())):
+                    other = tuple(float(part) for part in second[1].split(","))
+                    yield pair[2], other, offset + second.start(), offset + second.end()
+            elif named:
+                yield named[1], values, *span
+
+
+def _python(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the fenced Python blocks of a text, with their positions."""
+    fences, position, start = Fences(), 0, -1
+    for line in text.splitlines(keepends=True):
+        inside = fences.feed(line)
+        opens = inside and start < 0
+        if opens:
+            start = position + len(line) if re.match(r"\s{0,3}[`~]{3,20}\s?\{?\.?(?:py|python)", line) else -2
+        elif start != -1 and not fences.is_open:
+            if start >= 0:
+                yield text[start:position], start
+            start = -1
+        position += len(line)
+
+
+def _shown(values: tuple[float, ...]) -> str:
+    return f"({', '.join(str(value) for value in values)})"
+
+
+_NUMBER = r"(?:\d{1,4}\.\d{0,12}|\.\d{1,12}|\d{1,4})"
+_THREE = re.compile(rf"[\[(]\s{{0,20}}({_NUMBER}(?:\s{{0,20}},\s{{0,20}}{_NUMBER}){{2}})\s{{0,20}},?\s{{0,20}}[\])]")
+_NAMED = re.compile(r"\b(mean|std)\s{0,5}=\s{0,20}(?:[\w.]{1,30}\()?$")
+_PAIR = re.compile(r"\b(mean|std)\s{0,5},\s{0,5}(mean|std)\s{0,5}=\s{0,5}$")
+_COMMA = re.compile(r"\s{0,20},?\s{0,20}")
+
+CHECK = Check(
+    "preprocessing",
+    IMAGE_SIZE | CROP | INTERPOLATION | MEAN | STD,
+    judge,
+    look_at_card=look_at_card,
+    findings=("snippet-preprocessing",),
+    page=__doc__,
+)

@@ -10,6 +10,7 @@
 - `model-index`: a shape that the format does not have, a path that names no file, files that import each other.
 - `collection`: a model names a collection that is not defined.
 - `open-comment`: the comment with the index is never closed.
+- `hub-header`, `hub-result`: a header with two fences; a result in it without task or data set, which the Hub refuses.
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
 - `duplicate-model`: two cards define one model.
 - `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
@@ -36,6 +37,8 @@ CHECK = Check(
         "model-index",
         "collection",
         "open-comment",
+        "hub-header",
+        "hub-result",
         "encoding",
         "byte-order-mark",
         "control-character",

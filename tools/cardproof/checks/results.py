@@ -15,6 +15,10 @@ points, or equal to none of several: **disputed**, and the reason names each sou
 stays valid, for everybody who has its record, until the network's source, the weights, the data set or the method
 change; then the claim is cited or unchecked again, and the reason says what changed.
 
+Values that cannot be are errors without running anything (`impossible-result`): a top-1 above the top-5 of the same
+result, and an accuracy below 0 or above 100. A result that states one accuracy in percent and the other as a fraction
+is a warning (`mixed-units`).
+
 **Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
 image library, the crop and the person.
 """
@@ -28,12 +32,14 @@ from cardproof.checks import Check, Context
 from cardproof.checks._counts import allowed_text, fix_of, tolerance_of, within
 from cardproof.cited import metric_key
 from cardproof.evaluations import canonical
-from cardproof.numbers import parse_number, show_count
+from cardproof.numbers import equal_as_written, parse_number, show_count
 from cardproof.words import Finding, Judgement, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from cardproof.read.index import Result
+    from cardproof.read.nodes import Scalar
     from cardproof.words import Claim, Evaluated
 
 
@@ -75,7 +81,10 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     allowed = allowed_text(tolerance, stated)
     shown = float(round(found, 4))
     if within(found, stated, tolerance):
-        return Judgement(claim, "confirmed", shown, "%", allowed, "0 images", method=method, detail=detail)
+        difference = "0 images" if equal_as_written(found, stated) else _in_images(stated, correct, result.images)
+        return Judgement(
+            claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
+        )
     inside = interval[0] * 100 <= stated.value <= interval[1] * 100
     meaning = (
         "another run of the same training could have it, these weights have not."
@@ -88,7 +97,20 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     difference = _in_images(stated, correct, result.images)
     scale = 100 if stated.unit == "%" and "%" not in claim.stated else 1  # written as a fraction
     fix = fix_of(claim, Number(stated.value / scale, stated.quantum / scale), found / scale)
-    return Judgement(claim, "refuted", shown, "%", allowed, difference, explanation, method, fix=fix, detail=detail)
+    return Judgement(
+        claim,
+        "refuted",
+        shown,
+        "%",
+        allowed,
+        difference,
+        explanation,
+        method,
+        "",
+        fix,
+        detail=detail,
+        interval=interval,
+    )
 
 
 def _in_images(stated: Number, correct: int, images: int) -> str:
@@ -145,13 +167,49 @@ def _equal(stated: Number, source: Number) -> bool:
 
 
 def _look(context: Context) -> Iterable[Finding]:
-    """Report evaluations that were asked for and failed, at the first claim of the data set."""
+    """Report evaluations that were asked for and failed, at the first claim of the data set, and impossible values."""
     for dataset, reason in context.unevaluated.items():
         if reason.startswith("evaluating failed"):
             claims = (c for c in context.claims if c.metric and canonical(c.dataset or "") == dataset)
             if claim := next(claims, None):
                 message = f"{context.model.name} could not be evaluated on {dataset}: {reason}"
                 yield Finding(claim.place, "results", "error", message)
+    for result in context.model.results:
+        yield from _impossible(result, context.model.name)
 
 
-CHECK = Check("results", judge=judge, results=True, look=_look, page=__doc__)
+def _impossible(result: Result, model: str) -> Iterator[Finding]:
+    """Report what no evaluation can give."""
+    accuracies: dict[str, tuple[Scalar, Scalar]] = {}
+    for name, value in result.metrics:
+        key = metric_key(name.text)
+        stated = points(value.text) if isinstance(value.value, (str, int, float)) else None
+        if stated is None or not (key in ("top 1 accuracy", "top 5 accuracy") or key.endswith("accuracy")):
+            continue
+        if not 0 <= stated.value <= 100:
+            message = f"{name.text} of {model} says {value.text}; an accuracy lies between 0 and 100 %"
+            yield Finding(value.place, "impossible-result", "error", message)
+        accuracies.setdefault(key, (name, value))
+    if "top 1 accuracy" not in accuracies or "top 5 accuracy" not in accuracies:
+        return
+    (first, top1), (fifth, top5) = accuracies["top 1 accuracy"], accuracies["top 5 accuracy"]
+    one, five = points(top1.text), points(top5.text)
+    assert one and five
+    if ("%" in top1.text) != ("%" in top5.text) and _is_fraction(top1.text) != _is_fraction(top5.text):
+        message = f"{first.text} of {model} says {top1.text} and {fifth.text} {top5.text}: one is a fraction"
+        yield Finding(top5.place, "mixed-units", "warning", message, "write both in percent")
+    elif one.value > five.value:
+        message = (
+            f"{first.text} of {model} ({top1.text}) is above {fifth.text} ({top5.text}, line {top5.place.line}), "
+            "which is impossible: the best class is among the five best"
+        )
+        yield Finding(top1.place, "impossible-result", "error", message, "were the two swapped?")
+
+
+def _is_fraction(text: str) -> bool:
+    return "%" not in text and text.strip().startswith(("0.", ".", "1.0"))
+
+
+CHECK = Check(
+    "results", judge=judge, results=True, look=_look, findings=("impossible-result", "mixed-units"), page=__doc__
+)

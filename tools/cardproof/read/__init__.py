@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.read.blocks import Span, find_header, find_index_comments
+from cardproof.read.blocks import Span, doubled_fence, find_header, find_index_comments
 from cardproof.read.claims import claims_of
+from cardproof.read.hub import as_index, check_results
 from cardproof.read.index import IndexReader, Model
 from cardproof.read.nodes import Mapping, Node, read_yaml
 from cardproof.read.source import Source, read_source
@@ -155,6 +156,8 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
     if header_span:
         header, more = read_yaml(source, header_span.yaml_start, header_span.yaml_end)
         findings += more
+        if note := doubled_fence(source, header_span):
+            findings.append(note)
     spans, more = find_index_comments(source, header_span.end if header_span else 0)
     findings += more
     for extra in spans[1:]:
@@ -162,11 +165,15 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
         findings.append(Finding(source.place(extra.start), "model-index", "error", message, "join the two"))
     models: tuple[Model, ...] = ()
     span = spans[0] if spans else None
+    if isinstance(header, Mapping) and (index := header.get("model-index")) is not None:
+        findings += check_results(index)
+        models = indexes.models(as_index(index), source)
     if span:
         tree, more = read_yaml(source, span.yaml_start, span.yaml_end)
         findings += more
         if tree is not None:
-            models = indexes.models(tree, source)
+            own = indexes.models(tree, source)
+            models = (*own, *(model for model in models if model.name not in {one.name for one in own}))
         if tree is not None and not models and not any(f.severity == "error" for f in findings + indexes.findings):
             message = "the model index holds no model"
             findings.append(

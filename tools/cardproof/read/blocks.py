@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from cardproof.read.source import Source
 
 _COMMENT = re.compile(r" {0,3}<!--")
-_INDEX = re.compile(r"^\s*type\s*:\s*['\"]?model-index['\"]?\s*$", re.IGNORECASE | re.MULTILINE)
+_INDEX = re.compile(
+    r"^[ \t]*type[ \t]*:[ \t]*['\"]?model-index['\"]?[ \t]*(?:#[^\n]*)?\r?$", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,29 @@ class Span:
 
 
 def find_header(source: Source) -> Span | None:
-    """Return the YAML header (``---`` … ``---`` at the very start), or None."""
+    """Return the YAML header (``---`` … ``---`` at the very start), or None.
+
+    A second fence right below the first one starts the YAML document where a third one ends it: so the Hub reads it.
+    """
     match = re.match(r"---[ \t]*\r?\n", source.text)
     if not match:
         return None
-    close = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE).search(source.text, match.end())
+    fence = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+    close = fence.search(source.text, match.end())
+    if close and close.start() == match.end():
+        close = fence.search(source.text, close.end()) or close
     if not close:
         return None
     return Span(0, close.end(), match.end(), close.start())
+
+
+def doubled_fence(source: Source, header: Span) -> Finding | None:
+    """Return a note where a header begins with two fences."""
+    if not re.match(r"---[ \t]*\r?\n", source.text[header.yaml_start : header.end]):
+        return None
+    place = source.place(header.yaml_start, header.yaml_start + 3)
+    message = "a second --- right below the first: some readers take the header for empty"
+    return Finding(place, "hub-header", "note", message, "delete one of the two")
 
 
 def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], list[Finding]]:

@@ -14,6 +14,11 @@ class Fences:
 
     _open: str = ""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the next line belongs to fenced code."""
+        return bool(self._open)
+
     def feed(self, line: str) -> bool:
         """Return whether the line is code or a fence."""
         match = _FENCE.match(line.rstrip("\r\n"))

@@ -27,6 +27,8 @@ class Result:
     dataset: str | None
     metrics: tuple[tuple[Scalar, Scalar], ...]
     """Name and value of each metric, as written."""
+    dataset_at: Place | None = None
+    """Where the data set's name stands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +196,10 @@ class IndexReader:
                 self._error(entry.place, "a result is a mapping with Task, Dataset and Metrics")
                 continue
             metrics = tuple(self._metrics(entry.get("Metrics")))
-            results.append(Result(entry.place, _name(entry.get("Task")), _name(entry.get("Dataset")), metrics))
+            dataset = _named(entry.get("Dataset"))
+            at = dataset.place if dataset else None
+            text = dataset.text if dataset else None
+            results.append(Result(entry.place, _name(entry.get("Task")), text, metrics, at))
         return tuple(results)
 
     def _metrics(self, node: Node | None) -> list[tuple[Scalar, Scalar]]:
@@ -292,10 +297,15 @@ class IndexReader:
 
 
 def _name(node: Node | None) -> str | None:
+    named = _named(node)
+    return named.text if named else None
+
+
+def _named(node: Node | None) -> Scalar | None:
     """Return a name that is written as text or as a mapping with Name or Type."""
     if isinstance(node, Mapping):
         node = node.get("Name") or node.get("Type")
-    return node.text if isinstance(node, Scalar) and node.value is not None else None
+    return node if isinstance(node, Scalar) and node.value is not None else None
 
 
 def _merge(

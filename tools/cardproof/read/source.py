@@ -7,13 +7,16 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cardproof.words import Finding, Place
+from cardproof.words import Finding, Fix, Place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 4 * 1024 * 1024
 """Cards are text that people write; a larger file is refused before anything parses it."""
+
+BOM_COLUMN = 0
+"""Column of a byte order mark on line 1: it stands before the text, whose first column is 1."""
 
 # Everything that YAML's character set leaves out below U+00A0 (YAML 1.1, section 5.1), and lone surrogates.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -68,7 +71,8 @@ def read_source(path: Path, name: str) -> tuple[Source | None, list[Finding]]:
     if bom:
         hint = "save the file as UTF-8 without a byte order mark"
         message = "file starts with a byte order mark, which many readers take for text"
-        findings.append(Finding(Place(name, 1, 1), "byte-order-mark", "warning", message, hint))
+        fix = Fix(1, BOM_COLUMN, 1, "", safe=True)
+        findings.append(Finding(Place(name, 1, 1), "byte-order-mark", "warning", message, hint, fix))
     if control := _CONTROL.search(source.text):
         place = source.place(control.start(), control.end())
         message = f"control character U+{ord(control.group()):04X} in the text"

@@ -74,7 +74,7 @@ def _check(check: Check) -> str:
     if check.judge and check.fields:
         names = ", ".join(f"`{name}`" for name in sorted(check.fields))
         lines += ["", f"Fields, in any case and with hyphens, underscores or a unit in brackets: {names}."]
-    words = sorted({check.name, *check.findings} if check.judge or check.look else set(check.findings))
+    words = sorted({check.name, *check.findings} if check.judge else set(check.findings) or {check.name})
     lines += ["", "Findings are reported as " + ", ".join(f"`[{word}]`" for word in words) + "."]
     return "\n".join(lines)
 

@@ -1,0 +1,133 @@
+"""Links: addresses that no reader can follow, found without a request.
+
+**What it does.** Looks at every address of a card, in its text and in its model index:
+
+- `closed-site`: the host is on the list of sites that closed, with the date.
+- `link-syntax`: no host, a blank or a brace inside, a port that is no number, a scheme written twice.
+- `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
+
+**Why.** Readers follow links to papers and weights first. Of one well-kept documentation, 171 links lead to one site
+that closed.
+
+**Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
+the paper. Nothing is invented, and nothing is asked of the network.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cardproof.at_hand import link_of
+from cardproof.checks import CardContext, Check
+from cardproof.read.nodes import Mapping, Scalar
+from cardproof.words import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLOSED = {
+    "paperswithcode.com": "2025-07-24",
+    "plus.google.com": "2019-04-02",
+    "gitorious.org": "2015-06-01",
+    "bintray.com": "2021-05-01",
+}
+"""Hosts, with all below them, that no longer serve what was published there, and since when."""
+AS_OF = "2026-11"
+"""When the list was last looked at."""
+
+_ADDRESS = re.compile(r"(?i:https?|ftp):/{1,3}[^\s<>\"'`|\\^\[\]]*")
+_HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
+_INSIDE_ANOTHER = re.compile(r"/(?:https?|ftp):/{1,2}", re.IGNORECASE)
+LONGEST = 2000
+"""Characters of an address that is looked at; browsers take no longer ones either."""
+
+
+def look_at_card(context: CardContext) -> Iterator[Finding]:
+    """Report the addresses of a card that lead nowhere."""
+    source = context.card.source
+    papers = _paper_links(context)
+    for match in _ADDRESS.finditer(source.text):
+        address = _trimmed(match.group())
+        place = source.place(match.start(), match.start() + len(address))
+        if trouble := wrong(address):
+            check, message, hint = trouble
+            yield Finding(place, check, "warning", message, hint)
+        elif closed := closed_since(address):
+            host, since = closed
+            message = f"{host} closed on {since} (list of {AS_OF}): {address[:200]} leads nowhere"
+            hint = None
+            if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
+                hint = f"the card's own citation of this paper has {found}"
+            yield Finding(place, "closed-site", "warning", message, hint)
+
+
+def wrong(address: str) -> tuple[str, str, str] | None:
+    """Return check, message and hint for an address that is none; None where nothing is wrong with it."""
+    if len(address) > LONGEST:
+        return None
+    scheme, _, rest = address.partition(":")
+    if not rest.startswith("//") or rest.startswith("///"):
+        return "link-syntax", f"'{address}' has no two slashes after {scheme}:", f"write {scheme}://"
+    authority, slash, path = rest[2:].partition("/")
+    host, _, port = authority.partition("?")[0].partition("#")[0].rpartition("@")[2].partition(":")
+    if "{" in address or "}" in address or "$" in authority:
+        return None  # a template or a shell variable is filled in by somebody else
+    if not host or not _HOST.fullmatch(host) or (port and not port.isdecimal()):
+        return "link-syntax", f"'{address}' names no host", "write https://host/path"
+    if host.lower() in ("http", "https"):
+        return "link-syntax", f"'{address}' has its scheme twice", f"write {rest[2:]}"
+    path = re.split(r"[?#]", path, maxsplit=1)[0]
+    if slash and "//" in _INSIDE_ANOTHER.sub("/", f"/{path}"):
+        right = f"{scheme}://{authority}{re.sub('/{2,}', '/', '/' + path)}"
+        return "doubled-slash", f"'{address}' has two slashes in a row in its path", f"write {right}"
+    return None
+
+
+def closed_since(address: str) -> tuple[str, str] | None:
+    """Return the closed site that an address belongs to, and since when it is closed."""
+    host = re.split(r"[/?#:]", address.partition("://")[2], maxsplit=1)[0].lower().rstrip(".")
+    for closed, since in CLOSED.items():
+        if host == closed or host.endswith(f".{closed}"):
+            return closed, since
+    return None
+
+
+def _trimmed(address: str) -> str:
+    """Take off what the sentence or the Markdown around an address adds to its end."""
+    depth = 0
+    for index, character in enumerate(address):
+        depth += (character == "(") - (character == ")")
+        if depth < 0 or (character in "{}" and "{{" not in address and "{%" not in address):
+            address = address[:index]
+            break
+    return address.rstrip(".,;:!?*_")
+
+
+def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
+    """Return line and column of the addresses of papers, with the title of each."""
+    found = {}
+    for model in context.models:
+        paper = model.model.fields.get("Paper")
+        title = paper.get("Title") if isinstance(paper, Mapping) else None
+        if (link := link_of(model.model, "Paper")) and isinstance(title, Scalar):
+            place = link.place
+            # an address in quotes begins one column later
+            found[place.line, place.column + len(link.style)] = title.text if place.file == context.card.file else ""
+    return found
+
+
+def _from_citation(text: str, title: str) -> str | None:
+    """Return the arXiv or DOI address that the card's citation of a paper has; None where it has none."""
+    from cardproof.citations import address_of, entries_of, plain, words_of
+
+    wanted = words_of(title)
+    for entry in entries_of(text):
+        if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:
+            return address_of(entry)
+    return None
+
+
+CHECK = Check(
+    "links", look_at_card=look_at_card, findings=("closed-site", "link-syntax", "doubled-slash"), page=__doc__
+)
