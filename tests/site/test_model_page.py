@@ -190,6 +190,14 @@ def test_a_status_is_a_word_wherever_it_is_a_colour(site):
     assert 'aria-label="2 confirmed, 1 refuted, 1 unchecked"' in html
 
 
+def test_a_call_out_says_who_has_the_other_value_and_the_tile_shows_it(site):
+    page = page_of(site, CARD.replace("Image Size: '32'", "Image Size: '48'"))
+    assert "The card states **48**; the zoo has **32**." in page
+    tile = re.search(r'<div class="cp-fact cp-refuted"><span>Image size</span><b>([^ ]*) .*?<em>([^<]*)</em>', page)
+    assert tile
+    assert tile.groups() == ("32", "refuted · card says 48")
+
+
 def test_nothing_that_a_card_says_leaves_its_place(site):
     quoted = EVIL.replace("'", "''")
     card = CARD.replace("Image Size: '32'", f"Image Size: '32'\n    Tasks: ['{quoted}']\n    '{quoted}': 1")
