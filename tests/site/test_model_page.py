@@ -217,6 +217,14 @@ def test_nothing_that_a_card_says_leaves_its_place(site):
     assert EVIL in unescape(unescape(html))
 
 
+def test_a_name_of_a_model_stays_a_name(site):
+    quoted = EVIL.replace("'", "''")
+    card = CARD.replace("- Name: tiny\n", f"- Name: '{quoted}'\n")
+    elements = Elements(html_of(page_of(site, card).split("??? example")[0]))
+    assert not {"img", "script"} & {tag for tag, _ in elements.found}
+    assert all(re.fullmatch(r"[\w.-]+", value) for value in elements.values("id"))
+
+
 def test_linked_data_is_json_that_no_value_can_end(site):
     quoted = EVIL.replace("'", "''")
     card = CARD.replace("- Name: Tiny\n", f"- Name: Tiny\n  License: '{quoted}'\n  Paper: {{Title: '{quoted}'}}\n")
