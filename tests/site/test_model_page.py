@@ -336,6 +336,19 @@ def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built):
     assert said["og:description"].startswith("A residual network")
 
 
+@pytest.mark.parametrize("named", ["", "extra_css: [assets/cardproof.css]\nextra_javascript: [assets/cardproof.js]\n"])
+def test_a_build_loads_the_assets_once_whether_the_site_names_them_or_not(site, named):
+    from mkdocs.config import load_config
+
+    config = site / "mkdocs.yml"
+    config.write_text(config.read_text() + named)
+    page_of(site)
+    loaded = load_config(str(config))
+    loaded.plugins.on_config(loaded)
+    assert [str(one) for one in loaded.extra_css] == ["assets/cardproof.css"]
+    assert [str(one) for one in loaded.extra_javascript] == ["assets/cardproof.js"]
+
+
 def test_pages_build_without_the_plugin(tmp_path):
     docs = tmp_path / "docs"
     shutil.copytree(ROOT / "docs", docs)
