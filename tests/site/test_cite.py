@@ -24,7 +24,7 @@ RES2NET = Paper(
 def test_bibtex_keeps_the_capitals_of_names_and_knows_arxiv():
     text = bibtex(RES2NET)
     assert text.startswith("@article{gao2021res2net,\n")
-    assert "title         = {{Res2Net:} A New Multi-scale Backbone Architecture}" in text
+    assert "title         = {{Res2Net}: A New Multi-scale Backbone Architecture}" in text
     assert "author        = {Gao, Shang-Hua and Cheng, Ming-Ming and Torr, Philip}" in text
     assert "eprint        = {1904.01169}" in text
     assert "url " not in text

@@ -190,6 +190,14 @@ def test_a_status_is_a_word_wherever_it_is_a_colour(site):
     assert 'aria-label="2 confirmed, 1 refuted, 1 unchecked"' in html
 
 
+def test_a_call_out_says_who_has_the_other_value_and_the_tile_shows_it(site):
+    page = page_of(site, CARD.replace("Image Size: '32'", "Image Size: '48'"))
+    assert "The card states **48**; the zoo has **32**." in page
+    tile = re.search(r'<div class="cp-fact cp-refuted"><span>Image size</span><b>([^ ]*) .*?<em>([^<]*)</em>', page)
+    assert tile
+    assert tile.groups() == ("32", "refuted · card says 48")
+
+
 def test_nothing_that_a_card_says_leaves_its_place(site):
     quoted = EVIL.replace("'", "''")
     card = CARD.replace("Image Size: '32'", f"Image Size: '32'\n    Tasks: ['{quoted}']\n    '{quoted}': 1")
@@ -207,6 +215,14 @@ def test_nothing_that_a_card_says_leaves_its_place(site):
     shown = re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
     assert "{{" not in shown
     assert EVIL in unescape(unescape(html))
+
+
+def test_a_name_of_a_model_stays_a_name(site):
+    quoted = EVIL.replace("'", "''")
+    card = CARD.replace("- Name: tiny\n", f"- Name: '{quoted}'\n")
+    elements = Elements(html_of(page_of(site, card).split("??? example")[0]))
+    assert not {"img", "script"} & {tag for tag, _ in elements.found}
+    assert all(re.fullmatch(r"[\w.-]+", value) for value in elements.values("id"))
 
 
 def test_linked_data_is_json_that_no_value_can_end(site):
@@ -318,6 +334,19 @@ def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built):
     said = {attributes.get("property"): attributes.get("content") for tag, attributes in page.found if tag == "meta"}
     assert said["og:title"] == "Res2NeXt"
     assert said["og:description"].startswith("A residual network")
+
+
+@pytest.mark.parametrize("named", ["", "extra_css: [assets/cardproof.css]\nextra_javascript: [assets/cardproof.js]\n"])
+def test_a_build_loads_the_assets_once_whether_the_site_names_them_or_not(site, named):
+    from mkdocs.config import load_config
+
+    config = site / "mkdocs.yml"
+    config.write_text(config.read_text() + named)
+    page_of(site)
+    loaded = load_config(str(config))
+    loaded.plugins.on_config(loaded)
+    assert [str(one) for one in loaded.extra_css] == ["assets/cardproof.css"]
+    assert [str(one) for one in loaded.extra_javascript] == ["assets/cardproof.js"]
 
 
 def test_pages_build_without_the_plugin(tmp_path):

@@ -21,7 +21,7 @@ api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
 ROOT = Path(__file__).parents[2]
-WIDTHS = (390, 768, 1440, 2560)
+WIDTHS = (390, 768, 1000, 1440, 2560)
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -49,7 +49,7 @@ def bibtex(paper: Paper) -> str:
     """Return a BibTeX entry; capitals inside words are kept from being lowered."""
     arxiv = arxiv_id(paper.url)
     values = {
-        "title": re.sub(r"\S*[^\W\d_]\S*", _kept, _latex(paper.title)),
+        "title": re.sub(r"[^\W_]+", _kept, _latex(paper.title)),
         "author": " and ".join(map(_latex, paper.authors)),
         "journal": _latex(paper.journal),
         "year": _latex(paper.year),
@@ -114,7 +114,7 @@ class _PlainDumper(yaml.SafeDumper):
 
 def _kept(match: re.Match[str]) -> str:
     word = match.group()
-    return f"{{{word}}}" if re.search(r"\w[A-Z]", word) else word
+    return f"{{{word}}}" if re.search(r".[A-Z]", word) else word
 
 
 def _latex(text: str) -> str:

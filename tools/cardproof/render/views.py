@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from cardproof.checks import check_of
 from cardproof.cited import metric_key
 from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
+from cardproof.judge import FOUND
 from cardproof.numbers import show_count
 from cardproof.plan import stated_count
 from cardproof.render.records import kind_of
@@ -49,6 +51,8 @@ class ClaimView:
     found: str
     difference: str
     allowed: str
+    finder: str
+    """Who says what was found, in words that stand before the value: ``measured``, ``the recipe has``."""
     how: str
     explanation: str
     source: str
@@ -176,6 +180,7 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
     anchors[anchor] += 1
     if anchors[anchor] > 1:
         anchor = f"{anchor}-{anchors[anchor]}"
+    check = check_of(claim, normal_field(claim.field))
     how = "; ".join(text for text in (judgement.method, judgement.reason) if text)
     return ClaimView(
         anchor,
@@ -185,6 +190,7 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
         _found(judgement),
         judgement.difference,
         judgement.allowed,
+        FOUND.get(check.name, "measured") if check else "",
         how,
         judgement.explanation or "",
         claim.published or "",
@@ -225,7 +231,14 @@ def _facts(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> Iter
             label = "Operations" if judgement.unit == "operations" else "Multiply-adds"
             yield _count_fact(f"{label} at {counts.input_shape[1]}" if counts else label, judgement)
         elif name in IMAGE_SIZE:
-            yield Fact("Image size", judgement.claim.stated, "px", judgement.verdict, "as configured")
+            yield _size_fact(judgement)
+
+
+def _size_fact(judgement: Judgement) -> Fact:
+    stated, verdict = judgement.claim.stated, judgement.verdict
+    if verdict == "refuted":
+        return Fact("Image size", f"{judgement.found}", "px", verdict, f"card says {stated}")
+    return Fact("Image size", stated, "px", verdict, "as configured" if verdict == "confirmed" else "as stated")
 
 
 def _accuracy_fact(judgement: Judgement) -> Fact:
