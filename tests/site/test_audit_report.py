@@ -75,7 +75,7 @@ def test_a_report_says_verdicts_faults_method_and_how_to_repeat_it(site):
     for words in (
         "1 of 1 refuted claims are explained exactly",
         'aria-label="2 confirmed, 1 refuted, 1 unchecked"',
-        "stated 110,752, measured 55,376",
+        "stated 110,752, found 55,376",
         "cards/tiny.md:15",
         "nothing measures this field",
         "<code>cardproof audit cards --zoo zoo.py:Zoo</code>",

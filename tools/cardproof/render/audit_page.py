@@ -20,6 +20,10 @@ MOST_BYTES = 50_000_000
 """The largest published corpus gives 4 MB."""
 
 
+NUMBERS = ("Claims", "Refuted", "Number", "Stated", "Measured", "Factor")
+"""Columns that hold numbers."""
+
+
 def audit_report(base: Path, read: Callable[[Path], None]) -> Callable[[str], str]:
     """Return the function; files are read below ``base`` only, and each is told to ``read``."""
 
@@ -123,7 +127,8 @@ def _method(audit: AuditSummary) -> list[str]:
 
 
 def _wide(label: str, head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
-    top = "".join(f'<th scope="col">{text}</th>' for text in head)
+    kinds = {text: ' class="cp-number"' if text in NUMBERS else "" for text in head}
+    top = "".join(f'<th scope="col"{kind}>{text}</th>' for text, kind in kinds.items())
     body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return (
         f'<div class="cp-audit"><div class="cp-wide" tabindex="0" role="region" aria-label="{label}">\n'
@@ -143,7 +148,7 @@ def _worst(example: Example, factor: float) -> tuple[str, ...]:
 
 
 def _claim(example: Example) -> str:
-    found = f", measured {_value(example.found)}" if example.found else ""
+    found = f", found {_value(example.found)}" if example.found else ""
     return (
         f"<td><code>{_text(example.model)}</code> {_text(example.field)}: stated {_value(example.stated)}{found}"
         f"{_place(example)}<br><small>{_text(example.explanation)}</small></td>"
@@ -155,7 +160,7 @@ def _place(example: Example) -> str:
 
 
 def _bar(verdicts: dict[str, int]) -> str:
-    words = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+    words = ", ".join(f"{number:,} {verdict}" for verdict, number in verdicts.items())
     return f"<td>{verdict_bar(Counter(verdicts))}<small>{_text(words)}</small></td>"
 
 
