@@ -113,7 +113,8 @@ def _named_after_another(context: CardContext) -> Iterator[Finding]:
         if link is None or file is None or len(own) < 3:
             continue
         stem = _plain(file[:300])
-        fitting = [name for name in names if len(name) > 2 and _begins(stem, name)]
+        ends = [match.start() for match in re.finditer(r"[^a-z0-9]|$", stem)]
+        fitting = [name for end in ends if len(name := stem[:end]) > 2 and name in names]
         other = max(fitting, key=len, default=own)
         if own not in fitting and other not in own and not other.startswith(own):
             message = f"{model.model.name} links {file}, named after another model of this card: {names[other]}"
@@ -122,10 +123,6 @@ def _named_after_another(context: CardContext) -> Iterator[Finding]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_. ]+", "_", name.lower())
-
-
-def _begins(stem: str, name: str) -> bool:
-    return stem.startswith(name) and not stem[len(name) : len(name) + 1].isalnum()
 
 
 def _listed(names: dict[str, Context] | list[str]) -> str:
