@@ -7,9 +7,14 @@ import time
 import pytest
 
 from cardproof.build import audit
+from cardproof.checks import Context
 from cardproof.checks.links import closed_since, wrong
+from cardproof.checks.weights import promised_digest
 from cardproof.citations import address_of, entries_of, plain
+from cardproof.judge import judge_claim
+from cardproof.read import read_cards
 from cardproof.settings import Settings
+from cardproof.words import Counts, Environment, Evidence, Head
 
 INDEX = """
 <!--
@@ -140,6 +145,46 @@ def test_a_fraction_beside_a_percentage(found):
     metrics = "      Top 1 Accuracy: 61.2%\n      Top 5 Accuracy: 0.934\n"
     results = f"  Results:\n  - Task: T\n    Dataset: D\n    Metrics:\n{metrics}"
     assert ("mixed-units", "warning", 25) in found(INDEX.replace("-->", results + "-->"))
+
+
+def test_a_year_that_the_paper_has_not(found):
+    text = "@misc{a,\n title={Nets: deep and wide},\n year={2020}\n}\n" + INDEX
+    assert found(text.replace("    URL:", "    Year: 2021\n    URL:")) == [("citation-paper", "warning", 3)]
+
+
+def test_a_date_in_a_name_of_weights_is_no_digest():
+    assert promised_digest("net-20220829.pth") is None
+    assert promised_digest("net_20220829-c2cf66ba.pth") == "c2cf66ba"
+    assert promised_digest("net.pth") is None
+
+
+def test_a_collection_in_another_case_has_a_fix(write):
+    card = write("card.md", INDEX.replace("In Collection: Nets", "In Collection: nets", 1))
+    (finding,) = audit([card], Settings()).findings
+    assert (finding.check, finding.fix.text) == ("collection", "Nets")
+
+
+def network(output: tuple[int, ...], classes: int) -> Counts:
+    return Counts((3, 224, 224), output, 10, 0, 10, 40, 10, 1, Head(8, classes, True), {}, "net:Net")
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        (network((1, 1000), 1000), "confirmed"),
+        (network((1, 768), 768), "unchecked"),  # features
+        (network((1, 1000, 7, 7), 1000), "unchecked"),
+    ],
+)
+def test_a_classifier_is_confirmed_by_the_classes_of_its_data_set(write, counts, verdict):
+    index = INDEX.replace("Parameters: 1000", "Tasks: Image Classification\n    Training Data: ImageNet", 1)
+    reading = read_cards([write("card.md", index)])
+    model, claims = reading.cards[0].models[0], reading.cards[0].claims_of[0]
+    where = Environment("2026-11-25T05:00:00Z", 1.0, "cpu", "3.11", "2.14", "z 1", "x86_64")
+    evidence = Evidence("net_a", "z", "net_a", "key", counts, (), None, None, where)
+    context = Context(model, claims, Settings(), evidence)
+    judgements = {claim.field: judge_claim(claim, context) for claim in claims}
+    assert judgements["Tasks"].verdict == verdict
 
 
 HOSTILE = {

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
+_DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
 
 
 def promised_digest(name: str) -> str | None:
     """Return the digits of a SHA-256 that the name of a file ends in; None where it promises none."""
     match = _DIGEST.search(name[:300].partition(".")[0])
-    return match[1] if match else None
+    return match[1] if match and not _DATE.fullmatch(match[1]) else None
 
 
 def look(context: Context) -> Iterator[Finding]:
