@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -158,7 +158,7 @@ def test_a_record_with_results_is_read_as_it_was_written(tmp_path):
     evidence = replace(evidence, outdated=(evaluated(top1=1),))
     path = tmp_path / "net.json"
     path.write_text(dump(evidence))
-    assert load(path) == evidence
+    assert _evidence(load(path)) == evidence
 
 
 def test_a_record_from_before_there_were_results_is_still_good(tmp_path):
@@ -170,7 +170,7 @@ def test_a_record_from_before_there_were_results_is_still_good(tmp_path):
         record.pop(name)
     path = tmp_path / "net.json"
     path.write_text(dump_sealed("cardproof-evidence/1", record))
-    assert load(path) == evidence
+    assert _evidence(load(path)) == evidence
 
 
 @pytest.fixture
@@ -253,3 +253,8 @@ def test_weights_without_a_digest_in_their_name_are_known_by_content(planned, tm
     other.mkdir()
     (other / "mine.safetensors").write_text("b")
     assert first != inputs_of(need, "Digits", "z", "n", other / "mine.safetensors")
+
+
+def _evidence(record: Evidence) -> Evidence:
+    """Return a record without the names of what it depends on."""
+    return Evidence(**{part.name: getattr(record, part.name) for part in fields(Evidence)})

@@ -443,7 +443,8 @@ def _prove(
     found = Proved()
     if settings.zoo is not None:
         found = find_out(unique, chosen, settings, store, workers, progress, orders)
-    at_hand = look_at_hand(reading, settings)
+    # a page must not depend on whose files of weights it was rendered beside: only audits look into their folder
+    at_hand = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
     return Known(reading, needs, found, judge(reading, needs, found, settings, cited, totals, at_hand), at_hand.files)
 
 

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 MAX_ENTRY = 20_000
 """Characters of one entry; a longer one is no citation."""
-MAX_ENTRIES = 500
+MAX_ENTRIES = 100
 
 _ENTRY = re.compile(r"^[ \t]{0,12}@([A-Za-z]{2,30})[ \t]{0,12}\{", re.MULTILINE)
 _NOT_ENTRIES = ("comment", "preamble", "string")
+MAX_STRINGS = 5_000
+"""Characters of all abbreviations (``@string``) of a text; each entry is read together with them."""
 ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE)
 ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
@@ -41,13 +43,15 @@ class Entry:
 def entries_of(text: str) -> tuple[Entry, ...]:
     """Return the BibTeX entries of a text, in order."""
     entries: list[Entry] = []
-    position = 0
+    strings, position = "", 0
     while len(entries) < MAX_ENTRIES and (match := _ENTRY.search(text, position)):
         end = _closing(text, match.end())
         position = end if end is not None else match.end()
         if match[1].lower() in _NOT_ENTRIES:
+            abbreviation = text[match.start() : position] if match[1].lower() == "string" and end else ""
+            strings += abbreviation if len(strings) + len(abbreviation) < MAX_STRINGS else ""
             continue
-        entries.append(_entry(text, match, end))
+        entries.append(_entry(text, match, end, strings))
     return tuple(entries)
 
 
@@ -94,15 +98,15 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
-def _entry(text: str, match: re.Match[str], end: int | None) -> Entry:
+def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> Entry:
     if end is None:
         return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
-    from pybtex.database import parse_string  # its import costs 0.1 s, and a warm build needs none of it
+    from pybtex.database.input.bibtex import Parser  # its import costs 0.1 s, and a warm build needs none of it
     from pybtex.exceptions import PybtexError
 
     whole = text[match.start() : end]
     try:
-        database = parse_string(whole, "bibtex")
+        database = Parser().parse_string(strings + whole)
         ((key, parsed),) = database.entries.items()
     except (PybtexError, ValueError, RecursionError) as trouble:
         return Entry(match[1].lower(), "", {}, {}, match.start(), end, " ".join(str(trouble).split()))

@@ -100,6 +100,12 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="ENGINE",
             help="Where networks are measured: local, or a Dask scheduler such as tcp://host:8786.",
         ),
+        click.option(
+            "--baseline",
+            type=click.Path(path_type=Path),
+            help="File of known findings: they are shown as notes, and only others fail.",
+        ),
+        click.option("--update-baseline", is_flag=True, help="Write what is found now into the file of --baseline."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text."),
         click.option("--quiet", "-q", is_flag=True, help="Print findings only."),
     ]
@@ -142,6 +148,8 @@ def render_command(
     dry_run: bool,
     force: tuple[str, ...],
     engine: str | None,
+    baseline: Path | None,
+    update_baseline: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -181,6 +189,7 @@ def render_command(
             force=force,
             engine=engine,
         )
+    _know(run, baseline, update_baseline)
     return _report(run, as_json, quiet)
 
 
@@ -204,6 +213,8 @@ def audit_command(
     dry_run: bool,
     force: tuple[str, ...],
     engine: str | None,
+    baseline: Path | None,
+    update_baseline: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -220,6 +231,7 @@ def audit_command(
         run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
             run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
+    _know(run, baseline, update_baseline)
     if summary:
         _write_summary(run, summary)
     return _report(run, as_json, quiet)
@@ -234,6 +246,38 @@ def _write_summary(run: Run, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(summary_text(summarize(json.loads(json_of(run)))), encoding="utf-8", newline="\n")
+
+
+def _know(run: Run, baseline: Path | None, update: bool) -> None:
+    """Turn the findings that a baseline knows into notes. Raises InputError where it is none."""
+    from cardproof.baseline import apply_baseline, read_baseline, text_of_baseline
+
+    if baseline is None:
+        if update:
+            raise click.UsageError("--update-baseline needs --baseline FILE")
+        return
+    if update:
+        baseline.write_text(text_of_baseline(run), encoding="utf-8", newline="")
+    if gone := apply_baseline(run, read_baseline(baseline)):
+        click.echo(f"{show_path(baseline)}: {gone} known findings are gone; --update-baseline forgets them", err=True)
+
+
+@cardproof.command("explain", epilog=EPILOG)
+@click.argument("check", required=False)
+def explain_command(check: str | None) -> int:
+    """Say what a check does and why: by its name, or by the word in brackets of a finding. Without it, list all."""
+    from cardproof.checks import all_checks
+
+    for one in all_checks():
+        if check in (one.name, *one.findings):
+            click.echo(one.page.strip())
+            return 0
+    if check is not None:
+        raise click.UsageError(f"no check is called '{check}'; cardproof explain lists them")
+    for one in all_checks():
+        _, _, rest = one.page.partition(":")
+        click.echo(f"{one.name:16}{' '.join(rest.partition(chr(10) * 2)[0].split())}")
+    return 0
 
 
 def _fix(run: Run, unsafe: bool) -> int:

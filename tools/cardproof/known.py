@@ -44,9 +44,13 @@ class Known:
 
     def report(self, card: Card, runs: Iterable[PageRun] = (), rows: tuple[Row, ...] = ()) -> CardReport:
         """Put together what is reported of one card; ``runs`` are those of its snippets."""
+        from cardproof.ignores import apply_ignores
         from cardproof.snippets.results import findings_of
 
         runs, file, verdicts = tuple(runs), card.file, self.verdicts
-        evidence = {model.name: found for model in card.models if (found := self.evidence(card, model))}
-        findings = (*verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
+        evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}
+        found = (*verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
+        undecided = {one.claim.place.line for one in verdicts.judgements[file] if one.verdict == "unchecked"}
+        proved = bool(evidence) and all(one.counts for one in evidence.values()) and len(evidence) == len(card.models)
+        findings = tuple(apply_ignores(card.source, found, undecided, proved))
         return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from cardproof.checks._network import mistaken
 from cardproof.fields import FLOPS, PARAMETERS, normal_field
 from cardproof.measure.wording import words
 from cardproof.numbers import equal_as_written, round_to_digits, show_count, write_like
@@ -27,6 +28,8 @@ def judge_count(claim: Claim, context: Context, what: What, unit: str, method: s
     if stated is None:
         reason = f"'{claim.stated}' is not a number of {unit}"
         return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", found, unit, method=method, reason=why)
     tolerance = tolerance_of(claim, context)
     difference = signed(found - stated.value, stated.value)
     allowed = allowed_text(tolerance, stated)

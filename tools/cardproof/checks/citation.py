@@ -5,7 +5,7 @@
 - `citation-syntax`: an entry that BibTeX cannot read, a year that is none, a month that is none, an arXiv number or a
   DOI that cannot be one.
 - `citation-paper`: no citation of the card has the title of the field `Paper` (case, punctuation and accents do not
-  count), or the two name different arXiv numbers or DOIs.
+  count), or the two name different years, arXiv numbers or DOIs.
 - `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`.
 
 **Why.** Citations are pasted into papers unread. One that belongs to another paper gives credit to the wrong authors.
@@ -91,6 +91,7 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         entry = titles.get(words_of(title.text)) or titles.get(_short(title.text))
         if entry is not None:
             yield from _identifiers(entry, paper, source)
+            yield from _years(entry, paper, source)
             continue
         first = entries[0]
         cited = plain(first.fields.get("title", ""))
@@ -113,6 +114,14 @@ def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Findi
         if ours and theirs and not ours & theirs:
             message = f"the paper's address has the {what} {min(ours)}, its citation {', '.join(sorted(theirs))}"
             yield Finding(url.place, "citation-paper", "warning", message)
+
+
+def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
+    """Report a year of the paper that is another than the citation's."""
+    year, cited = paper.get("Year"), entry.fields.get("year", "").strip("{} ")
+    if isinstance(year, Scalar) and year.text.isdecimal() and cited.isdecimal() and year.text != cited:
+        message = f"the citation is of {cited}, the field Paper (line {year.place.line}) of {year.text}"
+        yield Finding(source.place(entry.at.get("year", entry.start)), "citation-paper", "warning", message)
 
 
 def _all(pattern: re.Pattern[str], text: str) -> set[str]:

@@ -35,10 +35,18 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "CIFAR-100": ("cifar100",),
     "Fashion-MNIST": ("fashionmnist",),
     "MNIST": ("mnist",),
+    "Digits": ("digits",),
     "COCO": ("coco", "mscoco", "coco2017"),
     "iNaturalist 2018": ("inaturalist2018", "inat2018"),
 }
-CLASSES = {"ImageNet-1k": (1000, 1001), "CIFAR-10": (10,), "CIFAR-100": (100,), "Fashion-MNIST": (10,), "MNIST": (10,)}
+CLASSES = {
+    "ImageNet-1k": (1000, 1001),
+    "CIFAR-10": (10,),
+    "CIFAR-100": (100,),
+    "Fashion-MNIST": (10,),
+    "MNIST": (10,),
+    "Digits": (10,),
+}
 """Classes of a head for it; 1,001 where the first stands for none of them, as TensorFlow's networks have it."""
 
 
@@ -46,6 +54,11 @@ def common_name(text: str) -> str | None:
     """Return the one name of a data set; None where the table does not know it."""
     plain = re.sub(r"[\s_-]+", "", text.strip().lower())
     return next((name for name, spellings in _SPELLINGS.items() if plain in spellings), None)
+
+
+def classes_of(text: str) -> tuple[int, ...]:
+    """Return how many classes a head for a data set may have; nothing where the table does not know it."""
+    return CLASSES.get(common_name(text) or "", ())
 
 
 def look_at_card(context: CardContext) -> Iterator[Finding]:
@@ -69,7 +82,7 @@ def look(context: Context) -> Iterator[Finding]:
         return
     classes = context.counts.head.classes
     for claim in context.claims:
-        wanted = CLASSES.get(common_name(claim.dataset or "") or "")
+        wanted = classes_of(claim.dataset or "")
         if wanted and claim.metric and normal_field(claim.field) in TOP_1 and classes not in wanted:
             message = (
                 f"{claim.field} of {claim.model} is stated on {claim.dataset}, which has {wanted[0]:,} classes; the "

@@ -1,7 +1,8 @@
 """File Size: the bytes of the published weights file.
 
 **What it does.** Where the file is on this machine (a path beside the card, or its name in the folder of `--weights`),
-compares its bytes with the claim at the precision written. Until then the claim is unchecked, and the reason names the
+compares its bytes with the claim at the precision written. A rendered page says so only of files beside the card: it
+must not depend on the machine. Until then the claim is unchecked, and the reason names the
 bytes of the network's state dict in its own types.
 
 A stated size that no file of these tensors has is reported as a warning even then: less than a fifth of the state dict,

@@ -14,6 +14,7 @@
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
 - `duplicate-model`: two cards define one model.
 - `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
+- `ignore`: a comment `cardproof: ignore[check] reason` without a reason, for no check, or that nothing needs.
 - `hand-edit`, `evidence`: a rendered page or a record of evidence was edited by hand.
 
 **Why.** A reader that guesses turns a typing error into a wrong page.
@@ -44,6 +45,7 @@ CHECK = Check(
         "control-character",
         "duplicate-model",
         "template",
+        "ignore",
         "hand-edit",
         "evidence",
     ),

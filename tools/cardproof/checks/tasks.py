@@ -1,8 +1,8 @@
 """Tasks: what a card says a network is for, against what it puts out.
 
-**What it does.** `Image Classification` is **confirmed** where the network that ran gives one score for each class of
-its last linear layer, and **refuted** where it gives something else. Other tasks are **unchecked**: the shape of an
-output does not tell a detector from an encoder. A task that is written almost like a common one is a warning.
+**What it does.** `Image Classification` is **confirmed** where the network that ran gives as many values as its last
+linear layer, and as a data set of the card has classes. Anything else is **unchecked**: the shape of an output does not
+tell scores from features, nor a detector from an encoder. A task that is written almost like a common one is a warning.
 
 **Why.** Tools filter by task; a misspelt one is found by nobody.
 """
@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
+from cardproof.checks.data_sets import TRAINING_DATA, classes_of
 from cardproof.fields import TASKS, normal_field
 from cardproof.words import Finding, Judgement
 
@@ -38,14 +39,22 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if context.counts is None:
         return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
     shape, head = context.counts.output_shape, context.counts.head
-    if head and shape == (1, head.classes):
-        found = f"{head.classes:,} scores"
-        return Judgement(claim, "confirmed", found, "", "one score for each class", method=METHOD)
-    if head is None:
-        return Judgement(claim, "unchecked", reason="no linear layer says how many classes there are")
-    found = "x".join(map(str, shape))
-    explanation = f"The output has the shape {found}, the last linear layer {head.classes:,} classes."
-    return Judgement(claim, "refuted", found, "", "one score for each class", "", explanation, METHOD)
+    if head is None or shape != (1, head.classes):
+        return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
+    if not any(head.classes in classes_of(name) for name in _data_sets(context)):
+        reason = f"the output has {head.classes:,} values, which may be classes or features"
+        return Judgement(claim, "unchecked", reason=reason)
+    found = f"{head.classes:,} scores"
+    return Judgement(claim, "confirmed", found, "", "one score for each class of a data set", method=METHOD)
+
+
+def _data_sets(context: Context) -> Iterator[str]:
+    """Yield the data sets that a model was trained or evaluated on, as its card says it."""
+    for claim in context.claims:
+        if claim.metric and claim.dataset:
+            yield claim.dataset
+        elif normal_field(claim.field) in TRAINING_DATA:
+            yield claim.stated
 
 
 def look(context: Context) -> Iterator[Finding]:

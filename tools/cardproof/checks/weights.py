@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
+_DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
 
 
 def promised_digest(name: str) -> str | None:
     """Return the digits of a SHA-256 that the name of a file ends in; None where it promises none."""
     match = _DIGEST.search(name[:300].partition(".")[0])
-    return match[1] if match else None
+    return match[1] if match and not _DATE.fullmatch(match[1]) else None
 
 
 def look(context: Context) -> Iterator[Finding]:
@@ -113,7 +114,8 @@ def _named_after_another(context: CardContext) -> Iterator[Finding]:
         if link is None or file is None or len(own) < 3:
             continue
         stem = _plain(file[:300])
-        fitting = [name for name in names if len(name) > 2 and _begins(stem, name)]
+        ends = [match.start() for match in re.finditer(r"[^a-z0-9]|$", stem)]
+        fitting = [name for end in ends if len(name := stem[:end]) > 2 and name in names]
         other = max(fitting, key=len, default=own)
         if own not in fitting and other not in own and not other.startswith(own):
             message = f"{model.model.name} links {file}, named after another model of this card: {names[other]}"
@@ -122,10 +124,6 @@ def _named_after_another(context: CardContext) -> Iterator[Finding]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_. ]+", "_", name.lower())
-
-
-def _begins(stem: str, name: str) -> bool:
-    return stem.startswith(name) and not stem[len(name) : len(name) + 1].isalnum()
 
 
 def _listed(names: dict[str, Context] | list[str]) -> str:

@@ -176,7 +176,8 @@ class IndexReader:
                     else "name one of: " + (", ".join(collections) or "none is defined")
                 )
                 message = f"collection '{entry.text}' is not defined, so the model inherits nothing from it"
-                self.findings.append(Finding(entry.place, "collection", "warning", message, hint))
+                fix = entry.fix(near) if near else None
+                self.findings.append(Finding(entry.place, "collection", "warning", message, hint, fix))
             else:
                 inherited = _merge(inherited, collection.entries)
         for key in _NOT_INHERITED:

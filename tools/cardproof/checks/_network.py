@@ -1,0 +1,55 @@
+"""Whether the network that was built is the one that a card means; asked by several checks."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cardproof.fields import PARAMETERS, normal_field
+from cardproof.numbers import equal_as_written
+from cardproof.plan import stated_count
+
+if TYPE_CHECKING:
+    from cardproof.checks import Context
+
+THRESHOLD = Decimal("0.02")
+
+
+def mistaken(context: Context) -> str | None:
+    """Say that a zoo's renames lead to another network than the card's; None where nothing speaks for it.
+
+    Another number of parameters alone is no reason not to judge: it may be the card's fault.
+    """
+    evidence = context.evidence
+    if evidence is None or evidence.counts is None:
+        return None
+    known_as = evidence.known_as.partition(".")[0]
+    if known_as in context.model.name or another_network(context) is None:
+        return None
+    return f"the zoo '{evidence.zoo}' has {evidence.known_as} for this name, which is probably another network"
+
+
+def another_network(context: Context) -> str | None:
+    """Say that the network of a name has too many or too few parameters to be the one that the card means."""
+    evidence = context.evidence
+    assert evidence and evidence.counts
+    measured = Decimal(evidence.counts.parameters)
+    for claim in context.claims:
+        own = not claim.published and not claim.metric
+        stated = stated_count(claim) if own and normal_field(claim.field) in PARAMETERS else None
+        explained = any(r.exact and r.field == "parameters" for r in evidence.reproductions)
+        in_units = stated and any(equal_as_written(measured.scaleb(-power), stated) for power in (3, 6, 9))
+        if (
+            not stated
+            or stated.value <= 0
+            or explained
+            or in_units
+            or abs(stated.value - measured) <= THRESHOLD * measured
+        ):
+            continue
+        renamed = f" (its name there is {evidence.known_as})" if evidence.known_as != context.model.name else ""
+        return (
+            f"{context.model.name} in zoo '{evidence.zoo}'{renamed} has {measured:,} parameters, the card states "
+            f"{claim.stated}: the name may mean another network now"
+        )
+    return None
