@@ -57,7 +57,7 @@ class Reader:
             accept_downloads=True,
             permissions=["clipboard-read", "clipboard-write"],
         )
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)
         self.troubles: list[str] = []
         self._host = urlsplit(address).netloc
         self.page: Page = self.context.new_page()

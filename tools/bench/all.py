@@ -22,6 +22,7 @@ PARTS = {
     "commands": "commands.py",
     "snippets": "snippets.py",
     "serving": "serving.py",
+    "site": "site.py",
     "inference": "inference.py",
     "evaluation": "evaluation.py",
 }

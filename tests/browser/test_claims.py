@@ -1,70 +1,24 @@
-"""Model pages in Chromium: claims by verdict, order and address; keyboard; no script; no sideways scrolling."""
+"""Claims of model pages: by verdict, by column and by address; keyboard; without a script; no sideways scrolling."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
 WIDTHS = (390, 768, 1000, 1440, 2560)
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Print nothing of each request."""
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """Where the committed pages are served, as mkdocs builds them."""
-    folder = tmp_path_factory.mktemp("built")
-    command = [sys.executable, "-m", "mkdocs", "build", "-d", str(folder), "-f", str(ROOT / "mkdocs.yml")]
-    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/models"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
+@pytest.fixture
+def address(site: str) -> str:
+    """Where model pages are served."""
+    return f"{site}models"
 
 
 @pytest.fixture
-def page(browser, address):
-    """A page of which every request stays on the host, and that reports no error."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    found = context.new_page()
-    trouble: list[str] = []
-    found.on("pageerror", lambda error: trouble.append(str(error)))
-    found.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    host = address.removesuffix("/models")
-    found.on(
-        "request", lambda sent: None if sent.url.startswith((host, "data:", "blob:")) else trouble.append(sent.url)
-    )
-    yield found
-    context.close()
-    assert not trouble
+def page(reader):
+    """A page of a reader of whom nothing may go wrong."""
+    return reader.page
 
 
 def shown(page, selector: str = ".cp-claims tbody tr") -> list[str]:
