@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof import __version__
 from cardproof.card_report import CardReport, Defined, defined_in, duplicates, in_order
-from cardproof.memory import Across, Memory, open_memory
+from cardproof.memory import Memory, open_memory
+from cardproof.method import Method, method_of
 from cardproof.read import Card, InputError, Reading, read_cards, show_path
+from cardproof.site_files import SiteFiles, files_of_gone_models, make_site_files
 from cardproof.words import Finding, Place, Totals
 
 if TYPE_CHECKING:
@@ -25,19 +26,6 @@ if TYPE_CHECKING:
     from cardproof.render.pages import Site
     from cardproof.render.write import Change
     from cardproof.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """How an audit was made, for who wants to make it again."""
-
-    command: str
-    zoo: str
-    """Name and version of the distribution that the networks come from; empty where none was measured."""
-    torch: str
-    cardproof: str
-    date: str
-    """Day of the last measurement, in UTC."""
 
 
 @dataclass(slots=True)
@@ -105,22 +93,9 @@ def audit(
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
     run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
-    run.method = _method(paths, settings, known)
+    run.method = method_of(paths, settings, known)
     run.seconds = time.perf_counter() - started
     return run
-
-
-def _method(paths: tuple[Path, ...], settings: Settings, known: Known) -> Method:
-    """Return how an audit of these paths was made."""
-    import shlex
-
-    zoo = ["--zoo", settings.zoo] if settings.zoo else []
-    command = shlex.join(["cardproof", "audit", *map(show_path, paths), *zoo])
-    ran = [evidence.environment for evidence in known.proved.evidence.values() if evidence.counts]
-    last = max(ran, key=lambda where: where.measured, default=None)
-    if last is None:
-        return Method(command, "", "", __version__, "")
-    return Method(command, last.zoo, last.torch, __version__, last.measured[:10])
 
 
 def render(
@@ -166,7 +141,7 @@ def render(
         made |= part
         known |= {file: one.report for file, one in part.items()}
     if not todo:
-        site_files = None if only else _site_files(run, settings, folders, known, memory)
+        site_files = None if only else make_site_files(run.changes, settings, folders, known, memory)
         if _finish(run, settings, folders, known, reference if not only else None, only, site_files):
             lasting = {file: one for file, one in made.items() if one.lasting}
             memory.keep({file: (one.report, one.read, one.includes) for file, one in lasting.items()}, known)
@@ -343,7 +318,7 @@ def _finish(
     if not only:
         gone = orphans(_seen(folders.out), _seen(folders.evidence), folders.base, show_path, kept)
         gone += orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []
-        gone += _gone_models(settings, known) if settings.catalog else []
+        gone += files_of_gone_models(settings, known) if settings.catalog else []
         run.changes += compare({}, gone)
     badges = sum(number for card in known.values() for number in card.folders.values())
     removed = {show_path(change.path) for change in run.changes if change.status == "removed"}
@@ -353,44 +328,6 @@ def _finish(
         return False
     write(run.changes, folders.evidence)
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class SiteFiles:
-    """The files about all models of a site."""
-
-    inputs: str
-    """Digest of what they are made of."""
-    paths: tuple[Path, ...]
-    changed: bool
-    """Whether they were made in this build."""
-
-
-def _site_files(
-    run: Run, settings: Settings, folders: Folders, known: Mapping[str, CardReport], memory: Memory
-) -> SiteFiles | None:
-    """Make the files about all models, unless those that are there say the same; None where none are wanted."""
-    if not settings.catalog:
-        return None
-    inputs = Across(known).listings
-    if paths := memory.site_files(inputs):
-        return SiteFiles(inputs, tuple(map(Path, paths)), False)
-    from cardproof.render.catalog import site_files
-    from cardproof.render.urls import urls_of
-    from cardproof.render.write import compare
-
-    texts = site_files(settings, folders, urls_of(settings, folders), known)
-    run.changes += compare(texts, ())
-    return SiteFiles(inputs, tuple(texts), True)
-
-
-def _gone_models(settings: Settings, known: Mapping[str, CardReport]) -> list[Path]:
-    """Return the files of the catalog that belong to models that are gone."""
-    from cardproof.render.gone import gone_models
-
-    assert settings.catalog
-    kept = {folder.rpartition("/")[2] for card in known.values() for folder in card.folders}
-    return gone_models(settings.path(settings.catalog), kept)
 
 
 def _folders(settings: Settings) -> Folders:

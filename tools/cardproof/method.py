@@ -1,0 +1,40 @@
+"""How an audit was made, for who wants to make it again."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cardproof import __version__
+from cardproof.read import show_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cardproof.known import Known
+    from cardproof.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How an audit was made, for who wants to make it again."""
+
+    command: str
+    zoo: str
+    """Name and version of the distribution that the networks come from; empty where none was measured."""
+    torch: str
+    cardproof: str
+    date: str
+    """Day of the last measurement, in UTC."""
+
+
+def method_of(paths: tuple[Path, ...], settings: Settings, known: Known) -> Method:
+    """Return how an audit of these paths was made."""
+    zoo = ["--zoo", settings.zoo] if settings.zoo else []
+    command = shlex.join(["cardproof", "audit", *map(show_path, paths), *zoo])
+    ran = [evidence.environment for evidence in known.proved.evidence.values() if evidence.counts]
+    last = max(ran, key=lambda where: where.measured, default=None)
+    if last is None:
+        return Method(command, "", "", __version__, "")
+    return Method(command, last.zoo, last.torch, __version__, last.measured[:10])
