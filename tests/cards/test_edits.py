@@ -43,6 +43,18 @@ def test_01_swapped_values_are_swapped_back_and_nothing_else_changes(shared, tmp
     assert fix_files(again.findings) == {}
 
 
+def test_02_the_command_fixes_and_then_says_what_is_left(shared, tmp_path, monkeypatch):
+    folder = copy_case(shared, "02", tmp_path)
+    monkeypatch.chdir(folder)
+    before = (folder / "card.md").read_bytes()
+    command = [sys.executable, "-m", "cardproof", "audit", "card.md", "--zoo", "zoo.py:Zoo", "--fix"]
+    environment = {"PYTHONPATH": f"{ROOT / 'tools'}:{ROOT}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    for said in ("card.md: 1 fix was made\n", ""):
+        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert (run.returncode, run.stderr) == (0, said)
+    assert (folder / "card.md").read_bytes() == before.replace(b"FLOPs: 221264", b"FLOPs: 55376")
+
+
 def test_34_line_ends_stay_after_a_fix(shared, tmp_path, monkeypatch):
     folder = copy_case(shared, "34", tmp_path)
     monkeypatch.chdir(folder)

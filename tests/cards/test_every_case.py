@@ -17,13 +17,15 @@ from cardproof.settings import SnippetSettings
 CASES = sorted(path.parent.name for path in (SHARED / "cases" / "cards").glob("*/EXPECT.txt"))
 RENDERED = {"38", "56"}
 """Cases about templates: audits do not render."""
-RUN = {"47", "49", "50", "59"}
+RUN = {"47", "49"}
 """Cases whose snippets run."""
 ELSEWHERE = {
     "20": "needs an evaluation as evidence: test_20 in test_more_cases.py",
     "34": "states facts and no verdict: test_34 in test_more_cases.py",
     "37": "is about an edit: test_37 in test_edits.py",
+    "50": "has two runs, with and without a declaration: two tests in test_snippet_cases.py",
     "53": "is about an export: test_53 in test_more_cases.py",
+    "59": "compares two runs of one page: two tests in test_snippet_cases.py",
 }
 """Cases whose EXPECT.txt gives no verdict of one run of a card alone."""
 
@@ -40,7 +42,7 @@ def places(text: str) -> set[tuple[str, int]]:
 
 def report_of(folder: Path, number: str) -> dict:
     if number in RENDERED | RUN:
-        snippets = SnippetSettings(run=number in RUN, placeholders={"NUM_FINETUNE_CLASSES": 7})
+        snippets = SnippetSettings(run=number in RUN)
         return json.loads(json_of(render(settings_of(folder, snippets=snippets), workers=1)))
     names = ("card.md", "model-index.yml", "howto.md", "a.md", "b.md", "README.md")
     paths = [folder / name for name in names if (folder / name).is_file()]

@@ -187,6 +187,16 @@ def test_23_a_snippet_with_other_means_than_the_configuration_is_reported_at_the
     assert all("(0.5, 0.5, 0.5)" in f.message for f in found)
 
 
+def test_23_a_snippet_that_crops_to_another_size_is_reported_and_the_right_size_is_not(shared, tmp_path, monkeypatch):
+    folder = copy_case(shared, "23", tmp_path)
+    monkeypatch.chdir(folder)
+    snippets = folder / "code_snippets.md"
+    snippets.write_text("```python\nCenterCrop(32)\nmean=[0.5, 0.5, 0.5]\nCenterCrop(size=224)\n```\nCenterCrop(99)\n")
+    found = of(audit([folder / "card.md"], settings_of(folder), workers=1), "snippet-preprocessing")
+    assert places(found) == [("code_snippets.md", 4)]
+    assert "crops to 224 pixels" in found[0].message
+
+
 def test_25_one_data_set_under_two_names(case):
     (finding,) = of(case("25"), "data-set-alias")
     assert (finding.severity, finding.place.line) == ("warning", 30)

@@ -210,3 +210,9 @@ def test_a_megabyte_made_to_be_slow_is_read_in_seconds(write, name):
     started = time.process_time()
     audit([card], Settings())
     assert time.process_time() - started < 20
+
+
+def test_addresses_in_code_may_be_made_up(found):
+    text = "# Net\n\nAsk `http://host:port/a`, or http:// alone.\n\n```\ncurl https://https://a//b\n```\n"
+    assert found(text) == []
+    assert found("`a` http://host:port/a `b`\n") == [("link-syntax", "warning", 1)]

@@ -41,7 +41,10 @@ class AtHand:
     includes: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
     """By the card's file."""
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """All files that were looked for, there or not, by the card's file."""
+    """Files of weights that the card names by a path, there or not, and the code that was found, by the card's file.
+
+    Of the many places where linked code might be, those without it are not kept: a build would look at each again.
+    """
 
 
 def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
@@ -66,8 +69,8 @@ def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
                     weights[card.file, model.name] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
             for path, line in _code_paths(model):
-                looked.append(path)
-                if path.is_file() and (found := _code(path, line)):
+                if path.is_file() and _is_below(card.source.path.parent, path) and (found := _code(path, line)):
+                    looked.append(path)
                     code[card.file, model.name] = found
                     break
         if found_includes := tuple(_includes(card, settings)):
@@ -109,19 +112,24 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, int | None]]:
     parts = address[where.end() if where else 0 :].split("/")
     if "://" in address and not where:
         return
+    if ".." in parts or "\0" in address or not address.endswith(".py"):
+        return
     for first in range(min(len(parts), 20)):
-        if path := _below(link.source.path.parent, "/".join(parts[first:])):
-            yield path, int(line[1]) if line else None
+        yield link.source.path.parent.joinpath(*parts[first:]), int(line[1]) if line else None
 
 
 def _below(folder: Path, name: str) -> Path | None:
     """Return a path below a folder; None where the name leads out of it or is none."""
+    path = folder / name
+    return path if path != folder and _is_below(folder, path) else None
+
+
+def _is_below(folder: Path, path: Path) -> bool:
+    """Return whether a path, its links followed, lies below a folder."""
     try:
-        path = folder / name
-        inside = path.resolve().is_relative_to(folder.resolve())
+        return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError):
-        return None
-    return path if inside and path != folder else None
+        return False
 
 
 def _sha256(path: Path) -> str:

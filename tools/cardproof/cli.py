@@ -289,9 +289,7 @@ def _fix(run: Run, unsafe: bool) -> int:
     except EditError as trouble:
         raise click.ClickException(str(trouble)) from trouble
     for path, fixes in made.items():
-        click.echo(
-            f"{show_path(path)}: {len(fixes)} {'value was' if len(fixes) == 1 else 'values were'} fixed", err=True
-        )
+        click.echo(f"{show_path(path)}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made", err=True)
     return len(made)
 
 

@@ -6,6 +6,8 @@
 - `link-syntax`: no host, a blank or a brace inside, a port that is no number, a scheme written twice.
 - `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
 
+In code only closed sites are looked for: addresses there are often made up.
+
 **Why.** Readers follow links to papers and weights first. Of one well-kept documentation, 171 links lead to one site
 that closed.
 
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.at_hand import link_of
 from cardproof.checks import CardContext, Check
+from cardproof.read.fences import Fences
 from cardproof.read.nodes import Mapping, Scalar
 from cardproof.words import Finding
 
@@ -47,10 +50,9 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
     """Report the addresses of a card that lead nowhere."""
     source = context.card.source
     papers = _paper_links(context)
-    for match in _ADDRESS.finditer(source.text):
-        address = _trimmed(match.group())
-        place = source.place(match.start(), match.start() + len(address))
-        if trouble := wrong(address):
+    for address, start, is_code in _addresses(source.text):
+        place = source.place(start, start + len(address))
+        if not is_code and (trouble := wrong(address)):
             check, message, hint = trouble
             yield Finding(place, check, "warning", message, hint)
         elif closed := closed_since(address):
@@ -62,11 +64,26 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
             yield Finding(place, "closed-site", "warning", message, hint)
 
 
+def _addresses(text: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield the addresses of a text with their positions, and whether they stand in code: there, many are made up."""
+    fences, position = Fences(), 0
+    for line in text.splitlines(keepends=True):
+        fenced = fences.feed(line)
+        ticks, last = 0, 0
+        for match in _ADDRESS.finditer(line):
+            ticks += line.count("`", last, match.start())
+            last = match.start()
+            yield _trimmed(match.group()), position + match.start(), fenced or ticks % 2 == 1
+        position += len(line)
+
+
 def wrong(address: str) -> tuple[str, str, str] | None:
     """Return check, message and hint for an address that is none; None where nothing is wrong with it."""
     if len(address) > LONGEST:
         return None
     scheme, _, rest = address.partition(":")
+    if not rest.strip("/"):
+        return None  # the scheme alone, in a sentence about it
     if not rest.startswith("//") or rest.startswith("///"):
         return "link-syntax", f"'{address}' has no two slashes after {scheme}:", f"write {scheme}://"
     authority, slash, path = rest[2:].partition("/")

@@ -5,8 +5,8 @@ for the weights that the card links. These are settings, not measurements: they 
 text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. Where a zoo
 evaluates the same weights at two sizes, either is confirmed.
 
-Snippets are looked at too: a literal `mean` or `std` in a Python block of the card, or of a file that it includes, that
-is not the configuration of any of its models is a warning (`snippet-preprocessing`).
+Snippets are looked at too: a literal `mean` or `std`, or the size of a `CenterCrop`, in a Python block of the card or
+of a file that it includes, that is not the configuration of any of its models is a warning (`snippet-preprocessing`).
 
 **Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
 and does not learn why.
@@ -114,6 +114,7 @@ def _fix(claim: Claim, found: str | float | int) -> Fix | None:
 def look_at_card(context: CardContext) -> Iterator[Finding]:
     """Report snippets that normalise images otherwise than the zoo does for every model of the card."""
     configs = [model.evidence.preprocessing for model in context.models if model.evidence]
+    yield from _other_crops(context, [config for config in configs if config])
     for what in ("mean", "std"):
         wanted = {values for config in configs if config and (values := getattr(config, what))}
         if not wanted or None in configs:
@@ -128,6 +129,23 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
                     )
                     hint = "take the values from the configuration of the model"
                     yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
+
+
+def _other_crops(context: CardContext, configs: list[Preprocessing]) -> Iterator[Finding]:
+    """Report snippets that crop images to another size than the zoo does for every model of the card."""
+    sizes = {side for config in configs for size in (config.input_size, config.test_size) if size for side in size[1:]}
+    for source in (context.card.source, *context.includes):
+        for block, offset in _python(source.text) if sizes else ():
+            for match in _CENTER_CROP.finditer(block):
+                if int(match[1]) not in sizes:
+                    place = source.place(offset + match.start(1), offset + match.end(1))
+                    card = "" if source is context.card.source else f", included by {context.card.file}"
+                    message = (
+                        f"the snippet{card} crops to {match[1]} pixels; the zoo's configuration has "
+                        f"{' or '.join(map(str, sorted(sizes)))}"
+                    )
+                    hint = "take the size from the configuration of the model"
+                    yield Finding(place, "snippet-preprocessing", "warning", message, hint)
 
 
 def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
@@ -172,6 +190,7 @@ _NUMBER = r"(?:\d{1,4}\.\d{0,12}|\.\d{1,12}|\d{1,4})"
 _THREE = re.compile(rf"[\[(]\s{{0,20}}({_NUMBER}(?:\s{{0,20}},\s{{0,20}}{_NUMBER}){{2}})\s{{0,20}},?\s{{0,20}}[\])]")
 _NAMED = re.compile(r"\b(mean|std)\s{0,5}=\s{0,20}(?:[\w.]{1,30}\()?$")
 _PAIR = re.compile(r"\b(mean|std)\s{0,5},\s{0,5}(mean|std)\s{0,5}=\s{0,5}$")
+_CENTER_CROP = re.compile(r"\bCenterCrop\(\s{0,20}(?:size=)?(\d{1,5})\b")
 _COMMA = re.compile(r"\s{0,20},?\s{0,20}")
 
 CHECK = Check(

@@ -11,7 +11,7 @@ from cardproof.read.blocks import Span, doubled_fence, find_header, find_index_c
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import as_index, check_results
 from cardproof.read.index import IndexReader, Model
-from cardproof.read.nodes import Mapping, Node, read_yaml
+from cardproof.read.nodes import Mapping, Node, Scalar, read_yaml
 from cardproof.read.source import Source, read_source
 from cardproof.words import Claim, Finding
 
@@ -165,7 +165,8 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
         findings.append(Finding(source.place(extra.start), "model-index", "error", message, "join the two"))
     models: tuple[Model, ...] = ()
     span = spans[0] if spans else None
-    if isinstance(header, Mapping) and (index := header.get("model-index")) is not None:
+    index = header.get("model-index") if isinstance(header, Mapping) else None
+    if index is not None and not (isinstance(index, Scalar) and index.value is None):
         findings += check_results(index)
         models = indexes.models(as_index(index), source)
     if span:
