@@ -88,7 +88,7 @@ def test_a_site_that_does_not_ask_for_a_catalog_has_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = write_site(tmp_path)
     build(folder)
-    assert sorted(path.name for path in (folder / "docs").iterdir()) == ["evidence", "models"]
+    assert sorted(path.name for path in (folder / "docs").iterdir()) == ["assets", "evidence", "models"]
 
 
 def test_a_record_says_what_was_counted_and_where_to_read_on(site):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html import unescape
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cardproof.card_report import Row, Score
 from cardproof.render.plot import (
@@ -24,7 +27,7 @@ from cardproof.render.plot import (
     place_labels,
     scatter,
 )
-from cardproof.render.standing import MOST_OTHERS, stands_of
+from cardproof.render.standing import LEAST, MOST_OTHERS, Standings
 from cardproof.render.stands_view import stands_view
 from cardproof.render.training_view import curve_view
 
@@ -151,19 +154,35 @@ def test_a_page_compares_its_models_with_the_nearest_of_other_pages_on_the_same_
     own = [row("own", 10**9, 70)]
     others = [row(f"m{n}", 10**9 + 10**7 * n, 60 + n / 10, "b.md") for n in range(1, 30)]
     strange = row("strange", 10**9, 99, "b.md", dataset="Digits")
-    found = stands_of(own, [*own, *reversed(others), strange])
+    found = Standings([*own, *reversed(others), strange]).of(own)
     assert [one.name for one in found.others] == [f"m{n}" for n in range(1, MOST_OTHERS + 1)]
     assert found.own == tuple(own)
 
 
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(41, 10**6), max_size=40, unique=True),
+)
+def test_the_nearest_are_those_of_a_look_at_all(mine, others):
+    own = [row(f"own{macs}", 1000 * macs, 1) for macs in mine]
+    rest = [row(f"m{macs}", 100 * macs, 1, "b.md") for macs in others if macs % 10]
+    found = Standings([*rest, *own]).of(own)
+    apart = {one.name: min(abs(math.log(one.multiply_adds / two.multiply_adds)) for two in own) for one in rest}
+    nearest = sorted(rest, key=lambda one: (apart[one.name], one.name))[:MOST_OTHERS]
+    if len(own) + len(nearest) < LEAST:
+        assert found is None
+    else:
+        assert [apart[one.name] for one in found.others] == [apart[one.name] for one in nearest]
+
+
 @pytest.mark.parametrize("rows", [[], [row("a", 1000, 1)], [row("a", 1000, 1), row("b", 1000, 2, "b.md")]])
 def test_too_few_models_are_no_comparison(rows):
-    assert stands_of(rows[:1], rows) is None
+    assert Standings(rows).of(rows[:1]) is None
 
 
 def test_a_comparison_says_which_accuracies_were_measured_and_links_marks_to_rows():
     rows = [row("a", 10**9, 70, verdict="confirmed"), row("b", 2 * 10**9, 71, "b.md"), row("c", 3 * 10**9, 72, "b.md")]
-    view = stands_view(stands_of(rows[:1], rows), Path("a.md"))
+    view = stands_view(Standings(rows).of(rows[:1]), Path("a.md"))
     assert (view.measured, [one.name for one in view.rows]) == (1, ["c", "b", "a"])
     assert [one.link for one in view.rows] == ["b.md#c", "b.md#b", "#a"]
     anchors = {one.anchor for one in view.rows}
