@@ -72,6 +72,14 @@ def test_a_card_without_a_fault_has_no_finding(found):
         ("https://https://example.org", "link-syntax"),
         ("https://example.org:port/a", "link-syntax"),
         ("https://example.org//a", "doubled-slash"),
+        ("https://arxiv.org/abs/1904.01169v3", None),
+        ("https://arxiv.org/pdf/1904.01169.pdf", None),
+        ("https://arxiv.org/abs/cs.CV/0601001", None),
+        ("https://arxiv.org/list/cs.CV/recent", None),
+        ("https://arxiv.org/abs/1904.169", "link-syntax"),
+        ("http://dx.doi.org/10.1109/TPAMI.2019.2938758", None),
+        ("https://doi.org/10.1000.10/123", None),
+        ("https://doi.org/TPAMI.2019.2938758", "link-syntax"),
     ],
 )
 def test_addresses_that_are_none(address, check):
@@ -139,6 +147,10 @@ def test_text_that_stands_for_text_and_formulas_left_open(found):
         ("formula", "warning", 5),
         ("formula", "warning", 7),
     ]
+
+
+def test_a_value_that_stands_for_one(found):
+    assert found(INDEX.replace("Parameters: 2000", "Parameters: TBD")) == [("placeholder", "warning", 18)]
 
 
 def test_a_fraction_beside_a_percentage(found):
