@@ -283,7 +283,7 @@ def test_55_a_header_that_allows_what_the_text_forbids(case):
     (finding,) = case("55", "README.md").findings
     assert (finding.check, finding.severity, finding.place.line) == ("licence", "warning", 7)
     assert "CC BY-NC 4.0" in finding.message
-    assert "(line 2) mit" in finding.message
+    assert "(line 2) is mit" in finding.message
 
 
 def test_55_a_missing_licence_is_reported_and_not_filled_in(write):

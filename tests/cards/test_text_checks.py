@@ -199,6 +199,15 @@ def test_a_classifier_is_confirmed_by_the_classes_of_its_data_set(write, counts,
     assert judgements["Tasks"].verdict == verdict
 
 
+def test_weights_whose_authors_forbid_commercial_use_under_a_permissive_licence(found):
+    linked = INDEX.replace("example.org/w/net_b", "dl.fbaipublicfiles.com/semiweaksupervision/net_b")
+    assert found(linked) == []
+    licensed = linked.replace("- Name: net_b\n", "- Name: net_b\n  License: Apache-2.0\n")
+    assert found(licensed) == [("licence", "warning", 20)]
+    assert found("---\nlicense: cc-by-nc-4.0\n---\n" + linked) == []
+    assert found("---\nlicense: mit\n---\n" + linked) == [("licence", "warning", 22)]
+
+
 HOSTILE = {
     "blank lines in a comment": "<!--\n" + "\n" * 10**6 + "-->",
     "entries that are never closed": "@misc{a,\n" * 110_000,
