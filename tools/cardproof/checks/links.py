@@ -13,7 +13,7 @@ In code only closed sites are looked for: addresses there are often made up.
 that closed.
 
 **Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
-the paper. Nothing is invented, and nothing is asked of the network.
+the paper; `--fix-unsafe` writes it there. Nothing is invented, and nothing is asked of the network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cardproof.checks import CardContext, Check
 from cardproof.citations import ARXIV_NUMBER, address_of, entries_of, plain, words_of
 from cardproof.read.fences import Fences
 from cardproof.read.nodes import Mapping, Scalar
-from cardproof.words import Finding
+from cardproof.words import Finding, Fix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +61,11 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
         elif closed := closed_since(address):
             host, since = closed
             message = f"{host} closed on {since} (list of {AS_OF}): {address[:200]} leads nowhere"
-            hint = None
+            hint, fix = None, None
             if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
                 hint = f"the card's own citation of this paper has {found}"
-            yield Finding(place, "closed-site", "warning", message, hint)
+                fix = Fix(place.line, place.column, place.end_column, found) if place.end_column else None
+            yield Finding(place, "closed-site", "warning", message, hint, fix)
 
 
 def _addresses(text: str) -> Iterator[tuple[str, int, bool]]:
