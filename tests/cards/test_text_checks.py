@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cardproof.build import audit
-from cardproof.checks import Context
+from cardproof.checks import Context, file_size
 from cardproof.checks.links import closed_since, wrong
 from cardproof.checks.weights import promised_digest
 from cardproof.citations import address_of, entries_of, plain
@@ -237,3 +237,21 @@ def test_addresses_in_code_may_be_made_up(found):
     text = "# Net\n\nAsk `http://host:port/a`, or http:// alone.\n\n```\ncurl https://https://a//b\n```\n"
     assert found(text) == []
     assert found("`a` http://host:port/a `b`\n") == [("link-syntax", "warning", 1)]
+
+
+@pytest.mark.parametrize(
+    ("known_as", "verdict"),
+    [("net_a", "refuted"), ("net_a.tag", "refuted"), ("a.tag", "refuted"), ("other_net", "unchecked")],
+)
+def test_a_rename_that_leads_to_another_network_refutes_and_confirms_nothing(write, known_as, verdict):
+    index = INDEX.replace("Parameters: 1000", "Parameters: 1000\n    Layers: 1\n    File Size: 9999999", 1)
+    reading = read_cards([write("card.md", index)])
+    model, claims = reading.cards[0].models[0], reading.cards[0].claims_of[0]
+    where = Environment("2026-11-25T05:00:00Z", 1.0, "cpu", "3.11", "2.14", "z 1", "x86_64")
+    evidence = Evidence("net_a", "z", known_as, "key", network((1, 10), 10), (), None, None, where)
+    context = Context(model, claims, Settings(), evidence)
+    verdicts = {claim.field: judge_claim(claim, context).verdict for claim in claims}
+    assert verdicts["Parameters"] == verdict
+    assert verdicts["Layers"] == ("unchecked" if verdict == "unchecked" else "confirmed")
+    sizes = list(file_size.look(context))
+    assert bool(sizes) == (verdict == "refuted")
