@@ -11,6 +11,7 @@ import pytest
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
+from cardproof.edits import fix_files
 from cardproof.export.mlbom import mlbom
 from cardproof.judge import Proved, judge
 from cardproof.plan import plan
@@ -89,6 +90,9 @@ def test_14_an_address_is_suggested_where_the_cards_own_citation_of_the_paper_ha
     card.write_text(card.read_text().replace("<!--", f"```BibTeX\n{bibtex}```\n\n<!--", 1))
     (finding,) = of(audit([card], settings_of(folder)), "closed-site")
     assert "https://arxiv.org/abs/1904.01169" in finding.hint
+    assert fix_files([finding]) == {}
+    fix_files([finding], unsafe=True)
+    assert "    URL: https://arxiv.org/abs/1904.01169\n" in card.read_text()
 
 
 def test_16_a_link_to_a_file_that_does_not_define_the_network(case):
@@ -283,7 +287,7 @@ def test_55_a_header_that_allows_what_the_text_forbids(case):
     (finding,) = case("55", "README.md").findings
     assert (finding.check, finding.severity, finding.place.line) == ("licence", "warning", 7)
     assert "CC BY-NC 4.0" in finding.message
-    assert "(line 2) mit" in finding.message
+    assert "(line 2) is mit" in finding.message
 
 
 def test_55_a_missing_licence_is_reported_and_not_filled_in(write):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cardproof.build import audit
-from cardproof.checks import Context
+from cardproof.checks import Context, file_size
 from cardproof.checks.links import closed_since, wrong
 from cardproof.checks.weights import promised_digest
 from cardproof.citations import address_of, entries_of, plain
@@ -72,6 +72,14 @@ def test_a_card_without_a_fault_has_no_finding(found):
         ("https://https://example.org", "link-syntax"),
         ("https://example.org:port/a", "link-syntax"),
         ("https://example.org//a", "doubled-slash"),
+        ("https://arxiv.org/abs/1904.01169v3", None),
+        ("https://arxiv.org/pdf/1904.01169.pdf", None),
+        ("https://arxiv.org/abs/cs.CV/0601001", None),
+        ("https://arxiv.org/list/cs.CV/recent", None),
+        ("https://arxiv.org/abs/1904.169", "link-syntax"),
+        ("http://dx.doi.org/10.1109/TPAMI.2019.2938758", None),
+        ("https://doi.org/10.1000.10/123", None),
+        ("https://doi.org/TPAMI.2019.2938758", "link-syntax"),
     ],
 )
 def test_addresses_that_are_none(address, check):
@@ -141,6 +149,10 @@ def test_text_that_stands_for_text_and_formulas_left_open(found):
     ]
 
 
+def test_a_value_that_stands_for_one(found):
+    assert found(INDEX.replace("Parameters: 2000", "Parameters: TBD")) == [("placeholder", "warning", 18)]
+
+
 def test_a_fraction_beside_a_percentage(found):
     metrics = "      Top 1 Accuracy: 61.2%\n      Top 5 Accuracy: 0.934\n"
     results = f"  Results:\n  - Task: T\n    Dataset: D\n    Metrics:\n{metrics}"
@@ -187,6 +199,15 @@ def test_a_classifier_is_confirmed_by_the_classes_of_its_data_set(write, counts,
     assert judgements["Tasks"].verdict == verdict
 
 
+def test_weights_whose_authors_forbid_commercial_use_under_a_permissive_licence(found):
+    linked = INDEX.replace("example.org/w/net_b", "dl.fbaipublicfiles.com/semiweaksupervision/net_b")
+    assert found(linked) == []
+    licensed = linked.replace("- Name: net_b\n", "- Name: net_b\n  License: Apache-2.0\n")
+    assert found(licensed) == [("licence", "warning", 20)]
+    assert found("---\nlicense: cc-by-nc-4.0\n---\n" + linked) == []
+    assert found("---\nlicense: mit\n---\n" + linked) == [("licence", "warning", 22)]
+
+
 HOSTILE = {
     "blank lines in a comment": "<!--\n" + "\n" * 10**6 + "-->",
     "entries that are never closed": "@misc{a,\n" * 110_000,
@@ -216,3 +237,21 @@ def test_addresses_in_code_may_be_made_up(found):
     text = "# Net\n\nAsk `http://host:port/a`, or http:// alone.\n\n```\ncurl https://https://a//b\n```\n"
     assert found(text) == []
     assert found("`a` http://host:port/a `b`\n") == [("link-syntax", "warning", 1)]
+
+
+@pytest.mark.parametrize(
+    ("known_as", "verdict"),
+    [("net_a", "refuted"), ("net_a.tag", "refuted"), ("a.tag", "refuted"), ("other_net", "unchecked")],
+)
+def test_a_rename_that_leads_to_another_network_refutes_and_confirms_nothing(write, known_as, verdict):
+    index = INDEX.replace("Parameters: 1000", "Parameters: 1000\n    Layers: 1\n    File Size: 9999999", 1)
+    reading = read_cards([write("card.md", index)])
+    model, claims = reading.cards[0].models[0], reading.cards[0].claims_of[0]
+    where = Environment("2026-11-25T05:00:00Z", 1.0, "cpu", "3.11", "2.14", "z 1", "x86_64")
+    evidence = Evidence("net_a", "z", known_as, "key", network((1, 10), 10), (), None, None, where)
+    context = Context(model, claims, Settings(), evidence)
+    verdicts = {claim.field: judge_claim(claim, context).verdict for claim in claims}
+    assert verdicts["Parameters"] == verdict
+    assert verdicts["Layers"] == ("unchecked" if verdict == "unchecked" else "confirmed")
+    sizes = list(file_size.look(context))
+    assert bool(sizes) == (verdict == "refuted")

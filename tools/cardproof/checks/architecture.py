@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
+from cardproof.checks._network import mistaken
 from cardproof.fields import ARCHITECTURE
 from cardproof.measure.vocabulary import judge_word
 from cardproof.words import Judgement
@@ -29,6 +30,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Judge one word of an architecture list."""
     if context.counts is None:
         return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", reason=why)
     answer = judge_word(claim.stated, context.counts.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)

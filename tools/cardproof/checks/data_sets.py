@@ -18,6 +18,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cardproof.checks import CardContext, Check, Context
+from cardproof.checks._network import mistaken
 from cardproof.fields import TOP_1, normal_field
 from cardproof.words import Finding
 
@@ -78,7 +79,7 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
 
 def look(context: Context) -> Iterator[Finding]:
     """Report an accuracy on classes that the network's head has not."""
-    if context.counts is None or context.counts.head is None:
+    if context.counts is None or context.counts.head is None or mistaken(context):
         return
     classes = context.counts.head.classes
     for claim in context.claims:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
 from cardproof.checks._counts import allowed_text, fix_of, signed, tolerance_of, within
+from cardproof.checks._network import mistaken
 from cardproof.fields import FILE_SIZE, normal_field
 from cardproof.numbers import parse_number
 from cardproof.words import Finding, Judgement
@@ -38,7 +39,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     file = context.weights
     if file is None:
         reason = "the weights file is not here"
-        if context.counts:
+        if context.counts and not mistaken(context):
             reason += f"; the network's state dict has {context.counts.state_dict_bytes:,} bytes"
         return Judgement(claim, "unchecked", unit="bytes", reason=reason)
     stated = parse_number(claim.stated, "bytes")
@@ -57,7 +58,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 def look(context: Context) -> Iterator[Finding]:
     """Report a size that no file of the network's tensors has."""
-    if context.weights or not context.counts or not context.counts.state_dict_bytes:
+    if context.weights or not context.counts or not context.counts.state_dict_bytes or mistaken(context):
         return
     for claim in context.claims:
         stated = parse_number(claim.stated, "bytes") if normal_field(claim.field) in FILE_SIZE else None

@@ -3,7 +3,7 @@
 **What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have is an error. A
 name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
 that explains it, is reported: the name may mean another network today. A renamed model is a note. Where both come
-together, and the new name is no part of the old one, counts are unchecked: they are those of another network.
+together, and the new name is no part of the old one, all that the network decides is unchecked.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
 """

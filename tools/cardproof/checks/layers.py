@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
+from cardproof.checks._network import mistaken
 from cardproof.fields import LAYERS
 from cardproof.numbers import parse_number
 from cardproof.words import Judgement
@@ -26,6 +27,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated depth."""
     if context.counts is None:
         return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", reason=why)
     stated, layers = parse_number(claim.stated), context.counts.layers
     if stated is None or stated.unit or stated.value != stated.value.to_integral_value():
         return Judgement(claim, "unchecked", layers, "layers", reason=f"'{claim.stated}' is not a number of layers")

@@ -3,7 +3,8 @@
 **What it does.** Looks at every address of a card, in its text and in its model index:
 
 - `closed-site`: the host is on the list of sites that closed, with the date.
-- `link-syntax`: no host, a blank or a brace inside, a port that is no number, a scheme written twice.
+- `link-syntax`: no host, a port that is no number, a scheme written twice; an address of arXiv or of a DOI whose number
+  cannot be one.
 - `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
 
 In code only closed sites are looked for: addresses there are often made up.
@@ -12,7 +13,7 @@ In code only closed sites are looked for: addresses there are often made up.
 that closed.
 
 **Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
-the paper. Nothing is invented, and nothing is asked of the network.
+the paper; `--fix-unsafe` writes it there. Nothing is invented, and nothing is asked of the network.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from typing import TYPE_CHECKING
 
 from cardproof.at_hand import link_of
 from cardproof.checks import CardContext, Check
+from cardproof.citations import ARXIV_NUMBER, address_of, entries_of, plain, words_of
 from cardproof.read.fences import Fences
 from cardproof.read.nodes import Mapping, Scalar
-from cardproof.words import Finding
+from cardproof.words import Finding, Fix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,7 @@ AS_OF = "2026-11"
 _ADDRESS = re.compile(r"(?i:https?|ftp):/{1,3}[^\s<>\"'`|\\^\[\]]*")
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
 _INSIDE_ANOTHER = re.compile(r"/(?:https?|ftp):/{1,2}", re.IGNORECASE)
+_DOI_PATH = re.compile(r"10\.\d{4,9}(?:\.\d{1,9})*(?:/|%2[fF])\S")
 LONGEST = 2000
 """Characters of an address that is looked at; browsers take no longer ones either."""
 
@@ -58,10 +61,11 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
         elif closed := closed_since(address):
             host, since = closed
             message = f"{host} closed on {since} (list of {AS_OF}): {address[:200]} leads nowhere"
-            hint = None
+            hint, fix = None, None
             if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
                 hint = f"the card's own citation of this paper has {found}"
-            yield Finding(place, "closed-site", "warning", message, hint)
+                fix = Fix(place.line, place.column, place.end_column, found) if place.end_column else None
+            yield Finding(place, "closed-site", "warning", message, hint, fix)
 
 
 def _addresses(text: str) -> Iterator[tuple[str, int, bool]]:
@@ -95,9 +99,21 @@ def wrong(address: str) -> tuple[str, str, str] | None:
     if host.lower() in ("http", "https"):
         return "link-syntax", f"'{address}' has its scheme twice", f"write {rest[2:]}"
     path = re.split(r"[?#]", path, maxsplit=1)[0]
+    if named := _misnamed(host.lower(), path):
+        return "link-syntax", f"'{address}' has no {named}", "look up the paper's own address"
     if slash and "//" in _INSIDE_ANOTHER.sub("/", f"/{path}"):
         right = f"{scheme}://{authority}{re.sub('/{2,}', '/', '/' + path)}"
         return "doubled-slash", f"'{address}' has two slashes in a row in its path", f"write {right}"
+    return None
+
+
+def _misnamed(host: str, path: str) -> str | None:
+    """Return what an address of arXiv or of DOIs should have and has not; None where it has it, or leads elsewhere."""
+    if host.removeprefix("www.") == "arxiv.org" and (match := re.fullmatch(r"(?:abs|pdf)/(.{1,60})", path)):
+        number = match[1].removesuffix(".pdf").rstrip("/")
+        return None if ARXIV_NUMBER.fullmatch(number) else "arXiv number such as 1904.01169"
+    if host in ("doi.org", "dx.doi.org", "www.doi.org") and path.strip("/"):
+        return None if _DOI_PATH.match(path.strip("/")) else "DOI such as 10.1109/TPAMI.2019.2938758"
     return None
 
 
@@ -136,8 +152,6 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 def _from_citation(text: str, title: str) -> str | None:
     """Return the arXiv or DOI address that the card's citation of a paper has; None where it has none."""
-    from cardproof.citations import address_of, entries_of, plain, words_of
-
     wanted = words_of(title)
     for entry in entries_of(text):
         if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
+from cardproof.checks._network import mistaken
 from cardproof.checks.data_sets import TRAINING_DATA, classes_of
 from cardproof.fields import TASKS, normal_field
 from cardproof.words import Finding, Judgement
@@ -38,6 +39,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
     if context.counts is None:
         return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", reason=why)
     shape, head = context.counts.output_shape, context.counts.head
     if head is None or shape != (1, head.classes):
         return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")

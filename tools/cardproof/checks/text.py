@@ -1,9 +1,9 @@
 r"""Text: what was left standing in a card that nobody meant to publish.
 
-**What it does.** Looks at the text that a reader sees, outside of code and comments:
+**What it does.** Looks at the text that a reader sees, outside of code and comments, and at stated values:
 
 - `placeholder`: text that stands for text: `[More Information Needed]`, `Lorem ipsum`, a line that begins with
-  `TODO` or `FIXME`.
+  `TODO` or `FIXME`; values of the model index such as `TBD` and `???`.
 - `formula`: `$$` that opens a formula and is not closed before the page ends, and `\begin{…}` without its `\end{…}`:
   from there on, the page shows source.
 
@@ -29,6 +29,7 @@ _PLACEHOLDER = re.compile(
     r"|\blorem ipsum\b|^[ \t>*-]{0,12}(?:TODO|FIXME|TBD|XXX)\b",
     re.IGNORECASE,
 )
+_VALUES = frozenset({"todo", "tbd", "fixme", "xxx", "?", "??", "???", "[more information needed]", "<todo>"})
 _FORMULA = re.compile(r"\$\$|\\(?P<mark>begin|end)\{(?P<name>[a-zA-Z]{1,30}\*?)\}")
 _CODE = re.compile(r"(`{1,5})[^`]{0,1000}\1")
 
@@ -36,6 +37,12 @@ _CODE = re.compile(r"(`{1,5})[^`]{0,1000}\1")
 def look_at_card(context: CardContext) -> Iterator[Finding]:
     """Report placeholders and formulas that are never closed."""
     source = context.card.source
+    for claim in (claim for model in context.models for claim in model.claims):
+        if claim.stated.strip().lower() in _VALUES:
+            message = (
+                f"{claim.field} of {claim.model} says '{claim.stated}', which stands for a value that is not there"
+            )
+            yield Finding(claim.place, "placeholder", "warning", message, "state the value, or leave the field out")
     dollars: int | None = None
     open_names: list[tuple[str, int]] = []
     for start, line in _visible(context.card):

@@ -61,8 +61,10 @@ def look(context: Context) -> Iterator[Finding]:
 def look_at_card(context: CardContext) -> Iterator[Finding]:
     """Report models that share a file, and links that name another model."""
     yield from _identical(context)
-    yield from _shared(context)
-    yield from _named_after_another(context)
+    shared = list(_shared(context))
+    yield from shared
+    places = {finding.place for finding in shared}
+    yield from (finding for finding in _named_after_another(context) if finding.place not in places)
 
 
 def _identical(context: CardContext) -> Iterator[Finding]:
