@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from res2next.datasets.base import DatasetInfo, ImageSet, Split
 from res2next.datasets.errors import CorruptImage, DataSetIncomplete, DataSetNotFound, WrongLabels
-from res2next.datasets.imagenet_labels import validation_labels
 from res2next.datasets.photos import FolderPhotos, TarPhotos, is_photo, photos_in_nested_tar, photos_in_tar
 
 if TYPE_CHECKING:
@@ -196,6 +195,8 @@ def _flat_or_tar(info: DatasetInfo, path: Path, split: Split) -> Found | None:
         photos = FolderPhotos(folder, sorted(entry.name for entry in folder.iterdir() if is_photo(entry.name)))
     else:
         return None
+    from res2next.datasets.imagenet_labels import validation_labels  # facts are asked for without it
+
     labels = validation_labels(info, [path, path.parent] if path.is_dir() else [path.parent])
     unlabelled = [name for name in photos.names if _stem(name) not in labels]
     _refuse("the labels have none for", unlabelled, "photo", info)

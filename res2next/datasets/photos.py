@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from array import array
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -127,6 +126,8 @@ def photos_in_nested_tar(path: Path) -> Iterator[tuple[str, Member]]:
 
 def _members(path: Path, begins: int = 0) -> Iterator[Member]:
     """The plain files of the tar archive that begins at a position of a file."""
+    import tarfile  # facts about data sets are asked for without it
+
     with path.open("rb") as file:
         file.seek(begins)
         try:
