@@ -60,7 +60,9 @@ def test_the_theme_is_switched_and_stays(reader):
 @pytest.mark.parametrize("name", ["res2next50", "res2net101d", "res2next_tiny"])
 def test_search_shows_the_exact_name_first(name, reader):
     page = reader.open("")
-    page.locator(".md-search__input").fill(name)
+    page.locator(".md-search__input").click()
+    page.wait_for_function("!document.querySelector('.md-search-result__meta').textContent.includes('Initializing')")
+    page.locator(".md-search__input").press_sequentially(name)
     first = page.locator(".md-search-result__item").first
     first.locator(f"a[href*='#{name}']").first.wait_for(state="attached")
     assert name in first.text_content()

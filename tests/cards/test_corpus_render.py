@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ def site(shared, tmp_path_factory):
     shutil.copytree(shared / "corpora" / "timm-model-templates", folder / "templates" / "models")
     (folder / "templates/code_snippets.md").write_text("## Use it\n\n```python\nname = '{{ model_name }}'\n```\n")
     (folder / "mkdocs.yml").write_text("site_name: Corpus\nplugins:\n- cardproof: {zoo: timm, snippets: {run: true}}\n")
-    assert render(folder)["summary"]["measured"] == 219
+    assert render(folder)["summary"]["measured"] == 220
     return folder
 
 
@@ -43,13 +44,15 @@ def render(folder: Path, *blocked: str) -> dict:
     )
     script = folder / "run.py"
     script.write_text(code)
-    done = subprocess.run([sys.executable, str(script)], cwd=folder, capture_output=True, text=True, check=False)
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout)
 
 
 def written(report: dict) -> set[str]:
-    return {Path(change["path"]).name for change in report["files"] if change["status"] != "unchanged"}
+    return {Path(page["page"]).name for page in report["pages"] if page["status"] != "unchanged"}
 
 
 def test_a_second_run_measures_nothing_and_needs_no_torch(site):

@@ -10,12 +10,17 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sites import CARD, write_site
 
 from cardproof.evidence import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +44,10 @@ def write_cards(folder: Path) -> Path:
     (site / "mkdocs.yml").write_text(config.replace("run: false", "run: true"))
     zoo = (site / "zoo.py").read_text()
     zoo = zoo.replace('name not in ("tiny", "tiny_16")', 'not name.startswith("tiny")')
-    (site / "zoo.py").write_text(zoo.replace('16 if name == "tiny_16" else 8', 'int(name.partition("_")[2])'))
+    zoo = zoo.replace('16 if name == "tiny_16" else 8', 'int(name.partition("_")[2])')
+    zoo = zoo.replace("from torch import nn", "import time\n\nfrom torch import nn")
+    slow = "        time.sleep(0.3)  # so that a build can be killed while it measures\n        width ="
+    (site / "zoo.py").write_text(zoo.replace("        width =", slow))
     (site / "templates/models/tiny.md").unlink()
     for width in MODELS:
         card = CARD.replace("Name: tiny\n", f"Name: tiny_{width}\n").replace("<!--", SNIPPET + "\n<!--", 1)
@@ -69,6 +77,13 @@ def finished(site: Path) -> dict[str, object]:
     return {path.name: load(path) for path in (site / "docs/evidence").glob("[!.]*.json") if path.stem.count("_") == 1}
 
 
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def ended(group: int) -> bool:
     """Return whether every process of a group is gone, within a while."""
     deadline = time.monotonic() + PATIENCE
@@ -95,8 +110,10 @@ def test_a_build_killed_at_twenty_random_moments_is_completed_to_the_same_bytes(
         site = write_cards(tmp_path / str(number) / "site")
         cache = tmp_path / str(number) / "cache"
         broken = build(site, cache)
+        if number % 2:
+            wait_until(partial(finished, site))
         with suppress(subprocess.TimeoutExpired):
-            broken.wait(draw.uniform(0, took))
+            broken.wait(draw.uniform(0, 0.2 if number % 2 else took))
         broken.send_signal(signal.SIGKILL)
         broken.wait()
         assert ended(broken.pid), "a worker outlived the build that was killed"
@@ -115,10 +132,7 @@ def test_a_build_killed_at_twenty_random_moments_is_completed_to_the_same_bytes(
 def test_what_was_finished_is_not_measured_again(tmp_path):
     site = write_cards(tmp_path / "site")
     broken = build(site, tmp_path / "cache")
-    deadline = time.monotonic() + PATIENCE
-    while not finished(site):
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    wait_until(partial(finished, site))
     broken.send_signal(signal.SIGKILL)
     broken.wait()
     known = set(finished(site))
