@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from html import escape
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
 
 from cardproof.words import VERDICTS, Verdict
 
@@ -71,13 +71,14 @@ def _badge(label: str, message: str, verdict: Verdict) -> str:
     label, message = _clean(label), _clean(message)
     left, right = (round(text_width(text)) for text in (label, message))
     middle, width = left + 12, left + right + 24
+    said = escape(f"{label}: {message}")
     texts = "".join(
         f'<text x="{x}" y="14" textLength="{length}">{escape(text)}</text>'
         for x, length, text in ((6, left, label), (middle + 6, right, message))
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {MARK} width="{width}" height="20" role="img" '
-        f"aria-label={quoteattr(f'{label}: {message}')}><title>{escape(f'{label}: {message}')}</title>"
+        f'aria-label="{said}"><title>{said}</title>'
         f'<clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath><g clip-path="url(#r)">'
         f'<rect width="{middle}" height="20" fill="#3b4650"/>'
         f'<rect x="{middle}" width="{right + 12}" height="20" fill="{COLOURS[verdict]}"/></g>'

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 from cardproof.digests import digest_of_data
 from cardproof.evidence import file_name
 from cardproof.listing import Listing, make_listing
-from cardproof.render.catalog import index_text
-from cardproof.render.gone import gone_badges
-from cardproof.render.model_records import Addresses, index_entry, model_folder, model_record, record_text
 from cardproof.render.slugs import slug
 from cardproof.render.urls import urls_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cardproof.known import Known
-    from cardproof.read import Card
+    from cardproof.read import Card, Model
     from cardproof.render.folders import Folders
     from cardproof.settings import Settings
     from cardproof.words import Judgement
@@ -44,6 +41,8 @@ class CardFiles:
 
     def leftovers(self) -> list[Path]:
         """Return badges of claims that the card makes no more."""
+        from cardproof.render.gone import gone_badges
+
         return [path for folder in {path.parent for path in self.texts} for path in gone_badges(folder, self.badges)]
 
 
@@ -63,10 +62,17 @@ def listed_models(card: Card, known: Known, settings: Settings) -> dict[str, Lis
     for model in card.models:
         judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
-        entry = index_text([index_entry(model, judgements)]) if settings.catalog else ""
+        entry = _index_entry(model, judgements) if settings.catalog else ""
         listing = make_listing(card, model, judgements, evidence, record, digest_of_data(entry) if entry else "")
         found[model.name] = Listed(listing, entry)
     return found
+
+
+def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
+    from cardproof.render.catalog import index_text  # a site without a catalog needs neither
+    from cardproof.render.model_records import index_entry
+
+    return index_text([index_entry(model, judgements)])
 
 
 def card_files(
@@ -76,6 +82,8 @@ def card_files(
     files, urls = CardFiles(), urls_of(settings, folders)
     if settings.catalog is None:
         return files
+    from cardproof.render.model_records import Addresses, model_folder, model_record, record_text
+
     judged = _by_model(known.verdicts.judgements[card.file])
     published = _by_model(known.verdicts.published[card.file])
     for model in card.models:

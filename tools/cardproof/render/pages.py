@@ -15,7 +15,6 @@ from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
 from cardproof.render.about import About, about
-from cardproof.render.audit_page import audit_report
 from cardproof.render.cite import BIBTEX, Citation, citations
 from cardproof.render.folders import Folders, templates_of
 from cardproof.render.linked_data import json_ld, lead_of
@@ -213,9 +212,17 @@ class Site:
             "model_table": noted,
             "compare_table": compare_table(listed, page, urls, catalog),
             "family_cards": family_cards(listed, page, urls),
-            "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
+            "audit_report": self._audit_report(card),
         }
         return variables if model is None else {**variables, "model_name": model}
+
+    def _audit_report(self, card: Card) -> Callable[[str], str]:
+        def report(file: str) -> str:
+            from cardproof.render.audit_page import audit_report  # few pages show one
+
+            return audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add)(file)
+
+        return report
 
     def _stands(self, card: Card) -> StandsView | None:
         """Return where a card's models stand among all models of the site."""
