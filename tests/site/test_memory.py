@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 from sites import CARD, write_site
 
 from cardproof.build import Run, render
-from cardproof.memo import Stamps, memo_path
+from cardproof.memo import Entry, Memo, Stamps, memo_path
 from cardproof.report import json_of
 from cardproof.settings import load_settings
 
@@ -182,6 +185,33 @@ def test_a_memo_that_is_none_is_started_anew(site, junk):
     path.write_bytes(junk)
     assert build(site).exit == 0
     assert build(site).remembered == 3
+
+
+def test_builds_that_begin_at_once_share_one_memo(tmp_path):
+    entry = Entry("a.md", "context", {}, {}, {})
+    for number in range(30):
+        path = tmp_path / f"{number}.sqlite"
+        start = threading.Barrier(6)
+
+        def begin(path=path, start=start) -> int:
+            start.wait()
+            memo = Memo(path)
+            memo.entries("context")
+            memo.put([(entry, {})])
+            found = len(memo.entries("context"))
+            memo.close()
+            return found
+
+        with ThreadPoolExecutor(6) as pool:
+            assert [one.result() for one in [pool.submit(begin) for _ in range(6)]] == [1] * 6
+
+
+def test_a_memo_that_another_build_holds_is_left_alone(site, monkeypatch):
+    def held(self) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(Memo, "_open", held)
+    assert build(site).exit == 0
 
 
 def test_a_cache_folder_that_cannot_be_written_is_no_obstacle(site, monkeypatch, tmp_path):

@@ -61,7 +61,9 @@ def test_the_same_outline_means_the_same_blocks(before, middle, after, apart):
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        ("Words.\n\n```python\nx\n```\n", "Other words.\nMore.\n\nAgain.\n\n```python\nx\n```\n", True),
+        ("Words.\n\n```python\nx\n```\n", "Other words.\nMore.\n\n```python\nx\n```\n", True),
+        ("Words.\n\nMore.\n\n```python\nx\n```\n", "Other.\n\nAgain.\n\nMore.\n\n```python\nx\n```\n", True),
+        ("Words.\n\n```python\nx\n```\n", "Words.\n\nMore.\n\n```python\nx\n```\n", False),
         ("Words.\n\n```python\nx\n```\n", "Words.\n\n```python\ny\n```\n", False),
         ("# One\n\n```python\nx\n```\n", "# Other\n\n```python\nx\n```\n", True),
         ("# One\n\n```python\nx\n```\n", "## One\n\n```python\nx\n```\n", False),

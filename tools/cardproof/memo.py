@@ -51,11 +51,17 @@ class Memo:
     """The memo of one site, of one folder of outputs."""
 
     def __init__(self, path: Path) -> None:
-        """Open a memo, or start one; a file that is no memo is started anew."""
+        """Open a memo, or start one; a file that is no memo is started anew.
+
+        Raises OSError where the folder cannot be written, and sqlite3.OperationalError where the memo cannot be used
+        now: another build holds it for long, or the disk is full.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         try:
             self._database = self._open()
+        except sqlite3.OperationalError:
+            raise
         except sqlite3.DatabaseError:
             path.unlink(missing_ok=True)
             self._database = self._open()
@@ -102,19 +108,27 @@ class Memo:
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)
-        with closing(database.execute("PRAGMA user_version")) as cursor:
-            known = cursor.fetchone()[0] == VERSION
-        if not known:
+        if _version(database) != VERSION:
             with database:
-                database.execute("DROP TABLE IF EXISTS cards")
-                database.execute(
-                    "CREATE TABLE cards (file TEXT PRIMARY KEY, context TEXT, files TEXT, across TEXT, facts TEXT, "
-                    "rows BLOB)"
-                )
-                database.execute("DROP TABLE IF EXISTS site")
-                database.execute("CREATE TABLE site (context TEXT, inputs TEXT, files TEXT)")
-                database.execute(f"PRAGMA user_version = {VERSION}")
+                database.execute("BEGIN IMMEDIATE")  # of builds that begin at once, one makes the tables
+                if _version(database) != VERSION:
+                    _make_tables(database)
         return database
+
+
+def _version(database: sqlite3.Connection) -> int:
+    with closing(database.execute("PRAGMA user_version")) as cursor:
+        found: int = cursor.fetchone()[0]
+    return found
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    for table in ("cards", "site"):
+        database.execute(f"DROP TABLE IF EXISTS {table}")
+    cards = "file TEXT PRIMARY KEY, context TEXT, files TEXT, across TEXT, facts TEXT, rows BLOB"
+    database.execute(f"CREATE TABLE cards ({cards})")
+    database.execute("CREATE TABLE site (context TEXT, inputs TEXT, files TEXT)")
+    database.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _pack(rows: Mapping[str, Any]) -> bytes:

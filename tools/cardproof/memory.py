@@ -8,6 +8,7 @@ through the whole flow.
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import sysconfig
 from dataclasses import dataclass, field
@@ -108,13 +109,13 @@ class Memory:
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:
-    """Return what is remembered of a site; nothing where the cache folder cannot be written."""
+    """Return what is remembered of a site; nothing where its memo cannot be written or used."""
+    context = context_of(settings)
     try:
         memo = Memo(memo_path(settings.base, out))
-    except OSError:
+        return Memory(memo, context, Stamps(), memo.entries(context))
+    except (OSError, sqlite3.OperationalError):
         return Memory()
-    context = context_of(settings)
-    return Memory(memo, context, Stamps(), memo.entries(context))
 
 
 class Across:

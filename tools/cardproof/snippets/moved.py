@@ -51,14 +51,16 @@ def outline_of(text: str) -> Outline:
 
 
 def _without_words(lines: Sequence[str]) -> list[str]:
-    """Return lines with neighbouring paragraphs as one mark, and whether an empty line stands before and after them."""
+    """Return lines with paragraphs as marks: one mark for one, another for several, and empty lines around them."""
     kept: list[str] = []
     apart = False
     for line in lines:
-        in_text = bool(kept) and kept[-1] == _TEXT
+        in_text = bool(kept) and kept[-1] in (_TEXT, _TEXTS)
         if in_text and not line.strip():
             apart = True
         elif _WORDS.fullmatch(line):
+            if in_text and apart:
+                kept[-1] = _TEXTS
             kept += [] if in_text else [_TEXT]
             apart = False
         else:
@@ -69,8 +71,9 @@ def _without_words(lines: Sequence[str]) -> list[str]:
     return [*kept, ""] if apart else kept
 
 
-_TEXT = "\0"
-"""Stands for paragraphs; no line of a page is this."""
+_TEXT, _TEXTS = "\0", "\0\0"
+"""Stand for a paragraph and for several; no line of a page is this. What follows a line that is indented, or an item of
+a list, goes on with it up to the next empty line."""
 
 
 def starts_of(blocks: Sequence[Block], text: str, page: str, origin: Mapping[int, tuple[str, int]]) -> tuple[int, ...]:
