@@ -107,7 +107,7 @@ class Sources:
 def sources_of(settings: Settings, config: Path | None) -> Sources:
     """Return what the pages of a site depend on; ``config`` is its mkdocs.yml."""
     files = [config, settings.path(settings.cited) if settings.cited else None]
-    outputs = [settings.out, *([settings.reference] if settings.reference else [])]
+    outputs = [folder for folder in (settings.out, settings.reference, settings.assets) if folder]
     return Sources(
         trees=tuple(dict.fromkeys(settings.path(folder) for folder in (settings.templates, settings.includes))),
         code=_code_of(settings.zoo) if settings.zoo else (),
