@@ -115,7 +115,23 @@
     target.scrollIntoView({ block: "center" });
   }
 
+  /** A table that is wider than its place can be scrolled by keyboard, and screen readers say what it is. */
+  function reachWideTables(place) {
+    place.querySelectorAll(".md-typeset__scrollwrap").forEach((wrap) => {
+      if (wrap.scrollWidth <= wrap.clientWidth || getComputedStyle(wrap).overflowX === "visible") {
+        ["tabindex", "role", "aria-label"].forEach((name) => wrap.removeAttribute(name));
+        return;
+      }
+      const heads = [...wrap.querySelectorAll("th")].map((head) => head.textContent.trim()).filter(Boolean);
+      wrap.tabIndex = 0;
+      wrap.setAttribute("role", "region");
+      wrap.setAttribute("aria-label", `Table of ${heads.slice(0, 3).join(", ") || "values"}`);
+    });
+  }
+
   function enhance() {
+    const place = document.querySelector("article");
+    if (place) new ResizeObserver(() => reachWideTables(place)).observe(place);
     document.querySelector('.md-search[role="dialog"]:not([aria-label])')?.setAttribute("aria-label", "Search");
     const tools = document.querySelector(".cp-tools");
     const tables = [...document.querySelectorAll(".cp-claims table")];
@@ -134,4 +150,4 @@
   else enhance();
 })();
 
-/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. 1747a6c8c4f53b3d */
+/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. 699bc10f53df6992 */

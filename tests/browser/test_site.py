@@ -90,3 +90,19 @@ def test_a_page_without_scripts_is_whole(browser, site):
     page.goto("models/compare/")
     assert page.locator("table.cp-list tbody tr").count() >= 13
     context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_table_that_scrolls_can_be_reached_by_keyboard(width, reader_of, site):
+    reader = reader_of(site, width=width)
+    scrolling = 0
+    for path in (*PAGES.values(), "guide/configuration/", "guide/speed/"):
+        reader.open(path)
+        reader.page.wait_for_function(
+            """() => [...document.querySelectorAll("article *")]
+                .filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth > 1
+                    && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+                .every((one) => one.tabIndex === 0 || one.querySelector("a, button"))"""
+        )
+        scrolling += reader.page.locator("article [role=region][aria-label^='Table of']").count()
+    assert scrolling or width == 1440
