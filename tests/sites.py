@@ -52,6 +52,8 @@ Models:
     Image Size: '32'
 -->
 """
+OTHER = CARD.replace("Name: tiny\n", "Name: tiny_16\n").replace("322", "634").replace("55376", "110752")
+"""Of the wider sister: 3 * 16 * 9 + 32 + 160 + 10 parameters, 16 * 16 * 16 * 3 * 9 + 160 multiply-adds."""
 SNIPPETS = "## Use it\n\n```python\nname = '{{ model_name }}'\n```\n"
 CONFIG = """site_name: Tiny
 plugins:

@@ -9,11 +9,16 @@ import argparse
 import shutil
 import sys
 import threading
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGES = {
     "index": "models/",
@@ -32,6 +37,7 @@ PAGES = {
 WIDTHS = (1440, 390)
 SCHEMES = ("light", "dark")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+"""For Debian's Chromium as root, without a screen and without a network."""
 
 
 def main() -> None:
@@ -45,21 +51,35 @@ def main() -> None:
         options.error(f"no page {', '.join(unknown)}: there is {', '.join(PAGES)}")
     if not (given.site / "index.html").is_file():
         options.error(f"{given.site} is no built site: run `make cards` first")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
+    if (program := chromium()) is None:
         sys.exit("Chromium is not installed: apt-get install chromium")
     given.out.mkdir(parents=True, exist_ok=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(given.site))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        shoot(program, f"http://127.0.0.1:{server.server_address[1]}/", given.pages or list(PAGES), given.out)
-        server.shutdown()
+    with served(given.site) as address:
+        shoot(program, address, given.pages or list(PAGES), given.out)
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A plain file server that says nothing of each request."""
+def chromium() -> str | None:
+    """Return the system's Chromium; None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
 
+
+class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Say nothing of each request."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on the loopback, as a plain file server does; give its address, which ends with a slash."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def shoot(program: str, address: str, names: list[str], out: Path) -> None:

@@ -77,7 +77,6 @@ def evaluate_(
     if resume and output is None:
         raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
     partial = None if output is None else output.with_name(f"{output.name}.partial")
-    keep_memory()
     entry = find(model)
     images = open_dataset(
         dataset or entry.dataset,

@@ -1,49 +1,14 @@
-"""A built site in a real browser: what serves it, and a page that reports what should not happen."""
+"""A person before a built site in a real browser, who remembers what should not happen."""
 
 from __future__ import annotations
 
-import shutil
-import threading
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, BrowserContext, Page
 
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-"""For Debian's Chromium as root, without a screen and without a network."""
-
 WIDTHS = (390, 768, 1440, 2560)
-
-
-def chromium() -> str | None:
-    """Return the system's Chromium; None where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing of each request."""
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder on the loopback, as a plain file server does; give its address, which ends with a slash."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Reader:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.browsing import ARGUMENTS, Reader, chromium, served
+from browser.browsing import Reader
+
+from shots import ARGUMENTS, chromium, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.browsing import served
 from browser.conftest import built
+
+from shots import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from sites import CARD, write_site
+from sites import CARD
 
 from cardproof.build import forecast_audit, forecast_render, render
 from cardproof.cli import cardproof
@@ -16,16 +16,6 @@ from cardproof.force import force_of
 from cardproof.forecast import json_of_forecast, text_of_forecast
 from cardproof.read import InputError
 from cardproof.settings import load_settings
-
-OTHER = CARD.replace("Name: tiny\n", "Name: tiny_16\n").replace("322", "634").replace("55376", "110752")
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = write_site(tmp_path)
-    (folder / "templates/models/other.md").write_text(OTHER)
-    return folder
 
 
 @pytest.fixture

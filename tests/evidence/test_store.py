@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sites import CARD, PARAMETERS, write_site
+from sites import PARAMETERS
 
 from cardproof import engine
 from cardproof.build import render
@@ -15,17 +15,6 @@ from cardproof.read import InputError
 from cardproof.sealed import NewerError, TamperedError
 from cardproof.settings import load_settings
 from cardproof.zoos import ZooError
-
-OTHER = CARD.replace("Name: tiny\n", "Name: tiny_16\n").replace("322", "634").replace("55376", "110752")
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder = write_site(tmp_path)
-    (folder / "templates/models/other.md").write_text(OTHER)
-    return folder
-
 
 GONE = object()
 """For :func:`rewrite`: a field that the record shall not have."""

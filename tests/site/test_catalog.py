@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from sites import CARD, MULTIPLY_ADDS, PARAMETERS, write_site
+from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render
 from cardproof.read import show_path
@@ -20,7 +20,6 @@ from cardproof.render.model_records import model_schema
 from cardproof.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
-OTHER = CARD.replace("Name: tiny\n", "Name: tiny_16\n").replace("322", "634").replace("55376", "110672")
 RESULTS = """  Results:
   - Task: Image Classification
     Dataset: Digits

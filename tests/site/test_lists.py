@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from markdown import markdown
-from sites import CARD, MULTIPLY_ADDS, PARAMETERS, write_site
+from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.render.urls import Urls
 from cardproof.settings import load_settings
 
-OTHER = CARD.replace("Name: tiny\n", "Name: tiny_16\n").replace("322", "634").replace("55376", "110752")
 LISTS = "# All\n\n{{ compare_table() }}\n\n## Families\n\n{{ family_cards() }}\n"
 EVIL = "<img src=x onerror=alert(1)>\"'&[x](javascript:y)`|*b*_c_ --8<-- {{7*7}}"
 EXTENSIONS = ["admonition", "attr_list", "md_in_html", "tables", "toc", "pymdownx.superfences", "pymdownx.details"]

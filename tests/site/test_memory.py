@@ -14,14 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, OTHER, write_site
 
 from cardproof.build import Run, render
 from cardproof.memo import Entry, Memo, Stamps, memo_path
 from cardproof.report import json_of
 from cardproof.settings import load_settings
 
-OTHER = CARD.replace("Name: tiny\n", "Name: tiny_16\n").replace("322", "634").replace("55376", "110752")
 INDEX = "# All\n\n{{ model_table(columns=['Parameters']) }}\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.card_report import CardReport, Defined, defined_in, duplicates, in_order
-from cardproof.memory import Memory, open_memory
+from cardproof.memory import Across, Memory, open_memory
 from cardproof.method import Method, method_of
 from cardproof.read import Card, InputError, Reading, read_cards, show_path
 from cardproof.site_files import SiteFiles, files_of_gone_models, make_site_files
@@ -124,13 +124,15 @@ def render(
     templates = _templates(folders, memory)
     chosen = _chosen(templates, only)
     known = {} if force else memory.reports(templates)
+    across = Across(known)
     run = Run(checked=check, fatal_is_input=True)
     made: dict[str, Made] = {}
     flow = _Pass(settings, folders, known, workers, progress, force, engine, keeper)
     while True:
         if not (todo := [file for file in templates if file in chosen and file not in known]):
-            if outdated := (memory.outdated(known) & chosen) - set(made):
+            if outdated := (memory.outdated(across) & chosen) - set(made):
                 known = {file: report for file, report in known.items() if file not in outdated}
+                across = Across(known)
                 continue
             break
         flow.known = known
@@ -139,12 +141,13 @@ def render(
         if part is None:
             break
         made |= part
-        known |= {file: one.report for file, one in part.items()}
+        known = known | {file: one.report for file, one in part.items()}
+        across = Across(known)
     if not todo:
-        site_files = None if only else make_site_files(run.changes, settings, folders, known, memory)
+        site_files = None if only else make_site_files(run.changes, settings, folders, across, memory)
         if _finish(run, settings, folders, known, reference if not only else None, only, site_files):
             lasting = {file: one for file, one in made.items() if one.lasting}
-            memory.keep({file: (one.report, one.read, one.includes) for file, one in lasting.items()}, known)
+            memory.keep({file: (one.report, one.read, one.includes) for file, one in lasting.items()}, across)
             if site_files and site_files.changed:
                 memory.keep_site_files(site_files.inputs, map(show_path, site_files.paths))
     run.cards += [known[file] for file in chosen & set(known)]

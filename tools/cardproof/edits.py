@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.atomic import replace_file
 from cardproof.read import InputError, read_cards, show_path
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.source import BOM_COLUMN, Source
@@ -129,7 +128,7 @@ def _edit(path: Path, fixes: list[Fix]) -> bool:
     old, new = _leaves(path, before), _leaves(path, after)
     if old and (_keys(old) != _keys(new) or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
-    _replace(path, after.encode("utf-8"))
+    replace_file(path, after.encode("utf-8"))
     return True
 
 
@@ -165,17 +164,3 @@ def _collect(node: Node, keys: tuple[Any, ...], found: Counter[Any]) -> None:
     elif isinstance(node, Mapping):
         for key, value in node:
             _collect(value, (*keys, key.text), found)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file beside the old one and put it in its place: an error leaves the old one whole."""
-    target = path.resolve()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        Path(name).chmod(target.stat().st_mode & 0o777)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cardproof.judge import Proved, Verdicts
     from cardproof.read import Card, Model, Reading
     from cardproof.snippets.results import PageRun
-    from cardproof.words import Evidence, Need, Recipe
+    from cardproof.words import Evidence, Judgement, Need, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,11 @@ class Known:
         proved = bool(evidence) and all(one.counts for one in evidence.values()) and len(evidence) == len(card.models)
         findings = tuple(apply_ignores(card.source, found, undecided, proved))
         return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)
+
+
+def by_model(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+    """Return judgements by the name of the model that they are about."""
+    found: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        found.setdefault(judgement.claim.model, []).append(judgement)
+    return found

@@ -24,8 +24,9 @@ from cardproof.read import show_path
 from cardproof.zoos import BUILT_IN, network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from cardproof.card_report import Row
     from cardproof.render.standing import Standings
     from cardproof.settings import Settings
 
@@ -60,32 +61,28 @@ class Memory:
                 found[file] = from_facts(file, entry.facts["report"], partial(self.memo.rows, file))
         return found
 
-    def outdated(self, reports: Mapping[str, CardReport]) -> set[str]:
-        """Return the remembered cards that looked at other cards and would see something else now.
-
-        ``reports`` are those of all cards of the site, remembered or made anew.
-        """
-        now = Across(reports)
+    def outdated(self, now: Across) -> set[str]:
+        """Return the remembered cards that looked at other cards and would see something else now."""
         return {
             file
-            for file in reports
+            for file, report in now.reports.items()
             if (entry := self.entries.get(file))
-            and any(now.digest(kind, reports[file]) != seen for kind, seen in entry.across.items())
+            and any(now.digest(kind, report) != seen for kind, seen in entry.across.items())
         }
 
     def keep(
         self,
         made: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]],
-        reports: Mapping[str, CardReport],
+        now: Across,
         gone: Iterable[str] = (),
     ) -> None:
         """Remember the cards of this build: their reports, the files read for them and the templates they include.
 
-        ``reports`` are those of all cards of the site. Files that were written are looked at as they are now.
+        Files that were written are looked at as they are now.
         """
         if not self.memo or not (made or gone):
             return
-        now, stamps = Across(reports), Stamps()
+        stamps = Stamps()
         entries = []
         for file, (report, read, includes) in made.items():
             paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
@@ -119,10 +116,11 @@ def open_memory(settings: Settings, out: Path) -> Memory:
 
 
 class Across:
-    """Digests of what cards see of one another, by kind; each is computed when a card has looked at it."""
+    """Digests of what the cards of a site see of one another, by kind; each is computed once, when it is asked for."""
 
     def __init__(self, reports: Mapping[str, CardReport]) -> None:
-        self._reports = reports
+        self.reports = reports
+        """Of all cards of the site, remembered or made anew."""
 
     def digest(self, kind: str, report: CardReport) -> str:
         """Return the digest of what a card sees of a kind: ``totals``, ``rows``, ``listings`` or ``standing``."""
@@ -132,27 +130,24 @@ class Across:
     @cached_property
     def totals(self) -> str:
         """The counts of all models."""
-        found = ((name, totals) for report in self._reports.values() for name, totals in report.totals.items())
+        found = ((name, totals) for report in self.reports.values() for name, totals in report.totals.items())
         return digest_of_data({name: (totals.parameters, totals.multiply_adds) for name, totals in found})
 
     @cached_property
     def rows(self) -> str:
         """The rows of all tables."""
-        return digest_of_data(
-            [
-                [file, row.name, row.anchor, show_path(row.page), row.collections, dict(row.values)]
-                for file, report in sorted(self._reports.items())
-                for row in report.rows
-            ]
-        )
+        return self._of_rows(lambda row: dict(row.values))
 
     @cached_property
     def listings(self) -> str:
         """What lists of all models say."""
+        return self._of_rows(lambda row: row.listing)
+
+    def _of_rows(self, said: Callable[[Row], object]) -> str:
         return digest_of_data(
             [
-                [file, row.name, row.anchor, show_path(row.page), row.collections, row.listing]
-                for file, report in sorted(self._reports.items())
+                [file, row.name, row.anchor, show_path(row.page), row.collections, said(row)]
+                for file, report in sorted(self.reports.items())
                 for row in report.rows
             ]
         )
@@ -161,7 +156,7 @@ class Across:
     def _standings(self) -> Standings:
         from cardproof.render.standing import Standings
 
-        return Standings(row for report in self._reports.values() for row in report.rows)
+        return Standings(row for report in self.reports.values() for row in report.rows)
 
     def _standing(self, report: CardReport) -> str:
         """The models that a card's own are compared with."""

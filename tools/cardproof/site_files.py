@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.memory import Across, Memory
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cardproof.card_report import CardReport
+    from cardproof.memory import Across, Memory
     from cardproof.render.folders import Folders
     from cardproof.render.write import Change
     from cardproof.settings import Settings
@@ -29,7 +28,7 @@ class SiteFiles:
 
 
 def make_site_files(
-    changes: list[Change], settings: Settings, folders: Folders, known: Mapping[str, CardReport], memory: Memory
+    changes: list[Change], settings: Settings, folders: Folders, across: Across, memory: Memory
 ) -> SiteFiles | None:
     """Make the files about all models, unless those that are there say the same; None where none are wanted.
 
@@ -37,14 +36,14 @@ def make_site_files(
     """
     if not settings.catalog:
         return None
-    inputs = Across(known).listings
+    inputs = across.listings
     if paths := memory.site_files(inputs):
         return SiteFiles(inputs, tuple(map(Path, paths)), False)
     from cardproof.render.catalog import site_files
     from cardproof.render.urls import urls_of
     from cardproof.render.write import compare
 
-    texts = site_files(settings, folders, urls_of(settings, folders), known)
+    texts = site_files(settings, folders, urls_of(settings, folders), across.reports)
     changes += compare(texts, ())
     return SiteFiles(inputs, tuple(texts), True)
 

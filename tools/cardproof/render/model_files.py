@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.digests import digest_of_data
 from cardproof.evidence import file_name
+from cardproof.known import by_model
 from cardproof.listing import Listing, make_listing
 from cardproof.render.slugs import slug
 from cardproof.render.urls import urls_of
@@ -57,7 +58,7 @@ class Listed:
 
 def listed_models(card: Card, known: Known, settings: Settings) -> dict[str, Listed]:
     """Return what lists say of a card's models, by their names."""
-    judged = _by_model(known.verdicts.judgements[card.file])
+    judged = by_model(known.verdicts.judgements[card.file])
     found = {}
     for model in card.models:
         judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
@@ -84,8 +85,8 @@ def card_files(
         return files
     from cardproof.render.model_records import Addresses, model_folder, model_record, record_text
 
-    judged = _by_model(known.verdicts.judgements[card.file])
-    published = _by_model(known.verdicts.published[card.file])
+    judged = by_model(known.verdicts.judgements[card.file])
+    published = by_model(known.verdicts.published[card.file])
     for model in card.models:
         listing = listed[model.name].listing
         folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
@@ -101,10 +102,3 @@ def card_files(
         files.badges.update({folder / name: text for name, text in badges.items()})
         files.index[model.name] = listed[model.name].index
     return files
-
-
-def _by_model(judgements: tuple[Judgement, ...]) -> dict[str, list[Judgement]]:
-    found: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        found.setdefault(judgement.claim.model, []).append(judgement)
-    return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardproof.card_report import Row
 from cardproof.evidence import file_name
+from cardproof.known import by_model
 from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header
 from cardproof.read.fences import split_at_section
@@ -38,10 +39,10 @@ from cardproof.render.training_view import (
 )
 from cardproof.render.urls import urls_of
 from cardproof.render.views import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
-from cardproof.words import VERDICTS, Judgement, Verdict
+from cardproof.words import VERDICTS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from cardproof.known import Known
     from cardproof.read import Card
@@ -235,7 +236,7 @@ class Site:
 
     def _rows(self, card: Card) -> tuple[Row, ...]:
         page, listed = self._pages[card.file], self._listed[card.file]
-        judged = _by_model(self._known.verdicts.judgements[card.file])
+        judged = by_model(self._known.verdicts.judgements[card.file])
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
             found = self._known.evidence(card, model)
@@ -385,21 +386,14 @@ def _views(
     card: Card, known: Known, folders: Folders, records: Sequence[Mapping[str, RecordView]]
 ) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
-    judged = _by_model(known.verdicts.judgements[card.file])
-    published = _by_model(known.verdicts.published[card.file])
+    judged = by_model(known.verdicts.judgements[card.file])
+    published = by_model(known.verdicts.published[card.file])
     views = []
     for model, based in zip(card.models, records, strict=True):
         found = known.evidence(card, model)
         link = _relative(folders.evidence / file_name(model.name), page.parent) if found else None
         views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link, based))
     return tuple(views)
-
-
-def _by_model(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
-    found: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        found.setdefault(judgement.claim.model, []).append(judgement)
-    return found
 
 
 def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[Verdict, int], ...]:

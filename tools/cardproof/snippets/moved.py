@@ -78,13 +78,17 @@ a list, goes on with it up to the next empty line."""
 
 def starts_of(blocks: Sequence[Block], text: str, page: str, origin: Mapping[int, tuple[str, int]]) -> tuple[int, ...]:
     """Return the line of the page's own text on which the code of each block begins; 0 where that cannot be told."""
-    count = text.count("\n") + 1
-    sources = {origin.get(number, (page, number)): number for number in range(count, 0, -1)}
+    first: dict[tuple[str, int], int] = {}
+    again: set[tuple[str, int]] = set()
+    for number in range(1, text.count("\n") + 2):
+        source = origin.get(number, (page, number))
+        if first.setdefault(source, number) != number:
+            again.add(source)
     found = []
     for block in blocks:
-        start = sources.get((block.file, block.line), 0)
-        again = [number for number in range(start + 1, count + 1) if origin.get(number) == (block.file, block.line)]
-        found.append(start if start and (start <= block.end or not block.end) and not again else 0)
+        source = (block.file, block.line)
+        start = first.get(source, 0)
+        found.append(start if source not in again and (start <= block.end or not block.end) else 0)
     return tuple(found)
 
 

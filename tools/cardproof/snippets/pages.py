@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.atomic import replace_file
 from cardproof.read import InputError, show_path
 from cardproof.read.source import read_source
 from cardproof.render.stamp import template_of
@@ -132,12 +132,7 @@ def _update(path: Path, pages: list[Page], outcomes: list[Outcome]) -> list[Path
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a page beside itself and rename it; a byte order mark stays."""
+    """Give a page a new text; a byte order mark stays."""
     data = path.read_bytes()
     mark = data[:3] if data.startswith(b"\xef\xbb\xbf") else b""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(mark + text.encode("utf-8"))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, mark + text.encode("utf-8"))
