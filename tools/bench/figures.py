@@ -65,7 +65,12 @@ class Ran:
 
 
 def run(command: Sequence[str], folder: Path, statuses: Sequence[int] = (0,), **environment: str) -> Ran:
-    """Run a command to its end, and measure it. Raises RuntimeError where it ends with another status."""
+    """Run a command to its end, and measure it. Raises RuntimeError where it ends with another status.
+
+    Python may keep its bytecode, as it does for everybody who does not forbid it: not kept, each run would compile the
+    files of this checkout that changed since it was installed.
+    """
+    environment = {"PYTHONDONTWRITEBYTECODE": "", **environment}
     gauge = [sys.executable, str(Path(__file__).with_name("gauge.py")), *command]
     done = subprocess.run(gauge, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True)
     ran = Ran(**json.loads(done.stdout))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from cardproof.fields import FLOPS, PARAMETERS, normal_field
+from cardproof.frozen import dataclass
 from cardproof.numbers import parse_number
 from cardproof.words import VERDICTS
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.card_report import CardReport, Defined, defined_in, duplicates, in_order
+from cardproof.frozen import dataclass
 from cardproof.memory import Across, Memory, open_memory
 from cardproof.method import Method, method_of
 from cardproof.read import Card, InputError, Reading, read_cards, show_path

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.frozen import dataclass
 from cardproof.read import show_path
 from cardproof.read.hub import header_facts
 from cardproof.words import Finding, Fix, Place, Totals

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cardproof.frozen import dataclass
+from cardproof.packages import version_of
+from cardproof.pure import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +25,10 @@ MAX_STRINGS = 5_000
 ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE)
 ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
+
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 \n.:;()/+={}]|-(?!-)|,(?!,))*")
+"""A value in which nothing is a command, an accent or a ligature: most titles. Only braces are not shown of it."""
+_NO_BRACES = str.maketrans("", "", "{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +80,9 @@ def address_of(entry: Entry) -> str | None:
 
 def plain(text: str) -> str:
     """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
-    from pybtex.exceptions import PybtexError
-    from pybtex.richtext import Text
-
-    try:
-        shown = str(Text.from_latex(text))
-    except (PybtexError, ValueError, RecursionError):
-        shown = text.replace("{", "").replace("}", "")
-    return " ".join(shown.split())
+    if _PLAIN.fullmatch(text):
+        return " ".join(text.translate(_NO_BRACES).split())
+    return str(recalled("plain", text, _plain, *_versions()))
 
 
 def words_of(title: str) -> str:
@@ -101,17 +104,41 @@ def _closing(text: str, start: int) -> int | None:
 def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> Entry:
     if end is None:
         return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
-    from pybtex.database.input.bibtex import Parser  # its import costs 0.1 s, and a warm build needs none of it
-    from pybtex.exceptions import PybtexError
-
     whole = text[match.start() : end]
-    try:
-        database = Parser().parse_string(strings + whole)
-        ((key, parsed),) = database.entries.items()
-    except (PybtexError, ValueError, RecursionError) as trouble:
-        return Entry(match[1].lower(), "", {}, {}, match.start(), end, " ".join(str(trouble).split()))
-    fields = {name.lower(): str(value) for name, value in parsed.fields.items()}
+    parsed = recalled("entry", strings + whole, _parsed, *_versions())
+    if "trouble" in parsed:
+        return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
     at: dict[str, int] = {}
     for found in re.finditer(r"(?:^|[,\n])[ \t]{0,40}([A-Za-z-]{1,30})[ \t]{0,40}=[ \t]{0,40}", whole):
         at.setdefault(found[1].lower(), match.start() + found.end())
-    return Entry(parsed.type.lower(), str(key), fields, at, match.start(), end)
+    return Entry(parsed["kind"], parsed["key"], parsed["fields"], at, match.start(), end)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return the kind, key and fields of the one entry of a text, or the trouble that there is in reading it."""
+    from pybtex.database.input.bibtex import Parser
+    from pybtex.exceptions import PybtexError
+
+    try:
+        ((key, entry),) = Parser().parse_string(text).entries.items()
+    except (PybtexError, ValueError, RecursionError) as trouble:
+        return {"trouble": " ".join(str(trouble).split())}
+    fields = {name.lower(): str(value) for name, value in entry.fields.items()}
+    return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
+
+
+def _plain(text: str) -> str:
+    from pybtex.exceptions import PybtexError
+    from pybtex.richtext import Text
+
+    try:
+        shown = str(Text.from_latex(text))
+    except (PybtexError, ValueError, RecursionError):
+        shown = text.translate(_NO_BRACES)
+    return " ".join(shown.split())
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Return the versions of what reads BibTeX for us; importing it takes longer than all else that one card needs."""
+    return version_of("pybtex"), version_of("latexcodec")

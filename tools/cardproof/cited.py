@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cardproof.evaluations import canonical
 from cardproof.fields import TOP_1, TOP_5, normal_field
+from cardproof.frozen import dataclass
 from cardproof.numbers import parse_number
 from cardproof.read import InputError
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml

@@ -7,6 +7,8 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from cardproof.packages import record_of, version_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -27,11 +29,8 @@ def digest_of_distribution(name: str) -> str:
 
     An editable or hand-made installation may have no record; then the version alone stands for it.
     """
-    from importlib.metadata import distribution as find  # its import costs as much as reading ten cards
-
-    distribution = find(name)
-    record = distribution.read_text("RECORD") or ""
-    return f"{name} {distribution.version} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
+    record = record_of(name)
+    return f"{name} {version_of(name)} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
 
 
 def digest_of_package(folder: Path) -> str:

@@ -7,12 +7,13 @@ weights and data once; a committed record of it serves everybody else.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.force import Force
+from cardproof.frozen import dataclass
 from cardproof.read import InputError
 from cardproof.words import Evaluated
 from cardproof.zoos import BUILT_IN, load_zoo

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_data, digest_of_files
+from cardproof.frozen import dataclass
+from cardproof.packages import version_of
 from cardproof.sealed import TamperedError, dump_sealed, load_sealed, with_tuples
 from cardproof.words import (
     Counts,
@@ -179,8 +180,8 @@ def state_of(source: str) -> str:
         path = Path(source)
         return digest_of_files([path]) if path.is_file() else ""
     try:
-        return importlib.metadata.version(source)
-    except importlib.metadata.PackageNotFoundError:
+        return version_of(source)
+    except ModuleNotFoundError:  # the package is not installed
         return ""
 
 

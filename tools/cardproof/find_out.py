@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING
 
 from cardproof.clock import as_recorded
 from cardproof.evidence import Inputs, Record
 from cardproof.force import Force
+from cardproof.frozen import dataclass
 from cardproof.judge import Proved
 from cardproof.outlook import Outlook, look_ahead, on_record
 from cardproof.words import Environment, Evidence

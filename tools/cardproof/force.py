@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read import InputError
 
 if TYPE_CHECKING:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,10 +7,11 @@ behind a value it is about its own line, alone on a line about the next one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cardproof.checks import all_checks
+from cardproof.frozen import dataclass
 from cardproof.read.fences import Fences
 from cardproof.words import Finding
 

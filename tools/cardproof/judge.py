@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from cardproof.at_hand import AtHand
 from cardproof.card_report import in_order
 from cardproof.checks import CardContext, Context, all_checks, check_of
 from cardproof.fields import normal_field
+from cardproof.frozen import dataclass
 from cardproof.words import Claim, Curve, Evidence, Finding, Judgement, Need, Recipe, Totals
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cardproof.card_report import CardReport, Row, card_report
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

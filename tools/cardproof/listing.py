@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.cited import metric_key
 from cardproof.evaluations import canonical
 from cardproof.fields import FILE_SIZE, FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
+from cardproof.frozen import dataclass
 from cardproof.numbers import parse_number
 from cardproof.plan import parse_size, stated_count
 from cardproof.read.nodes import Scalar

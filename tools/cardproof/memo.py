@@ -13,9 +13,11 @@ import sqlite3
 import time
 import zlib
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

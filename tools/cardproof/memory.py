@@ -11,7 +11,7 @@ import os
 import sqlite3
 import sys
 import sysconfig
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.card_report import CardReport, facts_of, from_facts
 from cardproof.digests import digest_of_data
+from cardproof.frozen import dataclass
 from cardproof.memo import Entry, Memo, Stamps, memo_path, stamp_of_tree
 from cardproof.read import show_path
 from cardproof.zoos import BUILT_IN, network_digests

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cardproof import __version__
+from cardproof.frozen import dataclass
 from cardproof.read import show_path
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cardproof.evaluations import Plan, plan_evaluations
 from cardproof.evidence import Depends, Recalled, Record, depends_on, recall
+from cardproof.frozen import dataclass
 from cardproof.zoos import ZooError, network_digests
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def look_ahead(
     absent: Exception | None = None
     try:
         digests = network_digests(settings.zoo, names)
-    except (ZooError, PackageNotFoundError) as trouble:
+    except (ZooError, ModuleNotFoundError) as trouble:
         digests, absent = dict.fromkeys(names, ""), trouble
     wanted = {need: depends_on(need, settings.zoo, digests[need.model]) for need in unique}
     recalled = recall(unique, wanted, store) if store else Recalled()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     import os

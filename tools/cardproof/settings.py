@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from cardproof.evaluations import canonical, dataset_names
 from cardproof.fields import normal_field
+from cardproof.frozen import dataclass
 from cardproof.read import InputError
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.source import read_source

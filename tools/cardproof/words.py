@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
+
+from cardproof.frozen import dataclass
 
 Verdict = Literal["confirmed", "refuted", "cited", "disputed", "unchecked"]
 """Claim against evidence; the order of :data:`VERDICTS` is the order in which reports count them."""

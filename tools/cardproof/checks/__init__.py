@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.words import Claim, Counts, Evidence, Finding, Judgement, LocalCode, LocalFile, Recipe, Totals
 
 if TYPE_CHECKING:

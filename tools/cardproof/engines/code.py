@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from cardproof import __version__
 from cardproof.digests import digest_of_package
+from cardproof.packages import version_of
 from cardproof.zoos import BUILT_IN, network_digests
 
 Code = dict[str, str]
@@ -48,8 +48,8 @@ def differences(ours: Code, theirs: Code) -> str:
 
 def _version(distribution: str) -> str:
     try:
-        return version(distribution)
-    except PackageNotFoundError:
+        return version_of(distribution)
+    except ModuleNotFoundError:
         return ""
 
 

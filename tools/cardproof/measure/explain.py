@@ -12,13 +12,13 @@ from __future__ import annotations
 import functools
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, product
 from typing import TYPE_CHECKING
 
 import torch
 
+from cardproof.frozen import dataclass
 from cardproof.measure.inputs import usual_inputs
 from cardproof.measure.parameters import USUAL_CLASSES, explain_parameters
 from cardproof.measure.precision import MOST_CHANCE, Stated

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from cardproof.frozen import dataclass
 from cardproof.measure.precision import MOST_CHANCE, Stated
 from cardproof.words import Counts, Head, Reproduction
 

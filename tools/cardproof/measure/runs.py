@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import torch
 
+from cardproof.frozen import dataclass
 from cardproof.measure.counts import head_event
 from cardproof.measure.tally import tally
 from cardproof.measure.ways import amounts, ways

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import TYPE_CHECKING
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read.blocks import Span, doubled_fence, find_header, find_index_comments
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import as_index, check_results

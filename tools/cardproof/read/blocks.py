@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read.fences import Fences
 from cardproof.words import Finding
 

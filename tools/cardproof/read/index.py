@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.source import Source, read_source
 from cardproof.words import Finding, Place

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cardproof.frozen import dataclass
 from cardproof.words import Finding, Fix, Place
 
 if TYPE_CHECKING:

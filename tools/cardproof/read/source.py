@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.words import Finding, Fix, Place
 
 if TYPE_CHECKING:

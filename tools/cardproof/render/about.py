@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import yaml
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from cardproof.render.about import Paper

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.render.stamp import template_of
 
 if TYPE_CHECKING:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.digests import digest_of_data
 from cardproof.evidence import file_name
+from cardproof.frozen import dataclass
 from cardproof.known import by_model
 from cardproof.listing import Listing, make_listing
 from cardproof.render.slugs import slug

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cardproof.evidence import file_name
 from cardproof.evidence_schema import schema_of_class
+from cardproof.frozen import dataclass
 from cardproof.listing import Quantity
 from cardproof.render.badges import claim_badge, model_badge
 from cardproof.render.slugs import slug

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.card_report import Row
 from cardproof.evidence import file_name
+from cardproof.frozen import dataclass
 from cardproof.known import by_model
 from cardproof.listing import listing_text
 from cardproof.read.blocks import find_header

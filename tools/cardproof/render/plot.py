@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.render.escape import html_text
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cardproof.checks import check_of
 from cardproof.evaluations import PACKAGED, canonical
 from cardproof.fields import normal_field
+from cardproof.frozen import dataclass
 from cardproof.render.slugs import slug
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from cardproof.card_report import Score
@@ -12,6 +11,7 @@ from cardproof.checks.results import points
 from cardproof.cited import metric_key
 from cardproof.digests import digest_of_data
 from cardproof.evaluations import canonical
+from cardproof.frozen import dataclass
 from cardproof.read import show_path
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class Standings:
             for row in self._near(dataset, mine, len(own))
             if (row.page, row.name) not in names
         }
-        others = sorted(near.values(), key=lambda row: (_distance(row, mine), row.name, row.page))[:MOST_OTHERS]
+        sizes = [math.log(row.multiply_adds or 1) for row in mine]
+        others = sorted(near.values(), key=lambda row: (_distance(row, sizes), row.name, row.page))[:MOST_OTHERS]
         return Stands(dataset, mine, tuple(others)) if len(mine) + len(others) >= LEAST else None
 
     def _near(self, dataset: str, mine: Sequence[Row], own: int) -> Iterator[Row]:
@@ -101,14 +102,19 @@ class Standings:
 
 def digest_of_stands(stands: Stands | None) -> str:
     """Return a digest of all that a comparison shows."""
-    rows = stands.rows if stands else ()
-    return digest_of_data([{**asdict(row), "page": show_path(row.page)} for row in rows])
+    return digest_of_data([_shown(row) for row in stands.rows] if stands else [])
+
+
+def _shown(row: Row) -> list[object]:
+    scores = [(score.dataset, score.value, score.verdict) for score in row.scores]
+    return [row.name, row.anchor, show_path(row.page), row.multiply_adds, row.parameters, scores]
 
 
 def _is_placed(row: Row, dataset: str) -> bool:
     return bool(row.multiply_adds and row.parameters) and any(score.dataset == dataset for score in row.scores)
 
 
-def _distance(row: Row, own: Sequence[Row]) -> float:
-    """Return by what factor the multiply-adds of a model differ from the nearest of some, as a logarithm."""
-    return min(abs(math.log((row.multiply_adds or 1) / (other.multiply_adds or 1))) for other in own)
+def _distance(row: Row, sizes: Sequence[float]) -> float:
+    """Return by what factor a model's multiply-adds differ from the nearest of some, all as logarithms."""
+    size = math.log(row.multiply_adds or 1)
+    return min([abs(size - other) for other in sizes])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.render.plot import Mark, Words, front, scatter
 from cardproof.render.slugs import slug
 from cardproof.render.views import UNITS, short_count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
@@ -24,6 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from cardproof import __version__
 from cardproof.limits import time_limit
 from cardproof.memo import cache_folder
+from cardproof.packages import version_of
 from cardproof.render.escape import code_text, html_text, markdown_text
 from cardproof.words import Finding, Place
 
@@ -231,7 +231,7 @@ def _compiled() -> FileSystemBytecodeCache | None:
 
     They are Jinja's code for one version of it, and of ours.
     """
-    folder = cache_folder() / f"templates-{__version__}-jinja-{version('jinja2')}"
+    folder = cache_folder() / f"templates-{__version__}-jinja-{version_of('jinja2')}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.render.plot import Words, curve
 from cardproof.render.slugs import slug
 

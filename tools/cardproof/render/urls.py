@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from cardproof.render.folders import Folders

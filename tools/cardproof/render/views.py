@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cardproof.checks import check_of
 from cardproof.cited import metric_key
 from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
+from cardproof.frozen import dataclass
 from cardproof.judge import FOUND
 from cardproof.numbers import show_count
 from cardproof.plan import stated_count

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cardproof.frozen import dataclass
 from cardproof.render.stamp import is_edited, template_of
 
 if TYPE_CHECKING:

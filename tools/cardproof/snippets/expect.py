@@ -7,8 +7,9 @@ import doctest
 import io
 import re
 import tokenize
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

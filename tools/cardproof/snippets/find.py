@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.observe import Comment, Fence, Observed, Prose, indentation, observe
 from cardproof.snippets.options import comment_options, fence_options
 from cardproof.snippets.overlooked import CONSOLE, PYTHON, overlooked

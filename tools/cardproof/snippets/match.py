@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.compare import alike, cleaned, has_decimals, same, without_device
 from cardproof.snippets.expect import ConsoleError, Expectation, expectations
 from cardproof.snippets.locate import located, located_output

@@ -8,8 +8,10 @@ the site does. And where only words before the first block or after the last one
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

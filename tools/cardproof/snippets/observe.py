@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,7 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
     SuperFencesBlockPreprocessor,
 )
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.align import aligned, filled
 from cardproof.snippets.include import Includes, Origin, include_config
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from jinja2.ext import Extension
 from jinja2.lexer import Token
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.align import aligned, filled
 
 if TYPE_CHECKING:

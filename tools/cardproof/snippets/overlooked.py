@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.observe import indentation
 from cardproof.snippets.options import meant_option
 

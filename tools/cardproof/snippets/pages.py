@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.atomic import replace_file
+from cardproof.frozen import dataclass
 from cardproof.read import InputError, show_path
 from cardproof.read.source import read_source
 from cardproof.render.stamp import template_of

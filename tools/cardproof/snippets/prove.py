@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cardproof.clock import now, time_of_build
 from cardproof.digests import digest_of_data
+from cardproof.frozen import dataclass
+from cardproof.packages import version_of
 from cardproof.snippets.causes import with_causes
 from cardproof.snippets.moved import Outline, facts_of, moved, outline_of, shifted, starts_of
 from cardproof.snippets.random_weights import ASKS, SETUP
@@ -301,7 +302,7 @@ def _versions(policy: Policy) -> tuple[str, ...]:
     found = [f"python {platform.python_version()}"]
     for name in policy.preload:
         try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
+            found.append(f"{name} {version_of(name)}")
+        except ModuleNotFoundError:
             continue
     return tuple(found)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.locate import located
 from cardproof.words import Finding, Place
 

@@ -15,10 +15,11 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.run_messages import Code, Task
 from cardproof.snippets.run_server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run_text import Mask

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import types
 import typing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

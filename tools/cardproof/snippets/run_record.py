@@ -8,10 +8,11 @@ import codecs
 import os
 import re
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.run_statements import Place
 from cardproof.snippets.run_text import as_shown, size_text, writable
 from cardproof.snippets.words import Image, Printed, Ran

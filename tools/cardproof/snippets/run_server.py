@@ -13,10 +13,10 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.run_messages import HEADER, frame
 from cardproof.snippets.run_supervise import END, Reach
 from cardproof.snippets.run_tree import kill_descendants

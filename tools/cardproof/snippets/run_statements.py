@@ -6,8 +6,9 @@ import __future__
 import ast
 import doctest
 import linecache
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

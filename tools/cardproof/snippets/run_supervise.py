@@ -15,11 +15,11 @@ import shutil
 import signal
 import socket
 import struct
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.run_tree import kill_descendants, reap
 
 if TYPE_CHECKING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from cardproof.snippets.run_statements import Place, Sources, Statement

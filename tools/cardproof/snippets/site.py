@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cardproof.digests import digest_of_data
 from cardproof.evidence import file_name
+from cardproof.frozen import dataclass
 from cardproof.read.nodes import Mapping as Tree
 from cardproof.read.nodes import read_yaml
 from cardproof.read.source import read_source

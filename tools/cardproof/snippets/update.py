@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.snippets.compare import same
 from cardproof.snippets.expect import ConsoleError, expectations
 from cardproof.snippets.locate import located, located_output

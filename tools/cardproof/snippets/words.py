@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from cardproof.frozen import dataclass
 
 Status = Literal["pass", "fail", "skip", "not-run"]
 
