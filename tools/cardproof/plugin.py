@@ -20,12 +20,14 @@ from mkdocs.plugins import BasePlugin, event_priority
 from cardproof.read import InputError
 from cardproof.render.assets import SCRIPTS, STYLES
 from cardproof.settings import load_settings
+from cardproof.squeeze import squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.livereload import LiveReloadServer
+    from mkdocs.structure.pages import Page
 
     from cardproof.watch import Watcher
 
@@ -45,6 +47,8 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
     _config_file: Path | None = None
     _watcher: Watcher | None = None
     _thread: threading.Thread | None = None
+    _pages: Path | None = None
+    """The folder of rendered pages."""
 
     def load_config(self, options: dict[str, Any], config_file_path: str | None = None) -> tuple[list[Any], list[Any]]:
         """Accept all options: :mod:`cardproof.settings` reads them from the file, with their positions."""
@@ -75,7 +79,14 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
                 raise PluginError(str(trouble)) from trouble
             if settings.assets:
                 _name_assets(config, settings.path(settings.assets))
+            self._pages = settings.path(settings.out).resolve()
         return config
+
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        """Leave out the empty lines of a model page; other pages are none of our business."""
+        source = page.file.abs_src_path
+        ours = source and self._pages and Path(source).resolve().is_relative_to(self._pages)
+        return squeeze(output) if ours else output
 
     @event_priority(-100)  # after the plugins that add folders to watch
     def on_serve(

@@ -1,0 +1,27 @@
+"""Pages without the empty lines and indentation that a theme's templates leave: a seventh of a model page."""
+
+from __future__ import annotations
+
+import re
+
+_KEEPS = re.compile(r"<(/?)(pre|textarea|script|style)\b", re.IGNORECASE)
+_GAP = re.compile(r"[ \t\r\f]*\n[ \t\r\n\f]*")
+
+
+def squeeze(html: str) -> str:
+    """Return a page with each run of blanks that has a line break as one line break, which browsers show the same.
+
+    What is inside ``pre``, ``textarea``, ``script`` and ``style`` stays as it is.
+    """
+    found: list[str] = []
+    start, inside = 0, ""
+    for tag in _KEEPS.finditer(html):
+        closes, name = bool(tag[1]), tag[2].lower()
+        if inside and closes and name == inside:
+            found.append(html[start : tag.start()])
+            start, inside = tag.start(), ""
+        elif not inside and not closes:
+            found.append(_GAP.sub("\n", html[start : tag.start()]))
+            start, inside = tag.start(), name
+    rest = html[start:]
+    return "".join([*found, rest if inside else _GAP.sub("\n", rest)])
