@@ -57,6 +57,11 @@ def test_code_keeps_its_lines_and_templates_lose_theirs():
     assert squeeze(html) == "<ul>\n<li>\none\n</ul>\n<pre><code>a\n\n    b\n</code></pre>\n<p>\nc"
 
 
+def test_parts_of_a_table_stand_side_by_side_and_text_in_it_does_not_move():
+    html = "<table>\n<tr>\n<td> <b>a</b>\n<i>b</i></td>\n<th>x\ny</th>\n</tr>\n</table>"
+    assert squeeze(html) == "<table><tr><td> <b>a</b>\n<i>b</i></td><th>x\ny</th></tr>\n</table>"
+
+
 def test_a_page_that_is_broken_is_read_once():
     assert squeeze("<pre" * 100_000 + "\n\n") == "<pre" * 100_000 + "\n\n"
 

@@ -39,7 +39,7 @@ def mark(x: float, y: float, name: str = "m", *, own: bool = True, measured: boo
 
 
 def circles(svg: str) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
+    return [(float(x), float(y)) for x, y in re.findall(r'translate\(([\d.]+) ([\d.]+)\)"><title>', svg)]
 
 
 def test_marks_stand_where_their_numbers_are_on_the_axes():
@@ -147,7 +147,7 @@ def test_a_curve_of_the_page_has_the_epochs_of_the_log():
 def row(
     name: str, macs: int, accuracy: float, page: str = "a.md", verdict: str = "cited", dataset: str = "ImageNet"
 ) -> Row:
-    return Row(name, name, Path(page), (), {}, macs // 100, macs, (Score(dataset, accuracy, verdict),))
+    return Row(name, name, Path(page), (), {}, macs // 100, macs, scores=(Score(dataset, accuracy, verdict),))
 
 
 def test_a_page_compares_its_models_with_the_nearest_of_other_pages_on_the_same_data():

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cardproof.render.pages import Site
     from cardproof.render.write import Change
     from cardproof.settings import Settings
+    from cardproof.words import Need
 
 
 @dataclass(slots=True)
@@ -175,6 +176,23 @@ def forecast_audit(paths: Iterable[Path], settings: Settings, *, force: tuple[st
     """Say what an audit would measure, which recalls nothing. Raises as :func:`audit` does."""
     reading = read_cards(tuple(paths))
     return _forecast(reading, settings, None, {card.file for card in reading.cards}, force)
+
+
+def networks_of(settings: Settings) -> dict[Need, str]:
+    """Return what has to be known of each model of a site's cards, with the digest of its network.
+
+    Raises InputError as :func:`render` does and where no zoo is set; ZooError where it is not here.
+    """
+    from cardproof.plan import plan
+    from cardproof.zoos import network_digests
+
+    if settings.zoo is None:
+        raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
+    folders = _folders(settings)
+    reading = read_cards(_templates(folders, Memory()).values(), root=folders.bound)
+    needs = {need.model: need for need in plan(reading).values()}
+    digests = network_digests(settings.zoo, set(needs))
+    return {need: digests[name] for name, need in sorted(needs.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +394,7 @@ def _prove(
     from cardproof.judge import Proved, judge
     from cardproof.known import Known
     from cardproof.plan import plan
+    from cardproof.speed import load_speeds
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     needs = plan(reading)
@@ -386,7 +405,9 @@ def _prove(
         found = find_out(unique, chosen, settings, store, workers, progress, orders)
     # a page must not depend on whose files of weights it was rendered beside: only audits look into their folder
     at_hand = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
-    return Known(reading, needs, found, judge(reading, needs, found, settings, cited, totals, at_hand), at_hand.files)
+    verdicts = judge(reading, needs, found, settings, cited, totals, at_hand)
+    speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
+    return Known(reading, needs, found, verdicts, at_hand.files, speeds)
 
 
 def _names(card: Card) -> set[str]:

@@ -43,6 +43,8 @@ class Row:
     """As measured."""
     multiply_adds: int | None = None
     """As measured."""
+    milliseconds: float | None = None
+    """For one image, as measured."""
     scores: tuple[Score, ...] = ()
     verdicts: tuple[tuple[Verdict, int], ...] = ()
     """How many of its claims have each verdict."""
@@ -298,6 +300,7 @@ def _row(record: Mapping[str, Any]) -> Row:
         record["values"],
         record["parameters"],
         record["multiply_adds"],
+        record["milliseconds"],
         tuple(Score(**score) for score in record["scores"]),
         tuple((verdict, count) for verdict, count in record["verdicts"]),
         record["listing"],

@@ -333,6 +333,47 @@ def export_command(paths: tuple[Path, ...], kind: str, out: Path | None, zoo: st
     return run.exit
 
 
+@cardproof.command("speed", epilog=EPILOG)
+@click.option("--only", metavar="MODEL", multiple=True, help="Time this model alone. May be repeated.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core unless given.")
+@click.option("--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Least time per model.")
+@click.option("--again", is_flag=True, help="Time all models again, those with valid speeds too.")
+@click.option("--out", type=click.Path(path_type=Path), help="File of speeds; the setting 'speed' unless given.")
+@click.option("--zoo", metavar="ZOO", help="Where networks come from; see render.")
+@click.option("--config", "-f", type=click.Path(path_type=Path), help="The site's mkdocs.yml.")
+@click.option("--json", "as_json", is_flag=True, help="Print the speeds as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="Print troubles only.")
+def speed_command(
+    out: Path | None, zoo: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Time forward passes of the site's networks, for the pages to show.
+
+    Let nothing else run meanwhile. A model whose network is as it was when it was timed is not timed again; all speeds
+    of a file come from one processor, and are measured alike.
+    """
+    from cardproof.speed import dump_speeds
+    from cardproof.time_models import speed_table, time_models
+
+    settings = _settings(config, zoo, ())
+    path = out or (settings.path(settings.speed) if settings.speed else None)
+    if path is None:
+        raise click.UsageError("name the file: --out speed-cpu.json, or the setting 'speed' in mkdocs.yml")
+    troubles: list[str] = []
+    with _progress(quiet or as_json) as progress:
+        speeds = time_models(settings, path, progress=progress, tell=troubles.append, **options)
+    for trouble in troubles:
+        click.secho(f"not timed: {trouble}", err=True, fg="red")
+    if as_json:
+        click.echo(dump_speeds(speeds), nl=False)
+    elif not quiet:
+        from cardproof.report import new_console
+
+        new_console().print(speed_table(speeds))
+    return 1 if troubles else 0
+
+
 def _check_engine(engine: str | None) -> None:
     """Raise InputError for an engine that nobody knows, whether or not anything has to be measured."""
     from cardproof.engines import LOCAL, check_engine

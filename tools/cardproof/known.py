@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cardproof.judge import Proved, Verdicts
     from cardproof.read import Card, Model, Reading
     from cardproof.snippets.results import PageRun
+    from cardproof.speed import Speed, Speeds
     from cardproof.words import Evidence, Judgement, Need, Recipe
 
 
@@ -29,6 +30,8 @@ class Known:
     verdicts: Verdicts
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     """Files beside a card that its verdicts rest on, by the card's file."""
+    speeds: Speeds | None = None
+    """How long the networks take; None where nobody measured it."""
 
     def evidence(self, card: Card, model: Model) -> Evidence | None:
         """Return the evidence of one model; None where there is none."""
@@ -38,6 +41,10 @@ class Known:
         """Return how a model was trained, as its zoo says it; None where nobody says it."""
         found = self.proved.evidence.get(need)
         return self.proved.recipes.get(need) or (found.recipe if found else None)
+
+    def speed(self, model: Model) -> Speed | None:
+        """Return how long a model's network takes; None where that was not measured with the network of today."""
+        return self.speeds.of(model.name, self.proved.digests.get(model.name)) if self.speeds else None
 
     def evidence_of(self, card: Card) -> list[Evidence]:
         """Return the evidence that there is of a card's models."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cardproof.read import Card, Model
+    from cardproof.speed import Conditions, Speed
     from cardproof.words import Evidence, Judgement
 
 Better = Literal["less", "more", ""]
@@ -90,19 +91,26 @@ def listing_of(text: str) -> Listing:
 
 
 def make_listing(
-    card: Card, model: Model, judgements: Iterable[Judgement], evidence: Evidence | None, record: str, index: str
+    card: Card,
+    model: Model,
+    judgements: Iterable[Judgement],
+    evidence: Evidence | None,
+    record: str,
+    index: str,
+    speed: tuple[Conditions, Speed] | None = None,
 ) -> Listing:
     """Return the listing of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
     judgements = tuple(judgements)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
     datasets = [canonical(result.dataset) or result.dataset for result in model.results if result.dataset]
+    quantities = _quantities(judgements, evidence) + ([_time(*speed)] if speed else [])
     return Listing(
         tuple(dict.fromkeys(tasks)),
         tuple(dict.fromkeys(datasets)),
         licence_of(card, model),
         {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts},
-        tuple({quantity.key: quantity for quantity in reversed(_quantities(judgements, evidence))}.values())[::-1],
+        tuple({quantity.key: quantity for quantity in reversed(quantities)}.values())[::-1],
         record,
         index,
     )
@@ -151,6 +159,11 @@ def _quantities(judgements: tuple[Judgement, ...], evidence: Evidence | None) ->
         if key_of(label) not in known
     ]
     return found + others
+
+
+def _time(conditions: Conditions, speed: Speed) -> Quantity:
+    label = f"Milliseconds per image ({conditions.device})"
+    return Quantity(key_of(label), label, speed.milliseconds, f"{speed.milliseconds:.3g} ms", "less", None, "")
 
 
 def _quantity(judgement: Judgement) -> Quantity | None:

@@ -13,6 +13,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.livereload import LiveReloadServer
+    from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
+    from mkdocs.utils.templates import TemplateContext
 
     from cardproof.watch import Watcher
 
@@ -82,11 +85,32 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             self._pages = settings.path(settings.out).resolve()
         return config
 
+    def on_page_context(
+        self, context: TemplateContext, *, page: Page, config: MkDocsConfig, nav: Navigation
+    ) -> TemplateContext:
+        """Name the picture of a model page, for templates that tell others of it: its address must be absolute."""
+        if config.site_url and self._is_ours(page) and "image" not in page.meta:
+            page.meta["image"] = urljoin(config.site_url, f"{page.file.dest_uri.removesuffix('.html')}.png")
+        return context
+
     def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
-        """Leave out the empty lines of a model page; other pages are none of our business."""
+        """Leave out the empty lines of a model page and draw its picture; other pages are none of our business."""
+        if not self._is_ours(page):
+            return output
+        if config.site_url:
+            from cardproof.render.social import social_card, verdicts_of
+
+            said = str(page.meta.get("description", ""))
+            picture = social_card(config.site_name, str(page.title), said, verdicts_of(page.markdown or ""))
+            path = Path(config.site_dir, page.file.dest_uri).with_suffix(".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+        return squeeze(output)
+
+    def _is_ours(self, page: Page) -> bool:
+        """Return whether a page is one of the folder of rendered pages."""
         source = page.file.abs_src_path
-        ours = source and self._pages and Path(source).resolve().is_relative_to(self._pages)
-        return squeeze(output) if ours else output
+        return bool(source and self._pages and Path(source).resolve().is_relative_to(self._pages))
 
     @event_priority(-100)  # after the plugins that add folders to watch
     def on_serve(

@@ -79,6 +79,8 @@ class Settings:
     """Folder of the evidence, one JSON file per model."""
     cited: Path | None = None
     """YAML file with results that named sources publish; see the guide's page on configuration."""
+    speed: Path | None = None
+    """File with the speeds of the models, which ``cardproof speed`` measures and pages show."""
     data: dict[str, Path] = field(default_factory=dict)
     """Where the images of data sets are: a mapping from the data set's name to a folder or file."""
     weights: Path | None = None
@@ -118,6 +120,7 @@ SETTINGS = (
     "out",
     "evidence",
     "cited",
+    "speed",
     "data",
     "weights",
     "reference",
@@ -222,7 +225,18 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
-    if name in ("templates", "includes", "out", "evidence", "cited", "weights", "reference", "catalog", "assets"):
+    if name in (
+        "templates",
+        "includes",
+        "out",
+        "evidence",
+        "cited",
+        "speed",
+        "weights",
+        "reference",
+        "catalog",
+        "assets",
+    ):
         setting = Path(node.text)
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):

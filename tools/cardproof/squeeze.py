@@ -6,6 +6,8 @@ import re
 
 _KEEPS = re.compile(r"<(/?)(pre|textarea|script|style)\b", re.IGNORECASE)
 _GAP = re.compile(r"[ \t\r\f]*\n[ \t\r\n\f]*")
+_IN_TABLE = re.compile(r"(?<=>)\n(?=</?(?:t[dhr]|thead|tbody)\b)")
+"""Line breaks between the parts of a table, which are no text anywhere."""
 
 
 def squeeze(html: str) -> str:
@@ -21,7 +23,11 @@ def squeeze(html: str) -> str:
             found.append(html[start : tag.start()])
             start, inside = tag.start(), ""
         elif not inside and not closes:
-            found.append(_GAP.sub("\n", html[start : tag.start()]))
+            found.append(_squeezed(html[start : tag.start()]))
             start, inside = tag.start(), name
     rest = html[start:]
-    return "".join([*found, rest if inside else _GAP.sub("\n", rest)])
+    return "".join([*found, rest if inside else _squeezed(rest)])
+
+
+def _squeezed(text: str) -> str:
+    return _IN_TABLE.sub("", _GAP.sub("\n", text))

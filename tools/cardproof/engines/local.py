@@ -52,7 +52,7 @@ class LocalEngine:
             context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *_preload(zoo)])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
-        with _ended(ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker)) as pool:
+        with ended(ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)) as pool:
             yield pool.submit
 
     def evaluate(self, jobs: list[Job], zoo: str, progress: Progress | None) -> Iterator[tuple[Job, Evaluated | str]]:
@@ -64,7 +64,7 @@ class LocalEngine:
         while waiting:
             try:
                 pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_evaluation, initargs=(counter,))
-                with _ended(pool):
+                with ended(pool):
                     while waiting:
                         job = waiting.pop(0)
                         yield job, _awaited(pool.submit(_evaluate, job, zoo, threads), job, counter, progress)
@@ -79,7 +79,7 @@ def worker_count() -> int:
 
 
 @contextmanager
-def _ended(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+def ended(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
     """End the processes of a pool with the block, at once where it raises."""
     try:
         yield pool
@@ -110,7 +110,7 @@ def _preload(zoo: str) -> list[str]:
     return {"timm": ["timm"], "torchvision": ["torchvision"]}.get(zoo, []) if zoo in BUILT_IN else []
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Leave Ctrl-C to the parent, which ends the workers, and standard output to its report."""
     from cardproof.measure.preload import start_collector
 
@@ -145,7 +145,7 @@ _counter: Any = None
 def _start_evaluation(counter: Any) -> None:
     global _counter
     _counter = counter
-    _start_worker()
+    start_worker()
 
 
 def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:

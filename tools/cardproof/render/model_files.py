@@ -65,7 +65,9 @@ def listed_models(card: Card, known: Known, settings: Settings) -> dict[str, Lis
         judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
         entry = _index_entry(model, judgements) if settings.catalog else ""
-        listing = make_listing(card, model, judgements, evidence, record, digest_of_data(entry) if entry else "")
+        digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
+        timed = (known.speeds.conditions, speed) if known.speeds and speed else None
+        listing = make_listing(card, model, judgements, evidence, record, digest, timed)
         found[model.name] = Listed(listing, entry)
     return found
 

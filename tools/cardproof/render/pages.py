@@ -232,7 +232,8 @@ class Site:
         found = self._standings.of(self.rows[card.file])
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
-        return stands_view(found, self._pages[card.file]) if found else None
+        conditions = self._known.speeds.conditions if self._known.speeds else None
+        return stands_view(found, self._pages[card.file], conditions) if found else None
 
     def _rows(self, card: Card) -> tuple[Row, ...]:
         page, listed = self._pages[card.file], self._listed[card.file]
@@ -241,6 +242,7 @@ class Site:
         for model, view in zip(card.models, self._views[card.file], strict=True):
             found = self._known.evidence(card, model)
             counts = found.counts if found else None
+            speed = self._known.speed(model)
             row = Row(
                 view.name,
                 view.anchor,
@@ -249,6 +251,7 @@ class Site:
                 view.values,
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
+                speed.milliseconds if speed else None,
                 scores_of(judged.get(view.name, ())),
                 view.verdicts,
                 listing_text(listed[view.name].listing),

@@ -181,10 +181,11 @@ def _mark(mark: Mark, centre: tuple[float, float], place: tuple[float, float, st
     text = ""
     if place:
         anchor = "" if place[2] == "start" else f' text-anchor="{place[2]}"'
-        text = f'<text x="{_number(place[0])}" y="{_number(place[1])}"{anchor}>{html_text(mark.label)}</text>'
+        dx, dy = place[0] - centre[0], place[1] - centre[1]  # as everywhere: pages are sent compressed
+        text = f'<text x="{_number(dx)}" y="{_number(dy)}"{anchor}>{html_text(mark.label)}</text>'
     return (
-        f'<a class="cp-mark cp-{kind}" href="#{html_text(mark.link)}"><title>{html_text(mark.says)}</title>'
-        f'<circle cx="{x}" cy="{y}" r="{6 if mark.own else 5}"/>{text}</a>'
+        f'<a class="cp-mark cp-{kind}" href="#{html_text(mark.link)}" transform="translate({x} {y})">'
+        f'<title>{html_text(mark.says)}</title><circle r="{6 if mark.own else 5}"/>{text}</a>'
     )
 
 

@@ -107,7 +107,7 @@ def digest_of_stands(stands: Stands | None) -> str:
 
 def _shown(row: Row) -> list[object]:
     scores = [(score.dataset, score.value, score.verdict) for score in row.scores]
-    return [row.name, row.anchor, show_path(row.page), row.multiply_adds, row.parameters, scores]
+    return [row.name, row.anchor, show_path(row.page), row.multiply_adds, row.parameters, row.milliseconds, scores]
 
 
 def _is_placed(row: Row, dataset: str) -> bool:

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 from cardproof.frozen import dataclass
 from cardproof.render.plot import Mark, Words, front, scatter
 from cardproof.render.slugs import slug
+from cardproof.render.standing import LEAST
 from cardproof.render.views import UNITS, short_count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cardproof.card_report import Row
     from cardproof.render.standing import Stands
+    from cardproof.speed import Conditions
     from cardproof.words import Verdict
+
+TIME = "milliseconds per image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class StandsRow:
     own: bool
     multiply_adds: str
     parameters: str
+    milliseconds: str
+    """For one image; empty where that was not measured."""
     score: str
     verdict: Verdict
     """On the accuracy."""
@@ -43,19 +51,26 @@ class StandsView:
     """SVG."""
     by_parameters: str
     """SVG."""
+    by_time: str
+    """SVG; empty where too few models were timed."""
+    timed: str
+    """How the times were measured; empty where there are none."""
     rows: tuple[StandsRow, ...]
     """Best accuracy first."""
     measured: int
     """How many of the accuracies were measured here."""
 
 
-def stands_view(stands: Stands, page: Path) -> StandsView:
-    """Put a comparison into the words of a page."""
+def stands_view(stands: Stands, page: Path, conditions: Conditions | None = None) -> StandsView:
+    """Put a comparison into the words of a page; ``conditions`` are those of the speeds."""
+    timed = [row for row in stands.rows if row.milliseconds]
     rows = sorted(stands.rows, key=lambda row: (-stands.score(row).value, row.name))
     return StandsView(
         stands.dataset,
-        _plot(stands, "multiply-adds"),
-        _plot(stands, "parameters"),
+        _plot(stands, stands.rows, "multiply-adds"),
+        _plot(stands, stands.rows, "parameters"),
+        _plot(stands, timed, TIME) if len(timed) >= LEAST else "",
+        _said(conditions) if conditions and timed else "",
         tuple(_row(row, stands, page) for row in rows),
         sum(_is_measured(stands.score(row).verdict) for row in rows),
     )
@@ -72,6 +87,7 @@ def _row(row: Row, stands: Stands, page: Path) -> StandsRow:
         own,
         " ".join(short_count(row.multiply_adds or 0)),
         " ".join(short_count(row.parameters or 0)),
+        f"{row.milliseconds:.3g}" if row.milliseconds else "",
         f"{score.value:.2f}",
         score.verdict,
     )
@@ -85,25 +101,40 @@ def _is_measured(verdict: Verdict) -> bool:
     return verdict in ("confirmed", "refuted")
 
 
-def _plot(stands: Stands, count: str) -> str:
-    """Draw accuracy against one of the two counts."""
-    numbers = [(row.multiply_adds if count == "multiply-adds" else row.parameters) or 0 for row in stands.rows]
-    scale, unit = next(((10**power, unit) for power, unit in UNITS if max(numbers) >= 10**power), (1, ""))
+def _said(conditions: Conditions) -> str:
+    """Say how times were measured."""
+    threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
+    where = (
+        f"on one {conditions.processor}" if conditions.device == "cuda" else f"with {threads} of {conditions.processor}"
+    )
+    return f"{where}, torch {conditions.torch} in {conditions.precision}, {conditions.batch} images at a time"
+
+
+def _plot(stands: Stands, rows: Sequence[Row], what: str) -> str:
+    """Draw accuracy against one of the two counts, or against time."""
+    numbers = [_number(row, what) for row in rows]
+    units = () if what == TIME else UNITS
+    scale, unit = next(((10**power, unit) for power, unit in units if max(numbers) >= 10**power), (1, ""))
     marks = []
-    for row, number in zip(stands.rows, numbers, strict=True):
+    for row, number in zip(rows, numbers, strict=True):
         score = stands.score(row)
-        x = number / scale
-        says = f"{row.name}: {score.value:.2f}% ({score.verdict}) with {' '.join(short_count(number))} {count}"
+        amount = f"in {number:.3g} {what}" if what == TIME else f"with {' '.join(short_count(int(number)))} {what}"
+        says = f"{row.name}: {score.value:.2f}% ({score.verdict}) {amount}"
         own, measured = row in stands.own, _is_measured(score.verdict)
-        marks.append(Mark(x, score.value, row.name, says, _anchor(row), own, measured))
+        marks.append(Mark(number / scale, score.value, row.name, says, _anchor(row), own, measured))
     best = front([(mark.x, mark.y) for mark in marks])
     names = [mark.label for point in best for mark in marks if (mark.x, mark.y) == point]
     words = Words(
-        f"stands-{count}",
-        f"Top-1 accuracy on {stands.dataset} against {count}",
+        f"stands-{what.partition(' ')[0]}",
+        f"Top-1 accuracy on {stands.dataset} against {what}",
         f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
         "The table below has all values.",
-        f"{count.capitalize()}{f', {unit}' if unit else ''} (less is better)",
+        f"{what.capitalize()}{f', {unit}' if unit else ''} (less is better)",
         "Top-1, %",
     )
     return scatter(marks, words)
+
+
+def _number(row: Row, what: str) -> float:
+    found = {"multiply-adds": row.multiply_adds, "parameters": row.parameters, TIME: row.milliseconds}[what]
+    return found or 0
