@@ -174,11 +174,11 @@ def test_what_the_settings_name_anew_is_watched_too(site: Path) -> None:
 
 def test_settings_that_mean_nothing_leave_the_old_ones_watched(site: Path) -> None:
     with following(site):
-        (site / "mkdocs.yml").write_text(CONFIG + "    speed: 3\n")
+        (site / "mkdocs.yml").write_text(CONFIG + "    pace: 3\n")
         wait_until(lambda: len(runs(site)) == 2, "the render that shows the error")
         (site / "templates/models/tiny.md").write_text(CARD + "\n")
         wait_until(lambda: len(runs(site)) == 3, "the render of the card")
-    with pytest.raises(InputError, match="speed"):
+    with pytest.raises(InputError, match="pace"):
         Watcher(["true"], lambda: load_settings(Path("mkdocs.yml")), None, print)
 
 
