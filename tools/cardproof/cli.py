@@ -241,15 +241,16 @@ def _write_summary(run: Run, path: Path) -> None:
     """Write the summary of an audit."""
     import json
 
+    from cardproof.atomic import write_report
     from cardproof.audit_summary import summarize, summary_text
     from cardproof.report import json_of
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(summary_text(summarize(json.loads(json_of(run)))), encoding="utf-8", newline="\n")
+    write_report(path, summary_text(summarize(json.loads(json_of(run)))))
 
 
 def _know(run: Run, baseline: Path | None, update: bool) -> None:
     """Turn the findings that a baseline knows into notes. Raises InputError where it is none."""
+    from cardproof.atomic import write_report
     from cardproof.baseline import apply_baseline, read_baseline, text_of_baseline
 
     if baseline is None:
@@ -257,7 +258,7 @@ def _know(run: Run, baseline: Path | None, update: bool) -> None:
             raise click.UsageError("--update-baseline needs --baseline FILE")
         return
     if update:
-        baseline.write_text(text_of_baseline(run), encoding="utf-8", newline="")
+        write_report(baseline, text_of_baseline(run))
     if gone := apply_baseline(run, read_baseline(baseline)):
         click.echo(f"{show_path(baseline)}: {gone} known findings are gone; --update-baseline forgets them", err=True)
 
@@ -320,14 +321,14 @@ def edit_command(path: Path, edits: tuple[str, ...]) -> int:
 @click.option("--config", "-f", type=click.Path(path_type=Path), help="The site's mkdocs.yml.")
 def export_command(paths: tuple[Path, ...], kind: str, out: Path | None, zoo: str | None, config: Path | None) -> int:
     """Write the models of cards, with the verdicts of their claims, in a format of other tools."""
+    from cardproof.atomic import write_report
+    from cardproof.build import audit_with_cards
     from cardproof.export.mlbom import mlbom
-    from cardproof.read import read_cards
 
-    settings = _settings(config, zoo, ())
-    run = audit(paths, settings)
-    text = mlbom(read_cards(paths), run, settings)
+    run, known = audit_with_cards(paths, _settings(config, zoo, ()))
+    text = mlbom(run, known)
     if out:
-        out.write_text(text, encoding="utf-8", newline="")
+        write_report(out, text)
     else:
         click.echo(text, nl=False)
     return run.exit

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
 
+LISTS = ("claims", "published", "blocks", "models", "headers")
+"""Long lists of a report, by their names under ``--json``."""
+
 STYLE = {
     "confirmed": "green",
     "cited": "blue",
@@ -43,16 +46,17 @@ STYLE = {
 
 def json_of(run: Run) -> str:
     """Return the run as one JSON object; the keys of the design stay, others may be added."""
+    lists = lists_of(run)
     status = {show_path(change.path): change for change in run.changes}
     pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
     others = [name for name in status if name not in {page for page, _, _ in pages}]
     data = {
-        "claims": report_rows(run, "claims"),
-        "published": report_rows(run, "published"),
+        "claims": lists["claims"],
+        "published": lists["published"],
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": report_rows(run, "blocks"),
-        "models": report_rows(run, "models"),
-        "headers": report_rows(run, "headers"),
+        "blocks": lists["blocks"],
+        "models": lists["models"],
+        "headers": lists["headers"],
         "pages": [
             {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
             for page, template, models in (*pages, *((name, None, []) for name in others))
@@ -63,9 +67,19 @@ def json_of(run: Run) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 
 
+def lists_of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Return the long lists of a report, by their names; each card, which may have to be recalled, gives its once."""
+    lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in LISTS}
+    for card in run.cards:
+        full = card.full()
+        for kind, rows in lists.items():
+            rows += full[kind]
+    return lists
+
+
 def report_rows(run: Run, kind: str) -> list[dict[str, Any]]:
     """Return one of the long lists of a report: claims, published, blocks, models or headers."""
-    return [row for card in run.cards for row in card.full()[kind]]
+    return lists_of(run)[kind]
 
 
 def _status(change: Change | None) -> str:
