@@ -16,7 +16,7 @@ from cardproof.read import show_path
 from cardproof.words import SEVERITIES, VERDICTS, Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
     from rich.table import Table
@@ -44,9 +44,12 @@ STYLE = {
 }
 
 
-def json_of(run: Run) -> str:
-    """Return the run as one JSON object; the keys of the design stay, others may be added."""
-    lists = lists_of(run)
+def json_of(run: Run, lists: Mapping[str, list[dict[str, Any]]] | None = None) -> str:
+    """Return the run as one JSON object; the keys of the design stay, others may be added.
+
+    ``lists`` are its long lists, where somebody has them already.
+    """
+    lists = lists or lists_of(run)
     status = {show_path(change.path): change for change in run.changes}
     pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
     others = [name for name in status if name not in {page for page, _, _ in pages}]
@@ -175,17 +178,26 @@ def _summary_text(run: Run) -> Text:
     from rich.text import Text
 
     facts = summary(run)
-    parts = [f"{facts['claims']} claims of {_many(facts['models'], 'model')} on {_many(facts['cards'], 'card')}"]
-    parts += [f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict]]
     measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
     if facts["evaluated"]:
         measured += f", {_many(facts['evaluated'], 'result')} evaluated"
     if run.files:
         verb = "stale" if run.checked else "written"
         measured += f"; {_many(run.files, 'file')} of the site, {facts['changed']} {verb}"
-    text = Text(": ".join([parts[0], ", ".join(parts[1:])]) if len(parts) > 1 else parts[0])
+    text = Text(headline(run))
     text.append(f"\n{measured}; {_snippets_text(facts)}; {facts['seconds']:.1f} s", style="dim")
+    if run.method and facts["unchecked"] and not facts["measured"] + facts["recalled"]:
+        text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
+
+
+def headline(run: Run) -> str:
+    """Return in one sentence how many claims there are, and how many have each verdict."""
+    facts = summary(run)
+    verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
+    claims = f"{_many(facts['claims'], 'claim')} of {_many(facts['models'], 'model')}"
+    claims += f" on {_many(facts['cards'], 'card')}"
+    return f"{claims}: {verdicts}" if verdicts else claims
 
 
 def _snippets_text(facts: dict[str, Any]) -> str:
@@ -205,8 +217,8 @@ def print_findings(findings: Iterable[Finding]) -> None:
     lines = []
     for finding in findings:
         place, severity = click.style(str(finding.place), bold=True), _styled(finding.severity)
-        lines.append(f"{place}: {severity} [{finding.check}] {_safe(finding.message)}")
-        lines += [click.style(f"    {_safe(line)}", dim=True) for line in (finding.hint or "").splitlines()]
+        lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
+        lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
         click.echo("\n".join(lines), color=color)
 
@@ -216,11 +228,11 @@ def _styled(severity: Severity) -> str:
     return click.style(severity, fg=words[-1], bold="bold" in words)
 
 
-def _safe(text: str) -> str:
-    """Return a text without characters that steer a terminal."""
+def printable(text: str) -> str:
+    """Return a text of one line without characters that steer a terminal or cannot be written."""
     if text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
