@@ -85,6 +85,9 @@ def test_json_is_a_format(site):
         (["--dry-run", "--format", "sarif"], "--dry-run"),
         (["--dry-run", "--write", "sarif=a"], "--dry-run"),
         (["--write", "sarif=zoo.py/a"], "zoo.py"),
+        (["--write", "sarif=templates"], "templates"),
+        (["--write", "sarif=-"], "--format says what is printed"),
+        (["--write", "markdown=templates/models/tiny.md"], "is a card of this run"),
     ],
 )
 def test_an_outlet_that_cannot_be_is_bad_usage(site, arguments, words):
@@ -93,6 +96,7 @@ def test_an_outlet_that_cannot_be_is_bad_usage(site, arguments, words):
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert not (site / "a").exists()
+    assert "55377" in (site / "templates/models/tiny.md").read_text()
 
 
 def test_a_pipe_is_written_into_as_it_is(site):
@@ -104,6 +108,22 @@ def test_a_pipe_is_written_into_as_it_is(site):
         out, _ = reader.communicate(timeout=20)
     assert ElementTree.fromstring(out).tag == "testsuites"
     assert pipe.is_fifo()
+
+
+def test_a_file_name_that_is_no_text_breaks_no_report(write):
+    write("card.md", HUB.replace("TOP1", "98.1"))
+    name = os.fsdecode(b"card \xff.md")
+    Path("card.md").rename(name)
+    writes = [f"--write={name}=report.{name}" for name in FORMATS[1:]]
+    done = cardproof("audit", name, "--format", "json", *writes)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout)["findings"][0]["file"] == name
+    assert (
+        json.loads(Path("report.json").read_text(encoding="utf-8"))["findings"] == json.loads(done.stdout)["findings"]
+    )
+    assert "card%20%FF.md" in Path("report.sarif").read_text(encoding="utf-8")
+    assert ElementTree.parse("report.junit").getroot().get("failures") == "1"
+    assert "\\udcff" in Path("report.github").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -66,6 +66,15 @@ def test_each_model_that_inherits_a_value_has_its_own_outcome():
     assert found["tiny_8: FLOPs"] == []
 
 
+def test_each_of_thousands_of_models_that_inherit_a_value_finds_its_own_finding():
+    pairs = [refuted(model=f"net_{number}") for number in range(4000)]
+    run = run_of(*(finding for finding, _ in pairs), judgements=tuple(judgement for _, judgement in pairs))
+    found = cases(run)
+    assert len(found) == 4000
+    for number in range(4000):
+        assert found[f"net_{number}: FLOPs"][0].message.startswith(f"FLOPs of net_{number} says")
+
+
 def test_blocks_of_snippets_are_tests_and_a_failed_one_is_the_finding_that_says_why():
     failed = {**BLOCK, "status": "fail", "message": "NameError"}
     skipped = {**BLOCK, "status": "not-run", "message": "no GPU"}

@@ -28,10 +28,10 @@ def replace_file(path: Path, data: bytes, new: int = 0o600) -> None:
 def write_report(path: Path, text: str) -> None:
     """Write a report into a file, whose folder is made where it is not there; into a device or pipe as it is.
 
-    Raises OSError.
+    What UTF-8 cannot hold, such as bytes of a file's name that are no text, is written as escapes. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = text.encode("utf-8")
+    data = text.encode("utf-8", "backslashreplace")
     if path.exists() and not path.is_file():
         with path.open("wb") as stream:
             stream.write(data)

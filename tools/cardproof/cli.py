@@ -520,6 +520,8 @@ def _outlets(
     targets = []
     for text in writes:
         name, separator, file = text.partition("=")
+        if file == "-":
+            raise click.UsageError(f"--write {text}: --format says what is printed, --write names a file")
         if name not in FORMATS[1:] or not separator or not file:
             raise click.UsageError(f"--write {text}: write FORMAT=FILE; formats are {', '.join(FORMATS[1:])}")
         targets.append((name, Path(file)))
@@ -538,11 +540,15 @@ def _report(run: Run, kind: str, targets: list[tuple[str, Path]], quiet: bool) -
         from cardproof.atomic import write_report
         from cardproof.outlets import texts_of
 
+        cards = {Path(card.file).resolve() for card in run.cards}
+        if over := [path for _, path in targets if path.resolve() in cards]:
+            raise InputError(f"{show_path(over[0])}: this is a card of this run; name another file with --write")
         texts = texts_of(run, [*(name for name, _ in targets), *([kind] if kind != "text" else [])])
         for name, path in targets:
             write_report(path, texts[name])
         if kind != "text":
-            click.echo(texts[kind], nl=False)
+            # bytes of file names that are no text are escapes, which JSON reads back
+            click.echo(texts[kind].encode("utf-8", "backslashreplace"), nl=False)
             return run.exit
     if run.checked:
         _print_diffs(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +33,14 @@ class View:
     findings: tuple[Finding, ...]
     """Of the run, and of files that are stale under ``--check``; in order of their places."""
     at: Mapping[tuple[str, int, int], list[Finding]]
-    """Findings by file, line and column."""
+    """Findings by file, line and column, in order of their messages: thousands of models may inherit one value."""
 
     def finding_of(self, claim: Mapping[str, Any]) -> Finding | None:
         """Return the finding that says that a claim is refuted or disputed."""
         said = statement(claim["field"], claim["model"], claim["stated"])
-        found = self.at.get((claim["file"], claim["line"], claim["column"]), ())
-        return next((finding for finding in found if finding.message.startswith(said)), None)
+        found = self.at.get((claim["file"], claim["line"], claim["column"]), [])
+        first = bisect_left(found, said, key=_message)
+        return found[first] if first < len(found) and found[first].message.startswith(said) else None
 
 
 def view_of(run: Run) -> View:
@@ -46,7 +48,7 @@ def view_of(run: Run) -> View:
     stale = [_stale(change) for change in run.changes if run.checked and change.differs]
     findings = tuple(in_order([*run.findings, *stale]))
     at: dict[tuple[str, int, int], list[Finding]] = {}
-    for finding in findings:
+    for finding in sorted(findings, key=_message):
         at.setdefault((finding.place.file, finding.place.line, finding.place.column), []).append(finding)
     return View(run, lists_of(run), findings, at)
 
@@ -61,6 +63,10 @@ def in_repository(file: str) -> str | None:
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
     path = Path(os.path.normpath(here / file))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def _message(finding: Finding) -> str:
+    return finding.message
 
 
 def _stale(change: Change) -> Finding:
