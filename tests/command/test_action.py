@@ -22,6 +22,8 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS = ACTION["runs"]["steps"]
 FALSE = CARD.replace("Parameters: 322", "Parameters: 323")
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Ran:
@@ -190,7 +192,6 @@ def test_modules_of_the_audited_repository_are_not_imported_by_the_action(runner
     assert not (runner.workspace / "evil").exists()
 
 
-@pytest.mark.slow
 def test_the_action_installs_what_it_runs(runner, tmp_path):
     """Install as the action does, into an environment that finds dependencies in the one of these tests."""
     import venv

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped
 from outlet_runs import judged, refuted, run_of
 
+from cardproof.build import audit
 from cardproof.outlets import texts_of
+from cardproof.report import summary
+from cardproof.settings import Settings
 from cardproof.words import Finding, Place
 
 BLOCK = {"file": "card.md", "line": 3, "model": None, "device": "cpu", "message": "", "status": "pass"}
@@ -81,6 +86,16 @@ def test_blocks_of_snippets_are_tests_and_a_failed_one_is_the_finding_that_says_
     finding = Finding(Place("card.md", 3, 1), "snippets", "error", "NameError: name 'x' is not defined")
     report = junit(run_of(finding, blocks=(BLOCK, failed, skipped)))
     assert (report.tests, report.failures, report.skipped) == (3, 1, 1)
+
+
+def test_published_cards_and_all_shared_cases_fail_once_for_each_error(shared, monkeypatch):
+    monkeypatch.chdir(shared)
+    run = audit([Path("corpora"), Path("cases")], Settings())
+    facts = summary(run)
+    report = junit(run)
+    assert (report.failures, report.errors) == (facts["errors"], 0)
+    assert report.skipped == facts["unchecked"]
+    assert report.tests == facts["claims"] + facts["errors"] - facts["refuted"]
 
 
 def test_two_tests_never_have_one_name():

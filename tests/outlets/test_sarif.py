@@ -58,6 +58,16 @@ def test_any_findings_are_valid_sarif_with_places_that_count_from_one(found):
     assert len(set(prints)) == len(prints)
 
 
+def test_published_cards_and_all_shared_cases_are_valid_sarif(shared, monkeypatch):
+    monkeypatch.chdir(shared)
+    run = audit([Path("corpora"), Path("cases")], Settings())
+    results = sarif(run)["results"]
+    assert [one["ruleId"] for one in results] == [finding.check for finding in run.findings]
+    assert len(results) > 100
+    rules = sarif(run)["tool"]["driver"]["rules"]
+    assert all(rule["help"]["text"] for rule in rules)
+
+
 def test_every_check_is_a_rule_with_its_page_as_help():
     rules = {rule["id"]: rule for rule in sarif(run_of())["tool"]["driver"]["rules"]}
     assert set(rules) == {check.name for check in all_checks()}
