@@ -7,6 +7,7 @@ it depends on, torch above all, comes from the environment of these tests, so th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,15 @@ FALSE = CARD.replace("Parameters: 322", "Parameters: 323  # as written")
 OF_THE_PROJECT = (".pre-commit-hooks.yaml", "LICENSE", "README.md", "pyproject.toml", "res2next", "tools/cardproof")
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "hook", yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()), ids=lambda hook: hook["id"]
+)
+def test_a_hook_looks_at_the_files_that_an_audit_of_a_folder_looks_for(hook):
+    names = ["README.md", "README.MD", "docs/a.mdx", "model-index.yml", "a/model-index.yaml"]
+    others = ["mkdocs.yml", ".github/workflows/ci.yml", "my-model-index.yml", "a.md.txt", "amd"]
+    assert [name for name in names + others if re.search(hook["files"], name)] == names
 
 
 class Repository:
