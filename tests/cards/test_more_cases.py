@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from toys import copy_case, settings_of
 
-from cardproof.build import audit
+from cardproof.build import audit, audit_with_cards
 from cardproof.edits import fix_files
 from cardproof.export.mlbom import mlbom
 from cardproof.judge import Proved, judge
@@ -246,10 +246,10 @@ def test_52_a_citation_of_another_paper_and_a_month_that_is_a_year(case):
 
 
 def test_53_a_bill_of_materials_is_valid_by_the_published_schema(case, monkeypatch):
-    result = case("53")
+    case("53")
     monkeypatch.setenv("PYTHONHASHSEED", "1")
-    text = mlbom(read_cards([Path("card.md")]), result, Settings())
-    assert text == mlbom(read_cards([Path("card.md")]), audit([Path("card.md")], Settings()), Settings())
+    text = bill_of("card.md")
+    assert text == bill_of("card.md")
     document = json.loads(text)
     (component,) = document["components"]
     assert component["type"] == "machine-learning-model"
@@ -263,10 +263,30 @@ def test_53_a_bill_of_materials_is_valid_by_the_published_schema(case, monkeypat
 
 
 def test_53_the_hash_of_a_file_at_hand_is_written_and_no_other(case):
-    result = case("10")
-    components = json.loads(mlbom(read_cards([Path("card.md")]), result, Settings()))["components"]
+    case("10")
+    components = json.loads(bill_of("card.md"))["components"]
     digest = hashlib.sha256(b"same bytes").hexdigest()
     assert [component["hashes"] for component in components] == [[{"alg": "SHA-256", "content": digest}]] * 2
+
+
+def test_an_export_reads_each_card_and_each_file_of_weights_once(case, monkeypatch):
+    case("10")
+    opened: list[Path] = []
+    before = Path.open
+
+    def count(self: Path, *arguments, **named):
+        opened.append(self)
+        return before(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", count)
+    bill_of("card.md")
+    names = [path.name for path in opened]
+    assert [names.count(name) for name in ("card.md", "toynet_8.bin", "toynet_16.bin")] == [1, 1, 1]
+
+
+def bill_of(card: str) -> str:
+    """Return the bill of materials of one card."""
+    return mlbom(*audit_with_cards([Path(card)], Settings()))
 
 
 def _validate(document: dict) -> None:

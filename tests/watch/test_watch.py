@@ -269,4 +269,6 @@ def test_an_interrupted_render_writes_nothing_and_leaves_no_process(site: Path) 
 def test_watching_goes_with_no_option_that_ends(site: Path, option: str) -> None:
     with watching(option) as process:
         assert process.wait(DEADLINE) == 2
-    assert "--watch goes with none of --check, --dry-run, --force and --json" in (site / "said.txt").read_text()
+    assert (
+        "--watch goes with none of --check, --dry-run, --force, --json and --format" in (site / "said.txt").read_text()
+    )

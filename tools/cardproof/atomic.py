@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, new: int = 0o600) -> None:
     """Write a file beside the old one and put it in its place: an error leaves the old one whole.
 
-    The mode stays; a file that was not there is its owner's alone. Where the path is a link, the file that it leads to
+    The mode stays; a file that was not there gets the mode ``new``. Where the path is a link, the file that it leads to
     is replaced. Raises OSError.
     """
     target = path.resolve()
@@ -19,9 +18,29 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        with suppress(FileNotFoundError):
-            Path(name).chmod(target.stat().st_mode & 0o777)
+        Path(name).chmod(target.stat().st_mode & 0o777 if target.exists() else new)
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report into a file, whose folder is made where it is not there; into a device or pipe as it is.
+
+    What UTF-8 cannot hold, such as bytes of a file's name that are no text, is written as escapes. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode("utf-8", "backslashreplace")
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            stream.write(data)
+    else:
+        replace_file(path, data, 0o666 & ~_umask())
+
+
+def _umask() -> int:
+    """Return which bits new files do not get; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -55,7 +55,7 @@ def _known(findings: tuple[Finding, ...] | list[Finding], left: Counter[tuple[st
     for finding in findings:
         if finding.severity != "note" and left[_key(finding)] > 0 and not finding.fatal:
             left[_key(finding)] -= 1
-            finding = replace(finding, severity="note", hint="known by the baseline")
+            finding = replace(finding, severity="note", hint="known by the baseline", settled="known")
         found.append(finding)
     return found
 

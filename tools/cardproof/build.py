@@ -83,6 +83,19 @@ def audit(
     engine: str | None = None,
 ) -> Run:
     """Read, measure and judge any cards; write nothing. Raises InputError where there is no file to read."""
+    return audit_with_cards(paths, settings, workers=workers, progress=progress, force=force, engine=engine)[0]
+
+
+def audit_with_cards(
+    paths: Iterable[Path],
+    settings: Settings,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: tuple[str, ...] = (),
+    engine: str | None = None,
+) -> tuple[Run, Known]:
+    """Do what :func:`audit` does, and return beside the report what was read and proved, for other formats."""
     paths = tuple(paths)
     started = time.perf_counter()
     reading = read_cards(paths)
@@ -97,7 +110,7 @@ def audit(
     run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
     run.method = method_of(paths, settings, known)
     run.seconds = time.perf_counter() - started
-    return run
+    return run, known
 
 
 def render(
@@ -303,7 +316,7 @@ class _Pass:
             lasting = lasting and not any(why.startswith("evaluating failed") for why in reasons)
             lasting = lasting and not any(evidence.passing for evidence in proved.evidence_of(card))
             read = site.asked.get(card.file, set()) | set(card.imports) | _sources(card, proved)
-            read |= set(proved.files.get(card.file, ()))
+            read |= set(proved.at_hand.files.get(card.file, ()))
             made[card.file] = Made(report, {_seen(path) for path in read}, site.includes(card), lasting)
         return made
 
@@ -407,7 +420,7 @@ def _prove(
     at_hand = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
     verdicts = judge(reading, needs, found, settings, cited, totals, at_hand)
     speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
-    return Known(reading, needs, found, verdicts, at_hand.files, speeds)
+    return Known(reading, needs, found, verdicts, at_hand, speeds)
 
 
 def _names(card: Card) -> set[str]:

@@ -153,6 +153,11 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
+def statement(field: str, model: str, stated: str) -> str:
+    """Return what a claim says, in the words with which a finding about it begins."""
+    return f"{field} of {model} says {stated}"
+
+
 def defined_in(card: Card) -> tuple[Defined, ...]:
     """Return the models that a card defines."""
     return tuple(

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from cardproof.find_out import Progress
     from cardproof.forecast import Forecast
 
+FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
+"""Of reports: JUnit XML, SARIF 2.1.0, annotations of GitHub, and a summary in Markdown beside text and JSON."""
+
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage."""
 
@@ -54,12 +57,24 @@ def cardproof() -> None:
     """Render model cards and prove, in the same build, what they say."""
 
 
+def _completed(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return what completes a value in a shell: a function of :mod:`cardproof.completion`, imported while one types."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
+        from cardproof import completion
+
+        return list(getattr(completion, what)(begun))
+
+    return complete
+
+
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that all commands share."""
     options = [
         click.option(
             "--zoo",
             metavar="ZOO",
+            shell_complete=_completed("zoos"),
             help="Where networks come from: res2next, timm, torchvision, package.module:object or file.py:object.",
         ),
         click.option(
@@ -67,6 +82,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "tolerances",
             metavar="FIELD=SPEC",
             multiple=True,
+            shell_complete=_completed("tolerances"),
             help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. May be repeated.",
         ),
         click.option(
@@ -80,6 +96,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "data",
             metavar="NAME=PATH",
             multiple=True,
+            shell_complete=_completed("data_sets"),
             help="Where the images of a data set are, such as ImageNet=PATH: results are evaluated. May be repeated.",
         ),
         click.option(
@@ -93,6 +110,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "--force",
             metavar="FIELD|MODEL",
             multiple=True,
+            shell_complete=_completed("forced"),
             help="Measure again what is on record: flops, parameters, results, a model, or all. May be repeated.",
         ),
         click.option(
@@ -106,7 +124,22 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             help="File of known findings: they are shown as notes, and only others fail.",
         ),
         click.option("--update-baseline", is_flag=True, help="Write what is found now into the file of --baseline."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text."),
+        click.option(
+            "--format",
+            "kind",
+            metavar="FORMAT",
+            type=click.Choice(FORMATS),
+            help=f"What is printed: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
+        ),
+        click.option(
+            "--write",
+            "writes",
+            metavar="FORMAT=FILE",
+            multiple=True,
+            shell_complete=_completed("targets"),
+            help="Write the report into a file too, in any format but text. May be repeated.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
         click.option("--quiet", "-q", is_flag=True, help="Print findings only."),
     ]
     for option in reversed(options):
@@ -150,6 +183,8 @@ def render_command(
     engine: str | None,
     baseline: Path | None,
     update_baseline: bool,
+    kind: str | None,
+    writes: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -170,15 +205,16 @@ def render_command(
         wanted = replace(wanted, devices=_devices(devices)) if devices else wanted
         return replace(settings, snippets=wanted)
 
+    kind, targets = _outlets(kind, writes, as_json, dry_run)
     if watching:
-        if check or as_json or dry_run or force:
-            raise click.UsageError("--watch goes with none of --check, --dry-run, --force and --json")
+        if check or kind != "text" or dry_run or force:
+            raise click.UsageError("--watch goes with none of --check, --dry-run, --force, --json and --format")
         return _watch(load, config, quiet)
     settings = load()
     _check_engine(engine)
     if dry_run:
-        return _say(forecast_render(settings, only=only, force=force), as_json)
-    with _progress(as_json or quiet) as progress:
+        return _say(forecast_render(settings, only=only, force=force), kind == "json")
+    with _progress(kind != "text" or quiet) as progress:
         run = render(
             settings,
             only=only,
@@ -190,7 +226,7 @@ def render_command(
             engine=engine,
         )
     _know(run, baseline, update_baseline)
-    return _report(run, as_json, quiet)
+    return _report(run, kind, targets, quiet)
 
 
 @cardproof.command("audit", epilog=EPILOG)
@@ -215,41 +251,45 @@ def audit_command(
     engine: str | None,
     baseline: Path | None,
     update_baseline: bool,
+    kind: str | None,
+    writes: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Judge any cards without rendering them: files, or folders with Markdown and YAML files.
 
-    Nothing is written but the file of --report, which a page shows with audit_report('FILE'), and what --fix asks for;
-    what is printed then is what is left.
+    Nothing is written but the files of --write, that of --report, which a page shows with audit_report('FILE'), and
+    what --fix asks for; what is reported then is what is left.
     """
+    kind, targets = _outlets(kind, writes, as_json, dry_run)
     settings = _with_results(_settings(config, zoo, tolerances), data, weights)
     _check_engine(engine)
     if dry_run:
-        return _say(forecast_audit(paths, settings, force=force), as_json)
-    with _progress(as_json or quiet) as progress:
+        return _say(forecast_audit(paths, settings, force=force), kind == "json")
+    with _progress(kind != "text" or quiet) as progress:
         run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
             run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
     _know(run, baseline, update_baseline)
     if summary:
         _write_summary(run, summary)
-    return _report(run, as_json, quiet)
+    return _report(run, kind, targets, quiet)
 
 
 def _write_summary(run: Run, path: Path) -> None:
     """Write the summary of an audit."""
     import json
 
+    from cardproof.atomic import write_report
     from cardproof.audit_summary import summarize, summary_text
     from cardproof.report import json_of
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(summary_text(summarize(json.loads(json_of(run)))), encoding="utf-8", newline="\n")
+    write_report(path, summary_text(summarize(json.loads(json_of(run)))))
 
 
 def _know(run: Run, baseline: Path | None, update: bool) -> None:
     """Turn the findings that a baseline knows into notes. Raises InputError where it is none."""
+    from cardproof.atomic import write_report
     from cardproof.baseline import apply_baseline, read_baseline, text_of_baseline
 
     if baseline is None:
@@ -257,13 +297,13 @@ def _know(run: Run, baseline: Path | None, update: bool) -> None:
             raise click.UsageError("--update-baseline needs --baseline FILE")
         return
     if update:
-        baseline.write_text(text_of_baseline(run), encoding="utf-8", newline="")
+        write_report(baseline, text_of_baseline(run))
     if gone := apply_baseline(run, read_baseline(baseline)):
         click.echo(f"{show_path(baseline)}: {gone} known findings are gone; --update-baseline forgets them", err=True)
 
 
 @cardproof.command("explain", epilog=EPILOG)
-@click.argument("check", required=False)
+@click.argument("check", required=False, shell_complete=_completed("checks"))
 def explain_command(check: str | None) -> int:
     """Say what a check does and why: by its name, or by the word in brackets of a finding. Without it, list all."""
     from cardproof.checks import all_checks
@@ -316,18 +356,18 @@ def edit_command(path: Path, edits: tuple[str, ...]) -> int:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--format", "kind", type=click.Choice(["mlbom"]), default="mlbom", help="mlbom: CycloneDX 1.6.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; the output unless given.")
-@click.option("--zoo", metavar="ZOO", help="Where networks come from; see audit.")
+@click.option("--zoo", metavar="ZOO", shell_complete=_completed("zoos"), help="Where networks come from; see audit.")
 @click.option("--config", "-f", type=click.Path(path_type=Path), help="The site's mkdocs.yml.")
 def export_command(paths: tuple[Path, ...], kind: str, out: Path | None, zoo: str | None, config: Path | None) -> int:
     """Write the models of cards, with the verdicts of their claims, in a format of other tools."""
+    from cardproof.atomic import write_report
+    from cardproof.build import audit_with_cards
     from cardproof.export.mlbom import mlbom
-    from cardproof.read import read_cards
 
-    settings = _settings(config, zoo, ())
-    run = audit(paths, settings)
-    text = mlbom(read_cards(paths), run, settings)
+    run, known = audit_with_cards(paths, _settings(config, zoo, ()))
+    text = mlbom(run, known)
     if out:
-        out.write_text(text, encoding="utf-8", newline="")
+        write_report(out, text)
     else:
         click.echo(text, nl=False)
     return run.exit
@@ -511,13 +551,46 @@ def _progress(silent: bool) -> Iterator[Progress | None]:
         yield step
 
 
-def _report(run: Run, as_json: bool, quiet: bool) -> int:
-    """Print what a run found and return its exit status."""
-    from cardproof.report import json_of, print_report
+def _outlets(
+    kind: str | None, writes: tuple[str, ...], as_json: bool, dry_run: bool
+) -> tuple[str, list[tuple[str, Path]]]:
+    """Return the format to print, and the formats to write with their files. Raises UsageError."""
+    if as_json and kind not in (None, "json"):
+        raise click.UsageError(f"--json is --format json; it does not go with --format {kind}")
+    kind = "json" if as_json else kind or "text"
+    targets = []
+    for text in writes:
+        name, separator, file = text.partition("=")
+        if file == "-":
+            raise click.UsageError(f"--write {text}: --format says what is printed, --write names a file")
+        if name not in FORMATS[1:] or not separator or not file:
+            raise click.UsageError(f"--write {text}: write FORMAT=FILE; formats are {', '.join(FORMATS[1:])}")
+        targets.append((name, Path(file)))
+    if len({path.absolute() for _, path in targets}) < len(targets):
+        raise click.UsageError("--write: two reports cannot be written into one file")
+    if dry_run and (targets or kind not in ("text", "json")):
+        raise click.UsageError("--dry-run makes no report: it goes with --format json at most")
+    return kind, targets
 
-    if as_json:
-        click.echo(json_of(run))
-        return run.exit
+
+def _report(run: Run, kind: str, targets: list[tuple[str, Path]], quiet: bool) -> int:
+    """Write and print what a run found, and return its exit status."""
+    from cardproof.report import print_report
+
+    if targets or kind != "text":
+        from cardproof.atomic import write_report
+        from cardproof.outlets import texts_of
+
+        cards = {Path(card.file).resolve() for card in run.cards}
+        if over := [path for _, path in targets if path.resolve() in cards]:
+            raise InputError(f"{show_path(over[0])}: this is a card of this run; name another file with --write")
+        texts = texts_of(run, [*(name for name, _ in targets), *([kind] if kind != "text" else [])])
+        for name, path in targets:
+            write_report(path, texts[name])
+        if kind != "text":
+            # bytes of file names that are no text are escapes, which JSON reads back
+            click.echo(texts[kind].encode("utf-8", "backslashreplace"), nl=False)
+            return run.exit
     if run.checked:
         _print_diffs(run)
     print_report(run, quiet=quiet)

@@ -56,7 +56,8 @@ def apply_ignores(
         for ignore in ignores:
             if finding.place.line == ignore.line and finding.check in ignore.words:
                 used.add(ignore)
-                findings[index] = replace(finding, severity="note", hint=f"ignored here: {ignore.reason}", fix=None)
+                hint = f"ignored here: {ignore.reason}"
+                findings[index] = replace(finding, severity="note", hint=hint, fix=None, settled="ignored")
     for ignore in ignores:
         decided = ignore.line not in undecided and (proved or _needs_no_network(ignore.words))
         if ignore not in used and decided:

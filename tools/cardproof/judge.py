@@ -6,7 +6,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from cardproof.at_hand import AtHand
-from cardproof.card_report import in_order
+from cardproof.card_report import in_order, statement
 from cardproof.checks import CardContext, Context, all_checks, check_of
 from cardproof.fields import normal_field
 from cardproof.frozen import dataclass
@@ -139,12 +139,12 @@ def _finding(judgement: Judgement) -> Finding | None:
     claim = judgement.claim
     check = check_of(claim, normal_field(claim.field))
     name = check.name if check else "reading"
+    said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":
-        message = f"{claim.field} of {claim.model} says {claim.stated}, {FOUND.get(name, 'measured')} {judgement.found}"
+        message = f"{said}, {FOUND.get(name, 'measured')} {judgement.found}"
         return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
     if judgement.verdict == "disputed":
-        message = f"{claim.field} of {claim.model} says {claim.stated}; {judgement.reason}"
-        return Finding(claim.place, name, "warning", message)
+        return Finding(claim.place, name, "warning", f"{said}; {judgement.reason}")
     return None
 
 

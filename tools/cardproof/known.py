@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from cardproof.at_hand import AtHand
 from cardproof.card_report import CardReport, Row, card_report
 from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from cardproof.judge import Proved, Verdicts
     from cardproof.read import Card, Model, Reading
@@ -28,8 +28,8 @@ class Known:
     """By the card's file and the model's name."""
     proved: Proved
     verdicts: Verdicts
-    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Files beside a card that its verdicts rest on, by the card's file."""
+    at_hand: AtHand = field(default_factory=AtHand)
+    """Files beside the cards that verdicts rest on."""
     speeds: Speeds | None = None
     """How long the networks take; None where nobody measured it."""
 

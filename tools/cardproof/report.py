@@ -16,7 +16,7 @@ from cardproof.read import show_path
 from cardproof.words import SEVERITIES, VERDICTS, Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rich.console import Console
     from rich.table import Table
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from cardproof.snippets.words import Status
 
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
+
+LISTS = ("claims", "published", "blocks", "models", "headers")
+"""Long lists of a report, by their names under ``--json``."""
 
 STYLE = {
     "confirmed": "green",
@@ -41,18 +44,22 @@ STYLE = {
 }
 
 
-def json_of(run: Run) -> str:
-    """Return the run as one JSON object; the keys of the design stay, others may be added."""
+def json_of(run: Run, lists: Mapping[str, list[dict[str, Any]]] | None = None) -> str:
+    """Return the run as one JSON object; the keys of the design stay, others may be added.
+
+    ``lists`` are its long lists, where somebody has them already.
+    """
+    lists = lists or lists_of(run)
     status = {show_path(change.path): change for change in run.changes}
     pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
     others = [name for name in status if name not in {page for page, _, _ in pages}]
     data = {
-        "claims": report_rows(run, "claims"),
-        "published": report_rows(run, "published"),
+        "claims": lists["claims"],
+        "published": lists["published"],
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": report_rows(run, "blocks"),
-        "models": report_rows(run, "models"),
-        "headers": report_rows(run, "headers"),
+        "blocks": lists["blocks"],
+        "models": lists["models"],
+        "headers": lists["headers"],
         "pages": [
             {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
             for page, template, models in (*pages, *((name, None, []) for name in others))
@@ -63,9 +70,19 @@ def json_of(run: Run) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 
 
+def lists_of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Return the long lists of a report, by their names; each card, which may have to be recalled, gives its once."""
+    lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in LISTS}
+    for card in run.cards:
+        full = card.full()
+        for kind, rows in lists.items():
+            rows += full[kind]
+    return lists
+
+
 def report_rows(run: Run, kind: str) -> list[dict[str, Any]]:
     """Return one of the long lists of a report: claims, published, blocks, models or headers."""
-    return [row for card in run.cards for row in card.full()[kind]]
+    return lists_of(run)[kind]
 
 
 def _status(change: Change | None) -> str:
@@ -161,17 +178,26 @@ def _summary_text(run: Run) -> Text:
     from rich.text import Text
 
     facts = summary(run)
-    parts = [f"{facts['claims']} claims of {_many(facts['models'], 'model')} on {_many(facts['cards'], 'card')}"]
-    parts += [f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict]]
     measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
     if facts["evaluated"]:
         measured += f", {_many(facts['evaluated'], 'result')} evaluated"
     if run.files:
         verb = "stale" if run.checked else "written"
         measured += f"; {_many(run.files, 'file')} of the site, {facts['changed']} {verb}"
-    text = Text(": ".join([parts[0], ", ".join(parts[1:])]) if len(parts) > 1 else parts[0])
+    text = Text(headline(run))
     text.append(f"\n{measured}; {_snippets_text(facts)}; {facts['seconds']:.1f} s", style="dim")
+    if run.method and facts["unchecked"] and not facts["measured"] + facts["recalled"]:
+        text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
+
+
+def headline(run: Run) -> str:
+    """Return in one sentence how many claims there are, and how many have each verdict."""
+    facts = summary(run)
+    verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
+    claims = f"{_many(facts['claims'], 'claim')} of {_many(facts['models'], 'model')}"
+    claims += f" on {_many(facts['cards'], 'card')}"
+    return f"{claims}: {verdicts}" if verdicts else claims
 
 
 def _snippets_text(facts: dict[str, Any]) -> str:
@@ -191,8 +217,8 @@ def print_findings(findings: Iterable[Finding]) -> None:
     lines = []
     for finding in findings:
         place, severity = click.style(str(finding.place), bold=True), _styled(finding.severity)
-        lines.append(f"{place}: {severity} [{finding.check}] {_safe(finding.message)}")
-        lines += [click.style(f"    {_safe(line)}", dim=True) for line in (finding.hint or "").splitlines()]
+        lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
+        lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
         click.echo("\n".join(lines), color=color)
 
@@ -202,11 +228,11 @@ def _styled(severity: Severity) -> str:
     return click.style(severity, fg=words[-1], bold="bold" in words)
 
 
-def _safe(text: str) -> str:
-    """Return a text without characters that steer a terminal."""
+def printable(text: str) -> str:
+    """Return a text of one line without characters that steer a terminal or cannot be written."""
     if text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}" for c in text)
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Finding:
     fix: Fix | None = None
     fatal: bool = False
     """The source could not be read at all: a render ends with exit status 2."""
+    settled: Literal["", "ignored", "known"] = ""
+    """Why it is a note and asks for nothing: a comment in the card ignores it, or the baseline knows it."""
 
 
 @dataclass(frozen=True, slots=True)

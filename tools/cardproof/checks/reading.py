@@ -16,6 +16,7 @@
 - `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
 - `ignore`: a comment `cardproof: ignore[check] reason` without a reason, for no check, or that nothing needs.
 - `hand-edit`, `evidence`: a rendered page or a record of evidence was edited by hand.
+- `stale-page`: under `--check`, a file of the site is not what it would be rendered to.
 
 **Why.** A reader that guesses turns a typing error into a wrong page.
 
@@ -48,6 +49,7 @@ CHECK = Check(
         "ignore",
         "hand-edit",
         "evidence",
+        "stale-page",
     ),
     page=__doc__,
 )

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from cardproof import __version__
-from cardproof.at_hand import link_of, look_at_hand
+from cardproof.at_hand import link_of
 from cardproof.checks.data_sets import TRAINING_DATA
 from cardproof.clock import time_of_build
 from cardproof.fields import ARCHITECTURE, TASKS, normal_field
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cardproof.build import Run
-    from cardproof.read import Reading
+    from cardproof.known import Known
     from cardproof.read.index import Model
-    from cardproof.settings import Settings
     from cardproof.words import LocalFile
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")
 """Of serial numbers: each is made of the content, so that the same cards have the same."""
 
 
-def mlbom(reading: Reading, run: Run, settings: Settings) -> str:
-    """Return the models of some cards as a CycloneDX 1.6 document; the same bytes for the same cards and evidence."""
-    weights = look_at_hand(reading, settings).weights
+def mlbom(run: Run, known: Known) -> str:
+    """Return the models of an audit as a CycloneDX 1.6 document; the same bytes for the same cards and evidence."""
+    weights = known.at_hand.weights
     claims = report_rows(run, "claims")
     components = []
-    for card in reading.cards:
+    for card in known.reading.cards:
         for model in card.models:
             own = [row for row in claims if row["card"] == card.file and row["model"] == model.name]
             components.append(_component(model, card.file, own, weights.get((card.file, model.name))))

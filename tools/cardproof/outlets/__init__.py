@@ -1,0 +1,29 @@
+"""Outlets: one run in the formats of other tools, each a view of the same judgements and findings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cardproof.outlets.github import github_of
+from cardproof.outlets.junit import junit_of
+from cardproof.outlets.markdown import markdown_of
+from cardproof.outlets.sarif import sarif_of
+from cardproof.outlets.view import view_of
+from cardproof.report import json_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cardproof.build import Run
+
+__all__ = ["texts_of"]
+
+
+def texts_of(run: Run, formats: Iterable[str]) -> dict[str, str]:
+    """Return a run in each of some formats: json, junit, sarif, github or markdown."""
+    writers = {"junit": junit_of, "sarif": sarif_of, "github": github_of, "markdown": markdown_of}
+    view = view_of(run)
+    return {
+        name: f"{json_of(run, view.lists)}\n" if name == "json" else writers[name](view)
+        for name in dict.fromkeys(formats)
+    }
