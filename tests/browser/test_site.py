@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import urllib.request
+
 import pytest
 from browser.browsing import WIDTHS
+from browser.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -106,3 +110,28 @@ def test_every_table_that_scrolls_can_be_reached_by_keyboard(width, reader_of, s
         )
         scrolling += reader.page.locator("article [role=region][aria-label^='Table of']").count()
     assert scrolling or width == 1440
+
+
+def test_what_is_printed_is_dark_on_white_whatever_the_scheme(reader_of, site):
+    reader = reader_of(site, dark=True)
+    page = reader.open("models/res2next/")
+    page.emulate_media(media="print")
+    light = page.evaluate(
+        """() => ['.cp-pill.cp-confirmed', '.cp-ran', '.cp-chips span', 'pre > code'].map(one => {
+            const [r, g, b] = getComputedStyle(document.querySelector(one)).color.match(/[0-9.]+/g).map(Number);
+            return (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
+        })"""
+    )
+    assert max(light) < 0.45
+    icons = "[...document.querySelectorAll('.cp-claims summary')].map(e => getComputedStyle(e, '::before').content)"
+    assert set(page.evaluate(icons)) == {"none"}
+
+
+def test_model_pages_are_small(site):
+    for card in sorted((ROOT / "templates/models").rglob("*.md")):
+        if card.stem == "index":
+            continue
+        address = f"{site}models/{card.relative_to(ROOT / 'templates/models').with_suffix('').as_posix()}/"
+        data = urllib.request.urlopen(address).read()
+        assert len(data) < 100_000, address
+        assert len(gzip.compress(data, 9)) < 15 * 1024, address
