@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pybtex.exceptions import PybtexError
 from pybtex.richtext import Text
 
-from cardproof import citations, pure
+from cardproof import citations, text_cache
 from cardproof.frozen import dataclass
 from cardproof.packages import record_of, version_of
 from cardproof.words import Place
@@ -102,16 +102,18 @@ def test_what_was_read_once_is_recalled_and_a_broken_cache_is_not(monkeypatch, t
         asked.append(text)
         return [text, "é"]
 
-    assert pure.recalled("kind", "a\ud800", make) == pure.recalled("kind", "a\ud800", make) == ["a\ud800", "é"]
-    assert pure.recalled("kind", "a\ud800", make, "2.0") == ["a\ud800", "é"]
+    assert (
+        text_cache.recalled("kind", "a\ud800", make) == text_cache.recalled("kind", "a\ud800", make) == ["a\ud800", "é"]
+    )
+    assert text_cache.recalled("kind", "a\ud800", make, "2.0") == ["a\ud800", "é"]
     assert len(asked) == 2
     for path in tmp_path.rglob("*.json"):
         path.write_text("[")
-    assert pure.recalled("kind", "a\ud800", make) == ["a\ud800", "é"]
+    assert text_cache.recalled("kind", "a\ud800", make) == ["a\ud800", "é"]
     assert len(asked) == 3
 
 
 def test_without_a_cache_folder_everything_is_read_each_time(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert pure.recalled("kind", "a", str.upper) == "A"
+    assert text_cache.recalled("kind", "a", str.upper) == "A"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardproof.frozen import dataclass
 from cardproof.packages import version_of
-from cardproof.pure import recalled
+from cardproof.text_cache import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
