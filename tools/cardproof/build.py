@@ -81,9 +81,23 @@ def audit(
     progress: Progress | None = None,
     force: tuple[str, ...] = (),
     engine: str | None = None,
+    reading: Reading | None = None,
+    arguments: tuple[str, ...] | None = None,
 ) -> Run:
-    """Read, measure and judge any cards; write nothing. Raises InputError where there is no file to read."""
-    return audit_with_cards(paths, settings, workers=workers, progress=progress, force=force, engine=engine)[0]
+    """Read, measure and judge any cards; write nothing. Raises InputError where there is no file to read.
+
+    ``reading`` is judged instead of what is in ``paths``; ``arguments`` then say how the command line names it.
+    """
+    return audit_with_cards(
+        paths,
+        settings,
+        workers=workers,
+        progress=progress,
+        force=force,
+        engine=engine,
+        reading=reading,
+        arguments=arguments,
+    )[0]
 
 
 def audit_with_cards(
@@ -94,13 +108,13 @@ def audit_with_cards(
     progress: Progress | None = None,
     force: tuple[str, ...] = (),
     engine: str | None = None,
+    reading: Reading | None = None,
+    arguments: tuple[str, ...] | None = None,
 ) -> tuple[Run, Known]:
     """Do what :func:`audit` does, and return beside the report what was read and proved, for other formats."""
     paths = tuple(paths)
     started = time.perf_counter()
-    reading = read_cards(paths)
-    if not reading.files:
-        raise InputError("no Markdown or YAML file is in " + ", ".join(show_path(path) for path in paths))
+    reading = reading or _read_for_audit(paths)
     orders = _orders(force, engine, None)
     orders.force.check(model.name for model in reading.models)
     known = _prove(reading, settings, None, workers, progress, orders)
@@ -108,9 +122,17 @@ def audit_with_cards(
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
     run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
-    run.method = method_of(paths, settings, known)
+    run.method = method_of(arguments or map(show_path, paths), settings, known)
     run.seconds = time.perf_counter() - started
     return run, known
+
+
+def _read_for_audit(paths: tuple[Path, ...]) -> Reading:
+    """Read files and folders. Raises InputError where there is nothing to read."""
+    reading = read_cards(paths)
+    if not reading.files:
+        raise InputError("no Markdown or YAML file is in " + ", ".join(show_path(path) for path in paths))
+    return reading
 
 
 def render(
@@ -185,9 +207,11 @@ def forecast_render(settings: Settings, *, only: tuple[str, ...] = (), force: tu
     return _forecast(read_cards(templates.values(), root=folders.bound), settings, folders.evidence, chosen, force)
 
 
-def forecast_audit(paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = ()) -> Forecast:
+def forecast_audit(
+    paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = (), reading: Reading | None = None
+) -> Forecast:
     """Say what an audit would measure, which recalls nothing. Raises as :func:`audit` does."""
-    reading = read_cards(tuple(paths))
+    reading = reading or read_cards(tuple(paths))
     return _forecast(reading, settings, None, {card.file for card in reading.cards}, force)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from cardproof.find_out import Progress
     from cardproof.forecast import Forecast
+    from cardproof.read import Reading
+    from cardproof.survey import Survey
 
 FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
 """Of reports: JUnit XML, SARIF 2.1.0, annotations of GitHub, and a summary in Markdown beside text and JSON."""
@@ -230,13 +232,19 @@ def render_command(
 
 
 @cardproof.command("audit", epilog=EPILOG)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--from-metadata",
+    is_flag=True,
+    help="Judge what the zoo's own metadata says, of all its weights or those that the patterns PATH name.",
+)
 @click.option("--report", "summary", type=click.Path(path_type=Path), help="Write what a report page needs as JSON.")
 @click.option("--fix", is_flag=True, help="Write measured values in place of refuted ones, then audit again.")
 @click.option("--fix-unsafe", is_flag=True, help="Make all fixes, those that somebody should look at too.")
 @_common
 def audit_command(
     paths: tuple[Path, ...],
+    from_metadata: bool,
     summary: Path | None,
     fix: bool,
     fix_unsafe: bool,
@@ -264,16 +272,41 @@ def audit_command(
     kind, targets = _outlets(kind, writes, as_json, dry_run)
     settings = _with_results(_settings(config, zoo, tolerances), data, weights)
     _check_engine(engine)
+    if from_metadata and (fix or fix_unsafe):
+        raise click.UsageError("--from-metadata goes with neither --fix nor --fix-unsafe: an installed package stays")
+    if not from_metadata and not paths:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    reading, arguments = _metadata(settings, paths, engine) if from_metadata else (None, None)
     if dry_run:
-        return _say(forecast_audit(paths, settings, force=force), kind == "json")
+        return _say(forecast_audit(paths, settings, force=force, reading=reading), kind == "json")
     with _progress(kind != "text" or quiet) as progress:
-        run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
+        run = audit(
+            paths,
+            settings,
+            workers=jobs,
+            progress=progress,
+            force=force,
+            engine=engine,
+            reading=reading,
+            arguments=arguments,
+        )
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
             run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
     _know(run, baseline, update_baseline)
     if summary:
         _write_summary(run, summary)
     return _report(run, kind, targets, quiet)
+
+
+def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None) -> tuple[Reading, tuple[str, ...]]:
+    """Return what a zoo's metadata says, and the arguments that ask for it. Raises InputError where it says nothing."""
+    from cardproof.metadata import read_metadata
+    from cardproof.survey import survey
+
+    if settings.zoo is None:
+        raise InputError("--from-metadata needs a zoo: name it with --zoo")
+    names = tuple(str(pattern) for pattern in patterns)
+    return read_metadata(survey(settings.zoo, names, entries=True, engine=engine)), ("--from-metadata", *names)
 
 
 def _write_summary(run: Run, path: Path) -> None:
@@ -331,6 +364,79 @@ def _fix(run: Run, unsafe: bool) -> int:
     for path, fixes in made.items():
         click.echo(f"{show_path(path)}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made", err=True)
     return len(made)
+
+
+@cardproof.command("init", epilog=EPILOG)
+@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@click.option("--zoo", metavar="ZOO", required=True, help="Where networks come from; see audit.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder of the site; this one."
+)
+@click.option("--site-name", metavar="TEXT", help="Title of the site.")
+@click.option("--limit", type=click.IntRange(min=1), help="Take no more models than this.")
+@click.option("--snippets/--no-snippets", default=True, help="Run the pages' snippets; they run unless told not to.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core unless given.")
+@click.option("--engine", metavar="ENGINE", help="Where networks are measured; see audit.")
+@click.option("--dry-run", is_flag=True, help="Say which models there are; measure and write nothing.")
+@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--quiet", "-q", is_flag=True, help="Print findings only.")
+def init_command(
+    patterns: tuple[str, ...],
+    zoo: str,
+    out: Path,
+    site_name: str | None,
+    limit: int | None,
+    snippets: bool,
+    jobs: int | None,
+    engine: str | None,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Make a site for the models of a zoo: settings, pages, and cards with values that are measured now.
+
+    PATTERN is a name or a pattern of shells, such as 'resnet*'; all models are taken without one. Then the site is
+    rendered, and 'mkdocs build' builds it.
+    """
+    from cardproof.engines import LOCAL
+    from cardproof.scaffold.new_site import Wish, look, new_site
+
+    _check_engine(engine)
+    wish = Wish(zoo, patterns, out, site_name, limit, force)
+    found = look(wish, engine)
+    if dry_run:
+        return _say_models(found, as_json)
+    with _progress(as_json or quiet) as progress:
+        made = new_site(wish, found, workers=jobs, progress=progress, engine=engine or LOCAL)
+    if not quiet:
+        words = f"{made.models} model{'' if made.models == 1 else 's'} of {found.source}"
+        click.echo(f"{words}: {len(made.files)} files written into {show_path(out)}", err=True)
+    settings = load_settings(out / "mkdocs.yml")
+    settings = replace(settings, snippets=replace(settings.snippets, run=snippets))
+    with _progress(as_json or quiet) as progress:
+        run = render(settings, workers=jobs, progress=progress, reference=_reference, engine=engine)
+    run.loose += made.findings
+    status = _report(run, "json" if as_json else "text", [], quiet)
+    if not quiet and not as_json and not status:
+        here = "" if out == Path() else f" -f {show_path(out / 'mkdocs.yml')}"
+        click.echo(f"Next: mkdocs build --strict{here}", err=True)
+    return status
+
+
+def _say_models(found: Survey, as_json: bool) -> int:
+    """Print the models of a survey; return the exit status, which is 0."""
+    import json
+
+    names = [published.model for published in found.models]
+    if as_json:
+        click.echo(json.dumps({"source": found.source, "models": names}, indent=2, ensure_ascii=False))
+        return 0
+    for name in names:
+        click.echo(name)
+    click.echo(f"{len(names)} models of {found.source}; nothing was measured or written", err=True)
+    return 0
 
 
 @cardproof.command("edit", epilog=EPILOG)

@@ -197,6 +197,8 @@ def load(path: Path) -> Record:
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
     record = asdict(evidence)
+    if not evidence.takes:  # most cards state no smallest size, and older records lack the field
+        del record["takes"]
     for reproduction in record["reproductions"]:
         reproduction["factor"] = str(reproduction["factor"])
     return dump_sealed(SCHEMA, record)
@@ -213,7 +215,7 @@ def _from_record(record: dict[str, Any]) -> Record:
     config = record["preprocessing"]
     preprocessing = Preprocessing(**with_tuples(config)) if config is not None else None
     fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
-    for name in ("sources", "inputs"):
+    for name in ("sources", "inputs", "takes"):
         fields[name] = tuple((key, value) for key, value in record.get(name, ()))
     fields["evaluations"] = tuple(_evaluated(entry) for entry in record.get("evaluations", ()))
     fields["outdated"] = tuple(_evaluated(entry) for entry in record.get("outdated", ()))

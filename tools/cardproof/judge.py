@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cardproof.settings import Settings
 
 
-FOUND = {"architecture": "found", "preprocessing": "the zoo has", "recipe": "the recipe has"}
+FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
 """What is said of the value that a check found, where it was not measured."""
 
 

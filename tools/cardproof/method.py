@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from cardproof import __version__
 from cardproof.frozen import dataclass
-from cardproof.read import show_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from cardproof.known import Known
     from cardproof.settings import Settings
@@ -29,10 +28,10 @@ class Method:
     """Day of the last measurement, in UTC."""
 
 
-def method_of(paths: tuple[Path, ...], settings: Settings, known: Known) -> Method:
-    """Return how an audit of these paths was made."""
+def method_of(arguments: Iterable[str], settings: Settings, known: Known) -> Method:
+    """Return how an audit was made; ``arguments`` are the paths on its command line."""
     zoo = ["--zoo", settings.zoo] if settings.zoo else []
-    command = shlex.join(["cardproof", "audit", *map(show_path, paths), *zoo])
+    command = shlex.join(["cardproof", "audit", *arguments, *zoo])
     ran = [evidence.environment for evidence in known.proved.evidence.values() if evidence.counts]
     last = max(ran, key=lambda where: where.measured, default=None)
     if last is None:

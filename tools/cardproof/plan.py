@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cardproof.evaluations import canonical
-from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
+from cardproof.fields import FLOPS, IMAGE_SIZE, MIN_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
 from cardproof.numbers import parse_number
 from cardproof.read.nodes import Scalar, Sequence
 from cardproof.words import Claim, Need, Number, Question
+
+MOST_SIDE = 4096
+"""Of an image that a network is fed only to see whether it takes it."""
 
 if TYPE_CHECKING:
     from cardproof.read import Reading
@@ -69,7 +73,11 @@ def parse_size(text: str) -> tuple[int, int] | None:
 
 def weights_file(model: Model) -> str | None:
     """Return the file name at the end of the card's link to its weights."""
-    link = model.text("Weights")
+    return file_of_link(model.text("Weights"))
+
+
+def file_of_link(link: str | None) -> str | None:
+    """Return the file name at the end of a link."""
     name = re.split(r"[?#]", link)[0].rpartition("/")[2] if link else ""
     return name or None
 
@@ -79,8 +87,18 @@ def stated_count(claim: Claim) -> Number | None:
     return parse_number(claim.stated, "count", scale_of(claim.field))
 
 
+def _smallest(claim: Claim) -> Question | None:
+    """Return the question whether a network takes a square image of a stated side."""
+    size = parse_size(claim.stated)
+    if claim.metric or size is None or size[0] != size[1] or size[0] > MOST_SIDE:
+        return None
+    return Question("min size", Number(Decimal(size[0]), Decimal(1)))
+
+
 def _question(claim: Claim) -> Question | None:
     name = normal_field(claim.field)
+    if name in MIN_SIZE:
+        return _smallest(claim)
     number = stated_count(claim)
     if claim.metric or number is None or number.value <= 0:
         return None

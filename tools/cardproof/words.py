@@ -101,9 +101,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A stated count whose origin is looked for when it is not what the network has."""
+    """A stated count whose origin is looked for when it is not what the network has, or a side that it may refuse."""
 
-    field: Literal["flops", "parameters"]
+    field: Literal["flops", "parameters", "min size"]
     number: Number
 
 
@@ -200,6 +200,8 @@ class Measured:
     error: str | None = None
     """Why the network could not be built or run; then ``counts`` is None."""
     seconds: float = 0.0
+    takes: tuple[tuple[int, bool], ...] = ()
+    """Sides of square images that were asked about, and whether the network takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +361,8 @@ class Evidence:
     """Results of earlier weights, networks or methods, kept since measuring them again may take hours."""
     recipe: Recipe | None = None
     """For zoos of the user's own: what the zoo says of the training."""
+    takes: tuple[tuple[int, bool], ...] = ()
+    """Sides of square images, and whether the network takes them: where a card states the smallest."""
     sources: tuple[tuple[str, str], ...] = ()
     """Files and distributions that a zoo of the user's own loaded, with digest or version: evidence of it is valid
     while they are the same."""

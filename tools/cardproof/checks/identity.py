@@ -10,6 +10,7 @@ together, and the new name is no part of the old one, all that the network decid
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
@@ -33,9 +34,15 @@ def look(context: Context) -> Iterator[Finding]:
     if other := another_network(context):
         hint = "name the network that the card describes, or write a card for the new one"
         yield Finding(place, "another-network", "warning", other, hint)
-    elif evidence.known_as.partition(".")[0] != context.model.name.partition(".")[0]:
+    elif not _is_same(context.model.name, evidence.known_as):
         message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
         yield Finding(place, "renamed", "note", message)
+
+
+def _is_same(name: str, known_as: str) -> bool:
+    """Return whether a zoo has a model under its own name, or under that of an entry of its own weights."""
+    own, known = name.partition(".")[0], known_as.partition(".")[0]
+    return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 
 CHECK = Check("identity", look=look, findings=("unknown-model", "another-network", "renamed"), page=__doc__)

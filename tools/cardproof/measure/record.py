@@ -69,7 +69,7 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     refused = None
     if measured.error and size != own:
         refused = measured.error
-        parameters = tuple(question for question in need.questions if question.field == "parameters")
+        parameters = tuple(question for question in need.questions if question.field != "flops")
         measured = measure_model(zoo, known_as, (channels, *own), parameters)
     if measured.error:
         return replace(evidence, error=measured.error)
@@ -77,6 +77,7 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         evidence,
         counts=measured.counts,
         reproductions=measured.reproductions,
+        takes=measured.takes,
         preprocessing=config,
         recipe=None if spec in BUILT_IN else recipe_in_words(zoo.recipe(known_as)),
         refused=refused,

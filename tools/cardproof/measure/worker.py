@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import nn
 
@@ -12,6 +12,9 @@ from cardproof.measure.counts import summarise
 from cardproof.measure.explain import explain
 from cardproof.measure.tally import tally
 from cardproof.words import Counts, Measured, Question, Reproduction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Builder(Protocol):
@@ -32,17 +35,33 @@ def measure_model(
     start = time.perf_counter()
     counts: Counts | None = None
     reproductions: tuple[Reproduction, ...] = ()
+    takes: tuple[tuple[int, bool], ...] = ()
     error: str | None = None
     try:
         model = build_on_meta(lambda: _build(zoo, name))
         ran = tally(model, input_shape)
         counts = summarise(model, input_shape, ran)
         reproductions = explain(model, counts, input_shape[1:], questions, ran)
+        takes = tuple(_taken(model, input_shape[0], questions))
     except MemoryError:
         raise
     except Exception as raised:
         counts, error = None, f"{type(raised).__name__}: {raised}"
-    return Measured(name, counts, reproductions, error, time.perf_counter() - start)
+    return Measured(name, counts, reproductions, error, time.perf_counter() - start, takes)
+
+
+def _taken(model: nn.Module, channels: int, questions: tuple[Question, ...]) -> Iterator[tuple[int, bool]]:
+    """Yield each side that is asked about, and one pixel less, with whether the network takes square images of it."""
+    sides = {int(question.number.value) for question in questions if question.field == "min size"}
+    for side in sorted(sides | {side - 1 for side in sides if side > 1}):
+        try:
+            tally(model, (channels, side, side))
+        except MemoryError:
+            raise
+        except Exception:  # whatever a network raises at an image that is too small for it
+            yield side, False
+        else:
+            yield side, True
 
 
 def _build(zoo: Builder, name: str) -> nn.Module:

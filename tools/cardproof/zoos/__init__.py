@@ -38,6 +38,9 @@ class Zoo(Protocol):
     ``find_weights(name, given)``, the file of a model's weights where one is on this machine,
     ``training_log(name)``, the name of the log that travels with the weights and what it says of the recipe, and
     ``training_curve(name)``, pairs of epoch and mean loss by that log.
+
+    ``models()``, the names of all models, lets ``cardproof init`` write cards for them. Zoos with metadata of their own
+    have ``published(name)``, ``entries()``, the names of all weights, and ``address()``, where it can be read.
     """
 
     name: str
@@ -82,6 +85,10 @@ class _Factory:
     def known_as(self, name: str, weights: str | None) -> str:
         answer = getattr(self._thing, "known_as", None)
         return str(answer(name, weights)) if answer else name
+
+    def models(self) -> tuple[str, ...]:
+        answer = getattr(self._thing, "models", None)
+        return tuple(str(name) for name in answer()) if callable(answer) else ()
 
     def digest(self, name: str) -> str:
         return network_digests(self.name, [name])[name]

@@ -6,7 +6,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_distribution
-from cardproof.words import Preprocessing
+from cardproof.published import Published, Value
+from cardproof.words import Place, Preprocessing
 from cardproof.zoos import ZooError
 
 if TYPE_CHECKING:
@@ -17,9 +18,41 @@ class TimmZoo:
     """Networks of the installed timm; its names are ``architecture`` or ``architecture.tag``."""
 
     name = "timm"
+    title = "timm"
 
     def models(self) -> tuple[str, ...]:
+        """Return the names of all architectures."""
         return tuple(_timm().list_models())
+
+    def entries(self) -> tuple[str, ...]:
+        """Return the names of all pretrained weights: ``architecture.tag``."""
+        return tuple(_timm().list_models(pretrained=True))
+
+    def address(self) -> str:
+        """Return where the metadata of this version is published."""
+        return f"https://github.com/huggingface/pytorch-image-models/tree/v{_timm().__version__}/timm/models"
+
+    def published(self, name: str) -> Published | None:
+        """Return what the configuration of a model's weights says that is no preprocessing; it has no results."""
+        from timm.models import get_pretrained_cfg
+
+        _timm()
+        config = get_pretrained_cfg(self.known_as(name, None))
+        if config is None:
+            return None
+        place = _place(config)
+        values = []
+        if config.num_classes:
+            values.append(Value("Classes", str(config.num_classes), "num_classes", place))
+        if config.min_input_size:
+            _, *sides = config.min_input_size
+            text = str(sides[0]) if len(set(sides)) == 1 else "x".join(map(str, sides))
+            values.append(Value("Min Size", text, "min_input_size", place))
+        hub = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else ""
+        link = config.url if config.url and isinstance(config.url, str) else hub
+        data = tuple(dict.fromkeys(TRAINED_ON[word] for word in (config.tag or "").split("_") if word in TRAINED_ON))
+        licence = str(config.license or "") if link else ""
+        return Published(name, place, link, licence, data, tuple(values))
 
     def build(self, name: str) -> nn.Module:
         timm = _timm()
@@ -82,6 +115,29 @@ def _timm() -> Any:
     except ImportError as trouble:
         raise ZooError("zoo 'timm' needs the package timm: pip install 'cardproof[timm]'") from trouble
     return timm
+
+
+TRAINED_ON = {
+    "in1k": "ImageNet-1k",
+    "in12k": "ImageNet-12k",
+    "in21k": "ImageNet-21k",
+    "in22k": "ImageNet-21k",
+}
+"""Words of a tag that name a data set: of ``fb_in22k_ft_in1k`` the second and the fourth."""
+
+
+def _place(config: Any) -> Place:
+    """Return where timm's source has the configuration of some weights: the line of its name."""
+    import inspect
+
+    from timm.models import model_entrypoint
+
+    from cardproof.zoos.places import source_file
+
+    function = model_entrypoint(config.architecture)
+    file = source_file(inspect.getsourcefile(function) or "", "timm")
+    name = f"{config.architecture}.{config.tag}" if config.tag else config.architecture
+    return file.line_of(name) if file else Place(f"{function.__module__.replace('.', '/')}.py", 1, 1)
 
 
 def _configs(architecture: str) -> list[tuple[str, Any]]:

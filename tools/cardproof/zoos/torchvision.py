@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_distribution
-from cardproof.words import Preprocessing
+from cardproof.published import Published, Value
+from cardproof.words import Place, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +24,54 @@ class TorchvisionZoo:
 
     name = "torchvision"
 
+    title = "torchvision"
+
     def models(self) -> tuple[str, ...]:
         """Return the names of all models."""
         from torchvision import models
 
         return tuple(models.list_models(module=models))
+
+    def entries(self) -> tuple[str, ...]:
+        """Return the names of all entries of weights."""
+        return tuple(str(entry) for name in self.models() for entry in self._entries(name))
+
+    def entries_of(self, name: str) -> tuple[str, ...]:
+        """Return the names of the weights of one model."""
+        return tuple(map(str, self._entries(name)))
+
+    def address(self) -> str:
+        """Return where the metadata of this version is published."""
+        import torchvision
+
+        version = torchvision.__version__.partition("+")[0]
+        return f"https://github.com/pytorch/vision/tree/v{version}/torchvision/models"
+
+    def published(self, name: str) -> Published | None:
+        """Return what the metadata of a model's weights says, with its places in torchvision's source."""
+        _, weights = self._find(name)
+        if weights is None:
+            return None
+        entry = _Entry(weights)
+        values = [field(weights, entry) for field in (_parameters, _ops, _file_size, _classes, _min_size)]
+        data = ("ImageNet-1K",) if weights.name.startswith("IMAGENET1K") else ()
+        results = {
+            dataset: {metric: value for metric, value in metrics.items() if isfinite(value)}
+            for dataset, metrics in weights.meta.get("_metrics", {}).items()
+        }
+        return Published(
+            name,
+            entry.place(),
+            weights.url,
+            weights.meta.get("license", ""),
+            data,
+            tuple(value for value in values if value),
+            tuple(
+                (dataset, tuple(entry.accuracy(dataset, metric, value) for metric, value in metrics.items()))
+                for dataset, metrics in results.items()
+                if metrics
+            ),
+        )
 
     def build(self, name: str) -> nn.Module:
         """Return the network without weights. Raises LookupError for a name that torchvision does not have."""
@@ -97,6 +142,75 @@ class TorchvisionZoo:
 
         if name in self.models():
             yield from models.get_model_weights(name)
+
+
+METRICS = {"acc@1": "Top 1 Accuracy", "acc@5": "Top 5 Accuracy"}
+
+
+class _Entry:
+    """The metadata of one entry of weights, with the places in torchvision's source."""
+
+    def __init__(self, weights: Any) -> None:
+        import inspect
+
+        from cardproof.zoos.places import source_file
+
+        kind = type(weights)
+        self._name = f"{kind.__module__.replace('.', '/')}.py"
+        self._file = source_file(inspect.getsourcefile(kind) or "", "torchvision")
+        self._node = self._file.entry(kind.__name__, weights.name) if self._file else None
+
+    def place(self) -> Place:
+        return self._file.place(self._node) if self._file and self._node else Place(self._name, 1, 1)
+
+    def value(self, field: str, value: Any, *keys: str, unit: str = "", text: str = "") -> Value:
+        """Return a value with the digits that the source writes; ``text`` stands for one that is no number there."""
+        node = self._file.value(self._node, *keys) if self._file and self._node else None
+        if self._file is None or node is None:
+            return Value(field, (text or str(value)) + unit, keys[-1], self.place())
+        return Value(field, (text or self._written(node, value)) + unit, keys[-1], self._file.place(node))
+
+    def accuracy(self, dataset: str, metric: str, value: Any) -> Value:
+        return self.value(METRICS.get(metric, metric), value, "_metrics", dataset, metric, unit="%")
+
+    def _written(self, node: Any, value: Any) -> str:
+        """Return a number as the source writes it, which may have more digits than Python shows of it."""
+        assert self._file
+        written = self._file.text(node)
+        try:
+            return written if float(written) == float(value) else str(value)
+        except ValueError:
+            return str(value)
+
+
+def _parameters(weights: Any, entry: _Entry) -> Value | None:
+    found = weights.meta.get("num_params")
+    return entry.value("Parameters", found, "num_params") if found is not None else None
+
+
+def _ops(weights: Any, entry: _Entry) -> Value | None:
+    """Return the multiply-adds, which torchvision states in units of 10^9."""
+    found = weights.meta.get("_ops")
+    return entry.value("FLOPs", found, "_ops", unit="G") if found is not None else None
+
+
+def _file_size(weights: Any, entry: _Entry) -> Value | None:
+    """Return the size of the file, which torchvision states in units of 2^20 bytes."""
+    found = weights.meta.get("_file_size")
+    return entry.value("File Size", found, "_file_size", unit=" MiB") if found is not None else None
+
+
+def _classes(weights: Any, entry: _Entry) -> Value | None:
+    found = weights.meta.get("categories")
+    return entry.value("Classes", found, "categories", text=str(len(found))) if found else None
+
+
+def _min_size(weights: Any, entry: _Entry) -> Value | None:
+    found = weights.meta.get("min_size")
+    if not found:
+        return None
+    text = str(found[0]) if len(set(found)) == 1 else "x".join(map(str, found))
+    return entry.value("Min Size", found, "min_size", text=text)
 
 
 zoo = TorchvisionZoo()

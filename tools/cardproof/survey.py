@@ -1,0 +1,121 @@
+"""Survey a zoo: which of its models some patterns name, and what its metadata says of them. Runs in a worker."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from cardproof.engines import LOCAL, engine_named
+from cardproof.frozen import dataclass
+from cardproof.published import Published, as_published
+from cardproof.read import InputError
+from cardproof.zoos import Zoo, load_zoo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MOST_NEAR = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Some models of a zoo."""
+
+    title: str
+    """The zoo's name, as readers know it."""
+    version: str
+    """Of its distribution; empty where it is none."""
+    address: str
+    """Where its metadata is to be read; empty where it has none."""
+    models: tuple[Published, ...]
+    """In the order of the zoo, each once."""
+
+    @property
+    def source(self) -> str:
+        """Name and version."""
+        return f"{self.title} {self.version}".strip()
+
+
+def survey(zoo: str, patterns: Sequence[str], *, entries: bool = False, engine: str | None = None) -> Survey:
+    """Ask a zoo for the models that match any of the patterns, in a worker: a zoo may import torch to answer.
+
+    Without a pattern these are all models; with ``entries`` all weights where the zoo names them, and a pattern of a
+    model means all of its weights. Raises InputError where a pattern matches none or the zoo does not list its models,
+    ZooError where it cannot be loaded.
+    """
+    chosen = engine_named(engine or LOCAL, 1)
+    try:
+        with chosen.open(zoo, 1) as submit:
+            found: Survey = submit(look_around, zoo, tuple(patterns), entries).result()
+            return found
+    except chosen.lost:
+        raise InputError(f"the worker process died while it asked zoo '{zoo}' for its models") from None
+
+
+def look_around(spec: str, patterns: tuple[str, ...], entries: bool) -> Survey:
+    """Do what :func:`survey` says, in this process."""
+    zoo = load_zoo(spec)
+    models = tuple(getattr(zoo, "models", tuple)())
+    weights = tuple(getattr(zoo, "entries", tuple)()) if entries or any("." in one for one in patterns) else ()
+    names = _entries_of(zoo, patterns, models, weights) if entries and weights else _chosen(patterns, models, weights)
+    if not names:
+        raise InputError(f"zoo '{spec}' does not list its models: name those that you mean")
+    published = getattr(zoo, "published", zoo.weights)
+    return Survey(
+        getattr(zoo, "title", spec),
+        _version(spec),
+        getattr(zoo, "address", str)(),
+        tuple(as_published(name, published(name)) for name in names),
+    )
+
+
+def _chosen(patterns: Sequence[str], models: Sequence[str], weights: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that match, in the zoo's order; a pattern with a dot is about weights."""
+    if not patterns:
+        return tuple(models)
+    if not models:
+        if wild := next((one for one in patterns if _is_wild(one)), None):
+            raise InputError(f"'{wild}': this zoo does not list its models, so no pattern can match; name them")
+        return tuple(dict.fromkeys(patterns))
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matching = [name for name in models if fnmatchcase(name, pattern)]
+        if "." in pattern:
+            matching += [name for name in weights if fnmatchcase(name, pattern)]
+        if not matching:
+            raise InputError(_no_match(pattern, (*models, *weights)))
+        found |= dict.fromkeys(matching)
+    order = {name: number for number, name in enumerate((*models, *weights))}
+    return tuple(sorted(found, key=order.__getitem__))
+
+
+def _entries_of(zoo: Zoo, patterns: Sequence[str], models: Sequence[str], weights: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of all weights of the models that match, and of those that match themselves."""
+    if not patterns:
+        return tuple(weights)
+    chosen = _chosen(patterns, models, weights)
+    of_models = getattr(zoo, "entries_of", lambda name: [one for one in weights if one.partition(".")[0] == name])
+    wanted = {one for name in chosen for one in (of_models(name) if name in set(models) else [name])}
+    return tuple(name for name in weights if name in wanted)
+
+
+def _no_match(pattern: str, names: Iterable[str]) -> str:
+    plain = re.sub(r"[*?\[\]!]", "", pattern)
+    by_case = [name for name in names if fnmatchcase(name.lower(), pattern.lower())]
+    near = by_case[:MOST_NEAR] or get_close_matches(plain, list(names), MOST_NEAR, 0.5)
+    said = f"; near names are {', '.join(near)}" if near else ""
+    return f"no model of the zoo matches '{pattern}'{said}"
+
+
+def _is_wild(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")
+
+
+def _version(spec: str) -> str:
+    try:
+        return version("cardproof" if spec == "res2next" else spec)
+    except (PackageNotFoundError, ValueError):
+        return ""
