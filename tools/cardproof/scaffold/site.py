@@ -151,7 +151,4 @@ def _quoted(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a text on one line in which neither Markdown nor Jinja finds anything of its own."""
-    line = " ".join(text.split())
-    for character in "\\`*_[]<>#{}%":
-        line = line.replace(character, f"&#{ord(character)};")
-    return line
+    return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&"})
