@@ -110,14 +110,18 @@ def audit_with_cards(
     engine: str | None = None,
     reading: Reading | None = None,
     arguments: tuple[str, ...] | None = None,
+    store: Path | None = None,
 ) -> tuple[Run, Known]:
-    """Do what :func:`audit` does, and return beside the report what was read and proved, for other formats."""
+    """Do what :func:`audit` does, and return beside the report what was read and proved, for other formats.
+
+    What is on record in the folder ``store`` is not measured again.
+    """
     paths = tuple(paths)
     started = time.perf_counter()
     reading = reading or _read_for_audit(paths)
     orders = _orders(force, engine, None)
     orders.force.check(model.name for model in reading.models)
-    known = _prove(reading, settings, None, workers, progress, orders)
+    known = _prove(reading, settings, store, workers, progress, orders)
     run = Run(measured=known.proved.measured, evaluated=known.proved.evaluated)
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]

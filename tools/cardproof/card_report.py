@@ -205,6 +205,7 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
         "model": claim.model,
         "field": claim.field,
         "dataset": claim.dataset,
+        "task": claim.task,
         "metric": claim.metric,
         "stated": claim.stated,
         "found": judgement.found,

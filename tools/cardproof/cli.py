@@ -460,23 +460,89 @@ def edit_command(path: Path, edits: tuple[str, ...]) -> int:
 
 @cardproof.command("export", epilog=EPILOG)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["mlbom"]), default="mlbom", help="mlbom: CycloneDX 1.6.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; the output unless given.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["mlbom", "hub", "model-index", "cff", "json"]),
+    default="mlbom",
+    help="mlbom: CycloneDX 1.6; hub: a README for the Hugging Face Hub; model-index: one model-index.yml; "
+    "cff: CITATION.cff; json: all claims with their verdicts.",
+)
+@click.option("--model", "models", metavar="NAME", multiple=True, help="Only this model. May be repeated.")
+@click.option(
+    "--with",
+    "more",
+    multiple=True,
+    type=click.Choice(["unchecked", "disputed", "refuted"]),
+    help="Results with this verdict go into the header for the Hub too; confirmed and cited ones do always.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write, or for several READMEs a folder; the output unless given.",
+)
 @click.option("--zoo", metavar="ZOO", shell_complete=_completed("zoos"), help="Where networks come from; see audit.")
+@click.option("--data", "data", metavar="NAME=PATH", multiple=True, help="Where images are; see audit.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Where files of weights are; see audit.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core unless given.")
 @click.option("--config", "-f", type=click.Path(path_type=Path), help="The site's mkdocs.yml.")
-def export_command(paths: tuple[Path, ...], kind: str, out: Path | None, zoo: str | None, config: Path | None) -> int:
-    """Write the models of cards, with the verdicts of their claims, in a format of other tools."""
-    from cardproof.atomic import write_report
-    from cardproof.build import audit_with_cards
-    from cardproof.export.mlbom import mlbom
+def export_command(
+    paths: tuple[Path, ...],
+    kind: str,
+    models: tuple[str, ...],
+    more: tuple[Any, ...],
+    out: Path | None,
+    zoo: str | None,
+    data: tuple[str, ...],
+    weights: Path | None,
+    jobs: int | None,
+    config: Path | None,
+) -> int:
+    """Write the models of cards, with the verdicts of their claims, in a format of other tools.
 
-    run, known = audit_with_cards(paths, _settings(config, zoo, ()))
-    text = mlbom(run, known)
-    if out:
-        write_report(out, text)
-    else:
-        click.echo(text, nl=False)
+    What the site's folder of evidence has on record is not measured again.
+    """
+    from cardproof.build import audit_with_cards
+    from cardproof.export.formats import chosen_models, export
+    from cardproof.export.hub import HELD
+    from cardproof.read import read_cards
+
+    settings = _with_results(_settings(config, zoo, ()), data, weights)
+    reading = chosen_models(read_cards(paths), models)
+    store = settings.path(settings.evidence)
+    with _progress(out is None) as progress:
+        run, known = audit_with_cards(
+            paths,
+            settings,
+            workers=jobs,
+            progress=progress,
+            reading=reading,
+            store=store if store.is_dir() and settings.weights is None else None,
+        )
+    _write_export(export(kind, run, known, settings, (*HELD, *more)), out)
+    if unread := [finding for finding in run.findings if finding.fatal]:
+        from cardproof.report import print_findings
+
+        print_findings(unread)
     return run.exit
+
+
+def _write_export(texts: dict[str, str], out: Path | None) -> None:
+    """Write one text into a file or to the output, several into a folder. Raises InputError for several at once."""
+    from cardproof.atomic import write_report
+
+    if len(texts) > 1:
+        if out is None or out.is_file():
+            raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
+        for name, text in texts.items():
+            write_report(out / name, text)
+        click.echo(f"{show_path(out)}: {len(texts)} files", err=True)
+        return
+    ((name, text),) = texts.items()
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_report(out / name if out.is_dir() else out, text)
 
 
 @cardproof.command("speed", epilog=EPILOG)

@@ -11,6 +11,8 @@ import yaml
 from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cardproof.render.about import Paper
 
 BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IGNORECASE | re.MULTILINE)
@@ -18,6 +20,8 @@ BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IG
 MOST_AUTHORS = 20
 """APA names so many; of more, the first nineteen and the last."""
 _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5}|[\w.-]+/\d{7})(?:v\d+)?(?:\.pdf)?/?")
+_DOI = re.compile(r"10\.\d{4,9}(\.\d+)?/[A-Za-z0-9:/_;\-.()\[\]\\]+")
+"""As CFF has them; DOIs may have other characters, in theory."""
 _SPECIAL = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
@@ -41,7 +45,7 @@ def citations(paper: Paper) -> tuple[Citation, ...]:
     found = [Citation("BibTeX", bibtex(paper))]
     if paper.authors and paper.year:
         found.append(Citation("APA", apa(paper)))
-    if paper.authors:
+    if _people(paper):
         found.append(Citation("CFF", cff(paper)))
     return tuple(found)
 
@@ -78,25 +82,53 @@ def apa(paper: Paper) -> str:
     return f"{listed} ({paper.year}). {title}{where} {address}".rstrip()
 
 
-def cff(paper: Paper) -> str:
-    """Return a CITATION.cff that asks for the paper to be cited."""
-    authors = [_parts(author) for author in paper.authors]
-    preferred: dict[str, object] = {
-        "type": "article" if paper.journal else "generic",
-        "title": paper.title,
-        "authors": authors,
-    }
-    for name, value in (("journal", paper.journal), ("year", paper.year), ("doi", paper.doi), ("url", paper.url)):
-        if value:
-            preferred[name] = int(value) if name == "year" and value.isascii() and value.isdigit() else value
-    whole = {
+def cff(paper: Paper, others: Sequence[Paper] = ()) -> str:
+    """Return a CITATION.cff, version 1.2.0, that asks for the paper to be cited; ``others`` are its references.
+
+    Each paper has a title and authors. What the format does not allow is left out, or written as it has it.
+    """
+    whole: dict[str, object] = {
         "cff-version": "1.2.0",
         "message": "If you use this model, please cite the paper.",
         "title": paper.title,
-        "authors": authors,
-        "preferred-citation": preferred,
+        "authors": _people(paper),
+        "preferred-citation": _reference(paper),
     }
+    if others:
+        whole["message"] = "If you use these models, please cite their papers."
+        whole["references"] = [_reference(other) for other in others]
     return yaml.dump(whole, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+
+
+def is_citable(paper: Paper) -> bool:
+    """Return whether enough is known of a paper for a CITATION.cff."""
+    return bool(paper.title and _people(paper))
+
+
+def _reference(paper: Paper) -> dict[str, object]:
+    found: dict[str, object] = {
+        "type": "article" if paper.journal else "generic",
+        "title": paper.title,
+        "authors": _people(paper),
+    }
+    doi = re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
+    values = {
+        "journal": paper.journal,
+        "year": int(paper.year) if re.fullmatch(r"[0-9]{1,9}", paper.year) else paper.year,
+        "doi": doi if _DOI.fullmatch(doi) else "",
+        "url": paper.url if re.fullmatch(r"(https?|s?ftp)://\S+", paper.url) else "",
+    }
+    return found | {name: value for name, value in values.items() if value != ""}
+
+
+def _people(paper: Paper) -> list[dict[str, str]]:
+    """Return the authors of a paper, each once: the format wants at least one, and no one twice."""
+    people: list[dict[str, str]] = []
+    for author in paper.authors:
+        parts = _parts(author)
+        if parts and parts not in people:
+            people.append(parts)
+    return people
 
 
 def arxiv_id(url: str) -> str:
