@@ -77,7 +77,8 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "--zoo",
             metavar="ZOO",
             shell_complete=_completed("zoos"),
-            help="Where networks come from: res2next, timm, torchvision, package.module:object or file.py:object.",
+            help="Where networks come from: res2next, timm, torchvision, transformers, package.module:object or "
+            "file.py:object.",
         ),
         click.option(
             "--tolerance",

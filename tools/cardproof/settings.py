@@ -70,7 +70,8 @@ class Settings:
     base: Path = field(default_factory=Path)
     """The folder of ``mkdocs.yml``; the working directory where there is none."""
     zoo: str | None = None
-    """Source of networks: ``res2next``, ``timm``, ``torchvision``, ``package.module:object`` or ``file.py:object``."""
+    """Source of networks: ``res2next``, ``timm``, ``torchvision``, ``transformers``, ``package.module:object`` or
+    ``file.py:object``."""
     templates: Path = Path("templates")
     """Folder of card templates (``models/*.md`` below it) and of what they include."""
     out: Path = Path("docs/models")

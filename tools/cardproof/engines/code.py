@@ -28,7 +28,7 @@ def code_of(zoo: str, folder: str) -> Code:
         "res2next's source": _digest_of("res2next"),
         "torch": _version("torch"),
     }
-    if zoo in ("timm", "torchvision"):
+    if zoo in ("timm", "torchvision", "transformers"):
         found[zoo] = _version(zoo)
     elif zoo not in BUILT_IN:
         found[f"the source of {zoo}"] = network_digests(zoo, {""})[""]

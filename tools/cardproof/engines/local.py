@@ -15,7 +15,6 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 from cardproof.machine import available_memory, usable_cores
-from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +106,7 @@ def _start_server() -> None:
 
 
 def _preload(zoo: str) -> list[str]:
-    return {"timm": ["timm"], "torchvision": ["torchvision"]}.get(zoo, []) if zoo in BUILT_IN else []
+    return [zoo] if zoo in ("timm", "torchvision", "transformers") else []
 
 
 def start_worker() -> None:

@@ -21,6 +21,7 @@ BUILT_IN = {
     "res2next": "res2next.zoo:zoo",
     "timm": "cardproof.zoos.timm:zoo",
     "torchvision": "cardproof.zoos.torchvision:zoo",
+    "transformers": "cardproof.zoos.transformers:zoo",
 }
 """Short names of ``--zoo``; anything else is ``package.module:object`` or ``path/to/file.py:object``."""
 
