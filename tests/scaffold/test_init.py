@@ -27,6 +27,18 @@ from cardproof.words import Place
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"
 
+UNWILLING = """
+
+class Raises(Zoo):
+    def models(self):
+        raise RuntimeError("no list")
+
+
+class Exits(Zoo):
+    def models(self):
+        raise SystemExit(3)
+"""
+
 
 def command(*arguments: str, module: str = "cardproof"):
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
@@ -69,6 +81,7 @@ def test_two_commands_make_a_site_of_torchvision(empty):
     assert found["squeezenet1_1", "Top 1 Accuracy"] == "58.178%"
     assert [Path(page["page"]).stem for page in report["pages"] if page["models"]] == ["resnet", "squeezenet"]
     assert not [finding for finding in report["findings"] if finding["severity"] != "note"]
+    assert "Downloading" not in Path("docs/models/resnet.md").read_text()  # what a skipped block said on its way
     assert_is_a_site(3)
 
 
@@ -112,7 +125,7 @@ def test_nothing_is_written_where_a_file_is_in_the_way(empty):
     Path("docs/index.md").write_text("mine\n")
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets")
     assert done.returncode == 2
-    assert "docs/index.md: is there already; --force writes over them" in done.stderr
+    assert "there already: docs/index.md; --force writes over them" in done.stderr
     assert sorted(path.as_posix() for path in Path().rglob("*") if path.is_file()) == ["docs/index.md", "zoo.py"]
 
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets", "--force")
@@ -139,12 +152,14 @@ def test_a_card_that_is_there_is_not_written_over(empty):
         (["--zoo", "zoo.py:Zoo", "t*"], "does not list its models"),
         (["--zoo", "zoo.py:Zoo"], "does not list its models: name those"),
         (["--zoo", "zoo.py:Zoo", "broken"], "none of 1 models could be measured"),
+        (["--zoo", "zoo.py:Raises"], "zoo 'zoo.py:Raises' does not list its models: RuntimeError: no list"),
+        (["--zoo", "zoo.py:Exits"], "zoo 'zoo.py:Exits' does not list its models: SystemExit: 3"),
         ([], "Missing option '--zoo'"),
         (["--zoo", "torchvision", "--limit", "0"], "--limit"),
     ],
 )
 def test_bad_input_exits_with_two_and_writes_nothing(empty, arguments, words):
-    Path("zoo.py").write_text(TINY)
+    Path("zoo.py").write_text(TINY + UNWILLING)
     done, _ = init(*arguments)
     assert done.returncode == 2
     assert words in done.stderr

@@ -12,7 +12,7 @@ from cardproof.engines import LOCAL, engine_named
 from cardproof.frozen import dataclass
 from cardproof.published import Published, as_published
 from cardproof.read import InputError
-from cardproof.zoos import Zoo, load_zoo
+from cardproof.zoos import Zoo, ZooError, load_zoo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,18 +58,34 @@ def survey(zoo: str, patterns: Sequence[str], *, entries: bool = False, engine: 
 def look_around(spec: str, patterns: tuple[str, ...], entries: bool) -> Survey:
     """Do what :func:`survey` says, in this process."""
     zoo = load_zoo(spec)
+    try:
+        return _survey(spec, zoo, patterns, entries)
+    except (InputError, ZooError):
+        raise
+    except (Exception, SystemExit) as trouble:  # a zoo is foreign code, and may raise or exit as it likes
+        raise ZooError(f"zoo '{spec}' does not list its models: {type(trouble).__name__}: {trouble}") from None
+
+
+def _survey(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> Survey:
     models = tuple(getattr(zoo, "models", tuple)())
     weights = tuple(getattr(zoo, "entries", tuple)()) if entries or any("." in one for one in patterns) else ()
     names = _entries_of(zoo, patterns, models, weights) if entries and weights else _chosen(patterns, models, weights)
     if not names:
         raise InputError(f"zoo '{spec}' does not list its models: name those that you mean")
-    published = getattr(zoo, "published", zoo.weights)
     return Survey(
         getattr(zoo, "title", spec),
         _version(spec),
         getattr(zoo, "address", str)(),
-        tuple(as_published(name, published(name)) for name in names),
+        tuple(_published(zoo, name) for name in names),
     )
+
+
+def _published(zoo: Zoo, name: str) -> Published:
+    """Return what a zoo says of a model; nothing where it knows none of that name, which building it will tell."""
+    try:
+        return as_published(name, getattr(zoo, "published", zoo.weights)(name))
+    except (LookupError, ValueError):
+        return as_published(name, None)
 
 
 def _chosen(patterns: Sequence[str], models: Sequence[str], weights: Sequence[str]) -> tuple[str, ...]:

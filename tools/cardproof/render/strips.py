@@ -75,7 +75,7 @@ def _strip(run: PageRun, block: BlockResult) -> list[str]:
         facts.append(run.measured[:10])
     lines = ["", f'<p class="cp-strip cp-{block.status}">{" · ".join(facts)}</p>']
     output = block.output.rstrip()
-    if output and not block.stated:
+    if output and not block.stated and block.status != "skip":  # of a skipped block it is no result
         shown = output[:MOST_OUTPUT] + ("\n…" if len(output) > MOST_OUTPUT else "")
         fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", shown)), 3)
         lines += ["", f'{fence}text title="Output"', *shown.split("\n"), fence]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,6 +20,10 @@ SHOWN = ("File Size",)
 """Values of the metadata that a card takes over; what can be counted is counted instead."""
 
 
+_NUMBER = re.compile(r"[-+.\deE]+")
+"""Texts that readers of YAML 1.2 may take for numbers where those of YAML 1.1 do not."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes short lists on one line, and texts so that none of them ends the comment that holds the index."""
 
@@ -28,7 +33,7 @@ class _Inline(list[Any]):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    style = '"' if "-->" in text else None
+    style = '"' if "-->" in text else "'" if _NUMBER.fullmatch(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

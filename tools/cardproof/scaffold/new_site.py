@@ -96,4 +96,4 @@ def _refuse(wish: Wish, files: Sequence[str] | dict[str, str]) -> None:
     if there and not wish.force:
         more = f" and {len(there) - 3} more" if len(there) > 3 else ""
         names = ", ".join(there[:3]) + more
-        raise InputError(f"{names}: {'is' if len(there) == 1 else 'are'} there already; --force writes over them")
+        raise InputError(f"there already: {names}; --force writes over them")
