@@ -106,6 +106,7 @@ def test_a_zoo_of_the_users_own_needs_nothing_but_build(empty):
     found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
     assert found["tiny", "Parameters"] == str(PARAMETERS)
     assert found["tiny", "FLOPs"] == str(MULTIPLY_ADDS)
+    assert sorted(report["created"]) == sorted([*FIXED, "templates/models/zoo-py-zoo.md"])
     assert [block["status"] for block in report["blocks"]] == ["pass"]
     assert_is_a_site(2)
 

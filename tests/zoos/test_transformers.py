@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cardproof.build import audit
+from cardproof.read import InputError
 from cardproof.report import json_of
 from cardproof.settings import Settings
 from cardproof.survey import look_around
@@ -69,6 +70,13 @@ def test_a_kind_of_network_has_its_default_configuration():
     assert preprocessing_of(zoo, "vit").input_size == (3, 224, 224)
     found = look_around("transformers", ("vit", "res*"), False)
     assert [one.model for one in found.models] == ["resnet", "vit"]
+
+
+def test_a_folder_is_a_name_although_no_list_has_it(folder):
+    found = look_around("transformers", ("vit-tiny", "vit"), False)
+    assert [one.model for one in found.models] == ["vit", "vit-tiny"]
+    with pytest.raises(InputError, match="matches 'vit-tinny'"):
+        look_around("transformers", ("vit-tinny",), False)
 
 
 @pytest.mark.parametrize(

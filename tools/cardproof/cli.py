@@ -369,9 +369,18 @@ def _fix(run: Run, unsafe: bool) -> int:
 
 @cardproof.command("init", epilog=EPILOG)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
-@click.option("--zoo", metavar="ZOO", required=True, help="Where networks come from; see audit.")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder of the site; this one."
+    "--zoo",
+    metavar="ZOO",
+    required=True,
+    shell_complete=_completed("zoos"),
+    help="Where networks come from; see audit.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Folder of the site; the working directory unless given.",
 )
 @click.option("--site-name", metavar="TEXT", help="Title of the site.")
 @click.option("--limit", type=click.IntRange(min=1), help="Take no more models than this.")
@@ -419,11 +428,24 @@ def init_command(
     with _progress(as_json or quiet) as progress:
         run = render(settings, workers=jobs, progress=progress, reference=_reference, engine=engine)
     run.loose += made.findings
-    status = _report(run, "json" if as_json else "text", [], quiet)
-    if not quiet and not as_json and not status:
+    if as_json:
+        return _print_made(run, made.files)
+    status = _report(run, "text", [], quiet)
+    if not quiet and not status:
         here = "" if out == Path() else f" -f {show_path(out / 'mkdocs.yml')}"
         click.echo(f"Next: mkdocs build --strict{here}", err=True)
     return status
+
+
+def _print_made(run: Run, files: tuple[Path, ...]) -> int:
+    """Print a run as JSON, with the files that were made before it; return the exit status."""
+    import json
+
+    from cardproof.report import json_of
+
+    data = {"created": [show_path(path) for path in files], **json.loads(json_of(run))}
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    return run.exit
 
 
 def _say_models(found: Survey, as_json: bool) -> int:

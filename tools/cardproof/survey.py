@@ -15,7 +15,7 @@ from cardproof.read import InputError
 from cardproof.zoos import Zoo, ZooError, load_zoo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MOST_NEAR = 5
 
@@ -69,7 +69,10 @@ def look_around(spec: str, patterns: tuple[str, ...], entries: bool) -> Survey:
 def _survey(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> Survey:
     models = tuple(getattr(zoo, "models", tuple)())
     weights = tuple(getattr(zoo, "entries", tuple)()) if entries or any("." in one for one in patterns) else ()
-    names = _entries_of(zoo, patterns, models, weights) if entries and weights else _chosen(patterns, models, weights)
+    if entries and weights:
+        names = _entries_of(zoo, patterns, models, weights)
+    else:
+        names = _chosen(patterns, models, weights, getattr(zoo, "knows", None))
     if not names:
         raise InputError(f"zoo '{spec}' does not list its models: name those that you mean")
     return Survey(
@@ -88,8 +91,16 @@ def _published(zoo: Zoo, name: str) -> Published:
         return as_published(name, None)
 
 
-def _chosen(patterns: Sequence[str], models: Sequence[str], weights: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that match, in the zoo's order; a pattern with a dot is about weights."""
+def _chosen(
+    patterns: Sequence[str],
+    models: Sequence[str],
+    weights: Sequence[str],
+    knows: Callable[[str], bool] | None = None,
+) -> tuple[str, ...]:
+    """Return the names that match, in the zoo's order; a pattern with a dot is about weights.
+
+    A name that is none of the zoo's list may be one that it ``knows`` all the same.
+    """
     if not patterns:
         return tuple(models)
     if not models:
@@ -101,11 +112,13 @@ def _chosen(patterns: Sequence[str], models: Sequence[str], weights: Sequence[st
         matching = [name for name in models if fnmatchcase(name, pattern)]
         if "." in pattern:
             matching += [name for name in weights if fnmatchcase(name, pattern)]
+        if not matching and knows and knows(pattern):
+            matching = [pattern]
         if not matching:
             raise InputError(_no_match(pattern, (*models, *weights)))
         found |= dict.fromkeys(matching)
     order = {name: number for number, name in enumerate((*models, *weights))}
-    return tuple(sorted(found, key=order.__getitem__))
+    return tuple(sorted(found, key=lambda name: order.get(name, len(order))))
 
 
 def _entries_of(zoo: Zoo, patterns: Sequence[str], models: Sequence[str], weights: Sequence[str]) -> tuple[str, ...]:

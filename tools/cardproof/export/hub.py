@@ -36,7 +36,8 @@ LICENCES = frozenset(
     }
 )  # fmt: skip
 """What the Hub takes for a licence; another one is ``other``, with its name."""
-LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "transformers": "transformers"}
+LIBRARIES = ("timm", "transformers")
+"""Zoos that the Hub knows as libraries."""
 
 
 def readme(
@@ -80,8 +81,8 @@ def _header(
 ) -> dict[str, Any]:
     """Return the header; a field of which nothing is known is left out, and no value is null."""
     found: dict[str, Any] = _licence(model)
-    if library := LIBRARIES.get(zoo or ""):
-        found["library_name"] = library
+    if zoo in LIBRARIES:
+        found["library_name"] = zoo
     tasks = {_slug(str(row["stated"])) for row in rows if not row["metric"] and normal_field(row["field"]) in TASKS}
     if TASK in tasks:
         found["pipeline_tag"] = TASK

@@ -41,7 +41,8 @@ class Zoo(Protocol):
     ``training_curve(name)``, pairs of epoch and mean loss by that log.
 
     ``models()``, the names of all models, lets ``cardproof init`` write cards for them. Zoos with metadata of their own
-    have ``published(name)``, ``entries()``, the names of all weights, and ``address()``, where it can be read.
+    have ``published(name)``, ``entries()``, the names of all weights, and ``address()``, where it can be read;
+    ``knows(name)`` says whether a name that no list has is a model all the same.
     """
 
     name: str

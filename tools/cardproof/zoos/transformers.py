@@ -38,6 +38,10 @@ class TransformersZoo:
         """Return the kinds of network that classify images."""
         return tuple(kind for kind in sorted(_classes()) if kind not in NO_IMAGES)
 
+    def knows(self, name: str) -> bool:
+        """Return whether a name stands for a configuration on this machine."""
+        return _file(name, CONFIG) is not None
+
     def build(self, name: str) -> nn.Module:
         """Return the classifier with random weights. Raises LookupError for a name that stands for none."""
         transformers = _transformers()
