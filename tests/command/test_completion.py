@@ -22,7 +22,7 @@ def complete(*words: str) -> list[str]:
     ("words", "expected"),
     [
         (("au",), ["audit"]),
-        (("audit", "--zoo", ""), ["res2next", "timm", "torchvision"]),
+        (("audit", "--zoo", ""), ["res2next", "timm", "torchvision", "transformers"]),
         (("render", "--zoo", "to"), ["torchvision"]),
         (("export", "--zoo", "ti"), ["timm"]),
         (("explain", "closed"), ["closed-site"]),
@@ -50,7 +50,7 @@ def test_the_program_answers_a_shell():
     environment = {"_CARDPROOF_COMPLETE": "bash_complete", "COMP_WORDS": "cardproof audit --zoo t", "COMP_CWORD": "3"}
     command = [sys.executable, "-m", "cardproof"]
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines() == ["plain,timm", "plain,torchvision"]
+    assert done.stdout.splitlines() == ["plain,timm", "plain,torchvision", "plain,transformers"]
     assert done.stderr == ""
 
 
