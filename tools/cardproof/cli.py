@@ -45,7 +45,7 @@ def main() -> None:
         click.secho(f"error: {trouble}", err=True, fg="red", bold=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing was written", err=True)
+        click.echo("interrupted; no file is half-written", err=True)
         sys.exit(130)
     except OSError as trouble:
         click.secho(f"error: {trouble}", err=True, fg="red", bold=True)

@@ -31,7 +31,7 @@ EXIT_STATUSES = (
         "bad input or usage: an option or setting that means nothing, a path that does not exist, a zoo that cannot be "
         "loaded; for `render` also a card that cannot be read (YAML that does not parse): no site can be made of it",
     ),
-    (130, "interrupted with Ctrl-C; nothing was written"),
+    (130, "interrupted with Ctrl-C; no file is half-written"),
 )
 
 
