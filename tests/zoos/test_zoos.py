@@ -43,6 +43,15 @@ def test_timm_follows_its_own_renames():
     assert zoo.known_as("resnet50", None) == "resnet50"
 
 
+def test_the_file_of_weights_has_the_last_word_on_a_name_that_timm_gave_up():
+    pytest.importorskip("timm")
+    zoo = load_zoo("timm")
+    # timm's table sends all sizes of these to the smallest
+    assert zoo.known_as("ig_resnext101_32x16d", "ig_resnext101_32x16-c6f796b0.pth").startswith("resnext101_32x16d.")
+    assert zoo.known_as("ig_resnext101_32x8d", "ig_resnext101_32x8-c38310e5.pth").startswith("resnext101_32x8d.")
+    assert zoo.known_as("resnet50", "ig_resnext101_32x16-c6f796b0.pth") == "resnet50"
+
+
 def test_timm_finds_the_entry_whose_weights_a_card_links():
     pytest.importorskip("timm")
     assert load_zoo("timm").known_as("resnet50", "resnet50_ram-a26f946b.pth") == "resnet50.ram_in1k"

@@ -434,11 +434,12 @@ def _prove(
     from cardproof.find_out import find_out
     from cardproof.judge import Proved, judge
     from cardproof.known import Known
+    from cardproof.names import names_of
     from cardproof.plan import plan
     from cardproof.speed import load_speeds
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    needs = plan(reading)
+    needs = plan(reading, names_of(settings))
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     found = Proved()
@@ -462,6 +463,7 @@ def _forecast(
     """Plan and recall as :func:`_prove` does, and stop there."""
     from cardproof.force import force_of
     from cardproof.forecast import Forecast, forecast_of
+    from cardproof.names import names_of
     from cardproof.outlook import look_ahead
     from cardproof.plan import plan
 
@@ -469,7 +471,7 @@ def _forecast(
     forced.check(model.name for model in reading.models)
     if settings.zoo is None:
         return Forecast()
-    needs = plan(reading)
+    needs = plan(reading, names_of(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
     outlook = look_ahead(dict.fromkeys(needs.values()), chosen, settings, store, forced)
     return forecast_of(outlook, chosen)

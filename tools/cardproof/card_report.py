@@ -60,6 +60,8 @@ class Defined:
     place: Place
     results: tuple[tuple[str, str], ...] = ()
     """Metrics with their data set, and the values stated."""
+    by_index: bool = True
+    """Defined by a model index; other places may speak of one model as often as they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
                 for claim in claims
                 if claim.metric and not claim.published
             ),
+            model.form == "index",
         )
         for model, claims in zip(card.models, card.claims_of, strict=True)
     )
@@ -178,7 +181,7 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
     """Report models that are defined twice, once for each pair of places, with what the two say differently."""
     first: dict[str, Defined] = {}
     findings = []
-    for model in sorted(models, key=lambda model: model.place):
+    for model in sorted((one for one in models if one.by_index), key=lambda model: model.place):
         if earlier := first.get(model.name):
             message = f"model {model.name} is defined here and at {earlier.place}"
             before = dict(earlier.results)
@@ -255,7 +258,7 @@ def model_row(card: Card, index: int) -> dict[str, Any]:
 def facts_of(report: CardReport) -> dict[str, Any]:
     """Return a report as plain data, without its long lists."""
     return {
-        "defined": [[model.name, asdict(model.place), model.results] for model in report.defined],
+        "defined": [[model.name, asdict(model.place), model.results, model.by_index] for model in report.defined],
         "findings": [asdict(finding) for finding in report.findings],
         "tally": report.tally,
         "explained": report.explained,
@@ -277,8 +280,8 @@ def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[s
     return CardReport(
         file,
         tuple(
-            Defined(name, Place(**place), tuple((metric, value) for metric, value in results))
-            for name, place, results in facts["defined"]
+            Defined(name, Place(**place), tuple((metric, value) for metric, value in results), by_index)
+            for name, place, results, by_index in facts["defined"]
         ),
         tuple(_finding(finding) for finding in facts["findings"]),
         facts["tally"],

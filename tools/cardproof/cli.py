@@ -81,6 +81,11 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
             "file.py:object.",
         ),
         click.option(
+            "--names",
+            type=click.Path(path_type=Path),
+            help="YAML file with the zoo's names of models that the cards call otherwise.",
+        ),
+        click.option(
             "--tolerance",
             "tolerances",
             metavar="FIELD=SPEC",
@@ -176,6 +181,7 @@ def render_command(
     all_models: bool,
     devices: tuple[str, ...],
     zoo: str | None,
+    names: Path | None,
     tolerances: tuple[str, ...],
     config: Path | None,
     data: tuple[str, ...],
@@ -194,7 +200,7 @@ def render_command(
     """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
 
     def load() -> Settings:
-        settings = _with_results(_settings(config, zoo, tolerances), data, weights)
+        settings = _with_results(_named(_settings(config, zoo, tolerances), names), data, weights)
         if templates is not None:
             settings = replace(settings, templates=_from_base(templates, settings))
         if out is not None:
@@ -250,6 +256,7 @@ def audit_command(
     fix: bool,
     fix_unsafe: bool,
     zoo: str | None,
+    names: Path | None,
     tolerances: tuple[str, ...],
     config: Path | None,
     data: tuple[str, ...],
@@ -271,7 +278,7 @@ def audit_command(
     what --fix asks for; what is reported then is what is left.
     """
     kind, targets = _outlets(kind, writes, as_json, dry_run)
-    settings = _with_results(_settings(config, zoo, tolerances), data, weights)
+    settings = _with_results(_named(_settings(config, zoo, tolerances), names), data, weights)
     _check_engine(engine)
     if from_metadata and (fix or fix_unsafe):
         raise click.UsageError("--from-metadata goes with neither --fix nor --fix-unsafe: an installed package stays")
@@ -724,6 +731,11 @@ def _settings(config: Path | None, zoo: str | None, tolerances: tuple[str, ...])
             raise InputError(f"--tolerance {text}: {trouble}") from None
         settings = replace(settings, tolerances={**settings.tolerances, normal_field(field): tolerance})
     return settings
+
+
+def _named(settings: Settings, names: Path | None) -> Settings:
+    """Return settings with the table of ``--names``, which is relative to the working directory."""
+    return replace(settings, names=names.expanduser().absolute()) if names else settings
 
 
 @contextmanager

@@ -148,7 +148,22 @@ def _leaves(path: Path, text: str) -> Counter[Any]:
         tree, _ = read_yaml(source, start, end)
         if tree is not None:
             _collect(tree, (number,), found)
+    if len(spans) < 2 and path.suffix.lower() not in (".yml", ".yaml"):
+        _collect_stated(source, spans[0][1] or 0 if spans else 0, found)
     return found
+
+
+def _collect_stated(source: Source, start: int, found: Counter[Any]) -> None:
+    """Collect what a text states in its list for the Hub and in its tables."""
+    from cardproof.read.details import model_in_details
+    from cardproof.read.tables import models_in_tables
+
+    details = model_in_details(source, start)
+    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+        _collect(model.fields, (model.form, model.name), found)
+        for number, result in enumerate(model.results):
+            for name, value in result.metrics:
+                _collect(value, (model.form, model.name, number, name.text), found)
 
 
 def _keys(leaves: Counter[Any]) -> Counter[Any]:

@@ -74,6 +74,7 @@ def inputs_of(need: Need, zoo: str, network: str) -> Inputs:
         ("file of weights", need.weights or ""),
         ("image size", "x".join(str(side) for side in need.size) if need.size else ""),
         ("stated counts", stated),
+        *([("name in the zoo", need.network)] if need.network else []),
     )
 
 
@@ -86,7 +87,8 @@ def _written(number: Number) -> str:
 def key_of(need: Need, zoo: str, network: str) -> str:
     """Return the digest of all that decides a measurement: method, network source, input and questions."""
     questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
-    return digest_of_data([SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions])
+    renamed = [need.network] if need.network else []
+    return digest_of_data([SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed])
 
 
 def file_name(model: str) -> str:

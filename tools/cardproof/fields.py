@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-PARAMETERS = frozenset({"parameters", "params", "number of parameters", "num params", "param count", "parameter count"})
+PARAMETERS = frozenset(
+    {"parameters", "params", "number of parameters", "num params", "param count", "parameter count", "param"}
+)
 FLOPS = frozenset({"flops", "macs", "madds", "multiply adds", "mult adds", "multiply add operations"})
 IMAGE_SIZE = frozenset({"image size", "img size", "input size", "resolution"})
 CROP = frozenset({"crop pct", "crop percentage", "crop"})
@@ -18,8 +20,12 @@ LAYERS = frozenset({"layers", "number of layers", "depth"})
 CLASSES = frozenset({"classes", "num classes", "number of classes"})
 MIN_SIZE = frozenset({"min size", "min input size", "minimum size", "minimum image size"})
 TASKS = frozenset({"tasks", "task"})
-TOP_1 = frozenset({"top 1 accuracy", "top 1", "acc@1", "top 1 acc"})
-TOP_5 = frozenset({"top 5 accuracy", "top 5", "acc@5", "top 5 acc"})
+TOP_1 = frozenset(
+    {"top 1 accuracy", "top 1", "acc@1", "top 1 acc", "top1", "acc1", "top1 acc", "top1 accuracy", "top@1"}
+)
+TOP_5 = frozenset(
+    {"top 5 accuracy", "top 5", "acc@5", "top 5 acc", "top5", "acc5", "top5 acc", "top5 accuracy", "top@5"}
+)
 RECIPE = {
     "lr": "lr",
     "learning rate": "lr",
@@ -44,7 +50,7 @@ _WORDS = {"thousand": "K", "million": "M", "billion": "G", "b": "G", "trillion":
 def normal_field(field: str) -> str:
     """Return a field's name without case, hyphens and units: ``Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
     name = re.sub(r"\s*\([^)]*\)\s*$", "", field.strip().lower())
-    name = re.sub(r"[\s_-]+", " ", name).lstrip("#")
+    name = re.sub(r"[\s_-]+", " ", name).lstrip("# ")
     return name[1:] if re.fullmatch(r"[kmgt](flops|macs|madds)", name) else name
 
 

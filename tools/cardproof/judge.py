@@ -84,7 +84,9 @@ def judge(
         for model, claims in zip(card.models, card.claims_of, strict=True):
             context = _context(model, claims, needs[card.file, model.name], proved, settings, cited, totals)
             key = (card.file, model.name)
-            context = replace(context, weights=at_hand.weights.get(key), code=at_hand.code.get(key))
+            context = replace(
+                context, weights=at_hand.weights.get(key), code=at_hand.code.get(key), network=needs[key].network
+            )
             contexts.append(context)
             for claim in context.claims:
                 judgement = replace(judge_claim(claim, context), card=card.file)

@@ -170,7 +170,8 @@ def context_of(settings: Settings) -> str:
     """Return the digest of all that every card depends on and that is no file of its own."""
     stamps = Stamps()
     own = Path(__file__).parent
-    files = [settings.base / "mkdocs.yml", *(settings.path(path) for path in (settings.cited, settings.speed) if path)]
+    single = (settings.cited, settings.speed, settings.names)
+    files = [settings.base / "mkdocs.yml", *(settings.path(path) for path in single if path)]
     zoo = ""
     trees = stamp_of_tree(own)
     if settings.zoo is not None:

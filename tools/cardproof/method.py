@@ -31,7 +31,8 @@ class Method:
 def method_of(arguments: Iterable[str], settings: Settings, known: Known) -> Method:
     """Return how an audit was made; ``arguments`` are the paths on its command line."""
     zoo = ["--zoo", settings.zoo] if settings.zoo else []
-    command = shlex.join(["cardproof", "audit", *arguments, *zoo])
+    names = ["--names", show_path(settings.path(settings.names))] if settings.names else []
+    command = shlex.join(["cardproof", "audit", *arguments, *zoo, *names])
     ran = [evidence.environment for evidence in known.proved.evidence.values() if evidence.counts]
     last = max(ran, key=lambda where: where.measured, default=None)
     if last is None:

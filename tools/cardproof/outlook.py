@@ -51,10 +51,11 @@ def look_ahead(
     """
     assert settings.zoo is not None
     unique = tuple(unique)
-    names = {need.model for need in unique}
+    names = {need.model: need.network or need.model for need in unique}
     absent: Exception | None = None
     try:
-        digests = network_digests(settings.zoo, names)
+        of_networks = network_digests(settings.zoo, set(names.values()))
+        digests = {name: of_networks[network] for name, network in names.items()}
     except (ZooError, ModuleNotFoundError) as trouble:
         digests, absent = dict.fromkeys(names, ""), trouble
     wanted = {need: depends_on(need, settings.zoo, digests[need.model]) for need in unique}

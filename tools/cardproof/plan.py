@@ -16,26 +16,27 @@ MOST_SIDE = 4096
 """Of an image that a network is fed only to see whether it takes it."""
 
 if TYPE_CHECKING:
+    from cardproof.names import Names
     from cardproof.read import Reading
     from cardproof.read.index import Model
 
 
-def plan(reading: Reading) -> dict[tuple[str, str], Need]:
-    """Return the need of each model, by the file of its card and its name."""
+def plan(reading: Reading, names: Names | None = None) -> dict[tuple[str, str], Need]:
+    """Return the need of each model, by the file of its card and its name; ``names`` says what the zoo calls them."""
     return {
-        (card.file, model.name): need_of(model, claims)
+        (card.file, model.name): need_of(model, claims, names.network(model.name) if names else "")
         for card in reading.cards
         for model, claims in zip(card.models, card.claims_of, strict=True)
     }
 
 
-def need_of(model: Model, claims: tuple[Claim, ...]) -> Need:
+def need_of(model: Model, claims: tuple[Claim, ...], network: str = "") -> Need:
     """Return what must be known to judge the claims of one model."""
     questions: dict[Question, None] = {}
     for claim in claims:
         if question := _question(claim):
             questions.setdefault(question)
-    return Need(model.name, weights_file(model), image_size(model), tuple(questions), datasets_of(claims))
+    return Need(model.name, weights_file(model), image_size(model), tuple(questions), datasets_of(claims), network)
 
 
 def datasets_of(claims: tuple[Claim, ...]) -> tuple[str, ...]:

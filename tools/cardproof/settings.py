@@ -72,6 +72,9 @@ class Settings:
     zoo: str | None = None
     """Source of networks: ``res2next``, ``timm``, ``torchvision``, ``transformers``, ``package.module:object`` or
     ``file.py:object``."""
+    names: Path | None = None
+    """YAML file with the zoo's names of models that cards call otherwise: a mapping in which ``*`` and ``?`` stand for
+    any characters of the card's name."""
     templates: Path = Path("templates")
     """Folder of card templates (``models/*.md`` below it) and of what they include."""
     out: Path = Path("docs/models")
@@ -116,6 +119,7 @@ class Settings:
 
 SETTINGS = (
     "zoo",
+    "names",
     "templates",
     "includes",
     "out",
@@ -134,6 +138,11 @@ SETTINGS = (
     "sources_agree",
 )
 """Names that may stand under the plugin; each is a field of :class:`Settings` and described in the guide."""
+
+
+_PATHS = (
+    "templates", "includes", "out", "evidence", "cited", "names", "speed", "weights", "reference", "catalog", "assets",
+)  # fmt: skip
 
 
 def load_settings(config: Path | None) -> Settings:
@@ -226,18 +235,7 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     if not isinstance(node, Scalar) or node.value is None:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
-    if name in (
-        "templates",
-        "includes",
-        "out",
-        "evidence",
-        "cited",
-        "speed",
-        "weights",
-        "reference",
-        "catalog",
-        "assets",
-    ):
+    if name in _PATHS:
         setting = Path(node.text)
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):

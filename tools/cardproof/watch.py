@@ -106,7 +106,8 @@ class Sources:
 
 def sources_of(settings: Settings, config: Path | None) -> Sources:
     """Return what the pages of a site depend on; ``config`` is its mkdocs.yml."""
-    files = [config, *(settings.path(path) for path in (settings.cited, settings.speed) if path)]
+    single = (settings.cited, settings.speed, settings.names)
+    files = [config, *(settings.path(path) for path in single if path)]
     outputs = [folder for folder in (settings.out, settings.reference, settings.assets) if folder]
     return Sources(
         trees=tuple(dict.fromkeys(settings.path(folder) for folder in (settings.templates, settings.includes))),

@@ -265,6 +265,8 @@ class Need:
     questions: tuple[Question, ...]
     datasets: tuple[str, ...] = ()
     """Data sets on which the card states how many images the model gets right, by their own names."""
+    network: str = ""
+    """The zoo's name of the model, where a table of names has it; empty: the model's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class Context:
     """The file of weights that the card names, where it is on this machine."""
     code: LocalCode | None = None
     """The source file that the card links, where the repository is on this machine."""
+    network: str = ""
+    """The zoo's name of the model, where a table of names has it."""
 
     @property
     def counts(self) -> Counts | None:

@@ -21,7 +21,7 @@ def mistaken(context: Context) -> str | None:
     Another number of parameters alone is no reason not to judge: it may be the card's fault.
     """
     evidence = context.evidence
-    if evidence is None or evidence.counts is None:
+    if evidence is None or evidence.counts is None or context.network:
         return None
     known_as = evidence.known_as.partition(".")[0]
     if known_as in context.model.name or another_network(context) is None:
@@ -47,6 +47,11 @@ def another_network(context: Context) -> str | None:
             or abs(stated.value - measured) <= THRESHOLD * measured
         ):
             continue
+        if context.network:
+            return (
+                f"{context.model.name} is {context.network} of zoo '{evidence.zoo}' by the table of names, which has "
+                f"{measured:,} parameters, the card states {claim.stated}: one of the two is wrong"
+            )
         renamed = f" (its name there is {evidence.known_as})" if evidence.known_as != context.model.name else ""
         return (
             f"{context.model.name} in zoo '{evidence.zoo}'{renamed} has {measured:,} parameters, the card states "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cardproof.evaluations import Job, digest_of
-from cardproof.measure.record import blank
+from cardproof.measure.record import blank, name_in
 from cardproof.words import Evaluated
 from cardproof.zoos import load_zoo, preprocessing_of
 
@@ -32,9 +32,7 @@ def evaluate_job(job: Job, spec: str, threads: int, progress: Callable[[int, int
     torch.set_num_threads(threads)
     zoo = load_zoo(spec)
     try:
-        known = getattr(zoo, "known_as", None)
-        name = str(known(job.need.model, job.need.weights)) if known else job.need.model
-        found, device = _evaluate(job, zoo, name, progress)
+        found, device = _evaluate(job, zoo, name_in(zoo, job.need), progress)
     except Exception as trouble:  # a zoo, a file of weights and a folder of images are foreign, and may raise anything
         return f"{type(trouble).__name__}: {trouble}"
     if found.not_numbers:

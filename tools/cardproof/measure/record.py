@@ -58,8 +58,7 @@ def evidence_for(need: Need, spec: str, key: str) -> Evidence:
 
 
 def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
-    known = getattr(zoo, "known_as", None)
-    known_as = str(known(need.model, need.weights)) if known else need.model
+    known_as = name_in(zoo, need)
     evidence = replace(blank(need, spec, key), known_as=known_as)
     config = preprocessing_of(zoo, known_as)
     channels = config.input_size[0] if config else 3
@@ -82,6 +81,14 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         recipe=None if spec in BUILT_IN else recipe_in_words(zoo.recipe(known_as)),
         refused=refused,
     )
+
+
+def name_in(zoo: Zoo, need: Need) -> str:
+    """Return what a zoo calls a model: by a table of names, by its own renames, or as the card does."""
+    if need.network:
+        return need.network
+    known = getattr(zoo, "known_as", None)
+    return str(known(need.model, need.weights)) if known else need.model
 
 
 _loaded: dict[str, str] = {}

@@ -138,10 +138,10 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
     if path.suffix.lower() in (".yml", ".yaml"):
         tree, more = read_yaml(source)
         is_index = isinstance(tree, Mapping) and any(tree.get(key) for key in ("Models", "Collections", "Import"))
-        if not is_index and not explicit:
+        if not is_index and not explicit and path.parent.name != ".eval_results":
             return set()
         findings += more
-        models = indexes.models(tree, source) if tree is not None else ()
+        models = _yaml_models(tree, source, indexes, findings) if tree is not None else ()
         card = Card(source, None, None, models, _claims(models))
     else:
         card = _markdown_card(source, indexes, findings)
@@ -149,6 +149,16 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
     reading.cards.append(replace(card, findings=found, imports=tuple(sorted(indexes.read_files))))
     reading.findings += found
     return {path.resolve(), *indexes.read_files}
+
+
+def _yaml_models(tree: Node, source: Source, indexes: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
+    if source.path.parent.name != ".eval_results":
+        return indexes.models(tree, source)
+    from cardproof.read.evaluations import model_of_results
+
+    models, more = model_of_results(tree, source)
+    findings += more
+    return models
 
 
 def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]) -> Card:
@@ -181,7 +191,24 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
             findings.append(
                 Finding(source.place(span.start), "model-index", "error", message, "list them under Models")
             )
+    if span is None:
+        models = _with_stated(models, source, header_span.end if header_span else 0)
     return Card(source, header if isinstance(header, Mapping) else None, span, models, _claims(models))
+
+
+def _with_stated(models: tuple[Model, ...], source: Source, start: int) -> tuple[Model, ...]:
+    """Add what the text itself states: a list of a card for the Hub, and tables. A template has its index instead."""
+    if "|" not in source.text and "Model Stats" not in source.text:
+        return models
+    from cardproof.read.details import model_in_details
+    from cardproof.read.tables import merged, models_in_tables
+
+    found = {model.name: model for model in models}
+    details = model_in_details(source, start)
+    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+        known = found.get(model.name)
+        found[model.name] = merged(known, model) if known else model
+    return tuple(found.values())
 
 
 def _claims(models: tuple[Model, ...]) -> tuple[tuple[Claim, ...], ...]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cardproof.read.source import Source
 
 _COMMENT = re.compile(r" {0,3}<!--")
+_MDX_COMMENT = re.compile(r" {0,3}(?:<!--|\{/\*)")
+_CLOSING = {"<!--": "-->", "{/*": "*/}"}
 _INDEX = re.compile(
     r"^[ \t]*type[ \t]*:[ \t]*['\"]?model-index['\"]?[ \t]*(?:#[^\n]*)?\r?$", re.IGNORECASE | re.MULTILINE
 )
@@ -57,21 +59,23 @@ def doubled_fence(source: Source, header: Span) -> Finding | None:
 def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], list[Finding]]:
     """Return the comments that hold a model index, in order.
 
-    Comments inside fenced or indented code are examples and are left alone. A comment that starts an index and is
-    never closed is an error: the page would end there.
+    In MDX, ``{/* … */}`` is a comment, too. Comments inside fenced or indented code are examples and are left alone.
+    A comment that starts an index and is never closed is an error: the page would end there.
     """
     spans: list[Span] = []
     findings: list[Finding] = []
     text = source.text
     fences = Fences()
     position = start
+    comments = _MDX_COMMENT if source.path.suffix.lower() == ".mdx" else _COMMENT
     while position < len(text):
         end = text.find("\n", position)
         end = len(text) if end < 0 else end + 1
         line = text[position:end].rstrip("\r\n")
-        if not fences.feed(line) and (comment := _COMMENT.match(line)):
-            opening = position + comment.end() - 4
-            close = text.find("-->", position + comment.end())
+        if not fences.feed(line) and (comment := comments.match(line)):
+            mark = comment.group().lstrip()
+            opening, closing = position + comment.end() - len(mark), _CLOSING[mark]
+            close = text.find(closing, position + comment.end())
             body = text[position + comment.end() : close if close >= 0 else len(text)]
             if close < 0:
                 if _INDEX.search(body):
@@ -82,14 +86,14 @@ def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], lis
                             "open-comment",
                             "error",
                             message,
-                            "end it with -->",
+                            f"end it with {closing}",
                             fatal=True,
                         )
                     )
                 break
             if _INDEX.search(body):
                 yaml_start = position + comment.end() + len(body) - len(body.lstrip(" \t"))
-                spans.append(Span(opening, close + 3, yaml_start, close))
+                spans.append(Span(opening, close + len(closing), yaml_start, close))
             after = text.find("\n", close)
             end = len(text) if after < 0 else after + 1
         position = end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cardproof.frozen import dataclass
 from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _ROOT_KEYS = ("models", "collections", "import")
 _NOT_INHERITED = ("name", "in collection", "models")
 MAX_FILES = 20_000
+
+
+Form = Literal["index", "table", "details", "evaluations"]
+"""Where a model is stated: in a model index, a row of a table, the list of a card for the Hub, a file of results."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +47,7 @@ class Model:
     fields: Mapping
     """Its own keys and the inherited ones."""
     results: tuple[Result, ...]
+    form: Form = "index"
 
     @property
     def metadata(self) -> Mapping | None:

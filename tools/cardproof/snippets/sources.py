@@ -89,10 +89,11 @@ class _CardSite:
         from cardproof.cited import read_cited
         from cardproof.judge import judge
         from cardproof.known import Known
+        from cardproof.names import names_of
         from cardproof.plan import plan
         from cardproof.render.pages import Site
 
-        needs = plan(self._reading)
+        needs = plan(self._reading, names_of(self.settings))
         proved = _stored(self.settings, needs)
         cited = read_cited(self.settings.path(self.settings.cited)) if self.settings.cited else ()
         verdicts = judge(self._reading, needs, proved, self.settings, cited)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cardproof.digests import digest_of_distribution
@@ -65,16 +66,22 @@ class TimmZoo:
         return network
 
     def known_as(self, name: str, weights: str | None) -> str:
-        """Return timm's present name: by its table of deprecated names, then by the file of the card's weights."""
+        """Return timm's present name: by its table of deprecated names, then by the file of the card's weights.
+
+        The file has the last word on a deprecated name: the table sends some of several sizes to one of them.
+        """
         from timm.models import get_deprecated_models
 
         _timm()
-        known: str = get_deprecated_models().get(name) or name
+        renamed: str | None = get_deprecated_models().get(name)
+        known = renamed or name
         if weights:
             architecture = known.partition(".")[0]
             for tagged, config in _configs(architecture):
                 if _file_name(config.url) == weights:
                     return tagged
+            if renamed:
+                return _by_file().get(weights, known)
         return known
 
     def preprocessing(self, name: str) -> Preprocessing | None:
@@ -144,6 +151,17 @@ def _configs(architecture: str) -> list[tuple[str, Any]]:
     from timm.models import get_arch_pretrained_cfgs
 
     return list(get_arch_pretrained_cfgs(architecture).items())
+
+
+@cache
+def _by_file() -> dict[str, str]:
+    """Return the entries of all networks by the name of the file of their weights."""
+    entries = (entry for architecture in _timm().list_models() for entry in _configs(architecture))
+    found: dict[str, str] = {}
+    for tagged, config in entries:
+        if name := _file_name(config.url):
+            found.setdefault(name, tagged)
+    return found
 
 
 def _shape(size: Any) -> tuple[int, int, int]:

@@ -1,0 +1,267 @@
+"""Tables of plain Markdown that state numbers of models: one row a model, one column a field.
+
+Only a table whose head names a column of models and a column of parameters, multiply-adds or accuracies is read; a
+column that is not known, two columns for one thing, and a cell that holds no number state nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+from cardproof.evaluations import canonical
+from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
+from cardproof.numbers import parse_number
+from cardproof.read.index import Form, Model, Result
+from cardproof.read.lines import Line, text_lines
+from cardproof.read.nodes import Mapping, Node, Scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cardproof.read.source import Source
+
+Role = Literal["name", "parameters", "flops", "size", "top 1", "top 5"]
+
+_ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
+    ("parameters", PARAMETERS),
+    ("flops", FLOPS),
+    ("size", IMAGE_SIZE),
+    ("top 1", TOP_1),
+    ("top 5", TOP_5),
+)
+_NAMES = ("model", "model name", "models", "network", "architecture", "arch", "variant", "name")
+"""Heads of the column with the models, the clearest first; the last four need a column of counts beside them."""
+_CLEAR = 4
+
+SMALLEST = 100_000
+"""Where neither head nor cell has a unit, a smaller count is in one that we do not know."""
+MOST_CELLS = 100
+"""Columns of a table that is read; a wider one is data."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w .+/@:(),&×-]{0,199}")
+_BAR = re.compile(r"\\.|\|")
+_WRAPPED = (
+    re.compile(r"(\*\*|__|\*|_|`)(?P<inner>[^*_`\n].{0,500})\1", re.DOTALL),
+    re.compile(r"\[(?P<inner>[^\[\]\n]{1,500})\](?:\([^()\n]{0,2000}\)|\[[^\[\]\n]{0,200}\])?"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column that states something."""
+
+    index: int
+    role: Role
+    field: str
+    """Its head, as the claims have it."""
+    at: tuple[int, int]
+    dataset: str | None = None
+
+
+def models_in_tables(source: Source, start: int) -> list[Model]:
+    """Return the models that tables state numbers of, in order; rows of one name are one model."""
+    found: dict[str, list[Model]] = {}
+    for row in _rows(source, start):
+        rows = found.setdefault(row.name, [])
+        addition = _of_same_size(rows[0], row) if rows else row
+        if addition is not None:
+            rows.append(addition)
+    return [merged(*rows) for rows in found.values()]
+
+
+def merged(model: Model, *others: Model) -> Model:
+    """Return a model with what other places of the same file state of it, too."""
+    if not others:
+        return model
+    every = (model, *others)
+    metadata: dict[str, tuple[Scalar, Node]] = {}
+    for key, entry in (pair for one in every if one.metadata for pair in one.metadata.entries.items()):
+        metadata[key if key not in metadata else f"{key} {entry[1].start}"] = entry
+    name, own = next(one.fields.entries["metadata"] for one in (*others, model) if one.metadata)
+    entries = {**model.fields.entries, "metadata": (name, Mapping(own.source, own.start, own.end, metadata))}
+    fields = Mapping(model.fields.source, model.fields.start, model.fields.end, entries)
+    results = tuple(result for one in every for result in one.results)
+    return Model(model.name, model.place, model.collections, fields, results, model.form)
+
+
+def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Scalar]], form: Form) -> Model:
+    """Return a model of which pairs of field and value are stated somewhere in a text."""
+    metadata: dict[str, tuple[Scalar, Node]] = {}
+    for key, value in cells:
+        metadata[key.text.lower() if key.text.lower() not in metadata else f"{key.text} {value.start}"] = (key, value)
+    inner = Mapping(source, name.start, name.end, metadata)
+    key = Scalar(source, name.start, name.start, "Metadata", "Metadata", "")
+    fields = Mapping(source, name.start, name.end, {"metadata": (key, inner)})
+    return Model(name.text, name.place, (), fields, (), form)
+
+
+def _of_same_size(known: Model, row: Model) -> Model | None:
+    """Return what a second row adds: where it is about another image size, its parameters alone."""
+    sizes = [{v.text for k, v in _scalars(one) if normal_field(k.text) in IMAGE_SIZE} for one in (known, row)]
+    if sizes[0] == sizes[1]:
+        cells = [(key, value) for key, value in _scalars(row) if normal_field(key.text) not in IMAGE_SIZE]
+        results = row.results
+    else:
+        cells = [(key, value) for key, value in _scalars(row) if normal_field(key.text) in PARAMETERS]
+        results = ()
+    if not cells and not results:
+        return None
+    name = Scalar(row.fields.source, row.fields.start, row.fields.end, row.name, row.name, "")
+    only = stated_model(row.fields.source, name, cells, row.form)
+    return Model(only.name, only.place, (), only.fields, results, only.form)
+
+
+def _scalars(model: Model) -> Iterator[tuple[Scalar, Scalar]]:
+    for key, value in model.metadata or ():
+        if isinstance(value, Scalar):
+            yield key, value
+
+
+def _rows(source: Source, start: int) -> Iterator[Model]:
+    """Yield the rows of all tables that are about models."""
+    columns: list[_Column] = []
+    before: Line | None = None
+    head: list[tuple[int, int]] | None = None
+    for line in text_lines(source, start):
+        if "|" not in line.text:
+            before, head, columns = None, None, []
+        elif head is not None:
+            if columns and (model := _row(source, line, columns)):
+                yield model
+        elif before is not None and _is_rule(line, cells := _cells(before)):
+            head, columns = cells, _columns(source, cells)
+        else:
+            before = line
+
+
+def _is_rule(line: Line, head: list[tuple[int, int]]) -> bool:
+    """Return whether a line is the rule below the head of a table."""
+    if "-" not in line.text or not set(line.text) <= set("|:- \t\r\n") or len(head) > MOST_CELLS:
+        return False
+    texts = [line.text[first - line.start : last - line.start] for first, last in _cells(line)]
+    return len(texts) == len(head) and all(text.strip(":") and not text.strip(":").strip("-") for text in texts)
+
+
+def _cells(line: Line) -> list[tuple[int, int]]:
+    """Return the cells of a row, without the blanks around them, as positions in the file."""
+    text = line.text.rstrip("\r\n")
+    bars = [match.start() for match in _BAR.finditer(text) if match.group() == "|"]
+    edges = [-1, *bars, len(text)]
+    cells = [(first + 1, last) for first, last in pairwise(edges)]
+    if cells and not text[slice(*cells[0])].strip():
+        cells = cells[1:]
+    if cells and bars and not text[slice(*cells[-1])].strip():
+        cells = cells[:-1]
+    found = []
+    for first, last in cells:
+        part = text[first:last]
+        lead = len(part) - len(part.lstrip())
+        found.append((line.start + first + lead, line.start + first + lead + len(part.strip())))
+    return found
+
+
+def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
+    """Return the columns that state something of models; none where the table is about something else."""
+    found: list[_Column] = []
+    names: list[tuple[int, int, tuple[int, int]]] = []
+    for index, cell in enumerate(head):
+        first, last = _inner(source.text, *cell)
+        text = source.text[first:last].replace("<br>", " ").strip()
+        if len(text) > 100:
+            continue
+        normal = normal_field(text).rstrip(".")
+        if normal in _NAMES:
+            names.append((_NAMES.index(normal), index, (first, last)))
+        elif column := _column(index, text, (first, last)):
+            found.append(column)
+    kinds = [(column.role, column.dataset) for column in found]
+    found = [column for column in found if kinds.count((column.role, column.dataset)) == 1]
+    counts = any(column.role in ("parameters", "flops") for column in found)
+    accuracies = any(column.role in ("top 1", "top 5") for column in found)
+    rank, index, at = min(names, default=(len(_NAMES), 0, (0, 0)))
+    if rank == len(_NAMES) or not (counts or (accuracies and rank < _CLEAR)):
+        return []
+    return [_Column(index, "name", "", at), *found]
+
+
+def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
+    """Return what a column states by its head."""
+    field = re.sub(r"\.(?=\s|\(|$)", "", text)
+    normal = normal_field(field)
+    for role, spellings in _ROLES:
+        if normal in spellings:
+            return _Column(index, role, field, at)
+        if role not in ("top 1", "top 5"):
+            continue
+        for spelling in spellings:
+            if normal.endswith(f" {spelling}") and (dataset := canonical(normal.removesuffix(spelling).strip())):
+                return _Column(index, role, "Top 1 Accuracy" if role == "top 1" else "Top 5 Accuracy", at, dataset)
+    return None
+
+
+def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
+    """Return what a row states; None where it names no model or states nothing."""
+    cells = _cells(line)
+    values: list[tuple[_Column, Scalar]] = []
+    name: Scalar | None = None
+    for column in columns:
+        if column.index >= len(cells):
+            continue
+        first, last = _inner(source.text, *cells[column.index])
+        text = source.text[first:last]
+        scalar = Scalar(source, first, last, text, text, "")
+        if column.role == "name":
+            name = scalar if _NAME.fullmatch(text) and not text.replace(".", "").isdigit() else None
+        elif _states(column, text):
+            values.append((column, scalar))
+    if name is None or not any(column.role != "size" for column, _ in values):
+        return None
+    cells_of = [
+        (_head(source, column, value.text), value) for column, value in values if not column.role.startswith("top")
+    ]
+    model = stated_model(source, name, cells_of, "table")
+    results: dict[str | None, list[tuple[Scalar, Scalar]]] = {}
+    for column, value in values:
+        if column.role.startswith("top"):
+            results.setdefault(column.dataset, []).append((_head(source, column, value.text), value))
+    stated = tuple(Result(name.place, None, dataset, tuple(pairs)) for dataset, pairs in results.items())
+    return Model(model.name, model.place, (), model.fields, stated, "table")
+
+
+def _head(source: Source, column: _Column, cell: str) -> Scalar:
+    """Return a column's head as the name of a field; timm's ``param_count`` is in millions without saying so."""
+    field = column.field
+    if column.role == "parameters" and field.lower() == "param_count" and "." in cell:
+        field += " (M)"
+    return Scalar(source, *column.at, field, field, "")
+
+
+def _states(column: _Column, text: str) -> bool:
+    """Return whether a cell holds a number whose unit is known."""
+    if len(text) > 40:
+        return False
+    if column.role == "size":
+        return bool(re.fullmatch(r"\d{2,4}(?:\s?[x×]\s?\d{2,4})?", text))
+    if column.role.startswith("top"):
+        number = parse_number(text)
+        return number is not None and number.unit in ("", "%")
+    number = parse_number(text, "count", scale_of(column.field))
+    if number is None:
+        return False
+    in_millions = column.field.lower() == "param_count" and "." in text
+    return in_millions or bool(scale_of(column.field)) or number.value >= SMALLEST
+
+
+def _inner(text: str, first: int, last: int) -> tuple[int, int]:
+    """Return the positions of a cell's text without emphasis, code marks and links around all of it."""
+    for _ in range(4):
+        if last - first > 3000:
+            break
+        match = next((found for mark in _WRAPPED if (found := mark.fullmatch(text, first, last))), None)
+        if match is None:
+            break
+        first, last = match.span("inner")
+    return first, last
