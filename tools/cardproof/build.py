@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cardproof.forecast import Forecast
     from cardproof.keeper import Keeper
     from cardproof.known import Known
+    from cardproof.online import Links
     from cardproof.render.folders import Folders
     from cardproof.render.pages import Site
     from cardproof.render.write import Change
@@ -53,6 +54,8 @@ class Run:
     files: int = 0
     """Files of the site, of remembered cards too."""
     seconds: float = 0.0
+    links: Links | None = None
+    """What asking the addresses of the cards gave; None where nobody asked for it."""
     method: Method | None = None
     """How an audit was made; None for a render."""
     checked: bool = False
@@ -83,10 +86,12 @@ def audit(
     engine: str | None = None,
     reading: Reading | None = None,
     arguments: tuple[str, ...] | None = None,
+    online: Callable[[Reading], Links] | None = None,
 ) -> Run:
     """Read, measure and judge any cards; write nothing. Raises InputError where there is no file to read.
 
     ``reading`` is judged instead of what is in ``paths``; ``arguments`` then say how the command line names it.
+    ``online`` asks the addresses of what was read.
     """
     return audit_with_cards(
         paths,
@@ -97,6 +102,7 @@ def audit(
         engine=engine,
         reading=reading,
         arguments=arguments,
+        online=online,
     )[0]
 
 
@@ -111,6 +117,7 @@ def audit_with_cards(
     reading: Reading | None = None,
     arguments: tuple[str, ...] | None = None,
     store: Path | None = None,
+    online: Callable[[Reading], Links] | None = None,
 ) -> tuple[Run, Known]:
     """Do what :func:`audit` does, and return beside the report what was read and proved, for other formats.
 
@@ -126,6 +133,9 @@ def audit_with_cards(
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
     run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
+    if online:
+        run.links = online(reading)
+        run.loose += run.links.findings
     run.method = method_of(arguments or map(show_path, paths), settings, known)
     run.seconds = time.perf_counter() - started
     return run, known

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cardproof.find_out import Progress
     from cardproof.forecast import Forecast
+    from cardproof.online import Links
     from cardproof.read import Reading
     from cardproof.survey import Survey
 
@@ -246,6 +247,14 @@ def render_command(
     help="Judge what the zoo's own metadata says, of all its weights or those that the patterns PATH name.",
 )
 @click.option("--report", "summary", type=click.Path(path_type=Path), help="Write what a report page needs as JSON.")
+@click.option("--online", is_flag=True, help="Ask the addresses of the cards whether they are there.")
+@click.option(
+    "--private-host",
+    "private_hosts",
+    metavar="HOST",
+    multiple=True,
+    help="With --online: ask this host although its address is private. May be repeated.",
+)
 @click.option("--fix", is_flag=True, help="Write measured values in place of refuted ones, then audit again.")
 @click.option("--fix-unsafe", is_flag=True, help="Make all fixes, those that somebody should look at too.")
 @_common
@@ -253,6 +262,8 @@ def audit_command(
     paths: tuple[Path, ...],
     from_metadata: bool,
     summary: Path | None,
+    online: bool,
+    private_hosts: tuple[str, ...],
     fix: bool,
     fix_unsafe: bool,
     zoo: str | None,
@@ -287,19 +298,27 @@ def audit_command(
     reading, arguments = _metadata(settings, paths, engine) if from_metadata else (None, None)
     if dry_run:
         return _say(forecast_audit(paths, settings, force=force, reading=reading), kind == "json")
+    if private_hosts and not online:
+        raise click.UsageError("--private-host needs --online")
+    asking = _asking(private_hosts) if online else None
     with _progress(kind != "text" or quiet) as progress:
-        run = audit(
-            paths,
-            settings,
-            workers=jobs,
-            progress=progress,
-            force=force,
-            engine=engine,
-            reading=reading,
-            arguments=arguments,
-        )
+
+        def judged() -> Run:
+            return audit(
+                paths,
+                settings,
+                workers=jobs,
+                progress=progress,
+                force=force,
+                engine=engine,
+                reading=reading,
+                arguments=arguments,
+                online=asking,
+            )
+
+        run = judged()
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
-            run = audit(paths, settings, workers=jobs, progress=progress, force=force, engine=engine)
+            run = judged()
     _know(run, baseline, update_baseline)
     if summary:
         _write_summary(run, summary)
@@ -315,6 +334,15 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
         raise InputError("--from-metadata needs a zoo: name it with --zoo")
     names = tuple(str(pattern) for pattern in patterns)
     return read_metadata(survey(settings.zoo, names, entries=True, engine=engine)), ("--from-metadata", *names)
+
+
+def _asking(private_hosts: tuple[str, ...]) -> Callable[[Reading], Links]:
+    """Return what asks the addresses of cards, with its answers in the user's cache folder."""
+    from cardproof.memo import cache_folder
+    from cardproof.online import check_links
+
+    cache = cache_folder() / "links.json"
+    return lambda reading: check_links(reading, cache, frozenset(host.lower() for host in private_hosts))
 
 
 def _write_summary(run: Run, path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cardproof import __version__
 from cardproof.frozen import dataclass
+from cardproof.read import show_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -47,8 +47,8 @@ def names_of(settings: Settings) -> Names:
 def read_names(path: Path) -> Names:
     """Read a YAML mapping from cards' names, in which ``*`` and ``?`` stand for any characters, to the zoo's names.
 
-    A name without a value is the zoo's own, whatever later lines say. Raises InputError, with file, line and column, where the file
-    cannot be read or is not of that form.
+    A name without a value is the zoo's own, whatever later lines say. Raises InputError, with file, line and column,
+    where the file cannot be read or is not of that form.
     """
     source, findings = read_source(path, path.as_posix())
     tree: Node | None = None

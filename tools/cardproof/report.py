@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from cardproof.build import Run
+    from cardproof.online import Links
     from cardproof.render.write import Change
     from cardproof.snippets.pages import PagesRun
     from cardproof.snippets.words import Status
@@ -114,11 +115,18 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
+        "links": ({**run.links.counts, "recalled": run.links.recalled, "date": run.links.date} | _why(run.links))
+        if run.links
+        else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
         "exit": run.exit,
     }
+
+
+def _why(links: Links) -> dict[str, str]:
+    return {"reason": links.missing} if links.missing else {}
 
 
 def verdict_counts(run: Run) -> Counter[str]:
@@ -184,8 +192,9 @@ def _summary_text(run: Run) -> Text:
     if run.files:
         verb = "stale" if run.checked else "written"
         measured += f"; {_many(run.files, 'file')} of the site, {facts['changed']} {verb}"
+    asked = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
-    text.append(f"\n{measured}; {_snippets_text(facts)}; {facts['seconds']:.1f} s", style="dim")
+    text.append(f"\n{measured}; {_snippets_text(facts)}{asked}; {facts['seconds']:.1f} s", style="dim")
     if run.method and facts["unchecked"] and not facts["measured"] + facts["recalled"]:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text

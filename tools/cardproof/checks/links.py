@@ -1,4 +1,4 @@
-"""Links: addresses that no reader can follow, found without a request.
+"""Links: addresses that no reader can follow, found without a request unless one is asked for.
 
 **What it does.** Looks at every address of a card, in its text and in its model index:
 
@@ -13,7 +13,21 @@ In code only closed sites are looked for: addresses there are often made up.
 that closed.
 
 **Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
-the paper; `--fix-unsafe` writes it there. Nothing is invented, and nothing is asked of the network.
+the paper; `--fix-unsafe` writes it there. Nothing is invented.
+
+**Asked of the network** is nothing, unless `--online` is given. Then each address outside of code is asked, HEAD first
+and GET where that fails:
+
+- `dead-link`: the server says that there is no such page (404), or no longer (410).
+- `unreachable-link`: no answer, a server error, a certificate that is not valid.
+- `private-link`: the host, or one that it redirects to, has an address of a private network. It is not asked, since a
+  card is written by others and must not make your machine knock on doors behind its firewall; `--private-host HOST`
+  says that it may.
+
+Pages that a server shows to people only (401, 403, 429) are counted and not reported. Hosts are asked beside one
+another, each one address after the other, with a pause. Pages that were there are asked again after seven days, others
+after one day at most; what is remembered lies in the user's cache folder. Without a network the report says that links
+were not run, and nothing of any of them.
 """
 
 from __future__ import annotations
@@ -53,7 +67,7 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
     """Report the addresses of a card that lead nowhere."""
     source = context.card.source
     papers = _paper_links(context)
-    for address, start, is_code in _addresses(source.text):
+    for address, start, is_code in addresses(source.text):
         place = source.place(start, start + len(address))
         if not is_code and (trouble := wrong(address)):
             check, message, hint = trouble
@@ -68,7 +82,7 @@ def look_at_card(context: CardContext) -> Iterator[Finding]:
             yield Finding(place, "closed-site", "warning", message, hint, fix)
 
 
-def _addresses(text: str) -> Iterator[tuple[str, int, bool]]:
+def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
     """Yield the addresses of a text with their positions, and whether they stand in code: there, many are made up."""
     fences, position = Fences(), 0
     for line in text.splitlines(keepends=True):
@@ -160,5 +174,8 @@ def _from_citation(text: str, title: str) -> str | None:
 
 
 CHECK = Check(
-    "links", look_at_card=look_at_card, findings=("closed-site", "link-syntax", "doubled-slash"), page=__doc__
+    "links",
+    look_at_card=look_at_card,
+    findings=("closed-site", "link-syntax", "doubled-slash", "dead-link", "unreachable-link", "private-link"),
+    page=__doc__,
 )
