@@ -42,3 +42,50 @@ def test_a_source_that_does_not_parse_is_no_code(write):
     for text in ("def net(:", "(" * 100_000, "-" * 100_000 + "1", "\0"):
         write("site/y.py", text)
         assert at_hand(write).code == {}
+
+
+CODE = "def other():\n    pass\n\n\nclass Net:\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    ("link", "line"),
+    [
+        ("https://github.com/us/nets/blob/main/src/net.py#L5", 5),
+        ("https://github.com/us/nets/blob/HEAD/src/net.py", None),
+        ("src/net.py#L1", 1),
+    ],
+)
+def test_code_of_the_repository_is_found_from_a_card_in_another_folder(write, tmp_path, link, line):
+    (tmp_path / ".git").mkdir()
+    write("src/net.py", CODE)
+    (code,) = at_hand(write, code=link).code.values()
+    assert (code.name, code.line, code.inside) == ("src/net.py", line, {5: "Net", None: None, 1: "other"}[line])
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://github.com/us/nets/blob/v1.0/src/net.py#L5",  # a version: its lines were others
+        "https://github.com/us/nets/blob/0123abc/src/net.py#L5",
+        "https://github.com/us/nets/blob/main/nets/src/net.py#L5",  # another path
+        "https://github.com/us/nets/blob/main/net.py#L5",
+        "../src/net.py",
+    ],
+)
+def test_a_link_to_a_version_or_another_path_is_not_the_repositorys_file(write, tmp_path, link):
+    (tmp_path / ".git").mkdir()
+    write("src/net.py", CODE)
+    assert at_hand(write, code=link).code == {}
+
+
+def test_without_a_working_tree_nothing_above_the_card_is_opened(write):
+    write("src/net.py", CODE)
+    assert at_hand(write, code="https://github.com/us/nets/blob/main/src/net.py#L5").code == {}
+
+
+def test_a_link_of_the_working_tree_that_leads_out_of_it_is_not_followed(write, tmp_path):
+    write("secret.py", CODE)
+    (tmp_path / "tree" / ".git").mkdir(parents=True)
+    (tmp_path / "tree" / "net.py").symlink_to(tmp_path / "secret.py")
+    text = INDEX.format(weights="x", code="https://github.com/us/nets/blob/main/net.py")
+    assert look_at_hand(read_cards([write("tree/cards/card.md", text)]), Settings()).code == {}

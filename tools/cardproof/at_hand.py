@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 from dataclasses import field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ MAX_CODE = 2 * 1024 * 1024
 MAX_INCLUDES = 100
 
 _INCLUDE = re.compile(r"\{%-? ?include ['\"]([^'\"\n%]{1,200})['\"]")
-_IN_REPOSITORY = re.compile(r"/(?:blob|tree|raw)/[^/]+/")
+_IN_REPOSITORY = re.compile(r"/(?:blob|tree|raw)/([^/]+)/")
+_MOVING = ("main", "master", "HEAD", "develop", "dev")
+"""Names of branches that a link follows; others are versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,8 @@ class AtHand:
 def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
     """Return the files on this machine that the cards name.
 
-    A card is untrusted: only regular files below its own folder, and weights in the folder that the settings name, are
-    opened.
+    A card is untrusted: only regular files below its own folder, linked code of the repository that it lies in, and
+    weights in the folder that the settings name, are opened.
     """
     weights: dict[tuple[str, str], LocalFile] = {}
     code: dict[tuple[str, str], LocalCode] = {}
@@ -69,8 +72,8 @@ def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
                     sha256 = digests[path] = digests.get(path) or _sha256(path)
                     weights[card.file, model.name] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
-            for path, line in _code_paths(model):
-                if path.is_file() and _is_below(card.source.path.parent, path) and (found := _code(path, line)):
+            for folder, path, line in _code_paths(model):
+                if path.is_file() and _is_below(folder, path) and (found := _code(path, line)):
                     looked.append(path)
                     code[card.file, model.name] = found
                     break
@@ -102,8 +105,12 @@ def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
         yield path
 
 
-def _code_paths(model: Model) -> Iterator[tuple[Path, int | None]]:
-    """Yield where the file of a model's ``Code`` may be below the card's folder, the longest path first."""
+def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
+    """Yield where the file of a model's ``Code`` may be, with the folder that it must lie in, and the line.
+
+    Below the card's folder, the longest path first; then in the repository that the card lies in, unless the link is to
+    a fixed version, of which the repository has moved on.
+    """
     link = link_of(model, "Code")
     if link is None or len(link.text) > 2000:
         return
@@ -115,8 +122,18 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, int | None]]:
         return
     if ".." in parts or "\0" in address or not address.endswith(".py"):
         return
+    folder, number = link.source.path.parent, int(line[1]) if line else None
     for first in range(min(len(parts), 20)):
-        yield link.source.path.parent.joinpath(*parts[first:]), int(line[1]) if line else None
+        yield folder, folder.joinpath(*parts[first:]), number
+    repository = _repository(folder.absolute()) if where is None or where[1] in _MOVING else None
+    if repository:
+        yield repository, repository.joinpath(*parts), number
+
+
+@cache
+def _repository(folder: Path) -> Path | None:
+    """Return the nearest folder above that is a working tree of git."""
+    return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
 
 
 def _below(folder: Path, name: str) -> Path | None:

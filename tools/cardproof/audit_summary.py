@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from cardproof.faults import FAULTS
 from cardproof.fields import FLOPS, PARAMETERS, normal_field
 from cardproof.frozen import dataclass
 from cardproof.numbers import parse_number
@@ -16,24 +17,6 @@ from cardproof.words import VERDICTS
 SCHEMA = "cardproof-audit/1"
 MOST_WORST = 10
 MOST_REASONS = 8
-
-KINDS: tuple[tuple[str, str], ...] = (
-    (r"^Exactly.*non-square", "Counted on an image that is not square"),
-    (r"^Exactly.*batch norm", "Batch norm counted as multiply-adds"),
-    (r"^Exactly.*pooling[^.]* counted", "Pooling counted as multiply-adds"),
-    (r"^Exactly.*convolution biases[^.]* counted", "Convolution biases counted as multiply-adds"),
-    (r"^Exactly.*classifier[^.]* left out", "Classifier left out"),
-    (r"^Exactly.*convolution subclasses[^.]* left out", "Convolutions of a class of their own left out"),
-    (r"^Exactly.*attention products[^.]* left out", "Attention left out"),
-    (r"^Exactly (twice|half|[\d.,/]+ times)", "Multiplied by a factor"),
-    (r"another model", "Another model's number"),
-    (r"truncates a float", "Truncated instead of rounded"),
-    (r"-class head|with \d+ classes", "Counted with another number of classes"),
-    (r"^No way of counting", "No way of counting that was tried gives the number"),
-    (r"configuration of the zoo says", "Not what the weights' configuration says"),
-    (r"runs in this network", "A part is named that does not run in the network"),
-)
-"""Patterns of explanations, and the kind of fault that each stands for; one claim may show several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +146,7 @@ def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
     found: dict[str, list[dict[str, Any]]] = {}
     shown = {}
     for claim in refuted:
-        text = claim["explanation"] or claim["reason"] or ""
-        names = [name for pattern, name in KINDS if re.search(pattern, text)] or ["Other"]
+        names = [FAULTS.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
         shown[id(claim)] = len(names)
         for name in names:
             found.setdefault(name, []).append(claim)

@@ -218,6 +218,7 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
         "difference": judgement.difference,
         "explanation": judgement.explanation,
         "explained": judgement.explained,
+        "faults": judgement.faults,
         "method": judgement.method,
         "reason": judgement.reason,
         "published": claim.published,

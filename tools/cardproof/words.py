@@ -221,6 +221,8 @@ class Judgement:
     fix: Fix | None = None
     explained: bool = False
     """A way of counting gives the stated value exactly."""
+    faults: tuple[str, ...] = ()
+    """What a refuted claim shows, in the words of :mod:`cardproof.faults`."""
     card: str = ""
     """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
     detail: str = ""

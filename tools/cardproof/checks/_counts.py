@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.checks._network import mistaken
+from cardproof.faults import faults_of
 from cardproof.fields import FLOPS, PARAMETERS, normal_field
 from cardproof.measure.wording import words
 from cardproof.numbers import equal_as_written, round_to_digits, show_count, write_like
@@ -35,9 +36,11 @@ def judge_count(claim: Claim, context: Context, what: What, unit: str, method: s
     allowed = allowed_text(tolerance, stated)
     if within(found, stated, tolerance):
         return Judgement(claim, "confirmed", found, unit, allowed, difference, method=method)
-    explanation, explained = explain(claim, context, what, stated)
+    explanation, explained, faults = explain(claim, context, what, stated)
     fix = fix_of(claim, stated, found)
-    return Judgement(claim, "refuted", found, unit, allowed, difference, explanation, method, "", fix, explained)
+    return Judgement(
+        claim, "refuted", found, unit, allowed, difference, explanation, method, "", fix, explained, faults
+    )
 
 
 def found_count(context: Context, what: What) -> int | None:
@@ -115,23 +118,25 @@ def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}", safe)
 
 
-def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool]:
-    """Say what would reproduce a refuted count, and whether anything does exactly."""
+def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
+    """Say what would reproduce a refuted count, whether anything does exactly, and which faults that shows."""
     assert context.evidence and context.counts
     if stated.value <= 0:
-        return "A network that computes something has a positive count.", False
+        return "A network that computes something has a positive count.", False, ("no-way",)
     size = context.counts.input_shape[1:]
     candidates = [r for r in context.evidence.reproductions if r.field == what and r.stated == int(stated.value)]
-    for exact in (_swapped(context, what, stated), _unit(context, what, stated)):
-        if exact:
-            return exact, True
+    if swapped := _swapped(context, what, stated):
+        return swapped, True, ("swapped",)
+    if unit := _unit(context, what, stated):
+        return unit, True, ("unit",)
     if counted := next((r for r in candidates if r.exact), None):
-        return _sentence(counted, size) + _sum(counted, context.counts), True
+        return _sentence(counted, size) + _sum(counted, context.counts), True, faults_of(counted)
     if other := _another_model(context, what, stated):
-        return other, True
+        return other, True, ("another-model",)
     if near := next(iter(candidates), None):
-        return f"No way of counting that was tried gives exactly this. {_sentence(near, size)}", False
-    return "No way of counting that was tried gives this value.", False
+        sentence = f"No way of counting that was tried gives exactly this. {_sentence(near, size)}"
+        return sentence, False, faults_of(near)
+    return "No way of counting that was tried gives this value.", False, ("no-way",)
 
 
 def _unit(context: Context, what: What, stated: Number) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.fields import PARAMETERS, normal_field
 from cardproof.numbers import equal_as_written
-from cardproof.plan import stated_count
+from cardproof.plan import stated_count, weights_file
 
 if TYPE_CHECKING:
     from cardproof.checks import Context
@@ -16,17 +16,27 @@ THRESHOLD = Decimal("0.02")
 
 
 def mistaken(context: Context) -> str | None:
-    """Say that a zoo's renames lead to another network than the card's; None where nothing speaks for it.
+    """Say that the zoo has another network than the card's under its name; None where nothing speaks for it.
+
+    Either the zoo's renames lead to another name, or none of its weights for the name is the card's file.
 
     Another number of parameters alone is no reason not to judge: it may be the card's fault.
     """
     evidence = context.evidence
     if evidence is None or evidence.counts is None or context.network:
         return None
-    known_as = evidence.known_as.partition(".")[0]
-    if known_as in context.model.name or another_network(context) is None:
+    if another_network(context) is None:
         return None
-    return f"the zoo '{evidence.zoo}' has {evidence.known_as} for this name, which is probably another network"
+    if evidence.known_as.partition(".")[0] not in context.model.name:
+        return f"the zoo '{evidence.zoo}' has {evidence.known_as} for this name, which is probably another network"
+    theirs = evidence.preprocessing.weights if evidence.preprocessing else None
+    mine = weights_file(context.model)
+    if mine and theirs and mine != theirs:
+        return (
+            f"the zoo '{evidence.zoo}' has other weights under this name ({theirs}) and another number of parameters: "
+            "it is probably another network"
+        )
+    return None
 
 
 def another_network(context: Context) -> str | None:

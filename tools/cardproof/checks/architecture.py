@@ -37,7 +37,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":
         explanation = f"No {claim.stated} runs in this network."
-        return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD)
+        return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, faults=("absent-part",))
     return Judgement(claim, "unchecked", reason="a run of the network cannot decide this word")
 
 

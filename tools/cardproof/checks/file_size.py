@@ -53,7 +53,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "confirmed", file.size, "bytes", allowed, difference, method=method)
     explanation = f"{file.name} has {file.size:,} bytes."
     fix = fix_of(claim, stated, file.size)
-    return Judgement(claim, "refuted", file.size, "bytes", allowed, difference, explanation, method, "", fix)
+    return Judgement(
+        claim, "refuted", file.size, "bytes", allowed, difference, explanation, method, "", fix, faults=("file-size",)
+    )
 
 
 def look(context: Context) -> Iterator[Finding]:

@@ -56,7 +56,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
         reason = f"a table says at which size its numbers were made; the configuration of the zoo says {found}"
         return Judgement(claim, "unchecked", found, reason=reason)
     explanation = f"The configuration of the zoo says {found}."
-    return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", _fix(claim, found))
+    fix, faults = _fix(claim, found), ("configuration",)
+    return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, faults=faults)
 
 
 def _compare(name: str, claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:

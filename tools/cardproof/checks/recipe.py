@@ -28,6 +28,8 @@ from cardproof.words import Judgement
 if TYPE_CHECKING:
     from cardproof.words import Claim, Recipe, Verdict
 
+FAULTS = ("recipe",)
+
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated value of a recipe."""
@@ -59,14 +61,14 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe, field: str) -> 
             f"The recipe {recipe.name} has {has}, and {recipe.log}, the log of the training that made these weights, "
             f"has {logged}: one of them was changed since."
         )
-        return Judgement(claim, "refuted", shown, "", allowed, "", explanation, method)
+        return Judgement(claim, "refuted", shown, "", allowed, "", explanation, method, faults=FAULTS)
     if within(found, stated, tolerance):
         verdict: Verdict = "cited" if logged is None else "confirmed"
         return Judgement(claim, verdict, shown, "", allowed, "0", method=method)
     difference = f"{found - stated.value:+f}".replace("-", "−")
     explanation = f"The recipe {recipe.name} has {has} ({recipe.source})."
     fix = edit(claim, has)
-    return Judgement(claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix)
+    return Judgement(claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix, faults=FAULTS)
 
 
 def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
@@ -76,13 +78,13 @@ def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
     if recipe.logged is not None and (name in words) != (name in logged):
         which = f"the recipe {recipe.name}, and not in {recipe.log}" if name in words else f"{recipe.log} only"
         explanation = f"It is in {which}: one of the two was changed since the training."
-        return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method)
+        return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, faults=FAULTS)
     if found := words.get(name):
         verdict: Verdict = "cited" if recipe.logged is None else "confirmed"
         return Judgement(claim, verdict, found, "", "as the recipe has it", "0", method=method)
     listed = ", ".join(recipe.techniques) or "none"
     explanation = f"The recipe {recipe.name} has these techniques: {listed}."
-    return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method)
+    return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, faults=FAULTS)
 
 
 def _method(recipe: Recipe) -> str:

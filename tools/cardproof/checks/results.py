@@ -108,6 +108,7 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
         method,
         "",
         fix,
+        faults=("images",),
         detail=detail,
         interval=interval,
     )

@@ -59,7 +59,7 @@ class Model:
         node = self.fields.get(key)
         if isinstance(node, Mapping):
             node = node.get("URL") or node.get("Title") or node.get("Name")
-        return node.text if isinstance(node, Scalar) else None
+        return node.text if isinstance(node, Scalar) and node.value is not None else None
 
 
 @dataclass(slots=True)
