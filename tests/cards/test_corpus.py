@@ -21,6 +21,12 @@ def report(shared):
     return json.loads(json_of(audit([shared / "corpora" / "timm-model-templates"], Settings(zoo="timm"))))
 
 
+BY_FILE = {"ig_resnext101_32x16d", "ig_resnext101_32x32d"}
+"""timm's renames send these to 32x8d, which the shared counts are of; the files of their weights say better."""
+LOST = ("ig_resnext101_32x48d", "vit_small_patch16_224")
+"""Names for which timm has another network now."""
+
+
 @pytest.fixture(scope="module")
 def rows(shared):
     with (shared / "data" / "timm_counts.csv").open(newline="") as stream:
@@ -44,11 +50,14 @@ def test_every_count_equals_the_shared_one(report, rows):
     wrong = [
         name
         for name, row in rows.items()
-        if (flops[name]["found"], parameters[name]["found"])
+        if name not in BY_FILE
+        and (flops[name]["found"], parameters[name]["found"])
         != (int(row["multiply_adds_at_image_size"]), int(row["parameters"]))
     ]
     assert not wrong
     assert len(rows) == 219
+    assert {name: parameters[name]["verdict"] for name in BY_FILE} == dict.fromkeys(BY_FILE, "confirmed")
+    assert all(flops[name]["explained"] for name in BY_FILE)
 
 
 @pytest.mark.slow
@@ -72,7 +81,10 @@ def test_a_model_that_is_gone_is_unchecked_with_the_reason(report):
 @pytest.mark.slow
 def test_names_that_mean_another_network_now_are_findings(report):
     named = {f["message"].split()[0] for f in report["findings"] if f["check"] == "another-network"}
-    assert {"ig_resnext101_32x16d", "ig_resnext101_32x32d", "ig_resnext101_32x48d", "vit_small_patch16_224"} <= named
+    assert {"ig_resnext101_32x48d", "vit_small_patch16_224"} <= named
+    assert not BY_FILE & named
+    verdicts = {claims(report, field)[name]["verdict"] for field in ("FLOPs", "Parameters") for name in LOST}
+    assert verdicts == {"unchecked"}
 
 
 @pytest.mark.slow

@@ -251,3 +251,49 @@ def test_a_run_that_is_known_already_is_not_made_again(stated: int, monkeypatch:
     )
     assert explain(model, counts, (32, 32), questions, ran) == plain != ()
     assert (3, 32, 32) not in shapes
+
+
+def wide() -> nn.Module:
+    """A stage with a gate: 300 multiply-adds a pixel, 100 outputs of each norm, ten classes."""
+    return nn.Sequential(
+        nn.Conv2d(3, 100, 1, bias=False),
+        nn.BatchNorm2d(100),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.LayerNorm(100),
+        nn.Linear(100, 10),
+    )
+
+
+@pytest.mark.parametrize(
+    ("norm", "words_of_norm"), [(2, "batch norm (twice per element)"), (5, "batch norm five times")]
+)
+@pytest.mark.parametrize("head", [0, 1])
+def test_an_analyser_that_follows_a_trace_is_recognised(norm: int, words_of_norm: str, head: int) -> None:
+    # by hand, at 32x32: convolution, batch norm, additions of the pool, layer norm five times, classifier
+    stated = 300 * 1024 + norm * 100 * 1024 + 100 * 1024 + 5 * 100 + head * 1000
+    found = explained(wide, "flops", stated)
+    assert found
+    assert found.exact
+    said = words(found, (32, 32))
+    assert words_of_norm in said
+    assert "layer and group norm five times" in said
+    assert "adaptive average pooling (its additions)" in said
+    assert ("the classifier left out" in said) is (head == 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "stated", "fed"),
+    [
+        ("tf_efficientnet_b0", 224, 420_592_480, None),
+        # the entries for 800 and 475 pixels have each other's value
+        ("tf_efficientnet_l2.ns_jft_in1k", 800, 174_203_533_416, (475, 475)),
+        ("tf_efficientnet_l2.ns_jft_in1k_475", 475, 484_984_099_280, (800, 800)),
+        ("swin_base_patch4_window7_224", 224, 15_466_852_352, None),
+    ],
+)
+def test_counts_that_mmpretrain_publishes_are_explained(name: str, size: int, stated: int, fed: Any) -> None:
+    timm = pytest.importorskip("timm")
+    found = explained(lambda: timm.create_model(name), "flops", stated, side=size)
+    assert found
+    assert (found.exact, found.input, found.left_out) == (True, fed, ("classifier",))

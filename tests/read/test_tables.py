@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,9 @@ from cardproof.fields import FLOPS, PARAMETERS, normal_field
 from cardproof.numbers import equal_as_written
 from cardproof.plan import image_size, stated_count
 from cardproof.read import read_cards
+from cardproof.read.details import model_in_details
+from cardproof.read.evaluations import model_of_results
+from cardproof.read.nodes import read_yaml
 from cardproof.read.source import Source
 from cardproof.read.tables import models_in_tables
 from cardproof.settings import Settings
@@ -217,7 +221,9 @@ def test_a_size_of_a_table_is_no_claim_about_the_zoos_configuration(write):
 
 
 WORDS = st.text(st.characters(whitelist_categories=("Lu", "Ll", "Nd"), max_codepoint=126), min_size=1, max_size=12)
-NUMBERS = st.decimals(min_value=Decimal("0.01"), max_value=Decimal("99999"), places=2).map(str)
+NUMBERS = st.one_of(
+    st.decimals(min_value=Decimal(0), max_value=Decimal(99999), places=2).map(str), st.integers(0, 99999).map(str)
+)
 DRESSED = st.sampled_from(["{}", "**{}**", "`{}`", "*{}*", " {}  "])
 
 
@@ -310,3 +316,31 @@ def test_a_header_of_a_megabyte_is_read_in_time(write):
     reading = read_cards([write("README.md", header)])
     assert time.process_time() - started < 30
     assert len(reading.claims) == 8_000
+
+
+@given(st.text(st.sampled_from("-*+:#()[]x=`{}/<!> \n\r\t012.MModel Stats:ParamsGMACsImage size"), max_size=300))
+def test_any_list_is_read_without_an_error_and_positions_lie_in_it(text):
+    source = Source("t.md", Path("t.md"), "# Model card for net\n\n- **Model Stats:**\n" + text)
+    model = model_in_details(source, 0)
+    for _, value in (model.metadata or ()) if model else ():
+        assert source.text[value.start : value.end] == value.text
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(st.sampled_from(["dataset", "id", "task_id", "value", "x"]), inner, max_size=4),
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_results_are_read_or_reported(tree):
+    source = Source("a.yaml", Path("net/.eval_results/a.yaml"), json.dumps(tree))
+    root, _ = read_yaml(source)
+    if root is None:
+        return
+    models, findings = model_of_results(root, source)
+    entries = tree if isinstance(tree, list) else [tree]
+    assert sum(len(model.results) for model in models) + len(findings) == len(entries)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SCHEMA = "cardproof-evidence/1"
-METHOD = "counts/1"
+METHOD = "counts/2"
 """Version of what is counted and how, and of the explanation search: a new one makes all older evidence stale."""
 
 

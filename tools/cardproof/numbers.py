@@ -111,7 +111,7 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
     digits = match[2].lstrip()
     decimals = len(match[3]) - 1 if match[3] else 0
     written = Decimal(re.sub(r"\D", "", digits) + (match[3] or ""))
-    factor = stated.value / written if written else Decimal(1)
+    factor = stated.value / written if written else stated.quantum.scaleb(decimals)
     unit = stated.quantum if not decimals and factor == 1 else Decimal(1).scaleb(-decimals) * factor
     scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / factor
     separator = next((mark for mark in ",_ " if mark in digits), "")

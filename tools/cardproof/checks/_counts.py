@@ -104,7 +104,7 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
 
     None where the style is not understood, and where no digit of the found value would be left.
     """
-    if found * 2 < stated.quantum:
+    if found * 2 <= stated.quantum:
         return None
     written = write_like(found, stated, claim.stated)
     return None if written is None else edit(claim, written, safe=True)

@@ -17,20 +17,26 @@ size, an input that is not square, a factor of two, the classifier left out or a
 pooling counted, FLOPs and parameters swapped, another model's value. It says which one matches exactly, or that none
 does.
 
+**A card that states no image size** may mean another than the zoo's. Where its value is right at another square size,
+the claim is unchecked and the reason names both. Where it is refuted and not explained at the zoo's size, the
+explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
+
 **Fix.** Writes the measured value at the claim's precision.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cardproof.checks import Check, Context
 from cardproof.checks._counts import judge_count
 from cardproof.fields import FLOPS
+from cardproof.plan import image_size, stated_count
 from cardproof.words import Judgement
 
 if TYPE_CHECKING:
-    from cardproof.words import Claim
+    from cardproof.words import Claim, Reproduction
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
@@ -40,7 +46,39 @@ def judge(claim: Claim, context: Context) -> Judgement:
         reason = f"the network takes no image of the card's size: {context.evidence.refused}"
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
-    return judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
+    judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
+    if judgement.verdict != "refuted" or image_size(context.model) is not None:
+        return judgement
+    return _without_size(judgement, context)
+
+
+def _without_size(judgement: Judgement, context: Context) -> Judgement:
+    """Say that the size is the zoo's: a card that states none may mean another, and then no fix is sure.
+
+    A value that is explained exactly at the zoo's size shows that it was made there.
+    """
+    assert context.counts
+    if judgement.explained and not {"other-size", "non-square"} & set(judgement.faults):
+        return judgement
+    own = "x".join(str(side) for side in context.counts.input_shape[1:])
+    stated = stated_count(judgement.claim)
+    for found in context.evidence.reproductions if context.evidence else ():
+        about = found.field == "flops" and stated is not None and found.stated == int(stated.value)
+        if about and _is_plain(found) and found.input:
+            height, width = found.input
+            reason = (
+                f"the card states no image size: the value is right at {height}x{width}, and not at the zoo's {own}"
+            )
+            return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+    told = f"{judgement.explanation} The card states no image size: {own} is the zoo's."
+    return replace(judgement, explanation=told, fix=replace(judgement.fix, safe=False) if judgement.fix else None)
+
+
+def _is_plain(found: Reproduction) -> bool:
+    """Return whether a way of counting is that of the multiply-adds of a square image, and nothing else."""
+    square = found.input is not None and found.input[0] == found.input[1]
+    others = found.counted or found.left_out or found.classes or found.factor != 1 or found.note
+    return found.exact and square and not others
 
 
 CHECK = Check("flops", FLOPS, judge, page=__doc__)

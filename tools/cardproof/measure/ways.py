@@ -70,7 +70,7 @@ class Way:
 def ways() -> tuple[Way, ...]:
     """All ways up to :data:`MOST_COST`, simplest first, none twice."""
     found: dict[tuple[int, ...], Way] = {}
-    for way in sorted((*_combinations(), *_old_tool()), key=lambda way: way.cost):
+    for way in sorted((*_combinations(), *_old_tool(), *_analyser()), key=lambda way: way.cost):
         found.setdefault(way.weights, way)
     return tuple(found.values())
 
@@ -169,6 +169,9 @@ _BATCH_NORM = (
     _BATCH_NORM_TWICE_OWN,
     _weighted(2, f"batch norm once{_OWN}", batch_norm_own=1),
 )
+_BATCH_NORM_FIVE = _weighted(1, "batch norm five times", batch_norm_own=5, batch_norm_other=5)
+_NORMS_FIVE = _weighted(3, "layer and group norm five times", other_norms=5)
+_ADDITIONS = _weighted(2, "adaptive average pooling (its additions)", adaptive_area_own=1, adaptive_area_other=1)
 _POOL_OWN = _weighted(1, "average pooling", average_pool_own=1)
 _ADAPTIVE_OWN = _weighted(1, "adaptive average pooling", adaptive_area_own=1, adaptive_out_own=1)
 _LEAKY = _weighted(1, "leaky ReLU", leaky_relu=1)
@@ -183,7 +186,7 @@ _AXES: tuple[tuple[Choice, ...], ...] = (
     (
         _NOTHING,
         _ADAPTIVE_OWN,
-        _weighted(2, "adaptive average pooling (its additions)", adaptive_area_own=1, adaptive_area_other=1),
+        _ADDITIONS,
         _weighted(2, "adaptive average pooling (its outputs)", adaptive_out_own=1, adaptive_out_other=1),
     ),
     (
@@ -196,7 +199,7 @@ _AXES: tuple[tuple[Choice, ...], ...] = (
         _NOTHING,
         _weighted(2, "layer and group norm once", other_norms=1),
         _weighted(2, "layer and group norm twice", other_norms=2),
-        _weighted(3, "layer and group norm five times", other_norms=5),
+        _NORMS_FIVE,
     ),
     (_NOTHING, _weighted(1, "max pooling", max_pool=1)),
     (_NOTHING, _weighted(2, "residual additions", additions=1)),
@@ -228,6 +231,18 @@ def _old_tool() -> Iterator[Way]:
         subclasses = "convolution subclasses" in layers.left_out
         cost = 1 + int(subclasses) + int(norm is not _BATCH_NORM_TWICE) + int("classifier" not in layers.left_out)
         yield _way(min(cost, MOST_COST), (layers, _PRODUCTS[1], norm, *rest))
+
+
+def _analyser() -> Iterator[Way]:
+    """fvcore 0.1.5 and mmengine 0.10, which follow a trace: many decisions, but made by one tool.
+
+    A norm is five operations for each element, a batch norm in eval mode two; pooling to a size is its additions.
+    """
+    for layers, norm in product(_layers(), (_BATCH_NORM_TWICE, _BATCH_NORM_FIVE)):
+        if layers.counted or set(layers.left_out) - {"classifier"}:
+            continue
+        cost = 2 + int("classifier" not in layers.left_out)
+        yield _way(cost, (layers, _PRODUCTS[0], norm, _NORMS_FIVE, _ADDITIONS))
 
 
 def _way(cost: int, choices: tuple[Choice, ...]) -> Way:

@@ -93,7 +93,7 @@ def _places(reading: Reading) -> dict[str, list[Place]]:
             template = "{" in address or "}" in address or "$" in address
             if is_code or template or not address.lower().startswith(("http://", "https://")):
                 continue
-            if wrong(address) is None and closed_since(address) is None:
+            if wrong(address) is None and closed_since(address) is None and _host(address):
                 place = card.source.place(start, start + len(address))
                 places.setdefault(address.partition("#")[0], []).append(place)
     return places

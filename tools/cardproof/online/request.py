@@ -50,6 +50,10 @@ class Answer:
 class _NotAskedError(Exception):
     """An address that must not be asked."""
 
+    def __init__(self, state: State, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+
 
 class _NotThereError(Exception):
     """An address whose host does not answer."""
@@ -64,7 +68,7 @@ def ask(url: str, private_hosts: frozenset[str] = frozenset()) -> Answer:
     try:
         status, reason = _follow(url, private_hosts)
     except _NotAskedError as trouble:
-        return Answer(url, "private", None, str(trouble), now())
+        return Answer(url, trouble.state, None, str(trouble), now())
     except _NotThereError as trouble:
         return Answer(url, "unreachable", None, str(trouble), now(), trouble.no_network)
     told = f"{status} {reason}".strip()
@@ -108,9 +112,9 @@ def _one(method: str, url: str, private_hosts: frozenset[str]) -> tuple[int, str
     except ValueError as trouble:
         raise _NotThereError(f"'{url}' is no address: {trouble}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise _NotAskedError(f"it leads to '{url[:200]}', which is neither http nor https")
+        raise _NotThereError(f"it leads to '{url[:200]}', which is neither http nor https")
     if parts.username or parts.password:
-        raise _NotAskedError("it holds a user name or password")
+        raise _NotAskedError("not-run", "it holds a user name or password")
     port = port or (443 if parts.scheme == "https" else 80)
     try:
         plain = _plain(host)
@@ -147,7 +151,7 @@ def _resolve(host: str, port: int, private_hosts: frozenset[str]) -> list[str]:
     """Return the addresses of a host. Raises _NotAskedError where one of them is private: it is asked only by name."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     if host.lower() not in private_hosts and (private := next((one for one in found if not is_public(one)), None)):
-        raise _NotAskedError(f"{host} has the private address {private}")
+        raise _NotAskedError("private", f"{host} has the private address {private}")
     return found
 
 
@@ -182,7 +186,7 @@ def _cut_off(sock: socket.socket) -> None:
 def _not_there(trouble: Exception) -> _NotThereError:
     """Say in a reader's words why a host does not answer."""
     if isinstance(trouble, socket.gaierror):
-        return _NotThereError(str(trouble.strerror or trouble), trouble.errno == socket.EAI_AGAIN)
+        return _NotThereError(str(trouble.strerror or trouble), no_network=True)
     if isinstance(trouble, ssl.SSLCertVerificationError):
         return _NotThereError(f"its certificate is not valid: {trouble.verify_message}")
     if isinstance(trouble, TimeoutError):
