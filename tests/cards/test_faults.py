@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
+from cardproof import checks
 from cardproof.audit_summary import summarize
 from cardproof.build import audit
 from cardproof.checks._network import mistaken
@@ -73,6 +76,20 @@ def test_every_refuted_claim_of_an_audit_shows_a_fault(write):
         "Crop Pct": ("configuration",),
         "Architecture": ("absent-part",),
     }
+
+
+def test_every_check_that_refutes_says_what_that_shows():
+    named = set()
+    for path in Path(checks.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "Judgement":
+                continue
+            if any(isinstance(argument, ast.Constant) and argument.value == "refuted" for argument in node.args):
+                words = [keyword.value for keyword in node.keywords if keyword.arg == "faults"]
+                assert words or len(node.args) == 12, f"{path.name}:{node.lineno}"
+                named |= {item.value for word in words if isinstance(word, ast.Tuple) for item in word.elts}
+    assert named
+    assert named <= set(FAULTS)
 
 
 def test_a_report_counts_the_words_whatever_the_explanation_says():

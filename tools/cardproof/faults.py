@@ -31,6 +31,7 @@ FAULTS = {
     "absent-part": "A part is named that does not run in the network",
     "images": "Not the images that the weights get right",
     "recipe": "Not what the recipe of the weights says",
+    "min-size": "A smallest image that the network does not take",
     "file-size": "Not the size of the file",
 }
 """Word of a fault -> what a reader is told. One claim may show several."""

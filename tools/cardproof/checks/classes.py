@@ -48,7 +48,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
     explanation = f"The output for one image has {scores:,} scores."
     fix = fix_of(claim, stated, scores)
-    return Judgement(claim, "refuted", scores, "classes", allowed, difference, explanation, METHOD, "", fix)
+    return Judgement(
+        claim, "refuted", scores, "classes", allowed, difference, explanation, METHOD, "", fix, faults=("classes",)
+    )
 
 
 CHECK = Check("classes", CLASSES, judge, page=__doc__)

@@ -39,7 +39,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     side = size[0]
     if not takes[side]:
         explanation = f"The network takes no image of {side}x{side}."
-        return Judgement(claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD)
+        return Judgement(claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, faults=("min-size",))
     if takes.get(side - 1):
         reason = f"the network takes an image of {side - 1}x{side - 1} too; the size may be the smallest of use"
         return Judgement(claim, "unchecked", unit="pixels", method=METHOD, reason=reason)
