@@ -82,7 +82,11 @@ def test_the_plot_draws_a_mark_for_each_model_that_has_both_numbers(reader):
     plot.wait_for()
     assert plot.locator("title").first.text_content()
     placed = page.locator("table.cp-list tbody tr").evaluate_all(
-        "rows => rows.filter(row => row.cells[2].dataset.value && row.cells[7].dataset.value).length"
+        """rows => {
+            const at = key => document.querySelector(`table.cp-list th[data-key="${key}"]`).cellIndex;
+            const [x, y] = [at("multiply-adds"), at("top-1-accuracy-on-imagenet")];
+            return rows.filter(row => row.cells[x].dataset.value && row.cells[y].dataset.value).length;
+        }"""
     )
     assert plot.locator("a circle, circle").count() >= placed > 5
 

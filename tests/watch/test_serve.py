@@ -146,10 +146,10 @@ def test_the_end_of_the_server_ends_the_watcher_and_its_render(site: Path) -> No
 
 
 def test_settings_that_mean_nothing_stop_the_server_with_their_place(site: Path) -> None:
-    (site / "mkdocs.yml").write_text(CONFIG + "    speed: 3\n")
+    (site / "mkdocs.yml").write_text(CONFIG + "    pace: 3\n")
     plugin = CardproofPlugin()
     plugin.load_config({}, str(site / "mkdocs.yml"))
-    with pytest.raises(PluginError, match=r"mkdocs.yml:\d+:5: cardproof has no setting 'speed'"):
+    with pytest.raises(PluginError, match=r"mkdocs.yml:\d+:5: cardproof has no setting 'pace'"):
         plugin.on_startup(command="serve", dirty=False)
 
 

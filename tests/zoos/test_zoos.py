@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
+import sys
+
 import pytest
 
 from cardproof.words import Preprocessing
@@ -95,3 +99,17 @@ def test_the_digest_of_a_users_zoo_follows_its_files_and_does_not_import_it(tmp_
     first = network_digests(f"{file}:build", ["a"])
     (tmp_path / "beside.py").write_text("x = 1\n")
     assert network_digests(f"{file}:build", ["a"]) != first
+
+
+def test_a_zoo_is_read_from_its_source_however_quickly_it_was_edited(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "quick.py"
+    for value in (1, 2):
+        path.write_text(f"import quick_helper_{value}\n\ndef build(name):\n    return {value}\n")
+        (tmp_path / f"quick_helper_{value}.py").write_text("")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        if value == 1:
+            py_compile.compile(str(path))  # as a run that kept its bytecode would have
+        assert load_zoo(f"{path}:build").build("any") == value
+    assert [kept.name.partition(".")[0] for kept in tmp_path.glob("__pycache__/*")] == ["quick"]
+    assert not sys.dont_write_bytecode

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -13,6 +15,8 @@ from cardproof.digests import digest_of_files
 from cardproof.words import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from torch import nn
 
 __all__ = ["BUILT_IN", "Zoo", "ZooError", "curve_of", "load_zoo", "network_digests", "preprocessing_of", "recipe_of"]
@@ -107,9 +111,9 @@ def load_zoo(spec: str) -> Zoo:
         known = ", ".join(BUILT_IN)
         raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
     try:
-        module = (
-            _import_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
-        )
+        with nullcontext() if spec in BUILT_IN else _keeping_no_bytecode():
+            is_file = module_name.endswith(".py")
+            module = _import_file(Path(module_name)) if is_file else importlib.import_module(module_name)
     except ZooError:
         raise
     except (Exception, SystemExit) as trouble:  # importing a zoo runs foreign code, which may raise anything
@@ -234,6 +238,29 @@ def _shape(size: Any) -> tuple[int, int, int]:
     return 3, values[0], values[-1]
 
 
+class _FromSource(SourceFileLoader):
+    """Reads a module's source whatever bytecode is kept of it.
+
+    Python takes kept bytecode for that of a source of the same size and second: an edit can be as quick, and what is
+    measured then would be the network of before.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the source as it is now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+@contextmanager
+def _keeping_no_bytecode() -> Iterator[None]:
+    """Keep no bytecode of what is imported in the block, for the same reason."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
 def _import_file(path: Path) -> Any:
     if not path.is_file():
         raise ImportError(f"no file {path}")
@@ -241,7 +268,7 @@ def _import_file(path: Path) -> Any:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     name = f"cardproof_zoo_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
