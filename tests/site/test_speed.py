@@ -155,3 +155,15 @@ def test_a_changed_file_of_speeds_renders_the_pages_again(site):
     page = (site / "docs/models/tiny.md").read_text()
     assert "with 2 threads of Toy processor, torch 2.0 in float32, 16 images at a time" in page
     assert "tiny: 50.00% (unchecked) in 2.5 milliseconds per image" in page
+
+
+@pytest.mark.slow
+def test_a_model_that_the_zoo_calls_otherwise_is_timed_as_the_zoos(site):
+    (site / "templates/models/third.md").write_text(scored(CARD.replace("Name: tiny\n", "Name: mine\n"), 70))
+    (site / "names.yml").write_text("mine: tiny_16\n")
+    (site / "zoo.py").write_text((site / "zoo.py").read_text().replace('startswith("tiny")', 'startswith("tiny_")'))
+    config = site / "mkdocs.yml"
+    config.write_text(config.read_text() + "    names: names.yml\n")
+    status, output = command("--seconds", "0", "--batch", "1", "-q", "--only", "mine")
+    assert (status, output) == (0, "")
+    assert set(load_speeds(site / "docs/data/speed.json").models) == {"mine"}

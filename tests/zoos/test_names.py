@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from cardproof.build import audit
 from cardproof.evidence import depends_on
-from cardproof.names import names_of, read_names
+from cardproof.names import Names, names_of, read_names
 from cardproof.plan import plan
 from cardproof.read import InputError, read_cards
 from cardproof.settings import Settings, load_settings
@@ -159,3 +160,8 @@ def test_named_networks_have_the_parameters_that_torchvision_states_of_them(writ
         network = timm.create_model(names.network(name))
         found[name] = sum(parameter.numel() for parameter in network.parameters())
     assert found == PARAMETERS
+
+
+@given(st.text(alphabet="ab-*?[]!", max_size=8), st.text(alphabet="ab-*[", max_size=8))
+def test_patterns_are_those_of_file_names(pattern, name):
+    assert bool(Names(((pattern, "net"),)).network(name)) == (fnmatchcase(name, pattern) or name == pattern)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read import Card, InputError, Reading
 from cardproof.read.claims import claims_of
 from cardproof.read.index import IndexReader

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.frozen import dataclass
 from cardproof.read import InputError
 from cardproof.read.nodes import Mapping, Node, Scalar, read_yaml
 from cardproof.read.source import read_source
+from cardproof.text_cache import recalled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cardproof.settings import Settings
+
+_WILD = re.compile(r"[*?\[]")
 
 LONGEST = 300
 """Characters of a name that is looked up."""
@@ -27,14 +32,14 @@ _OWN = {"timm": Path(__file__).parent / "zoos" / "names_for_timm.yml"}
 class Names:
     """A table of names: patterns of cards' names, each with the zoo's name; the first that fits decides."""
 
-    rows: tuple[tuple[re.Pattern[str], str], ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
     """The zoo's name is empty where the card's own is meant."""
 
     def network(self, name: str) -> str:
         """Return the zoo's name of a model; empty where the table says nothing, and the card's own name is meant."""
         if len(name) > LONGEST:
             return ""
-        return next((network for pattern, network in self.rows if pattern.match(name)), "")
+        return next((network for pattern, network in self.rows if _fits(name, pattern)), "")
 
 
 def names_of(settings: Settings) -> Names:
@@ -64,10 +69,23 @@ def read_names(path: Path) -> Names:
     for key, value in tree:
         if not isinstance(value, Scalar) or not isinstance(value.value, str | None):
             raise InputError(f"{value.place}: '{key.text}' needs the name of one network, or nothing")
-        rows.append((re.compile(translate(key.text)), value.value or ""))
+        rows.append((key.text, value.value or ""))
     return Names(tuple(rows))
 
 
 @cache
 def _read_own(path: Path) -> Names:
-    return read_names(path)
+    """Read a table that comes with the package; a warm build takes what an earlier one read."""
+    rows = recalled("names", path.read_text(encoding="utf-8"), lambda _: read_names(path).rows)
+    return Names(tuple((pattern, network) for pattern, network in rows))
+
+
+def _fits(name: str, pattern: str) -> bool:
+    literal = _WILD.split(pattern, 1)[0]  # few patterns have to be compiled for one name
+    return name == pattern or (literal != pattern and name.startswith(literal) and _compiled(pattern)(name))
+
+
+@cache
+def _compiled(pattern: str) -> Callable[[str], bool]:
+    match = re.compile(translate(pattern)).match
+    return lambda name: match(name) is not None

@@ -11,7 +11,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from cardproof.clock import now
-from cardproof.measure.record import DEFAULT_SIZE
+from cardproof.measure.record import DEFAULT_SIZE, name_in
 from cardproof.speed import Conditions, Speed
 from cardproof.zoos import load_zoo, preprocessing_of
 
@@ -37,8 +37,7 @@ def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions
     network raises is passed on.
     """
     zoo = load_zoo(zoo_name)
-    known = getattr(zoo, "known_as", None)
-    name = str(known(need.model, need.weights)) if known else need.model
+    name = name_in(zoo, need)
     config = preprocessing_of(zoo, name)
     channels, *own = config.input_size if config else (3, *DEFAULT_SIZE)
     height, width = need.size or own

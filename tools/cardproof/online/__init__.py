@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cardproof.checks.links import addresses, closed_since, wrong
 from cardproof.clock import now
+from cardproof.frozen import dataclass
 from cardproof.online.request import STATES, Answer, ask
 from cardproof.online.store import fresh_answers, keep_answers
 from cardproof.words import Finding, Place

@@ -8,12 +8,12 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 from cardproof import __version__
 from cardproof.clock import now
+from cardproof.frozen import dataclass
 
 State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
 STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")

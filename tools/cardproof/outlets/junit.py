@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
+
+from cardproof.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

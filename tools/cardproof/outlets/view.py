@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.card_report import in_order, statement
+from cardproof.frozen import dataclass
 from cardproof.read import show_path
 from cardproof.report import lists_of
 from cardproof.words import Finding, Place

@@ -7,12 +7,12 @@ column that is not known, two columns for one thing, and a cell that holds no nu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.evaluations import canonical
 from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
+from cardproof.frozen import dataclass
 from cardproof.numbers import parse_number
 from cardproof.read.index import Form, Model, Result
 from cardproof.read.lines import Line, text_lines
