@@ -29,7 +29,7 @@ lint: $(READY) ## style, lint and types
 	$(BIN)/mypy
 
 test: lint ## lint, then all tests on two cores, then the site's own pages
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal --durations 20 --durations-min 5
 	$(BIN)/python tools/render_cards.py --check --quiet
 
 bench: $(READY) ## time builds, counting, snippets, inference and evaluation against peers in the same run
