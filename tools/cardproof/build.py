@@ -235,16 +235,16 @@ def networks_of(settings: Settings) -> dict[Need, str]:
     Raises InputError as :func:`render` does and where no zoo is set; ZooError where it is not here.
     """
     from cardproof.names import names_of
+    from cardproof.outlook import digests_of
     from cardproof.plan import plan
-    from cardproof.zoos import network_digests
 
     if settings.zoo is None:
         raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
     folders = _folders(settings)
     reading = read_cards(_templates(folders, Memory()).values(), root=folders.bound)
     needs = {need.model: need for need in plan(reading, names_of(settings)).values()}
-    digests = network_digests(settings.zoo, {need.network or name for name, need in needs.items()})
-    return {need: digests[need.network or name] for name, need in sorted(needs.items())}
+    digests = digests_of(needs.values(), settings.zoo)
+    return {need: digests[name] for name, need in sorted(needs.items())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from cardproof.evaluations import canonical
 from cardproof.fields import TOP_1, TOP_5, normal_field
 from cardproof.frozen import dataclass
 from cardproof.numbers import parse_number
-from cardproof.read import InputError
-from cardproof.read.nodes import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.read.source import read_source
+from cardproof.read import InputError, read_data
+from cardproof.read.nodes import Mapping, Node, Scalar, Sequence
 from cardproof.words import Number
 
 if TYPE_CHECKING:
@@ -51,14 +50,7 @@ def read_cited(path: Path) -> tuple[CitedSource, ...]:
 
     Raises InputError, with file, line and column, where the file cannot be read or a source is not of that form.
     """
-    source, findings = read_source(path, path.as_posix())
-    tree: Node | None = None
-    if source:
-        tree, more = read_yaml(source)
-        findings += more
-    for finding in findings:
-        if finding.severity == "error":
-            raise InputError(f"{finding.place}: {finding.message}")
+    tree = read_data(path)
     sources = tree.get("Sources") if isinstance(tree, Mapping) else None
     if not isinstance(sources, Sequence):
         raise InputError(f"{path.as_posix()}:1:1: a file of cited results holds a list 'Sources'")

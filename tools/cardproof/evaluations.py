@@ -170,7 +170,7 @@ def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | 
         name = f"{name} {digest_of(weights)[:23]}"
     return (
         ("method", METHOD),
-        ("network", f"{zoo} {need.network or need.model} {network}"),
+        ("network", f"{zoo} {need.in_zoo} {network}"),
         ("weights", name),
         ("data set", _data_digest(dataset)),
     )
@@ -180,7 +180,7 @@ def weights_at_hand(zoo: str, need: Need, given: Path | None) -> Path | None:
     """Return the file of a model's weights where one is on this machine; nothing is downloaded."""
     find = getattr(load_zoo(zoo), "find_weights", None) if zoo in BUILT_IN else None
     if find:
-        found: Path | None = find(need.network or need.model, given)
+        found: Path | None = find(need.in_zoo, given)
         return found
     if given and given.is_file():
         return given if need.weights in (None, given.name) else None

@@ -65,12 +65,12 @@ def find_out(
     return Proved(
         {need: _with_results(found, plan, need, results) for need, found in finding.evidence.items()},
         outlook.digests,
-        {need: recipe for need in unique if (recipe := recipe_of(settings.zoo, need.network or need.model))},
+        {need: recipe for need in unique if (recipe := recipe_of(settings.zoo, need.in_zoo))},
         plan.reasons,
         len(outlook.missing),
         sum(len(found) for found in results.values()),
         outlook.recalled.tampered,
-        {need: curve for need in unique if (curve := curve_of(settings.zoo, need.network or need.model))},
+        {need: curve for need in unique if (curve := curve_of(settings.zoo, need.in_zoo))},
     )
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.frozen import dataclass
-from cardproof.read import InputError
-from cardproof.read.nodes import Mapping, Node, Scalar, read_yaml
-from cardproof.read.source import read_source
+from cardproof.read import InputError, read_data
+from cardproof.read.nodes import Mapping, Scalar
 from cardproof.text_cache import recalled
 
 if TYPE_CHECKING:
@@ -55,14 +54,7 @@ def read_names(path: Path) -> Names:
     A name without a value is the zoo's own, whatever later lines say. Raises InputError, with file, line and column,
     where the file cannot be read or is not of that form.
     """
-    source, findings = read_source(path, path.as_posix())
-    tree: Node | None = None
-    if source:
-        tree, more = read_yaml(source)
-        findings += more
-    for finding in findings:
-        if finding.severity == "error":
-            raise InputError(f"{finding.place}: {finding.message}")
+    tree = read_data(path)
     if not isinstance(tree, Mapping):
         raise InputError(f"{path.as_posix()}:1:1: a table of names is a mapping from cards' names to the zoo's")
     rows = []

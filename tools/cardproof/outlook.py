@@ -51,13 +51,11 @@ def look_ahead(
     """
     assert settings.zoo is not None
     unique = tuple(unique)
-    names = {need.model: need.network or need.model for need in unique}
     absent: Exception | None = None
     try:
-        of_networks = network_digests(settings.zoo, set(names.values()))
-        digests = {name: of_networks[network] for name, network in names.items()}
+        digests = digests_of(unique, settings.zoo)
     except (ZooError, ModuleNotFoundError) as trouble:
-        digests, absent = dict.fromkeys(names, ""), trouble
+        digests, absent = dict.fromkeys((need.model for need in unique), ""), trouble
     wanted = {need: depends_on(need, settings.zoo, digests[need.model]) for need in unique}
     recalled = recall(unique, wanted, store) if store else Recalled()
     if absent and not recalled.stored:
@@ -70,6 +68,13 @@ def look_ahead(
     missing = {need: _why(need, recalled) for need in unique if need in chosen and need not in valid}
     evaluations = plan_evaluations(unique, recalled.stored, digests, settings, chosen, force)
     return Outlook(digests, wanted, recalled, valid, missing, evaluations)
+
+
+def digests_of(needs: Iterable[Need], zoo: str) -> dict[str, str]:
+    """Return the digest of each model's network, by the model's name; raises as :func:`network_digests` does."""
+    names = {need.model: need.in_zoo for need in needs}
+    of_networks = network_digests(zoo, set(names.values()))
+    return {name: of_networks[network] for name, network in names.items()}
 
 
 def on_record(need: Need, recalled: Recalled, changed: str = "") -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from cardproof.engines import LOCAL, engine_named
 from cardproof.frozen import dataclass
 from cardproof.published import Published, as_published
 from cardproof.read import InputError
-from cardproof.zoos import Zoo, ZooError, load_zoo
+from cardproof.zoos import Zoo, ZooError, load_zoo, version_of_zoo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -77,7 +76,7 @@ def _survey(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> Su
         raise InputError(f"zoo '{spec}' does not list its models: name those that you mean")
     return Survey(
         getattr(zoo, "title", spec),
-        _version(spec),
+        version_of_zoo(spec),
         getattr(zoo, "address", str)(),
         tuple(_published(zoo, name) for name in names),
     )
@@ -141,10 +140,3 @@ def _no_match(pattern: str, names: Iterable[str]) -> str:
 
 def _is_wild(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
-
-
-def _version(spec: str) -> str:
-    try:
-        return version("cardproof" if spec == "res2next" else spec)
-    except (PackageNotFoundError, ValueError):
-        return ""

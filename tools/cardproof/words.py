@@ -270,6 +270,11 @@ class Need:
     network: str = ""
     """The zoo's name of the model, where a table of names has it; empty: the model's own."""
 
+    @property
+    def in_zoo(self) -> str:
+        """The name under which the zoo is asked for the model; it may have renamed it since."""
+        return self.network or self.model
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:

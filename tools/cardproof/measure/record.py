@@ -9,7 +9,7 @@ import sysconfig
 import time
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from cardproof.evidence import state_of
 from cardproof.limits import time_limit
 from cardproof.measure.worker import measure_model
 from cardproof.words import Environment, Evidence, Need
-from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of, recipe_in_words
+from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of, recipe_in_words, version_of_zoo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +134,4 @@ def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence
 
 def _zoo_version(spec: str) -> str:
     """Return name and version of the distribution behind a zoo; the zoo's own name where it is no distribution."""
-    try:
-        return f"{spec} {version('cardproof' if spec == 'res2next' else spec)}"
-    except (PackageNotFoundError, ValueError):
-        return spec
+    return f"{spec} {version_of_zoo(spec)}".rstrip()

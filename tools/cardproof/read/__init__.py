@@ -19,7 +19,7 @@ from cardproof.words import Claim, Finding
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Card", "InputError", "Model", "Reading", "Span", "read_cards"]
+__all__ = ["Card", "InputError", "Model", "Reading", "Span", "read_cards", "read_data"]
 
 _SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
 
@@ -126,6 +126,19 @@ def _files_below(folder: Path) -> list[Path]:
         if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
             files.append(path)
     return sorted(files, key=lambda path: (path.stem.lower() != "model-index", path.as_posix()))
+
+
+def read_data(path: Path) -> Node | None:
+    """Return the tree of a YAML file that is no card. Raises InputError, with file, line and column, for its errors."""
+    source, findings = read_source(path, path.as_posix())
+    tree: Node | None = None
+    if source:
+        tree, more = read_yaml(source)
+        findings += more
+    for finding in findings:
+        if finding.severity == "error":
+            raise InputError(f"{finding.place}: {finding.message}")
+    return tree
 
 
 def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool) -> set[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.digests import digest_of_files
+from cardproof.packages import version_of
 from cardproof.words import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["BUILT_IN", "Zoo", "ZooError", "curve_of", "load_zoo", "network_digests", "preprocessing_of", "recipe_of"]
+__all__ = [
+    "BUILT_IN",
+    "Zoo",
+    "ZooError",
+    "curve_of",
+    "load_zoo",
+    "network_digests",
+    "preprocessing_of",
+    "recipe_of",
+    "version_of_zoo",
+]
 
 BUILT_IN = {
     "res2next": "res2next.zoo:zoo",
@@ -141,6 +152,14 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
         zoo = load_zoo(spec)
         return {name: zoo.digest(name) for name in names}
     return dict.fromkeys(names, digest_of_files(_source_files(spec)))
+
+
+def version_of_zoo(spec: str) -> str:
+    """Return the version of the distribution behind a zoo; empty where it is none."""
+    try:
+        return version_of("cardproof" if spec == "res2next" else spec)
+    except (ModuleNotFoundError, ValueError):
+        return ""
 
 
 def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
