@@ -86,6 +86,14 @@ def report_rows(run: Run, kind: str) -> list[dict[str, Any]]:
     return lists_of(run)[kind]
 
 
+def claims_by_model(run: Run) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the claims of a report by the file of the card and the name of the model, where there are any."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in report_rows(run, "claims"):
+        found.setdefault((row["card"], row["model"]), []).append(row)
+    return found
+
+
 def _status(change: Change | None) -> str:
     return change.status if change else "unchanged"
 

@@ -72,15 +72,14 @@ def _readmes(reading: Reading, run: Run, settings: Settings, verdicts: Sequence[
     from cardproof.cited import read_cited
     from cardproof.export.hub import readme
     from cardproof.render.model_records import model_folder
-    from cardproof.report import report_rows
+    from cardproof.report import claims_by_model
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    claims = report_rows(run, "claims")
+    claims = claims_by_model(run)
     found = {}
     for card in reading.cards:
         for model in card.models:
-            rows = [row for row in claims if (row["card"], row["model"]) == (card.file, model.name)]
-            text = readme(model, rows, settings.zoo, cited, verdicts)
+            text = readme(model, claims.get((card.file, model.name), []), settings.zoo, cited, verdicts)
             found[f"{model_folder(model.name)}/README.md"] = text
     return found
 

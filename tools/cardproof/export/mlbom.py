@@ -12,7 +12,7 @@ from cardproof.at_hand import link_of
 from cardproof.checks.data_sets import TRAINING_DATA
 from cardproof.clock import time_of_build
 from cardproof.fields import ARCHITECTURE, TASKS, normal_field
-from cardproof.report import report_rows
+from cardproof.report import claims_by_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +29,11 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6
 def mlbom(run: Run, known: Known) -> str:
     """Return the models of an audit as a CycloneDX 1.6 document; the same bytes for the same cards and evidence."""
     weights = known.at_hand.weights
-    claims = report_rows(run, "claims")
+    claims = claims_by_model(run)
     components = []
     for card in known.reading.cards:
         for model in card.models:
-            own = [row for row in claims if row["card"] == card.file and row["model"] == model.name]
+            own = claims.get((card.file, model.name), [])
             components.append(_component(model, card.file, own, weights.get((card.file, model.name))))
     components.sort(key=lambda component: str(component["bom-ref"]))
     metadata: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardproof import __version__
 from cardproof.render.about import paper_of
-from cardproof.report import report_rows
+from cardproof.report import claims_by_model
 
 if TYPE_CHECKING:
     from cardproof.build import Run
@@ -18,9 +18,9 @@ SCHEMA = "cardproof-export/1"
 
 def records(reading: Reading, run: Run) -> str:
     """Return the models of some cards in order of their names, each with its claims as ``audit --json`` has them."""
-    claims = report_rows(run, "claims")
+    claims = claims_by_model(run)
     models = [
-        _record(model, card.file, [row for row in claims if (row["card"], row["model"]) == (card.file, model.name)])
+        _record(model, card.file, claims.get((card.file, model.name), []))
         for card in reading.cards
         for model in card.models
     ]
