@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cardproof.words import Number, Question
+from cardproof.core.types import Number, Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cardproof.build import Run
-from cardproof.card_report import CardReport, claim_row
-from cardproof.words import Claim, Finding, Fix, Judgement, Place
+from cardproof.core.types import Claim, Finding, Fix, Judgement, Place
+from cardproof.judge.card_report import CardReport, claim_row
+from cardproof.report.run import Run
 
 
 def run_of(*findings: Finding, judgements: tuple[Judgement, ...] = (), blocks: tuple[dict, ...] = ()) -> Run:

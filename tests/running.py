@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardproof.snippets.run import Job, Limits, Runner
-from cardproof.snippets.run_tree import descendants
-from cardproof.snippets.words import Block, Options, Printed, Ran
+from cardproof.snippets.run.processes import descendants
+from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.types import Block, Limits, Options, Printed, Ran
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

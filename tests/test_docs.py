@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cardproof.checks import all_checks
-from cardproof.cli import cardproof
+from cardproof.commands.cli import cardproof
+from cardproof.core.settings import SETTINGS, load_settings
+from cardproof.judge.checks import all_checks
 from cardproof.render.reference import EXIT_STATUSES, reference_pages
-from cardproof.settings import SETTINGS, load_settings
-from cardproof.snippets.prove import Page, prove
-from cardproof.snippets.site import policy_of
+from cardproof.snippets.prove import Page, policy_of, prove
 from cardproof.snippets.store import load
 from res2next import list_models
 

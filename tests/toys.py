@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from cardproof.settings import Settings, SnippetSettings
+from cardproof.core.settings import Settings, SnippetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -150,4 +150,4 @@
   else enhance();
 })();
 
-/* cardproof: rendered from cardproof/assets/cardproof.js; edit that file, not this one. 699bc10f53df6992 */
+/* cardproof: rendered from cardproof/render/assets/cardproof.js; edit that file, not this one. 699bc10f53df6992 */

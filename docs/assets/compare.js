@@ -557,4 +557,4 @@
   else begin();
 })();
 
-/* cardproof: rendered from cardproof/assets/compare.js; edit that file, not this one. cd8670fa45f467a2 */
+/* cardproof: rendered from cardproof/render/assets/compare.js; edit that file, not this one. cd8670fa45f467a2 */

@@ -158,4 +158,4 @@
   else begin();
 })();
 
-/* cardproof: rendered from cardproof/assets/evidence.js; edit that file, not this one. 07b1f7525626f8d0 */
+/* cardproof: rendered from cardproof/render/assets/evidence.js; edit that file, not this one. 07b1f7525626f8d0 */

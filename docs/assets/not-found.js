@@ -38,4 +38,4 @@
     .catch(() => {}); // the links that are there stay
 })();
 
-/* cardproof: rendered from cardproof/assets/not-found.js; edit that file, not this one. 923739f883366e87 */
+/* cardproof: rendered from cardproof/render/assets/not-found.js; edit that file, not this one. 923739f883366e87 */

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 from sites import CARD
 
-from cardproof.build import forecast_audit, forecast_render, render
-from cardproof.cli import cardproof
-from cardproof.force import force_of
-from cardproof.forecast import json_of_forecast, text_of_forecast
-from cardproof.read import InputError
-from cardproof.settings import load_settings
+from cardproof.build import dry_run_of_audit, dry_run_of_render, render
+from cardproof.commands.cli import cardproof
+from cardproof.core.errors import InputError
+from cardproof.core.settings import load_settings
+from cardproof.plan.dry_run import json_of_forecast, text_of_forecast
+from cardproof.plan.force import force_of
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def build(site, **options):
 
 
 def plan(site, **options) -> dict[str, str]:
-    return {task.model: task.why for task in forecast_render(settings(site), **options).tasks}
+    return {task.model: task.why for task in dry_run_of_render(settings(site), **options).tasks}
 
 
 def test_without_records_everything_is_new_and_the_cost_is_a_stated_default(site):
-    forecast = forecast_render(settings(site))
+    forecast = dry_run_of_render(settings(site))
     assert [(task.model, task.measure, task.why) for task in forecast.tasks] == [
         ("tiny", "counts", "new"),
         ("tiny_16", "counts", "new"),
@@ -47,9 +47,7 @@ def test_without_records_everything_is_new_and_the_cost_is_a_stated_default(site
 
 
 def test_a_dry_run_writes_nothing_and_imports_no_torch(site):
-    code = (
-        "import sys; sys.modules['torch'] = None; sys.modules['mkdocs'] = None; from cardproof.cli import main; main()"
-    )
+    code = "import sys; sys.modules.update(torch=None, mkdocs=None); from cardproof.commands.cli import main; main()"
     before = sorted(path.name for path in site.rglob("*"))
     command = [sys.executable, "-c", code, "render", "--dry-run", "--json"]
     done = subprocess.run(command, cwd=site, capture_output=True, text=True, check=False)
@@ -59,7 +57,7 @@ def test_a_dry_run_writes_nothing_and_imports_no_torch(site):
 
 
 def test_what_is_on_record_is_recalled(rendered):
-    forecast = forecast_render(settings(rendered))
+    forecast = dry_run_of_render(settings(rendered))
     assert [kept.model for kept in forecast.recalled] == ["tiny", "tiny_16"]
     assert not forecast.tasks
 
@@ -67,7 +65,7 @@ def test_what_is_on_record_is_recalled(rendered):
 def test_what_is_stale_says_what_changed_and_costs_what_it_did(rendered):
     zoo = rendered / "zoo.py"
     zoo.write_text(zoo.read_text().replace("stride=2", "stride=1"))
-    forecast = forecast_render(settings(rendered))
+    forecast = dry_run_of_render(settings(rendered))
     assert {task.why for task in forecast.tasks} == {"stale: the network changed"}
     assert {task.basis for task in forecast.tasks} == {"its last measurement"}
     assert forecast.seconds > 0
@@ -75,7 +73,7 @@ def test_what_is_stale_says_what_changed_and_costs_what_it_did(rendered):
 
 def test_a_new_model_costs_the_median_of_the_others(rendered):
     (rendered / "templates/models/more.md").write_text(CARD.replace("Name: tiny\n", "Name: tiny_24\n"))
-    (task,) = forecast_render(settings(rendered)).tasks
+    (task,) = dry_run_of_render(settings(rendered)).tasks
     assert (task.model, task.why, task.basis) == ("tiny_24", "new", "median of the others")
 
 
@@ -84,12 +82,12 @@ def test_only_the_chosen_card_is_in_the_plan(site):
 
 
 def test_an_audit_has_a_plan_too_and_recalls_nothing(rendered):
-    forecast = forecast_audit([rendered / "templates"], settings(rendered))
+    forecast = dry_run_of_audit([rendered / "templates"], settings(rendered))
     assert (len(forecast.tasks), len(forecast.recalled)) == (2, 0)
 
 
 def test_the_object_has_plan_recalled_impossible_and_summary(rendered):
-    data = json.loads(json_of_forecast(forecast_render(settings(rendered), force=("tiny",))))
+    data = json.loads(json_of_forecast(dry_run_of_render(settings(rendered), force=("tiny",))))
     assert list(data) == ["plan", "recalled", "impossible", "summary"]
     assert [(task["model"], task["why"]) for task in data["plan"]] == [("tiny", "forced")]
     assert [kept["model"] for kept in data["recalled"]] == ["tiny_16"]

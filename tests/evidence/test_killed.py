@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sites import CARD, write_site
 
-from cardproof.evidence import load
+from cardproof.evidence.records import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable

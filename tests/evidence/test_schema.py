@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from cardproof.evidence_schema import evidence_schema, schema_text
+from cardproof.evidence.schema import evidence_schema, schema_text
 
 ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "docs/evidence").glob("*.json"))

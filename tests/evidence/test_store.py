@@ -7,13 +7,13 @@ import json
 import pytest
 from sites import PARAMETERS
 
-from cardproof import engine
 from cardproof.build import render
-from cardproof.digests import digest_of_data
-from cardproof.evidence import Record, load
-from cardproof.read import InputError
-from cardproof.sealed import NewerError, TamperedError
-from cardproof.settings import load_settings
+from cardproof.core.digests import digest_of_data
+from cardproof.core.errors import InputError
+from cardproof.core.sealed_json import NewerError, TamperedError
+from cardproof.core.settings import load_settings
+from cardproof.evidence.records import Record, load
+from cardproof.measure import submit as engine
 from cardproof.zoos import ZooError
 
 GONE = object()

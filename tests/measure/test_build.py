@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cardproof.measure.build import build_on_meta, modules_of
+from cardproof.measure.count.build import build_on_meta, modules_of
 
 
 def test_a_huge_layer_costs_no_memory() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import count
-from cardproof.words import Head
+from cardproof.core.types import Head
+from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.counts import count
 from cardproof.zoos import load_zoo
 
 if TYPE_CHECKING:

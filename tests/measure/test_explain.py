@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import count, summarise
-from cardproof.measure.explain import explain
-from cardproof.measure.tally import tally
-from cardproof.measure.wording import words
+from cardproof.judge.checks._wording import words
+from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.counts import count, summarise
+from cardproof.measure.count.tally import tally
+from cardproof.measure.explain.search import explain
 
 if TYPE_CHECKING:
-    from cardproof.words import Reproduction
+    from cardproof.core.types import Reproduction
 
 
 def explained(build: Any, field: str, stated: int, quantum: int = 1, side: int = 32) -> Reproduction | None:
@@ -247,7 +247,7 @@ def test_a_run_that_is_known_already_is_not_made_again(stated: int, monkeypatch:
     plain = explain(model, counts, (32, 32), questions)
     shapes: list[tuple[int, ...]] = []
     monkeypatch.setattr(
-        "cardproof.measure.runs.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
+        "cardproof.measure.explain.runs.tally", lambda model, shape: shapes.append(shape) or tally(model, shape)
     )
     assert explain(model, counts, (32, 32), questions, ran) == plain != ()
     assert (3, 32, 32) not in shapes

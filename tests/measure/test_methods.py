@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import res2next
-from cardproof import evaluations
 from cardproof.measure import evaluation
+from cardproof.plan.needs import evaluations
 
 OURS = Path(res2next.__file__).parent
 EVALUATION = (

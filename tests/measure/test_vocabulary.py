@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from convnets import convnet
 from torch import nn
 
-from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import count
-from cardproof.measure.vocabulary import judge_word, known
+from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.counts import count
+from cardproof.measure.count.vocabulary import judge_word, known
 
 
 def judged(build: Any, word: str, shape: tuple[int, int, int] = (3, 32, 32)) -> str:

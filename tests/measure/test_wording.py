@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cardproof.measure.wording import words
-from cardproof.words import Reproduction
+from cardproof.core.types import Reproduction
+from cardproof.judge.checks._wording import words
 
 
 def said(**more: Any) -> str:

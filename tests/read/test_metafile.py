@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from cardproof.plan import plan, stated_count, weights_file
+from cardproof.plan.needs import plan
 from cardproof.read import read_cards
+from cardproof.read.claims import stated_count, weights_file
 
 METAFILE = """Collections:
   - Name: ResNet

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cardproof.read import InputError, read_cards
+from cardproof.core.errors import InputError
+from cardproof.read import read_cards
 
 
 def card(index: str) -> str:

@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproof.build import audit
-from cardproof.checks._counts import fix_of
-from cardproof.edits import apply
-from cardproof.fields import FLOPS, PARAMETERS, normal_field
-from cardproof.numbers import equal_as_written
-from cardproof.plan import image_size, stated_count
+from cardproof.commands.fixes import apply
+from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from cardproof.core.numbers import equal_as_written
+from cardproof.core.settings import Settings
+from cardproof.core.source import Source
+from cardproof.core.yaml import read_yaml
+from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.details import model_in_details
-from cardproof.read.evaluations import model_of_results
-from cardproof.read.nodes import read_yaml
-from cardproof.read.source import Source
+from cardproof.read.claims import image_size, stated_count
+from cardproof.read.eval_results import model_of_results
+from cardproof.read.model_stats import model_in_details
 from cardproof.read.tables import models_in_tables
-from cardproof.settings import Settings
 
 README = """# Networks
 

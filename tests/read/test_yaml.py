@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproof.read.nodes import read_yaml
-from cardproof.read.source import Source
+from cardproof.core.source import Source
+from cardproof.core.yaml import read_yaml
 
 
 def parse(text: str):

@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from cardproof.read import InputError, show_path
-from cardproof.report import pages_json_of
-from cardproof.snippets.pages import run_pages
+from cardproof.commands.snippet_pages import run_pages
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.report.terminal import pages_json_of
 from cardproof.snippets.prove import Policy
-from cardproof.snippets.run import Limits, Runner
+from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.types import Limits
 
 LIMITS = Limits(block_seconds=5, page_seconds=20, memory_bytes=2 * 2**30)
 P, F, S, N = "pass", "fail", "skip", "not-run"
@@ -75,7 +77,7 @@ def case(shared, tmp_path, monkeypatch):
 
 
 def report(folder, runner, monkeypatch, name="page.md", **options):
-    monkeypatch.setattr("cardproof.snippets.run.Runner", lambda *_: _Lent(runner))
+    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: _Lent(runner))
     rewrite = options.pop("rewrite", False)
     run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
     return json.loads(pages_json_of(run))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from running import blocks
 
-from cardproof.snippets.causes import with_causes
-from cardproof.snippets.words import Outcome, Status
+from cardproof.snippets.compare.causes import with_causes
+from cardproof.snippets.types import Outcome, Status
 
 
 def outcomes(became: Status, first: str, error: str = "NameError: name 'x' is not defined") -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardproof.snippets.find import find_blocks, shown
+from cardproof.snippets.find.blocks import find_blocks, shown
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "snippets"
 NAMES = [path.name for path in sorted(CASES.iterdir()) if path.is_dir()] if CASES.is_dir() else []

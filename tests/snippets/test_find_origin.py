@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cardproof.render.origin import FIRST, carried, trace
 from cardproof.render.templates import Templates, TemplatesError
-from cardproof.snippets.find import find_blocks
-from cardproof.snippets.origin import FIRST, carried, trace
+from cardproof.snippets.find.blocks import find_blocks
 
 
 @pytest.fixture

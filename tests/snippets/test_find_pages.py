@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.snippets.find import find_blocks, shown, site_extensions
+from cardproof.snippets.find.blocks import find_blocks, shown, site_extensions
 
 PLAIN = {"extensions": ["toc", "tables", "fenced_code"], "extension_configs": {}}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cardproof.snippets.expect import statement_lines
-from cardproof.snippets.find import find_blocks
-from cardproof.snippets.match import expectations, judge_block
-from cardproof.snippets.words import Block, Printed, Ran
+from cardproof.snippets.compare.expect import statement_lines
+from cardproof.snippets.compare.match import expectations, judge_block
+from cardproof.snippets.find.blocks import find_blocks
+from cardproof.snippets.types import Block, Printed, Ran
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "snippets"
 
@@ -83,9 +83,9 @@ def test_a_case_that_prints_what_it_states_passes(name):
 def test_a_case_that_prints_nothing_fails_where_it_states_an_output(name):
     outcome = judged(name, prints={})
     stated = expectations(blocks_of(name)[0])
-    loose = any(expectation.kind == "loose" for expectation in stated)
-    assert outcome.status == ("fail" if stated and not loose else "pass")
-    assert bool(outcome.warnings) == loose
+    site_findings = any(expectation.kind == "loose" for expectation in stated)
+    assert outcome.status == ("fail" if stated and not site_findings else "pass")
+    assert bool(outcome.warnings) == site_findings
 
 
 @pytest.mark.parametrize("name", [*CHECKED])

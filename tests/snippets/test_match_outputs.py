@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproof.snippets.compare import alike, cleaned, same
-from cardproof.snippets.expect import statement_lines
-from cardproof.snippets.match import expectations, judge_block
-from cardproof.snippets.words import Block, Options, Printed, Ran
+from cardproof.snippets.compare.expect import statement_lines
+from cardproof.snippets.compare.match import expectations, judge_block
+from cardproof.snippets.compare.outputs import alike, cleaned, same
+from cardproof.snippets.types import Block, Options, Printed, Ran
 
 
 def block(code: str, **more) -> Block:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cardproof.snippets.find import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
+from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 from cardproof.snippets.moved import facts_of, outline_of, starts_of
 
 WORDS = ("Some words.", "Other words: more of them", "And *again*", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cardproof.snippets.find import find_blocks
+from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.placeholders import (
     PlaceholderError,
     check_placeholders,
@@ -12,7 +12,7 @@ from cardproof.snippets.placeholders import (
     used_placeholders,
     with_placeholders,
 )
-from cardproof.snippets.words import Block, Options
+from cardproof.snippets.types import Block, Options
 
 VALUES = {"NUM_FINETUNE_CLASSES": 7, "PATH": "a.pth"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cardproof.build import render
-from cardproof.settings import Settings, SnippetSettings
+from cardproof.core.settings import Settings, SnippetSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from running import blocks
 
 from cardproof.snippets.prove import OFFLINE
 from cardproof.snippets.random_weights import ASKS
-from cardproof.snippets.run import Job, Runner
+from cardproof.snippets.run.runner import Job, Runner
 
 
 @pytest.mark.parametrize(

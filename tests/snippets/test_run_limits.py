@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, blocks, pages
 
-from cardproof.snippets.run import Job, Limits, Runner
-from cardproof.snippets.run_tree import descendants
+from cardproof.snippets.run.processes import descendants
+from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,8 +230,8 @@ def test_only_a_block_that_is_marked_may_reach_the_network(page: Pages) -> None:
 
 _PARENT = """
 import sys, threading
-from cardproof.snippets.run import *
-from cardproof.snippets.words import *
+from cardproof.snippets.run.runner import *
+from cardproof.snippets.types import *
 code = "import subprocess\\nsubprocess.Popen(['sleep', '600'], start_new_session=True)"
 code += "\\nopen(SIGN, 'w').close()\\nwhile True: pass"
 block = Block("page.md", 1, code, Options())

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import Pages, assert_nothing_left, blocks, pages
 
-from cardproof.snippets.run import Job, Limits, Runner, RunnerError
-from cardproof.snippets.words import Block, Options
+from cardproof.snippets.run.runner import Job, Runner, RunnerError
+from cardproof.snippets.types import Block, Limits, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,7 +346,7 @@ def test_figures_that_are_shown_or_saved_are_kept(page: Pages) -> None:
 
 
 def test_importing_the_runner_imports_no_torch() -> None:
-    code = "import sys, cardproof.snippets.run; print('torch' in sys.modules)"
+    code = "import sys, cardproof.snippets.run.runner; print('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

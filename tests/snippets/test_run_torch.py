@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
-from cardproof.snippets.run import Limits, ServerState
+from cardproof.snippets.run.runner import ServerState
+from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.snippets.expect import expectations, statement_lines
-from cardproof.snippets.find import find_blocks
-from cardproof.snippets.match import judge_block
+from cardproof.snippets.compare.expect import expectations, statement_lines
+from cardproof.snippets.compare.match import judge_block
+from cardproof.snippets.find.blocks import find_blocks
+from cardproof.snippets.types import Outcome, Printed, Ran
 from cardproof.snippets.update import update
-from cardproof.snippets.words import Outcome, Printed, Ran
 
 
 def outcomes_of(text: str, **more) -> list[Outcome]:

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 
 from cardproof.build import audit
-from cardproof.metadata import read_metadata
-from cardproof.published import Published, Value, as_published
-from cardproof.read import InputError
-from cardproof.report import json_of
-from cardproof.settings import Settings
-from cardproof.survey import Survey, look_around
-from cardproof.words import Place
+from cardproof.core.errors import InputError
+from cardproof.core.settings import Settings
+from cardproof.core.types import Place
+from cardproof.measure.list_models import look_around
+from cardproof.read.zoo_metadata import read_metadata
+from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo
 from cardproof.zoos.places import SourceFile
+from cardproof.zoos.published import ModelList, Published, Value, as_published
 
 
-def audited(*patterns: str, zoo: str = "torchvision", survey: Survey | None = None):
-    survey = survey or look_around(zoo, patterns, True)
-    return json.loads(json_of(audit((), Settings(zoo=zoo), workers=1, reading=read_metadata(survey))))
+def audited(*patterns: str, zoo: str = "torchvision", listed: ModelList | None = None):
+    listed = listed or look_around(zoo, patterns, True)
+    return json.loads(json_of(audit((), Settings(zoo=zoo), workers=1, reading=read_metadata(listed))))
 
 
 def test_every_number_of_an_entry_is_a_claim_at_its_own_line():
@@ -69,7 +69,7 @@ def test_a_number_that_is_wrong_is_refuted_and_never_fixed():
     place = Place("torchvision/models/alexnet.py", 7, 3, 9)
     values = (Value("Parameters", "61100841", "num_params", place), Value("Min Size", "62", "min_size", place))
     wrong = Published(right.model, right.place, right.weights, values=values)
-    report = audited(survey=Survey("torchvision", "1", "", (wrong,)))
+    report = audited(listed=ModelList("torchvision", "1", "", (wrong,)))
     assert [claim["verdict"] for claim in report["claims"]] == ["refuted", "refuted"]
     assert {(f["file"], f["line"], f["column"]) for f in report["findings"]} == {(place.file, 7, 3)}
     assert all(finding["fix"] is None for finding in report["findings"])

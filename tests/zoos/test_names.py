@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproof.build import audit
-from cardproof.evidence import depends_on
-from cardproof.names import Names, names_of, read_names
-from cardproof.plan import plan
-from cardproof.read import InputError, read_cards
-from cardproof.settings import Settings, load_settings
+from cardproof.core.errors import InputError
+from cardproof.core.settings import Settings, load_settings
+from cardproof.evidence.records import depends_on
+from cardproof.plan.needs import plan
+from cardproof.read import read_cards
+from cardproof.zoos.aliases import Names, names_of, read_names
 
 ZOO = """
 from torch import nn

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from cardproof.build import audit
-from cardproof.read import InputError
-from cardproof.report import json_of
-from cardproof.settings import Settings
-from cardproof.survey import look_around
-from cardproof.words import Preprocessing
+from cardproof.core.errors import InputError
+from cardproof.core.settings import Settings
+from cardproof.core.types import Preprocessing
+from cardproof.measure.list_models import look_around
+from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo, network_digests, preprocessing_of
 
 TINY_VIT = {

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cardproof.words import Preprocessing
+from cardproof.core.types import Preprocessing
 from cardproof.zoos import ZooError, load_zoo, network_digests, preprocessing_of
 
 

@@ -10,9 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from cardproof.plan import plan
+from cardproof.core.types import Need
+from cardproof.plan.needs import plan
 from cardproof.read import read_cards
-from cardproof.words import Need
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
 
 def in_workers(needs: list[Need]) -> dict[str, int | None]:
     """Count as a cold build does, in its worker processes."""
-    from cardproof.engine import measure
+    from cardproof.measure.submit import measure
 
     needs = [replace(need, datasets=()) for need in needs]
     found = measure(needs, "timm", dict.fromkeys(needs, ""))

@@ -49,8 +49,8 @@ Build = Any
 
 def by_cardproof() -> Callable[[Build], int]:
     """Return cardproof's counter."""
-    from cardproof.measure.build import build_on_meta
-    from cardproof.measure.counts import count
+    from cardproof.measure.count.build import build_on_meta
+    from cardproof.measure.count.counts import count
 
     return lambda build: count(build_on_meta(build), SHAPE).multiply_adds
 

@@ -12,8 +12,8 @@ import sys
 import time
 
 from bench.figures import Part, Row, parser, show
-from cardproof.snippets.run import Job, Runner, ServerState
-from cardproof.snippets.words import Block, Options
+from cardproof.snippets.run.runner import Job, Runner, ServerState
+from cardproof.snippets.types import Block, Options
 
 CODES = (
     "import torch",

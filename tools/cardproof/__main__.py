@@ -1,6 +1,6 @@
 """``python -m cardproof``."""
 
-from cardproof.cli import main
+from cardproof.commands.cli import main
 
 if __name__ == "__main__":
     main()

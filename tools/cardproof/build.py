@@ -3,77 +3,35 @@
 from __future__ import annotations
 
 import time
-from dataclasses import field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.card_report import CardReport, Defined, defined_in, duplicates, in_order
-from cardproof.frozen import dataclass
-from cardproof.memory import Across, Memory, open_memory
-from cardproof.method import Method, method_of
-from cardproof.read import Card, InputError, Reading, read_cards, show_path
-from cardproof.site_files import SiteFiles, files_of_gone_models, make_site_files
-from cardproof.words import Finding, Place, Totals
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding, Place, Totals
+from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
+from cardproof.read import Card, Reading, read_cards
+from cardproof.render.catalog.site_files import SiteFiles, files_of_gone_models, make_site_files
+from cardproof.render.incremental import CrossCardDigests, Memory, open_memory
+from cardproof.report.provenance import provenance_of
+from cardproof.report.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from cardproof.find_out import Orders, Progress
-    from cardproof.forecast import Forecast
-    from cardproof.keeper import Keeper
-    from cardproof.known import Known
-    from cardproof.online import Links
-    from cardproof.render.folders import Folders
+    from cardproof.core.settings import Settings
+    from cardproof.core.types import Need
+    from cardproof.evidence.keeper import EvidenceWriter
+    from cardproof.judge.audit import Audit
+    from cardproof.judge.online import Links
+    from cardproof.measure.gather import MeasureOptions, Progress
+    from cardproof.plan.dry_run import DryRun
+    from cardproof.render.output.folders import Folders
     from cardproof.render.pages import Site
     from cardproof.render.write import Change
-    from cardproof.settings import Settings
-    from cardproof.words import Need
-
-
-@dataclass(slots=True)
-class Run:
-    """What one run says: a report for each card, and what belongs to no card."""
-
-    cards: list[CardReport] = field(default_factory=list)
-    """In order of their files."""
-    loose: list[Finding] = field(default_factory=list)
-    """Findings that belong to no card, or to several."""
-    measured: int = 0
-    """Models whose counts were measured."""
-    recalled: int = 0
-    """Models whose evidence was on record."""
-    evaluated: int = 0
-    """Results on data sets that were measured."""
-    remembered: int = 0
-    """Cards that are as an earlier build left them."""
-    snippets_ran: int = 0
-    snippets_recalled: int = 0
-    changes: list[Change] = field(default_factory=list)
-    """Files of the site and what happened to them; with ``checked``, what would happen."""
-    files: int = 0
-    """Files of the site, of remembered cards too."""
-    seconds: float = 0.0
-    links: Links | None = None
-    """What asking the addresses of the cards gave; None where nobody asked for it."""
-    method: Method | None = None
-    """How an audit was made; None for a render."""
-    checked: bool = False
-    fatal_is_input: bool = False
-    """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
-
-    @property
-    def findings(self) -> list[Finding]:
-        """All findings, in order of their places."""
-        return in_order([*(finding for card in self.cards for finding in card.findings), *self.loose])
-
-    @property
-    def exit(self) -> int:
-        """Exit status by rule 11 of the design."""
-        if self.fatal_is_input and any(finding.fatal for finding in self.findings):
-            return 2
-        stale = self.checked and any(change.differs for change in self.changes)
-        return 1 if stale or any(finding.severity == "error" for finding in self.findings) else 0
 
 
 def audit(
@@ -118,7 +76,7 @@ def audit_with_cards(
     arguments: tuple[str, ...] | None = None,
     store: Path | None = None,
     online: Callable[[Reading], Links] | None = None,
-) -> tuple[Run, Known]:
+) -> tuple[Run, Audit]:
     """Do what :func:`audit` does, and return beside the report what was read and proved, for other formats.
 
     What is on record in the folder ``store`` is not measured again.
@@ -132,11 +90,11 @@ def audit_with_cards(
     run = Run(measured=known.proved.measured, evaluated=known.proved.evaluated)
     run.recalled = len(known.proved.evidence) - run.measured
     run.cards = [known.report(card) for card in reading.cards]
-    run.loose = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
+    run.site_findings = [*_of_no_card(reading), *duplicates(model for card in run.cards for model in card.defined)]
     if online:
         run.links = online(reading)
-        run.loose += run.links.findings
-    run.method = method_of(arguments or map(show_path, paths), settings, known)
+        run.site_findings += run.links.findings
+    run.method = provenance_of(arguments or map(show_path, paths), settings, known)
     run.seconds = time.perf_counter() - started
     return run, known
 
@@ -175,15 +133,15 @@ def render(
     templates = _templates(folders, memory)
     chosen = _chosen(templates, only)
     known = {} if force else memory.reports(templates)
-    across = Across(known)
+    across = CrossCardDigests(known)
     run = Run(checked=check, fatal_is_input=True)
-    made: dict[str, Made] = {}
+    made: dict[str, RenderedCard] = {}
     flow = _Pass(settings, folders, known, workers, progress, force, engine, keeper)
     while True:
         if not (todo := [file for file in templates if file in chosen and file not in known]):
             if outdated := (memory.outdated(across) & chosen) - set(made):
                 known = {file: report for file, report in known.items() if file not in outdated}
-                across = Across(known)
+                across = CrossCardDigests(known)
                 continue
             break
         flow.known = known
@@ -193,7 +151,7 @@ def render(
             break
         made |= part
         known = known | {file: one.report for file, one in part.items()}
-        across = Across(known)
+        across = CrossCardDigests(known)
     if not todo:
         site_files = None if only else make_site_files(run.changes, settings, folders, across, memory)
         if _finish(run, settings, folders, known, reference if not only else None, only, site_files):
@@ -208,35 +166,35 @@ def render(
     run.snippets_recalled += sum(card.runs for card in remembered)
     run.cards.sort(key=lambda card: card.file)
     defined = {model for card in known.values() for model in card.defined} | flow.seen
-    run.loose += [finding for finding in duplicates(defined) if finding.place.file in chosen]
+    run.site_findings += [finding for finding in duplicates(defined) if finding.place.file in chosen]
     run.seconds = time.perf_counter() - started
     return run
 
 
-def forecast_render(settings: Settings, *, only: tuple[str, ...] = (), force: tuple[str, ...] = ()) -> Forecast:
+def dry_run_of_render(settings: Settings, *, only: tuple[str, ...] = (), force: tuple[str, ...] = ()) -> DryRun:
     """Say what a render would measure and what it would recall; nothing is written. Raises as :func:`render` does."""
     folders = _folders(settings)
     templates = _templates(folders, Memory())
     chosen = _chosen(templates, only)
-    return _forecast(read_cards(templates.values(), root=folders.bound), settings, folders.evidence, chosen, force)
+    return _dry_run(read_cards(templates.values(), root=folders.bound), settings, folders.evidence, chosen, force)
 
 
-def forecast_audit(
+def dry_run_of_audit(
     paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = (), reading: Reading | None = None
-) -> Forecast:
+) -> DryRun:
     """Say what an audit would measure, which recalls nothing. Raises as :func:`audit` does."""
     reading = reading or read_cards(tuple(paths))
-    return _forecast(reading, settings, None, {card.file for card in reading.cards}, force)
+    return _dry_run(reading, settings, None, {card.file for card in reading.cards}, force)
 
 
-def networks_of(settings: Settings) -> dict[Need, str]:
+def network_digests_of_site(settings: Settings) -> dict[Need, str]:
     """Return what has to be known of each model of a site's cards, with the digest of its network.
 
     Raises InputError as :func:`render` does and where no zoo is set; ZooError where it is not here.
     """
-    from cardproof.names import names_of
-    from cardproof.outlook import digests_of
-    from cardproof.plan import plan
+    from cardproof.plan.needs import plan
+    from cardproof.plan.recall import digests_of
+    from cardproof.zoos.aliases import names_of
 
     if settings.zoo is None:
         raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
@@ -248,7 +206,7 @@ def networks_of(settings: Settings) -> dict[Need, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RenderedCard:
     """One card that went through the whole flow."""
 
     report: CardReport
@@ -272,7 +230,7 @@ class _Pass:
         progress: Progress | None,
         force: tuple[str, ...],
         engine: str | None,
-        keeper: Keeper | None,
+        keeper: EvidenceWriter | None,
     ) -> None:
         self.settings = settings
         self.folders = folders
@@ -287,7 +245,7 @@ class _Pass:
         self.seen: set[Defined] = set()
         """All models that were read."""
 
-    def run(self, todo: list[Path], others: list[Path], run: Run) -> dict[str, Made] | None:
+    def run(self, todo: list[Path], others: list[Path], run: Run) -> dict[str, RenderedCard] | None:
         """Read, prove and render ``todo``; ``others`` are read for what tables and explanations say of them.
 
         None where a card cannot be read or a template cannot be rendered: the run then says why.
@@ -306,7 +264,7 @@ class _Pass:
         self.seen |= {model for card in reading.cards for model in defined_in(card)}
         run.measured += proved.proved.measured
         run.evaluated += proved.proved.evaluated
-        run.loose += [*_of_no_card(reading), *map(_tampered, proved.proved.tampered)]
+        run.site_findings += [*_of_no_card(reading), *map(_tampered, proved.proved.tampered)]
         broken = any(f.severity == "error" for f in [*_of_no_card(reading), *(f for c in cards for f in c.findings)])
         if not broken:
             rows = {file: report.rows for file, report in self.known.items()}
@@ -314,15 +272,16 @@ class _Pass:
                 site = Site(proved, self.folders, show_path, self.settings, rows)
                 return self._render(site, cards, proved, run)
             except TemplatesError as trouble:
-                run.loose += trouble.findings
+                run.site_findings += trouble.findings
         run.cards += [proved.report(card) for card in cards]
         run.recalled += len(cards) and _recalled(cards, proved)
         return None
 
-    def _render(self, site: Site, cards: list[Card], proved: Known, run: Run) -> dict[str, Made]:
+    def _render(self, site: Site, cards: list[Card], proved: Audit, run: Run) -> dict[str, RenderedCard]:
         """Run the snippets of the cards, render their pages, and compare them with the disk. Raises TemplatesError."""
+        from cardproof.render.page_snippets import prove_site
         from cardproof.render.write import compare
-        from cardproof.snippets.site import SiteRuns, prove_site
+        from cardproof.snippets.store import SiteRuns
 
         runs = SiteRuns()
         if self.settings.snippets.run:
@@ -331,8 +290,8 @@ class _Pass:
         run.snippets_ran += runs.ran
         run.snippets_recalled += runs.recalled
         run.recalled += _recalled(cards, proved)
-        run.loose += map(_tampered, runs.tampered)
-        made: dict[str, Made] = {}
+        run.site_findings += map(_tampered, runs.tampered)
+        made: dict[str, RenderedCard] = {}
         for card in cards:
             page = pages[card.source.path]
             texts = {page.path: page.text, **self._records(card, proved)}
@@ -356,12 +315,12 @@ class _Pass:
             lasting = lasting and not any(evidence.passing for evidence in proved.evidence_of(card))
             read = site.asked.get(card.file, set()) | set(card.imports) | _sources(card, proved)
             read |= set(proved.at_hand.files.get(card.file, ()))
-            made[card.file] = Made(report, {_seen(path) for path in read}, site.includes(card), lasting)
+            made[card.file] = RenderedCard(report, {_seen(path) for path in read}, site.includes(card), lasting)
         return made
 
-    def _records(self, card: Card, proved: Known) -> dict[Path, str]:
+    def _records(self, card: Card, proved: Audit) -> dict[Path, str]:
         """Return the records of evidence of a card's models, by their files."""
-        from cardproof.evidence import file_name, text_of
+        from cardproof.evidence.records import file_name, text_of
 
         texts = {e.model: text_of(e, self.folders.evidence) for e in proved.evidence_of(card)}
         return {self.folders.evidence / file_name(model): text for model, text in texts.items() if text is not None}
@@ -377,7 +336,7 @@ def _finish(
     site_files: SiteFiles | None,
 ) -> bool:
     """Add what is no card's to the changes of a run, and make the disk as rendered; return whether it is now."""
-    from cardproof.render.assets import asset_texts
+    from cardproof.render.output.assets import asset_texts
     from cardproof.render.write import compare, orphans, write
 
     assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
@@ -397,7 +356,7 @@ def _finish(
     badges = sum(number for card in known.values() for number in card.folders.values())
     removed = {show_path(change.path) for change in run.changes if change.status == "removed"}
     run.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges
-    run.loose += _edited(run.changes, run.checked)
+    run.site_findings += _edited(run.changes, run.checked)
     if run.checked or any(change.status == "foreign" for change in run.changes):
         return False
     write(run.changes, folders.evidence)
@@ -406,7 +365,7 @@ def _finish(
 
 def _folders(settings: Settings) -> Folders:
     """Return the folders of the site. Raises InputError where the pages would be written over their templates."""
-    from cardproof.render.folders import folders_of
+    from cardproof.render.output.folders import folders_of
 
     folders = folders_of(settings)
     if not folders.root.is_dir():
@@ -420,7 +379,7 @@ def _folders(settings: Settings) -> Folders:
 
 def _templates(folders: Folders, memory: Memory) -> dict[str, Path]:
     """Return the templates of the site's pages, by their names in reports. Raises InputError where there are none."""
-    from cardproof.render.folders import page_templates
+    from cardproof.render.output.folders import page_templates
 
     templates = page_templates(folders, show_path, memory.includes())
     if not templates:
@@ -434,33 +393,33 @@ def _prove(
     store: Path | None,
     workers: int | None,
     progress: Progress | None,
-    orders: Orders,
+    orders: MeasureOptions,
     wanted: set[str] | None = None,
     totals: Mapping[str, Totals] | None = None,
-) -> Known:
+) -> Audit:
     """Plan, recall, measure and judge what was read; only the models of the cards ``wanted`` are measured."""
     # imported here: a build that remembers all its cards needs none of it
-    from cardproof.at_hand import look_at_hand
-    from cardproof.cited import read_cited
-    from cardproof.find_out import find_out
-    from cardproof.judge import Proved, judge
-    from cardproof.known import Known
-    from cardproof.names import names_of
-    from cardproof.plan import plan
-    from cardproof.speed import load_speeds
+    from cardproof.judge.audit import Audit
+    from cardproof.judge.judge import judge
+    from cardproof.measure.gather import GatheredEvidence, gather
+    from cardproof.measure.speeds import load_speeds
+    from cardproof.plan.local_files import look_at_hand
+    from cardproof.plan.needs import plan
+    from cardproof.read.cited_results import read_cited
+    from cardproof.zoos.aliases import names_of
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     needs = plan(reading, names_of(settings))
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
-    found = Proved()
+    found = GatheredEvidence()
     if settings.zoo is not None:
-        found = find_out(unique, chosen, settings, store, workers, progress, orders)
+        found = gather(unique, chosen, settings, store, workers, progress, orders)
     # a page must not depend on whose files of weights it was rendered beside: only audits look into their folder
     at_hand = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
     verdicts = judge(reading, needs, found, settings, cited, totals, at_hand)
     speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
-    return Known(reading, needs, found, verdicts, at_hand, speeds)
+    return Audit(reading, needs, found, verdicts, at_hand, speeds)
 
 
 def _names(card: Card) -> set[str]:
@@ -468,47 +427,47 @@ def _names(card: Card) -> set[str]:
     return {model.name for model in card.models}
 
 
-def _forecast(
+def _dry_run(
     reading: Reading, settings: Settings, store: Path | None, wanted: set[str], force: tuple[str, ...]
-) -> Forecast:
+) -> DryRun:
     """Plan and recall as :func:`_prove` does, and stop there."""
-    from cardproof.force import force_of
-    from cardproof.forecast import Forecast, forecast_of
-    from cardproof.names import names_of
-    from cardproof.outlook import look_ahead
-    from cardproof.plan import plan
+    from cardproof.plan.dry_run import DryRun, forecast_of
+    from cardproof.plan.force import force_of
+    from cardproof.plan.needs import plan
+    from cardproof.plan.recall import plan_recall
+    from cardproof.zoos.aliases import names_of
 
     forced = force_of(force)
     forced.check(model.name for model in reading.models)
     if settings.zoo is None:
-        return Forecast()
+        return DryRun()
     needs = plan(reading, names_of(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
-    outlook = look_ahead(dict.fromkeys(needs.values()), chosen, settings, store, forced)
+    outlook = plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced)
     return forecast_of(outlook, chosen)
 
 
-def _orders(force: tuple[str, ...], engine: str | None, keeper: Keeper | None) -> Orders:
+def _orders(force: tuple[str, ...], engine: str | None, keeper: EvidenceWriter | None) -> MeasureOptions:
     """Return how to measure."""
-    from cardproof.engines import LOCAL
-    from cardproof.find_out import Orders
-    from cardproof.force import force_of
+    from cardproof.measure.engines import LOCAL
+    from cardproof.measure.gather import MeasureOptions
+    from cardproof.plan.force import force_of
 
-    orders = Orders(force_of(force), engine or LOCAL)
+    orders = MeasureOptions(force_of(force), engine or LOCAL)
     return replace(orders, keep=keeper.keep) if keeper else orders
 
 
-def _keeper(settings: Settings, folders: Folders) -> Keeper:
+def _keeper(settings: Settings, folders: Folders) -> EvidenceWriter:
     """Return what stores evidence at once, in a site from which leftovers of killed builds are removed."""
-    from cardproof.keeper import Keeper
-    from cardproof.locks import sweep
+    from cardproof.core.locks import sweep
+    from cardproof.evidence.keeper import EvidenceWriter
 
     generated = [settings.path(settings.reference)] if settings.reference else []
     sweep(folders.evidence, [folders.out, folders.evidence, *generated])
-    return Keeper(folders.evidence)
+    return EvidenceWriter(folders.evidence)
 
 
-def _since(keeper: Keeper | None, changes: list[Change]) -> list[Change]:
+def _since(keeper: EvidenceWriter | None, changes: list[Change]) -> list[Change]:
     """Return changes as they are since before the run, of which evidence may be stored already."""
     from cardproof.render.write import as_of
 
@@ -516,14 +475,14 @@ def _since(keeper: Keeper | None, changes: list[Change]) -> list[Change]:
     return [as_of(change, before[change.path]) if change.path in before else change for change in changes]
 
 
-def _recalled(cards: Iterable[Card], known: Known) -> int:
+def _recalled(cards: Iterable[Card], known: Audit) -> int:
     """Return how many models of some cards have evidence that was not measured in this run."""
     needs = {known.needs[card.file, model.name] for card in cards for model in card.models}
     found = {need for need, evidence in known.proved.evidence.items() if evidence.key}
     return len(needs & found) - known.proved.measured
 
 
-def _sources(card: Card, known: Known) -> set[Path]:
+def _sources(card: Card, known: Audit) -> set[Path]:
     """Return the source files that a zoo of the user's own loaded for a card's models."""
     sources = (name for evidence in known.evidence_of(card) for name, _ in evidence.sources)
     return {Path(name) for name in sources if name.endswith(".py")}

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cardproof.evaluations import Job, digest_of
+from cardproof.core.types import Evaluated
 from cardproof.measure.record import blank, name_in
-from cardproof.words import Evaluated
+from cardproof.plan.evaluations import Job, digest_of
 from cardproof.zoos import load_zoo, preprocessing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cardproof.words import Preprocessing
+    from cardproof.core.types import Preprocessing
     from res2next.registry import Preprocessing as Feeding
 
 MOST_CLASSES = 100

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cardproof.clock import now
-from cardproof.evidence import state_of
-from cardproof.limits import time_limit
+from cardproof.core.build_time import now
+from cardproof.core.time_limit import time_limit
+from cardproof.core.types import Environment, Evidence, Need
+from cardproof.evidence.records import state_of
 from cardproof.measure.worker import measure_model
-from cardproof.words import Environment, Evidence, Need
 from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of, recipe_in_words, version_of_zoo
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import nn
 
-from cardproof.measure.build import build_on_meta
-from cardproof.measure.counts import summarise
-from cardproof.measure.explain import explain
-from cardproof.measure.tally import tally
-from cardproof.words import Counts, Measured, Question, Reproduction
+from cardproof.core.types import Counts, Measured, Question, Reproduction
+from cardproof.measure.count.build import build_on_meta
+from cardproof.measure.count.counts import summarise
+from cardproof.measure.count.tally import tally
+from cardproof.measure.explain.search import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

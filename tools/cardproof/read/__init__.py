@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.frozen import dataclass
-from cardproof.read.blocks import Span, doubled_fence, find_header, find_index_comments
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.core.source import Source, read_source
+from cardproof.core.types import Claim, Finding
+from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
 from cardproof.read.claims import claims_of
+from cardproof.read.front_matter import Span, doubled_fence, find_header, find_index_comments
 from cardproof.read.hub import as_index, check_results
-from cardproof.read.index import IndexReader, Model
-from cardproof.read.nodes import Mapping, Node, Scalar, read_yaml
-from cardproof.read.source import Source, read_source
-from cardproof.words import Claim, Finding
+from cardproof.read.model_index import IndexReader, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["Card", "InputError", "Model", "Reading", "Span", "read_cards", "read_data"]
+__all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
 _SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
-
-
-class InputError(Exception):
-    """What was asked for cannot be read at all: a path that does not exist, a setting that means nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,16 +98,6 @@ def read_cards(
     return reading
 
 
-def show_path(path: Path) -> str:
-    """Write a path as people pass it on: relative to the working directory where it lies below it, with ``/``."""
-    here = os.getcwd().replace(os.sep, "/")  # noqa: PTH109  (for each file of a site; Path.cwd takes five times as long)
-    text = path.as_posix()
-    absolute = text if text.startswith("/") or path.is_absolute() else f"{here}/{text}"
-    if absolute == here:
-        return "."
-    return absolute[len(here) + 1 :] if absolute.startswith(f"{here}/") else text
-
-
 def _root_of(given: Path) -> Path:
     folder = given if given.is_dir() else given.parent
     cwd = Path.cwd()
@@ -126,19 +113,6 @@ def _files_below(folder: Path) -> list[Path]:
         if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
             files.append(path)
     return sorted(files, key=lambda path: (path.stem.lower() != "model-index", path.as_posix()))
-
-
-def read_data(path: Path) -> Node | None:
-    """Return the tree of a YAML file that is no card. Raises InputError, with file, line and column, for its errors."""
-    source, findings = read_source(path, path.as_posix())
-    tree: Node | None = None
-    if source:
-        tree, more = read_yaml(source)
-        findings += more
-    for finding in findings:
-        if finding.severity == "error":
-            raise InputError(f"{finding.place}: {finding.message}")
-    return tree
 
 
 def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool) -> set[Path]:
@@ -167,7 +141,7 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
 def _yaml_models(tree: Node, source: Source, indexes: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
     if source.path.parent.name != ".eval_results":
         return indexes.models(tree, source)
-    from cardproof.read.evaluations import model_of_results
+    from cardproof.read.eval_results import model_of_results
 
     models, more = model_of_results(tree, source)
     findings += more
@@ -213,7 +187,7 @@ def _with_stated(models: tuple[Model, ...], source: Source, start: int) -> tuple
     """Add what the text itself states: a list of a card for the Hub, and tables. A template has its index instead."""
     if "|" not in source.text and "Model Stats" not in source.text:
         return models
-    from cardproof.read.details import model_in_details
+    from cardproof.read.model_stats import model_in_details
     from cardproof.read.tables import merged, models_in_tables
 
     found = {model.name: model for model in models}

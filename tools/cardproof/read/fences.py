@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cardproof.frozen import dataclass
+from cardproof.core.frozen import dataclass
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cardproof.read.nodes import Mapping, Node, Scalar, Sequence
-from cardproof.words import Finding
+from cardproof.core.types import Finding
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from cardproof.read.fences import Fences
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cardproof.read.source import Source
+    from cardproof.core.source import Source
 
 _COMMENTS = (("<!--", "-->"), ("{/*", "*/}"))
 

@@ -10,18 +10,18 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.evaluations import canonical
-from cardproof.fields import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
-from cardproof.frozen import dataclass
-from cardproof.numbers import parse_number
-from cardproof.read.index import Form, Model, Result
+from cardproof.core.datasets import canonical
+from cardproof.core.field_names import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
+from cardproof.core.frozen import dataclass
+from cardproof.core.numbers import parse_number
+from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.lines import Line, text_lines
-from cardproof.read.nodes import Mapping, Node, Scalar
+from cardproof.read.model_index import Form, Model, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cardproof.read.source import Source
+    from cardproof.core.source import Source
 
 Role = Literal["name", "parameters", "flops", "size", "top 1", "top 5"]
 

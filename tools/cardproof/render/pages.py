@@ -8,28 +8,31 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardproof.card_report import Row
-from cardproof.evidence import file_name
-from cardproof.frozen import dataclass
-from cardproof.known import by_model
-from cardproof.listing import listing_text
-from cardproof.read.blocks import find_header
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import VERDICTS, Verdict
+from cardproof.evidence.records import file_name
+from cardproof.judge.audit import by_model
+from cardproof.judge.card_report import ModelRow
 from cardproof.read.fences import split_at_section
-from cardproof.render.about import About, about
-from cardproof.render.cite import BIBTEX, Citation, citations
-from cardproof.render.folders import Folders, templates_of
-from cardproof.render.linked_data import json_ld, lead_of
-from cardproof.render.lists import compare_table, family_cards
-from cardproof.render.model_files import CardFiles, card_files, listed_models
-from cardproof.render.records import RecordView, Sources, distinct, records_of
-from cardproof.render.shared import split_shared
-from cardproof.render.stamp import stamped
-from cardproof.render.standing import Standings, scores_of
-from cardproof.render.stands_view import StandsView, stands_view
-from cardproof.render.strips import shown_runs, stamp_of, with_strips
-from cardproof.render.tables import COLUMNS, model_table
+from cardproof.read.front_matter import find_header
+from cardproof.render.catalog.card_files import CardFiles, card_files, listed_models
+from cardproof.render.catalog.model_summary import summary_text_of
+from cardproof.render.functions.compare_table import compare_table, family_cards
+from cardproof.render.functions.model_table import COLUMNS, model_table
+from cardproof.render.output.folders import Folders, templates_of
+from cardproof.render.output.stamp import stamped
+from cardproof.render.output.urls import urls_of
 from cardproof.render.templates import TemplatesError
-from cardproof.render.training_view import (
+from cardproof.render.views.about import About, about
+from cardproof.render.views.cite import BIBTEX, Citation, citations
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
+from cardproof.render.views.comparison import Standings, scores_of
+from cardproof.render.views.comparison_view import ComparisonView, comparison_view
+from cardproof.render.views.evidence import RecordView, Sources, distinct, records_of
+from cardproof.render.views.linked_data import json_ld, lead_of
+from cardproof.render.views.shared import split_shared
+from cardproof.render.views.strips import shown_runs, stamp_of, with_strips
+from cardproof.render.views.training import (
     ConfusionView,
     CurveView,
     RecipeView,
@@ -37,16 +40,13 @@ from cardproof.render.training_view import (
     curve_view,
     recipe_views,
 )
-from cardproof.render.urls import urls_of
-from cardproof.render.views import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
-from cardproof.words import VERDICTS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    from cardproof.known import Known
+    from cardproof.core.settings import Settings
+    from cardproof.judge.audit import Audit
     from cardproof.read import Card
-    from cardproof.settings import Settings
     from cardproof.snippets.results import PageRun
 
 MOST_INDEX = 4000
@@ -88,7 +88,7 @@ class PageView:
     """What ran of the page's snippets, in words."""
     records: tuple[RecordView, ...]
     """What the verdicts rest on."""
-    stands: StandsView | None
+    stands: ComparisonView | None
     """Its models among the others of the site."""
     about: About
     description: str
@@ -125,11 +125,11 @@ class Site:
 
     def __init__(
         self,
-        known: Known,
+        known: Audit,
         folders: Folders,
         show: Callable[[Path], str],
         settings: Settings,
-        remembered: Mapping[str, tuple[Row, ...]] | None = None,
+        remembered: Mapping[str, tuple[ModelRow, ...]] | None = None,
     ) -> None:
         """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
         self._cards = known.reading.cards
@@ -163,7 +163,7 @@ class Site:
 
     def author_text(self, card: Card, model: str | None) -> AuthorText:
         """Render a card's own text for one of its models, once. Raises TemplatesError."""
-        from cardproof.snippets.origin import trace
+        from cardproof.render.origin import trace
 
         known = self._authors.get((card.file, model))
         if known is None:
@@ -202,7 +202,7 @@ class Site:
             self.looked["rows"].add(card.file)
             return table(*arguments, **options)
 
-        def listed() -> list[Row]:
+        def listed() -> list[ModelRow]:
             self.looked["listings"].add(card.file)
             return rows
 
@@ -219,13 +219,13 @@ class Site:
 
     def _audit_report(self, card: Card) -> Callable[[str], str]:
         def report(file: str) -> str:
-            from cardproof.render.audit_page import audit_report  # few pages show one
+            from cardproof.render.functions.audit_report import audit_report  # few pages show one
 
             return audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add)(file)
 
         return report
 
-    def _stands(self, card: Card) -> StandsView | None:
+    def _stands(self, card: Card) -> ComparisonView | None:
         """Return where a card's models stand among all models of the site."""
         if self._standings is None:
             self._standings = Standings(row for found in self.rows.values() for row in found)
@@ -233,9 +233,9 @@ class Site:
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
         conditions = self._known.speeds.conditions if self._known.speeds else None
-        return stands_view(found, self._pages[card.file], conditions) if found else None
+        return comparison_view(found, self._pages[card.file], conditions) if found else None
 
-    def _rows(self, card: Card) -> tuple[Row, ...]:
+    def _rows(self, card: Card) -> tuple[ModelRow, ...]:
         page, listed = self._pages[card.file], self._listed[card.file]
         judged = by_model(self._known.verdicts.judgements[card.file])
         rows = []
@@ -243,7 +243,7 @@ class Site:
             found = self._known.evidence(card, model)
             counts = found.counts if found else None
             speed = self._known.speed(model)
-            row = Row(
+            row = ModelRow(
                 view.name,
                 view.anchor,
                 page,
@@ -254,7 +254,7 @@ class Site:
                 speed.milliseconds if speed else None,
                 scores_of(judged.get(view.name, ())),
                 view.verdicts,
-                listing_text(listed[view.name].listing),
+                summary_text_of(listed[view.name].listing),
             )
             rows.append(row)
         return tuple(rows)
@@ -295,7 +295,7 @@ def _page_view(
     runs: Sequence[PageRun],
     folders: Folders,
     records: tuple[RecordView, ...],
-    stands: StandsView | None,
+    stands: ComparisonView | None,
     training: Training,
 ) -> PageView:
     head, body = split_at_section(author)
@@ -366,7 +366,7 @@ def _title(text: str) -> str | None:
     return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
 
 
-def _training(card: Card, known: Known) -> Training:
+def _training(card: Card, known: Audit) -> Training:
     """Return how a card's models were trained, as far as anybody says it."""
     models = [(model.name, known.needs[card.file, model.name], known.evidence(card, model)) for model in card.models]
     recipes = [(name, known.recipe(need)) for name, need, _ in models]
@@ -375,7 +375,7 @@ def _training(card: Card, known: Known) -> Training:
     return Training(recipe_views(recipes), tuple(curve for curve in curves if curve), tuple(confusions))
 
 
-def _records(card: Card, known: Known, folders: Folders) -> list[dict[str, RecordView]]:
+def _records(card: Card, known: Audit, folders: Folders) -> list[dict[str, RecordView]]:
     """Return for each model of a card what its verdicts rest on, by kind."""
     found = []
     for model, claims in zip(card.models, card.claims_of, strict=True):
@@ -386,7 +386,7 @@ def _records(card: Card, known: Known, folders: Folders) -> list[dict[str, Recor
 
 
 def _views(
-    card: Card, known: Known, folders: Folders, records: Sequence[Mapping[str, RecordView]]
+    card: Card, known: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
 ) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
     judged = by_model(known.verdicts.judgements[card.file])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cardproof.checks import Check, all_checks
-from cardproof.render.escape import markdown_text
-from cardproof.render.stamp import stamped
-from cardproof.settings import SETTINGS, Settings
+from cardproof.core.settings import SETTINGS, Settings
+from cardproof.judge.checks import Check, all_checks
+from cardproof.render.output.escape import markdown_text
+from cardproof.render.output.stamp import stamped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,12 +39,12 @@ def reference_pages(folder: Path, program: click.Group) -> dict[Path, str]:
     """Return the pages of the reference, by path; ``program`` is the command line."""
     pages = {
         "index.md": (_index(), "tools/cardproof/render/reference.py"),
-        "commands.md": (_commands(program), "tools/cardproof/cli.py"),
-        "settings.md": (_settings(), "tools/cardproof/settings.py"),
+        "commands.md": (_commands(program), "tools/cardproof/commands/cli.py"),
+        "settings.md": (_settings(), "tools/cardproof/core/settings.py"),
         "exit-statuses.md": (_exit_statuses(), "tools/cardproof/render/reference.py"),
     }
     for check in all_checks():
-        module = f"tools/cardproof/checks/{check.name.replace('-', '_')}.py"
+        module = f"tools/cardproof/judge/checks/{check.name.replace('-', '_')}.py"
         pages[f"checks/{check.name}.md"] = (_check(check), module)
     return {folder / name: stamped(text, source) for name, (text, source) in pages.items()}
 

@@ -21,11 +21,11 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cardproof import __version__
-from cardproof.limits import time_limit
-from cardproof.memo import cache_folder
-from cardproof.packages import version_of
-from cardproof.render.escape import code_text, html_text, markdown_text
-from cardproof.words import Finding, Place
+from cardproof.core.files import cache_folder
+from cardproof.core.packages import version_of
+from cardproof.core.time_limit import time_limit
+from cardproof.core.types import Finding, Place
+from cardproof.render.output.escape import code_text, html_text, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,8 +6,8 @@ import difflib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.frozen import dataclass
-from cardproof.render.stamp import is_edited, template_of
+from cardproof.core.frozen import dataclass
+from cardproof.render.output.stamp import is_edited, template_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -67,8 +67,8 @@ def as_of(change: Change, old: str | None) -> Change:
 def _status(old: str, new: str) -> Status:
     if old == new:
         return "unchanged"
-    from cardproof.evidence import is_record  # as in _is_record
-    from cardproof.render.catalog import is_ours
+    from cardproof.evidence.records import is_record  # as in _is_record
+    from cardproof.render.catalog.files import is_ours
 
     if template_of(old) is None and not is_record(old) and not is_ours(old):
         return "foreign"
@@ -95,7 +95,9 @@ def orphans(
 
 
 def _is_record(path: Path) -> bool:
-    from cardproof.evidence import is_record  # only where something changed: its import costs more than this module
+    from cardproof.evidence.records import (
+        is_record,  # only where something changed: its import costs more than this module
+    )
 
     return is_record(path.read_text(encoding="utf-8", errors="replace"))
 
@@ -108,7 +110,7 @@ def write(changes: Iterable[Change], site: Path) -> None:
     changes = [change for change in changes if change.differs]
     if not changes:
         return
-    from cardproof.locks import replace_files, writing
+    from cardproof.core.locks import replace_files, writing
 
     with writing(site):
         replace_files({change.path: change.new for change in changes if _is_due(change)})

@@ -11,14 +11,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cardproof.frozen import dataclass
+from cardproof.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cardproof.core.types import Finding
     from cardproof.snippets.results import BlockResult, PageRun
-    from cardproof.snippets.words import Block
-    from cardproof.words import Finding
+    from cardproof.snippets.types import Block
 
 _LINE = re.compile(r"\bline \d|:\d")
 _MARKUP = re.compile(r"```|~~~|<|8<")

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cardproof.snippets.words import Block, Options
+from cardproof.snippets.types import Block, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

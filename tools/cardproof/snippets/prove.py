@@ -10,22 +10,26 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cardproof.clock import now, time_of_build
-from cardproof.digests import digest_of_data
-from cardproof.frozen import dataclass
-from cardproof.packages import version_of
-from cardproof.snippets.causes import with_causes
+from cardproof.core.build_time import now, time_of_build
+from cardproof.core.digests import digest_of_data
+from cardproof.core.frozen import dataclass
+from cardproof.core.packages import version_of
+from cardproof.core.settings import Settings
+from cardproof.core.source import read_source
+from cardproof.core.types import Finding, Place
+from cardproof.core.yaml import Mapping as Tree
+from cardproof.core.yaml import read_yaml
+from cardproof.snippets.compare.causes import with_causes
 from cardproof.snippets.moved import Outline, facts_of, moved, outline_of, shifted, starts_of
 from cardproof.snippets.random_weights import ASKS, SETUP
 from cardproof.snippets.results import PageRun, result_of
-from cardproof.snippets.words import Block, Options, Outcome, Ran
-from cardproof.words import Finding, Place
+from cardproof.snippets.types import Block, Options, Outcome, Ran
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from cardproof.snippets.run import Device, Limits, Runner
-    from cardproof.snippets.words import Status
+    from cardproof.snippets.run.runner import Runner
+    from cardproof.snippets.types import Device, Limits, Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
@@ -127,7 +131,7 @@ def prove(
     missing = [pair for pair in wanted if pair[2] not in runs]
     possible = [pair for pair in missing if pair[1] != "cuda" or gpu_is_visible()]
     if possible:
-        from cardproof.snippets.run import Runner
+        from cardproof.snippets.run.runner import Runner
 
         with Runner(policy.limits, policy.preload, tuple(dict.fromkeys(pair[1] for pair in possible))) as runner:
             for done, (sought, device, key) in enumerate(possible, 1):
@@ -219,7 +223,7 @@ def run_of(
 
 def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
-    from cardproof.snippets.find import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
+    from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
     extensions, configs = _extensions(policy.config) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
     blocks, findings = find_blocks(
@@ -235,8 +239,8 @@ def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Find
 
 def _unread(block: Block) -> Iterator[Finding]:
     """Report comments that state an output in a form that is not compared."""
-    from cardproof.snippets.expect import unread_outputs
-    from cardproof.snippets.locate import located
+    from cardproof.snippets.compare.expect import unread_outputs
+    from cardproof.snippets.find.locate import located
 
     for line in () if block.options.skip else unread_outputs(block):
         message = "this comment looks like a stated output, and is not compared"
@@ -246,7 +250,7 @@ def _unread(block: Block) -> Iterator[Finding]:
 
 @cache
 def _extensions(config: Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    from cardproof.snippets.find import site_extensions
+    from cardproof.snippets.find.blocks import site_extensions
 
     return site_extensions(config)
 
@@ -255,7 +259,7 @@ def outcomes_of(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
     """Run blocks and judge them; the second value says whether networks had random weights."""
-    from cardproof.snippets.run import Job
+    from cardproof.snippets.run.runner import Job
 
     random = policy.weights == "random" and any(ASKS.search(block.code) for block in blocks)
     first = (Block(page.file, 1, SETUP, Options(hide=True, setup=True)),) if random else ()
@@ -274,7 +278,7 @@ def outcomes_of(
 
 
 def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
-    from cardproof.snippets.match import judge_block
+    from cardproof.snippets.compare.match import judge_block
     from cardproof.snippets.placeholders import hint_for
 
     reason = (ran.error or "").removeprefix("not run: ")
@@ -291,11 +295,11 @@ def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) ->
 
 def _states(block: Block) -> bool:
     """Return whether a block says exactly what it prints; of an illustration the page shows what came out as well."""
-    from cardproof.snippets.match import expectations
+    from cardproof.snippets.compare.match import expectations
 
     stated = expectations(block)
-    loose = any(expectation.kind == "loose" for expectation in stated)
-    return not loose and (block.console or block.stated_output is not None or bool(stated))
+    site_findings = any(expectation.kind == "loose" for expectation in stated)
+    return not site_findings and (block.console or block.stated_output is not None or bool(stated))
 
 
 def _versions(policy: Policy) -> tuple[str, ...]:
@@ -306,3 +310,31 @@ def _versions(policy: Policy) -> tuple[str, ...]:
         except ModuleNotFoundError:
             continue
     return tuple(found)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return how the settings want pages to be run, with the Markdown extensions of the site."""
+    wanted = settings.snippets
+    config = settings.base / "mkdocs.yml"
+    preload = wanted.preload
+    if settings.zoo in ("timm", "torchvision") and settings.zoo not in preload:
+        preload = (*preload, settings.zoo)
+    root = settings.path(settings.templates)
+    search = tuple(dict.fromkeys(str(folder.resolve()) for folder in (settings.base, root, root / "models")))
+    return Policy(
+        devices=wanted.devices,
+        placeholders=wanted.placeholders,
+        weights=wanted.weights,
+        network=wanted.network,
+        search_path=search,
+        config=config if config.is_file() else None,
+        preload=preload,
+    )
+
+
+def extensions_text(settings: Settings) -> str:
+    """Return what mkdocs.yml says of Markdown extensions, as written."""
+    source, _ = read_source(settings.base / "mkdocs.yml", "mkdocs.yml")
+    tree = read_yaml(source)[0] if source else None
+    node = tree.get("markdown_extensions") if isinstance(tree, Tree) else None
+    return source.text[node.start : node.end] if source and node else ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.frozen import dataclass
-from cardproof.snippets.locate import located
-from cardproof.words import Finding, Place
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding, Place
+from cardproof.snippets.find.locate import located
 
 if TYPE_CHECKING:
-    from cardproof.snippets.words import Outcome, Status
+    from cardproof.snippets.types import Outcome, Status
 
 LONGEST = 2000
 """Characters of a message or of a line of a traceback that are kept."""
@@ -122,3 +124,20 @@ def findings_of(run: PageRun) -> list[Finding]:
             found.append(Finding(place, "snippets", "error", block.message + model, hint or None))
         found += [Finding(place, "snippets", "warning", warning + model) for warning in block.warnings]
     return found
+
+
+@dataclass(slots=True)
+class PagesRun:
+    """What running some pages gave."""
+
+    runs: list[PageRun] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    updated: list[Path] = field(default_factory=list)
+    """Pages whose stated outputs were rewritten."""
+
+    @property
+    def exit(self) -> int:
+        """Exit status by rule 11 of the design."""
+        if any(finding.fatal for finding in self.findings):
+            return 2
+        return 1 if any(finding.severity == "error" for finding in self.findings) else 0

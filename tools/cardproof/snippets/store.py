@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any
 
-from cardproof.sealed import dump_sealed, load_sealed, with_tuples
+from cardproof.core.frozen import dataclass
+from cardproof.core.sealed_json import dump_sealed, load_sealed, with_tuples
+from cardproof.core.types import Finding, Fix, Place
 from cardproof.snippets.results import BlockResult, PageRun
-from cardproof.words import Finding, Fix, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,3 +43,21 @@ def _run(entry: dict[str, Any]) -> PageRun:
 def _finding(entry: dict[str, Any]) -> Finding:
     fix = Fix(**entry["fix"]) if entry["fix"] else None
     return Finding(**{**entry, "place": Place(**entry["place"]), "fix": fix})
+
+
+FOLDER = "snippets"
+"""Folder of the runs, below that of the evidence."""
+
+
+@dataclass(slots=True)
+class SiteRuns:
+    """The runs of a site's pages."""
+
+    by_card: dict[str, list[PageRun]] = field(default_factory=dict)
+    outputs: dict[Path, str] = field(default_factory=dict)
+    """Files of the store, by path."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """The file of the store of each card."""
+    tampered: list[Path] = field(default_factory=list)
+    ran: int = 0
+    recalled: int = 0

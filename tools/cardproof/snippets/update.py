@@ -6,18 +6,18 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cardproof.frozen import dataclass
-from cardproof.snippets.compare import same
-from cardproof.snippets.expect import ConsoleError, expectations
-from cardproof.snippets.locate import located, located_output
-from cardproof.snippets.match import compared
+from cardproof.core.frozen import dataclass
+from cardproof.snippets.compare.expect import ConsoleError, expectations
+from cardproof.snippets.compare.match import compared
+from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.find.locate import located, located_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cardproof.snippets.expect import Expectation, Span
-    from cardproof.snippets.match import Compared
-    from cardproof.snippets.words import Block, Outcome
+    from cardproof.snippets.compare.expect import Expectation, Span
+    from cardproof.snippets.compare.match import Compared
+    from cardproof.snippets.types import Block, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
 _TEMPLATE = re.compile(r"\{[{%#]")

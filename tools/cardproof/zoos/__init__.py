@@ -11,9 +11,9 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from cardproof.digests import digest_of_files
-from cardproof.packages import version_of
-from cardproof.words import Curve, Preprocessing, Recipe
+from cardproof.core.digests import digest_of_files
+from cardproof.core.packages import version_of
+from cardproof.core.types import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -66,7 +66,7 @@ class Zoo(Protocol):
         """Return the network with its default head; weights are not needed. Any exception is this model's error."""
 
     def preprocessing(self, name: str) -> Any:
-        """Return an object or mapping with the fields of :class:`cardproof.words.Preprocessing`, or None."""
+        """Return an object or mapping with the fields of :class:`cardproof.core.types.Preprocessing`, or None."""
 
     def weights(self, name: str) -> Any:
         """Return what the zoo knows of the weights, or None."""

@@ -6,7 +6,7 @@ import ast
 from functools import cache
 from pathlib import Path
 
-from cardproof.words import Place
+from cardproof.core.types import Place
 
 
 class SourceFile:

@@ -6,10 +6,10 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cardproof.digests import digest_of_distribution
-from cardproof.published import Published, Value
-from cardproof.words import Place, Preprocessing
+from cardproof.core.digests import digest_of_distribution
+from cardproof.core.types import Place, Preprocessing
 from cardproof.zoos import ZooError
+from cardproof.zoos.published import Published, Value
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from cardproof.digests import digest_of_distribution
-from cardproof.published import Published, Value
-from cardproof.words import Place, Preprocessing
+from cardproof.core.digests import digest_of_distribution
+from cardproof.core.types import Place, Preprocessing
+from cardproof.zoos.published import Published, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,166 @@
+"""Reports of one run in several formats, and cards of a repository that nobody set up for cardproof."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from sites import CARD, write_site
+
+from cardproof.report.formats import FORMATS
+
+HUB = """---
+license: mit
+model-index:
+- name: tiny
+  results:
+  - task: {type: image-classification}
+    dataset: {type: digits, name: Digits}
+    metrics:
+    - {type: accuracy, name: Top 1 Accuracy, value: TOP1}
+    - {type: accuracy, name: Top 5 Accuracy, value: 97.0}
+---
+# Tiny
+"""
+MKDOCS = """site_name: A site of somebody else
+markdown_extensions:
+  - pymdownx.emoji:
+      emoji_index: !!python/name:material.extensions.emoji.twemoji
+plugins: [search]
+"""
+
+
+def cardproof(*arguments: str):
+    return subprocess.run([sys.executable, "-m", "cardproof", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return write_site(tmp_path, CARD.replace("FLOPs: 55376", "FLOPs: 55377"))
+
+
+def test_one_run_writes_all_formats_and_prints_another(site):
+    writes = [f"--write={name}=out/new/report.{name}" for name in FORMATS[1:]]
+    done = cardproof("audit", "templates", "--zoo", "zoo.py:Zoo", "--format", "github", *writes)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    texts = {name: (site / f"out/new/report.{name}").read_text(encoding="utf-8") for name in FORMATS[1:]}
+    assert done.stdout == texts["github"]
+    assert json.loads(texts["json"])["summary"]["refuted"] == 1
+    (run,) = json.loads(texts["sarif"])["runs"]
+    assert [(one["ruleId"], one["level"]) for one in run["results"]] == [("flops", "error")]
+    assert ElementTree.fromstring(texts["junit"]).get("failures") == "1"
+    assert "<code>55377</code>" in texts["markdown"]
+    assert sorted(path.name for path in (site / "out/new").iterdir()) == sorted(f"report.{name}" for name in texts)
+
+
+def test_what_is_left_after_a_fix_is_reported(site):
+    done = cardproof("audit", "templates", "--zoo", "zoo.py:Zoo", "--fix", "--format", "sarif")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["runs"][0]["results"] == []
+
+
+def test_json_is_a_format(site):
+    ours, same = (json.loads(cardproof("audit", "templates", *way).stdout) for way in (["--json"], ["--format=json"]))
+    ours["summary"].pop("seconds")
+    same["summary"].pop("seconds")
+    assert ours == same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "xml"], "xml"),
+        (["--write", "sarif"], "FORMAT=FILE"),
+        (["--write", "sarif="], "FORMAT=FILE"),
+        (["--write", "text=a.txt"], "FORMAT=FILE"),
+        (["--write", "sarif=a", "--write", "junit=./a"], "one file"),
+        (["--json", "--format", "sarif"], "--format sarif"),
+        (["--dry-run", "--format", "sarif"], "--dry-run"),
+        (["--dry-run", "--write", "sarif=a"], "--dry-run"),
+        (["--write", "sarif=zoo.py/a"], "zoo.py"),
+        (["--write", "sarif=templates"], "templates"),
+        (["--write", "sarif=-"], "--format says what is printed"),
+        (["--write", "markdown=templates/models/tiny.md"], "is a card of this run"),
+    ],
+)
+def test_an_outlet_that_cannot_be_is_bad_usage(site, arguments, words):
+    done = cardproof("audit", "templates", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (site / "a").exists()
+    assert "55377" in (site / "templates/models/tiny.md").read_text()
+
+
+def test_a_pipe_is_written_into_as_it_is(site):
+    pipe = site / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        done = cardproof("audit", "templates", "--write", "junit=pipe", "--quiet")
+        assert done.returncode == 1, done.stderr
+        out, _ = reader.communicate(timeout=20)
+    assert ElementTree.fromstring(out).tag == "testsuites"
+    assert pipe.is_fifo()
+
+
+def test_a_file_name_that_is_no_text_breaks_no_report(write):
+    write("card.md", HUB.replace("TOP1", "98.1"))
+    name = os.fsdecode(b"card \xff.md")
+    Path("card.md").rename(name)
+    writes = [f"--write={name}=report.{name}" for name in FORMATS[1:]]
+    done = cardproof("audit", name, "--format", "json", *writes)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout)["findings"][0]["file"] == name
+    assert (
+        json.loads(Path("report.json").read_text(encoding="utf-8"))["findings"] == json.loads(done.stdout)["findings"]
+    )
+    assert "card%20%FF.md" in Path("report.sarif").read_text(encoding="utf-8")
+    assert ElementTree.parse("report.junit").getroot().get("failures") == "1"
+    assert "\\udcff" in Path("report.github").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_stale_page_is_an_error_in_every_report_of_a_check(site):
+    card = site / "templates/models/tiny.md"
+    card.write_text(CARD)
+    assert cardproof("render").returncode == 0
+    card.write_text(CARD.replace("A network", "The network"))
+    done = cardproof("render", "--check", "--write", "sarif=s.json", "--write", "junit=j.xml", "--format", "markdown")
+    assert done.returncode == 1
+    results = json.loads((site / "s.json").read_text())["runs"][0]["results"]
+    places = {one["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for one in results}
+    assert {one["ruleId"] for one in results} == {"stale-page"}
+    assert "docs/models/tiny.md" in places
+    assert int(ElementTree.parse(site / "j.xml").getroot().get("failures")) == len(results)
+    assert "docs/models/tiny.md" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("readme", "status", "words"),
+    [
+        ("# A program\n\nNo model here.\n", 0, "0 claims of 0 models on 1 card"),
+        (HUB.replace("TOP1", "91.2"), 0, "no network was built: name a zoo with --zoo"),
+        (HUB.replace("TOP1", "98.1"), 1, "README.md:9:53: error [impossible-result]"),
+        ("---\nlicense: [mit\n---\n# Broken\n", 1, "error [yaml-syntax]"),
+        (None, 2, ""),
+    ],
+)
+@pytest.mark.parametrize("config", ["", MKDOCS])
+def test_a_readme_of_any_repository_is_audited_without_configuration(write, readme, status, words, config):
+    if config:
+        write("mkdocs.yml", config)
+    if readme is not None:
+        write("README.md", readme)
+    done = cardproof("audit", "README.md")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert words in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (status == 2) == ("no such file" in done.stderr)
+    assert {path.name for path in Path().iterdir()} <= {"mkdocs.yml", "README.md"}

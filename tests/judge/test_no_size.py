@@ -1,0 +1,70 @@
+"""Multiply-adds of a card that states no image size: the zoo's size is a guess, and is said to be one."""
+
+from __future__ import annotations
+
+import pytest
+
+from cardproof.build import audit
+from cardproof.commands.fixes import fix_files
+from cardproof.core.settings import Settings
+
+ZOO = """
+from torch import nn
+
+
+class Zoo:
+    def build(self, name):
+        return nn.Sequential(nn.Conv2d(3, 40, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(40, 2))
+
+    def preprocessing(self, name):
+        return {"input_size": (3, 256, 256)}
+"""
+AT_224, AT_256 = 120 * 224 * 224 + 80, 120 * 256 * 256 + 80
+
+
+def judged(write, flops, size=""):
+    write("zoo.py", ZOO)
+    size = f", Image Size: {size}" if size else ""
+    card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{FLOPs: {flops}{size}}}\n")
+    run = audit([card], Settings(zoo="zoo.py:Zoo"), workers=1)
+    (claim,) = [row for card in run.cards for row in card.full()["claims"] if row["field"] == "FLOPs"]
+    return claim, run
+
+
+@pytest.mark.parametrize(
+    ("flops", "size", "verdict"),
+    [
+        (AT_256, "", "confirmed"),
+        (AT_224, "", "unchecked"),
+        (AT_224, "224", "confirmed"),
+        (AT_224, "256", "refuted"),
+        (2 * AT_256, "", "refuted"),
+        (2 * AT_224, "", "refuted"),
+        (AT_256 + 1_234_567, "", "refuted"),
+    ],
+)
+def test_a_value_that_is_right_at_another_size_is_refuted_only_where_the_card_says_which(write, flops, size, verdict):
+    claim, _ = judged(write, flops, size)
+    assert claim["verdict"] == verdict
+    if verdict == "unchecked":
+        assert claim["reason"] == (
+            "the card states no image size: the value is right at 224x224, and not at the zoo's 256x256"
+        )
+
+
+def test_a_refuted_value_says_whose_size_it_is_and_is_not_fixed_unasked(write):
+    claim, run = judged(write, 2 * AT_224 + 80)
+    assert claim["explanation"].endswith("The card states no image size: 256x256 is the zoo's.")
+    assert fix_files(run.findings) == {}
+    assert len(fix_files(run.findings, unsafe=True)) == 1
+
+
+def test_a_value_that_is_explained_at_the_zoos_size_was_made_there(write):
+    claim, run = judged(write, 2 * AT_256)
+    assert claim["explanation"] == "Exactly twice the multiply-adds at the image size."
+    assert len(fix_files(run.findings)) == 1
+
+
+def test_with_a_size_it_is_fixed(write):
+    _, run = judged(write, 2 * AT_224, "224")
+    assert len(fix_files(run.findings)) == 1

@@ -1,0 +1,257 @@
+"""Checks of what a card says beside its numbers: each finds its fault, and is silent about what is right."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from cardproof.build import audit
+from cardproof.core.settings import Settings
+from cardproof.core.types import Counts, Environment, Evidence, Head
+from cardproof.judge.checks import Context, file_size
+from cardproof.judge.checks.links import closed_since, wrong
+from cardproof.judge.checks.weights import promised_digest
+from cardproof.judge.judge import judge_claim
+from cardproof.read import read_cards
+from cardproof.read.bibtex import address_of, entries_of, plain
+
+INDEX = """
+<!--
+Type: model-index
+Collections:
+- Name: Nets
+  Paper:
+    Title: 'Nets: deep and wide'
+    URL: https://arxiv.org/abs/1904.01169
+Models:
+- Name: net_a
+  In Collection: Nets
+  Metadata:
+    Parameters: 1000
+  Weights: https://example.org/w/net_a-1a2b3c4d.pth
+- Name: net_b
+  In Collection: Nets
+  Metadata:
+    Parameters: 2000
+  Weights: https://example.org/w/net_b-1a2b3c4d.pth
+-->
+"""
+
+
+@pytest.fixture
+def found(write):
+    """Return a function that audits a card and returns check, severity and line of each finding."""
+
+    def _found(text: str, name: str = "card.md"):
+        result = audit([write(name, text)], Settings())
+        return [(f.check, f.severity, f.place.line) for f in result.findings]
+
+    return _found
+
+
+def test_a_card_without_a_fault_has_no_finding(found):
+    citation = (
+        "```BibTeX\n@misc{a,\n title={Nets: Deep and Wide},\n eprint={1904.01169},\n archivePrefix={arXiv}\n}\n```\n"
+    )
+    assert found("# Nets\n\nSee https://example.org/a_(b), `TODO` and $$x$$.\n\n" + citation + INDEX) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "check"),
+    [
+        ("https://example.org/a", None),
+        ("https://example.org", None),
+        ("http://localhost:8000/a", None),
+        ("https://web.archive.org/web/2020/https://example.org/a", None),
+        ("https://example.org/a?next=//b", None),
+        ("https://{host}/a", None),
+        ("https://bücher.example/a", None),
+        ("https:/example.org/a", "link-syntax"),
+        ("https:///example.org/a", "link-syntax"),
+        ("https://https://example.org", "link-syntax"),
+        ("https://example.org:port/a", "link-syntax"),
+        ("https://example.org//a", "doubled-slash"),
+        ("https://arxiv.org/abs/1904.01169v3", None),
+        ("https://arxiv.org/pdf/1904.01169.pdf", None),
+        ("https://arxiv.org/abs/cs.CV/0601001", None),
+        ("https://arxiv.org/list/cs.CV/recent", None),
+        ("https://arxiv.org/abs/1904.169", "link-syntax"),
+        ("http://dx.doi.org/10.1109/TPAMI.2019.2938758", None),
+        ("https://doi.org/10.1000.10/123", None),
+        ("https://doi.org/TPAMI.2019.2938758", "link-syntax"),
+    ],
+)
+def test_addresses_that_are_none(address, check):
+    trouble = wrong(address)
+    assert (trouble[0] if trouble else None) == check
+
+
+def test_a_host_is_closed_with_all_below_it_and_no_other():
+    assert closed_since("https://portal.paperswithcode.com/x")
+    assert closed_since("http://PapersWithCode.com")
+    assert not closed_since("https://notpaperswithcode.com/x")
+    assert not closed_since("https://example.org/paperswithcode.com")
+
+
+def test_a_broken_entry_takes_no_other_with_it():
+    text = "@article{a,\n@misc{b,\n title={B {Net}},\n eprint={1610.02357},\n archivePrefix={arXiv}\n}\n"
+    broken, good = entries_of(text)
+    assert broken.trouble
+    assert (plain(good.fields["title"]), address_of(good)) == ("B Net", "https://arxiv.org/abs/1610.02357")
+
+
+def test_abbreviations_are_known_to_the_entries_after_them():
+    (entry,) = entries_of('@string{nips = "Advances"}\n@inproceedings{a,\n booktitle = nips,\n title={A}\n}\n')
+    assert entry.fields["booktitle"] == "Advances"
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("year={202}", 3),
+        ("month={2020}", 3),
+        ("month={Smarch}", 3),
+        ("doi={11.1/x}", 3),
+        ("eprint={19.1}, archivePrefix={arXiv}", 3),
+    ],
+)
+def test_fields_that_bibtex_or_a_registry_would_refuse(found, field, line):
+    assert ("citation-syntax", "warning", line) in found(
+        f"@misc{{a,\n title={{Nets: deep and wide}},\n {field}\n}}\n{INDEX}"
+    )
+
+
+def test_a_dash_that_is_not_ascii_has_a_fix(write):
+    card = write("card.md", f"@misc{{a,\n title={{Nets: deep and wide}},\n pages={{652–662}}\n}}\n{INDEX}")
+    (finding,) = audit([card], Settings()).findings
+    assert (finding.check, finding.fix.text, finding.fix.safe) == ("page-range", "--", False)
+
+
+def test_a_citation_with_another_arxiv_number_than_the_paper(found):
+    text = (
+        "@misc{a,\n title={Nets: deep and wide},\n eprint={1904.01168},\n url={https://arxiv.org/abs/1904.01168}\n}\n"
+    )
+    assert [check for check, _, _ in found(text + INDEX)] == ["citation-paper"]
+
+
+def test_a_link_to_another_models_weights(found):
+    assert ("weights-name", "warning", 19) in found(INDEX.replace("w/net_b", "w/net_a-v2"))
+    assert ("shared-weights", "error", 19) in found(INDEX.replace("w/net_b", "w/net_a"))
+
+
+def test_text_that_stands_for_text_and_formulas_left_open(found):
+    text = "# Nets\n\n[More Information Needed]\n\n$$ x\n\n\\begin{align} y\n\n```\nTODO: $$\n```\n"
+    assert found(text + INDEX) == [
+        ("placeholder", "warning", 3),
+        ("formula", "warning", 5),
+        ("formula", "warning", 7),
+    ]
+
+
+def test_a_value_that_stands_for_one(found):
+    assert found(INDEX.replace("Parameters: 2000", "Parameters: TBD")) == [("placeholder", "warning", 18)]
+
+
+def test_a_fraction_beside_a_percentage(found):
+    metrics = "      Top 1 Accuracy: 61.2%\n      Top 5 Accuracy: 0.934\n"
+    results = f"  Results:\n  - Task: T\n    Dataset: D\n    Metrics:\n{metrics}"
+    assert ("mixed-units", "warning", 25) in found(INDEX.replace("-->", results + "-->"))
+
+
+def test_a_year_that_the_paper_has_not(found):
+    text = "@misc{a,\n title={Nets: deep and wide},\n year={2020}\n}\n" + INDEX
+    assert found(text.replace("    URL:", "    Year: 2021\n    URL:")) == [("citation-paper", "warning", 3)]
+
+
+def test_a_date_in_a_name_of_weights_is_no_digest():
+    assert promised_digest("net-20220829.pth") is None
+    assert promised_digest("net_20220829-c2cf66ba.pth") == "c2cf66ba"
+    assert promised_digest("net.pth") is None
+
+
+def test_a_collection_in_another_case_has_a_fix(write):
+    card = write("card.md", INDEX.replace("In Collection: Nets", "In Collection: nets", 1))
+    (finding,) = audit([card], Settings()).findings
+    assert (finding.check, finding.fix.text) == ("collection", "Nets")
+
+
+def network(output: tuple[int, ...], classes: int) -> Counts:
+    return Counts((3, 224, 224), output, 10, 0, 10, 40, 10, 1, Head(8, classes, True), {}, "net:Net")
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        (network((1, 1000), 1000), "confirmed"),
+        (network((1, 768), 768), "unchecked"),  # features
+        (network((1, 1000, 7, 7), 1000), "unchecked"),
+    ],
+)
+def test_a_classifier_is_confirmed_by_the_classes_of_its_data_set(write, counts, verdict):
+    index = INDEX.replace("Parameters: 1000", "Tasks: Image Classification\n    Training Data: ImageNet", 1)
+    reading = read_cards([write("card.md", index)])
+    model, claims = reading.cards[0].models[0], reading.cards[0].claims_of[0]
+    where = Environment("2026-11-25T05:00:00Z", 1.0, "cpu", "3.11", "2.14", "z 1", "x86_64")
+    evidence = Evidence("net_a", "z", "net_a", "key", counts, (), None, None, where)
+    context = Context(model, claims, Settings(), evidence)
+    judgements = {claim.field: judge_claim(claim, context) for claim in claims}
+    assert judgements["Tasks"].verdict == verdict
+
+
+def test_weights_whose_authors_forbid_commercial_use_under_a_permissive_licence(found):
+    linked = INDEX.replace("example.org/w/net_b", "dl.fbaipublicfiles.com/semiweaksupervision/net_b")
+    assert found(linked) == []
+    licensed = linked.replace("- Name: net_b\n", "- Name: net_b\n  License: Apache-2.0\n")
+    assert found(licensed) == [("licence", "warning", 20)]
+    assert found("---\nlicense: cc-by-nc-4.0\n---\n" + linked) == []
+    assert found("---\nlicense: mit\n---\n" + linked) == [("licence", "warning", 22)]
+
+
+HOSTILE = {
+    "blank lines in a comment": "<!--\n" + "\n" * 10**6 + "-->",
+    "entries that are never closed": "@misc{a,\n" * 110_000,
+    "braces": "@misc{a, title={" + "{" * 500_000,
+    "addresses": "http://" * 140_000,
+    "slashes": "https://a/" + "/" * 10**6,
+    "dots": "https://" + "a." * 500_000,
+    "brackets": "https://a/" + "(" * 10**6,
+    "backticks": "`a" * 500_000,
+    "dollars": "$$" * 500_000,
+    "licences": "only for academic " * 60_000,
+    "numbers": "```python\n" + "(" * 500_000 + "1," * 250_000,
+    "includes": "{% include '" * 80_000,
+    "fences": "---\n" * 250_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_megabyte_made_to_be_slow_is_read_in_seconds(write, name):
+    card = write("README.md", "---\nlicense: mit\n---\n" + HOSTILE[name] + INDEX)
+    started = time.process_time()
+    audit([card], Settings())
+    assert time.process_time() - started < 20
+
+
+def test_addresses_in_code_may_be_made_up(found):
+    text = "# Net\n\nAsk `http://host:port/a`, or http:// alone.\n\n```\ncurl https://https://a//b\n```\n"
+    assert found(text) == []
+    assert found("`a` http://host:port/a `b`\n") == [("link-syntax", "warning", 1)]
+
+
+@pytest.mark.parametrize(
+    ("known_as", "verdict"),
+    [("net_a", "refuted"), ("net_a.tag", "refuted"), ("a.tag", "refuted"), ("other_net", "unchecked")],
+)
+def test_a_rename_that_leads_to_another_network_refutes_and_confirms_nothing(write, known_as, verdict):
+    index = INDEX.replace("Parameters: 1000", "Parameters: 1000\n    Layers: 1\n    File Size: 9999999", 1)
+    reading = read_cards([write("card.md", index)])
+    model, claims = reading.cards[0].models[0], reading.cards[0].claims_of[0]
+    where = Environment("2026-11-25T05:00:00Z", 1.0, "cpu", "3.11", "2.14", "z 1", "x86_64")
+    evidence = Evidence("net_a", "z", known_as, "key", network((1, 10), 10), (), None, None, where)
+    context = Context(model, claims, Settings(), evidence)
+    verdicts = {claim.field: judge_claim(claim, context).verdict for claim in claims}
+    assert verdicts["Parameters"] == verdict
+    assert verdicts["Layers"] == ("unchecked" if verdict == "unchecked" else "confirmed")
+    sizes = list(file_size.check_model(context))
+    assert bool(sizes) == (verdict == "refuted")

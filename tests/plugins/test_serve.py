@@ -1,0 +1,213 @@
+"""``mkdocs serve``: an edit of a template is in the browser after exactly one build of the site."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+
+import pytest
+from mkdocs.exceptions import PluginError
+from sites import CARD, CONFIG, write_site
+
+from cardproof.plugins.mkdocs_plugin import CardproofPlugin, _BuildOnce
+from cardproof.snippets.run.processes import descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEADLINE = 60
+"""Seconds after which what is waited for will not come."""
+
+SETTLED = 2.5
+"""Seconds without a build after which none will come: the server looks at its folders every half second."""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_site(tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/index.md").write_text("# Home\n")
+    (tmp_path / "mkdocs.yml").write_text(CONFIG + "- search\n")
+    return tmp_path
+
+
+class Server:
+    """A running ``mkdocs serve``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.process, self._port, self._log = process, port, log
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def builds(self) -> int:
+        return self.log().count("Building documentation...")
+
+    def shows(self, page: str, text: str) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{page}", timeout=DEADLINE) as answer:
+                return text in answer.read().decode()
+        except (URLError, ConnectionError):
+            return False
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while not is_so():
+            assert time.monotonic() < deadline, self.log()
+            assert self.process.poll() is None, self.log()
+            time.sleep(0.02)
+
+    def builds_when_settled(self) -> int:
+        """Wait until there is no more build, and return how many there were."""
+        builds, since = self.builds(), time.monotonic()
+        while time.monotonic() < since + SETTLED:
+            if self.builds() != builds:
+                builds, since = self.builds(), time.monotonic()
+            time.sleep(0.02)
+        return builds
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Serve the site of the working directory on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mkdocs", "serve", "--dev-addr", f"127.0.0.1:{port}"]
+    log = Path("serve.log")
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file, env=environment) as process:
+        server = Server(process, port, log.absolute())
+        try:
+            server.wait_until(lambda: "Serving on" in server.log())
+            yield server
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_an_edit_is_in_the_browser_after_one_build_and_nothing_loops(site: Path) -> None:
+    card = site / "templates/models/tiny.md"
+    with serving() as server:
+        server.wait_until(lambda: server.shows("models/tiny/", "A network of one convolution"))
+        assert server.builds_when_settled() == 1, "the render before the first build is in it"
+
+        card.write_text(CARD.replace("A network", "Another network"))
+        server.wait_until(lambda: server.shows("models/tiny/", "Another network"))
+        assert server.builds_when_settled() == 2
+
+        other = CARD.replace("FLOPs: 55376", "FLOPs: 55377")  # is measured again: page and evidence change
+        card.write_text(other)
+        server.wait_until(lambda: server.shows("models/tiny/", "55377"))
+        assert server.builds_when_settled() == 3
+
+        card.write_text(other.replace("A network", "{{ nothing }} network"))
+        server.wait_until(lambda: "'nothing' is undefined" in server.log())
+        assert server.builds_when_settled() == 3, "an error leaves the site as it was"
+
+        (site / "docs/index.md").write_text("# Welcome\n")
+        server.wait_until(lambda: server.shows("", "Welcome"))
+        assert server.builds_when_settled() == 4
+
+
+@pytest.mark.slow
+def test_an_edit_of_the_configuration_that_changes_pages_is_one_build(site: Path) -> None:
+    with serving() as server:
+        server.wait_until(lambda: server.shows("models/tiny/", "FLOPs"))
+        text = (site / "mkdocs.yml").read_text()
+        (site / "mkdocs.yml").write_text(text.replace("    zoo:", "    flops: operations\n    zoo:"))
+        server.wait_until(lambda: server.shows("models/tiny/", "110,752"))  # two for each of the 55,376 multiply-adds
+        assert server.builds_when_settled() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_the_end_of_the_server_ends_the_watcher_and_its_render(site: Path) -> None:
+    with serving() as server:
+        (site / "zoo.py").write_text((site / "zoo.py").read_text() + "import time\ntime.sleep(1000)\n")
+        server.wait_until(lambda: len(descendants(server.process.pid)) > 2)
+        below = descendants(server.process.pid)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(DEADLINE) == 0
+    deadline = time.monotonic() + DEADLINE
+    while any(Path(f"/proc/{pid}").exists() for pid in below):
+        assert time.monotonic() < deadline
+
+
+def test_settings_that_mean_nothing_stop_the_server_with_their_place(site: Path) -> None:
+    (site / "mkdocs.yml").write_text(CONFIG + "    pace: 3\n")
+    plugin = CardproofPlugin()
+    plugin.load_config({}, str(site / "mkdocs.yml"))
+    with pytest.raises(PluginError, match=r"mkdocs.yml:\d+:5: cardproof has no setting 'pace'"):
+        plugin.on_startup(command="serve", dirty=False)
+
+
+def test_a_build_starts_no_watcher(site: Path) -> None:
+    plugin = CardproofPlugin()
+    plugin.load_config({}, str(site / "mkdocs.yml"))
+    plugin.on_startup(command="build", dirty=False)
+    assert not (site / "docs/models").exists()
+    plugin.on_shutdown()
+
+
+# builds that the server asks for twice
+
+
+class Builds:
+    """Stands for a server and counts the builds of its site."""
+
+    def __init__(self, *watched: Path) -> None:
+        self.count = 0
+        self._watched_paths = {str(path): 1 for path in watched}
+
+    def builder(self) -> None:
+        self.count += 1
+
+
+def builder_for(builds: Any) -> _BuildOnce:
+    return _BuildOnce(builds, SimpleNamespace(settle=lambda seconds: None))  # type: ignore[arg-type]
+
+
+def test_a_build_of_what_was_built_already_is_left_out(site: Path) -> None:
+    builds = Builds(site / "docs", site / "mkdocs.yml")
+    build = builder_for(builds)
+    build()
+    build()
+    assert builds.count == 1
+    os.utime(site / "mkdocs.yml", ns=(1, 1))
+    build()
+    assert builds.count == 2
+
+
+def test_a_build_that_failed_is_tried_again(site: Path) -> None:
+    class Failing(Builds):
+        def builder(self) -> None:
+            super().builder()
+            raise ValueError
+
+    builds = Failing(site / "docs")
+    build = builder_for(builds)
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            build()
+    assert builds.count == 2
+
+
+def test_a_server_that_does_not_tell_what_it_watches_builds_always() -> None:
+    builds = Builds()
+    del builds._watched_paths
+    build = builder_for(builds)
+    build()
+    build()
+    assert builds.count == 2

@@ -1,0 +1,179 @@
+"""Audit reports: the numbers are those of the audit, what others wrote is escaped, files outside are not read."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markdown import markdown
+from sites import CARD, write_site
+
+from cardproof.build import render
+from cardproof.core.settings import load_settings
+from cardproof.judge.discrepancies import FAULTS
+from cardproof.render.functions.audit_summary import read_summary, summarize, summary_text
+
+ROOT = Path(__file__).parents[2]
+WRONG = CARD.replace("FLOPs: 55376", "FLOPs: 110752").replace("Image Size: '32'", "Image Size: '32'\n    Colour: red")
+EXTENSIONS = ["attr_list", "md_in_html", "tables", "pymdownx.superfences"]
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = write_site(tmp_path)
+    (folder / "cards").mkdir()
+    (folder / "cards/tiny.md").write_text(WRONG)
+    return folder
+
+
+def run_audit(*options: str) -> None:
+    from cardproof.commands.cli import cardproof
+
+    cardproof.main(["audit", "cards", "-q", "-j", "1", *options], standalone_mode=False)
+
+
+def show(site: Path, file: str = "docs/audit.json"):
+    (site / "templates/models/report.md").write_text(f"# Report\n\n{{{{ audit_report({file!r}) }}}}\n")
+    return render(load_settings(site / "mkdocs.yml"), workers=1)
+
+
+def html(site: Path) -> str:
+    return markdown((site / "docs/models/report.md").read_text(), extensions=EXTENSIONS)
+
+
+def test_an_audit_keeps_what_its_report_needs(site):
+    run_audit("--report", "docs/audit.json")
+    audit = read_summary((site / "docs/audit.json").read_text())
+    assert audit.verdicts == {"confirmed": 2, "cited": 0, "disputed": 0, "refuted": 1, "unchecked": 1}
+    assert (audit.cards, audit.models, audit.measured, audit.explained) == (1, 1, 1, 1)
+    assert [field for field, _ in audit.fields] == ["FLOPs", "Image Size", "Parameters"]
+    assert audit.unchecked_fields == 1
+    ((worst, factor),) = audit.worst
+    assert (worst.stated, worst.found, worst.line, factor) == ("110752", "55376", 15, 2.0)
+    assert [(kind.name, kind.claims) for kind in audit.kinds] == [("Multiplied by a factor", 1)]
+    assert audit.command == "cardproof audit cards --zoo zoo.py:Zoo"
+    assert audit.torch
+
+
+def test_a_report_of_all_that_an_audit_prints_is_that_of_its_summary(site, capsys):
+    run_audit("--report", "docs/audit.json")
+    capsys.readouterr()
+    run_audit("--json")
+    (site / "docs/whole.json").write_text(capsys.readouterr().out)
+    assert show(site).exit == 0
+    reduced = html(site)
+    assert show(site, "docs/whole.json").exit == 0
+    assert html(site) == reduced
+
+
+def test_a_report_says_verdicts_faults_method_and_how_to_repeat_it(site):
+    run_audit("--report", "docs/audit.json")
+    show(site)
+    text = html(site)
+    for words in (
+        "1 of 1 refuted claims are explained exactly",
+        'aria-label="2 confirmed, 1 refuted, 1 unchecked"',
+        "stated 110,752, found 55,376",
+        "cards/tiny.md:15",
+        "nothing measures this field",
+        "<code>cardproof audit cards --zoo zoo.py:Zoo</code>",
+    ):
+        assert words in text
+    assert text.count("<h2") == 5
+
+
+def test_a_report_follows_its_file(site):
+    run_audit("--report", "docs/audit.json")
+    show(site)
+    (site / "cards/tiny.md").write_text(WRONG.replace("Parameters: 322", "Parameters: 323"))
+    run_audit("--report", "docs/audit.json")
+    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    assert [change.path.name for change in run.changes if change.differs] == ["report.md"]
+    assert "of 2 refuted claims" in html(site)
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [tag, *(name for name, _ in attrs)]
+
+
+def test_what_audited_cards_say_is_text(site):
+    evil = "<script>alert(1)</script>\"'` [x](javascript:y)"
+    quoted = evil.replace("'", "''")
+    text = WRONG.replace("- Name: tiny\n", f"- Name: '{quoted}'\n").replace("Parameters: 322", f"'{quoted}': 1")
+    (site / "cards/tiny.md").write_text(text)
+    run_audit("--report", "docs/audit.json")
+    audit = json.loads((site / "docs/audit.json").read_text())
+    audit["kinds"] = [{"name": evil, "claims": 1, "example": {**EXAMPLE, "model": evil, "explanation": evil}}]
+    audit["worst"] = [[{**EXAMPLE, "stated": evil, "file": evil}, 2.0]]
+    audit["command"] = evil
+    (site / "docs/audit.json").write_text(json.dumps(audit))
+    assert {finding.severity for finding in show(site).findings} <= {"note", "warning"}
+    assert not {"script", "href", "img"} & set(Tags(html(site)).found)
+
+
+EXAMPLE = {"model": "m", "field": "f", "file": "a.md", "line": 1, "stated": "1", "found": "2", "explanation": ""}
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("../outside.json", "outside of the site's folder"),
+        ("docs/none.json", "cannot be read"),
+        ("docs/text.json", "audit 'docs/text.json'"),
+        ("docs/other.json", "not what cardproof audit --json prints"),
+        ("docs/list.json", "not what cardproof audit --json prints"),
+        ("docs/half.json", "no summary of an audit"),
+    ],
+)
+def test_a_file_that_is_no_audit_is_an_error_of_the_template(site, file, words):
+    (site / "docs").mkdir()
+    (site.parent / "outside.json").write_text("{}")
+    (site / "docs/text.json").write_text("nothing")
+    (site / "docs/other.json").write_text('{"claims": 3}')
+    (site / "docs/list.json").write_text("[]")
+    (site / "docs/half.json").write_text('{"schema": "cardproof-audit/1"}')
+    run = show(site, file)
+    (finding,) = [finding for finding in run.findings if finding.check == "template"]
+    assert (run.exit, finding.place.file) == (1, "templates/models/report.md")
+    assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    "faults", [["non-square", "batch-norm", "no-classifier"], ["classes"], ["no-way"], [], ["new"]]
+)
+def test_the_kinds_of_a_fault_are_those_of_its_claim(faults):
+    claim = {
+        **EXAMPLE,
+        "found": 2,
+        "verdict": "refuted",
+        "explanation": "Exactly twice.",
+        "reason": "",
+        "faults": faults,
+    }
+    counts = dict.fromkeys(("confirmed", "cited", "disputed", "refuted", "unchecked", "explained"), 0)
+    data = {"claims": [claim], "findings": [], "summary": {**counts, "cards": 1, "models": 1}}
+    assert {kind.name for kind in summarize(data).kinds} == {FAULTS.get(fault, "Other") for fault in faults or ["new"]}
+
+
+def test_the_published_audit_has_the_numbers_of_the_corpus():
+    audit = read_summary((ROOT / "docs/data/audit-timm.json").read_text())
+    assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (50, 220, 5952)
+    assert dict(audit.fields)["FLOPs"] == {"refuted": 217, "unchecked": 3}
+    assert {kind.name for kind in audit.kinds} <= set(FAULTS.values())
+    assert summary_text(audit) == (ROOT / "docs/data/audit-timm.json").read_text()
+
+
+def test_the_published_audit_of_mmpretrain_has_the_numbers_of_the_corpus():
+    audit = read_summary((ROOT / "docs/data/audit-mmpretrain.json").read_text())
+    assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (63, 402, 4015)
+    assert {kind.name for kind in audit.kinds} <= set(FAULTS.values())
+    assert summary_text(audit) == (ROOT / "docs/data/audit-mmpretrain.json").read_text()

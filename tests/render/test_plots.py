@@ -1,0 +1,192 @@
+"""Plots: where marks are drawn, which models are compared, and what is read out."""
+
+from __future__ import annotations
+
+import math
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardproof.judge.card_report import ModelRow, Score
+from cardproof.render.views.comparison import LEAST, MOST_OTHERS, Standings
+from cardproof.render.views.comparison_view import comparison_view
+from cardproof.render.views.plot import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Mark,
+    Words,
+    axis,
+    curve,
+    front,
+    place_labels,
+    scatter,
+)
+from cardproof.render.views.training import curve_view
+
+WORDS = Words("p", "A & B", "<d>", "x", "y")
+
+
+def mark(x: float, y: float, name: str = "m", *, own: bool = True, measured: bool = True) -> Mark:
+    return Mark(x, y, name, f"{name} says", f"row-{name}", own, measured)
+
+
+def circles(svg: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r'translate\(([\d.]+) ([\d.]+)\)"><title>', svg)]
+
+
+def test_marks_stand_where_their_numbers_are_on_the_axes():
+    svg = scatter([mark(2, 70, "a"), mark(4, 80, "b"), mark(6, 75, "c")], WORDS)
+    (ax, ay), (bx, by), (cx, cy) = circles(svg)
+    assert bx - ax == pytest.approx(cx - bx, abs=1)  # 2, 4, 6 are equally far apart
+    assert ay - cy == pytest.approx(cy - by, abs=1)  # 75 is half way from 70 to 80
+    assert LEFT < ax < bx < cx < WIDTH - RIGHT
+    assert TOP < by < cy < ay < HEIGHT - BOTTOM  # more accuracy is higher
+
+
+def test_ticks_are_drawn_where_marks_of_their_value_would_be():
+    svg = scatter([mark(2, 70), mark(6, 80)], WORDS)
+    (x, _), _ = circles(svg)
+    ticks = {
+        label: float(at) for at, label in re.findall(rf'<text x="([\d.]+)" y="{HEIGHT - BOTTOM + 18}">(\d+)<', svg)
+    }
+    assert ticks["2"] == x
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.1, 0.35], ["0.10", "0.15", "0.20", "0.25", "0.30", "0.35"]),
+        ([4, 8.4], ["4", "5", "6", "7", "8"]),
+        ([100, 2000], ["0", "500", "1000", "1500", "2000"]),
+    ],
+)
+def test_ticks_are_round_numbers_with_as_many_decimals_as_they_need(values, texts):
+    found = axis(values, 0, 100)
+    assert [found.text(tick) for tick in found.ticks()] == texts
+
+
+@pytest.mark.parametrize("values", [[5.0], [0.0], [-3.0, -3.0], [1e12, 1e12 + 1], [1e-9]])
+def test_an_axis_of_equal_or_extreme_values_shows_them(values):
+    found = axis(values, 0, 100)
+    assert all(0 <= found.at(value) <= 100 for value in values)
+    assert len(found.ticks()) <= 8
+
+
+def test_the_front_has_the_models_that_no_other_beats():
+    assert front([(2, 70), (3, 69), (3, 75), (4, 75), (5, 80), (2, 65)]) == [(2, 70), (3, 75), (5, 80)]
+
+
+def test_filled_marks_were_measured_and_hollow_ones_were_not():
+    svg = scatter([mark(1, 1, "a"), mark(2, 2, "b", measured=False, own=False)], WORDS)
+    assert re.findall(r'class="cp-mark (cp-\w+ cp-\w+)" href="#row-(\w)"', svg) == [
+        ("cp-other cp-hollow", "b"),
+        ("cp-own cp-filled", "a"),
+    ]
+
+
+def test_labels_cover_neither_marks_nor_one_another():
+    centres = [(200.0 + 9 * n, 150.0 + 3 * n) for n in range(6)]
+    places = place_labels(centres, ["network_name"] * 6)
+    assert places[0] == (210.0, 154.0, "start") or places[0] is not None
+    boxes = []
+    for place in places:
+        if place:
+            x, y, anchor = place
+            width = 12 * 7.6
+            left = x - {"start": 0, "middle": width / 2, "end": width}[anchor]
+            boxes.append((left, y - 10, left + width, y + 3))
+    assert 1 <= len(boxes) < 6  # there is no room for all
+    for n, one in enumerate(boxes):
+        assert not any(one[0] < b[0] < one[2] and one[1] < b[1] < one[3] for b in boxes[n + 1 :])
+        assert not any(one[0] < x < one[2] and one[1] < y < one[3] for x, y in centres)
+
+
+def test_texts_of_a_plot_are_escaped():
+    evil = "</title></svg><script>alert(1)</script>\"'&"
+    svg = scatter([mark(1, 1, evil), mark(2, 2)], Words("p", evil, evil, evil, evil))
+    assert "<script" not in svg
+    assert svg.count("</svg>") == 1
+    assert unescape(svg).count(evil) >= 5
+
+
+def test_title_and_description_belong_to_the_plot():
+    svg = curve([(1, 2.0), (2, 1.0)], WORDS)
+    assert 'aria-labelledby="p-t" aria-describedby="p-d"' in svg
+    assert '<title id="p-t">A &amp; B</title><desc id="p-d">&lt;d&gt;</desc>' in svg
+
+
+def test_a_curve_goes_through_its_numbers():
+    svg = curve([(1, 4.0), (2, 2.0), (3, 1.0)], WORDS)
+    (path,) = re.findall(r'class="cp-line" d="M([^"]*)"', svg)
+    points = [tuple(map(float, point.split())) for point in path.split("L")]
+    assert points[1][0] - points[0][0] == pytest.approx(points[2][0] - points[1][0], abs=1)
+    assert points[1][1] - points[0][1] == pytest.approx(2 * (points[2][1] - points[1][1]), abs=2)
+    assert points[0][1] < points[1][1]  # the loss falls
+
+
+def test_a_curve_of_the_page_has_the_epochs_of_the_log():
+    root = Path(__file__).parents[2]
+    log = root / "res2next/pretrained/res2next_small-fashion_mnist-1c971847.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines() if line[0].isdigit()]
+    page = (root / "docs/models/res2next-small.md").read_text()
+    (path,) = re.findall(r'class="cp-line" d="M([^"]*)"', page)
+    assert len(path.split("L")) == len(rows)
+    expected = curve_view("res2next_small", [(float(row[0]), float(row[3])) for row in rows])
+    assert expected
+    assert expected.svg in page
+
+
+def row(
+    name: str, macs: int, accuracy: float, page: str = "a.md", verdict: str = "cited", dataset: str = "ImageNet"
+) -> ModelRow:
+    return ModelRow(name, name, Path(page), (), {}, macs // 100, macs, scores=(Score(dataset, accuracy, verdict),))
+
+
+def test_a_page_compares_its_models_with_the_nearest_of_other_pages_on_the_same_data():
+    own = [row("own", 10**9, 70)]
+    others = [row(f"m{n}", 10**9 + 10**7 * n, 60 + n / 10, "b.md") for n in range(1, 30)]
+    strange = row("strange", 10**9, 99, "b.md", dataset="Digits")
+    found = Standings([*own, *reversed(others), strange]).of(own)
+    assert [one.name for one in found.others] == [f"m{n}" for n in range(1, MOST_OTHERS + 1)]
+    assert found.own == tuple(own)
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=4, unique=True),
+    st.lists(st.integers(41, 10**6), max_size=40, unique=True),
+)
+def test_the_nearest_are_those_of_a_look_at_all(mine, others):
+    own = [row(f"own{macs}", 1000 * macs, 1) for macs in mine]
+    rest = [row(f"m{macs}", 100 * macs, 1, "b.md") for macs in others if macs % 10]
+    found = Standings([*rest, *own]).of(own)
+    apart = {one.name: min(abs(math.log(one.multiply_adds / two.multiply_adds)) for two in own) for one in rest}
+    nearest = sorted(rest, key=lambda one: (apart[one.name], one.name))[:MOST_OTHERS]
+    if len(own) + len(nearest) < LEAST:
+        assert found is None
+    else:
+        assert [apart[one.name] for one in found.others] == [apart[one.name] for one in nearest]
+
+
+@pytest.mark.parametrize("rows", [[], [row("a", 1000, 1)], [row("a", 1000, 1), row("b", 1000, 2, "b.md")]])
+def test_too_few_models_are_no_comparison(rows):
+    assert Standings(rows).of(rows[:1]) is None
+
+
+def test_a_comparison_says_which_accuracies_were_measured_and_links_marks_to_rows():
+    rows = [row("a", 10**9, 70, verdict="confirmed"), row("b", 2 * 10**9, 71, "b.md"), row("c", 3 * 10**9, 72, "b.md")]
+    view = comparison_view(Standings(rows).of(rows[:1]), Path("a.md"))
+    assert (view.measured, [one.name for one in view.rows]) == (1, ["c", "b", "a"])
+    assert [one.link for one in view.rows] == ["b.md#c", "b.md#b", "#a"]
+    anchors = {one.anchor for one in view.rows}
+    for svg in (view.by_multiply_adds, view.by_parameters):
+        assert set(re.findall(r'href="#([^"]*)"', svg)) == anchors
+    assert "a: 70.00% (confirmed) with 1.00 G multiply-adds" in view.by_multiply_adds
+    assert "a: 70.00% (confirmed) with 10.00 M parameters" in view.by_parameters

@@ -1,0 +1,119 @@
+"""Time the networks of a site's cards, one after another in a process that has the machine for itself."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+from cardproof.build import network_digests_of_site
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.measure.engines.local import ended, start_worker
+from cardproof.measure.engines.resources import usable_cores
+from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rich.table import Table
+
+    from cardproof.core.settings import Settings
+    from cardproof.core.types import Need
+    from cardproof.measure.gather import Progress
+
+
+def time_models(
+    settings: Settings,
+    path: Path,
+    *,
+    only: tuple[str, ...] = (),
+    device: str = "cpu",
+    threads: int | None = None,
+    batch: int = 16,
+    seconds: float = 3.0,
+    again: bool = False,
+    progress: Progress | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Speeds:
+    """Time what is missing in a file of speeds, and write the file after each model; return all speeds.
+
+    Missing are the models of the cards, or those that ``only`` names, that have no valid speed; with ``again`` all.
+    Models that cannot be built or run are told and left out. Raises InputError where the file's speeds were measured
+    under other conditions and not all are measured again, or where a model or the device is not there.
+    """
+    networks = network_digests_of_site(settings)
+    if unknown := sorted(set(only) - {need.model for need in networks}):
+        raise InputError(f"no card defines the model {', '.join(unknown)}")
+    known = load_speeds(path)
+    with ended(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
+        try:
+            here = pool.submit(_conditions, device, threads or usable_cores(), batch).result()
+        except ValueError as trouble:
+            raise InputError(f"--device {device}: {trouble}") from None
+        if known and (other := here.differences(known.conditions)):
+            if only or not again:
+                message = f"the speeds in {show_path(path)} were measured under other conditions ({other})"
+                raise InputError(f"{message}: they cannot be compared with new ones; --again measures all of them here")
+            known = None
+        speeds = known or Speeds(here)
+        chosen = {need: digest for need, digest in networks.items() if not only or need.model in only}
+        missing = [need for need in chosen if again or not speeds.of(need.model, chosen[need])]
+        for done, need in enumerate(missing):
+            if progress:
+                progress(done, len(missing), need.model)
+            found = pool.submit(_time, need, settings.zoo or "", chosen[need], here, seconds).result()
+            if isinstance(found, Speed):
+                speeds = speeds.with_speed(need.model, found)
+                _write(path, speeds)
+            else:
+                tell(f"{need.model}: {found}")
+    names = {need.model for need in networks}
+    if gone := speeds.models.keys() - names:
+        speeds = Speeds(speeds.conditions, {name: one for name, one in speeds.models.items() if name not in gone})
+        _write(path, speeds)
+    return speeds
+
+
+def speed_table(speeds: Speeds) -> Table:
+    """Return speeds as a table for a terminal, the fastest model first."""
+    from rich.table import Table
+
+    here = speeds.conditions
+    title = f"{here.processor}, {here.threads} threads, {here.precision}, {here.batch} images at a time"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left", title_style="dim")
+    table.add_column("model")
+    for name in ("image size", "ms per image", "quartiles", "images/s"):
+        table.add_column(name, justify="right")
+    for name, speed in sorted(speeds.models.items(), key=lambda item: item[1].milliseconds):
+        low, high = speed.quartiles
+        size = "x".join(str(side) for side in speed.size[1:])
+        rate = 1000 / speed.milliseconds
+        table.add_row(name, size, f"{speed.milliseconds:.4g}", f"{low:.4g} to {high:.4g}", f"{rate:.1f}")
+    return table
+
+
+def _conditions(device: str, threads: int, batch: int) -> Conditions:
+    # the timer of torch says there, on a machine with CUDA's compiler and no GPU, that it finds none
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from cardproof.measure.time_network import conditions_here
+
+    return conditions_here(device, threads, batch)
+
+
+def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: float) -> Speed | str:
+    """Time one model; say why there is no speed of it."""
+    from cardproof.measure.time_network import time_network
+
+    try:
+        return time_network(need, zoo, network, conditions, seconds)
+    except Exception as trouble:  # a zoo is foreign code
+        return f"{type(trouble).__name__}: {trouble}"
+
+
+def _write(path: Path, speeds: Speeds) -> None:
+    from cardproof.core.locks import replace_files
+
+    replace_files({path: dump_speeds(speeds)})

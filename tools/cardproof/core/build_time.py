@@ -1,0 +1,51 @@
+"""The time of a measurement, and how a build is made whose bytes can be compared with another's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cardproof.core.errors import InputError
+
+if TYPE_CHECKING:
+    from cardproof.core.types import Environment
+
+VARIABLE = "SOURCE_DATE_EPOCH"
+"""Seconds since 1970 that stand for the time of a build, by the specification of reproducible-builds.org: all was
+measured then, and took no time."""
+
+
+def time_of_build() -> str | None:
+    """Return the time that stands for all of a build, in UTC, ISO 8601; None where each measurement has its own.
+
+    Raises InputError where the variable is no number of seconds.
+    """
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return None
+    try:
+        return _written(datetime.fromtimestamp(int(text), UTC))
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f"{VARIABLE}={text}: it is no number of seconds since 1970") from None
+
+
+def now() -> str:
+    """Return the time to record, in UTC, ISO 8601. Raises InputError as :func:`time_of_build`."""
+    return time_of_build() or _written(datetime.now(UTC))
+
+
+def as_recorded(environment: Environment) -> Environment:
+    """Return where and when something was measured as its record says it.
+
+    Raises InputError as :func:`time_of_build`.
+    """
+    when = time_of_build()
+    if not when or not environment.measured:
+        return environment
+    return replace(environment, measured=when, seconds=0.0)
+
+
+def _written(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")

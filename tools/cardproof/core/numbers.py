@@ -1,0 +1,127 @@
+"""Numbers as cards write them: the value, and the precision it was written with (design, rule 2)."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import Literal
+
+from cardproof.core.types import Number
+
+Kind = Literal["count", "bytes", "plain"]
+
+_NUMBER = re.compile(
+    r"""\s*(?P<sign>[-+−]?)\s*
+    (?P<whole>\d{1,3}(?:[,_ \u00a0\u2009\u202f'’]\d{3})+|\d+)?
+    (?:\.(?P<fraction>\d*))?
+    (?:[eE](?P<exponent>[-+]?\d{1,3}))?
+    \s*(?P<unit>[^\d\s].*?)?\s*""",
+    re.VERBOSE,
+)
+ROUNDED_ZEROS = 3
+"""From so many trailing zeros on, a whole number counts as rounded: one exact count in a thousand ends in three."""
+
+_SI = {"k": 3, "m": 6, "g": 9, "t": 12}
+_BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_COUNT_UNITS = (
+    "flops",
+    "flop",
+    "macs",
+    "mac",
+    "madds",
+    "multiply-adds",
+    "mult-adds",
+    "params",
+    "parameters",
+    "ops",
+    "",
+)
+
+
+def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
+    """Return the number that a text writes, or None where it writes none.
+
+    ``kind`` says what a suffix means: in a count ``M`` and ``B`` are 10^6 and 10^9, in bytes ``B`` is the unit and
+    ``MiB`` is 2^20 bytes. ``scale`` is a prefix that the field's name brings along (``Params (M)``). Trailing zeros
+    of a whole number are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits. One or
+    two of them stand at the end of many exact counts, though: ``4172677120`` is exact.
+    """
+    match = _NUMBER.fullmatch(text)
+    if not match or not (match["whole"] or match["fraction"]):
+        return None
+    whole = re.sub(r"\D", "", match["whole"] or "0")
+    fraction = match["fraction"] or ""
+    power = int(match["exponent"] or 0)
+    try:
+        value = Decimal(f"{'-' if match['sign'] in ('-', '−') else ''}{whole}.{fraction or '0'}").scaleb(power)
+        quantum = Decimal(1).scaleb(power - len(fraction))
+    except InvalidOperation:
+        return None
+    suffix = _suffix(match["unit"] or "", kind)
+    if suffix is None:
+        return None
+    factor, unit = suffix
+    if scale and factor == 1:
+        factor = Decimal(10) ** _SI[scale.lower()]
+    elif kind != "plain" and not fraction and factor == 1 and not match["exponent"] and value:
+        zeros = len(whole) - len(whole.rstrip("0"))
+        quantum = Decimal(1).scaleb(zeros if zeros >= ROUNDED_ZEROS else 0)
+    return Number(value * factor, quantum * factor, unit)
+
+
+def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
+    """Return factor and unit of what follows the digits; None where a count carries an unknown unit."""
+    if kind == "plain":
+        return Decimal(1), text
+    lower = text.lower().strip()
+    if kind == "bytes":
+        lower = lower.removesuffix("bytes").removesuffix("byte").strip() if "byte" in lower else lower.removesuffix("b")
+        if lower in _BINARY:
+            return Decimal(_BINARY[lower]), "B"
+        return (Decimal(10) ** _SI[lower] if lower else Decimal(1), "B") if lower in {*_SI, ""} else None
+    for unit in _COUNT_UNITS:
+        prefix = lower.removesuffix(unit).strip() if unit else lower
+        if lower.endswith(unit) and prefix in {*_SI, "b", "bn", "million", "billion", ""}:
+            power = {"b": 9, "bn": 9, "billion": 9, "million": 6, "": 0}.get(prefix, _SI.get(prefix, 0))
+            return Decimal(10) ** power, text[len(text) - len(unit) :] if unit else ""
+    return None
+
+
+def equal_as_written(found: int | float | Decimal, stated: Number) -> bool:
+    """Return whether a found value is the stated one at the precision that was written: half a unit both ways."""
+    return abs(Decimal(str(found)) - stated.value) * 2 <= stated.quantum
+
+
+def round_to_digits(value: Decimal, digits: int) -> Decimal:
+    """Round to a number of significant digits."""
+    if not value:
+        return value
+    return value.quantize(Decimal(1).scaleb(value.adjusted() - digits + 1), ROUND_HALF_EVEN)
+
+
+def write_like(found: int | float | Decimal, stated: Number, text: str) -> str | None:
+    """Write a value in the style and precision of a stated text; None where the style is not understood.
+
+    ``5.40G`` and 4172677120 give ``4.17G``; ``24670000`` and 24671464 give ``24670000``.
+    """
+    match = re.fullmatch(r"(\s*)([\d,_ ]*\d)(\.\d+)?(\s*[A-Za-z%][\w%-]*)?(\s*)", text)
+    if not match:
+        return None
+    number = Decimal(str(found))
+    digits = match[2].lstrip()
+    decimals = len(match[3]) - 1 if match[3] else 0
+    written = Decimal(re.sub(r"\D", "", digits) + (match[3] or ""))
+    factor = stated.value / written if written else stated.quantum.scaleb(decimals)
+    unit = stated.quantum if not decimals and factor == 1 else Decimal(1).scaleb(-decimals) * factor
+    scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / factor
+    separator = next((mark for mark in ",_ " if mark in digits), "")
+    plain = f"{scaled:,.{decimals}f}".replace(",", separator)
+    return f"{match[1]}{plain}{match[4] or ''}{match[5]}"
+
+
+def show_count(value: int | float | Decimal) -> str:
+    """Write a number for a reader: thousands separated by commas, no superfluous zeros."""
+    number = Decimal(str(value))
+    if number == number.to_integral_value():
+        return f"{int(number):,}"
+    return f"{number.normalize():,f}"

@@ -1,0 +1,68 @@
+"""Sealed JSON records: readable, in stable order, and with a digest that does not survive an edit by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cardproof.core.digests import digest_of_data
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+class TamperedError(Exception):
+    """A stored record whose seal does not fit its content: it was edited by hand."""
+
+
+class NewerError(InputError):
+    """A stored record that a newer cardproof wrote: this one can neither read it nor may overwrite it."""
+
+
+def dump_sealed(schema: str, content: dict[str, Any]) -> str:
+    """Return the text of a record: its schema, its content, and the seal over both."""
+    record = json.loads(json.dumps({"schema": schema, **content}))
+    record["seal"] = digest_of_data(record)
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def load_sealed(path: Path, schema: str, decode: Callable[[dict[str, Any]], T]) -> T:
+    """Read a record and return what ``decode`` makes of its content.
+
+    Raises FileNotFoundError; TamperedError where the file is not as :func:`dump_sealed` wrote it; NewerError where its
+    schema has a higher number, or where it is whole and ``decode`` does not know what it says.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if _is_newer(str(record["schema"]), schema):
+            raise _newer(path, f"its schema is {record['schema']}, and this one reads {schema}")
+        if record.pop("seal") != digest_of_data(record) or record.pop("schema") != schema:
+            raise TamperedError(path)
+    except (ValueError, KeyError, TypeError, AttributeError) as trouble:
+        raise TamperedError(path) from trouble
+    try:
+        return decode(record)
+    except (ValueError, KeyError, TypeError, AttributeError) as trouble:
+        raise _newer(path, "it says things that this one does not know") from trouble
+
+
+def _newer(path: Path, what: str) -> NewerError:
+    hint = "update cardproof; to measure with this one instead, remove the file"
+    return NewerError(f"{show_path(path)}:1:1: this record was written by a newer cardproof: {what}; {hint}")
+
+
+def _is_newer(found: str, known: str) -> bool:
+    """Return whether a schema is a known one with a higher number: ``cardproof-evidence/2`` after ``…/1``."""
+    kind, _, number = found.rpartition("/")
+    own_kind, _, own_number = known.rpartition("/")
+    return kind == own_kind and number.isdecimal() and int(number) > int(own_number)
+
+
+def with_tuples(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with tuples where JSON has lists, as frozen dataclasses have them."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}

@@ -1,0 +1,302 @@
+"""Settings: what ``mkdocs.yml`` says under the plugin ``cardproof``, with the command line on top."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from cardproof.core.datasets import canonical, dataset_names
+from cardproof.core.errors import InputError
+from cardproof.core.field_names import normal_field
+from cardproof.core.frozen import dataclass
+from cardproof.core.source import read_source
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+
+FlopsAre = Literal["multiply-adds", "operations"]
+Badges = Literal["claims", "models", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a found value may be from the stated one; see :func:`parse_tolerance`."""
+
+    kind: Literal["written", "exact", "digits", "percent", "absolute"] = "written"
+    amount: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetSettings:
+    """How the snippets of pages are run: the mapping ``snippets``."""
+
+    run: bool = True
+    """Whether they are run at all."""
+    weights: Literal["strict", "random"] = "strict"
+    """Where published weights are not at hand: ``strict`` skips a block, ``random`` runs it with random weights."""
+    models: Literal["first", "all"] = "first"
+    """Run a page for the model that it shows, or for every model of its card."""
+    devices: tuple[Literal["cpu", "cuda"], ...] = ("cpu",)
+    """``cpu``, ``cuda``, or both."""
+    network: bool = False
+    """Whether blocks marked ``.network`` may reach it."""
+    placeholders: dict[str, Any] = field(default_factory=dict)
+    """Values that upper-case names have for the run, such as ``NUM_FINETUNE_CLASSES``; the page keeps the name."""
+    preload: tuple[str, ...] = ("torch",)
+    """Modules that the forking process imports once."""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """What ``mkdocs.yml`` says of the site itself, outside of the plugin."""
+
+    name: str = "Model cards"
+    """``site_name``."""
+    description: str = ""
+    """``site_description``."""
+    url: str = ""
+    """``site_url``; addresses are relative to the site's root where there is none."""
+    docs: Path = Path("docs")
+    """``docs_dir``: the root of what is published."""
+    directory_urls: bool = True
+    """``use_directory_urls``: whether a page is published as a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, with paths as given (relative to the folder of ``mkdocs.yml``)."""
+
+    base: Path = field(default_factory=Path)
+    """The folder of ``mkdocs.yml``; the working directory where there is none."""
+    zoo: str | None = None
+    """Source of networks: ``res2next``, ``timm``, ``torchvision``, ``transformers``, ``package.module:object`` or
+    ``file.py:object``."""
+    names: Path | None = None
+    """YAML file with the zoo's names of models that cards call otherwise: a mapping in which ``*`` and ``?`` stand for
+    any characters of the card's name."""
+    templates: Path = Path("templates")
+    """Folder of card templates (``models/*.md`` below it) and of what they include."""
+    out: Path = Path("docs/models")
+    """Folder of the rendered pages."""
+    evidence: Path = Path("docs/evidence")
+    """Folder of the evidence, one JSON file per model."""
+    cited: Path | None = None
+    """YAML file with results that named sources publish; see the guide's page on configuration."""
+    speed: Path | None = None
+    """File with the speeds of the models, which ``cardproof speed`` measures and pages show."""
+    data: dict[str, Path] = field(default_factory=dict)
+    """Where the images of data sets are: a mapping from the data set's name to a folder or file."""
+    weights: Path | None = None
+    """Folder with files of weights by their published names, or one file; it is looked into before anything else."""
+    reference: Path | None = None
+    """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
+    assets: Path | None = Path("docs/assets")
+    """Folder of the style sheet and the script of model pages, below ``docs``; they are written where they differ."""
+    catalog: Path | None = None
+    """Folder of what other programs read: a folder for each model with ``model.json`` and badges, and ``models.json``,
+    ``models.csv`` and ``model-index.yml`` of all; none are written where it is not set."""
+    badges: Badges = "claims"
+    """Of which badges are made in the catalog: ``claims`` (each claim, and each model), ``models``, or ``none``."""
+    includes: Path = Path("templates")
+    """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
+    snippets: SnippetSettings = field(default_factory=SnippetSettings)
+    """How snippets are run: a mapping with ``run``, ``weights`` (strict or random), ``models`` (first or all),
+    ``devices``, ``network``, ``placeholders`` and ``preload``."""
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
+    """Per field, what replaces "equal at the precision written"."""
+    flops: FlopsAre = "multiply-adds"
+    """What the cards' field ``FLOPs`` counts: multiply-adds, or operations (two per multiply-add)."""
+    sources_agree: Decimal = Decimal("0.05")
+    """Percentage points within which two sources of one accuracy agree; beyond, the claim is disputed."""
+
+    site: SiteSettings = field(default_factory=SiteSettings)
+
+    def path(self, given: Path) -> Path:
+        """Return a configured path as seen from the working directory."""
+        return given if given.is_absolute() else self.base / given
+
+
+SETTINGS = (
+    "zoo",
+    "names",
+    "templates",
+    "includes",
+    "out",
+    "evidence",
+    "cited",
+    "speed",
+    "data",
+    "weights",
+    "reference",
+    "assets",
+    "catalog",
+    "badges",
+    "snippets",
+    "tolerances",
+    "flops",
+    "sources_agree",
+)
+"""Names that may stand under the plugin; each is a field of :class:`Settings` and described in the guide."""
+
+
+_PATHS = (
+    "templates", "includes", "out", "evidence", "cited", "names", "speed", "weights", "reference", "catalog", "assets",
+)  # fmt: skip
+
+
+def load_settings(config: Path | None) -> Settings:
+    """Read the settings of a ``mkdocs.yml``; defaults where ``config`` is None or says nothing.
+
+    Raises InputError, with file, line and column, for a file that cannot be read and for a setting that means nothing.
+    """
+    if config is None:
+        return Settings()
+    source, findings = read_source(config, config.as_posix())
+    tree: Node | None = None
+    if source:
+        tree, more = read_yaml(source)
+        findings += [finding for finding in more if finding.fatal]
+    if fatal := [finding for finding in findings if finding.fatal]:
+        raise InputError(f"{fatal[0].place}: {fatal[0].message}")
+    settings = Settings(base=config.parent, site=_site(tree))
+    for key, node in _plugin_options(tree):
+        settings = _set(settings, key, node)
+    return settings
+
+
+def _site(tree: Node | None) -> SiteSettings:
+    """Return what a ``mkdocs.yml`` says of the site; mkdocs itself judges what it may say."""
+    texts = {}
+    for name in ("site_name", "site_description", "site_url", "docs_dir", "use_directory_urls"):
+        node = tree.get(name) if isinstance(tree, Mapping) else None
+        if isinstance(node, Scalar) and node.value is not None:
+            texts[name] = node.text
+    default = SiteSettings()
+    return SiteSettings(
+        texts.get("site_name", default.name),
+        texts.get("site_description", default.description),
+        texts.get("site_url", default.url),
+        Path(texts.get("docs_dir", default.docs)),
+        texts.get("use_directory_urls", "true").lower() != "false",
+    )
+
+
+def parse_tolerance(text: str) -> Tolerance:
+    """Return the tolerance that a text names. Raises ValueError where it names none.
+
+    ``written``: equal at the precision written, the default. ``exact``: equal to the last unit. ``3 digits``: equal
+    after rounding both to three significant digits. ``0.5%``: of the stated value. ``0.05``: that far in the field's
+    own unit (percentage points for accuracies).
+    """
+    text = text.strip().lower()
+    if text in ("written", "exact"):
+        return Tolerance("exact" if text == "exact" else "written")
+    if match := re.fullmatch(r"(\d{1,2}) digits?", text):
+        return Tolerance("digits", Decimal(match[1]))
+    if match := re.fullmatch(r"(?:±\s*)?(\d+(?:\.\d+)?)\s*(%?)", text):
+        return Tolerance("percent" if match[2] else "absolute", Decimal(match[1]))
+    raise ValueError(f"'{text}' is no tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
+
+
+def _plugin_options(tree: Node | None) -> list[tuple[Scalar, Node]]:
+    plugins = tree.get("plugins") if isinstance(tree, Mapping) else None
+    for entry in plugins.items if isinstance(plugins, Sequence) else [plugins]:
+        if isinstance(entry, Mapping):
+            options = entry.get("cardproof")
+            if isinstance(options, Mapping):
+                return list(options)
+    return []
+
+
+def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
+    def wrong(message: str) -> InputError:
+        return InputError(f"{node.place}: {message}")
+
+    name = key.text
+    if name not in SETTINGS:
+        raise InputError(f"{key.place}: cardproof has no setting '{name}'; it has {', '.join(SETTINGS)}")
+    if name == "tolerances":
+        if not isinstance(node, Mapping):
+            raise wrong("tolerances is a mapping from field to tolerance")
+        tolerances: dict[str, Tolerance] = {}
+        for field_key, value in node:
+            try:
+                tolerances[normal_field(field_key.text)] = parse_tolerance(
+                    value.text if isinstance(value, Scalar) else ""
+                )
+            except ValueError as trouble:
+                raise InputError(f"{value.place}: {trouble}") from None
+        return replace(settings, tolerances=tolerances)
+    if name == "data":
+        return replace(settings, data=_data(node))
+    if name == "snippets":
+        return replace(settings, snippets=_snippets(node))
+    if not isinstance(node, Scalar) or node.value is None:
+        raise wrong(f"{name} must be one value")
+    setting: Any = node.text
+    if name in _PATHS:
+        setting = Path(node.text)
+    elif name == "sources_agree":
+        if not re.fullmatch(r"\d+(\.\d+)?", node.text):
+            raise wrong("sources_agree is a number of percentage points")
+        setting = Decimal(node.text)
+    elif name == "badges" and node.text not in ("claims", "models", "none"):
+        raise wrong("badges is 'claims', 'models' or 'none'")
+    elif name == "flops" and node.text not in ("multiply-adds", "operations"):
+        raise wrong("flops is 'multiply-adds' or 'operations'")
+    return replace(settings, **{name: setting})
+
+
+def dataset_named(name: str) -> str:
+    """Return a data set's own name. Raises ValueError where nobody knows it."""
+    found = canonical(name)
+    if found is None:
+        raise ValueError(f"'{name}' is no data set that can be evaluated; known are {', '.join(dataset_names())}")
+    return found
+
+
+def _data(node: Node) -> dict[str, Path]:
+    """Read the mapping ``data``. Raises InputError at what means nothing."""
+    if not isinstance(node, Mapping):
+        raise InputError(f"{node.place}: data is a mapping from data set to folder")
+    found = {}
+    for key, value in node:
+        if not isinstance(value, Scalar) or value.value is None:
+            raise InputError(f"{value.place}: data needs a path")
+        try:
+            found[dataset_named(key.text)] = Path(value.text)
+        except ValueError as trouble:
+            raise InputError(f"{key.place}: {trouble}") from None
+    return found
+
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "run": (True, False),
+    "network": (True, False),
+    "weights": ("strict", "random"),
+    "models": ("first", "all"),
+}
+
+
+def _snippets(node: Node) -> SnippetSettings:
+    """Read the mapping ``snippets``. Raises InputError at what means nothing."""
+    if not isinstance(node, Mapping):
+        raise InputError(f"{node.place}: snippets is a mapping")
+    values: dict[str, Any] = {}
+    for key, value in node:
+        plain = value.plain()
+        name = key.text
+        if name in _CHOICES:
+            if plain not in _CHOICES[name]:
+                raise InputError(f"{value.place}: {name} is {' or '.join(str(c).lower() for c in _CHOICES[name])}")
+            values[name] = plain
+        elif name in ("devices", "preload"):
+            values[name] = tuple(str(item) for item in (plain if isinstance(plain, list) else [plain]))
+            if name == "devices" and not set(values[name]) <= {"cpu", "cuda"}:
+                raise InputError(f"{value.place}: devices are cpu and cuda")
+        elif name == "placeholders" and isinstance(plain, dict):
+            values[name] = plain
+        else:
+            raise InputError(f"{key.place}: snippets has no setting '{name}', or its value means nothing")
+    return SnippetSettings(**values)

@@ -1,0 +1,384 @@
+"""The words of the product as frozen dataclasses: what travels between read, plan, measure, judge and render."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Literal
+
+from cardproof.core.frozen import dataclass
+
+Verdict = Literal["confirmed", "refuted", "cited", "disputed", "unchecked"]
+"""Claim against evidence; the order of :data:`VERDICTS` is the order in which reports count them."""
+
+Severity = Literal["error", "warning", "note"]
+
+VERDICTS: tuple[Verdict, ...] = ("confirmed", "cited", "disputed", "refuted", "unchecked")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a source that a person edits; lines and columns count from 1, columns in characters."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int | None = None
+    """Column after the last character, where the text lies on one line."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A text edit within one line: columns ``[column, end_column)`` of ``line`` become ``text``."""
+
+    line: int
+    column: int
+    end_column: int
+    text: str
+    safe: bool = False
+    """It writes what was measured, or changes nothing that a reader sees: ``--fix`` makes it without being asked
+    about others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a person must see, at the place where it can be mended."""
+
+    place: Place
+    check: str
+    severity: Severity
+    message: str
+    hint: str | None = None
+    fix: Fix | None = None
+    fatal: bool = False
+    """The source could not be read at all: a render ends with exit status 2."""
+    settled: Literal["", "ignored", "known"] = ""
+    """Why it is a note and asks for nothing: a comment in the card ignores it, or the baseline knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A stated number with the precision it was written with."""
+
+    value: Decimal
+    quantum: Decimal
+    """One unit of the last digit that was written: ``24.67M`` has 10,000, ``78.24`` has 0.01."""
+    unit: str = ""
+    """The unit as written, without its SI prefix: ``%``, ``B``, ``FLOPs``, or empty."""
+
+    @property
+    def digits(self) -> int:
+        """How many significant digits were written."""
+        return max(1, len(str(int(abs(self.value) / self.quantum))))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One stated value of one model."""
+
+    model: str
+    field: str
+    """Its key as the card writes it; results read ``Top 1 Accuracy on ImageNet``."""
+    stated: str
+    """The text as written."""
+    place: Place
+    value: Any = None
+    """The value as YAML gives it: number, text, or None."""
+    dataset: str | None = None
+    """For results: the data set's name as written."""
+    task: str | None = None
+    published: str | None = None
+    """Where somebody else published this value, for a value that the card itself only reports."""
+    style: str = ""
+    """How YAML wrote it: plain, ``'`` or ``"``; a fix keeps it."""
+    metric: bool = False
+    """Stated as the metric of a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A stated count whose origin is looked for when it is not what the network has, or a side that it may refuse."""
+
+    field: Literal["flops", "parameters", "min size"]
+    number: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The classifier layer: the last linear (or 1x1 convolution) layer that ran."""
+
+    in_features: int
+    classes: int
+    bias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Exact counts of one network at one input, made on the meta device."""
+
+    input_shape: tuple[int, int, int]
+    """Channels, height, width of one image."""
+    output_shape: tuple[int, ...]
+    """Shape of the output for a batch of one."""
+    parameters: int
+    buffers: int
+    """Values in buffers: running statistics and step counters."""
+    multiply_adds: int
+    state_dict_bytes: int
+    """Bytes of all tensors of the state dict in their own types."""
+    activations: int
+    """Output elements of all convolutions for one image."""
+    layers: int
+    """Convolution and linear layers that ran."""
+    head: Head | None
+    parts: dict[str, int]
+    """Modules by the word of ``Architecture`` that they answer (:mod:`cardproof.measure.count.vocabulary`)."""
+    source: str
+    """Where the network's class is defined: ``module:Class``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The two counts of a network that cards mix up with another network's."""
+
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A way of counting that gives a stated number."""
+
+    field: Literal["flops", "parameters"]
+    stated: int
+    value: int
+    """What this way of counting gives."""
+    exact: bool
+    """Equal at the precision that was written; otherwise close (within 0.1 %)."""
+    input: tuple[int, int] | None = None
+    """Height and width that were fed, where they differ from the card's image size."""
+    factor: Fraction = Fraction(1)
+    counted: tuple[str, ...] = ()
+    """What was counted that is no multiply-add, in the words of a reader: ``batch norm twice``."""
+    left_out: tuple[str, ...] = ()
+    """What was not counted although it multiplies and adds: ``classifier``."""
+    classes: int | None = None
+    """For a head with another number of classes."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What a zoo does to an image before its network sees it."""
+
+    input_size: tuple[int, int, int]
+    """Channels, height, width."""
+    crop_pct: float | None = None
+    """Side of the centre crop over the side that the image is resized to."""
+    interpolation: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    test_size: tuple[int, int, int] | None = None
+    """A second size at which the zoo evaluates the same weights."""
+    weights: str | None = None
+    """File name of the weights that this belongs to."""
+    test_crop_pct: float | None = None
+    """The crop at ``test_size``, where it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that measuring one model gave, or why it gave nothing."""
+
+    model: str
+    counts: Counts | None
+    reproductions: tuple[Reproduction, ...] = ()
+    error: str | None = None
+    """Why the network could not be built or run; then ``counts`` is None."""
+    seconds: float = 0.0
+    takes: tuple[tuple[int, bool], ...] = ()
+    """Sides of square images that were asked about, and whether the network takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A claim with its verdict and what the verdict rests on."""
+
+    claim: Claim
+    verdict: Verdict
+    found: int | float | str | None = None
+    unit: str = ""
+    allowed: str = ""
+    """The tolerance in words: ``exact``, ``±5,000``, ``±0.005``."""
+    difference: str = ""
+    explanation: str | None = None
+    method: str = ""
+    reason: str = ""
+    fix: Fix | None = None
+    explained: bool = False
+    """A way of counting gives the stated value exactly."""
+    faults: tuple[str, ...] = ()
+    """What a refuted claim shows, in the words of :mod:`cardproof.judge.discrepancies`."""
+    card: str = ""
+    """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
+    detail: str = ""
+    """What was found, in more words than one value: ``9,371 of 10,000 images``."""
+    interval: tuple[float, float] | None = None
+    """Of an accuracy that was evaluated: its 95 % interval, as fractions."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of weights on this machine."""
+
+    name: str
+    """Its path as reports show it."""
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCode:
+    """A source file that a card links, as it is in the local repository."""
+
+    name: str
+    """Its path as reports show it."""
+    line: int | None
+    """The line that the link names."""
+    inside: str | None
+    """Name of the outermost class or function that the line lies in."""
+    defines: tuple[str, ...]
+    """Names of the classes and functions at the top of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What has to be known about one model to judge its claims: the unit of planning and of measuring."""
+
+    model: str
+    weights: str | None
+    """File name of the weights that the card links."""
+    size: tuple[int, int] | None
+    """Height and width at which counts are made; None: the size that the zoo states."""
+    questions: tuple[Question, ...]
+    datasets: tuple[str, ...] = ()
+    """Data sets on which the card states how many images the model gets right, by their own names."""
+    network: str = ""
+    """The zoo's name of the model, where a table of names has it; empty: the model's own."""
+
+    @property
+    def in_zoo(self) -> str:
+        """The name under which the zoo is asked for the model; it may have renamed it since."""
+        return self.network or self.model
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where and when something was measured; recorded with the evidence, never part of its key."""
+
+    measured: str
+    """Time in UTC, ISO 8601."""
+    seconds: float
+    device: str
+    python: str
+    torch: str
+    zoo: str
+    """Name and version of the distribution that the networks come from."""
+    processor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What one model with its weights gets right on one data set, and what that depends on."""
+
+    dataset: str
+    split: str
+    images: int
+    top1: int
+    """Images whose highest logit is that of their class."""
+    top5: int
+    """Images whose class is among the five highest."""
+    top1_interval: tuple[float, float]
+    """Wilson's 95 % interval of top-1, as fractions."""
+    top5_interval: tuple[float, float]
+    loss: float
+    """Mean cross entropy."""
+    calibration_error: float
+    """Expected calibration error (Guo et al., 2017), as a fraction."""
+    close_calls: int
+    """Images whose verdict hangs on less than rounding of 32-bit numbers may move."""
+    classes: tuple[str, ...]
+    """Names of the classes, in order; empty where there are more than a hundred."""
+    confusion: tuple[str, ...]
+    """Per class that is right, how often each class was said: numbers separated by spaces; empty as above."""
+    weights: str
+    """Name of the file of weights."""
+    weights_digest: str
+    data_digest: str
+    inputs: tuple[tuple[str, str], ...]
+    """What decides the result, by name: it is valid while all of it is the same."""
+    environment: Environment
+
+
+Curve = tuple[tuple[float, float], ...]
+"""The mean loss of each epoch of a training: epoch, loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How weights were trained, as their zoo says it."""
+
+    name: str
+    source: str
+    """Where it is stated, or that it was run here."""
+    values: tuple[tuple[str, str], ...]
+    """Fields in their normal spelling, such as ``lr`` or ``batch size``, with the value."""
+    techniques: tuple[str, ...]
+    """Training techniques, in the words of cards."""
+    logged: tuple[tuple[str, str], ...] | None = None
+    """What the log of the training says of the same fields; None where no log travels with the weights."""
+    logged_techniques: tuple[str, ...] = ()
+    """Training techniques by that log."""
+    log: str = ""
+    """Name of that log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found out about one model, with all that it depends on and where it ran."""
+
+    model: str
+    zoo: str
+    known_as: str
+    """The name under which the zoo has the model today."""
+    key: str
+    """Digest of all that decides the measurement: method, network source, input, questions."""
+    counts: Counts | None
+    reproductions: tuple[Reproduction, ...]
+    preprocessing: Preprocessing | None
+    error: str | None
+    environment: Environment
+    refused: str | None = None
+    """Why the network takes no image of the card's size; ``counts`` are then made at the zoo's size."""
+    evaluations: tuple[Evaluated, ...] = ()
+    """Results on data sets; each depends on inputs of its own and not on ``key``."""
+    outdated: tuple[Evaluated, ...] = ()
+    """Results of earlier weights, networks or methods, kept since measuring them again may take hours."""
+    recipe: Recipe | None = None
+    """For zoos of the user's own: what the zoo says of the training."""
+    takes: tuple[tuple[int, bool], ...] = ()
+    """Sides of square images, and whether the network takes them: where a card states the smallest."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Files and distributions that a zoo of the user's own loaded, with digest or version: evidence of it is valid
+    while they are the same."""
+
+    @property
+    def passing(self) -> bool:
+        """Whether there are no counts for a reason that may pass: memory, time, a worker that died."""
+        return self.error is not None and (
+            not self.environment.measured or self.error.startswith(("TimeoutError", "MemoryError"))
+        )

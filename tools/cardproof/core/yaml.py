@@ -1,0 +1,302 @@
+"""YAML as nodes with positions: composed by libyaml, resolved here, with YAML 1.1's traps as findings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cardproof.core.errors import InputError
+from cardproof.core.frozen import dataclass
+from cardproof.core.source import read_source
+from cardproof.core.types import Finding, Fix, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cardproof.core.source import Source
+
+MAX_NODES = 100_000
+"""Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values."""
+MAX_DEPTH = 100
+
+_TAG = "tag:yaml.org,2002:"
+# YAML 1.2, core schema, section 10.3.2
+_FLOAT_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT = re.compile(r"[-+]?[0-9]+")
+
+
+@dataclass(slots=True, eq=False)
+class Scalar:
+    """A single value; ``text`` is what was written, without quotes."""
+
+    source: Source
+    start: int
+    end: int
+    value: str | int | float | bool | None
+    text: str
+    style: str
+
+    @property
+    def place(self) -> Place:
+        return self.source.place(self.start, self.end)
+
+    def plain(self) -> Any:
+        return self.value
+
+    def fix(self, text: str) -> Fix | None:
+        """Return the edit that writes ``text`` in place of this value, in its style; None where it spans lines."""
+        place = self.place
+        if place.end_column is None or self.style not in ("", "'", '"'):
+            return None
+        return Fix(place.line, place.column, place.end_column, f"{self.style}{text}{self.style}")
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """A list of nodes."""
+
+    source: Source
+    start: int
+    end: int
+    items: list[Node]
+
+    @property
+    def place(self) -> Place:
+        return self.source.place(self.start)
+
+    def plain(self) -> list[Any]:
+        return [item.plain() for item in self.items]
+
+
+@dataclass(slots=True, eq=False)
+class Mapping:
+    """A mapping whose keys are looked up without regard to case, as the model-index format has it."""
+
+    source: Source
+    start: int
+    end: int
+    entries: dict[str, tuple[Scalar, Node]]
+
+    @property
+    def place(self) -> Place:
+        return self.source.place(self.start)
+
+    def get(self, key: str) -> Node | None:
+        entry = self.entries.get(key.lower())
+        return entry[1] if entry else None
+
+    def __iter__(self) -> Iterator[tuple[Scalar, Node]]:
+        return iter(self.entries.values())
+
+    def plain(self) -> dict[str, Any]:
+        return {key.text: value.plain() for key, value in self}
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[Node | None, list[Finding]]:
+    """Read the YAML document in ``source.text[start:end]``.
+
+    Returns the root node, None where there is none, and what was wrong. A syntax error is a fatal finding at its
+    place in the file; nothing of the document is used then.
+    """
+    text = source.text[start:end]
+    try:
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as trouble:
+        return None, [_syntax_error(trouble, source, start, text)]
+    except yaml.reader.ReaderError:
+        # The reader names a position in bytes of its own buffer; read_source has reported the character's place.
+        return None, []
+    except RecursionError:
+        return None, [_too_much(source, start, f"nested deeper than {MAX_DEPTH} levels")]
+    if root is None:
+        return None, []
+    resolver = _Resolver(source, start)
+    try:
+        return resolver.node(root, 0), resolver.findings
+    except _TooMuchError as trouble:
+        return None, [_too_much(source, start, str(trouble))]
+
+
+class _TooMuchError(Exception):
+    pass
+
+
+class _Resolver:
+    """Turns PyYAML's nodes into ours; one per document."""
+
+    def __init__(self, source: Source, offset: int) -> None:
+        self.source = source
+        self.offset = offset
+        self.findings: list[Finding] = []
+        self._count = 0
+        self._reported: set[int] = set()
+
+    def node(self, node: yaml.Node, depth: int) -> Node:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise _TooMuchError(f"holds more than {MAX_NODES:,} values once its aliases are followed")
+        if depth > MAX_DEPTH:
+            raise _TooMuchError(f"nested deeper than {MAX_DEPTH} levels, or an alias that contains itself")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        start, end = self._span(node)
+        if isinstance(node, yaml.SequenceNode):
+            return Sequence(self.source, start, end, [self.node(item, depth + 1) for item in node.value])
+        assert isinstance(node, yaml.MappingNode)
+        return Mapping(self.source, start, end, self._entries(node, depth))
+
+    def _entries(self, node: yaml.MappingNode, depth: int) -> dict[str, tuple[Scalar, Node]]:
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        merged: dict[str, tuple[Scalar, Node]] = {}
+        for key_node, value_node in node.value:
+            value = self.node(value_node, depth + 1)
+            if key_node.tag == _TAG + "merge":
+                for mapping in value.items if isinstance(value, Sequence) else [value]:
+                    if isinstance(mapping, Mapping):
+                        merged = {**mapping.entries, **merged}
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._report(key_node, "yaml-key", "error", "a key must be a single value, not a list or mapping")
+                continue
+            key = self._scalar(key_node)
+            if key.text.lower() in entries:
+                first = entries[key.text.lower()][0].place.line
+                message = f"key '{key.text}' stands here again (first on line {first}); readers keep only one of them"
+                self._report(key_node, "duplicate-key", "error", message, "delete one of the two")
+            entries[key.text.lower()] = (key, value)
+        return {**merged, **entries}
+
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        start, end = self._span(node)
+        style = node.style or ""
+        if style in ("|", ">"):
+            return Scalar(self.source, start, end, node.value, node.value.rstrip("\n"), style)
+        value = self._value(node) if not style else node.value
+        return Scalar(self.source, start, end, value, node.value, style)
+
+    def _value(self, node: yaml.ScalarNode) -> str | int | float | bool | None:
+        text: str = node.value
+        kind = node.tag.removeprefix(_TAG)
+        if kind == "null":
+            return None
+        if kind == "bool":
+            if text.lower() in ("true", "false"):
+                return text.lower() == "true"
+            meaning = "true" if text.lower() in ("yes", "on") else "false"
+            return self._trap(node, text, f"'{text}' is the boolean {meaning} under YAML 1.1, and text under YAML 1.2")
+        if kind == "int":
+            return self._integer(node, text)
+        if kind == "float" or (kind == "str" and _FLOAT_1_2.fullmatch(text)):
+            return self._float(node, text, kind)
+        if node.tag.startswith(_TAG + "python") or not node.tag.startswith(_TAG):
+            self._report(node, "yaml-tag", "error", f"tag {node.tag!r} is not followed: cards are data")
+        return text
+
+    def _integer(self, node: yaml.ScalarNode, text: str) -> str | int:
+        if _INT.fullmatch(text):
+            if text.lstrip("+-").startswith("0") and len(text.lstrip("+-")) > 1:
+                return self._trap(node, text, f"'{text}' is octal under YAML 1.1, and decimal under YAML 1.2")
+            return int(text)
+        if text.lower().startswith("0x"):
+            return int(text, 16)
+        if ":" in text:
+            return self._trap(node, text, f"'{text}' is a number in base 60 under YAML 1.1, and text under YAML 1.2")
+        return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")
+
+    def _float(self, node: yaml.ScalarNode, text: str, kind: str) -> str | float:
+        if not _FLOAT_1_2.fullmatch(text):
+            if text.lower().lstrip("+-") in (".inf", ".nan"):
+                return float(text.replace(".", ""))
+            return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")
+        if kind == "str":
+            written = _as_yaml_1_1(text)
+            message = f"'{text}' is a number under YAML 1.2, but text for YAML 1.1 readers such as PyYAML"
+            self._report(node, "yaml-1.1", "warning", message, f"write {written}", written)
+        return float(text)
+
+    def _trap(self, node: yaml.ScalarNode, text: str, message: str) -> str:
+        self._report(node, "yaml-1.1", "warning", message, f"quote it: '{text}'", f"'{text}'")
+        return text
+
+    def _span(self, node: yaml.Node) -> tuple[int, int]:
+        return self.offset + node.start_mark.index, self.offset + node.end_mark.index
+
+    def _report(
+        self,
+        node: yaml.Node,
+        check: str,
+        severity: Any,
+        message: str,
+        hint: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        start, end = self._span(node)
+        if start in self._reported:
+            return  # an alias shows the same characters again
+        self._reported.add(start)
+        place = self.source.place(start, end)
+        fix = None
+        if text is not None and place.end_column is not None:
+            fix = Fix(place.line, place.column, place.end_column, text)
+        self.findings.append(Finding(place, check, severity, message, hint, fix))
+
+
+def _as_yaml_1_1(text: str) -> str:
+    """Write a YAML 1.2 number so that YAML 1.1 readers take it for one: with a dot, and a sign in the exponent."""
+    mantissa, _, exponent = text.lower().partition("e")
+    if "." not in mantissa:
+        mantissa += ".0"
+    if exponent and exponent[0] not in "+-":
+        exponent = "+" + exponent
+    return mantissa + ("e" + exponent if exponent else "")
+
+
+def _syntax_error(trouble: yaml.MarkedYAMLError, source: Source, offset: int, text: str) -> Finding:
+    mark = trouble.problem_mark or trouble.context_mark
+    index = mark.index if mark else 0
+    place = source.place(offset + min(index, len(text)))
+    message = f"not valid YAML: {trouble.problem or trouble}"
+    if trouble.context:
+        message += f" ({trouble.context})"
+    hint, fix = None, None
+    if "mapping values are not allowed" in message:
+        hint, fix = _quote_hint(source, place, text, index)
+    elif text[index : index + 1] == "\t":
+        hint = "indent with spaces: YAML allows no tabs"
+    return Finding(place, "yaml-syntax", "error", message, hint, fix, fatal=True)
+
+
+def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[str, Fix | None]:
+    """Say how to quote a plain value that holds ``: ``."""
+    first = text.rfind("\n", 0, index) + 1
+    end = text.find("\n", index)
+    line = text[first : end if end >= 0 else len(text)].rstrip("\r")
+    match = re.match(r"(\s*(?:- )*[^:#'\"]+:\s+)([^'\"\[{|>].*\S)", line)
+    if not match:
+        return "a value that holds ': ' must be quoted", None
+    quoted = "'" + match[2].replace("'", "''") + "'"
+    fix = Fix(place.line, match.start(2) + 1, match.end(2) + 1, quoted)
+    return f"a value that holds ': ' must be quoted: {quoted}", fix
+
+
+def _too_much(source: Source, start: int, message: str) -> Finding:
+    return Finding(source.place(start), "yaml-limits", "error", message, fatal=True)
+
+
+def read_data(path: Path) -> Node | None:
+    """Return the tree of a YAML file that is no card. Raises InputError, with file, line and column, for its errors."""
+    source, findings = read_source(path, path.as_posix())
+    tree: Node | None = None
+    if source:
+        tree, more = read_yaml(source)
+        findings += more
+    for finding in findings:
+        if finding.severity == "error":
+            raise InputError(f"{finding.place}: {finding.message}")
+    return tree

@@ -1,0 +1,238 @@
+"""The evidence store: one JSON file per model, sealed, in stable order, and valid for as long as its key holds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import asdict, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.digests import digest_of_data, digest_of_files
+from cardproof.core.frozen import dataclass
+from cardproof.core.packages import version_of
+from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, with_tuples
+from cardproof.core.types import (
+    Counts,
+    Environment,
+    Evaluated,
+    Evidence,
+    Head,
+    Need,
+    Number,
+    Preprocessing,
+    Recipe,
+    Reproduction,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SCHEMA = "cardproof-evidence/1"
+METHOD = "counts/2"
+"""Version of what is counted and how, and of the explanation search: a new one makes all older evidence stale."""
+
+
+Inputs = tuple[tuple[str, str], ...]
+"""What decides a measurement, by name: so that a reason can say what changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Evidence):
+    """Evidence as the store has it: with the names of what its key is made of."""
+
+    inputs: Inputs = ()
+    """The parts of ``key``; records that were made before these were kept have none."""
+
+
+def is_record(text: str) -> bool:
+    """Return whether a file's text looks like a record of this store, whole or edited."""
+    return '"schema": "cardproof-evidence/' in text
+
+
+@dataclass(frozen=True, slots=True)
+class Depends:
+    """All that decides a measurement: as one digest, and by name."""
+
+    key: str
+    inputs: Inputs
+
+
+def depends_on(need: Need, zoo: str, network: str) -> Depends:
+    """Return what decides the counts of one model; ``network`` is the digest of its source."""
+    return Depends(key_of(need, zoo, network), inputs_of(need, zoo, network))
+
+
+def inputs_of(need: Need, zoo: str, network: str) -> Inputs:
+    """Return the parts of a measurement's key by name, as a reader would say them."""
+    stated = ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)
+    return (
+        ("method", METHOD),
+        ("zoo", zoo),
+        ("network", network),
+        ("file of weights", need.weights or ""),
+        ("image size", "x".join(str(side) for side in need.size) if need.size else ""),
+        ("stated counts", stated),
+        *([("name in the zoo", need.network)] if need.network else []),
+    )
+
+
+def _written(number: Number) -> str:
+    """Return a stated number with what its last digit stands for, where that is not one."""
+    value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
+    return value if quantum == "1" else f"{value} to the nearest {quantum}"
+
+
+def key_of(need: Need, zoo: str, network: str) -> str:
+    """Return the digest of all that decides a measurement: method, network source, input and questions."""
+    questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
+    renamed = [need.network] if need.network else []
+    return digest_of_data([SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed])
+
+
+def file_name(model: str) -> str:
+    """Return the file name of a model's evidence.
+
+    A name with other characters than letters, digits, ``.``, ``_`` and ``-``, a hidden or a very long one, is cut to
+    what is safe and made unique by a digest.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", model).lstrip(".")[:100]
+    return f"{safe}.json" if safe == model else f"{safe or '_'}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What the store has of a run's models."""
+
+    valid: dict[Need, Record] = field(default_factory=dict)
+    """Records of which the counts are valid."""
+    stored: dict[Need, Record] = field(default_factory=dict)
+    """All records; results on data sets depend on inputs of their own."""
+    stale: dict[Need, str] = field(default_factory=dict)
+    """Of records that are not valid: what changed."""
+    tampered: tuple[Path, ...] = ()
+    """Files that were edited by hand."""
+
+
+def recall(needs: Iterable[Need], wanted: Mapping[Need, Depends], folder: Path) -> Recalled:
+    """Return the stored evidence, and the files that were edited by hand.
+
+    Raises NewerError for a record that a newer cardproof wrote.
+    """
+    found = Recalled()
+    tampered = []
+    for need in needs:
+        path = folder / file_name(need.model)
+        try:
+            record = load(path)
+        except FileNotFoundError:
+            continue
+        except TamperedError:
+            tampered.append(path)
+            continue
+        found.stored[need] = record
+        if changed := changes(record, wanted[need]):
+            found.stale[need] = changed
+        else:
+            found.valid[need] = replace(record, inputs=wanted[need].inputs)
+    return replace(found, tampered=tuple(tampered))
+
+
+def changes(record: Record, wanted: Depends) -> str:
+    """Say what is not as it was when a record was made; empty where it is valid."""
+    sources = [f"the source {name}" for name, state in record.sources if state_of(name) != state]
+    if record.key == wanted.key:
+        return " and ".join(sources)
+    before = dict(record.inputs)
+    named = [_change(name, before[name], now) for name, now in wanted.inputs if before.get(name, now) != now]
+    return " and ".join(named or sources) or "what it depends on"
+
+
+_DIGEST = re.compile(r"\s*sha256:[0-9a-f]+")
+
+
+def _change(name: str, before: str, now: str) -> str:
+    """Say that an input changed, with both values where they say something to a reader."""
+    old, new = (_DIGEST.sub("", text) or "none" for text in (before, now))
+    return f"the {name}" if old == new else f"the {name} ({old}, now {new})"
+
+
+def text_of(evidence: Evidence, folder: Path) -> str | None:
+    """Return the text that the record of a model shall have; None for none.
+
+    Of a model that cannot be measured now, the record that there is stays: what was found out once is not lost.
+    """
+    if not evidence.error:
+        return dump(evidence)
+    path = folder / file_name(evidence.model)
+    try:
+        record = load(path)
+    except (FileNotFoundError, TamperedError):
+        return None
+    known = (*record.evaluations, *record.outdated)
+    if all(result in known for result in evidence.evaluations):
+        return path.read_text(encoding="utf-8")
+    return dump(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
+
+
+def state_of(source: str) -> str:
+    """Return the digest of a source file, or the version of a distribution (``NAME``); empty where it is gone."""
+    if source.endswith(".py"):
+        path = Path(source)
+        return digest_of_files([path]) if path.is_file() else ""
+    try:
+        return version_of(source)
+    except ModuleNotFoundError:  # the package is not installed
+        return ""
+
+
+def load(path: Path) -> Record:
+    """Read one record.
+
+    Raises FileNotFoundError, TamperedError where it is not as this module wrote it, and NewerError where a newer one
+    wrote it.
+    """
+    return load_sealed(path, SCHEMA, _from_record)
+
+
+def dump(evidence: Evidence) -> str:
+    """Return the text of a record."""
+    record = asdict(evidence)
+    if not evidence.takes:  # most cards state no smallest size, and older records lack the field
+        del record["takes"]
+    for reproduction in record["reproductions"]:
+        reproduction["factor"] = str(reproduction["factor"])
+    return dump_sealed(SCHEMA, record)
+
+
+def _from_record(record: dict[str, Any]) -> Record:
+    counts = record["counts"]
+    if counts is not None:
+        head = Head(**counts["head"]) if counts["head"] else None
+        counts = Counts(**{**with_tuples(counts), "head": head})
+    reproductions = tuple(
+        Reproduction(**{**with_tuples(entry), "factor": Fraction(entry["factor"])}) for entry in record["reproductions"]
+    )
+    config = record["preprocessing"]
+    preprocessing = Preprocessing(**with_tuples(config)) if config is not None else None
+    fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
+    for name in ("sources", "inputs", "takes"):
+        fields[name] = tuple((key, value) for key, value in record.get(name, ()))
+    fields["evaluations"] = tuple(_evaluated(entry) for entry in record.get("evaluations", ()))
+    fields["outdated"] = tuple(_evaluated(entry) for entry in record.get("outdated", ()))
+    fields["recipe"] = Recipe(**_with_pairs(record["recipe"])) if record.get("recipe") else None
+    return Record(**{**fields, "environment": Environment(**record["environment"])})
+
+
+def _evaluated(record: dict[str, Any]) -> Evaluated:
+    return Evaluated(**{**_with_pairs(record), "environment": Environment(**record["environment"])})
+
+
+def _with_pairs(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with its lists as tuples, and lists of pairs as tuples of tuples."""
+
+    def tuples(value: Any) -> Any:
+        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+    return {name: tuples(value) for name, value in record.items()}

@@ -1,0 +1,1 @@
+"""Judge: claims and evidence to verdicts and findings. Imports no torch."""

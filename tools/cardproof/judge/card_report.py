@@ -1,0 +1,322 @@
+"""One card's part of a report, as plain data: made in this build, or remembered from an earlier one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding, Fix, Place, Totals
+from cardproof.read.hub import header_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cardproof.core.types import Evidence, Judgement, Verdict
+    from cardproof.read import Card
+    from cardproof.snippets.results import BlockResult, PageRun
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A model's top-1 accuracy on one data set, in percent, with the verdict on it."""
+
+    dataset: str
+    value: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """What a table shows of one model of the site."""
+
+    name: str
+    anchor: str
+    page: Path
+    collections: tuple[str, ...]
+    values: Mapping[str, str]
+    """Columns: field as written -> what the table shows."""
+    parameters: int | None = None
+    """As measured."""
+    multiply_adds: int | None = None
+    """As measured."""
+    milliseconds: float | None = None
+    """For one image, as measured."""
+    scores: tuple[Score, ...] = ()
+    verdicts: tuple[tuple[Verdict, int], ...] = ()
+    """How many of its claims have each verdict."""
+    listing: str = ""
+    """What lists of all models say of it, as text (``ModelSummary``): most builds never read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """A model as one card defines it, with what two cards may say differently of it."""
+
+    name: str
+    place: Place
+    results: tuple[tuple[str, str], ...] = ()
+    """Metrics with their data set, and the values stated."""
+    by_index: bool = True
+    """Defined by a model index; other places may speak of one model as often as they like."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardReport:
+    """What a report says of one card, and what other cards need to know of it."""
+
+    file: str
+    defined: tuple[Defined, ...]
+    """Its models."""
+    findings: tuple[Finding, ...]
+    tally: Mapping[str, Mapping[str, int]]
+    """Field as written -> verdict -> how many claims."""
+    explained: int
+    """Refuted counts that a way of counting gives exactly."""
+    statuses: Mapping[str, int]
+    """Of the blocks of its snippets."""
+    exercised: tuple[str, ...]
+    """Models for which its snippets ran."""
+    devices: tuple[str, ...]
+    """On which they ran."""
+    runs: int
+    """How often its snippets are run: once for each model and device."""
+    totals: Mapping[str, Totals]
+    """Counts of its models, by name."""
+    rows: tuple[ModelRow, ...]
+    """Its models in tables of the site."""
+    pages: tuple[tuple[str, str], ...] = ()
+    """Its pages, with the template of each."""
+    outputs: tuple[str, ...] = ()
+    """All files that were written for it, or would be."""
+    folders: Mapping[str, int] = field(default_factory=dict)
+    """Folders of the catalog that are its models' own, with the number of badges that were written into each."""
+    across: Mapping[str, bool] = field(default_factory=dict)
+    """What it looked at of others: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
+    full: Callable[[], Mapping[str, Any]] = dict
+    """Gives the long lists of a report: claims, published, blocks, models and headers as ``--json`` prints them."""
+
+    @property
+    def models(self) -> tuple[tuple[str, Place], ...]:
+        """Names of its models, with the places where they are defined."""
+        return tuple((model.name, model.place) for model in self.defined)
+
+
+def card_report(
+    card: Card,
+    findings: tuple[Finding, ...],
+    judgements: Iterable[Judgement],
+    published: Iterable[Judgement],
+    evidence: Mapping[str, Evidence],
+    runs: Iterable[PageRun] = (),
+    rows: tuple[ModelRow, ...] = (),
+) -> CardReport:
+    """Put together what is reported of one card; ``evidence`` is that of its models, by name."""
+    judgements, published, runs = tuple(judgements), tuple(published), tuple(runs)
+    tally: dict[str, Counter[str]] = {}
+    for judgement in judgements:
+        tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+    full = {
+        "claims": [claim_row(judgement) for judgement in judgements],
+        "published": [claim_row(judgement) for judgement in published],
+        "blocks": [block_row(run, block) for run in runs for block in run.blocks],
+        "models": [model_row(card, index) for index in range(len(card.models))],
+        "headers": [{"file": card.file, "fields": header_facts(card.header)}] if card.header else [],
+    }
+    return CardReport(
+        card.file,
+        defined_in(card),
+        findings,
+        {name: dict(counts) for name, counts in tally.items()},
+        sum(judgement.explained for judgement in judgements),
+        dict(Counter(block.status for run in runs for block in run.blocks)),
+        tuple(sorted({run.model for run in runs if run.model})),
+        tuple(sorted({run.device for run in runs})),
+        len(runs),
+        {
+            name: Totals(found.counts.parameters, found.counts.multiply_adds)
+            for name, found in evidence.items()
+            if found.counts
+        },
+        rows,
+        across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+        full=lambda: full,
+    )
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in order of their places, and at one place the gravest first."""
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted(
+        findings, key=lambda f: (f.place.file, f.place.line, f.place.column, order[f.severity], f.check, f.message)
+    )
+
+
+def statement(field: str, model: str, stated: str) -> str:
+    """Return what a claim says, in the words with which a finding about it begins."""
+    return f"{field} of {model} says {stated}"
+
+
+def defined_in(card: Card) -> tuple[Defined, ...]:
+    """Return the models that a card defines."""
+    return tuple(
+        Defined(
+            model.name,
+            model.place,
+            tuple(
+                (f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field, claim.stated)
+                for claim in claims
+                if claim.metric and not claim.published
+            ),
+            model.form == "index",
+        )
+        for model, claims in zip(card.models, card.claims_of, strict=True)
+    )
+
+
+def duplicates(models: Iterable[Defined]) -> list[Finding]:
+    """Report models that are defined twice, once for each pair of places, with what the two say differently."""
+    first: dict[str, Defined] = {}
+    findings = []
+    for model in sorted((one for one in models if one.by_index), key=lambda model: model.place):
+        if earlier := first.get(model.name):
+            message = f"model {model.name} is defined here and at {earlier.place}"
+            before = dict(earlier.results)
+            differing = [
+                f"{metric}: {before[metric]} there, {value} here"
+                for metric, value in model.results
+                if metric in before and before[metric] != value
+            ]
+            if differing:
+                message += f", and the two disagree: {'; '.join(differing)}"
+            findings.append(Finding(model.place, "duplicate-model", "error", message, "keep one of the two"))
+        first.setdefault(model.name, model)
+    return findings
+
+
+def claim_row(judgement: Judgement) -> dict[str, Any]:
+    """Return a judgement as ``--json`` prints it."""
+    claim = judgement.claim
+    return {
+        "file": claim.place.file,
+        "line": claim.place.line,
+        "column": claim.place.column,
+        "card": judgement.card,
+        "model": claim.model,
+        "field": claim.field,
+        "dataset": claim.dataset,
+        "task": claim.task,
+        "metric": claim.metric,
+        "stated": claim.stated,
+        "found": judgement.found,
+        "unit": judgement.unit,
+        "verdict": judgement.verdict,
+        "allowed": judgement.allowed,
+        "difference": judgement.difference,
+        "explanation": judgement.explanation,
+        "explained": judgement.explained,
+        "faults": judgement.faults,
+        "method": judgement.method,
+        "reason": judgement.reason,
+        "published": claim.published,
+        "interval": judgement.interval,
+    }
+
+
+def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
+    """Return what became of a block as ``--json`` prints it."""
+    return {
+        "file": block.file,
+        "line": block.line,
+        "status": block.status,
+        "message": block.message,
+        "expected_line": block.expected_line,
+        "seconds": block.seconds,
+        "device": run.device,
+        "output": block.output,
+        "model": run.model,
+        "hint": block.hint,
+        "warnings": list(block.warnings),
+        "random_weights": run.random_weights,
+    }
+
+
+def model_row(card: Card, index: int) -> dict[str, Any]:
+    """Return a model of a card as ``--json`` prints it."""
+    model = card.models[index]
+    return {
+        "name": model.name,
+        "file": card.file,
+        "line": model.place.line,
+        "collections": list(model.collections),
+        "metadata": model.metadata.plain() if model.metadata else {},
+    }
+
+
+def facts_of(report: CardReport) -> dict[str, Any]:
+    """Return a report as plain data, without its long lists."""
+    return {
+        "defined": [[model.name, asdict(model.place), model.results, model.by_index] for model in report.defined],
+        "findings": [asdict(finding) for finding in report.findings],
+        "tally": report.tally,
+        "explained": report.explained,
+        "statuses": report.statuses,
+        "exercised": report.exercised,
+        "devices": report.devices,
+        "runs": report.runs,
+        "totals": {name: asdict(totals) for name, totals in report.totals.items()},
+        "rows": [{**asdict(row), "page": show_path(row.page)} for row in report.rows],
+        "pages": report.pages,
+        "outputs": report.outputs,
+        "folders": report.folders,
+        "across": report.across,
+    }
+
+
+def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[str, Any]]) -> CardReport:
+    """Return the report that :func:`facts_of` was given."""
+    return CardReport(
+        file,
+        tuple(
+            Defined(name, Place(**place), tuple((metric, value) for metric, value in results), by_index)
+            for name, place, results, by_index in facts["defined"]
+        ),
+        tuple(_finding(finding) for finding in facts["findings"]),
+        facts["tally"],
+        facts["explained"],
+        facts["statuses"],
+        tuple(facts["exercised"]),
+        tuple(facts["devices"]),
+        facts["runs"],
+        {name: Totals(**totals) for name, totals in facts["totals"].items()},
+        tuple(_row(row) for row in facts["rows"]),
+        tuple((page, template) for page, template in facts["pages"]),
+        tuple(facts["outputs"]),
+        facts["folders"],
+        facts["across"],
+        full,
+    )
+
+
+def _row(record: Mapping[str, Any]) -> ModelRow:
+    return ModelRow(
+        record["name"],
+        record["anchor"],
+        Path(record["page"]),
+        tuple(record["collections"]),
+        record["values"],
+        record["parameters"],
+        record["multiply_adds"],
+        record["milliseconds"],
+        tuple(Score(**score) for score in record["scores"]),
+        tuple((verdict, count) for verdict, count in record["verdicts"]),
+        record["listing"],
+    )
+
+
+def _finding(record: Mapping[str, Any]) -> Finding:
+    fix = Fix(**record["fix"]) if record["fix"] else None
+    return Finding(**{**record, "place": Place(**record["place"]), "fix": fix})

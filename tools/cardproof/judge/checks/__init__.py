@@ -1,0 +1,108 @@
+"""Checks: one module per kind; its docstring is its page in the documentation. Adding a check is adding a module.
+
+A module offers ``CHECK``. A check judges the claims of some fields, or reports findings about a card, or both. It
+gets what was read and what was measured, returns verdicts and findings, and prints nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import field
+from functools import cache
+from typing import TYPE_CHECKING
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Claim, Counts, Evidence, Finding, Judgement, LocalCode, LocalFile, Recipe, Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cardproof.core.settings import Settings
+    from cardproof.core.source import Source
+    from cardproof.read import Card
+    from cardproof.read.cited_results import CitedSource
+    from cardproof.read.model_index import Model
+
+__all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a check sees of one model."""
+
+    model: Model
+    claims: tuple[Claim, ...]
+    """All claims of this model."""
+    settings: Settings
+    evidence: Evidence | None
+    missing: str = ""
+    """Why there is no evidence, in words that follow "not measured: "."""
+    others: Mapping[str, Totals] = field(default_factory=dict)
+    """Counts of all models of the site, by name."""
+    cited: tuple[CitedSource, ...] = ()
+    unevaluated: Mapping[str, str] = field(default_factory=dict)
+    """Why there is no result on a data set, by its own name."""
+    recipe: Recipe | None = None
+    """How the weights were trained, as the zoo says it."""
+    weights: LocalFile | None = None
+    """The file of weights that the card names, where it is on this machine."""
+    code: LocalCode | None = None
+    """The source file that the card links, where the repository is on this machine."""
+    network: str = ""
+    """The zoo's name of the model, where a table of names has it."""
+
+    @property
+    def counts(self) -> Counts | None:
+        return self.evidence.counts if self.evidence else None
+
+
+@dataclass(frozen=True, slots=True)
+class CardContext:
+    """What a check sees of one card."""
+
+    card: Card
+    models: tuple[Context, ...]
+    includes: tuple[Source, ...] = ()
+    """Files that the card's template includes by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One kind of check."""
+
+    name: str
+    """Its word in reports and the name of its page."""
+    fields: frozenset[str] = frozenset()
+    """Fields that it judges, in their normal spelling."""
+    judge: Callable[[Claim, Context], Judgement] | None = None
+    results: bool = False
+    """Judges the metrics of results."""
+    check_model: Callable[[Context], Iterable[Finding]] | None = None
+    """Reports what it finds about a model as a whole."""
+    check_card: Callable[[CardContext], Iterable[Finding]] | None = None
+    """Reports what it finds about a card: its text, its header, its models side by side."""
+    findings: tuple[str, ...] = ()
+    """Words of findings that its page describes beside its own."""
+    page: str = ""
+    """Its documentation: the docstring of its module."""
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Return the checks of all modules of this package, in order of their names."""
+    found = []
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        check: Check | None = getattr(module, "CHECK", None)
+        if check:
+            found.append(check)
+    return tuple(sorted(found, key=lambda check: check.name))
+
+
+def check_of(claim: Claim, name: str) -> Check | None:
+    """Return the check that judges a claim whose field has this normal spelling."""
+    for check in all_checks():
+        if check.judge and (check.results if claim.metric else name in check.fields):
+            return check
+    return None

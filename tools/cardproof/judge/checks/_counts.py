@@ -1,0 +1,202 @@
+"""What the checks of counts share: comparing at the precision written, and saying where a wrong count comes from."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
+
+from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
+from cardproof.core.settings import Settings, Tolerance
+from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, Totals
+from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks._wording import words
+from cardproof.judge.discrepancies import faults_of
+from cardproof.read.claims import stated_count
+
+if TYPE_CHECKING:
+    from cardproof.judge.checks import Context
+
+What = Literal["flops", "parameters"]
+
+
+def judge_count(claim: Claim, context: Context, what: What, unit: str, method: str) -> Judgement:
+    """Judge a claim of a count; ``what`` says which."""
+    found = found_count(context, what)
+    if found is None:
+        return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
+    stated = stated_count(claim)
+    if stated is None:
+        reason = f"'{claim.stated}' is not a number of {unit}"
+        return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", found, unit, method=method, reason=why)
+    tolerance = tolerance_of(claim, context)
+    difference = signed(found - stated.value, stated.value)
+    allowed = allowed_text(tolerance, stated)
+    if within(found, stated, tolerance):
+        return Judgement(claim, "confirmed", found, unit, allowed, difference, method=method)
+    explanation, explained, faults = explain(claim, context, what, stated)
+    fix = fix_of(claim, stated, found)
+    return Judgement(
+        claim, "refuted", found, unit, allowed, difference, explanation, method, "", fix, explained, faults
+    )
+
+
+def found_count(context: Context, what: What) -> int | None:
+    """Return the measured count in the unit that the settings say the field has."""
+    return None if context.counts is None else count_in(context.counts, what, context.settings)
+
+
+def count_in(counts: Counts | Totals, what: What, settings: Settings) -> int:
+    """Return one count of a network in the unit that the settings say the field has."""
+    if what == "parameters":
+        return counts.parameters
+    return counts.multiply_adds * (2 if settings.flops == "operations" else 1)
+
+
+def tolerance_of(claim: Claim, context: Context) -> Tolerance:
+    """Return the tolerance that the settings name for the claim's field."""
+    return context.settings.tolerances.get(normal_field(claim.field), Tolerance())
+
+
+def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -> bool:
+    """Return whether a found value is the stated one within a tolerance."""
+    value = Decimal(str(found))
+    if not stated.value and value:
+        return False  # however few digits, nothing is not something
+    distance = abs(value - stated.value)
+    if tolerance.kind == "exact":
+        return distance == 0
+    if tolerance.kind == "digits":
+        digits = int(tolerance.amount)
+        return round_to_digits(value, digits) == round_to_digits(stated.value, digits)
+    if tolerance.kind == "percent":
+        return distance <= abs(stated.value) * tolerance.amount / 100
+    if tolerance.kind == "absolute":
+        return distance <= tolerance.amount
+    return equal_as_written(found, stated)
+
+
+def allowed_text(tolerance: Tolerance, stated: Number) -> str:
+    """Say in words how far a found value may be off."""
+    if tolerance.kind == "digits":
+        return f"equal at {tolerance.amount} digits"
+    if tolerance.kind == "percent":
+        return f"±{tolerance.amount}%"
+    if tolerance.kind == "absolute":
+        return f"±{show_count(tolerance.amount)}"
+    if tolerance.kind == "exact" or stated.quantum == 1:
+        return "exact"
+    return f"±{show_count(stated.quantum / 2)}"
+
+
+def signed(difference: Decimal, of: Decimal) -> str:
+    """Write a difference with its sign and, where it means something, its share of the stated value."""
+    if not difference:
+        return "0"
+    text = f"{'+' if difference > 0 else '−'}{show_count(abs(difference))}"
+    return f"{text} ({float(difference / of):+.3%})".replace("(-", "(−") if of else text
+
+
+def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
+    """Return the edit that writes the found value at the precision and in the style of the claim.
+
+    None where the style is not understood, and where no digit of the found value would be left.
+    """
+    if found * 2 <= stated.quantum:
+        return None
+    written = write_like(found, stated, claim.stated)
+    return None if written is None else edit(claim, written, safe=True)
+
+
+def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
+    """Return the edit that writes another text in place of a claim's; None where there is none to make."""
+    place = claim.place
+    if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:
+        return None
+    return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}", safe)
+
+
+def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
+    """Say what would reproduce a refuted count, whether anything does exactly, and which faults that shows."""
+    assert context.evidence and context.counts
+    if stated.value <= 0:
+        return "A network that computes something has a positive count.", False, ("no-way",)
+    size = context.counts.input_shape[1:]
+    candidates = [r for r in context.evidence.reproductions if r.field == what and r.stated == int(stated.value)]
+    if swapped := _swapped(context, what, stated):
+        return swapped, True, ("swapped",)
+    if unit := _unit(context, what, stated):
+        return unit, True, ("unit",)
+    if counted := next((r for r in candidates if r.exact), None):
+        return _sentence(counted, size) + _sum(counted, context.counts), True, faults_of(counted)
+    if other := _another_model(context, what, stated):
+        return other, True, ("another-model",)
+    if near := next(iter(candidates), None):
+        sentence = f"No way of counting that was tried gives exactly this. {_sentence(near, size)}"
+        return sentence, False, faults_of(near)
+    return "No way of counting that was tried gives this value.", False, ("no-way",)
+
+
+def _unit(context: Context, what: What, stated: Number) -> str | None:
+    """Say that a unit is missing, or that one was counted for two."""
+    found = found_count(context, what)
+    assert found is not None and context.counts is not None
+    for power, letter, name in ((6, "M", "millions"), (9, "G", "billions"), (3, "K", "thousands")):
+        if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-power), stated):
+            return f"The value is in {name}, and the unit {letter} is missing."
+    multiply_adds = context.counts.multiply_adds
+    if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
+        return "Exactly the multiply-adds: each was counted as one operation, not two."
+    return None
+
+
+def other_count_claim(context: Context, what: What) -> tuple[Claim, Number] | None:
+    """Return the claim of the other count (FLOPs for parameters, parameters for FLOPs), with its number."""
+    names = PARAMETERS if what == "flops" else FLOPS
+    for claim in context.claims:
+        own = claim.published is None and not claim.metric
+        if own and normal_field(claim.field) in names and (number := stated_count(claim)):
+            return claim, number
+    return None
+
+
+def _swapped(context: Context, what: What, stated: Number) -> str | None:
+    other = other_count_claim(context, what)
+    flops, parameters = found_count(context, "flops"), found_count(context, "parameters")
+    assert flops is not None and parameters is not None
+    mine, theirs = (parameters, flops) if what == "flops" else (flops, parameters)
+    if other and equal_as_written(mine, stated) and equal_as_written(theirs, other[1]):
+        where = f"{other[0].field} on line {other[0].place.line}"
+        return f"Each value equals the other's measurement: {where} and this one were swapped."
+    if equal_as_written(mine, stated):
+        return f"This is exactly the network's number of {'parameters' if what == 'flops' else 'multiply-adds'}."
+    return None
+
+
+def _another_model(context: Context, what: What, stated: Number) -> str | None:
+    """Say which other model of this run has the stated count; only for values that chance does not explain."""
+    if stated.digits < 4:
+        return None
+    for name, counts in sorted(context.others.items()):
+        value = count_in(counts, what, context.settings)
+        if name != context.model.name and equal_as_written(value, stated):
+            kind = "multiply-adds" if what == "flops" else "parameters"
+            return f"This is exactly the number of {kind} of another model: {name}."
+    return None
+
+
+def _sum(reproduction: Reproduction, counts: Counts) -> str:
+    """Show the sum where buffers were counted as parameters."""
+    if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
+        return ""
+    return (
+        f" {reproduction.value:,} = {counts.parameters:,} parameters + {counts.buffers:,} buffer values "
+        "(running statistics and step counters)."
+    )
+
+
+def _sentence(reproduction: Reproduction, size: tuple[int, int]) -> str:
+    text = words(reproduction, size)
+    return text[:1].upper() + text[1:].rstrip(".") + "."

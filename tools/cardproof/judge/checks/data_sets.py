@@ -1,0 +1,112 @@
+"""Data sets: one name for each, and as many classes as the network has.
+
+**What it does.** Knows the usual spellings of the common image data sets.
+
+- `data-set-alias`: one card calls a data set by two names, such as `ImageNet` and `ImageNet-1k`. The warning names both
+  places and the name to use: the one that says most.
+- `class-count`: the network's head has another number of classes than a data set on which the card states an accuracy.
+
+**Why.** A filter for a data set finds half of its models when they spell it differently, and an accuracy on classes
+that a network cannot say belongs to another head.
+
+Names that are not in the table are taken as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cardproof.core.field_names import TOP_1, normal_field
+from cardproof.core.types import Finding
+from cardproof.judge.checks import CardContext, Check, Context
+from cardproof.judge.checks._network import mistaken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cardproof.core.types import Place
+
+TRAINING_DATA = frozenset({"training data", "training dataset", "training datasets", "pretraining data", "datasets"})
+
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "ImageNet-1k": ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc12", "imagenetilsvrc2012", "in1k"),
+    "ImageNet-21k": ("imagenet21k", "imagenet22k", "in21k", "in22k"),
+    "CIFAR-10": ("cifar10",),
+    "CIFAR-100": ("cifar100",),
+    "Fashion-MNIST": ("fashionmnist",),
+    "MNIST": ("mnist",),
+    "Digits": ("digits",),
+    "COCO": ("coco", "mscoco", "coco2017"),
+    "iNaturalist 2018": ("inaturalist2018", "inat2018"),
+}
+CLASSES = {
+    "ImageNet-1k": (1000, 1001),
+    "CIFAR-10": (10,),
+    "CIFAR-100": (100,),
+    "Fashion-MNIST": (10,),
+    "MNIST": (10,),
+    "Digits": (10,),
+}
+"""Classes of a head for it; 1,001 where the first stands for none of them, as TensorFlow's networks have it."""
+
+
+def common_name(text: str) -> str | None:
+    """Return the one name of a data set; None where the table does not know it."""
+    plain = re.sub(r"[\s_-]+", "", text.strip().lower())
+    return next((name for name, spellings in _SPELLINGS.items() if plain in spellings), None)
+
+
+def classes_of(text: str) -> tuple[int, ...]:
+    """Return how many classes a head for a data set may have; nothing where the table does not know it."""
+    return CLASSES.get(common_name(text) or "", ())
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report data sets that one card calls by two names, once for each name."""
+    first: dict[str, tuple[str, Place]] = {}
+    reported: set[str] = set()
+    for text, place in sorted(_named(context), key=lambda named: named[1]):
+        name = common_name(text)
+        if name is None:
+            continue
+        earlier, there = first.setdefault(name, (text, place))
+        if earlier.lower() != text.lower() and text.lower() not in reported:
+            reported.add(text.lower())
+            message = f"'{earlier}' ({there}) and '{text}' are one data set under two names"
+            yield Finding(place, "data-set-alias", "warning", message, f"write {name} in both places")
+
+
+def check_model(context: Context) -> Iterator[Finding]:
+    """Report an accuracy on classes that the network's head has not."""
+    if context.counts is None or context.counts.head is None or mistaken(context):
+        return
+    classes = context.counts.head.classes
+    for claim in context.claims:
+        wanted = classes_of(claim.dataset or "")
+        if wanted and claim.metric and normal_field(claim.field) in TOP_1 and classes not in wanted:
+            message = (
+                f"{claim.field} of {claim.model} is stated on {claim.dataset}, which has {wanted[0]:,} classes; the "
+                f"network's head has {classes:,}"
+            )
+            hint = "state the accuracy on the data set of this head, or link the network with the other head"
+            yield Finding(claim.place, "class-count", "warning", message, hint)
+
+
+def _named(context: CardContext) -> Iterator[tuple[str, Place]]:
+    for model in context.models:
+        for claim in model.claims:
+            if not claim.metric and not claim.published and normal_field(claim.field) in TRAINING_DATA:
+                yield claim.stated, claim.place
+        for result in model.model.results:
+            if result.dataset and result.dataset_at:
+                yield result.dataset, result.dataset_at
+
+
+CHECK = Check(
+    "data-sets",
+    check_model=check_model,
+    check_card=check_card,
+    findings=("data-set-alias", "class-count"),
+    page=__doc__,
+)

@@ -1,0 +1,84 @@
+"""FLOPs: the network's multiply-adds at the card's image size.
+
+**What it does.** Builds the network on the meta device, feeds one image of the card's `Image Size` (the zoo's input
+size where the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
+attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
+not counted. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with twice
+as many.
+
+**Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
+off by a third makes a comparison of two models worthless.
+
+**Compared** at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting `tolerances`
+loosens it.
+
+**Refuted claims are explained.** The check looks for the way of counting that gives the stated value: another input
+size, an input that is not square, a factor of two, the classifier left out or another number of classes, batch norm or
+pooling counted, FLOPs and parameters swapped, another model's value. It says which one matches exactly, or that none
+does.
+
+**A card that states no image size** may mean another than the zoo's. Where its value is right at another square size,
+the claim is unchecked and the reason names both. Where it is refuted and not explained at the zoo's size, the
+explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
+
+**Fix.** Writes the measured value at the claim's precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cardproof.core.field_names import FLOPS
+from cardproof.core.types import Judgement
+from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks._counts import judge_count
+from cardproof.read.claims import image_size, stated_count
+
+if TYPE_CHECKING:
+    from cardproof.core.types import Claim, Reproduction
+
+
+def judge(claim: Claim, context: Context) -> Judgement:
+    """Judge a claim of multiply-adds."""
+    unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
+    if context.evidence and context.evidence.refused:
+        reason = f"the network takes no image of the card's size: {context.evidence.refused}"
+        return Judgement(claim, "unchecked", unit=unit, reason=reason)
+    size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
+    judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
+    if judgement.verdict != "refuted" or image_size(context.model) is not None:
+        return judgement
+    return _without_size(judgement, context)
+
+
+def _without_size(judgement: Judgement, context: Context) -> Judgement:
+    """Say that the size is the zoo's: a card that states none may mean another, and then no fix is sure.
+
+    A value that is explained exactly at the zoo's size shows that it was made there.
+    """
+    assert context.counts
+    if judgement.explained and not {"other-size", "non-square"} & set(judgement.faults):
+        return judgement
+    own = "x".join(str(side) for side in context.counts.input_shape[1:])
+    stated = stated_count(judgement.claim)
+    for found in context.evidence.reproductions if context.evidence else ():
+        about = found.field == "flops" and stated is not None and found.stated == int(stated.value)
+        if about and _is_plain(found) and found.input:
+            height, width = found.input
+            reason = (
+                f"the card states no image size: the value is right at {height}x{width}, and not at the zoo's {own}"
+            )
+            return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+    told = f"{judgement.explanation} The card states no image size: {own} is the zoo's."
+    return replace(judgement, explanation=told, fix=replace(judgement.fix, safe=False) if judgement.fix else None)
+
+
+def _is_plain(found: Reproduction) -> bool:
+    """Return whether a way of counting is that of the multiply-adds of a square image, and nothing else."""
+    square = found.input is not None and found.input[0] == found.input[1]
+    others = found.counted or found.left_out or found.classes or found.factor != 1 or found.note
+    return found.exact and square and not others
+
+
+CHECK = Check("flops", FLOPS, judge, page=__doc__)

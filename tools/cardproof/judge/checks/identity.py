@@ -1,0 +1,55 @@
+"""Identity: whether the network that was built is the one that the card means.
+
+**What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have is an error. A
+name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
+that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
+decides is unchecked where such a network has a new name that is no part of the old one, or where the zoo has other
+weights under the name than those that the card links. A name of the table of names is taken at its word.
+
+**Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cardproof.core.types import Finding
+from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks._network import another_network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def check_model(context: Context) -> Iterator[Finding]:
+    """Report an unknown model, a renamed one, and one that is probably another network."""
+    evidence = context.evidence
+    place = context.model.place
+    if evidence is None:
+        return
+    if evidence.error and context.model.form in ("table", "evaluations"):
+        return  # a table may compare with models of anybody, a folder have any name; claims say why they are unchecked
+    if evidence.error:
+        hint = f"check the name against the models of zoo '{evidence.zoo}'"
+        yield Finding(place, "unknown-model", "error", f"{context.model.name} was not measured: {evidence.error}", hint)
+        return
+    if other := another_network(context):
+        hint = "name the network that the card describes, or write a card for the new one"
+        yield Finding(place, "another-network", "warning", other, hint)
+    elif not _is_same(context.model.name, evidence.known_as):
+        message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
+        if context.network:
+            message = f"{context.model.name} is {evidence.known_as} of zoo '{evidence.zoo}' by the table of names"
+        yield Finding(place, "renamed", "note", message)
+
+
+def _is_same(name: str, known_as: str) -> bool:
+    """Return whether a zoo has a model under its own name, or under that of an entry of its own weights."""
+    own, known = name.partition(".")[0], known_as.partition(".")[0]
+    return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
+
+
+CHECK = Check(
+    "identity", check_model=check_model, findings=("unknown-model", "another-network", "renamed"), page=__doc__
+)

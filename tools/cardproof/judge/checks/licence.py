@@ -1,0 +1,110 @@
+"""Licence: the licence that a card states for machines against the one that its text names.
+
+**What it does.** Reads `license` of the page's header, or `License` of a model, and looks through the text for licences
+that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". Where the one allows what the
+other forbids, the line of the text is reported (`licence`). So is a link to weights whose authors forbid it, by a short
+dated list of places. A card for the Hub whose header states no licence is
+reported as a note; no default is filled in.
+
+**Why.** Filters and companies' tools read the header. A header of `mit` above weights for research only leads them to
+break a licence.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cardproof.core.types import Finding
+from cardproof.core.yaml import Mapping, Scalar, Sequence
+from cardproof.judge.checks import CardContext, Check
+from cardproof.plan.local_files import link_of
+from cardproof.read.fences import Fences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cardproof.read import Card
+
+PERMISSIVE = frozenset(
+    {
+        "mit", "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "cc0-1.0", "cc-by-4.0",
+        "cc-by-3.0", "cc-by-2.0", "cc-by-sa-4.0", "cc-by-sa-3.0", "gpl", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0",
+        "mpl-2.0", "wtfpl", "zlib", "afl-3.0", "artistic-2.0", "bsl-1.0", "ecl-2.0", "epl-2.0", "eupl-1.1",
+    }
+)  # fmt: skip
+"""Licences that allow commercial use, by the names that the Hub has for them."""
+
+SOURCES = {
+    "dl.fbaipublicfiles.com/semiweaksupervision/": "CC BY-NC 4.0",
+    "download.pytorch.org/models/ig_resnext101": "CC BY-NC 4.0",
+    "shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/": "non-commercial",
+    "releases/download/v0.1-res2net/": "non-commercial",
+}
+"""Places of weights whose authors forbid commercial use: semi-supervised-ImageNet1K-models and WSL-Images of
+facebookresearch, and Res2Net-PretrainedModels with timm's copies of its weights; as of 2026-11."""
+
+_FORBIDS = re.compile(
+    r"\bCC[- ]BY[- ]NC(?:[- ](?:SA|ND))?(?:[- ]\d\.\d)?\b"
+    r"|\bnon-?commercial (?:use|purposes?|research|licen[cs]es?|only)\b"
+    r"|\b(?:for |to )?(?:academic |scientific )?research (?:purposes? |use )?only\b"
+    r"|\bonly (?:be used )?for (?:academic |scientific )?research\b",
+    re.IGNORECASE,
+)
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report licences that allow what the text or the source of the weights forbids, and a header without one."""
+    card = context.card
+    if card.header is not None and card.source.path.name == "README.md" and not _stated_in(card.header):
+        message = "the header states no licence"
+        hint = "add 'license: …' with the licence of the weights, or 'license: unknown'"
+        yield Finding(card.header.place, "licence", "note", message, hint)
+    of_header = _stated_in(card.header) if card.header else []
+    of_models = [_stated_in(model.model.fields) + _stated_in(model.model.metadata) for model in context.models]
+    permissive = [one for one in of_header + [one for own in of_models for one in own] if _is_permissive(one)]
+    if permissive:
+        yield from _against_text(card, permissive[0])
+    for model, own in zip(context.models, of_models, strict=True):
+        stated = [one for one in own or of_header if _is_permissive(one)]
+        link = link_of(model.model, "Weights")
+        source = next((name for name in SOURCES if link and name in link.text), None)
+        if stated and link and source:
+            message = (
+                f"the weights of {model.model.name} are published as {SOURCES[source]} ({source}), the licence on line "
+                f"{stated[0].place.line} is {stated[0].text}"
+            )
+            yield Finding(link.place, "licence", "warning", message, "state the licence of the weights")
+
+
+def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
+    """Report the first line of the text that forbids what a licence allows."""
+    position, fences = card.header.end if card.header else 0, Fences()
+    for line in card.source.text[position:].splitlines(keepends=True):
+        found = [] if fences.feed(line) else list(_FORBIDS.finditer(line[:5000]))
+        if found:
+            match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
+            place = card.source.place(position + match.start(), position + match.end())
+            message = (
+                f"the text says '{match.group()}', the licence (line {permissive.place.line}) is {permissive.text}"
+            )
+            hint = "state the licence of the weights in both places, or say in the text what each is for"
+            yield Finding(place, "licence", "warning", message, hint)
+            return
+        position += len(line)
+
+
+def _stated_in(fields: Mapping | None) -> list[Scalar]:
+    """Return the licences that a header, a model or its metadata states."""
+    if fields is None:
+        return []
+    node = fields.get("license") or fields.get("licence")
+    items = node.items if isinstance(node, Sequence) else [node]
+    return [item for item in items if isinstance(item, Scalar) and isinstance(item.value, str) and item.text.strip()]
+
+
+def _is_permissive(licence: Scalar) -> bool:
+    return licence.text.strip().lower() in PERMISSIVE
+
+
+CHECK = Check("licence", check_card=check_card, page=__doc__)

@@ -1,0 +1,181 @@
+"""Links: addresses that no reader can follow, found without a request unless one is asked for.
+
+**What it does.** Looks at every address of a card, in its text and in its model index:
+
+- `closed-site`: the host is on the list of sites that closed, with the date.
+- `link-syntax`: no host, a port that is no number, a scheme written twice; an address of arXiv or of a DOI whose number
+  cannot be one.
+- `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
+
+In code only closed sites are looked for: addresses there are often made up.
+
+**Why.** Readers follow links to papers and weights first. Of one well-kept documentation, 171 links lead to one site
+that closed.
+
+**Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
+the paper; `--fix-unsafe` writes it there. Nothing is invented.
+
+**Asked of the network** is nothing, unless `--online` is given. Then each address outside of code is asked, HEAD first
+and GET where that fails:
+
+- `dead-link`: the server says that there is no such page (404), or no longer (410).
+- `unreachable-link`: no answer, a server error, a certificate that is not valid.
+- `private-link`: the host, or one that it redirects to, has an address of a private network. It is not asked, since a
+  card is written by others and must not make your machine knock on doors behind its firewall; `--private-host HOST`
+  says that it may.
+
+Pages that a server shows to people only (401, 403, 429) are counted and not reported. Hosts are asked beside one
+another, each one address after the other, with a pause. Pages that were there are asked again after seven days, others
+after one day at most; what is remembered lies in the user's cache folder. Without a network the report says that links
+were not run, and nothing of any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cardproof.core.types import Finding, Fix
+from cardproof.core.yaml import Mapping, Scalar
+from cardproof.judge.checks import CardContext, Check
+from cardproof.plan.local_files import link_of
+from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, plain, words_of
+from cardproof.read.fences import Fences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLOSED = {
+    "paperswithcode.com": "2025-07-24",
+    "plus.google.com": "2019-04-02",
+    "gitorious.org": "2015-06-01",
+    "bintray.com": "2021-05-01",
+}
+"""Hosts, with all below them, that no longer serve what was published there, and since when."""
+AS_OF = "2026-11"
+"""When the list was last looked at."""
+
+_ADDRESS = re.compile(r"(?i:https?|ftp):/{1,3}[^\s<>\"'`|\\^\[\]]*")
+_HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
+_INSIDE_ANOTHER = re.compile(r"/(?:https?|ftp):/{1,2}", re.IGNORECASE)
+_DOI_PATH = re.compile(r"10\.\d{4,9}(?:\.\d{1,9})*(?:/|%2[fF])\S")
+LONGEST = 2000
+"""Characters of an address that is looked at; browsers take no longer ones either."""
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report the addresses of a card that lead nowhere."""
+    source = context.card.source
+    papers = _paper_links(context)
+    for address, start, is_code in addresses(source.text):
+        place = source.place(start, start + len(address))
+        if not is_code and (trouble := wrong(address)):
+            check, message, hint = trouble
+            yield Finding(place, check, "warning", message, hint)
+        elif closed := closed_since(address):
+            host, since = closed
+            message = f"{host} closed on {since} (list of {AS_OF}): {address[:200]} leads nowhere"
+            hint, fix = None, None
+            if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
+                hint = f"the card's own citation of this paper has {found}"
+                fix = Fix(place.line, place.column, place.end_column, found) if place.end_column else None
+            yield Finding(place, "closed-site", "warning", message, hint, fix)
+
+
+def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
+    """Yield the addresses of a text with their positions, and whether they stand in code: there, many are made up."""
+    fences, position = Fences(), 0
+    for line in text.splitlines(keepends=True):
+        fenced = fences.feed(line)
+        ticks, last = 0, 0
+        for match in _ADDRESS.finditer(line):
+            ticks += line.count("`", last, match.start())
+            last = match.start()
+            yield _trimmed(match.group()), position + match.start(), fenced or ticks % 2 == 1
+        position += len(line)
+
+
+def wrong(address: str) -> tuple[str, str, str] | None:
+    """Return check, message and hint for an address that is none; None where nothing is wrong with it."""
+    if len(address) > LONGEST:
+        return None
+    scheme, _, rest = address.partition(":")
+    if not rest.strip("/"):
+        return None  # the scheme alone, in a sentence about it
+    if not rest.startswith("//") or rest.startswith("///"):
+        return "link-syntax", f"'{address}' has no two slashes after {scheme}:", f"write {scheme}://"
+    authority, slash, path = rest[2:].partition("/")
+    host, _, port = authority.partition("?")[0].partition("#")[0].rpartition("@")[2].partition(":")
+    if "{" in address or "}" in address or "$" in authority:
+        return None  # a template or a shell variable is filled in by somebody else
+    if not host or not _HOST.fullmatch(host) or (port and not port.isdecimal()):
+        return "link-syntax", f"'{address}' names no host", "write https://host/path"
+    if host.lower() in ("http", "https"):
+        return "link-syntax", f"'{address}' has its scheme twice", f"write {rest[2:]}"
+    path = re.split(r"[?#]", path, maxsplit=1)[0]
+    if named := _misnamed(host.lower(), path):
+        return "link-syntax", f"'{address}' has no {named}", "look up the paper's own address"
+    if slash and "//" in _INSIDE_ANOTHER.sub("/", f"/{path}"):
+        right = f"{scheme}://{authority}{re.sub('/{2,}', '/', '/' + path)}"
+        return "doubled-slash", f"'{address}' has two slashes in a row in its path", f"write {right}"
+    return None
+
+
+def _misnamed(host: str, path: str) -> str | None:
+    """Return what an address of arXiv or of DOIs should have and has not; None where it has it, or leads elsewhere."""
+    if host.removeprefix("www.") == "arxiv.org" and (match := re.fullmatch(r"(?:abs|pdf)/(.{1,60})", path)):
+        number = match[1].removesuffix(".pdf").rstrip("/")
+        return None if ARXIV_NUMBER.fullmatch(number) else "arXiv number such as 1904.01169"
+    if host in ("doi.org", "dx.doi.org", "www.doi.org") and path.strip("/"):
+        return None if _DOI_PATH.match(path.strip("/")) else "DOI such as 10.1109/TPAMI.2019.2938758"
+    return None
+
+
+def closed_since(address: str) -> tuple[str, str] | None:
+    """Return the closed site that an address belongs to, and since when it is closed."""
+    host = re.split(r"[/?#:]", address.partition("://")[2], maxsplit=1)[0].lower().rstrip(".")
+    for closed, since in CLOSED.items():
+        if host == closed or host.endswith(f".{closed}"):
+            return closed, since
+    return None
+
+
+def _trimmed(address: str) -> str:
+    """Take off what the sentence or the Markdown around an address adds to its end."""
+    depth = 0
+    for index, character in enumerate(address):
+        depth += (character == "(") - (character == ")")
+        if depth < 0 or (character in "{}" and "{{" not in address and "{%" not in address):
+            address = address[:index]
+            break
+    return address.rstrip(".,;:!?*_")
+
+
+def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
+    """Return line and column of the addresses of papers, with the title of each."""
+    found = {}
+    for model in context.models:
+        paper = model.model.fields.get("Paper")
+        title = paper.get("Title") if isinstance(paper, Mapping) else None
+        if (link := link_of(model.model, "Paper")) and isinstance(title, Scalar):
+            place = link.place
+            # an address in quotes begins one column later
+            found[place.line, place.column + len(link.style)] = title.text if place.file == context.card.file else ""
+    return found
+
+
+def _from_citation(text: str, title: str) -> str | None:
+    """Return the arXiv or DOI address that the card's citation of a paper has; None where it has none."""
+    wanted = words_of(title)
+    for entry in entries_of(text):
+        if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:
+            return address_of(entry)
+    return None
+
+
+CHECK = Check(
+    "links",
+    check_card=check_card,
+    findings=("closed-site", "link-syntax", "doubled-slash", "dead-link", "unreachable-link", "private-link"),
+    page=__doc__,
+)

@@ -1,0 +1,49 @@
+"""Min size: the smallest image that a card says its network takes.
+
+**What it does.** Reads `Min Size` and feeds the network, on the meta device, a square image of that side, and one that
+is a pixel smaller on both sides. A side that the network refuses is **refuted**. One that it takes while it refuses the
+smaller one, or that is a single pixel, is **confirmed**.
+
+**Why.** Somebody who feeds smaller images than a network takes learns of it from an error deep inside of it.
+
+**Unchecked** where the network takes the smaller image too: the card may mean the smallest image that is of use. And
+where the size is not square.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cardproof.core.field_names import MIN_SIZE
+from cardproof.core.types import Judgement
+from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks._network import mistaken
+from cardproof.read.claims import parse_size
+
+if TYPE_CHECKING:
+    from cardproof.core.types import Claim
+
+METHOD = "fed square images of this side, and one pixel less, on the meta device"
+
+
+def judge(claim: Claim, context: Context) -> Judgement:
+    """Judge a stated smallest size."""
+    if context.counts is None or context.evidence is None:
+        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", reason=why)
+    size = parse_size(claim.stated)
+    takes = dict(context.evidence.takes)
+    if size is None or size[0] != size[1] or size[0] not in takes:
+        return Judgement(claim, "unchecked", unit="pixels", reason=f"'{claim.stated}' is no side of a square image")
+    side = size[0]
+    if not takes[side]:
+        explanation = f"The network takes no image of {side}x{side}."
+        return Judgement(claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, faults=("min-size",))
+    if takes.get(side - 1):
+        reason = f"the network takes an image of {side - 1}x{side - 1} too; the size may be the smallest of use"
+        return Judgement(claim, "unchecked", unit="pixels", method=METHOD, reason=reason)
+    return Judgement(claim, "confirmed", side, "pixels", "exact", "0", method=METHOD)
+
+
+CHECK = Check("min-size", MIN_SIZE, judge, page=__doc__)

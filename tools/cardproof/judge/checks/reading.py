@@ -1,0 +1,55 @@
+"""Reading: what is wrong with a card before anything is measured.
+
+**What it does.** Reads the model index and reports, each at its place:
+
+- `yaml-syntax`: the YAML does not parse. The block is never skipped in silence, and no page is rendered from it.
+- `yaml-1.1`: a value that YAML 1.1 and 1.2 readers take for different things: `no`, `on`, `1e-5`, `012`, `1:30`.
+- `duplicate-key`: one key twice in a mapping; readers keep only one of them.
+- `yaml-key`, `yaml-tag`, `yaml-limits`: keys that are no text, tags that would make code of data, and documents that
+  are too deep or too large once their aliases are followed.
+- `model-index`: a shape that the format does not have, a path that names no file, files that import each other.
+- `collection`: a model names a collection that is not defined.
+- `open-comment`: the comment with the index is never closed.
+- `hub-header`, `hub-result`: a header with two fences; a result in it without task or data set, which the Hub refuses.
+- `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
+- `duplicate-model`: two cards define one model.
+- `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
+- `ignore`: a comment `cardproof: ignore[check] reason` without a reason, for no check, or that nothing needs.
+- `hand-edit`, `evidence`: a rendered page or a record of evidence was edited by hand.
+- `stale-page`: under `--check`, a file of the site is not what it would be rendered to.
+
+**Why.** A reader that guesses turns a typing error into a wrong page.
+
+**Fix.** Quotes for values that YAML 1.1 misreads, and numbers in the spelling that both versions understand.
+"""
+
+from __future__ import annotations
+
+from cardproof.judge.checks import Check
+
+CHECK = Check(
+    "reading",
+    findings=(
+        "yaml-syntax",
+        "yaml-1.1",
+        "duplicate-key",
+        "yaml-key",
+        "yaml-tag",
+        "yaml-limits",
+        "model-index",
+        "collection",
+        "open-comment",
+        "hub-header",
+        "hub-result",
+        "encoding",
+        "byte-order-mark",
+        "control-character",
+        "duplicate-model",
+        "template",
+        "ignore",
+        "hand-edit",
+        "evidence",
+        "stale-page",
+    ),
+    page=__doc__,
+)

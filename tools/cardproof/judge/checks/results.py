@@ -1,0 +1,216 @@
+"""Results: stated accuracies against evaluations, and against named sources where nothing was evaluated.
+
+**What it does.** Where the weights and the data set are on this machine, or an evaluation of the same weights is on
+record, top-1 and top-5 are compared with the number of images that the network gets right: equal at the precision
+written is **confirmed**, anything else **refuted**, with the difference in images and the 95 % interval of the
+measurement (Wilson), which tells a slip of the pen from another set of weights.
+
+Where nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
+values that named sources publish, each with its address and date. Equal to a source at the precision written (the
+coarser of the two): **cited**. Equal to one source while another differs by more than `sources_agree` percentage
+points, or equal to none of several: **disputed**, and the reason names each source with its value. No source:
+**unchecked**, with what is missing.
+
+`--data NAME=PATH` and `--weights PATH` say where the images of a data set and the files of weights are. An evaluation
+stays valid, for everybody who has its record, until the network's source, the weights, the data set or the method
+change; then the claim is cited or unchecked again, and the reason says what changed.
+
+Values that cannot be are errors without running anything (`impossible-result`): a top-1 above the top-5 of the same
+result, and an accuracy below 0 or above 100. A result that states one accuracy in percent and the other as a fraction
+is a warning (`mixed-units`).
+
+**Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
+image library, the crop and the person.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cardproof.core.datasets import canonical
+from cardproof.core.numbers import equal_as_written, parse_number, show_count
+from cardproof.core.types import Finding, Judgement, Number
+from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
+from cardproof.read.cited_results import metric_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cardproof.core.types import Claim, Evaluated
+    from cardproof.core.yaml import Scalar
+    from cardproof.read.model_index import Result
+
+
+def judge(claim: Claim, context: Context) -> Judgement:
+    """Judge a stated metric by an evaluation, or by what named sources say."""
+    stated = points(claim.stated)
+    if stated is None:
+        return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
+    result = _result(claim, context)
+    if result and metric_key(claim.field) in ("top 1 accuracy", "top 5 accuracy"):
+        return _judge_by_images(claim, context, stated, result)
+    return _judge_by_sources(claim, context, stated)
+
+
+def points(text: str) -> Number | None:
+    """Return an accuracy in percentage points; ``0.7824`` without a sign is a fraction."""
+    number = parse_number(text, "plain")
+    if number is None or number.unit not in ("", "%"):
+        return None
+    if not number.unit and "." in text and number.value <= 1:
+        return Number(number.value * 100, number.quantum * 100, "%")
+    return number
+
+
+def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Evaluated) -> Judgement:
+    """Compare a stated accuracy with the images that the network gets right."""
+    top = 1 if metric_key(claim.field) == "top 1 accuracy" else 5
+    correct, interval = (result.top1, result.top1_interval) if top == 1 else (result.top5, result.top5_interval)
+    found = Decimal(correct) * 100 / result.images
+    detail = f"{correct:,} of {result.images:,} images"
+    low, high = (f"{100 * bound:.2f}" for bound in interval)
+    method = (
+        f"evaluated on {result.dataset} ({result.split}): {detail}, 95% interval {low} to {high}% "
+        f"({result.weights}, {result.environment.device}, {result.environment.measured[:10]})"
+    )
+    if result.close_calls:
+        method += f"; {result.close_calls} images are decided by less than rounding may move"
+    tolerance = tolerance_of(claim, context)
+    allowed = allowed_text(tolerance, stated)
+    shown = float(round(found, 4))
+    if within(found, stated, tolerance):
+        difference = "0 images" if equal_as_written(found, stated) else _in_images(stated, correct, result.images)
+        return Judgement(
+            claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
+        )
+    inside = interval[0] * 100 <= stated.value <= interval[1] * 100
+    meaning = (
+        "another run of the same training could have it, these weights have not."
+        if inside
+        else "these are other weights, or another way of feeding them."
+    )
+    where = "within" if inside else "outside"
+    explanation = f"{detail} are right. The stated value lies {where} the 95% interval of the measurement, "
+    explanation += f"{low} to {high}%: {meaning}"
+    difference = _in_images(stated, correct, result.images)
+    scale = 100 if stated.unit == "%" and "%" not in claim.stated else 1  # written as a fraction
+    fix = fix_of(claim, Number(stated.value / scale, stated.quantum / scale), found / scale)
+    return Judgement(
+        claim,
+        "refuted",
+        shown,
+        "%",
+        allowed,
+        difference,
+        explanation,
+        method,
+        "",
+        fix,
+        faults=("images",),
+        detail=detail,
+        interval=interval,
+    )
+
+
+def _in_images(stated: Number, correct: int, images: int) -> str:
+    """Say by how many images, and by how many points, the stated value is off."""
+    off = correct - stated.value * images / 100
+    whole = abs(off - round(off)) * 200 <= stated.quantum * images  # as near as the stated digits tell
+    count = f"{abs(off):,.0f}" if whole else f"{abs(off):,.1f}"
+    sign = "+" if off > 0 else "−"
+    return f"{sign}{count} image{'' if count == '1' else 's'} ({sign}{abs(off) * 100 / images:.2f} points)"
+
+
+def _result(claim: Claim, context: Context) -> Evaluated | None:
+    """Return the valid evaluation of the claim's model on its data set."""
+    name = canonical(claim.dataset or "")
+    results = context.evidence.evaluations if context.evidence else ()
+    return next((result for result in results if result.dataset == name), None)
+
+
+def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgement:
+    """Compare a stated metric with what named sources publish."""
+    sources = [
+        (source, value)
+        for source in context.cited
+        if (value := source.value(claim.model, claim.dataset or "", claim.field)) is not None
+    ]
+    unit = "%" if stated.unit == "%" else ""
+    missing = _why_not_evaluated(claim, context)
+    if not sources:
+        return Judgement(claim, "unchecked", unit=unit, reason=f"{missing}; and no cited source")
+    equal = [(source, value) for source, value in sources if _equal(stated, value)]
+    margin = context.settings.sources_agree
+    far = [(source, value) for source, value in sources if abs(value.value - stated.value) > margin]
+    if equal and not far:
+        source = equal[0][0]
+        method = f"equal to {source.title} ({source.url}, retrieved {source.retrieved})"
+        allowed = f"sources within {show_count(margin)} points"
+        return Judgement(claim, "cited", float(equal[0][1].value), unit, allowed, "0", method=method, reason=missing)
+    reason = "sources differ: " + "; ".join(f"{source.title} has {source.text(value)}" for source, value in sources)
+    nearest = min(sources, key=lambda pair: abs(pair[1].value - stated.value))[1]
+    differing = float(far[0][1].value if equal else nearest.value)
+    difference = f"{differing - float(stated.value):+.3f}".replace("-", "−")
+    return Judgement(claim, "disputed", differing, unit, "equal to a source", difference, reason=reason)
+
+
+def _why_not_evaluated(claim: Claim, context: Context) -> str:
+    name = canonical(claim.dataset or "")
+    if name is None:
+        return f"not evaluated: no images of '{claim.dataset or 'an unnamed data set'}' can be read here"
+    return context.unevaluated.get(name) or "not evaluated: no weights and data here"
+
+
+def _equal(stated: Number, source: Number) -> bool:
+    return abs(stated.value - source.value) * 2 <= max(stated.quantum, source.quantum)
+
+
+def _look(context: Context) -> Iterable[Finding]:
+    """Report evaluations that were asked for and failed, at the first claim of the data set, and impossible values."""
+    for dataset, reason in context.unevaluated.items():
+        if reason.startswith("evaluating failed"):
+            claims = (c for c in context.claims if c.metric and canonical(c.dataset or "") == dataset)
+            if claim := next(claims, None):
+                message = f"{context.model.name} could not be evaluated on {dataset}: {reason}"
+                yield Finding(claim.place, "results", "error", message)
+    for result in context.model.results:
+        yield from _impossible(result, context.model.name)
+
+
+def _impossible(result: Result, model: str) -> Iterator[Finding]:
+    """Report what no evaluation can give."""
+    accuracies: dict[str, tuple[Scalar, Scalar]] = {}
+    for name, value in result.metrics:
+        key = metric_key(name.text)
+        stated = points(value.text) if isinstance(value.value, (str, int, float)) else None
+        if stated is None or not (key in ("top 1 accuracy", "top 5 accuracy") or key.endswith("accuracy")):
+            continue
+        if not 0 <= stated.value <= 100:
+            message = f"{name.text} of {model} says {value.text}; an accuracy lies between 0 and 100 %"
+            yield Finding(value.place, "impossible-result", "error", message)
+        accuracies.setdefault(key, (name, value))
+    if "top 1 accuracy" not in accuracies or "top 5 accuracy" not in accuracies:
+        return
+    (first, top1), (fifth, top5) = accuracies["top 1 accuracy"], accuracies["top 5 accuracy"]
+    one, five = points(top1.text), points(top5.text)
+    assert one and five
+    if ("%" in top1.text) != ("%" in top5.text) and _is_fraction(top1.text) != _is_fraction(top5.text):
+        message = f"{first.text} of {model} says {top1.text} and {fifth.text} {top5.text}: one is a fraction"
+        yield Finding(top5.place, "mixed-units", "warning", message, "write both in percent")
+    elif one.value > five.value:
+        message = (
+            f"{first.text} of {model} ({top1.text}) is above {fifth.text} ({top5.text}, line {top5.place.line}), "
+            "which is impossible: the best class is among the five best"
+        )
+        yield Finding(top1.place, "impossible-result", "error", message, "were the two swapped?")
+
+
+def _is_fraction(text: str) -> bool:
+    return "%" not in text and text.strip().startswith(("0.", ".", "1.0"))
+
+
+CHECK = Check(
+    "results", judge=judge, results=True, check_model=_look, findings=("impossible-result", "mixed-units"), page=__doc__
+)

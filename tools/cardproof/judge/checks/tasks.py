@@ -1,0 +1,75 @@
+"""Tasks: what a card says a network is for, against what it puts out.
+
+**What it does.** `Image Classification` is **confirmed** where the network that ran gives as many values as its last
+linear layer, and as a data set of the card has classes. Anything else is **unchecked**: the shape of an output does not
+tell scores from features, nor a detector from an encoder. A task that is written almost like a common one is a warning.
+
+**Why.** Tools filter by task; a misspelt one is found by nobody.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from cardproof.core.field_names import TASKS, normal_field
+from cardproof.core.types import Finding, Judgement
+from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks.data_sets import TRAINING_DATA, classes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cardproof.core.types import Claim
+
+KNOWN = (
+    "image classification", "object detection", "semantic segmentation", "instance segmentation", "image retrieval",
+    "panoptic segmentation", "depth estimation", "image captioning", "visual question answering", "visual grounding",
+    "image generation", "feature extraction", "zero-shot image classification", "multi-label classification",
+    "keypoint detection", "pose estimation", "action recognition", "video classification", "text generation",
+    "image segmentation", "image to text", "image-to-text retrieval", "self-supervised learning", "super resolution",
+)  # fmt: skip
+METHOD = "shape of the output for one image on the meta device"
+
+
+def judge(claim: Claim, context: Context) -> Judgement:
+    """Judge a stated task by the network's output."""
+    if claim.stated.strip().lower().replace("-", " ") != "image classification":
+        return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
+    if context.counts is None:
+        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
+    if why := mistaken(context):
+        return Judgement(claim, "unchecked", reason=why)
+    shape, head = context.counts.output_shape, context.counts.head
+    if head is None or shape != (1, head.classes):
+        return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
+    if not any(head.classes in classes_of(name) for name in _data_sets(context)):
+        reason = f"the output has {head.classes:,} values, which may be classes or features"
+        return Judgement(claim, "unchecked", reason=reason)
+    found = f"{head.classes:,} scores"
+    return Judgement(claim, "confirmed", found, "", "one score for each class of a data set", method=METHOD)
+
+
+def _data_sets(context: Context) -> Iterator[str]:
+    """Yield the data sets that a model was trained or evaluated on, as its card says it."""
+    for claim in context.claims:
+        if claim.metric and claim.dataset:
+            yield claim.dataset
+        elif normal_field(claim.field) in TRAINING_DATA:
+            yield claim.stated
+
+
+def check_model(context: Context) -> Iterator[Finding]:
+    """Report tasks that are written almost like a common one."""
+    for claim in context.claims:
+        if normal_field(claim.field) not in TASKS or claim.metric or claim.published:
+            continue
+        task = claim.stated.strip().lower()
+        near = get_close_matches(task, KNOWN, 1, 0.9) if 3 < len(task) < 60 and task not in KNOWN else []
+        if near and near[0].replace("-", " ") != task.replace("-", " "):
+            hint = f"did you mean '{near[0].title()}'?"
+            yield Finding(claim.place, "tasks", "warning", f"no common task is called '{claim.stated}'", hint)
+
+
+CHECK = Check("tasks", TASKS, judge, check_model=check_model, page=__doc__)

@@ -1,0 +1,142 @@
+"""Weights: the file that a card links, by its name, its content and the models that share it.
+
+**What it does.** Looks at the field `Weights` of every model of a card:
+
+- `weights-digest`: the name of the file ends in hex digits, as torch.hub writes the start of a SHA-256 there, and the
+  file on this machine has another one.
+- `same-weights`: two models have files with one and the same content.
+- `shared-weights`: two models link one file although their cards state different numbers of parameters.
+- `weights-name`: the name of the file begins with the name of another model of the card, and not with its own.
+
+**Why.** Whoever loads another model's weights gets an error at best, and wrong predictions at worst. Entries are made
+by copying the one above, and its link stays.
+
+**Not done.** Nothing is downloaded, and no file is renamed; the right name is a suggestion.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from cardproof.core.field_names import PARAMETERS, normal_field
+from cardproof.core.numbers import show_count
+from cardproof.core.types import Finding
+from cardproof.judge.checks import CardContext, Check, Context
+from cardproof.plan.local_files import link_of
+from cardproof.read.claims import stated_count, weights_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from decimal import Decimal
+
+_DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
+_DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
+
+
+def promised_digest(name: str) -> str | None:
+    """Return the digits of a SHA-256 that the name of a file ends in; None where it promises none."""
+    match = _DIGEST.search(name[:300].partition(".")[0])
+    return match[1] if match and not _DATE.fullmatch(match[1]) else None
+
+
+def check_model(context: Context) -> Iterator[Finding]:
+    """Report a file that is another than its name says."""
+    link, file = link_of(context.model, "Weights"), context.weights
+    if link is None or file is None:
+        return
+    name = weights_file(context.model) or ""
+    promised = promised_digest(name)
+    if promised and not file.sha256.startswith(promised):
+        message = (
+            f"the name {name} promises a SHA-256 that starts with {promised}; {file.name} ({file.size:,} bytes) "
+            f"has {file.sha256}"
+        )
+        right = name.replace(f"-{promised}", f"-{file.sha256[: len(promised)]}")
+        hint = f"if this is the right file, its name is {right}; if not, the file is damaged or another one"
+        yield Finding(link.place, "weights-digest", "error", message, hint)
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report models that share a file, and links that name another model."""
+    yield from _identical(context)
+    shared = list(_shared(context))
+    yield from shared
+    places = {finding.place for finding in shared}
+    yield from (finding for finding in _named_after_another(context) if finding.place not in places)
+
+
+def _identical(context: CardContext) -> Iterator[Finding]:
+    """Report two files with the same content, each digest once."""
+    by_digest: dict[str, dict[str, Context]] = {}
+    for model in context.models:
+        if model.weights:
+            by_digest.setdefault(model.weights.sha256, {}).setdefault(model.weights.name, model)
+    for digest, files in sorted(by_digest.items()):
+        if len(files) > 1:
+            models = [model.model.name for model in files.values()]
+            link = link_of(list(files.values())[1].model, "Weights")
+            message = f"the files {_listed(files)} of {_listed(models)} are the same bytes, SHA-256 {digest}"
+            if link:
+                yield Finding(link.place, "same-weights", "error", message, "link each model's own weights")
+
+
+def _shared(context: CardContext) -> Iterator[Finding]:
+    """Report a link of two models that state different numbers of parameters."""
+    by_link: dict[str, list[Context]] = {}
+    for model in context.models:
+        if link := link_of(model.model, "Weights"):
+            by_link.setdefault(link.text, []).append(model)
+    for models in by_link.values():
+        for first, second in combinations(models[:50], 2):
+            ours, theirs = _parameters(first), _parameters(second)
+            link = link_of(second.model, "Weights")
+            if ours and theirs and abs(ours - theirs) * 50 > max(ours, theirs) and link:
+                message = (
+                    f"{second.model.name} links the weights of {first.model.name}, although the card states "
+                    f"{show_count(theirs)} parameters for the one and {show_count(ours)} for the other"
+                )
+                yield Finding(link.place, "shared-weights", "error", message, "link the model's own weights")
+                break
+
+
+def _parameters(context: Context) -> Decimal | None:
+    for claim in context.claims:
+        if normal_field(claim.field) in PARAMETERS and not claim.metric and not claim.published:
+            number = stated_count(claim)
+            return number.value if number and number.value > 0 else None
+    return None
+
+
+def _named_after_another(context: CardContext) -> Iterator[Finding]:
+    names = {_plain(model.model.name): model.model.name for model in context.models}
+    for model in context.models:
+        link, file, own = link_of(model.model, "Weights"), weights_file(model.model), _plain(model.model.name)
+        if link is None or file is None or len(own) < 3:
+            continue
+        stem = _plain(file[:300])
+        ends = [match.start() for match in re.finditer(r"[^a-z0-9]|$", stem)]
+        fitting = [name for end in ends if len(name := stem[:end]) > 2 and name in names]
+        other = max(fitting, key=len, default=own)
+        if own not in fitting and other not in own and not other.startswith(own):
+            message = f"{model.model.name} links {file}, named after another model of this card: {names[other]}"
+            yield Finding(link.place, "weights-name", "warning", message, "link the model's own weights")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]+", "_", name.lower())
+
+
+def _listed(names: dict[str, Context] | list[str]) -> str:
+    found = list(names)
+    return f"{', '.join(found[:-1])} and {found[-1]}"
+
+
+CHECK = Check(
+    "weights",
+    check_model=check_model,
+    check_card=check_card,
+    findings=("weights-digest", "same-weights", "shared-weights", "weights-name"),
+    page=__doc__,
+)

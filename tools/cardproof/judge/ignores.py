@@ -1,0 +1,113 @@
+"""Ignores: comments in a card that say which finding is meant to be there, and why.
+
+``# cardproof: ignore[flops] reason`` in a model index, ``<!-- cardproof: ignore[closed-site] reason -->`` in the text:
+behind a value it is about its own line, alone on a line about the next one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding
+from cardproof.judge.checks import all_checks
+from cardproof.read.fences import Fences
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from cardproof.core.source import Source
+    from cardproof.core.types import Place
+
+CHECK = "ignore"
+_IGNORE = re.compile(r"(?P<before>.*?)(?:#|<!--)[ \t]{0,8}cardproof:[ \t]{0,8}ignore(?P<rest>[^\r\n]*)")
+_REST = re.compile(r"\[(?P<words>[a-z0-9., -]{1,200})\][ \t]*(?P<reason>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """One comment: which findings it is about, and why they are meant to be there."""
+
+    place: Place
+    line: int
+    """The line that it is about."""
+    words: tuple[str, ...]
+    reason: str
+
+
+def apply_ignores(
+    source: Source, findings: Iterable[Finding], undecided: Collection[int], proved: bool
+) -> list[Finding]:
+    """Return the findings of a card with those that are ignored as notes, and with what is wrong about ignores.
+
+    An ignore that nothing needs is a warning, except where nothing was proved: on the lines ``undecided``, and for
+    checks that need a network where the card's networks were not all ``proved``.
+    """
+    findings = list(findings)
+    if "cardproof:" not in source.text:
+        return findings
+    ignores, troubles = _read(source)
+    used: set[Ignore] = set()
+    for index, finding in enumerate(findings):
+        if finding.place.file != source.name or finding.fatal:
+            continue
+        for ignore in ignores:
+            if finding.place.line == ignore.line and finding.check in ignore.words:
+                used.add(ignore)
+                hint = f"ignored here: {ignore.reason}"
+                findings[index] = replace(finding, severity="note", hint=hint, fix=None, settled="ignored")
+    for ignore in ignores:
+        decided = ignore.line not in undecided and (proved or _needs_no_network(ignore.words))
+        if ignore not in used and decided:
+            message = f"nothing on line {ignore.line} is found by {', '.join(ignore.words)}: this ignore is not needed"
+            troubles.append(Finding(ignore.place, CHECK, "warning", message, "take it away"))
+    return findings + troubles
+
+
+def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
+    ignores: list[Ignore] = []
+    troubles: list[Finding] = []
+    for number, line, start in _lines(source):
+        match = _IGNORE.match(line) if "cardproof:" in line else None
+        if match is None:
+            continue
+        place = source.place(start + match.end("before"), start + len(line))
+        rest = _REST.match(match["rest"])
+        words = tuple(word.strip() for word in rest["words"].split(",") if word.strip()) if rest else ()
+        reason = rest["reason"].strip().removesuffix("-->").strip() if rest else ""
+        unknown = [word for word in words if word not in known_words()]
+        if not words or unknown:
+            what = f"no check is called {', '.join(unknown)}" if unknown else "an ignore names what it ignores"
+            hint = "write ignore[check] and a reason; checks are the words in brackets of reports"
+            troubles.append(Finding(place, CHECK, "error", what, hint))
+        elif not reason:
+            message = "an ignore needs a reason; this one ignores nothing"
+            troubles.append(Finding(place, CHECK, "error", message, "say behind the brackets why it is right"))
+        else:
+            alone = not match["before"].strip()
+            ignores.append(Ignore(place, number + 1 if alone else number, words, reason))
+    return ignores, troubles
+
+
+def _lines(source: Source) -> Iterator[tuple[int, str, int]]:
+    """Yield number, text and position of the lines that are no code; an example of an ignore is none."""
+    fences, start = Fences(), 0
+    markdown = source.path.suffix.lower() in (".md", ".mdx")
+    for number, line in enumerate(source.text.split("\n"), 1):
+        text = line.rstrip("\r")
+        if not (markdown and fences.feed(text)) and len(text) < 5000:
+            yield number, text, start
+        start += len(line) + 1
+
+
+def known_words() -> set[str]:
+    """Return the words in brackets of reports."""
+    return {word for check in all_checks() for word in (check.name, *check.findings)}
+
+
+def _needs_no_network(words: tuple[str, ...]) -> bool:
+    """Return whether all checks of these words look at what the card says only."""
+    checks = [check for check in all_checks() if set(words) & {check.name, *check.findings}]
+    return all(check.judge is None and check.check_model is None and check.check_card for check in checks)

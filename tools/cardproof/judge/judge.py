@@ -1,0 +1,139 @@
+"""Judge: claims against evidence, to verdicts and findings. Pure: nothing is read, run or written here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cardproof.core.field_names import normal_field
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
+from cardproof.judge.card_report import in_order, statement
+from cardproof.judge.checks import CardContext, Context, all_checks, check_of
+from cardproof.measure.gather import GatheredEvidence
+from cardproof.plan.local_files import AtHand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cardproof.core.settings import Settings
+    from cardproof.read import Reading
+    from cardproof.read.cited_results import CitedSource
+    from cardproof.read.model_index import Model
+
+
+FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
+"""What is said of the value that a check found, where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """All judgements of a run, and what a person must see; each by the card's file."""
+
+    judgements: Mapping[str, tuple[Judgement, ...]]
+    """Of the cards' own claims, in the order of the claims."""
+    published: Mapping[str, tuple[Judgement, ...]]
+    """Of values that cards report as published elsewhere; they are shown and never counted."""
+    findings: Mapping[str, tuple[Finding, ...]]
+    """In order of their places."""
+
+
+def judge(
+    reading: Reading,
+    needs: Mapping[tuple[str, str], Need],
+    proved: GatheredEvidence,
+    settings: Settings,
+    cited: tuple[CitedSource, ...],
+    others: Mapping[str, Totals] | None = None,
+    at_hand: AtHand | None = None,
+) -> Verdicts:
+    """Judge every claim of every card; ``others`` are the counts of models of cards that were not read."""
+    at_hand = at_hand or AtHand()
+    totals = dict(others or {}) | {
+        need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
+        for need, found in proved.evidence.items()
+        if found.counts
+    }
+    judgements: dict[str, tuple[Judgement, ...]] = {}
+    published: dict[str, tuple[Judgement, ...]] = {}
+    findings: dict[str, tuple[Finding, ...]] = {}
+    for card in reading.cards:
+        of_card = list(card.findings)
+        judged: list[Judgement] = []
+        contexts = []
+        for model, claims in zip(card.models, card.claims_of, strict=True):
+            context = _context(model, claims, needs[card.file, model.name], proved, settings, cited, totals)
+            key = (card.file, model.name)
+            context = replace(
+                context, weights=at_hand.weights.get(key), code=at_hand.code.get(key), network=needs[key].network
+            )
+            contexts.append(context)
+            for claim in context.claims:
+                judgement = replace(judge_claim(claim, context), card=card.file)
+                judged.append(judgement)
+                if not claim.published and (finding := _finding(judgement)):
+                    of_card.append(finding)
+            for check in all_checks():
+                if check.check_model:
+                    of_card += check.check_model(context)
+        whole = CardContext(card, tuple(contexts), at_hand.includes.get(card.file, ()))
+        for check in all_checks():
+            if check.check_card:
+                of_card += check.check_card(whole)
+        judgements[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
+        published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
+        findings[card.file] = tuple(in_order(_without_rival_fixes(of_card)))
+    return Verdicts(judgements, published, findings)
+
+
+def _context(
+    model: Model,
+    claims: tuple[Claim, ...],
+    need: Need,
+    proved: GatheredEvidence,
+    settings: Settings,
+    cited: tuple[CitedSource, ...],
+    totals: Mapping[str, Totals],
+) -> Context:
+    found = proved.evidence.get(need)
+    reasons = {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))}
+    recipe = proved.recipes.get(need) or (found.recipe if found else None)
+    return Context(model, claims, settings, found, _missing(found, settings), totals, cited, reasons, recipe)
+
+
+def judge_claim(claim: Claim, context: Context) -> Judgement:
+    """Judge one claim by the check of its field; without one it is unchecked, and the reason says so."""
+    check = check_of(claim, normal_field(claim.field))
+    if check is None or check.judge is None:
+        return Judgement(claim, "unchecked", reason="nothing measures this field")
+    return check.judge(claim, context)
+
+
+def _missing(found: Evidence | None, settings: Settings) -> str:
+    """Say why there are no counts of a model; empty where there are some."""
+    if found is None:
+        return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
+    return found.error or ""
+
+
+def _finding(judgement: Judgement) -> Finding | None:
+    """Return what a person must see of a judgement: refuted claims are errors, disputed ones warnings."""
+    claim = judgement.claim
+    check = check_of(claim, normal_field(claim.field))
+    name = check.name if check else "reading"
+    said = statement(claim.field, claim.model, claim.stated)
+    if judgement.verdict == "refuted":
+        message = f"{said}, {FOUND.get(name, 'measured')} {judgement.found}"
+        return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
+    if judgement.verdict == "disputed":
+        return Finding(claim.place, name, "warning", f"{said}; {judgement.reason}")
+    return None
+
+
+def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
+    """Take the fix off a finding where an error at the same characters brings another: one place is edited once."""
+    taken = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
+    for finding in findings:
+        fix = finding.fix
+        rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in taken
+        yield replace(finding, fix=None) if rival else finding

@@ -1,0 +1,1 @@
+"""Count: the parameters, multiply-adds and modules of a network, on torch's meta device."""

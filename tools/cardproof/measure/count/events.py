@@ -1,0 +1,87 @@
+"""What a forward pass leaves behind: one event for every operation that some way of counting counts."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Literal
+
+from cardproof.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Owner = Literal["own", "subclass", "function"]
+"""Who called: a module of torch.nn's own class, of a class derived from it, or something else."""
+
+Family = type | tuple[type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """The shape of one convolution."""
+
+    inputs: int
+    outputs: int
+    kernel: tuple[int, ...]
+    groups: int
+    strided: bool
+    area: int
+    """Output positions."""
+    weight: Literal["parameter", "buffer", "computed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One operation that ran."""
+
+    kind: str
+    """``convolution``, ``linear``, ``product``, ``batch norm``, ``average pool``, ``add`` and so on."""
+    owner: Owner
+    elements: int
+    """Output elements for one image."""
+    multiply_adds: int = 0
+    bias: bool = False
+    detail: int = 0
+    """What more the kind needs: pooled positions, parts of a split or cat, heads, cost of an upsampling."""
+    shape: tuple[int, ...] = ()
+    """For linear layers: features in, features out, axes of the input."""
+    convolution: Convolution | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What ran in one forward pass of one image."""
+
+    events: list[Event] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    """Names of the kernels that reached torch's dispatcher."""
+    ran: set[int] = field(default_factory=set)
+    """Identities of the modules that ran."""
+    classes: set[str] = field(default_factory=set)
+    """Names of the module classes that ran."""
+    output_shapes: tuple[tuple[int, ...], ...] = ()
+    modules: list[nn.Module] = field(default_factory=list)
+    """The modules that are running, innermost last."""
+    in_layer: bool = False
+    """Whether a composite layer (multi-head attention, recurrent) runs, whose matrix products are linear layers."""
+    owners: dict[tuple[type, Family], Owner] = field(default_factory=dict)
+
+    def owner(self, family: Family) -> Owner:
+        """How the innermost module is related to torch.nn's own ``family`` of classes."""
+        if not self.modules:
+            return "function"
+        cls = type(self.modules[-1])
+        found = self.owners.get((cls, family))
+        if found is None:
+            found = self.owners[cls, family] = _owner(cls, family)
+        return found
+
+    def note(self, kind: str, elements: int, family: Family = (), **more: Any) -> None:
+        """Add one event."""
+        self.events.append(Event(kind, self.owner(family), elements, **more))
+
+
+def _owner(cls: type, family: Family) -> Owner:
+    if not issubclass(cls, family):
+        return "function"
+    return "own" if cls.__module__.startswith("torch.nn.modules.") else "subclass"

@@ -1,0 +1,157 @@
+"""The local engine: worker processes on this machine, as many as its cores and its memory allow."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any
+
+from cardproof.measure.engines.resources import available_memory, usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cardproof.core.types import Evaluated
+    from cardproof.measure.engines import Progress, Submit
+    from cardproof.plan.evaluations import Job
+
+WORKER_MEMORY = 512 * 1024**2
+"""Bytes that a worker may come to need for itself: networks have no weights while they are counted, and what torch and
+the zoo take is shared. Measured: 230 MB for the largest of timm's 1,300 networks, most of it torch's own tables."""
+
+
+class LocalEngine:
+    """Worker processes that fork from one that has imported torch."""
+
+    lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+
+    def __init__(self, workers: int | None) -> None:
+        """Use that many workers; None: as many as the machine allows."""
+        self._workers = workers
+
+    @contextmanager
+    def open(self, zoo: str, calls: int) -> Iterator[Submit]:
+        """Give what takes calls; processes end with the block, at once where it raises.
+
+        The server process that imports torch and the zoo runs no operation and starts no thread pool, so that forking
+        is safe.
+        """
+        context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")  # one thread a worker: counting on meta tensors computes nothing
+        if os.name == "posix":
+            context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *_preload(zoo)])
+            _start_server()
+        count = max(1, min(self._workers or worker_count(), calls))
+        with ended(ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)) as pool:
+            yield pool.submit
+
+    def evaluate(self, jobs: list[Job], zoo: str, progress: Progress | None) -> Iterator[tuple[Job, Evaluated | str]]:
+        """Evaluate one model after another in a process that has all cores."""
+        threads = self._workers or usable_cores()
+        context = multiprocessing.get_context("spawn")
+        counter = context.Array("q", 2)
+        waiting = list(jobs)
+        while waiting:
+            try:
+                pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_evaluation, initargs=(counter,))
+                with ended(pool):
+                    while waiting:
+                        job = waiting.pop(0)
+                        yield job, _awaited(pool.submit(_evaluate, job, zoo, threads), job, counter, progress)
+            except BrokenProcessPool:
+                yield job, "the worker process died while it evaluated this model (out of memory, or a crash)"
+
+
+def worker_count() -> int:
+    """Return how many workers this machine has cores and memory for; one in any case."""
+    memory = available_memory()
+    return max(1, min(usable_cores(), memory // WORKER_MEMORY) if memory is not None else usable_cores())
+
+
+@contextmanager
+def ended(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """End the processes of a pool with the block, at once where it raises."""
+    try:
+        yield pool
+    except BaseException:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_server() -> None:
+    """Start the server process with our search path: it imports before it is told it, and must find this code."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits it: Ctrl-C is the parent's
+    paths = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if paths is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = paths
+
+
+def _preload(zoo: str) -> list[str]:
+    return [zoo] if zoo in ("timm", "torchvision", "transformers") else []
+
+
+def start_worker() -> None:
+    """Leave Ctrl-C to the parent, which ends the workers, and standard output to its report."""
+    from cardproof.measure.preload import start_collector
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start_collector()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent was killed: it would wait for calls for ever."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _awaited(future: Future[Evaluated | str], job: Job, counter: Any, progress: Progress | None) -> Evaluated | str:
+    """Wait for an evaluation and show how far it is."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except TimeoutError:
+            if progress:
+                progress(counter[0], counter[1], f"{job.need.model} on {job.dataset}")
+
+
+_counter: Any = None
+"""In the process that evaluates: images done and images of all, shared with the parent."""
+
+
+def _start_evaluation(counter: Any) -> None:
+    global _counter
+    _counter = counter
+    start_worker()
+
+
+def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:
+    """Evaluate one model; runs in a process of its own."""
+    from cardproof.measure.evaluation import evaluate_job
+
+    def step(done: int, total: int) -> None:
+        _counter[0], _counter[1] = done, total
+
+    return evaluate_job(job, zoo, threads, step)

@@ -1,0 +1,134 @@
+"""Finds the way of counting parameters that gives a stated number."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Counts, Head, Reproduction
+from cardproof.measure.explain.precision import MOST_CHANCE, Stated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USUAL_CLASSES = (
+    1000, 10, 100, 21843, 21841, 1001, 80, 2, 1, 91, 20, 21, 200, 101, 365, 102, 37, 196, 120, 47, 397, 8142, 10000,
+    11221, 50, 500, 11821, 10450, 81, 90, 19, 150, 257, 400, 600, 700,
+)  # fmt: skip
+"""Classes of published data sets, ImageNet and CIFAR first; a number one more has a background class."""
+
+
+SOLVED_CHANCE = Fraction(1, 100)
+"""Share of the stated precision in what one class adds, for a class count of no known data set to mean something."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """One way of counting and what it gives."""
+
+    value: Fraction
+    factor: Fraction = Fraction(1)
+    counted: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    classes: int | None = None
+    note: str = ""
+
+
+def explain_parameters(
+    model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated
+) -> tuple[Reproduction, ...]:
+    """The simplest way of counting that gives the stated number of parameters, or nothing.
+
+    ``ran`` holds the identities of the modules that ran.
+    """
+    for tried, guess in enumerate(_guesses(model, ran, counts, stated), start=1):
+        if tried * stated.chance > MOST_CHANCE:
+            break
+        if guess.value != counts.parameters and stated.is_met_by(guess.value):
+            return (_reproduction(stated, guess),)
+    solved = _solved_classes(counts, stated)
+    return (_reproduction(stated, solved),) if solved else ()
+
+
+def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated) -> Iterator[_Guess]:
+    p = counts.parameters
+    head = counts.head
+    per_class = _per_class(head) if head else 0
+    yield _Guess(Fraction(p + counts.buffers), counted=("buffers",))
+    if stated.quantum == 1:
+        yield from _truncated(p)
+    if head:
+        yield _Guess(Fraction(p - head.classes * per_class), left_out=("classifier",))
+    frozen = sum(q.numel() for q in model.parameters() if not q.requires_grad)
+    if frozen:
+        yield _Guess(Fraction(p - frozen), left_out=("frozen parameters",))
+    idle = _idle(model, ran)
+    if idle:
+        yield _Guess(Fraction(p - idle), left_out=("parts that do not run in eval mode",))
+    yield _Guess(Fraction(counts.multiply_adds), note="the multiply-adds at the image size, not the parameters")
+    persistent = sum(t.numel() for t in model.state_dict().values() if hasattr(t, "numel"))
+    yield _Guess(Fraction(persistent), counted=("buffers",), note="all values of the state dict")
+    yield _Guess(Fraction(2 * p), factor=Fraction(2))
+    yield _Guess(Fraction(p, 2), factor=Fraction(1, 2))
+    yield _Guess(Fraction(counts.state_dict_bytes), note="the bytes of the state dict, not the parameters")
+    if head:
+        for classes in USUAL_CLASSES:
+            if classes != head.classes:
+                yield _Guess(Fraction(p + (classes - head.classes) * per_class), classes=classes)
+    weights = sum(q.numel() for q in model.parameters() if q.dim() > 1)
+    yield _Guess(Fraction(weights), left_out=("biases and normalisation",))
+    running = sum(b.numel() for b in model.buffers() if b.is_floating_point())
+    yield _Guess(Fraction(p + running), counted=("running statistics",))
+
+
+def _truncated(parameters: int) -> Iterator[_Guess]:
+    """int(x * 1e6) of a rounded number of millions can end one below it, because a float can."""
+    note = "int(x * 1e6) truncates a float to one below the intended {intended:,}"
+    yield _Guess(Fraction(parameters - 1), note=note.format(intended=parameters))
+    for decimals in (2, 3, 1, 4):
+        intended = round(round(parameters / 1e6, decimals) * 1e6)
+        if intended != parameters:
+            yield _Guess(Fraction(intended - 1), note=note.format(intended=intended))
+
+
+def _per_class(head: Head) -> int:
+    return head.in_features + int(head.bias)
+
+
+def _solved_classes(counts: Counts, stated: Stated) -> _Guess | None:
+    """A class count of no known data set, where the steps between class counts are wide against the precision."""
+    head = counts.head
+    if head is None or stated.quantum > SOLVED_CHANCE * _per_class(head):
+        return None
+    per_class = _per_class(head)
+    classes = head.classes + round((stated.value - counts.parameters) / per_class)
+    value = Fraction(counts.parameters + (classes - head.classes) * per_class)
+    if not 1 <= classes <= 100_000 or classes == head.classes or not stated.is_met_by(value):
+        return None
+    return _Guess(value, classes=classes)
+
+
+def _idle(model: nn.Module, ran: frozenset[int]) -> int:
+    """Parameters of modules that did not run, such as auxiliary classifiers; an attention's own layers run with it."""
+    used: set[int] = set()
+    for module in model.modules():
+        if id(module) in ran:
+            used.update(map(id, module.parameters(recurse=isinstance(module, nn.MultiheadAttention))))
+    return sum(p.numel() for p in model.parameters() if id(p) not in used)
+
+
+def _reproduction(stated: Stated, guess: _Guess) -> Reproduction:
+    return Reproduction(
+        field="parameters",
+        stated=round(stated.value),
+        value=round(guess.value),
+        exact=True,
+        factor=guess.factor,
+        counted=guess.counted,
+        left_out=guess.left_out,
+        classes=guess.classes,
+        note=guess.note,
+    )

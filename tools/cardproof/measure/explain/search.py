@@ -1,0 +1,350 @@
+"""Finds the way of counting that gives a stated count which is not the network's own.
+
+A match must be rarer than chance. A stated number is known to one part in ``value / quantum``, and each way of
+counting that is tried meets it by luck about that seldom. With N ways at least as simple as the one found,
+N * quantum / value chance matches are expected, and the match counts only where that is at most a tenth
+(``precision.MOST_CHANCE``). A side or a class count that was solved for adds the share of
+one quantum in the step from one side or class count to the next.
+"""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_left
+from collections import Counter
+from fractions import Fraction
+from itertools import accumulate, product
+from typing import TYPE_CHECKING
+
+import torch
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Counts, Question, Reproduction
+from cardproof.measure.explain.inputs import usual_inputs
+from cardproof.measure.explain.parameters import USUAL_CLASSES, explain_parameters
+from cardproof.measure.explain.precision import MOST_CHANCE, Stated
+from cardproof.measure.explain.runs import Run, Runs, run_of
+from cardproof.measure.explain.solve import solve_side
+from cardproof.measure.explain.ways import COLUMNS, FACTORS, Way, told, ways
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from cardproof.measure.count.events import Tally
+    from cardproof.measure.explain.inputs import Shape
+
+MOST_COST = 7
+"""What costs more is no explanation, however rare."""
+
+SOLVED_COST = 4
+"""Cost of a side that is no usual one."""
+
+MOST_CLASSES = 30_000
+"""A little more than ImageNet-21k has."""
+
+MOST_GROWTH = 64
+"""How many times larger or smaller than the image's an input's area may be for its side to be solved for."""
+
+BEYOND_DOUBT = Fraction(1, 1000)
+"""A match with fewer chance matches to be expected ends the search; rarer ones come before solved sides."""
+
+MULTIPLE_CHANCE = Fraction(1, 10)
+"""Chance matches allowed for twice and half the plain count, which cards state more often than anything else."""
+
+NEIGHBOURHOOD = Fraction(1, 50)
+"""How far around a stated number its neighbours are counted."""
+
+NEAR = Fraction(1, 1000)
+"""How far off a simple way of counting may be to be called close."""
+
+
+def explain(
+    model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...], ran: Tally | None = None
+) -> tuple[Reproduction, ...]:
+    """For each stated count that is not the measured one, the simplest way of counting that gives it.
+
+    A close way (within 0.1 %) is reported only where none is exact; a question without an explanation adds
+    nothing. ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is what ran at that size,
+    where that is known already.
+    """
+    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: run_of(ran)})
+    found: list[Reproduction] = []
+    for question in sorted(questions, key=lambda question: question.field != "parameters"):
+        if question.field == "min size":
+            continue
+        stated = Stated(question.number)
+        measured = counts.multiply_adds if question.field == "flops" else counts.parameters
+        if stated.value <= 0 or stated.is_met_by(measured):
+            continue
+        base = runs.at(image_size)
+        if question.field == "parameters":
+            modules = base.tally.ran if base else set()
+            found.extend(explain_parameters(model, frozenset(modules), counts, stated))
+        elif base:
+            classes = frozenset(other.classes for other in found if other.classes is not None)
+            found.extend(_Search(runs, counts, image_size, stated, base, classes).results())
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A way of counting that gives the stated number, and how far-fetched it is."""
+
+    cost: int
+    shape: Shape
+    way: Way
+    factor: Fraction
+    value: Fraction
+    classes: int | None = None
+
+
+class _Search:
+    """The search for one stated number of multiply-adds."""
+
+    def __init__(
+        self, runs: Runs, counts: Counts, size: Shape, stated: Stated, base: Run, classes: frozenset[int]
+    ) -> None:
+        self.runs = runs
+        self.counts = counts
+        self.size = size
+        self.stated = stated
+        self.base = base
+        self.classes = classes
+        """Class counts that explain the card's number of parameters."""
+        self.inputs = usual_inputs(size)
+        self.luck = _luck(self.inputs, stated.chance)
+        """Chance matches to be expected up to each cost."""
+
+    def results(self) -> Iterator[Reproduction]:
+        """The simplest exact match, or else a close one, or else nothing."""
+        match = (
+            self._multiple()
+            or self._usual(BEYOND_DOUBT)
+            or self._solved()
+            or self._solved_classes()
+            or self._usual(MOST_CHANCE)
+        )
+        if match and not self._is_crowded(match):
+            yield self._reproduction(match, exact=True)
+        elif self.stated.is_met_by(self.counts.parameters):
+            note = "the number of parameters, not the multiply-adds"
+            value = self.counts.parameters
+            yield Reproduction("flops", round(self.stated.value), value, exact=True, note=note)
+        else:
+            yield from (self._reproduction(match, exact=False) for match in self._near())
+
+    def _reproduction(self, match: _Match, exact: bool) -> Reproduction:
+        run = self.runs.at(match.shape) or self.base
+        counted, left_out = told(match.way, run.amounts)
+        return Reproduction(
+            field="flops",
+            stated=round(self.stated.value),
+            value=round(match.value),
+            exact=exact,
+            input=None if match.shape == self.size else match.shape,
+            factor=match.factor,
+            counted=counted,
+            left_out=left_out,
+            classes=match.classes,
+        )
+
+    def _is_crowded(self, match: _Match) -> bool:
+        """Whether the ways tried lie so close together here that one of them meets any number.
+
+        Small additions to the plain count cluster around it, which an even spread of values does not foresee: so
+        the values that are at most as far-fetched are counted within two percent of the stated one.
+        """
+        if match.factor in (FACTORS[1][0], FACTORS[2][0]) and match.way.cost == 0 and match.shape == self.size:
+            return False  # twice and half the plain count lie far from all others
+        neighbours = sum(self._neighbours(shape, match.cost - cost) for shape, cost in self.inputs)
+        return neighbours * self.stated.quantum > MOST_CHANCE * 2 * NEIGHBOURHOOD * self.stated.value
+
+    def _neighbours(self, shape: Shape, most_cost: int) -> int:
+        """How many different values of at most this cost, of those computed, lie in the neighbourhood."""
+        run = self.runs.known(shape)
+        if run is None or most_cost < 0:
+            return 0
+        near: set[Fraction] = set()
+        for factor, factor_cost in FACTORS:
+            low = self.stated.value * (1 - NEIGHBOURHOOD) / factor
+            high = self.stated.value * (1 + NEIGHBOURHOOD) / factor
+            met = (run.values >= float(low)) & (run.values <= float(high)) & (_costs() <= most_cost - factor_cost)
+            near.update(int(value) * factor for value in run.values[met])
+        return len(near)
+
+    def _multiple(self) -> _Match | None:
+        """The plain count doubled or halved: so common that two digits are enough to tell."""
+        for tried, (factor, cost) in enumerate(FACTORS[1:3], start=1):
+            value = self.counts.multiply_adds * factor
+            if tried * self.stated.chance <= MULTIPLE_CHANCE and self.stated.is_met_by(value):
+                return _Match(cost, self.size, ways()[0], factor, value)
+        return None
+
+    def _usual(self, most_luck: Fraction) -> _Match | None:
+        """Look through the usual class counts and inputs until a match is beyond doubt, or no simpler can come."""
+        reachable = _Reachable(self.base, self.size, self.stated)
+        most_cost = sum(luck <= most_luck for luck in self.luck) - 1
+        best = self._usual_classes()
+        for shape, cost in self.inputs:
+            if cost > most_cost or (best and (cost >= best.cost or self.luck[best.cost] < BEYOND_DOUBT)):
+                break
+            allowed = best.cost - 1 if best else most_cost
+            if cost < 1 or reachable.includes(shape, allowed - cost):
+                best = self._at(shape, cost, allowed) or best
+        return best
+
+    def _at(self, shape: Shape, shape_cost: int, most_cost: int) -> _Match | None:
+        """The simplest match at this input that costs at most this."""
+        run = self.runs.at(shape)
+        best: _Match | None = None
+        if run is None:
+            return None
+        for factor, factor_cost in FACTORS:
+            low, high = self.stated.bounds(factor)
+            allowed = _costs() <= most_cost - shape_cost - factor_cost
+            met = (run.values >= low) & (run.values <= high) & allowed
+            if met.any():
+                first = int(met.nonzero()[0])
+                way = ways()[first]
+                most_cost = shape_cost + factor_cost + way.cost
+                best = _Match(most_cost, shape, way, factor, int(run.values[first]) * factor)
+                most_cost -= 1
+        return best
+
+    def _usual_classes(self) -> _Match | None:
+        """A classifier for another data set's number of classes, at the image size."""
+        for tried, (match, _) in enumerate(self._heads(), start=1):
+            if tried * len(USUAL_CLASSES) * self.stated.chance > MOST_CHANCE:
+                return None
+            if match.classes in USUAL_CLASSES:
+                return match
+        return None
+
+    def _solved_classes(self) -> _Match | None:
+        """A classifier for the number of classes that explains the card's parameters too.
+
+        Alone it would be no evidence: counts of convolutions share large factors, as one more class's does.
+        """
+        luck = Fraction(0)
+        for match, step in self._heads():
+            luck += self.stated.quantum / step
+            if luck > MOST_CHANCE:
+                return None
+            if match.classes is not None and match.classes in self.classes:
+                return match
+        return None
+
+    def _heads(self) -> Iterator[tuple[_Match, Fraction]]:
+        """Simple ways of counting with the class count that comes nearest (None: not met), and one class's share."""
+        head = self.counts.head
+        heads = [entry for entry in enumerate(ways()) if entry[1].cost <= 1 and entry[1].counts_head]
+        for (index, way), (factor, factor_cost) in product(heads, FACTORS[:2]):
+            if head is None or not self.base.head_positions:
+                return
+            step = self._per_class(way) * factor
+            counted = int(self.base.values[index]) * factor
+            classes = head.classes + round((self.stated.value - counted) / step)
+            value = counted + (classes - head.classes) * step
+            met = self.stated.is_met_by(value) and 1 <= classes <= MOST_CLASSES and classes != head.classes
+            cost = 1 + way.cost + factor_cost
+            yield _Match(cost, self.size, way, factor, value, classes if met else None), step
+
+    def _per_class(self, way: Way) -> int:
+        """What one more class adds."""
+        head = self.counts.head
+        assert head is not None
+        biases = sum(way.weights[COLUMNS.index(f"head bias {kind}")] for kind in ("linear", "convolution"))
+        return self.base.head_positions * (head.in_features + (biases > 0 and head.bias))
+
+    def _solved(self) -> _Match | None:
+        """A square of another side, or the image's height with another width: found by bisection."""
+        luck = Fraction(0)
+        height, width = self.size
+        for (index, way), (factor, factor_cost) in _simple_ways():
+            low, high = self.stated.bounds(factor)
+            growth = float(self.stated.value / factor) / max(1, int(self.base.values[index]))
+            if not 1 / MOST_GROWTH < growth < MOST_GROWTH:
+                continue
+            for square in (True, False):
+                guess = height * growth**0.5 if square else width * growth
+                luck += self.stated.quantum * max(1, round(guess)) / self.stated.value
+                if luck > MOST_CHANCE:
+                    return None
+                shape = solve_side(self.runs, index, None if square else height, guess, (low, high))
+                if shape:
+                    run = self.runs.at(shape)
+                    assert run is not None
+                    value = int(run.values[index]) * factor
+                    return _Match(SOLVED_COST + way.cost + factor_cost, shape, way, factor, value)
+        return None
+
+    def _near(self) -> Iterator[_Match]:
+        """The nearest of the simplest ways, where it is within 0.1 %; so few are tried that luck is no cause."""
+        if self.stated.chance > NEAR:
+            return
+        matches: list[tuple[Fraction, _Match]] = []
+        for shape, cost in self.inputs[:2]:
+            run = self.runs.at(shape)
+            for index, way in enumerate(ways()):
+                if run is None or way.cost > 1:
+                    break
+                for factor, factor_cost in FACTORS[: 2 if way.cost == 0 else 1]:
+                    value = int(run.values[index]) * factor
+                    off = abs(value - self.stated.value) / self.stated.value
+                    matches.append((off, _Match(cost + way.cost + factor_cost, shape, way, factor, value)))
+        off, match = min(matches, key=lambda entry: entry[0])
+        if off <= NEAR:
+            yield match
+
+
+@functools.cache
+def _costs() -> torch.Tensor:
+    return torch.tensor([way.cost for way in ways()], dtype=torch.int64)
+
+
+@functools.cache
+def _simple_ways() -> tuple[tuple[tuple[int, Way], tuple[Fraction, int]], ...]:
+    """Ways for which a side is solved, with a factor: the plain count, its multiples, and without the classifier."""
+    indexed = tuple(enumerate(ways()))
+    headless = [entry for entry in indexed if entry[1].cost == 1 and not entry[1].counts_head]
+    return (*((indexed[0], factor) for factor in FACTORS), *((entry, FACTORS[0]) for entry in headless))
+
+
+def _luck(inputs: tuple[tuple[Shape, int], ...], chance: Fraction) -> tuple[Fraction, ...]:
+    """For each cost, the chance matches to be expected among all ways of counting that cost at most that."""
+    number: Counter[int] = Counter()
+    way_costs = Counter(way.cost for way in ways())
+    input_costs = Counter(cost for _, cost in inputs)
+    for way_cost, input_cost, (_, factor_cost) in product(way_costs, input_costs, FACTORS):
+        number[way_cost + input_cost + factor_cost] += way_costs[way_cost] * input_costs[input_cost]
+    totals = accumulate(number[cost] for cost in range(MOST_COST + 1))
+    return tuple(total * chance for total in totals)
+
+
+class _Reachable:
+    """Which input sizes can give the stated number at all, as counts grow about as the area does."""
+
+    def __init__(self, base: Run, size: Shape, stated: Stated) -> None:
+        self.size = size
+        self.values = base.values.tolist()
+        self.stated = stated
+        self.growths: dict[int, list[float]] = {}
+
+    def includes(self, shape: Shape, most_cost: int) -> bool:
+        """Whether some way of at most this cost needs about this area, give or take the rounding up of strides."""
+        if most_cost not in self.growths:
+            self.growths[most_cost] = sorted(self._growths(most_cost))
+        growths = self.growths[most_cost]
+        area = shape[0] * shape[1] / (self.size[0] * self.size[1])
+        slack = 1.01 + 8 / shape[0] + 8 / shape[1]
+        return bisect_left(growths, area / slack) < bisect_left(growths, area * slack)
+
+    def _growths(self, most_cost: int) -> Iterator[float]:
+        """How much larger than the image each way needs the input to be."""
+        for factor, factor_cost in FACTORS:
+            wanted = float(self.stated.value / factor)
+            pairs = zip(ways(), self.values, strict=True)
+            allowed = {value for way, value in pairs if way.cost + factor_cost <= most_cost and value > 0}
+            yield from (wanted / value for value in allowed)

@@ -1,0 +1,110 @@
+"""Speeds: how long a network takes for an image, measured for all models of a site in one go, on one machine.
+
+Two speeds can be compared only where both were measured on the same processor in the same way. So they are not part of
+each model's evidence, which people on many machines add to, but one sealed file with the conditions at its head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEMA = "cardproof-speed/1"
+METHOD = "speed/1"
+"""Version of how a speed is measured: a new one makes all older speeds stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What all speeds of a file have in common."""
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    processor: str
+    """Its name, as the system gives it."""
+    threads: int
+    """Of the processor, for one forward pass."""
+    batch: int
+    """Images in one forward pass."""
+    precision: str
+    torch: str
+    method: str = METHOD
+
+    def differences(self, other: Conditions) -> str:
+        """Say what is different there; empty for nothing."""
+        pairs = ((part.name, getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
+        return ", ".join(f"{name} {theirs} there, {ours} here" for name, ours, theirs in pairs if ours != theirs)
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How long one network takes."""
+
+    network: str
+    """Digest of its source: the speed is valid while that is the same."""
+    size: tuple[int, int, int]
+    """Channels, height and width of an image."""
+    milliseconds: float
+    """For one image: the median over forward passes, each divided by its number of images."""
+    quartiles: tuple[float, float]
+    """A quarter of the passes took less than the first, a quarter more than the second."""
+    passes: int
+    """Forward passes that were timed."""
+    measured: str
+    """Time in UTC, ISO 8601."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The speeds of a site's models."""
+
+    conditions: Conditions
+    models: Mapping[str, Speed] = field(default_factory=dict)
+    """By the name of the model."""
+
+    def of(self, model: str, network: str | None) -> Speed | None:
+        """Return the speed of a model; None where it was not measured, or with another network under that name."""
+        found = self.models.get(model)
+        valid = found and network and found.network == network and self.conditions.method == METHOD
+        return found if valid else None
+
+    def with_speed(self, model: str, speed: Speed) -> Speeds:
+        """Return these speeds with one more, or another one, of a model."""
+        return replace(self, models={**self.models, model: speed})
+
+
+def dump_speeds(speeds: Speeds) -> str:
+    """Return the text of a file of speeds."""
+    models = {name: asdict(speed) for name, speed in sorted(speeds.models.items())}
+    return dump_sealed(SCHEMA, {"conditions": asdict(speeds.conditions), "models": models})
+
+
+def load_speeds(path: Path) -> Speeds | None:
+    """Read a file of speeds; None where there is none yet.
+
+    Raises InputError where it was edited by hand or written by a newer cardproof.
+    """
+    try:
+        return load_sealed(path, SCHEMA, _decoded)
+    except FileNotFoundError:
+        return None
+    except TamperedError:
+        message = f"{show_path(path)}:1:1: this file of speeds is not as `cardproof speed` wrote it"
+        raise InputError(f"{message}: restore it, or remove it and measure again") from None
+
+
+def _decoded(record: dict[str, Any]) -> Speeds:
+    models = {
+        name: Speed(**{**entry, "size": tuple(entry["size"]), "quartiles": tuple(entry["quartiles"])})
+        for name, entry in record["models"].items()
+    }
+    return Speeds(Conditions(**record["conditions"]), models)

@@ -1,0 +1,70 @@
+"""How long a forward pass takes; runs in a process that does nothing else."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from statistics import median, quantiles
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.benchmark import Timer
+
+from cardproof.core.build_time import now
+from cardproof.measure.record import DEFAULT_SIZE, name_in
+from cardproof.measure.speeds import Conditions, Speed
+from cardproof.zoos import load_zoo, preprocessing_of
+
+if TYPE_CHECKING:
+    from cardproof.core.types import Need
+
+LEAST_PASSES = 5
+"""Timed forward passes of a network, however long one takes."""
+
+
+def conditions_here(device: str, threads: int, batch: int) -> Conditions:
+    """Return the conditions of a measurement in this process. Raises ValueError for a device that is not here."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no GPU is visible")
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    return Conditions(device, name, threads, batch, "float32", str(torch.__version__))
+
+
+def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions, seconds: float) -> Speed:
+    """Time a network of a zoo, with random weights, for at least so many seconds and :data:`LEAST_PASSES` passes.
+
+    The time does not depend on the weights. ``network`` is the digest of its source. Whatever building or running the
+    network raises is passed on.
+    """
+    zoo = load_zoo(zoo_name)
+    name = name_in(zoo, need)
+    config = preprocessing_of(zoo, name)
+    channels, *own = config.input_size if config else (3, *DEFAULT_SIZE)
+    height, width = need.size or own
+    model = zoo.build(name).eval().to(conditions.device)
+    images = torch.randn((conditions.batch, channels, height, width), generator=torch.Generator().manual_seed(0)).to(
+        conditions.device
+    )
+    timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=conditions.threads)
+    with torch.inference_mode():
+        timer.timeit(1)  # memory is taken, kernels are chosen
+        times = [time / conditions.batch for time in timer.blocked_autorange(min_run_time=seconds).times]
+        times += [timer.timeit(1).median / conditions.batch for _ in range(LEAST_PASSES - len(times))]
+    low, _, high = quantiles(times, n=4)
+    return Speed(network, (channels, height, width), *_rounded(median(times), low, high), len(times), now())
+
+
+def _rounded(middle: float, low: float, high: float) -> tuple[float, tuple[float, float]]:
+    """Return seconds as milliseconds with four digits: machines are not steadier than that."""
+    first, second, third = (float(f"{value * 1000:.4g}") for value in (middle, low, high))
+    return first, (second, third)
+
+
+def _processor() -> str:
+    """Return the name of the processor as Linux has it; what Python knows of it elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return " ".join(names[0].split()) if names else platform.processor() or platform.machine()

@@ -1,0 +1,225 @@
+"""Results on data sets: which evaluations are wanted, which are on record, which can be made here. No torch.
+
+An evaluation is valid while the network's source, its weights, the data set and the method are the same. It needs
+weights and data once; a committed record of it serves everybody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.core.errors import InputError
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Evaluated
+from cardproof.plan.force import Force
+from cardproof.zoos import BUILT_IN, load_zoo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cardproof.core.settings import Settings
+    from cardproof.core.types import Evidence, Need
+
+METHOD = "evaluation/1"
+"""Version of how images are fed and counted: a new one makes all older results outdated."""
+
+PACKAGED = frozenset({"Digits"})
+"""Data sets that come with a package which cardproof requires: no path to their images has to be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One evaluation to make."""
+
+    need: Need
+    dataset: str
+    data: Path | None
+    """Where the images are; None: where the data set's own package puts them."""
+    weights: Path
+    inputs: tuple[tuple[str, str], ...]
+    why: str = ""
+    """Why it is made: new, forced, or stale with what changed."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is known of the results of a run's models, and what has to be found out."""
+
+    valid: dict[Need, tuple[Evaluated, ...]] = field(default_factory=dict)
+    outdated: dict[Need, tuple[Evaluated, ...]] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+    reasons: dict[tuple[Need, str], str] = field(default_factory=dict)
+    """Why there is no valid result of a model on a data set."""
+
+
+def plan_evaluations(
+    needs: Iterable[Need],
+    records: Mapping[Need, Evidence],
+    networks: Mapping[str, str],
+    settings: Settings,
+    chosen: set[Need],
+    force: Force | None = None,
+) -> Plan:
+    """Return which results are on record and valid, and which can be measured here; only ``chosen`` ones are.
+
+    ``records`` are stored records, whether their counts are valid or not; ``networks`` has the digest of each model's
+    network. A valid result that is forced is measured again where that is possible. Raises InputError where the
+    settings name weights or data that are not there.
+    """
+    force = force or Force()
+    plan = Plan()
+    weights = _given(settings.weights, settings)
+    data = {name: _given(path, settings) for name, path in settings.data.items()}
+    for need in needs:
+        known = records[need].evaluations + records[need].outdated if need in records else ()
+        valid: list[Evaluated] = []
+        for dataset in need.datasets:
+            earlier = [result for result in known if result.dataset == dataset]
+            found = _valid_or_job(need, dataset, earlier, networks[need.model], settings, weights, data.get(dataset))
+            if isinstance(found, Evaluated) and need in chosen and force.results(need.model):
+                found = _forced(need, dataset, networks[need.model], settings, weights, data.get(dataset)) or found
+            if isinstance(found, Job):
+                plan.jobs += [found] if need in chosen else []
+            elif isinstance(found, str):
+                plan.reasons[need, dataset] = found
+            else:
+                valid.append(found)
+        plan.valid[need] = tuple(valid)
+        plan.outdated[need] = tuple(result for result in known if result not in valid)
+    return plan
+
+
+def _valid_or_job(
+    need: Need,
+    dataset: str,
+    earlier: list[Evaluated],
+    network: str,
+    settings: Settings,
+    weights: Path | None,
+    data: Path | None,
+) -> Evaluated | Job | str:
+    """Return the valid result of a model on a data set, the evaluation that gives it, or why there can be none."""
+    zoo = settings.zoo or ""
+    inputs = inputs_of(need, dataset, zoo, network, None)
+    result = next((result for result in earlier if not _changes(result, inputs)), None)
+    if result and weights is None:
+        return result
+    try:
+        file = weights_at_hand(zoo, need, weights)
+    except Exception as trouble:  # a file that is cut short, or another than its name says
+        return f"evaluating failed: {trouble}"
+    if file and need.weights and file.name != need.weights:
+        return f"not evaluated: the card's weights are {need.weights}, and those at hand are {file.name}"
+    if file:
+        inputs = inputs_of(need, dataset, zoo, network, file)
+        result = next((result for result in earlier if result.inputs == inputs), None)
+    if result:
+        return result
+    reason = _obstacle(need, dataset, file, data)
+    changed = " and the ".join(_changes(earlier[0], inputs)) if earlier else ""
+    if not reason:
+        assert file is not None
+        return Job(need, dataset, data, file, inputs, f"stale: the {changed} changed" if earlier else "new")
+    if earlier:
+        when = earlier[0].environment.measured[:10]
+        reason += f"; a result of {when} is on record, but since then the {changed} changed"
+    return reason
+
+
+def _forced(
+    need: Need, dataset: str, network: str, settings: Settings, weights: Path | None, data: Path | None
+) -> Job | None:
+    """Return the evaluation that makes a valid result again; None where it cannot be made here."""
+    zoo = settings.zoo or ""
+    file = weights_at_hand(zoo, need, weights)
+    if file is None or _obstacle(need, dataset, file, data):
+        return None
+    return Job(need, dataset, data, file, inputs_of(need, dataset, zoo, network, file), "forced")
+
+
+def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | None) -> tuple[tuple[str, str], ...]:
+    """Return what decides a result, by name.
+
+    Weights are known by the name of their file; where that does not end in a piece of its own SHA-256 and the file is
+    here, by its content too.
+    """
+    name = weights.name if weights else need.weights or ""
+    if weights and not names_its_digest(weights):
+        name = f"{name} {digest_of(weights)[:23]}"
+    return (
+        ("method", METHOD),
+        ("network", f"{zoo} {need.in_zoo} {network}"),
+        ("weights", name),
+        ("data set", _data_digest(dataset)),
+    )
+
+
+def weights_at_hand(zoo: str, need: Need, given: Path | None) -> Path | None:
+    """Return the file of a model's weights where one is on this machine; nothing is downloaded."""
+    find = getattr(load_zoo(zoo), "find_weights", None) if zoo in BUILT_IN else None
+    if find:
+        found: Path | None = find(need.in_zoo, given)
+        return found
+    if given and given.is_file():
+        return given if need.weights in (None, given.name) else None
+    wanted = given / need.weights if given and need.weights else None
+    return wanted if wanted and wanted.is_file() else None
+
+
+def names_its_digest(path: Path) -> bool:
+    """Return whether a file's name ends in the first eight or more digits of its SHA-256, as torch.hub names files."""
+    piece = path.stem.rpartition("-")[2]
+    return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
+
+
+@cache
+def digest_of(path: Path) -> str:
+    """Return ``sha256:<hex>`` of a file."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
+    """Say why a result cannot be measured here; empty where it can."""
+    from res2next.datasets import find_dataset, is_at_hand
+
+    missing = []
+    if not weights:
+        missing.append("weights" + (f" {need.weights}" if need.weights else ""))
+    if not is_at_hand(find_dataset(dataset), data):
+        missing.append(f"the images of {dataset}")
+    return f"not evaluated: {' and '.join(missing)} are not here" if missing else ""
+
+
+def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return the names of what a result depends on and is no longer the same.
+
+    Where the weights are not here, their file's name is all that can be compared.
+    """
+    recorded = dict(result.inputs)
+    wanted = dict(inputs)
+    if " " not in wanted["weights"]:
+        recorded["weights"] = recorded.get("weights", "").partition(" ")[0]
+    return [name for name, value in wanted.items() if recorded.get(name) != value]
+
+
+def _data_digest(dataset: str) -> str:
+    """Return a data set's name, and the digest that its images must have where there is only one."""
+    from res2next.datasets import find_dataset
+
+    digest = find_dataset(dataset).digests.get("test", "")
+    return f"{dataset} test {digest}".strip()
+
+
+def _given(path: Path | None, settings: Settings) -> Path | None:
+    """Return a path of the settings as seen from here. Raises InputError where nothing is there."""
+    if path is None:
+        return None
+    found = settings.path(path).expanduser()
+    if not found.exists():
+        raise InputError(f"{found}: there is no such file or folder")
+    return found

@@ -1,0 +1,187 @@
+"""At hand: files beside the cards that their claims speak of: weights, source code, includes. Nothing is fetched."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from dataclasses import field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.core.source import read_source
+from cardproof.core.types import LocalCode, LocalFile
+from cardproof.core.yaml import Mapping as MappingNode
+from cardproof.core.yaml import Scalar
+from cardproof.read.claims import weights_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cardproof.core.settings import Settings
+    from cardproof.core.source import Source
+    from cardproof.read import Card, Reading
+    from cardproof.read.model_index import Model
+
+MAX_CODE = 2 * 1024 * 1024
+"""Bytes of a source file that is parsed; a longer one is no file that a person wrote."""
+MAX_INCLUDES = 100
+
+_INCLUDE = re.compile(r"\{%-? ?include ['\"]([^'\"\n%]{1,200})['\"]")
+_IN_REPOSITORY = re.compile(r"/(?:blob|tree|raw)/([^/]+)/")
+_MOVING = ("main", "master", "HEAD", "develop", "dev")
+"""Names of branches that a link follows; others are versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """What is on this machine of what cards name; weights and code by the card's file and the model's name."""
+
+    weights: Mapping[tuple[str, str], LocalFile] = field(default_factory=dict)
+    code: Mapping[tuple[str, str], LocalCode] = field(default_factory=dict)
+    includes: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    """By the card's file."""
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Files of weights that the card names by a path, there or not, and the code that was found, by the card's file.
+
+    Of the many places where linked code might be, those without it are not kept: a build would look at each again.
+    """
+
+
+def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
+    """Return the files on this machine that the cards name.
+
+    A card is untrusted: only regular files below its own folder, linked code of the repository that it lies in, and
+    weights in the folder that the settings name, are opened.
+    """
+    weights: dict[tuple[str, str], LocalFile] = {}
+    code: dict[tuple[str, str], LocalCode] = {}
+    includes: dict[str, tuple[Source, ...]] = {}
+    files: dict[str, tuple[Path, ...]] = {}
+    given = settings.path(settings.weights) if settings.weights else None
+    digests: dict[Path, str] = {}
+    for card in reading.cards:
+        looked: list[Path] = []
+        for model in card.models:
+            for path in _weights_paths(model, given):
+                looked.append(path)
+                if path.is_file():
+                    sha256 = digests[path] = digests.get(path) or _sha256(path)
+                    weights[card.file, model.name] = LocalFile(show_path(path), path.stat().st_size, sha256)
+                    break
+            for folder, path, line in _code_paths(model):
+                if path.is_file() and _is_below(folder, path) and (found := _code(path, line)):
+                    looked.append(path)
+                    code[card.file, model.name] = found
+                    break
+        if found_includes := tuple(_includes(card, settings)):
+            includes[card.file] = found_includes
+        if looked:
+            files[card.file] = tuple(dict.fromkeys(looked))
+    return AtHand(weights, code, includes, files)
+
+
+def link_of(model: Model, field_name: str) -> Scalar | None:
+    """Return the value of a field that holds an address: its text, or the ``URL`` of its mapping."""
+    node = model.fields.get(field_name)
+    if isinstance(node, MappingNode):
+        node = node.get("URL")
+    return node if isinstance(node, Scalar) and isinstance(node.value, str) else None
+
+
+def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
+    link = link_of(model, "Weights")
+    if link is None:
+        return
+    if "://" not in link.text and (path := _below(link.source.path.parent, link.text)):
+        yield path
+    name = weights_file(model)
+    if given and name and given.name == name:
+        yield given
+    elif given and name and (path := _below(given, name)):
+        yield path
+
+
+def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
+    """Yield where the file of a model's ``Code`` may be, with the folder that it must lie in, and the line.
+
+    Below the card's folder, the longest path first; then in the repository that the card lies in, unless the link is to
+    a fixed version, of which the repository has moved on.
+    """
+    link = link_of(model, "Code")
+    if link is None or len(link.text) > 2000:
+        return
+    address, _, anchor = link.text.partition("#")
+    where = _IN_REPOSITORY.search(address)
+    line = re.match(r"L(\d{1,7})", anchor)
+    parts = address[where.end() if where else 0 :].split("/")
+    if "://" in address and not where:
+        return
+    if ".." in parts or "\0" in address or not address.endswith(".py"):
+        return
+    folder, number = link.source.path.parent, int(line[1]) if line else None
+    for first in range(min(len(parts), 20)):
+        yield folder, folder.joinpath(*parts[first:]), number
+    repository = _repository(folder.absolute()) if where is None or where[1] in _MOVING else None
+    if repository:
+        yield repository, repository.joinpath(*parts), number
+
+
+@cache
+def _repository(folder: Path) -> Path | None:
+    """Return the nearest folder above that is a working tree of git."""
+    return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    """Return a path below a folder; None where the name leads out of it or is none."""
+    path = folder / name
+    return path if path != folder and _is_below(folder, path) else None
+
+
+def _is_below(folder: Path, path: Path) -> bool:
+    """Return whether a path, its links followed, lies below a folder."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _code(path: Path, line: int | None) -> LocalCode | None:
+    """Return what a source file defines; None where it is no Python that parses."""
+    try:
+        if path.suffix != ".py" or path.stat().st_size > MAX_CODE:
+            return None
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    defined = [node for node in tree.body if isinstance(node, kinds)]
+    inside = None
+    for node in defined:
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        if line is not None and first <= line <= (node.end_lineno or node.lineno):
+            inside = node.name
+    return LocalCode(show_path(path), line, inside, tuple(node.name for node in defined))
+
+
+def _includes(card: Card, settings: Settings) -> Iterator[Source]:
+    """Yield the files that a card includes by a plain name, from its own folder or those of the settings."""
+    folders = [card.source.path.parent, settings.path(settings.includes), settings.path(settings.templates)]
+    names = dict.fromkeys(_INCLUDE.findall(card.source.text))
+    for name in list(names)[:MAX_INCLUDES]:
+        for folder in folders:
+            path = _below(folder, name)
+            if path and path.is_file():
+                source, _ = read_source(path, show_path(path))
+                if source:
+                    yield source
+                break

@@ -1,0 +1,181 @@
+"""The mkdocs plugin: the place of cardproof's settings in ``mkdocs.yml``, and the watcher behind ``mkdocs serve``.
+
+Pages are plain Markdown in ``docs/``; a site builds the same without the plugin.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin, event_priority
+
+from cardproof.core.errors import InputError
+from cardproof.core.settings import load_settings
+from cardproof.render.output.assets import SCRIPTS, STYLES
+from cardproof.render.output.minify import minify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.livereload import LiveReloadServer
+    from mkdocs.structure.nav import Navigation
+    from mkdocs.structure.pages import Page
+    from mkdocs.utils.templates import TemplateContext
+
+    from cardproof.plugins.watch import Watcher
+
+log = logging.getLogger("mkdocs.plugins.cardproof")
+
+MOST_WAIT = 5.0
+"""Seconds that a build of the site waits for a render that is going on; measuring a model may take longer."""
+
+
+class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  # mkdocs lets plugins go without a schema
+    """Stops a build whose settings mean nothing, and renders while a site is served.
+
+    Pages are rendered before the first build and by a thread beside the server, never in an event of a build: what an
+    event writes into the site is an edit to the server, which builds again.
+    """
+
+    _config_file: Path | None = None
+    _watcher: Watcher | None = None
+    _thread: threading.Thread | None = None
+    _pages: Path | None = None
+    """The folder of rendered pages."""
+
+    def load_config(self, options: dict[str, Any], config_file_path: str | None = None) -> tuple[list[Any], list[Any]]:
+        """Accept all options: :mod:`cardproof.core.settings` reads them from the file, with their positions."""
+        self.config = options
+        self._config_file = Path(config_file_path) if config_file_path else None
+        return [], []
+
+    def on_startup(self, *, command: str, dirty: bool) -> None:
+        """Render, and observe the sources from then on, where the site is to be served. Raises PluginError."""
+        if command != "serve" or not self._config_file:
+            return
+        from cardproof.plugins.watch import Watcher
+
+        config = Path(os.path.relpath(self._config_file))
+        render = [sys.executable, "-m", "cardproof", "render", "--quiet", "--config", str(config)]
+        try:
+            self._watcher = Watcher(render, lambda: load_settings(config), config, log.info)
+        except InputError as trouble:
+            raise PluginError(str(trouble)) from trouble
+        self._watcher.render()
+
+    def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
+        """Check the settings as ``cardproof render`` reads them, and name the assets of pages. Raises PluginError."""
+        if config.config_file_path:
+            try:
+                settings = load_settings(Path(config.config_file_path))
+            except InputError as trouble:
+                raise PluginError(str(trouble)) from trouble
+            if settings.assets:
+                _name_assets(config, settings.path(settings.assets))
+            self._pages = settings.path(settings.out).resolve()
+        return config
+
+    def on_page_context(
+        self, context: TemplateContext, *, page: Page, config: MkDocsConfig, nav: Navigation
+    ) -> TemplateContext:
+        """Name the picture of a model page, for templates that tell others of it: its address must be absolute."""
+        if config.site_url and self._is_ours(page) and "image" not in page.meta:
+            page.meta["image"] = urljoin(config.site_url, f"{page.file.dest_uri.removesuffix('.html')}.png")
+        return context
+
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        """Leave out the empty lines of a model page and draw its picture; other pages are none of our business."""
+        if not self._is_ours(page):
+            return output
+        if config.site_url:
+            from cardproof.render.output.social import social_card, verdicts_of
+
+            said = str(page.meta.get("description", ""))
+            picture = social_card(config.site_name, str(page.title), said, verdicts_of(page.markdown or ""))
+            path = Path(config.site_dir, page.file.dest_uri).with_suffix(".png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+        return minify(output)
+
+    def _is_ours(self, page: Page) -> bool:
+        """Return whether a page is one of the folder of rendered pages."""
+        source = page.file.abs_src_path
+        return bool(source and self._pages and Path(source).resolve().is_relative_to(self._pages))
+
+    @event_priority(-100)  # after the plugins that add folders to watch
+    def on_serve(
+        self, server: LiveReloadServer, *, config: MkDocsConfig, builder: Callable[..., None]
+    ) -> LiveReloadServer:
+        """Render after edits from now on, and build once for each."""
+        if self._watcher:
+            server.builder = _BuildOnce(server, self._watcher)
+            self._thread = threading.Thread(target=self._watcher.follow, name="cardproof", daemon=True)
+            self._thread.start()
+        return server
+
+    def on_shutdown(self) -> None:
+        """End the watcher."""
+        if self._watcher:
+            self._watcher.stop()
+        if self._thread:
+            self._thread.join()
+
+
+def _name_assets(config: MkDocsConfig, folder: Path) -> None:
+    """Have pages load the rendered style sheets and scripts that the site has and does not name itself."""
+    docs = Path(config.docs_dir).resolve()
+    if not folder.resolve().is_relative_to(docs):
+        return
+    wanted = [(name, config.extra_css) for name in STYLES] + [(name, config.extra_javascript) for name in SCRIPTS]
+    for name, named in wanted:
+        path = (folder / name).resolve()
+        if path.is_file() and path.relative_to(docs).as_posix() not in [str(known) for known in named]:
+            named.append(path.relative_to(docs).as_posix())
+
+
+class _BuildOnce:
+    """Builds the site when what is served has changed since the build before.
+
+    The server looks at its folders every half second. Where it looks while several files are being replaced, or where
+    an edited file is part of the site and decides pages as well (``mkdocs.yml``), it sees one edit as two.
+    """
+
+    def __init__(self, server: LiveReloadServer, watcher: Watcher) -> None:
+        self._server = server
+        self._build = server.builder
+        self._watcher = watcher
+        self._built: object = None
+
+    def __call__(self) -> None:
+        self._watcher.settle(MOST_WAIT)
+        found = self._state()
+        if found is not None and found == self._built:
+            return
+        self._built = None  # a build that fails is tried again
+        self._build()
+        self._built = found
+
+    def _state(self) -> object:
+        """Return the state of all that the server watches; None where this server does not tell what that is."""
+        watched: Iterable[str] | None = getattr(self._server, "_watched_paths", None)
+        return None if watched is None else {path: tuple(_states(path)) for path in watched}
+
+
+def _states(path: str) -> Iterator[tuple[str, int, int, int]]:
+    """Yield name, time of change, size and inode of a file, or of all files below a folder."""
+    watched = Path(path)
+    for file in sorted(watched.rglob("*")) if watched.is_dir() else [watched]:
+        with suppress(OSError):
+            state = file.stat()
+            if not stat.S_ISDIR(state.st_mode):
+                yield str(file), state.st_mtime_ns, state.st_size, state.st_ino

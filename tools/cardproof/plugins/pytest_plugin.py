@@ -1,0 +1,339 @@
+"""The pytest plugin: one item for each Python block that a Markdown page shows; a page runs once, in page order.
+
+Loaded into every pytest run where cardproof is installed, so it imports nothing else until a page is collected.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cardproof.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Generator, Iterator, Sequence
+
+    from _pytest._code.code import ExceptionInfo, TerminalRepr
+
+    from cardproof.core.types import Finding
+    from cardproof.render.page_sources import Sources
+    from cardproof.snippets.prove import Page, Policy
+    from cardproof.snippets.run.runner import Runner
+    from cardproof.snippets.types import Block, Device, Limits, Outcome
+
+DEVICES = ("cpu", "cuda")
+TRACEBACK_LINES = 8
+"""How many of the last lines of a reader's traceback a failure shows."""
+NO_GPU = "no GPU is visible"
+
+
+class CardproofWarning(pytest.PytestWarning):
+    """What a person should see of a page although nothing failed."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; all of them begin with ``--cardproof``, so that they get in nobody's way."""
+    group = parser.getgroup("cardproof", "Python blocks of Markdown pages")
+    group.addoption(
+        "--cardproof", action="store_true", help="Run the Python blocks of all Markdown pages that are collected."
+    )
+    group.addoption(
+        "--cardproof-device",
+        action="append",
+        metavar="DEVICE",
+        help="cpu, cuda or both (cpu,cuda); by default what mkdocs.yml says. May be repeated, and written --device "
+        "where no other plugin has that option.",
+    )
+    group.addoption(
+        "--cardproof-random-weights",
+        action="store_true",
+        help="Where published weights are not at hand, run with random ones; numbers are then not compared.",
+    )
+    parser.addini("cardproof", "Run the Python blocks of all Markdown pages, as --cardproof does.", "bool", False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
+    """Add ``--device`` where it is asked for and nobody has it: conftest files often define one."""
+    yield
+    if any(arg.split("=")[0] == "--device" for arg in args):
+        _, unknown = parser.parse_known_and_unknown_args(args)
+        if any(arg.split("=")[0] == "--device" for arg in unknown):
+            parser.getgroup("cardproof").addoption("--device", action="append", dest="cardproof_device")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the devices and give the session its prover. Raises UsageError."""
+    prover = config.stash[_PROVER] = _Prover(config)
+    config.add_cleanup(prover.close)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MarkdownPage | None:
+    """Collect Markdown where it is asked for: all of it by the option, or a file that is named itself.
+
+    A named file that ``--doctest-glob`` takes was not necessarily named for us.
+    """
+    if file_path.suffix.lower() != ".md":
+        return None
+    config = parent.config
+    doctest = any(file_path.match(glob) for glob in config.getoption("doctestglob", None) or ())
+    named = parent.session.isinitpath(file_path) and not doctest
+    if named or config.getoption("cardproof") or config.getini("cardproof"):
+        page: MarkdownPage = MarkdownPage.from_parent(parent, path=file_path)
+        return page
+    return None
+
+
+class MarkdownPage(pytest.File):
+    """A Markdown file; its items are its blocks, and what looks like a block and is none."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield the items in page order; nothing runs yet. Raises CollectError for a page that cannot be read."""
+        from mkdocs.exceptions import ConfigurationError
+
+        from cardproof.core.errors import InputError
+        from cardproof.render.templates import TemplatesError
+
+        try:
+            proofs = self.config.stash[_PROVER].proofs_of(self.path, named=self.session.isinitpath(self.path))
+        except (InputError, ConfigurationError, OSError) as trouble:
+            raise self.CollectError(str(trouble)) from None
+        except TemplatesError as trouble:
+            found = [f"{finding.place}: {finding.message}" for finding in trouble.findings]
+            raise self.CollectError("\n".join(found)) from None
+        names: set[str] = set()
+        for finding in dict.fromkeys(finding for proof in proofs for finding in proof.findings):
+            if finding.severity == "error":
+                name = _unique(f"finding line {finding.place.line}", "", names)
+                yield FindingItem.from_parent(self, name=name, finding=finding)
+            else:
+                _warn(finding.message, finding.place.file, finding.place.line)
+        for proof in proofs:
+            for number, block in enumerate(proof.blocks):
+                name = block.name.replace("::", ":") or f"block {number + 1} (line {block.line})"
+                name = _unique(name + proof.suffix, f" (line {block.line}, block {number + 1})", names)
+                yield BlockItem.from_parent(self, name=name, proof=proof, number=number)
+
+
+class _Item(pytest.Item):
+    """An item that stands in a source that a person edits, which is not always the page."""
+
+    def __init__(self, *, file: str, line: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._place = Path(file).absolute(), line - 1, self.name
+        self.user_properties += [("file", file), ("line", line)]
+
+    def reportinfo(self) -> tuple[os.PathLike[str], int, str]:
+        """Return file, line from 0, and what pytest calls the item."""
+        return self._place
+
+    def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
+        """Show a failure as the reader's code; anything else is trouble of pytest or of this plugin."""
+        return _shown(excinfo.value) or super().repr_failure(excinfo, style)
+
+
+class BlockItem(_Item):
+    """One block of a page; the first of them that runs has the whole page run."""
+
+    def __init__(self, *, proof: _Proof, number: int, **arguments: Any) -> None:
+        block = proof.blocks[number]
+        super().__init__(file=block.file, line=block.line, **arguments)
+        self._proof = proof
+        self._number = number
+        self.user_properties.append(("device", proof.device))
+        if proof.page.model:
+            self.user_properties.append(("model", proof.page.model))
+
+    def runtest(self) -> None:
+        """Report what became of the block. Raises pytest's exceptions for a skip and a failure."""
+        outcome = self.config.stash[_PROVER].outcomes(self._proof)[self._number]
+        block, ran = outcome.block, outcome.ran
+        if self._proof.random:
+            self.user_properties.append(("weights", "random"))
+        for message in (*outcome.warnings, *(ran.warnings if ran else ())):
+            _warn(message, block.file, block.line)
+        if ran and (output := "".join(printed.text for printed in ran.printed)):
+            self.add_report_section("call", "output", output)
+        if outcome.status == "not-run":
+            raise pytest.skip.Exception(f"not run: {outcome.message}", _use_item_location=True)
+        if outcome.status == "skip":
+            raise pytest.skip.Exception(outcome.message or "skipped without a reason", _use_item_location=True)
+        if outcome.status == "fail":
+            raise _ProofError(*_explained(outcome))
+
+
+class FindingItem(_Item):
+    """Something on a page that no run can mend: a fence that is not closed, an option that means nothing."""
+
+    def __init__(self, *, finding: Finding, **arguments: Any) -> None:
+        super().__init__(file=finding.place.file, line=finding.place.line, **arguments)
+        self._finding = finding
+
+    def runtest(self) -> None:
+        """Fail."""
+        found = self._finding
+        hint = (f"E   hint: {found.hint}",) if found.hint else ()
+        raise _ProofError(found.place.file, found.place.line, found.message, (f"E   {found.message}", *hint))
+
+
+@dataclass(slots=True, eq=False)
+class _Proof:
+    """A page for one model on one device, with what became of its blocks once it ran."""
+
+    page: Page
+    device: Device
+    policy: Policy
+    blocks: tuple[Block, ...]
+    findings: tuple[Finding, ...]
+    suffix: str
+    """What tells its items from those of the same page for another model or on another device."""
+    outcomes: Sequence[Outcome] | None = None
+    random: bool = False
+    """Its networks had random weights."""
+
+
+class _Prover:
+    """What the pages of a session share: the sites that were read, and the processes that run them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._root = config.rootpath
+        self._random = bool(config.getoption("cardproof_random_weights"))
+        given = [name for names in config.getoption("cardproof_device") or () for name in names.split(",")]
+        if unknown := [name for name in given if name not in DEVICES]:
+            raise pytest.UsageError(f"--cardproof-device: {unknown[0]!r} is none; devices are {' and '.join(DEVICES)}")
+        self._devices: tuple[Any, ...] = tuple(dict.fromkeys(given))
+        self._sources: Sources | None = None
+        self._open = ExitStack()
+        self._runners: dict[tuple[tuple[str, ...], Limits | None], Runner] = {}
+        self._gpu: bool | None = None
+
+    def proofs_of(self, path: Path, *, named: bool) -> list[_Proof]:
+        """Return the proofs of a file that is named itself, or met in a folder, where templates are passed over.
+
+        Raises InputError, TemplatesError, ConfigurationError and OSError.
+        """
+        from cardproof.render.page_sources import Sources
+        from cardproof.snippets.prove import blocks_of
+
+        if self._sources is None:
+            self._sources = Sources(self._root)
+        if not named and self._sources.is_template(path):
+            return []
+        source = self._sources.of(path)
+        policy = replace(source.policy, weights="random") if self._random else source.policy
+        devices = self._devices or policy.devices
+        proofs = []
+        for page in source.pages:
+            blocks, findings = blocks_of(page, policy)
+            for device in devices:
+                parts = [page.model] if page.model and len(source.pages) > 1 else []
+                parts += [device] if len(devices) > 1 else []
+                suffix = f"[{'-'.join(parts)}]" if parts else ""
+                proofs.append(_Proof(page, device, policy, blocks, findings, suffix))
+        return proofs
+
+    def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
+        """Return what became of the blocks of a page, which runs the first time."""
+        from cardproof.snippets.prove import outcomes_of
+        from cardproof.snippets.run.runner import RunnerError
+        from cardproof.snippets.types import Outcome
+
+        if proof.outcomes is None:
+            runner = self._runner(proof.policy)
+            try:
+                if proof.device == "cuda" and not self._has_gpu(runner):
+                    proof.outcomes = [Outcome(block, "not-run", NO_GPU) for block in proof.blocks]
+                else:
+                    ran = outcomes_of(proof.page, proof.blocks, proof.device, proof.policy, runner)
+                    proof.outcomes, proof.random = ran
+            except RunnerError as trouble:
+                proof.outcomes = [Outcome(block, "fail", str(trouble)) for block in proof.blocks]
+        return proof.outcomes
+
+    def close(self) -> None:
+        """End all processes; pytest calls it however the session ends."""
+        self._open.close()
+
+    def _runner(self, policy: Policy) -> Runner:
+        """Return the session's runner; sites that want other modules imported, or other limits, have their own."""
+        from cardproof.snippets.run.runner import Runner
+
+        wanted = policy.preload, policy.limits
+        if wanted not in self._runners:
+            self._runners[wanted] = self._open.enter_context(Runner(policy.limits, policy.preload, ()))
+        return self._runners[wanted]
+
+    def _has_gpu(self, runner: Runner) -> bool:
+        """Ask a process of its own whether torch sees a GPU: without one, blocks would run on the CPU unnoticed."""
+        from cardproof.snippets.run.runner import Job
+        from cardproof.snippets.types import Block, Options
+
+        if self._gpu is None:
+            block = Block("gpu", 1, "import torch\nassert torch.cuda.is_available()", Options())
+            self._gpu = runner.run(Job("gpu", (block,), "cuda"))[0].error is None
+        return self._gpu
+
+
+_PROVER = pytest.StashKey[_Prover]()
+
+
+class _ProofError(Exception):
+    """A failure as it is shown: where, what in one line, and the lines above that."""
+
+    def __init__(self, file: str, line: int, message: str, lines: Sequence[str]) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.message = message
+        self.lines = lines
+
+
+def _explained(outcome: Outcome) -> tuple[str, int, str, list[str]]:
+    """Return file and line of a failure, its message, and the reader's code with the failing line marked."""
+    from cardproof.snippets.find.locate import located, located_output
+
+    block, ran = outcome.block, outcome.ran
+    place = None
+    if ran and ran.error_line:
+        place = located(block, ran.error_line)
+    elif outcome.expected_line is not None:
+        place = outcome.expected_file or block.file, outcome.expected_line
+    rows = [(located(block, number), text) for number, text in enumerate(block.code.rstrip().split("\n"), 1)]
+    if block.stated_output and place not in [where for where, _ in rows]:
+        stated = block.stated_output[0].rstrip().split("\n")
+        rows += [(located_output(block, number), text) for number, text in enumerate(stated, 1)]
+    lines = [f"{'>' if where == place else ' '}   {text}".rstrip() for where, text in rows]
+    said = ran.traceback.rstrip().split("\n")[-TRACEBACK_LINES:] if ran and ran.traceback else []
+    said += [] if outcome.message in said else outcome.message.split("\n")
+    said += [f"hint: {outcome.hint}"] if outcome.hint else []
+    lines += [f"E   {text}".rstrip() for text in said]
+    return *(place or (block.file, block.line)), outcome.message, lines
+
+
+def _shown(error: BaseException) -> TerminalRepr | None:
+    """Return a failure in the form of pytest's own, which keeps its parts under xdist and in JUnit reports."""
+    from _pytest._code.code import ReprEntry, ReprExceptionInfo, ReprFileLocation, ReprTraceback
+
+    if not isinstance(error, _ProofError):
+        return None
+    where = ReprFileLocation(error.file, error.line, error.message)
+    entry = ReprEntry(error.lines, None, None, where, "long")
+    return ReprExceptionInfo(reprtraceback=ReprTraceback([entry], None, "long"), reprcrash=where)
+
+
+def _warn(message: str, file: str, line: int) -> None:
+    warnings.warn_explicit(message, CardproofWarning, file, line)
+
+
+def _unique(name: str, more: str, names: set[str]) -> str:
+    """Return a name that no other item of the page has, and remember it."""
+    candidates = (name, name + more, *(f"{name}{more} #{number}" for number in range(2, len(names) + 3)))
+    found = next(candidate for candidate in candidates if candidate not in names)
+    names.add(found)
+    return found

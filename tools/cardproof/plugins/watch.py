@@ -1,0 +1,320 @@
+"""Watch: render again whatever an edit of templates, includes, network sources, settings or evidence asks for.
+
+Every render is a process of its own: an edited network is imported anew, and a render that crashes ends nothing.
+What was edited is found by comparing the files' states, so an event only wakes the watcher: one that is lost costs
+:data:`SCAN` seconds, and one that the watcher causes itself costs a look at the files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.zoos import BUILT_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator, Sequence
+
+    from watchdog.observers.api import BaseObserver
+
+    from cardproof.core.settings import Settings
+
+QUIET = 0.05
+"""Seconds without a further change before a render starts: editors write, rename and touch in one go."""
+
+MOST_QUIET = 1.0
+"""Seconds after which a render starts although files still change."""
+
+SCAN = 2.0
+"""Seconds between looks at the files where no event comes: network drives and shared folders send none."""
+
+PATIENCE = 10.0
+"""Seconds that an interrupted render has to end by itself."""
+
+State = dict[str, tuple[int, int, int]]
+"""Of each file, by its path: time of change in nanoseconds, size, and inode, which differs after a rename."""
+
+
+def watch(command: Sequence[str], load: Callable[[], Settings], config: Path | None, say: Callable[[str], None]) -> int:
+    """Render, and again after every change, until Ctrl-C; return the exit status of the last render.
+
+    It is 130 where Ctrl-C ended that. The arguments are those of :class:`Watcher`, and so is what is raised.
+    """
+    watcher = Watcher(command, load, config, say)
+    try:
+        watcher.render()
+        say("watching; Ctrl-C ends it")
+        watcher.follow()
+    except KeyboardInterrupt:
+        say("stopped watching")
+    finally:
+        watcher.stop()
+    return watcher.status
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files that the pages of a site depend on."""
+
+    trees: tuple[Path, ...]
+    """Folders of which every file counts, however deep: templates and includes."""
+    code: tuple[Path, ...]
+    """Folders of which Python files count, with the packages in them: sources of the zoo."""
+    files: tuple[Path, ...]
+    """Single files: settings, cited results."""
+    records: Path
+    """The folder of the evidence, which a render writes as well."""
+    outputs: tuple[Path, ...]
+    """Folders of what is rendered, of which nothing counts wherever they lie."""
+
+    def folders(self) -> Iterator[tuple[Path, bool]]:
+        """Yield the folders to observe, and whether with all below them."""
+        for folder in (*self.trees, self.records, *(found for top in self.code for found in _packages(top))):
+            yield folder, True
+        for folder in dict.fromkeys((*self.code, *(file.parent for file in self.files))):
+            yield folder, False
+
+    def state(self) -> State:
+        """Return the state of all files as it is now."""
+        without = {str(folder) for folder in (*self.outputs, self.records)}
+        found = {path: state for tree in self.trees for path, state in _walk(str(tree), without)}
+        for top in self.code:
+            places = chain(_files(str(top)), *(_walk(str(package), set()) for package in _packages(top)))
+            found |= {path: state for path, state in places if path.endswith(".py")}
+        for file in self.files:
+            with suppress(OSError):
+                found[str(file)] = _of(file.stat())
+        return found | self.recorded()
+
+    def recorded(self) -> State:
+        """Return the state of the evidence."""
+        return dict(_walk(str(self.records), set()))
+
+
+def sources_of(settings: Settings, config: Path | None) -> Sources:
+    """Return what the pages of a site depend on; ``config`` is its mkdocs.yml."""
+    single = (settings.cited, settings.speed, settings.names)
+    files = [config, *(settings.path(path) for path in single if path)]
+    outputs = [folder for folder in (settings.out, settings.reference, settings.assets) if folder]
+    return Sources(
+        trees=tuple(dict.fromkeys(settings.path(folder) for folder in (settings.templates, settings.includes))),
+        code=_code_of(settings.zoo) if settings.zoo else (),
+        files=tuple(file for file in files if file),
+        records=settings.path(settings.evidence),
+        outputs=tuple(settings.path(folder) for folder in outputs),
+    )
+
+
+class Watcher:
+    """Renders a site, and again whenever what its pages depend on was changed."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        load: Callable[[], Settings],
+        config: Path | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare to run ``command``, which renders the site of the settings that ``load`` reads.
+
+        ``say`` is told what was changed. Raises InputError where the settings mean nothing.
+        """
+        self.status = 0
+        """Exit status of the last render."""
+        self._command = tuple(command)
+        self._load = load
+        self._config = config
+        self._say = say
+        self._sources = sources_of(load(), config)
+        self._seen = self._sources.state()
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._ended = threading.Condition()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._observer = self._observe()
+
+    def render(self) -> int:
+        """Render once and return the exit status of the render."""
+        before = self._sources.state()
+        with self._ended:
+            if self._stopped.is_set():
+                return self.status
+            # in a session of its own: a terminal's Ctrl-C is for us, and we pass it on once
+            child = self._child = subprocess.Popen(self._command, start_new_session=True)
+        try:
+            child.wait()
+        except BaseException:
+            _end(child)
+            raise
+        finally:
+            code = child.returncode
+            self.status = code if code >= 0 else 128 - code  # as shells have it for one that a signal ended
+            with self._ended:
+                self._child = None
+                # what the render wrote itself is no edit; all else is one that was made since it began
+                self._seen = {path: state for path, state in before.items() if not self._is_record(path)}
+                self._seen |= self._sources.recorded()
+                self._ended.notify_all()
+        return self.status
+
+    def follow(self) -> None:
+        """Render after every change, until :meth:`stop` is called."""
+        while not self._stopped.is_set():
+            edited = self._edited()
+            if edited:
+                self._say(f"{_listing(edited)} changed")
+                self._reload(edited)
+                self.render()
+                continue
+            self._changed.wait(SCAN)
+            self._changed.clear()
+
+    def settle(self, seconds: float) -> None:
+        """Wait until every change up to now has been rendered, but no longer than this."""
+        deadline = time.monotonic() + seconds
+        with self._ended:
+            while (self._child or self._sources.state() != self._seen) and time.monotonic() < deadline:
+                self._ended.wait(QUIET)
+
+    def stop(self) -> None:
+        """End watching, and a render that is going on: it writes everything or nothing."""
+        with self._ended:
+            self._stopped.set()
+            child = self._child
+        self._changed.set()
+        if child:
+            _end(child)
+        if self._observer:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+    def _is_record(self, path: str) -> bool:
+        return path.startswith(f"{self._sources.records}{os.sep}")
+
+    def _edited(self) -> set[str]:
+        """Return the files that are not as the last render found them, once they have come to rest."""
+        now = self._sources.state()
+        deadline = time.monotonic() + MOST_QUIET
+        while now != self._seen:
+            time.sleep(QUIET)
+            before, now = now, self._sources.state()
+            if now == before or time.monotonic() > deadline:
+                return {path for path, _ in now.items() ^ self._seen.items()}
+        return set()
+
+    def _reload(self, edited: set[str]) -> None:
+        """Watch what the settings name now; where they mean nothing, the render says so, and the old ones stay."""
+        if str(self._config) not in edited:
+            return
+        with suppress(InputError):
+            self._sources = sources_of(self._load(), self._config)
+            observer, self._observer = self._observer, self._observe()
+            if observer:
+                observer.stop()
+
+    def _observe(self) -> BaseObserver | None:
+        """Start to be told of changes; None where the system cannot: files are looked at now and then in any case."""
+        observer = Observer()
+        handler = _Waker(self._changed)
+        try:
+            for folder, recursive in self._sources.folders():
+                if folder.is_dir():
+                    observer.schedule(handler, str(folder), recursive=recursive)
+            observer.start()
+        except OSError:
+            return None
+        return observer
+
+
+class _Waker(FileSystemEventHandler):
+    """Wakes the watcher when a file was written, and not when one was read."""
+
+    def __init__(self, changed: threading.Event) -> None:
+        self._changed = changed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type not in ("opened", "closed_no_write"):
+            self._changed.set()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Interrupt a render and wait until it has tidied up."""
+    with suppress(ProcessLookupError):
+        if os.name == "posix":
+            child.send_signal(signal.SIGINT)
+        else:
+            child.terminate()
+    try:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _code_of(zoo: str) -> tuple[Path, ...]:
+    """Return the folders with the sources of a zoo; none for what is installed, where nobody edits."""
+    module = BUILT_IN.get(zoo, zoo).rpartition(":")[0]
+    if module.endswith(".py"):
+        return (Path(module).parent,)
+    top = module.partition(".")[0]
+    if not top or (zoo in BUILT_IN and top == "cardproof"):
+        return ()
+    found = importlib.util.find_spec(top)
+    places = [Path(place) for place in found.submodule_search_locations or ()] if found else [Path(top)]
+    return tuple(place for place in places if "site-packages" not in place.parts)
+
+
+def _packages(folder: Path) -> list[Path]:
+    """Return a folder's packages, and the folder itself where it is one."""
+    here = [folder] if (folder / "__init__.py").is_file() else []
+    return here or [path.parent for path in sorted(folder.glob("*/__init__.py"))]
+
+
+def _walk(folder: str, without: Container[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    """Yield the states of the files below a folder, except what is hidden, an editor's, or in folders ``without``."""
+    yield from _files(folder)
+    for path, entry in _listed(folder):
+        if entry.is_dir(follow_symlinks=False) and path not in without and entry.name != "__pycache__":
+            yield from _walk(path, without)
+
+
+def _files(folder: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    for path, entry in _listed(folder):
+        with suppress(OSError):
+            if entry.is_file():
+                yield path, _of(entry.stat())
+
+
+def _listed(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return what is in a folder, with paths as pathlib has them; pathlib itself takes four times as long."""
+    start = "" if folder == "." else folder + os.sep
+    try:
+        with os.scandir(folder) as entries:
+            return [(start + e.name, e) for e in entries if e.name[0] not in ".#" and e.name[-1] != "~"]
+    except OSError:
+        return []
+
+
+def _of(state: os.stat_result) -> tuple[int, int, int]:
+    return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+def _listing(paths: set[str]) -> str:
+    """Return a few paths in words."""
+    shown = sorted(show_path(Path(path)) for path in paths)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

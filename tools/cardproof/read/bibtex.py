@@ -1,0 +1,144 @@
+"""Citations: the BibTeX entries of a card, split one by one, so that a broken one takes no other with it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.packages import version_of
+from cardproof.core.text_cache import recalled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ENTRY = 20_000
+"""Characters of one entry; a longer one is no citation."""
+MAX_ENTRIES = 100
+
+_ENTRY = re.compile(r"^[ \t]{0,12}@([A-Za-z]{2,30})[ \t]{0,12}\{", re.MULTILINE)
+_NOT_ENTRIES = ("comment", "preamble", "string")
+MAX_STRINGS = 5_000
+"""Characters of all abbreviations (``@string``) of a text; each entry is read together with them."""
+ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE)
+ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
+DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
+
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 \n.:;()/+={}]|-(?!-)|,(?!,))*")
+"""A value in which nothing is a command, an accent or a ligature: most titles. Only braces are not shown of it."""
+_NO_BRACES = str.maketrans("", "", "{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One citation."""
+
+    kind: str
+    key: str
+    fields: Mapping[str, str]
+    """Values without braces and quotes, by the field's name in lower case."""
+    at: Mapping[str, int]
+    """For each field, the position of its value in the text."""
+    start: int
+    """Position in the text that it was found in."""
+    end: int
+    trouble: str = ""
+    """Why it cannot be read; then there are no fields."""
+
+
+def entries_of(text: str) -> tuple[Entry, ...]:
+    """Return the BibTeX entries of a text, in order."""
+    entries: list[Entry] = []
+    strings, position = "", 0
+    while len(entries) < MAX_ENTRIES and (match := _ENTRY.search(text, position)):
+        end = _closing(text, match.end())
+        position = end if end is not None else match.end()
+        if match[1].lower() in _NOT_ENTRIES:
+            abbreviation = text[match.start() : position] if match[1].lower() == "string" and end else ""
+            strings += abbreviation if len(strings) + len(abbreviation) < MAX_STRINGS else ""
+            continue
+        entries.append(_entry(text, match, end, strings))
+    return tuple(entries)
+
+
+def address_of(entry: Entry) -> str | None:
+    """Return the arXiv or DOI address that an entry itself has."""
+    eprint = entry.fields.get("eprint", "")
+    archive = entry.fields.get("archiveprefix", entry.fields.get("eprinttype", "")).lower()
+    if archive == "arxiv" and ARXIV_NUMBER.fullmatch(eprint):
+        return f"https://arxiv.org/abs/{eprint}"
+    for name in ("journal", "url", "note", "volume", "howpublished"):
+        if found := ARXIV.search(entry.fields.get(name, "")):
+            return f"https://arxiv.org/abs/{found['id']}"
+    for name in ("doi", "url"):
+        if doi := DOI.search(entry.fields.get(name, "")):
+            return f"https://doi.org/{doi.group().rstrip('.,;')}"
+    return None
+
+
+def plain(text: str) -> str:
+    """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
+    if _PLAIN.fullmatch(text):
+        return " ".join(text.translate(_NO_BRACES).split())
+    return str(recalled("plain", text, _plain, *_versions()))
+
+
+def words_of(title: str) -> str:
+    """Return the letters and digits of a title, without case, accents and punctuation."""
+    decomposed = unicodedata.normalize("NFKD", title)
+    return "".join(character.lower() for character in decomposed if character.isalnum())
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Return the position after the brace that closes an entry; None where it is not closed."""
+    depth = 1
+    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, min(len(text), start + MAX_ENTRY)):
+        depth += {"{": 1, "}": -1}.get(match.group(), 0)
+        if not depth:
+            return match.end()
+    return None
+
+
+def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> Entry:
+    if end is None:
+        return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
+    whole = text[match.start() : end]
+    parsed = recalled("entry", strings + whole, _parsed, *_versions())
+    if "trouble" in parsed:
+        return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
+    at: dict[str, int] = {}
+    for found in re.finditer(r"(?:^|[,\n])[ \t]{0,40}([A-Za-z-]{1,30})[ \t]{0,40}=[ \t]{0,40}", whole):
+        at.setdefault(found[1].lower(), match.start() + found.end())
+    return Entry(parsed["kind"], parsed["key"], parsed["fields"], at, match.start(), end)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return the kind, key and fields of the one entry of a text, or the trouble that there is in reading it."""
+    from pybtex.database.input.bibtex import Parser
+    from pybtex.exceptions import PybtexError
+
+    try:
+        ((key, entry),) = Parser().parse_string(text).entries.items()
+    except (PybtexError, ValueError, RecursionError) as trouble:
+        return {"trouble": " ".join(str(trouble).split())}
+    fields = {name.lower(): str(value) for name, value in entry.fields.items()}
+    return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
+
+
+def _plain(text: str) -> str:
+    from pybtex.exceptions import PybtexError
+    from pybtex.richtext import Text
+
+    try:
+        shown = str(Text.from_latex(text))
+    except (PybtexError, ValueError, RecursionError):
+        shown = text.translate(_NO_BRACES)
+    return " ".join(shown.split())
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Return the versions of what reads BibTeX for us; importing it takes longer than all else that one card needs."""
+    return version_of("pybtex"), version_of("latexcodec")

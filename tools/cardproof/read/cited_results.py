@@ -1,0 +1,83 @@
+"""Cited results: values that named sources publish, read from one YAML file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cardproof.core.datasets import canonical
+from cardproof.core.errors import InputError
+from cardproof.core.field_names import TOP_1, TOP_5, normal_field
+from cardproof.core.frozen import dataclass
+from cardproof.core.numbers import parse_number
+from cardproof.core.types import Number
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_data
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class CitedSource:
+    """One source with its values by model and metric, for one data set."""
+
+    title: str
+    url: str
+    retrieved: str
+    """The day on which the values were taken over."""
+    dataset: str
+    values: dict[tuple[str, str], tuple[Number, str]]
+
+    def value(self, model: str, dataset: str, metric: str) -> Number | None:
+        """Return what this source states, or None."""
+        if (canonical(dataset) or dataset.lower()) != (canonical(self.dataset) or self.dataset.lower()):
+            return None
+        found = self.values.get((model, metric_key(metric)))
+        return found[0] if found else None
+
+    def text(self, value: Number) -> str:
+        """Write a value with the digits that the source wrote."""
+        return next(text for number, text in self.values.values() if number is value)
+
+
+def metric_key(metric: str) -> str:
+    """Return one spelling for the many of a metric."""
+    name = normal_field(metric)
+    return "top 1 accuracy" if name in TOP_1 else "top 5 accuracy" if name in TOP_5 else name
+
+
+def read_cited(path: Path) -> tuple[CitedSource, ...]:
+    """Read ``Sources: [{Title, URL, Retrieved, Dataset, Metrics: [...], Values: {model: [...]}}]``.
+
+    Raises InputError, with file, line and column, where the file cannot be read or a source is not of that form.
+    """
+    tree = read_data(path)
+    sources = tree.get("Sources") if isinstance(tree, Mapping) else None
+    if not isinstance(sources, Sequence):
+        raise InputError(f"{path.as_posix()}:1:1: a file of cited results holds a list 'Sources'")
+    return tuple(_source(entry) for entry in sources.items)
+
+
+def _source(node: Node) -> CitedSource:
+    def text(key: str) -> str:
+        value = node.get(key) if isinstance(node, Mapping) else None
+        if not isinstance(value, Scalar) or value.value is None:
+            raise InputError(f"{node.place}: a cited source needs '{key}'")
+        return value.text
+
+    title, url, retrieved, dataset = text("Title"), text("URL"), text("Retrieved"), text("Dataset")
+    assert isinstance(node, Mapping)
+    metrics, rows = node.get("Metrics"), node.get("Values")
+    if not isinstance(metrics, Sequence) or not isinstance(rows, Mapping):
+        raise InputError(f"{node.place}: a cited source needs a list 'Metrics' and a mapping 'Values'")
+    names = [metric_key(item.text) for item in metrics.items if isinstance(item, Scalar)]
+    values: dict[tuple[str, str], tuple[Number, str]] = {}
+    for model, row in rows:
+        items = row.items if isinstance(row, Sequence) else []
+        if len(items) != len(names):
+            raise InputError(f"{row.place}: {model.text} needs {len(names)} values, one for each metric")
+        for name, item in zip(names, items, strict=True):
+            number = parse_number(item.text, "plain") if isinstance(item, Scalar) else None
+            if number is None or not isinstance(item, Scalar):
+                raise InputError(f"{item.place}: not a number")
+            values[model.text, name] = (number, item.text)
+    return CitedSource(title, url, retrieved, dataset, values)

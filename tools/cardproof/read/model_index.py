@@ -1,0 +1,335 @@
+"""The model-index format in every shape it accepts: imports, collections and their inheritance, models, results."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.source import Source, read_source
+from cardproof.core.types import Finding, Place
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ROOT_KEYS = ("models", "collections", "import")
+_NOT_INHERITED = ("name", "in collection", "models")
+MAX_FILES = 20_000
+
+
+Form = Literal["index", "table", "details", "evaluations"]
+"""Where a model is stated: in a model index, a row of a table, the list of a card for the Hub, a file of results."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """One evaluation that a card states."""
+
+    place: Place
+    task: str | None
+    dataset: str | None
+    metrics: tuple[tuple[Scalar, Scalar], ...]
+    """Name and value of each metric, as written."""
+    dataset_at: Place | None = None
+    """Where the data set's name stands."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """One model of a model index, with all that its collections hand down to it."""
+
+    name: str
+    place: Place
+    """Where its name stands."""
+    collections: tuple[str, ...]
+    fields: Mapping
+    """Its own keys and the inherited ones."""
+    results: tuple[Result, ...]
+    form: Form = "index"
+
+    @property
+    def metadata(self) -> Mapping | None:
+        node = self.fields.get("Metadata")
+        return node if isinstance(node, Mapping) else None
+
+    def text(self, key: str) -> str | None:
+        """Return a field that may be written as text or as a mapping with ``URL`` or ``Title`` (Paper, Code)."""
+        node = self.fields.get(key)
+        if isinstance(node, Mapping):
+            node = node.get("URL") or node.get("Title") or node.get("Name")
+        return node.text if isinstance(node, Scalar) and node.value is not None else None
+
+
+@dataclass(slots=True)
+class IndexReader:
+    """Reads model indexes and the files that they name; one per run, so that each file is read once."""
+
+    root: Path
+    """Files are only read below this folder: an index is untrusted input."""
+    show: Callable[[Path], str]
+    """How a path is written in reports."""
+    findings: list[Finding] = field(default_factory=list)
+    read_files: dict[Path, None] = field(default_factory=dict)
+    _stack: list[Path] = field(default_factory=list)
+    _trees: dict[Path, Node | None] = field(default_factory=dict)
+
+    def models(self, root: Node, source: Source) -> tuple[Model, ...]:
+        """Return the models of an index whose root node stands in ``source``, imports included."""
+        self._stack.append(source.path.resolve())
+        self.read_files.setdefault(source.path.resolve())
+        try:
+            collections: dict[str, Mapping] = {}
+            found = self._root(root, source, collections)
+        finally:
+            self._stack.pop()
+        return tuple(self._model(mapping, name, collections) for name, mapping in found)
+
+    def _root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
+        if not isinstance(root, Mapping):
+            self._error(root.place, "a model index is a mapping with Models, Collections or Import")
+            return []
+        found: list[tuple[Scalar, Mapping]] = []
+        if (imports := root.get("Import")) is not None:
+            for pattern in self._texts(imports, "Import"):
+                for path in self._glob(pattern, source):
+                    found += self._file(path, pattern.place, collections, self._root)
+        if (node := root.get("Collections")) is not None:
+            self._collections(node, source, collections)
+        if (node := root.get("Models")) is not None:
+            found += self._models(node, source, collections)
+        return found
+
+    def _collections(self, node: Node, source: Source, collections: dict[str, Mapping]) -> None:
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            if isinstance(entry, Scalar) and isinstance(entry.value, str):
+                for path in self._glob(entry, source):
+                    self._file(path, entry.place, collections, self._collections_root)
+            elif isinstance(entry, Mapping) and isinstance(name := entry.get("Name"), Scalar):
+                collections.setdefault(name.text, entry)
+            elif not (isinstance(entry, Scalar) and entry.value is None):
+                self._error(entry.place, "a collection is a mapping with a Name, or the path of a file with one")
+
+    def _collections_root(
+        self, root: Node, source: Source, collections: dict[str, Mapping]
+    ) -> list[tuple[Scalar, Mapping]]:
+        inner = root.get("Collections") if isinstance(root, Mapping) else None
+        self._collections(inner if inner is not None else root, source, collections)
+        return []
+
+    def _models(self, node: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
+        if isinstance(node, Mapping) and node.get("Name") is None and self._keyed_by_name(node):
+            return []
+        found: list[tuple[Scalar, Mapping]] = []
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            if isinstance(entry, Mapping):
+                name = entry.get("Name")
+                if isinstance(name, Scalar) and name.value is not None and name.text.strip():
+                    found.append((name, self._with_files(entry, source)))
+                else:
+                    self._error(name.place if name else entry.place, "a model needs a Name", "write 'Name: …' first")
+            elif isinstance(entry, Scalar) and isinstance(entry.value, str):
+                for path in self._glob(entry, source):
+                    found += self._file(path, entry.place, collections, self._models_root)
+            else:
+                self._error(entry.place, "Models must be a list of models, one model, or paths of files with models")
+        return found
+
+    def _models_root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
+        if isinstance(root, Mapping) and any(root.get(key) is not None for key in _ROOT_KEYS):
+            return self._root(root, source, collections)
+        return self._models(root, source, collections)
+
+    def _keyed_by_name(self, node: Mapping) -> bool:
+        entries = list(node)
+        if not entries:
+            return False
+        key, value = entries[0]
+        if not all(isinstance(entry, Mapping) for _, entry in entries):
+            return False
+        inner = "" if not isinstance(value, Mapping) or not value.entries else f" {next(iter(value))[0].text}: …"
+        self._error(
+            key.place,
+            "Models must be a list (or one model); it looks like a mapping from name to model",
+            f"write each as an entry of a list: '- Name: {key.text}' and below it{inner}",
+        )
+        return True
+
+    def _with_files(self, model: Mapping, source: Source) -> Mapping:
+        """Return the model with ``Metadata`` and ``Results`` that were given as paths read in."""
+        entries = dict(model.entries)
+        for key in ("metadata", "results"):
+            entry = entries.get(key)
+            if entry and isinstance(entry[1], Scalar) and isinstance(entry[1].value, str):
+                for path in self._glob(entry[1], source):
+                    if (tree := self._tree(path, entry[1].place)) is not None:
+                        inner = tree.get(key) if isinstance(tree, Mapping) else None
+                        entries[key] = (entry[0], inner if inner is not None else tree)
+        return Mapping(model.source, model.start, model.end, entries)
+
+    def _model(self, mapping: Mapping, name: Scalar, collections: dict[str, Mapping]) -> Model:
+        node = mapping.get("In Collection")
+        names = self._texts(node, "In Collection") if node is not None else []
+        inherited: dict[str, tuple[Scalar, Node]] = {}
+        for entry in names:
+            collection = collections.get(entry.text)
+            if collection is None:
+                near = next((known for known in collections if known.lower() == entry.text.lower()), None)
+                hint = (
+                    f"did you mean '{near}'?"
+                    if near
+                    else "name one of: " + (", ".join(collections) or "none is defined")
+                )
+                message = f"collection '{entry.text}' is not defined, so the model inherits nothing from it"
+                fix = entry.fix(near) if near else None
+                self.findings.append(Finding(entry.place, "collection", "warning", message, hint, fix))
+            else:
+                inherited = _merge(inherited, collection.entries)
+        for key in _NOT_INHERITED:
+            inherited.pop(key, None)
+        fields = Mapping(mapping.source, mapping.start, mapping.end, _merge(inherited, mapping.entries))
+        return Model(name.text, name.place, tuple(entry.text for entry in names), fields, self._results(fields))
+
+    def _results(self, fields: Mapping) -> tuple[Result, ...]:
+        node = fields.get("Results")
+        if node is None or (isinstance(node, Scalar) and node.value is None):
+            return ()
+        results = []
+        if isinstance(node, Scalar):
+            return ()  # a path that could not be read, which is reported
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            if not isinstance(entry, Mapping):
+                self._error(entry.place, "a result is a mapping with Task, Dataset and Metrics")
+                continue
+            metrics = tuple(self._metrics(entry.get("Metrics")))
+            dataset = _named(entry.get("Dataset"))
+            at = dataset.place if dataset else None
+            text = dataset.text if dataset else None
+            results.append(Result(entry.place, _name(entry.get("Task")), text, metrics, at))
+        return tuple(results)
+
+    def _metrics(self, node: Node | None) -> list[tuple[Scalar, Scalar]]:
+        if node is None or (isinstance(node, Scalar) and node.value is None):
+            return []
+        pairs: list[tuple[Scalar, Scalar]] = []
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            if not isinstance(entry, Mapping):
+                self._error(entry.place, "Metrics is a mapping from metric to value, or a list of such")
+                continue
+            name = entry.get("Name") or entry.get("Type") or entry.get("Metric")
+            value = entry.get("Value")
+            if isinstance(name, Scalar) and isinstance(value, Scalar):
+                pairs.append((name, value))
+                continue
+            for key, metric in entry:
+                if isinstance(metric, Mapping):
+                    metric = metric.get("Value") or metric
+                if isinstance(metric, Scalar):
+                    pairs.append((key, metric))
+                else:
+                    self._error(metric.place, f"metric '{key.text}' must be one value")
+        return pairs
+
+    def _texts(self, node: Node, what: str) -> list[Scalar]:
+        """Return the texts of a field that is a list of texts or one text."""
+        texts = []
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            if isinstance(entry, Scalar) and entry.value is not None:
+                texts.append(entry)
+            elif not isinstance(entry, Scalar):
+                self._error(entry.place, f"{what} must be text or a list of texts")
+        return texts
+
+    def _glob(self, pattern: Scalar, source: Source) -> list[Path]:
+        """Return the files that a path or wildcard names, in sorted order, relative to the file that names them."""
+        if "://" in pattern.text:
+            self._error(pattern.place, f"'{pattern.text}' is an address; a model index reads local files only")
+            return []
+        folder = source.path.parent
+        try:
+            paths = (
+                sorted(folder.glob(pattern.text)) if any(c in pattern.text for c in "*?[") else [folder / pattern.text]
+            )
+        except (ValueError, NotImplementedError) as trouble:
+            self._error(pattern.place, f"'{pattern.text}' is no path below this folder: {trouble}")
+            return []
+        files = [path for path in paths if path.is_file()]
+        if not files:
+            self._error(pattern.place, f"no file matches '{pattern.text}'", f"looked in {self.show(folder)}")
+        inside = [path for path in files if path.resolve().is_relative_to(self.root)]
+        if len(inside) < len(files):
+            self._error(pattern.place, f"'{pattern.text}' leads out of {self.show(self.root)}, where nothing is read")
+        return inside
+
+    def _file(
+        self,
+        path: Path,
+        place: Place,
+        collections: dict[str, Mapping],
+        follow: Callable[[Node, Source, dict[str, Mapping]], list[tuple[Scalar, Mapping]]],
+    ) -> list[tuple[Scalar, Mapping]]:
+        resolved = path.resolve()
+        if resolved in self._stack:
+            chain = [*self._stack[self._stack.index(resolved) :], resolved]
+            self._error(place, "files import each other in a circle: " + " → ".join(self.show(p) for p in chain))
+            return []
+        tree = self._tree(path, place)
+        if tree is None:
+            return []
+        self._stack.append(resolved)
+        try:
+            return follow(tree, tree.source, collections)
+        finally:
+            self._stack.pop()
+
+    def _tree(self, path: Path, place: Place) -> Node | None:
+        resolved = path.resolve()
+        if resolved not in self._trees:
+            if len(self.read_files) >= MAX_FILES:
+                self._error(place, f"more than {MAX_FILES:,} files are imported")
+                return None
+            self.read_files.setdefault(resolved)
+            source, findings = read_source(path, self.show(path))
+            tree: Node | None = None
+            if source and not any(finding.fatal for finding in findings):
+                tree, more = read_yaml(source)
+                findings += more
+            self.findings += findings
+            self._trees[resolved] = tree
+        return self._trees[resolved]
+
+    def _error(self, place: Place, message: str, hint: str | None = None) -> None:
+        self.findings.append(Finding(place, "model-index", "error", message, hint))
+
+
+def _name(node: Node | None) -> str | None:
+    named = _named(node)
+    return named.text if named else None
+
+
+def _named(node: Node | None) -> Scalar | None:
+    """Return a name that is written as text or as a mapping with Name or Type."""
+    if isinstance(node, Mapping):
+        node = node.get("Name") or node.get("Type")
+    return node if isinstance(node, Scalar) and node.value is not None else None
+
+
+def _merge(
+    inherited: dict[str, tuple[Scalar, Node]], own: dict[str, tuple[Scalar, Node]]
+) -> dict[str, tuple[Scalar, Node]]:
+    """Merge key by key: own values win, mappings are merged, lists are joined without duplicates."""
+    merged = dict(own)
+    for key, (name, node) in inherited.items():
+        if key not in merged:
+            merged[key] = (name, node)
+            continue
+        own_name, own_node = merged[key]
+        if isinstance(node, Mapping) and isinstance(own_node, Mapping):
+            entries = _merge(node.entries, own_node.entries)
+            merged[key] = (own_name, Mapping(own_node.source, own_node.start, own_node.end, entries))
+        elif isinstance(node, Sequence) and isinstance(own_node, Sequence):
+            known = [item.plain() for item in node.items]
+            items = node.items + [item for item in own_node.items if item.plain() not in known]
+            merged[key] = (own_name, Sequence(own_node.source, own_node.start, own_node.end, items))
+    return merged

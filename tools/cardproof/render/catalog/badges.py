@@ -1,0 +1,94 @@
+"""Badges: small SVG images that say a verdict in words; made here, so that a README needs no badge service."""
+
+from __future__ import annotations
+
+import unicodedata
+from html import escape
+from typing import TYPE_CHECKING
+
+from cardproof.core.types import VERDICTS, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MARK = 'data-cardproof="badge"'
+"""What tells a badge from any other SVG file."""
+
+MOST_CHARACTERS = 48
+"""Longer texts end in an ellipsis."""
+
+COLOURS: Mapping[Verdict, str] = {
+    "confirmed": "#0b7047",
+    "cited": "#2456a6",
+    "disputed": "#8a5a00",
+    "refuted": "#b3261e",
+    "unchecked": "#5f6b76",
+}
+"""Each gives white text a contrast of at least 4.5, and every badge says its verdict as a word."""
+
+GRAVEST: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
+"""The first verdict that a model has gives its badge the colour."""
+
+_WIDTHS = {
+    **dict.fromkeys("ijlI|!.,:;'` ", 3.6),
+    **dict.fromkeys('()[]{}/\\-frt"', 4.6),
+    **dict.fromkeys("mwMW%@&", 10.2),
+    **dict.fromkeys("ABCDEGHKNOPQRSTUVXYZ_+=<>~#", 7.9),
+}
+"""Widths in pixels at 11 px, about those of Verdana and DejaVu Sans; the image stretches its text to them."""
+_USUAL, _WIDE = 6.7, 11.0
+
+
+def claim_badge(field: str, value: str, verdict: Verdict) -> str:
+    """Return the badge of one claim: what it is about, what was found or is stated, and the verdict."""
+    return _badge(field, f"{value} · {verdict}" if value else verdict, verdict)
+
+
+def model_badge(model: str, verdicts: Mapping[str, int]) -> str:
+    """Return the badge of a model: how many of its claims hold, and what does not."""
+    total = sum(verdicts.values())
+    worst: Verdict = next((verdict for verdict in GRAVEST if verdicts.get(verdict)), "unchecked")
+    parts = [f"{verdicts[verdict]} {verdict}" for verdict in ("refuted", "disputed") if verdicts.get(verdict)]
+    parts += [f"{verdicts.get('confirmed', 0)} of {total} claims confirmed"] if total else ["no claims"]
+    return _badge(model, " · ".join(parts), worst)
+
+
+def text_width(text: str) -> float:
+    """Return about how wide a text is at 11 px, without any font."""
+    return sum(_width(character) for character in text)
+
+
+def _width(character: str) -> float:
+    if unicodedata.combining(character):
+        return 0.0
+    if unicodedata.east_asian_width(character) in "WF":
+        return _WIDE
+    return _WIDTHS.get(character, _USUAL)
+
+
+def _badge(label: str, message: str, verdict: Verdict) -> str:
+    assert verdict in VERDICTS
+    label, message = _clean(label), _clean(message)
+    left, right = (round(text_width(text)) for text in (label, message))
+    middle, width = left + 12, left + right + 24
+    said = escape(f"{label}: {message}")
+    texts = "".join(
+        f'<text x="{x}" y="14" textLength="{length}">{escape(text)}</text>'
+        for x, length, text in ((6, left, label), (middle + 6, right, message))
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {MARK} width="{width}" height="20" role="img" '
+        f'aria-label="{said}"><title>{said}</title>'
+        f'<clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath><g clip-path="url(#r)">'
+        f'<rect width="{middle}" height="20" fill="#3b4650"/>'
+        f'<rect x="{middle}" width="{right + 12}" height="20" fill="{COLOURS[verdict]}"/></g>'
+        f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">{texts}</g></svg>\n'
+    )
+
+
+def _clean(text: str) -> str:
+    """Return a text on one line, cut to length, without characters that XML cannot hold or that reorder a line."""
+    kept = "".join(
+        "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") else c for c in " ".join(text.split())
+    )
+    return kept if len(kept) <= MOST_CHARACTERS else kept[: MOST_CHARACTERS - 1].rstrip() + "…"

@@ -1,0 +1,107 @@
+"""The files of the catalog that are one card's own: for each of its models a record and badges."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.core.digests import digest_of_data
+from cardproof.core.frozen import dataclass
+from cardproof.evidence.records import file_name
+from cardproof.judge.audit import by_model
+from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
+from cardproof.render.output.slugs import slug
+from cardproof.render.output.urls import urls_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cardproof.core.settings import Settings
+    from cardproof.core.types import Judgement
+    from cardproof.judge.audit import Audit
+    from cardproof.read import Card, Model
+    from cardproof.render.output.folders import Folders
+
+
+@dataclass(frozen=True, slots=True)
+class CardFiles:
+    """Records and badges of a card's models, and their entries in the site's model index."""
+
+    texts: dict[Path, str] = field(default_factory=dict)
+    """Records, by path."""
+    badges: dict[Path, str] = field(default_factory=dict)
+    index: dict[str, str] = field(default_factory=dict)
+    """Entries as YAML, by the model's name."""
+
+    def folders(self, show: Callable[[Path], str]) -> dict[str, int]:
+        """Return the folders of the models, with the number of badges in each."""
+        found = {show(path.parent): 0 for path in self.texts}
+        for path in self.badges:
+            found[show(path.parent)] += 1
+        return found
+
+    def leftovers(self) -> list[Path]:
+        """Return badges of claims that the card makes no more."""
+        from cardproof.render.catalog.leftovers import gone_badges
+
+        return [path for folder in {path.parent for path in self.texts} for path in gone_badges(folder, self.badges)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What lists of all models say of one, and its entry in the site's model index."""
+
+    listing: ModelSummary
+    index: str
+    """As YAML; empty where the site has no catalog."""
+
+
+def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Listed]:
+    """Return what lists say of a card's models, by their names."""
+    judged = by_model(known.verdicts.judgements[card.file])
+    found = {}
+    for model in card.models:
+        judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
+        record = file_name(model.name) if evidence and evidence.counts else ""
+        entry = _index_entry(model, judgements) if settings.catalog else ""
+        digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
+        timed = (known.speeds.conditions, speed) if known.speeds and speed else None
+        listing = summarize_model(card, model, judgements, evidence, record, digest, timed)
+        found[model.name] = Listed(listing, entry)
+    return found
+
+
+def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
+    from cardproof.render.catalog.files import index_text  # a site without a catalog needs neither
+    from cardproof.render.catalog.model_records import index_entry
+
+    return index_text([index_entry(model, judgements)])
+
+
+def card_files(
+    card: Card, page: Path, listed: Mapping[str, Listed], known: Audit, folders: Folders, settings: Settings
+) -> CardFiles:
+    """Return records and badges of a card's models, whose page is ``page``; nothing where there is no catalog."""
+    files, urls = CardFiles(), urls_of(settings, folders)
+    if settings.catalog is None:
+        return files
+    from cardproof.render.catalog.model_records import Addresses, model_folder, model_record, record_text
+
+    judged = by_model(known.verdicts.judgements[card.file])
+    published = by_model(known.verdicts.published[card.file])
+    for model in card.models:
+        listing = listed[model.name].listing
+        folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
+        addresses = Addresses(
+            urls.of(page, slug(model.name)),
+            f"{urls.of(folder)}/",
+            urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
+            settings.badges,
+        )
+        both = (judged.get(model.name, ()), published.get(model.name, ()))
+        record, badges = model_record(card.file, model, both, listing, known.evidence(card, model), addresses)
+        files.texts[folder / "model.json"] = record_text(record)
+        files.badges.update({folder / name: text for name, text in badges.items()})
+        files.index[model.name] = listed[model.name].index
+    return files

@@ -1,0 +1,246 @@
+"""The record of one model for other programs: ``model.json`` of the catalog, with its JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Verdict
+from cardproof.evidence.records import file_name
+from cardproof.evidence.schema import schema_of_class
+from cardproof.render.catalog.badges import claim_badge, model_badge
+from cardproof.render.catalog.model_summary import Quantity
+from cardproof.render.output.slugs import slug
+from cardproof.render.views.claims import claim_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cardproof.core.types import Evidence, Judgement
+    from cardproof.read import Model
+    from cardproof.read.model_index import Result
+    from cardproof.render.catalog.model_summary import ModelSummary
+    from cardproof.render.views.claims import ClaimView
+
+SCHEMA = "cardproof-model/1"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """One claim with its verdict."""
+
+    anchor: str
+    """Of the claim on the model's page."""
+    field: str
+    dataset: str | None
+    stated: str
+    """The text as the card writes it."""
+    found: int | float | str | None
+    """What was measured, or what the named source has; null where nothing was found."""
+    unit: str
+    verdict: Verdict
+    allowed: str
+    """The tolerance in words."""
+    difference: str
+    explanation: str | None
+    """What would give the stated value, where the claim is refuted."""
+    method: str
+    reason: str
+    """Why it was not checked, or which source it was compared with."""
+    file: str
+    """Where it stands: a file of the site's repository."""
+    line: int
+    badge: str | None
+    """Address of its badge, relative to the root of the site."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRecord:
+    """When and where a model was measured."""
+
+    measured: str
+    """Time in UTC, ISO 8601."""
+    device: str
+    torch: str
+    zoo: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """One model: what its card claims, what was found, and where to read on. Addresses are relative to the root."""
+
+    name: str
+    page: str
+    card: str
+    """The template that states the claims: a file of the site's repository."""
+    families: tuple[str, ...]
+    """Its collections."""
+    tasks: tuple[str, ...]
+    datasets: tuple[str, ...]
+    """On which results are stated."""
+    licence: str
+    """As the card states it; empty where it states none."""
+    paper: str | None
+    weights: str | None
+    """The link of the card; its file is not part of the site."""
+    verdicts: dict[str, int]
+    """Verdict -> how many claims."""
+    quantities: tuple[Quantity, ...]
+    claims: tuple[ClaimRecord, ...]
+    published: tuple[ClaimRecord, ...]
+    """Values that others publish, which the card reports and does not claim."""
+    evidence: str | None
+    """Address of the record of evidence."""
+    badge: str | None
+    run: MeasuredRecord | None
+    """Null where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the files of one model are found, relative to the root of the site."""
+
+    page: str
+    folder: str
+    """Its folder in the catalog, with a slash at its end."""
+    evidence: str | None
+    badges: str
+    """Which badges are made: the setting."""
+
+
+def model_folder(name: str) -> str:
+    """Return the name of a model's folder in the catalog: the model's own, where that is safe."""
+    return file_name(name).removesuffix(".json")
+
+
+def model_record(
+    card: str,
+    model: Model,
+    judged: tuple[Iterable[Judgement], Iterable[Judgement]],
+    listing: ModelSummary,
+    evidence: Evidence | None,
+    addresses: Addresses,
+) -> tuple[ModelRecord, dict[str, str]]:
+    """Return the record of a model, and its badges by their file names; ``judged`` are claims, then published."""
+    badges: dict[str, str] = {}
+    anchors: Counter[str] = Counter()
+    records = []
+    for judgements in judged:
+        rows = []
+        for judgement in judgements:
+            claim = claim_view(judgement, anchors, {})
+            name = None
+            if addresses.badges == "claims" and not judgement.claim.published:
+                name = badge_name(claim.anchor, slug(model.name))
+                badges[name] = claim_badge(claim.field, _value(claim, judgement), judgement.verdict)
+            rows.append(_claim_record(judgement, claim, addresses.folder + name if name else None))
+        records.append(tuple(rows))
+    if addresses.badges != "none":
+        badges["badge.svg"] = model_badge(model.name, listing.verdicts)
+    where = evidence.environment if evidence and evidence.counts else None
+    record = ModelRecord(
+        model.name,
+        addresses.page,
+        card,
+        model.collections,
+        listing.tasks,
+        listing.datasets,
+        listing.licence,
+        model.text("Paper"),
+        model.text("Weights"),
+        listing.verdicts,
+        listing.quantities,
+        records[0],
+        records[1],
+        addresses.evidence,
+        addresses.folder + "badge.svg" if addresses.badges != "none" else None,
+        MeasuredRecord(where.measured, where.device, where.torch, where.zoo) if where else None,
+    )
+    return record, badges
+
+
+def _value(claim: ClaimView, judgement: Judgement) -> str:
+    """Return what a badge shows: what was found, and of a claim about words the words."""
+    found = judgement.found
+    shown = claim.found if isinstance(found, int | float) and not isinstance(found, bool) else ""
+    return shown or claim.stated
+
+
+def badge_name(anchor: str, model: str) -> str:
+    """Return the file name of a claim's badge: its anchor without that of its model."""
+    name = anchor.removeprefix(f"{model}-") or anchor
+    return file_name(f"claim-{name}" if name in ("badge", "model") else name).removesuffix(".json") + ".svg"
+
+
+def _claim_record(judgement: Judgement, view: ClaimView, badge: str | None) -> ClaimRecord:
+    claim = judgement.claim
+    return ClaimRecord(
+        view.anchor,
+        claim.field,
+        claim.dataset,
+        claim.stated,
+        judgement.found,
+        judgement.unit,
+        judgement.verdict,
+        judgement.allowed,
+        judgement.difference,
+        judgement.explanation,
+        judgement.method,
+        judgement.reason,
+        claim.place.file,
+        claim.place.line,
+        badge,
+    )
+
+
+def record_text(record: ModelRecord) -> str:
+    """Return the text of ``model.json``."""
+    return json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def is_model_record(text: str) -> bool:
+    """Return whether a file's text looks like a ``model.json``."""
+    return f'"schema": "{SCHEMA.rpartition("/")[0]}/' in text
+
+
+def model_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``model.json``; fields are only added to a version, so none are forbidden."""
+    definitions: dict[str, Any] = {}
+    record = schema_of_class(ModelRecord, definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "One model",
+        "description": "What its card claims, what was found, and where to read on. Addresses are relative to the root "
+        "of the site.",
+        **record,
+        "properties": {"schema": {"const": SCHEMA}, **record["properties"]},
+        "required": ["schema", *record["required"]],
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def index_entry(model: Model, judgements: Iterable[Judgement]) -> dict[str, Any]:
+    """Return a model as an entry of a model index: as its card says it, with measured numbers where it was measured."""
+    found: Mapping[tuple[str, str | None], Any] = {
+        (j.claim.field, j.claim.dataset): j.found
+        for j in judgements
+        if j.verdict in ("confirmed", "refuted") and isinstance(j.found, int | float) and not isinstance(j.found, bool)
+    }
+    entry: dict[str, Any] = {"Name": model.name, "In Collection": list(model.collections)}
+    metadata = model.metadata.plain() if model.metadata else {}
+    if metadata:
+        entry["Metadata"] = {key: found.get((key, None), value) for key, value in metadata.items()}
+    for key in ("Paper", "Weights", "License", "Licence"):
+        if node := model.fields.get(key):
+            entry[key] = node.plain()
+    entry["Results"] = [
+        {"Task": result.task, "Dataset": result.dataset, "Metrics": _metrics(result, found)} for result in model.results
+    ]
+    return {key: value for key, value in entry.items() if value not in ([], {}, None)}
+
+
+def _metrics(result: Result, found: Mapping[tuple[str, str | None], Any]) -> dict[str, Any]:
+    return {name.text: found.get((name.text, result.dataset), value.plain()) for name, value in result.metrics}

@@ -1,0 +1,220 @@
+"""Listings: what lists of all models say of one model — the compare page, the index, models.json and models.csv."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal
+
+from cardproof.core.datasets import canonical
+from cardproof.core.field_names import FILE_SIZE, FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
+from cardproof.core.frozen import dataclass
+from cardproof.core.numbers import parse_number
+from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.yaml import Scalar
+from cardproof.read.cited_results import metric_key
+from cardproof.read.claims import parse_size, stated_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cardproof.core.types import Evidence, Judgement
+    from cardproof.measure.speeds import Conditions, Speed
+    from cardproof.read import Card, Model
+
+Better = Literal["less", "more", ""]
+
+LICENCE_KEYS = ("License", "Licence")
+"""Both spellings occur in cards."""
+
+_LESS = re.compile(r"error|loss|perplexity|latency|\bfid\b|\bw?er\b|\bmae\b|\brmse\b", re.IGNORECASE)
+"""Metrics of which less is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One number of one model: measured where it was measured, else as the card states it."""
+
+    key: str
+    """The same for all models of a site: ``multiply-adds``, ``top-1-accuracy-on-imagenet``."""
+    label: str
+    """The same in words, as the head of a column."""
+    value: int | float
+    text: str
+    """The value as a reader sees it: ``4.17 G``."""
+    better: Better
+    """Which of two values is preferred; empty where neither is."""
+    verdict: Verdict | None
+    """Of the claim about it; None where the card claims nothing."""
+    stated: str
+    """What the card states, as written, where that is refuted; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """What lists say of one model, besides its name, page and families."""
+
+    tasks: tuple[str, ...]
+    datasets: tuple[str, ...]
+    """On which results are stated."""
+    licence: str
+    """As the card states it; empty where it states none."""
+    verdicts: dict[str, int]
+    """Verdict -> how many claims; those that do not occur are left out."""
+    quantities: tuple[Quantity, ...]
+    evidence: str
+    """File name of its record of evidence; empty where there is none."""
+    index: str
+    """Digest of its entry in the site's model index."""
+
+    @property
+    def claims(self) -> int:
+        """How many claims the card makes of this model."""
+        return sum(self.verdicts.values())
+
+    def quantity(self, key: str) -> Quantity | None:
+        """Return one of its numbers."""
+        return next((quantity for quantity in self.quantities if quantity.key == key), None)
+
+
+def summary_text_of(listing: ModelSummary) -> str:
+    """Return a listing as text, in which form builds remember it: most of them never read it."""
+    return json.dumps(asdict(listing), ensure_ascii=False, separators=(",", ":"))
+
+
+def summary_of(text: str) -> ModelSummary:
+    """Return the listing that :func:`summary_text_of` was given."""
+    data = json.loads(text)
+    lists = {name: tuple(data[name]) for name in ("tasks", "datasets")}
+    return ModelSummary(**{**data, **lists, "quantities": tuple(Quantity(**entry) for entry in data["quantities"])})
+
+
+def summarize_model(
+    card: Card,
+    model: Model,
+    judgements: Iterable[Judgement],
+    evidence: Evidence | None,
+    record: str,
+    index: str,
+    speed: tuple[Conditions, Speed] | None = None,
+) -> ModelSummary:
+    """Return the listing of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
+    judgements = tuple(judgements)
+    verdicts = [judgement.verdict for judgement in judgements]
+    tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
+    datasets = [canonical(result.dataset) or result.dataset for result in model.results if result.dataset]
+    quantities = _quantities(judgements, evidence) + ([_time(*speed)] if speed else [])
+    return ModelSummary(
+        tuple(dict.fromkeys(tasks)),
+        tuple(dict.fromkeys(datasets)),
+        licence_of(card, model),
+        {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts},
+        tuple({quantity.key: quantity for quantity in reversed(quantities)}.values())[::-1],
+        record,
+        index,
+    )
+
+
+def licence_of(card: Card, model: Model) -> str:
+    """Return the licence that a card states: of the model, of its collection, or in the card's header."""
+    for key in LICENCE_KEYS:
+        node = card.header.get(key) if card.header else None
+        of_header = node.text if isinstance(node, Scalar) else None
+        if found := model.text(key) or next(iter(_texts(model, key)), None) or of_header:
+            return found
+    return ""
+
+
+def short(value: float) -> str:
+    """Write a count with two decimals and a prefix: ``24.67 M``, and small ones in full."""
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if abs(value) >= 10**power:
+            return f"{value / 10**power:.2f} {prefix}"
+    return f"{value:,.0f}"
+
+
+def _texts(model: Model, key: str) -> list[str]:
+    """Return the texts of a field of a model's metadata, which may be one value or a list."""
+    node = model.metadata.get(key) if model.metadata else None
+    plain = node.plain() if node else None
+    return [str(item) for item in (plain if isinstance(plain, list) else [plain]) if item not in (None, "")]
+
+
+def _quantities(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> list[Quantity]:
+    counts = evidence.counts if evidence else None
+    found = [quantity for judgement in judgements if (quantity := _quantity(judgement))]
+    if not counts:
+        return found
+    known = {quantity.key for quantity in found}
+    measured: Mapping[str, int] = {
+        "Multiply-adds": counts.multiply_adds,
+        "Parameters": counts.parameters,
+        "Activations": counts.activations,
+        "Layers": counts.layers,
+    }
+    others = [
+        Quantity(key_of(label), label, value, short(value), "less", None, "")
+        for label, value in measured.items()
+        if key_of(label) not in known
+    ]
+    return found + others
+
+
+def _time(conditions: Conditions, speed: Speed) -> Quantity:
+    label = f"Milliseconds per image ({conditions.device})"
+    return Quantity(key_of(label), label, speed.milliseconds, f"{speed.milliseconds:.3g} ms", "less", None, "")
+
+
+def _quantity(judgement: Judgement) -> Quantity | None:
+    """Return the number that a claim is about; None where it is about none."""
+    claim, name = judgement.claim, normal_field(judgement.claim.field)
+    if claim.metric:
+        return _result(judgement)
+    if name in PARAMETERS or name in FLOPS:
+        label = "Parameters" if name in PARAMETERS else "Multiply-adds"
+        label = "Operations" if judgement.unit == "operations" else label
+        stated = stated_count(claim)
+        if not isinstance(judgement.found, int) and stated is None:
+            return None
+        value = judgement.found if isinstance(judgement.found, int) else _plain(stated.value if stated else 0)
+        return _made(label, value, short(value), "less", judgement)
+    if name in IMAGE_SIZE and (size := parse_size(claim.stated)):
+        return _made("Image size", size[0], "x".join(str(side) for side in dict.fromkeys(size)), "", judgement)
+    if name in FILE_SIZE and (number := parse_number(claim.stated, "bytes")):
+        value = judgement.found if isinstance(judgement.found, int) else _plain(number.value)
+        return _made("File size", value, f"{short(value)}B", "less", judgement)
+    return None
+
+
+def _result(judgement: Judgement) -> Quantity | None:
+    claim = judgement.claim
+    number = parse_number(claim.stated)
+    found = judgement.found if judgement.verdict in ("confirmed", "refuted") else None
+    value = _plain(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    if value is None and number is not None:
+        value = _plain(number.value)
+    if value is None:
+        return None
+    names = {"top 1 accuracy": "Top-1 accuracy", "top 5 accuracy": "Top-5 accuracy"}
+    metric = names.get(metric_key(claim.field), claim.field)
+    label = f"{metric} on {canonical(claim.dataset) or claim.dataset}" if claim.dataset else metric
+    refuted = judgement.verdict == "refuted" and found is not None
+    text = f"{found}{judgement.unit}" if refuted else claim.stated.strip()
+    return _made(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement)
+
+
+def _made(label: str, value: float, text: str, better: Better, judgement: Judgement) -> Quantity:
+    stated = judgement.claim.stated if judgement.verdict == "refuted" else ""
+    return Quantity(key_of(label), label, value, text, better, judgement.verdict, stated)
+
+
+def key_of(label: str) -> str:
+    """Return the key of a column: its label in lower case, with hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "x"
+
+
+def _plain(value: object) -> int | float:
+    """Return a decimal number as JSON has it."""
+    number = float(str(value))
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number

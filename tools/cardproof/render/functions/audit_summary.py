@@ -1,0 +1,187 @@
+"""What a report page needs of an audit: its JSON, reduced to counts, kinds of faults and the worst examples."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from cardproof.core.frozen import dataclass
+from cardproof.core.numbers import parse_number
+from cardproof.core.types import VERDICTS
+from cardproof.judge.discrepancies import FAULTS
+
+SCHEMA = "cardproof-audit/1"
+MOST_WORST = 10
+MOST_REASONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A refuted claim."""
+
+    model: str
+    field: str
+    file: str
+    line: int
+    stated: str
+    found: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault, how often it occurs, and one claim that shows it."""
+
+    name: str
+    claims: int
+    example: Example
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSummary:
+    """An audit in numbers."""
+
+    command: str
+    """What repeats it."""
+    zoo: str
+    """Name and version of the distribution that the networks come from; empty where none was measured."""
+    torch: str
+    cardproof: str
+    date: str
+    cards: int
+    models: int
+    measured: int
+    """Models of which any claim was measured."""
+    explained: int
+    """Refuted counts that a way of counting gives exactly."""
+    verdicts: dict[str, int]
+    fields: tuple[tuple[str, dict[str, int]], ...]
+    """Field -> verdict -> how many claims; without those of which nothing was checked."""
+    unchecked_fields: int
+    """Claims about fields of which nothing was checked."""
+    kinds: tuple[Kind, ...]
+    worst: tuple[tuple[Example, float], ...]
+    """Counts that differ most from what was measured, with the factor between both; one for each card."""
+    reasons: tuple[tuple[str, int], ...]
+    """Why claims were not checked, the most frequent first."""
+    notes: tuple[tuple[str, int], ...]
+    """Other findings: their words, and how often."""
+
+
+def summarize(data: dict[str, Any]) -> AuditSummary:
+    """Reduce what ``cardproof audit --json`` printed. Raises ValueError where that is something else."""
+    try:
+        return _summary(data)
+    except (KeyError, TypeError, AttributeError) as trouble:
+        raise ValueError(f"this is not what cardproof audit --json prints ({trouble!r})") from trouble
+
+
+def _summary(data: dict[str, Any]) -> AuditSummary:
+    claims, summary, method = data["claims"], data["summary"], data.get("method") or {}
+    fields: dict[str, Counter[str]] = {}
+    for claim in claims:
+        fields.setdefault(claim["field"], Counter())[claim["verdict"]] += 1
+    checked = {field: counts for field, counts in fields.items() if set(counts) != {"unchecked"}}
+    order = sorted(checked, key=lambda field: (-checked[field]["refuted"], -sum(checked[field].values()), field))
+    refuted = [claim for claim in claims if claim["verdict"] == "refuted"]
+    reasons = Counter(_reason(claim["reason"]) for claim in claims if claim["verdict"] == "unchecked")
+    checks = Counter(finding["check"] for finding in data["findings"] if finding["severity"] != "error")
+    return AuditSummary(
+        str(method.get("command", "cardproof audit PATH")),
+        str(method.get("zoo", "")),
+        str(method.get("torch", "")),
+        str(method.get("cardproof", "")),
+        str(method.get("date", "")),
+        summary["cards"],
+        summary["models"],
+        len({claim["model"] for claim in claims if claim["verdict"] in ("confirmed", "refuted")}),
+        summary["explained"],
+        {verdict: summary[verdict] for verdict in VERDICTS},
+        tuple((field, _verdicts(checked[field])) for field in order),
+        sum(sum(counts.values()) for field, counts in fields.items() if field not in checked),
+        _kinds(refuted),
+        _worst(refuted),
+        tuple(reasons.most_common(MOST_REASONS)),
+        tuple(sorted(checks.items(), key=lambda item: (-item[1], item[0]))),
+    )
+
+
+def summary_text(summary: AuditSummary) -> str:
+    """Return a summary as JSON, which :func:`read_summary` reads."""
+    return json.dumps({"schema": SCHEMA, **asdict(summary)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_summary(text: str) -> AuditSummary:
+    """Read a summary, or all that an audit printed. Raises ValueError where the text is neither."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        return summarize(data)
+    try:
+        kinds = tuple(Kind(**{**kind, "example": Example(**kind["example"])}) for kind in data["kinds"])
+        worst = tuple((Example(**example), float(factor)) for example, factor in data["worst"])
+        pairs = {name: tuple((str(a), b) for a, b in data[name]) for name in ("fields", "reasons", "notes")}
+        known = {name: value for name, value in data.items() if name != "schema"}
+        return AuditSummary(**{**known, **pairs, "kinds": kinds, "worst": worst})
+    except (KeyError, TypeError, AttributeError) as trouble:
+        raise ValueError(f"this is no summary of an audit ({trouble!r})") from trouble
+
+
+def _verdicts(counts: Counter[str]) -> dict[str, int]:
+    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def _reason(text: str) -> str:
+    """Return a reason without the names that tell one model from another."""
+    text = re.sub(r"^(not measured: \w+: ).*", r"\1…", text)
+    text = re.sub(r"weights \S+ and", "weights and", text)
+    text = re.sub(r" \(?[\w.+-]*\.(?:pth|pt|safetensors|npz|tar|bin)\S*", "", text)
+    return re.sub(r"\b\d[\d,]* bytes", "a known number of bytes", text)
+
+
+def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    shown = {}
+    for claim in refuted:
+        names = [FAULTS.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
+        shown[id(claim)] = len(names)
+        for name in names:
+            found.setdefault(name, []).append(claim)
+    # the example of a kind is the claim that shows the fewest others
+    kinds = [
+        Kind(name, len(claims), _example(min(claims, key=lambda claim: shown[id(claim)])))
+        for name, claims in found.items()
+    ]
+    return tuple(sorted(kinds, key=lambda kind: (-kind.claims, kind.name)))
+
+
+def _worst(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
+    """Return the counts that are furthest off, one for each card so that a family does not fill the list."""
+    factors: dict[str, tuple[float, dict[str, Any]]] = {}
+    for claim in refuted:
+        number = parse_number(str(claim["stated"]), "count")
+        found = claim["found"]
+        is_count = normal_field(claim["field"]) in FLOPS | PARAMETERS and isinstance(found, int)
+        if not is_count or not number or number.value <= 0 or found <= 0:
+            continue
+        factor = float(number.value) / found
+        factor = max(factor, 1 / factor)
+        if factor > factors.get(claim["file"], (0.0, {}))[0]:
+            factors[claim["file"]] = (factor, claim)
+    worst = sorted(factors.values(), key=lambda pair: (-pair[0], pair[1]["file"]))[:MOST_WORST]
+    return tuple((_example(claim), round(factor, 3)) for factor, claim in worst)
+
+
+def _example(claim: dict[str, Any]) -> Example:
+    return Example(
+        str(claim["model"]),
+        str(claim["field"]),
+        str(claim["file"]),
+        int(claim["line"]),
+        str(claim["stated"]),
+        "" if claim["found"] is None else str(claim["found"]),
+        str(claim["explanation"] or claim["reason"] or ""),
+    )

@@ -1,0 +1,124 @@
+"""Origin: render a Jinja template so that every line of the result can be traced to its template, through includes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
+
+from jinja2.ext import Extension
+from jinja2.lexer import Token
+
+from cardproof.core.frozen import dataclass
+from cardproof.snippets.find.align import aligned, filled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jinja2 import Environment
+    from jinja2.lexer import TokenStream
+
+    from cardproof.render.templates import Templates
+
+Origin = dict[int, tuple[str, int]]
+"""For each line of a rendered text, from 1: the template as reports show it, and its line."""
+
+FIRST, LAST = 0xF0000, 0x10FFFD
+"""Private-use characters (Unicode 16, section 23.5): each stands for one line of one template while it is rendered."""
+
+_MARKS = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
+
+
+def trace(templates: Templates, text: str, file: str, variables: Mapping[str, Any]) -> tuple[str, Origin]:
+    """Return what ``Templates.render_text`` returns, to the byte, and where each of its lines comes from.
+
+    The template is rendered a second time with a mark at the start of each line of its text. Where the marks change the
+    result (a filter or a condition saw them) lines are traced by their likeness to those of the marked rendering.
+    Raises TemplatesError.
+    """
+    rendered = templates.render_text(text, file, variables)
+    marked, places = _marked(templates, text, file, variables)
+    lines = rendered.split("\n")
+    found = list(_lines(marked, places, (file, 1)))
+    if _MARKS.sub("", marked) == rendered:
+        known = [place for _, place in found]
+    else:
+        known = filled(aligned([line for line, _ in found], [place for _, place in found], lines), (file, 1))
+    shown = {name: templates._shown(name) for name in {name for name, _ in known}}
+    return rendered, {number: (shown[name], line) for number, (name, line) in enumerate(known, 1)}
+
+
+def carried(text: str, part: str, origin: Mapping[int, tuple[str, int]]) -> Origin:
+    """Return the origin of a text that contains another (a page around an author's text) by the other's lines.
+
+    Lines of the text that are not in the part have none.
+    """
+    lines, whole = part.split("\n"), text.split("\n")
+    found: Origin = {}
+    for number, index in enumerate(aligned(lines, range(len(lines)), whole), 1):
+        if index is not None and index + 1 in origin and lines[index].split() == whole[number - 1].split():
+            found[number] = origin[index + 1]
+    return found
+
+
+@dataclass(slots=True)
+class _Places:
+    """Which line each mark stands for; a new mark for each line that is seen."""
+
+    lines: list[tuple[str, int]] = field(default_factory=list)
+
+    def mark(self, file: str, line: int) -> str:
+        """Return the mark of a line; nothing where all marks are used up: the mark before it then stands for it."""
+        if FIRST + len(self.lines) > LAST:
+            return ""
+        self.lines.append((file, line))
+        return chr(FIRST + len(self.lines) - 1)
+
+
+class _Marking(Extension):
+    """Puts a mark before each line of a template's own text; the lexer has removed by then what ``-`` removes."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        """Return the tokens of a template with marks in its data."""
+        places: _Places = self.environment.globals[_PLACES]  # type: ignore[assignment]
+        file = stream.filename or stream.name or ""
+        for token in stream:
+            if token.type != "data":
+                yield token
+                continue
+            parts = token.value.split("\n")
+            marked = [places.mark(file, token.lineno + number) + part for number, part in enumerate(parts)]
+            yield Token(token.lineno, "data", "\n".join(marked))
+
+
+_PLACES = "cardproof places"
+"""A name that no template can spell."""
+
+
+def _marked(templates: Templates, text: str, file: str, variables: Mapping[str, Any]) -> tuple[str, _Places]:
+    """Return the rendering with marks; the template itself, marked line by line, where that cannot be rendered."""
+    places = _Places()
+    environment: Environment = templates._environment.overlay(extensions=[_Marking])
+    environment.globals = {**environment.globals, _PLACES: places}
+    environment.bytecode_cache = None  # what is kept there has no marks
+    try:
+        code = environment.compile(text, name=file, filename=file)
+        template = environment.template_class.from_code(environment, code, environment.make_globals(None))
+        return template.render(variables), places
+    except Exception:  # the text rendered without marks, so whatever went wrong is theirs
+        lines = text.split("\n")
+        return "\n".join(places.mark(file, number) + line for number, line in enumerate(lines, 1)), places
+
+
+def _lines(marked: str, places: _Places, last: tuple[str, int]) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield each line without marks and its place: that of the last mark before its first visible character."""
+    for line in marked.split("\n"):
+        visible = re.search(f"[^\\s{chr(FIRST)}-{chr(LAST)}]", line)
+        marks = _MARKS.findall(line[: visible.start()] if visible else line)
+        marks = [mark for mark in marks if ord(mark) - FIRST < len(places.lines)]
+        if marks:
+            last = places.lines[ord(marks[-1]) - FIRST]
+        yield _MARKS.sub("", line), last
+        later = [mark for mark in _MARKS.findall(line) if ord(mark) - FIRST < len(places.lines)]
+        if later:
+            last = places.lines[ord(later[-1]) - FIRST]

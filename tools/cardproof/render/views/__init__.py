@@ -1,0 +1,1 @@
+"""Views: what a page shows of claims, evidence, training and snippets, in words."""

@@ -1,0 +1,190 @@
+"""How to cite a paper: BibTeX, APA and CFF, made of what the card says; a style that lacks something is left out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+import yaml
+
+from cardproof.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cardproof.render.views.about import Paper
+
+BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IGNORECASE | re.MULTILINE)
+"""A fence with a citation that the card's author wrote."""
+MOST_AUTHORS = 20
+"""APA names so many; of more, the first nineteen and the last."""
+_ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5}|[\w.-]+/\d{7})(?:v\d+)?(?:\.pdf)?/?")
+_DOI = re.compile(r"10\.\d{4,9}(\.\d+)?/[A-Za-z0-9:/_;\-.()\[\]\\]+")
+"""As CFF has them; DOIs may have other characters, in theory."""
+_SPECIAL = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One style, ready to copy."""
+
+    style: str
+    text: str
+
+
+def citations(paper: Paper) -> tuple[Citation, ...]:
+    """Return a paper's citations in all styles for which enough is known."""
+    if not paper.title:
+        return ()
+    found = [Citation("BibTeX", bibtex(paper))]
+    if paper.authors and paper.year:
+        found.append(Citation("APA", apa(paper)))
+    if _people(paper):
+        found.append(Citation("CFF", cff(paper)))
+    return tuple(found)
+
+
+def bibtex(paper: Paper) -> str:
+    """Return a BibTeX entry; capitals inside words are kept from being lowered."""
+    arxiv = arxiv_id(paper.url)
+    values = {
+        "title": re.sub(r"[^\W_]+", _kept, _latex(paper.title)),
+        "author": " and ".join(map(_latex, paper.authors)),
+        "journal": _latex(paper.journal),
+        "year": _latex(paper.year),
+        "doi": paper.doi,
+        "eprint": arxiv,
+        "archiveprefix": "arXiv" if arxiv else "",
+        "url": "" if arxiv else paper.url,
+    }
+    lines = [f"  {name:<13} = {{{_balanced(value)}}}" for name, value in values.items() if value]
+    return f"@{'article' if paper.journal else 'misc'}{{{_key(paper)},\n" + ",\n".join(lines) + "\n}"
+
+
+def apa(paper: Paper) -> str:
+    """Return the reference in the style of APA's seventh edition."""
+    names = [_initials(author) for author in paper.authors]
+    if len(names) > MOST_AUTHORS:
+        listed = ", ".join(names[: MOST_AUTHORS - 1]) + f", … {names[-1]}"
+    elif len(names) == 1:
+        listed = names[0]
+    else:
+        listed = ", ".join(names[:-1]) + f", & {names[-1]}"
+    where = f" {paper.journal}." if paper.journal else ""
+    address = f"https://doi.org/{paper.doi}" if paper.doi else paper.url
+    title = paper.title if paper.title.endswith((".", "?", "!")) else f"{paper.title}."
+    return f"{listed} ({paper.year}). {title}{where} {address}".rstrip()
+
+
+def cff(paper: Paper, others: Sequence[Paper] = ()) -> str:
+    """Return a CITATION.cff, version 1.2.0, that asks for the paper to be cited; ``others`` are its references.
+
+    Each paper has a title and authors. What the format does not allow is left out, or written as it has it.
+    """
+    whole: dict[str, object] = {
+        "cff-version": "1.2.0",
+        "message": "If you use this model, please cite the paper.",
+        "title": paper.title,
+        "authors": _people(paper),
+        "preferred-citation": _reference(paper),
+    }
+    if others:
+        whole["message"] = "If you use these models, please cite their papers."
+        whole["references"] = [_reference(other) for other in others]
+    return yaml.dump(whole, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+
+
+def is_citable(paper: Paper) -> bool:
+    """Return whether enough is known of a paper for a CITATION.cff."""
+    return bool(paper.title and _people(paper))
+
+
+def _reference(paper: Paper) -> dict[str, object]:
+    found: dict[str, object] = {
+        "type": "article" if paper.journal else "generic",
+        "title": paper.title,
+        "authors": _people(paper),
+    }
+    doi = re.sub(r"^(https?://(dx\.)?doi\.org/|doi:\s*)", "", paper.doi, flags=re.IGNORECASE)
+    values = {
+        "journal": paper.journal,
+        "year": int(paper.year) if re.fullmatch(r"[0-9]{1,9}", paper.year) else paper.year,
+        "doi": doi if _DOI.fullmatch(doi) else "",
+        "url": paper.url if re.fullmatch(r"(https?|s?ftp)://\S+", paper.url) else "",
+    }
+    return found | {name: value for name, value in values.items() if value != ""}
+
+
+def _people(paper: Paper) -> list[dict[str, str]]:
+    """Return the authors of a paper, each once: the format wants at least one, and no one twice."""
+    people: list[dict[str, str]] = []
+    for author in paper.authors:
+        parts = _parts(author)
+        if parts and parts not in people:
+            people.append(parts)
+    return people
+
+
+def arxiv_id(url: str) -> str:
+    """Return the identifier that an address at arxiv.org names; empty for others."""
+    match = _ARXIV.fullmatch(url)
+    return match[1] if match else ""
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes lists of authors twice instead of naming them by an anchor."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Return whether a value is written out where it occurs again."""
+        return True
+
+
+def _kept(match: re.Match[str]) -> str:
+    word = match.group()
+    return f"{{{word}}}" if re.search(r".[A-Z]", word) else word
+
+
+def _latex(text: str) -> str:
+    return "".join(_SPECIAL.get(character, character) for character in text)
+
+
+def _balanced(text: str) -> str:
+    """Return a value whose braces close, as those of a DOI or address may not."""
+    plain = text.replace("\\{", "").replace("\\}", "")
+    depth = 0
+    for character in plain:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            break
+    return text if depth == 0 else text.replace("{", "").replace("}", "")
+
+
+def _key(paper: Paper) -> str:
+    family = _parts(paper.authors[0])["family-names"] if paper.authors else ""
+    word = next(iter(re.findall(r"\w+", paper.title)), "")
+    text = unicodedata.normalize("NFKD", f"{family}{paper.year}{word}").lower()
+    return re.sub(r"[^a-z0-9]", "", text) or "paper"
+
+
+def _parts(author: str) -> dict[str, str]:
+    """Return the family and given names of an author."""
+    family, comma, given = author.partition(",")
+    if not comma:
+        given, _, family = author.rpartition(" ")
+    parts = {"family-names": family.strip(), "given-names": given.strip()}
+    return {name: text for name, text in parts.items() if text}
+
+
+def _initials(author: str) -> str:
+    parts = _parts(author)
+    given = " ".join(
+        "-".join(f"{part[0].upper()}." for part in word.split("-") if part)
+        for word in parts.get("given-names", "").split()
+    )
+    return ", ".join(text for text in (parts.get("family-names", ""), given) if text)

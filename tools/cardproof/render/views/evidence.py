@@ -1,0 +1,154 @@
+"""Records of a page: what its verdicts rest on, once for all its claims, with the command to measure again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cardproof.core.datasets import canonical
+from cardproof.core.field_names import normal_field
+from cardproof.core.frozen import dataclass
+from cardproof.judge.checks import check_of
+from cardproof.plan.evaluations import PACKAGED
+from cardproof.render.output.slugs import slug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cardproof.core.types import Claim, Environment, Evaluated, Evidence, Need, Recipe
+
+COUNTED = "counted"
+RECIPE = "recipe"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """One record in words."""
+
+    anchor: str
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    """Inputs, versions and time, by name."""
+    command: str
+    """Measures it again, in the folder of ``mkdocs.yml``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All that records of one model are made of."""
+
+    template: str
+    """The card, relative to the folder of ``mkdocs.yml``."""
+    need: Need
+    evidence: Evidence | None
+    recipe: Recipe | None
+
+
+def kind_of(claim: Claim) -> str:
+    """Return which record of its model a claim rests on; empty where nothing measures its field."""
+    check = check_of(claim, normal_field(claim.field))
+    if check is None:
+        return ""
+    if check.results:
+        return f"results {canonical(claim.dataset or '') or claim.dataset}"
+    return RECIPE if check.name == "recipe" else COUNTED
+
+
+def records_of(claims: Iterable[Claim], sources: Sources) -> dict[str, RecordView]:
+    """Return the records that the claims of a model rest on, by their kinds; those of several models may be equal."""
+    found = {}
+    for kind in dict.fromkeys(map(kind_of, claims)):
+        record = _record(kind, sources)
+        if record:
+            found[kind] = record
+    return found
+
+
+def _record(kind: str, sources: Sources) -> RecordView | None:
+    evidence = sources.evidence
+    if kind == COUNTED and evidence and evidence.counts:
+        return _of_counts(evidence, sources)
+    if kind == RECIPE and sources.recipe:
+        return _of_recipe(sources.recipe, sources)
+    if kind.startswith("results ") and evidence:
+        dataset = kind.partition(" ")[2]
+        result = next((result for result in evidence.evaluations if result.dataset == dataset), None)
+        return _of_result(result, sources) if result else _of_sources(dataset, sources)
+    return None
+
+
+def _of_counts(evidence: Evidence, sources: Sources) -> RecordView:
+    inputs = getattr(evidence, "inputs", ())
+    return RecordView(
+        f"evidence-{slug(evidence.model)}",
+        f"{evidence.model}: built, counted and compared with its zoo",
+        (("Inputs", _joined(inputs)), *_facts_of(evidence.environment)),
+        audit_command(sources),
+    )
+
+
+def _of_recipe(recipe: Recipe, sources: Sources) -> RecordView:
+    facts = [("Recipe", recipe.name), ("From", recipe.source)]
+    if recipe.log:
+        facts.append(("Log of the training", recipe.log))
+    return RecordView(
+        f"evidence-recipe-{slug(recipe.name)}",
+        f"Recipe {recipe.name}",
+        tuple((name, text) for name, text in facts if text),
+        audit_command(sources),
+    )
+
+
+def _of_result(result: Evaluated, sources: Sources) -> RecordView:
+    model = sources.need.model
+    inputs = (
+        *result.inputs,
+        ("images", f"{result.images:,} ({result.split})"),
+        ("digest of the images", result.data_digest),
+    )
+    return RecordView(
+        f"evidence-{slug(model)}-on-{slug(result.dataset)}",
+        f"{model}: evaluated on {result.dataset}",
+        (("Inputs", _joined(inputs)), *_facts_of(result.environment)),
+        audit_command(sources, result.dataset),
+    )
+
+
+def _of_sources(dataset: str, sources: Sources) -> RecordView:
+    known = dataset if canonical(dataset) else None
+    return RecordView(
+        f"evidence-cited-{slug(dataset)}" + ("-with-weights" if sources.need.weights else ""),
+        f"Published results on {dataset}",
+        (("Inputs", "values of named sources; each claim names its own. Not measured here."),),
+        audit_command(sources, known),
+    )
+
+
+def audit_command(sources: Sources, dataset: str | None = None) -> str:
+    """Return the command line that judges a card anew; upper-case words stand for paths on the reader's machine."""
+    words = ["cardproof", "audit", sources.template]
+    if sources.evidence:
+        words += ["--zoo", sources.evidence.zoo]
+    if dataset and dataset not in PACKAGED:
+        words += ["--data", f"{dataset}=IMAGES"]
+    if dataset and sources.need.weights:
+        words += ["--weights", "WEIGHTS"]
+    return shlex.join(words)
+
+
+def distinct(records: Iterable[RecordView]) -> tuple[RecordView, ...]:
+    """Return records without repetitions, in order."""
+    return tuple({record.anchor: record for record in records}.values())
+
+
+def _facts_of(environment: Environment) -> Sequence[tuple[str, str]]:
+    where = environment
+    versions = f"{where.zoo}, torch {where.torch}, Python {where.python}"
+    return (
+        ("Versions", versions),
+        ("Ran", f"{where.measured}, {where.seconds:.2f} s, device {where.device}, {where.processor}"),
+    )
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in pairs if value)

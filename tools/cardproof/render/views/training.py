@@ -1,0 +1,105 @@
+"""What templates see of training: recipes, the curve of the loss, and which classes are taken for which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cardproof.core.frozen import dataclass
+from cardproof.render.output.slugs import slug
+from cardproof.render.views.plot import Words, curve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cardproof.core.types import Evaluated, Recipe
+
+MOST_CLASSES = 20
+"""Classes whose confusion is shown as a table; that of more is in the evidence file."""
+LABELS = {"lr": "Learning rate"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeView:
+    """One recipe, with the models that it made."""
+
+    models: tuple[str, ...]
+    name: str
+    source: str
+    log: str
+    """Name of the log of the training; empty where none travels with the weights."""
+    rows: tuple[tuple[str, str, str], ...]
+    """Setting, value, and what the log says."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveView:
+    """The loss of one training."""
+
+    model: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionView:
+    """How often each class was said of the images of each class."""
+
+    model: str
+    dataset: str
+    images: int
+    classes: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[int, int, bool], ...]], ...]
+    """Class that is right; for each class that was said: images, percent of the row, whether it is the right one."""
+    worst: str
+    """The most frequent mistakes in words."""
+
+
+def recipe_views(recipes: Iterable[tuple[str, Recipe | None]]) -> tuple[RecipeView, ...]:
+    """Return the recipes of a page's models, each once."""
+    models: dict[Recipe, list[str]] = {}
+    for model, recipe in recipes:
+        if recipe:
+            models.setdefault(recipe, []).append(model)
+    return tuple(_recipe(recipe, names) for recipe, names in models.items())
+
+
+def _recipe(recipe: Recipe, models: Sequence[str]) -> RecipeView:
+    logged = dict(recipe.logged or ())
+    rows = [(LABELS.get(name, name.capitalize()), value, logged.get(name, "")) for name, value in recipe.values]
+    if recipe.techniques:
+        rows.append(("Techniques", ", ".join(recipe.techniques), ", ".join(recipe.logged_techniques)))
+    return RecipeView(tuple(models), recipe.name, recipe.source, recipe.log, tuple(rows))
+
+
+def curve_view(model: str, losses: Sequence[tuple[float, float]]) -> CurveView | None:
+    """Return the curve of a training, from pairs of epoch and loss; None where there are too few."""
+    if len(losses) < 2:
+        return None
+    (first, start), (last, end) = losses[0], losses[-1]
+    words = Words(
+        f"curve-{slug(model)}",
+        f"Training loss of {model} by epoch",
+        f"The loss falls from {start:.3f} after epoch {first:g} to {end:.3f} after epoch {last:g}.",
+        "Epoch",
+        "Training loss",
+    )
+    return CurveView(model, curve(losses, words))
+
+
+def confusion_views(model: str, results: Iterable[Evaluated]) -> tuple[ConfusionView, ...]:
+    """Return the confusion of each result that has one of few enough classes."""
+    return tuple(_confusion(model, result) for result in results if 1 < len(result.classes) <= MOST_CLASSES)
+
+
+def _confusion(model: str, result: Evaluated) -> ConfusionView:
+    counts = [[int(number) for number in row.split()] for row in result.confusion]
+    rows = []
+    mistakes = []
+    for right, (name, row) in enumerate(zip(result.classes, counts, strict=True)):
+        total = sum(row) or 1
+        rows.append((name, tuple((n, round(100 * n / total), said == right) for said, n in enumerate(row))))
+        mistakes += [(-n, right, said, total) for said, n in enumerate(row) if n and said != right]
+    named = (
+        f"{result.classes[right]} for {result.classes[said]} ({-n:,} of {total:,})"
+        for n, right, said, total in sorted(mistakes)[:3]
+    )
+    return ConfusionView(model, result.dataset, result.images, result.classes, tuple(rows), ", ".join(named))

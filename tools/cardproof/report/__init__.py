@@ -1,0 +1,1 @@
+"""Report: what a finished run says: in the terminal, in files for other tools, in exports."""

@@ -1,0 +1,65 @@
+"""Baselines: findings that were there when a zoo began to be checked; they are shown, and only new ones fail."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cardproof.core.types import Finding
+    from cardproof.report.run import Run
+
+FORMAT = "cardproof-baseline/1"
+"""A finding is known by its file, check and message: lines move, and a value that changes is another finding."""
+
+
+def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
+    """Return the known findings of a baseline. Raises InputError where it is none."""
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise ValueError(f"its format is {data['format']}")
+        return Counter({(row["file"], row["check"], row["message"]): int(row["count"]) for row in data["findings"]})
+    except FileNotFoundError:
+        raise InputError(f"{show_path(path)}: no such baseline; --update-baseline writes one") from None
+    except (OSError, ValueError, KeyError, TypeError) as trouble:
+        raise InputError(f"{show_path(path)}: this is no baseline: {trouble}") from None
+
+
+def text_of_baseline(run: Run) -> str:
+    """Return the baseline of a run: its errors and warnings, in order."""
+    counts = Counter(_key(finding) for finding in run.findings if finding.severity != "note")
+    rows = [
+        {"file": file, "check": check, "message": message, "count": count}
+        for (file, check, message), count in sorted(counts.items())
+    ]
+    return json.dumps({"format": FORMAT, "findings": rows}, indent=1, ensure_ascii=False) + "\n"
+
+
+def apply_baseline(run: Run, known: Counter[tuple[str, str, str]]) -> int:
+    """Turn the known findings of a run into notes; return how many known ones are gone."""
+    left = Counter(known)
+    run.cards = [replace(card, findings=tuple(_known(card.findings, left))) for card in run.cards]
+    run.site_findings = _known(run.site_findings, left)
+    return sum(left.values())
+
+
+def _known(findings: tuple[Finding, ...] | list[Finding], left: Counter[tuple[str, str, str]]) -> list[Finding]:
+    found = []
+    for finding in findings:
+        if finding.severity != "note" and left[_key(finding)] > 0 and not finding.fatal:
+            left[_key(finding)] -= 1
+            finding = replace(finding, severity="note", hint="known by the baseline", settled="known")
+        found.append(finding)
+    return found
+
+
+def _key(finding: Finding) -> tuple[str, str, str]:
+    return finding.place.file, finding.check, finding.message

@@ -1,0 +1,131 @@
+"""SARIF 2.1.0, the format of code scanning: a rule for each check, a result with a place and a fix for each finding.
+
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sarif-v2.1.0-errata01-os-complete.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from cardproof import __version__
+from cardproof.core.source import BOM_COLUMN
+from cardproof.core.types import VERDICTS
+from cardproof.judge.checks import all_checks
+from cardproof.report.formats.view import in_repository
+from cardproof.report.terminal import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cardproof.core.types import Finding, Fix
+    from cardproof.judge.checks import Check
+    from cardproof.report.formats.view import View
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+ROOT = "%SRCROOT%"
+"""What paths are relative to; a file of SARIF says the same on every machine."""
+FINGERPRINT = "cardproofFinding/v1"
+"""By file, check and message, as a baseline knows findings: lines move."""
+SUPPRESSIONS = {"ignored": "inSource", "known": "external"}
+
+
+def sarif_of(view: View) -> str:
+    """Return a run as SARIF; the same bytes for the same findings."""
+    rules = _rules(finding.check for finding in view.findings)
+    index = {rule["id"]: number for number, rule in enumerate(rules)}
+    seen: Counter[tuple[str, str, str]] = Counter()
+    results = []
+    for finding in view.findings:
+        key = (finding.place.file, finding.check, finding.message)
+        results.append(_result(finding, index[finding.check], seen[key]))
+        seen[key] += 1
+    counts = summary(view.run)
+    run = {
+        "tool": {"driver": {"name": "cardproof", "semanticVersion": __version__, "rules": rules}},
+        "invocations": [{"executionSuccessful": view.run.exit != 2, "exitCode": view.run.exit}],
+        "originalUriBaseIds": {ROOT: {"description": {"text": "The root of the repository."}}},
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+        "properties": {name: counts[name] for name in ("cards", "models", "claims", *VERDICTS)},
+    }
+    document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _rules(words: Iterable[str]) -> list[dict[str, Any]]:
+    """Return a rule for each check, and one for each further word that findings go by, which has its check's help."""
+    rules = {check.name: _rule(check.name, check) for check in all_checks()}
+    checks = {word: check for check in all_checks() for word in check.findings}
+    for word in sorted(set(words) - set(rules)):
+        rules[word] = _rule(word, checks[word]) if word in checks else {"id": word}
+    return list(rules.values())
+
+
+def _rule(word: str, check: Check) -> dict[str, Any]:
+    page = check.page.strip()
+    first = " ".join(page.partition("\n\n")[0].split())
+    return {
+        "id": word,
+        "shortDescription": {"text": first if word == check.name else f"{word}: {first}"},
+        "help": {"text": page, "markdown": page},
+    }
+
+
+def _result(finding: Finding, rule: int, before: int) -> dict[str, Any]:
+    """Return a finding as a result; ``before`` findings of the same file, check and message come before it."""
+    text = f"{finding.message}\n{finding.hint}" if finding.hint else finding.message
+    result: dict[str, Any] = {
+        "ruleId": finding.check,
+        "ruleIndex": rule,
+        "level": finding.severity,
+        "message": {"text": _without_links(text)},
+        "locations": [{"physicalLocation": {"artifactLocation": _file(finding), "region": _region(finding)}}],
+        "partialFingerprints": {FINGERPRINT: _fingerprint(finding, before)},
+    }
+    if finding.fix and finding.fix.column != BOM_COLUMN:  # that mark is no character of the text, and has no place
+        result["fixes"] = [_fix(finding, finding.fix)]
+    if finding.settled:
+        result["suppressions"] = [{"kind": SUPPRESSIONS[finding.settled], "justification": finding.hint or ""}]
+    return result
+
+
+def _region(finding: Finding) -> dict[str, int]:
+    line, column = max(finding.place.line, 1), max(finding.place.column, 1)
+    region = {"startLine": line, "startColumn": column}
+    if finding.place.end_column and finding.place.end_column >= column:
+        region |= {"endLine": line, "endColumn": finding.place.end_column}
+    return region
+
+
+def _fix(finding: Finding, fix: Fix) -> dict[str, Any]:
+    line = max(fix.line, 1)
+    region = {"startLine": line, "startColumn": fix.column, "endLine": line, "endColumn": fix.end_column}
+    replacement = {"deletedRegion": region, "insertedContent": {"text": fix.text}}
+    what = "Write what was found." if fix.safe else "A suggestion that somebody should look at."
+    changes = [{"artifactLocation": _file(finding), "replacements": [replacement]}]
+    return {"description": {"text": what}, "artifactChanges": changes}
+
+
+def _file(finding: Finding) -> dict[str, str]:
+    """Return where a file is: from the root of the repository, or as an address where it lies outside."""
+    inside = in_repository(finding.place.file)
+    if inside is None:
+        return {"uri": Path(finding.place.file).absolute().as_uri()}
+    return {"uri": quote(os.fsencode(inside)), "uriBaseId": ROOT}
+
+
+def _fingerprint(finding: Finding, before: int) -> str:
+    name = in_repository(finding.place.file) or finding.place.file
+    parts = json.dumps([name, finding.check, finding.message, before])
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
+
+
+def _without_links(text: str) -> str:
+    """Return a text of a card as a message in which SARIF finds no link (section 3.11.6)."""
+    return text.replace("](", "\\](")

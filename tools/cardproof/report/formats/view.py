@@ -1,0 +1,76 @@
+"""What all outlets write of one run, and where its files are in the repository that it ran in."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.files import show_path
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding, Place
+from cardproof.judge.card_report import in_order, statement
+from cardproof.report.terminal import lists_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cardproof.render.write import Change
+    from cardproof.report.run import Run
+
+STALE = {"new": "is missing", "removed": "has no template any more", "edited": "was edited by hand"}
+"""What is said of a file of the site that is not as it would be rendered; of others, that it is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What outlets write of a run."""
+
+    run: Run
+    lists: Mapping[str, list[dict[str, Any]]]
+    """Claims, published values, blocks, models and headers, as ``--json`` prints them."""
+    findings: tuple[Finding, ...]
+    """Of the run, and of files that are stale under ``--check``; in order of their places."""
+    at: Mapping[tuple[str, int, int], list[Finding]]
+    """Findings by file, line and column, in order of their messages: thousands of models may inherit one value."""
+
+    def finding_of(self, claim: Mapping[str, Any]) -> Finding | None:
+        """Return the finding that says that a claim is refuted or disputed."""
+        said = statement(claim["field"], claim["model"], claim["stated"])
+        found = self.at.get((claim["file"], claim["line"], claim["column"]), [])
+        first = bisect_left(found, said, key=_message)
+        return found[first] if first < len(found) and found[first].message.startswith(said) else None
+
+
+def view_of(run: Run) -> View:
+    """Return what outlets write of a run."""
+    stale = [_stale(change) for change in run.changes if run.checked and change.differs]
+    findings = tuple(in_order([*run.findings, *stale]))
+    at: dict[tuple[str, int, int], list[Finding]] = {}
+    for finding in sorted(findings, key=_message):
+        at.setdefault((finding.place.file, finding.place.line, finding.place.column), []).append(finding)
+    return View(run, lists_of(run), findings, at)
+
+
+def in_repository(file: str) -> str | None:
+    """Return a file's path from the root of the repository that this process runs in, with ``/``; None outside of it.
+
+    Services know files by these paths, whatever folder a tool runs in. Where there is no repository, the working
+    directory stands for it.
+    """
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    path = Path(os.path.normpath(here / file))
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def _message(finding: Finding) -> str:
+    return finding.message
+
+
+def _stale(change: Change) -> Finding:
+    """Return what outlets say of a file that is not as it would be rendered."""
+    message = f"this file of the site {STALE.get(change.status, 'is stale')}"
+    place = Place(show_path(change.path), 1, 1)
+    return Finding(place, "stale-page", "error", message, "render the site, and commit what changed")

@@ -1,0 +1,57 @@
+"""A run: a report for each card, and what belongs to no card."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding
+from cardproof.judge.card_report import CardReport, in_order
+from cardproof.judge.online import Links
+from cardproof.render.write import Change
+from cardproof.report.provenance import Provenance
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run says: a report for each card, and what belongs to no card."""
+
+    cards: list[CardReport] = field(default_factory=list)
+    """In order of their files."""
+    site_findings: list[Finding] = field(default_factory=list)
+    """Findings that belong to no card, or to several."""
+    measured: int = 0
+    """Models whose counts were measured."""
+    recalled: int = 0
+    """Models whose evidence was on record."""
+    evaluated: int = 0
+    """Results on data sets that were measured."""
+    remembered: int = 0
+    """Cards that are as an earlier build left them."""
+    snippets_ran: int = 0
+    snippets_recalled: int = 0
+    changes: list[Change] = field(default_factory=list)
+    """Files of the site and what happened to them; with ``checked``, what would happen."""
+    files: int = 0
+    """Files of the site, of remembered cards too."""
+    seconds: float = 0.0
+    links: Links | None = None
+    """What asking the addresses of the cards gave; None where nobody asked for it."""
+    method: Provenance | None = None
+    """How an audit was made; None for a render."""
+    checked: bool = False
+    fatal_is_input: bool = False
+    """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, in order of their places."""
+        return in_order([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
+
+    @property
+    def exit(self) -> int:
+        """Exit status by rule 11 of the design."""
+        if self.fatal_is_input and any(finding.fatal for finding in self.findings):
+            return 2
+        stale = self.checked and any(change.differs for change in self.changes)
+        return 1 if stale or any(finding.severity == "error" for finding in self.findings) else 0

@@ -1,0 +1,304 @@
+"""Reports: one run as JSON, and as text for a terminal. Both are views of the same judgements and findings."""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cardproof.core.files import show_path
+from cardproof.core.types import SEVERITIES, VERDICTS, Finding, Severity
+from cardproof.judge.card_report import block_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from cardproof.judge.online import Links
+    from cardproof.render.write import Change
+    from cardproof.report.run import Run
+    from cardproof.snippets.results import PagesRun
+    from cardproof.snippets.types import Status
+
+STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
+
+LISTS = ("claims", "published", "blocks", "models", "headers")
+"""Long lists of a report, by their names under ``--json``."""
+
+STYLE = {
+    "confirmed": "green",
+    "cited": "blue",
+    "disputed": "yellow",
+    "refuted": "bold red",
+    "unchecked": "dim",
+    "error": "bold red",
+    "warning": "yellow",
+    "note": "cyan",
+}
+
+
+def json_of(run: Run, lists: Mapping[str, list[dict[str, Any]]] | None = None) -> str:
+    """Return the run as one JSON object; the keys of the design stay, others may be added.
+
+    ``lists`` are its long lists, where somebody has them already.
+    """
+    lists = lists or lists_of(run)
+    status = {show_path(change.path): change for change in run.changes}
+    pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
+    others = [name for name in status if name not in {page for page, _, _ in pages}]
+    data = {
+        "claims": lists["claims"],
+        "published": lists["published"],
+        "findings": [_finding(finding) for finding in run.findings],
+        "blocks": lists["blocks"],
+        "models": lists["models"],
+        "headers": lists["headers"],
+        "pages": [
+            {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
+            for page, template, models in (*pages, *((name, None, []) for name in others))
+        ],
+        "summary": summary(run),
+        "method": asdict(run.method) if run.method else None,
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+
+
+def lists_of(run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Return the long lists of a report, by their names; each card, which may have to be recalled, gives its once."""
+    lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in LISTS}
+    for card in run.cards:
+        full = card.full()
+        for kind, rows in lists.items():
+            rows += full[kind]
+    return lists
+
+
+def report_rows(run: Run, kind: str) -> list[dict[str, Any]]:
+    """Return one of the long lists of a report: claims, published, blocks, models or headers."""
+    return lists_of(run)[kind]
+
+
+def claims_by_model(run: Run) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the claims of a report by the file of the card and the name of the model, where there are any."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in report_rows(run, "claims"):
+        found.setdefault((row["card"], row["model"]), []).append(row)
+    return found
+
+
+def _status(change: Change | None) -> str:
+    return change.status if change else "unchanged"
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return the counts of a run."""
+    verdicts = verdict_counts(run)
+    statuses: Counter[str] = Counter()
+    for card in run.cards:
+        statuses.update(card.statuses)
+    severities = Counter(finding.severity for finding in run.findings)
+    devices = {device for card in run.cards for device in card.devices}
+    return {
+        **{verdict: verdicts[verdict] for verdict in VERDICTS},
+        **{f"{severity}s": severities[severity] for severity in SEVERITIES},
+        "explained": sum(card.explained for card in run.cards),
+        "claims": sum(verdicts.values()),
+        "cards": len(run.cards),
+        "models": sum(len(card.models) for card in run.cards),
+        "pages": sum(len(card.pages) for card in run.cards),
+        "changed": sum(change.differs for change in run.changes),
+        "measured": run.measured,
+        "recalled": run.recalled,
+        "evaluated": run.evaluated,
+        "remembered": run.remembered,
+        **{status: statuses[status] for status in STATUSES},
+        "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
+        if any(card.runs for card in run.cards)
+        else "not run",
+        "links": ({**run.links.counts, "recalled": run.links.recalled, "date": run.links.date} | _why(run.links))
+        if run.links
+        else "not run",
+        "exercised": sum(len(card.exercised) for card in run.cards),
+        "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
+        "seconds": round(run.seconds, 3),
+        "exit": run.exit,
+    }
+
+
+def _why(links: Links) -> dict[str, str]:
+    return {"reason": links.missing} if links.missing else {}
+
+
+def verdict_counts(run: Run) -> Counter[str]:
+    """Return how many claims have each verdict."""
+    counts: Counter[str] = Counter()
+    for card in run.cards:
+        for of_field in card.tally.values():
+            counts.update(of_field)
+    return counts
+
+
+def print_report(run: Run, *, quiet: bool = False) -> None:
+    """Print the findings and, unless quiet, the verdicts by field and the summary."""
+    print_findings(finding for finding in run.findings if finding.severity != "note" or not quiet)
+    if quiet:
+        return
+    console = new_console()
+    if any(card.tally for card in run.cards):
+        console.print(verdict_table(run))
+    console.print(_summary_text(run))
+
+
+def new_console() -> Console:
+    """Return a console that prints texts as they are."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def verdict_table(run: Run) -> Table:
+    """Return the verdicts by field as a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    fields: dict[str, Counter[str]] = {}
+    for card in run.cards:
+        for label, found in card.tally.items():
+            fields.setdefault(label, Counter()).update(found)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("claims about")
+    for verdict in VERDICTS:
+        table.add_column(verdict, justify="right", style=STYLE[verdict])
+    for label, counts in sorted(
+        fields.items(), key=lambda item: (-sum(item[1].values()) + item[1]["unchecked"], item[0])
+    ):
+        if set(counts) != {"unchecked"}:
+            table.add_row(escape(label), *(str(counts[verdict] or "") for verdict in VERDICTS))
+    others = sum(counts["unchecked"] for counts in fields.values() if set(counts) == {"unchecked"})
+    if others:
+        table.add_row("other fields", *("" for _ in VERDICTS[:-1]), str(others))
+    total = verdict_counts(run)
+    table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
+    return table
+
+
+def _summary_text(run: Run) -> Text:
+    from rich.text import Text
+
+    facts = summary(run)
+    measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
+    if facts["evaluated"]:
+        measured += f", {_many(facts['evaluated'], 'result')} evaluated"
+    if run.files:
+        verb = "stale" if run.checked else "written"
+        measured += f"; {_many(run.files, 'file')} of the site, {facts['changed']} {verb}"
+    asked = f"; {run.links.text()}" if run.links else ""
+    text = Text(headline(run))
+    text.append(f"\n{measured}; {_snippets_text(facts)}{asked}; {facts['seconds']:.1f} s", style="dim")
+    if run.method and facts["unchecked"] and not facts["measured"] + facts["recalled"]:
+        text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
+    return text
+
+
+def headline(run: Run) -> str:
+    """Return in one sentence how many claims there are, and how many have each verdict."""
+    facts = summary(run)
+    verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
+    claims = f"{_many(facts['claims'], 'claim')} of {_many(facts['models'], 'model')}"
+    claims += f" on {_many(facts['cards'], 'card')}"
+    return f"{claims}: {verdicts}" if verdicts else claims
+
+
+def _snippets_text(facts: dict[str, Any]) -> str:
+    blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status])
+    if not blocks:
+        return "snippets not run" if facts["snippets"] == "not run" else "no snippets"
+    return f"snippets: {blocks}, for {facts['exercised']} of {_many(facts['models'], 'model')}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print findings, a line each with its hints below, in colours on a terminal only."""
+    color = False if os.environ.get("NO_COLOR") else None
+    lines = []
+    for finding in findings:
+        place, severity = click.style(str(finding.place), bold=True), _styled(finding.severity)
+        lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
+        lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
+    if lines:
+        click.echo("\n".join(lines), color=color)
+
+
+def _styled(severity: Severity) -> str:
+    words = STYLE[severity].split()
+    return click.style(severity, fg=words[-1], bold="bold" in words)
+
+
+def printable(text: str) -> str:
+    """Return a text of one line without characters that steer a terminal or cannot be written."""
+    if text.isprintable():
+        return text
+    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    fix = finding.fix
+    return {
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "column": finding.place.column,
+        "check": finding.check,
+        "severity": finding.severity,
+        "message": finding.message,
+        "hint": finding.hint,
+        "fix": {"line": fix.line, "column": fix.column, "end_column": fix.end_column, "text": fix.text}
+        if fix
+        else None,
+    }
+
+
+def pages_json_of(run: PagesRun) -> str:
+    """Return a run of pages as one JSON object: blocks, findings, summary."""
+    data = {
+        "blocks": [block_row(page, block) for page in run.runs for block in page.blocks],
+        "findings": [_finding(finding) for finding in run.findings],
+        "summary": _pages_summary(run),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:
+    """Print the findings of a run of pages and, unless quiet, its summary."""
+    print_findings(run.findings)
+    for path in run.updated:
+        click.echo(f"{show_path(path)}: stated outputs were rewritten")
+    if not quiet:
+        facts = _pages_summary(run)
+        blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"
+        click.echo(f"{_many(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
+
+
+def _pages_summary(run: PagesRun) -> dict[str, Any]:
+    blocks = [block for page in run.runs for block in page.blocks]
+    statuses = Counter(block.status for block in blocks)
+    severities = Counter(finding.severity for finding in run.findings)
+    return {
+        **{status: statuses[status] for status in STATUSES},
+        **{f"{severity}s": severities[severity] for severity in SEVERITIES},
+        "pages": len({page.page for page in run.runs}),
+        "devices": sorted({page.device for page in run.runs}),
+        "updated": len(run.updated),
+        "seconds": round(sum(block.seconds for block in blocks), 3),
+        "exit": run.exit,
+    }

@@ -1,0 +1,1 @@
+"""Compare: what a snippet printed with what its page says it prints."""

@@ -1,0 +1,234 @@
+"""Expect: the outputs that a block's own text states, and the statements that they speak of."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import io
+import re
+import tokenize
+from typing import TYPE_CHECKING, Literal
+
+from cardproof.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cardproof.snippets.types import Block
+
+Kind = Literal["strict", "loose", "console", "output"]
+
+_OTHER = r"(?:#\s*(?:noqa|type:|pyright:|pylint:|mypy:|fmt:|ruff:)[^#]*(?=#))?"
+"""A comment for another tool before it, such as ``# noqa``."""
+_STRICT = re.compile(_OTHER + r"#\s*prints\s*:[ \t]?|#>[ ]?", re.IGNORECASE)
+_LOOSE = re.compile(_OTHER + r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|" + _OTHER + r"#\s*e\.g\.:[ \t]?", re.IGNORECASE)
+_UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
+"""Comments that state an output to a reader and to no one else."""
+_MARK = re.compile(r"\s*(?:#\s*\(\d+\)!?|#\s*snippet:\s*hide)\s*$")
+"""A code annotation of mkdocs-material, or the mark of a hidden line: no part of an expectation."""
+
+Span = tuple[int, int, int]
+"""Line within the code (or within the stated output), from 1; first and last column, from 0, the last not included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One stated output."""
+
+    kind: Kind
+    text: str
+    line: int
+    """Line of its first text within the block's code; for ``output`` within the stated output."""
+    spans: tuple[Span, ...]
+    """Where each line of ``text`` stands; empty where no text is written."""
+    statements: tuple[tuple[int, int], ...] = ()
+    """First and last line of the statements whose output this may be: those since the expectation before, in order."""
+    can_grow: bool = True
+    """It has lines of its own, so that lines can be added to it or taken from it."""
+    error: str | None = None
+    """For a console: class name and message of the traceback that is stated."""
+    flags: frozenset[str] = frozenset()
+    """Doctest directives that are on: ``NORMALIZE_WHITESPACE``, ``SKIP``."""
+    swallowed: int | None = None
+    """Line of a ``...`` that was meant as output and is a prompt (cpython#76690)."""
+    heading: Span | None = None
+    """Of an expectation without text: the place after ``# prints:``."""
+
+
+class ConsoleError(Exception):
+    """A ``>>>`` block that doctest cannot read; the message says why."""
+
+
+def expectations(block: Block) -> tuple[Expectation, ...]:
+    """Return all stated outputs of a block, in the order of their lines. Raises ConsoleError.
+
+    A block that is no valid Python states nothing: it fails before anything could be compared.
+    """
+    found = _console(block.code) if block.console else _commented(block.code)
+    if block.stated_output is not None:
+        text = block.stated_output[0]
+        lines = text.split("\n") if text else []
+        spans = tuple((number, 0, len(line)) for number, line in enumerate(lines, 1))
+        found.append(Expectation("output", text, 1, spans))
+    return tuple(found)
+
+
+def unread_outputs(block: Block) -> tuple[int, ...]:
+    """Return the lines of comments that state an output to a reader in a form that is not compared."""
+    if block.console or block.stated_output is not None:
+        return ()
+    try:
+        comments = _comments(block.code)
+    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+        return ()
+    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Comment:
+    line: int
+    column: int
+    text: str
+    alone: bool
+    """Nothing else stands on its line."""
+
+
+def _commented(code: str) -> list[Expectation]:
+    try:
+        comments = _comments(code)
+        statements = statement_lines(code)
+    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+        return []
+    found: list[Expectation] = []
+    used, index = 0, 0
+    while index < len(comments):
+        taken = _taken(comments, index)
+        if not taken:
+            index += 1
+            continue
+        own = [s for s in statements if s[0] <= comments[index].line]
+        same = found[-1].statements[-1:] if found else ()
+        since = own[-1:] if same and own and own[-1] == same[0] else own[used:]
+        used = len(own)
+        found.append(_expectation(comments[index : index + taken], tuple(since)))
+        index += taken
+    return found
+
+
+def statement_lines(code: str) -> list[tuple[int, int]]:
+    """Return first and last line of each top-level statement; those that share a line are one. Raises SyntaxError."""
+    lines: list[tuple[int, int]] = []
+    for node in ast.parse(code).body:
+        first = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
+        last = node.end_lineno or node.lineno
+        if lines and first <= lines[-1][1]:
+            lines[-1] = (lines[-1][0], last)
+        else:
+            lines.append((first, last))
+    return lines
+
+
+def _comments(code: str) -> list[_Comment]:
+    comments = []
+    for token in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
+        if token.type == tokenize.COMMENT:
+            line, column = token.start
+            comments.append(_Comment(line, column, token.string, not token.line[:column].strip()))
+    return comments
+
+
+def _taken(comments: Sequence[_Comment], index: int) -> int:
+    """Return how many comments, from one on, are one expectation: none where it is a comment like any other."""
+    first = comments[index]
+    marker = _marker(first.text)
+    if not marker:
+        return 0
+    heading = _is_heading(first.text, marker)
+    count = 1
+    for before, after in zip(comments[index:], comments[index + 1 :], strict=False):
+        own = _marker(after.text)
+        if heading:
+            more = own is None
+        else:
+            more = first.alone and own == marker and not _is_heading(after.text, marker)
+            more = more and first.text.startswith("#>") == after.text.startswith("#>")
+        if not (more and after.alone and after.line == before.line + 1):
+            break
+        count += 1
+    return count
+
+
+def _marker(comment: str) -> re.Pattern[str] | None:
+    return next((pattern for pattern in (_LOOSE, _STRICT) if pattern.match(comment)), None)
+
+
+def _is_heading(comment: str, marker: re.Pattern[str]) -> bool:
+    """Return whether an expectation's text begins on the next line; ``#>`` alone states an empty line."""
+    return not comment.startswith("#>") and not _MARK.sub("", marker.sub("", comment, count=1)).strip()
+
+
+def _expectation(comments: Sequence[_Comment], statements: tuple[tuple[int, int], ...]) -> Expectation:
+    first = comments[0]
+    marker = _marker(first.text)
+    assert marker
+    heading = _is_heading(first.text, marker)
+    spans, lines = [], []
+    for comment in comments[1:] if heading else comments:
+        start = (re.match(r"#[ \t]?", comment.text) if heading else marker.match(comment.text)).end()  # type: ignore[union-attr]
+        text = _MARK.sub("", comment.text[start:]).rstrip()
+        lines.append(text)
+        spans.append((comment.line, comment.column + start, comment.column + start + len(text)))
+    place = None
+    if heading and not spans:
+        start = first.text.index(":") + 1
+        end = start if first.text[start:].strip() else len(first.text)
+        place = (first.line, first.column + start, first.column + end)
+    return Expectation(
+        "loose" if marker is _LOOSE else "strict",
+        "\n".join(lines),
+        spans[0][0] if spans else first.line,
+        tuple(spans),
+        statements,
+        can_grow=first.alone or bool(heading and spans),
+        heading=place,
+    )
+
+
+def _console(code: str) -> list[Expectation]:
+    try:
+        examples = doctest.DocTestParser().get_examples(code + "\n")
+    except ValueError as trouble:
+        raise ConsoleError(str(trouble)) from None
+    raw = code.split("\n")
+    return [_example(example, raw) for example in examples]
+
+
+def _example(example: doctest.Example, raw: Sequence[str]) -> Expectation:
+    first = example.lineno + 1
+    last = first
+    while last < len(raw) and raw[last].lstrip().startswith("..."):
+        last += 1
+    lines = example.want.split("\n")[:-1]
+    spans = tuple((last + number, example.indent, len(raw[last + number - 1])) for number in range(1, len(lines) + 1))
+    flags = frozenset(name for name, flag in doctest.OPTIONFLAGS_BY_NAME.items() if example.options.get(flag))
+    text = "\n".join("" if line.strip() == "<BLANKLINE>" else line for line in lines)
+    return Expectation(
+        "console",
+        text,
+        last + 1,
+        spans,
+        ((first, last),),
+        error=example.exc_msg.strip() if example.exc_msg else None,
+        flags=flags,
+        swallowed=last if raw[last - 1].strip() == "..." and _is_simple(example.source) else None,
+    )
+
+
+def _is_simple(source: str) -> bool:
+    """Return whether a statement has no body, so that no ``...`` prompt is needed to end it."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return False
+    return bool(body) and not hasattr(body[-1], "body")

@@ -1,0 +1,289 @@
+"""Compare: does an output match what a page states? All tolerances hold together, in one pass over both texts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cardproof.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    SameNumber = Callable[["Token", "Token"], bool]
+
+WHOLE_DIGITS = 4
+"""Decimals that ``1.`` stands for: torch leaves them out where all are zero, and prints four otherwise."""
+
+MOST_BRACES = 100
+"""Beyond so many in an output, sets are compared in the order in which they were printed."""
+
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])?")
+_DEVICE = re.compile(r",\s*device='(?!cpu)\w+(?::\d+)?'")
+_TOKEN = re.compile(
+    r"""
+      (?<=\bat)(?P<address>\ 0x[0-9a-fA-F]+)
+    | (?P<any>\.\.\.)
+    | (?P<blanks>[ \t]*)
+      (?P<number>(?:(?<![\w)\]])[-+])?(?<![\w.])(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?!\.?\d))
+    | (?P<character>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_LINE_OF_DOTS = re.compile(r"(?m)^[ \t]*\.\.\.[ \t]*(?:\n[ \t]*\.\.\.[ \t]*)*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A character, or what is compared as one: a number, an address, a set, or in a pattern whatever stands there."""
+
+    kind: str
+    text: str = ""
+    blanks: str = ""
+    """Before a number: they shrink and grow with it."""
+    parts: tuple[tuple[Token, ...], ...] = ()
+    """The elements of a set."""
+    cut_after: bool = False
+    """A number with ``...`` right behind it: the beginning of one."""
+    cut_before: bool = False
+
+
+def same(want: str, got: str) -> bool:
+    """Return whether a cleaned output is what a page states strictly."""
+    return _matches(want, got, _same_number)
+
+
+def alike(want: str, got: str) -> bool:
+    """Return whether an output is of the kind that a page shows: equal but for the numbers, whole or not."""
+    return _matches(want, got, _same_kind)
+
+
+def has_decimals(text: str) -> bool:
+    """Return whether a text states a number that is not whole, which depends on weights, seeds and devices."""
+    return any(token.kind == "number" and _is_decimal(token.text) for token in _tokens(text))
+
+
+def cleaned(text: str) -> str:
+    """Return an output as a terminal leaves it: no escape sequences, overwritten lines folded, no blanks at ends."""
+    lines = _ANSI.sub("", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(_folded(line).rstrip() for line in lines).rstrip("\n")
+
+
+def without_device(want: str, got: str) -> str:
+    """Return an output without ``, device='cuda:0'``, unless the page states a device itself."""
+    return got if "device=" in want else _DEVICE.sub("", got)
+
+
+def _folded(line: str) -> str:
+    shown = ""
+    for part in line.split("\r"):
+        shown = part + shown[len(part) :]
+    return shown
+
+
+def _matches(want: str, got: str, number: SameNumber) -> bool:
+    pattern = _LINE_OF_DOTS.sub("...", "\n".join(line.rstrip() for line in want.split("\n")).rstrip("\n"))
+    wanted, found = list(_tokens(pattern, dots=True)), list(_tokens(got))
+    if (
+        "{" in pattern
+        and max(pattern.count("{"), got.count("{")) <= MOST_BRACES
+        and _glob(_with_sets(wanted), _with_sets(found), number)
+    ):
+        return True
+    return _glob(wanted, found, number)
+
+
+def _tokens(text: str, dots: bool = False) -> Iterator[Token]:
+    """Yield the tokens of a text; ``...`` is a token of patterns only."""
+    cut_before = False
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup or "character"
+        if kind == "any" and dots:
+            yield Token("lines" if _alone(text, match) else "any")
+        elif kind == "any":
+            yield from (Token("character", ".") for _ in range(3))
+        elif kind == "number":
+            after = dots and text.startswith("...", match.end())
+            before = cut_before and not match["blanks"]
+            yield Token("number", match["number"], match["blanks"], cut_after=after, cut_before=before)
+        else:
+            yield Token(kind, match[kind])
+        cut_before = kind == "any" and dots
+
+
+def _alone(text: str, match: re.Match[str]) -> bool:
+    starts = match.start() == 0 or text[match.start() - 1] == "\n"
+    return starts and (match.end() == len(text) or text[match.end()] == "\n")
+
+
+def _with_sets(tokens: Sequence[Token]) -> list[Token]:
+    """Return tokens with each ``{a, b}`` (no colon: not a dict) as one."""
+    result, index = [], 0
+    while index < len(tokens):
+        found = _set_at(tokens, index) if tokens[index].text == "{" else None
+        if found:
+            result.append(found[0])
+            index = found[1]
+        else:
+            result.append(tokens[index])
+            index += 1
+    return result
+
+
+def _set_at(tokens: Sequence[Token], start: int) -> tuple[Token, int] | None:
+    """Return the set that begins at a brace, and the index after it; None where it is something else."""
+    depth, quote, parts, first = 0, "", [], start + 1
+    for index in range(start, len(tokens)):
+        text = tokens[index].text if tokens[index].kind == "character" else ""
+        if quote:
+            quote = "" if text == quote else quote
+        elif text in ("'", '"'):
+            quote = text
+        elif text and text in "{[(":
+            depth += 1
+        elif text and text in "}])":
+            depth -= 1
+        elif text == ":" and depth == 1:
+            return None
+        if not quote and ((text == "," and depth == 1) or depth == 0):
+            parts.append(_element(tokens[first:index]))
+            first = index + 1
+        if depth == 0:
+            usable = text == "}" and all(parts)
+            return (Token("set", parts=tuple(parts)), index + 1) if usable else None
+    return None
+
+
+def _element(tokens: Sequence[Token]) -> tuple[Token, ...]:
+    blank = [token.kind == "character" and token.text.isspace() for token in tokens]
+    kept = [i for i, is_blank in enumerate(blank) if not is_blank]
+    inner = list(tokens[kept[0] : kept[-1] + 1]) if kept else []
+    if inner and inner[0].blanks:
+        inner[0] = replace(inner[0], blanks="")
+    return tuple(_with_sets(inner))
+
+
+def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bool:
+    """Match a pattern: the pieces between its dots stand in the output in this order, first and last at its ends."""
+    pieces: list[list[Token]] = [[]]
+    gaps: list[bool] = []
+    for token in want:
+        if token.kind in ("any", "lines"):
+            gaps.append(token.kind == "lines")
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    for index, whole in enumerate(gaps):
+        if whole:  # the line breaks around a line of dots belong to it
+            pieces[index] = pieces[index][:-1]
+            pieces[index + 1] = pieces[index + 1][1:]
+    at = 0
+    for index, piece in enumerate(pieces):
+        room = _Room(at, gaps[index - 1] if index else None, gaps[index] if index < len(gaps) else None)
+        found = _find(piece, got, room, number)
+        if found is None:
+            return False
+        at = found + len(piece)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Where a piece may stand."""
+
+    start: int
+    """Index after the piece before it."""
+    before: bool | None
+    """The gap before it: None: there is none; True: whole lines."""
+    after: bool | None
+
+
+def _find(piece: Sequence[Token], got: Sequence[Token], room: _Room, number: SameNumber) -> int | None:
+    """Return the first place where a piece fits between its neighbours."""
+    last = len(got) - len(piece)
+    places = range(room.start if room.after is not None else max(room.start, last), last + 1)
+    for start in places[:1] if room.before is None else places:
+        if room.before is None and start != room.start:
+            return None
+        if _whole_lines(piece, got, start, room) and all(
+            _same_token(w, g, number) for w, g in zip(piece, got[start : start + len(piece)], strict=True)
+        ):
+            return start
+    return None
+
+
+def _whole_lines(piece: Sequence[Token], got: Sequence[Token], start: int, room: _Room) -> bool:
+    """Return whether the gaps of whole lines around a piece begin and end at line breaks."""
+    end = start + len(piece)
+    if room.after and (piece or room.before is not None) and end < len(got) and got[end].text != "\n":
+        return False
+    if not room.before or room.start == start == len(got):
+        return True
+    opened = room.start == 0 or (room.start < start and got[room.start].text == "\n")
+    at_end = room.after is None and not piece
+    return opened and (at_end or start == 0 or got[start - 1].text == "\n")
+
+
+def _same_token(want: Token, got: Token, number: SameNumber) -> bool:
+    if want.kind != got.kind:
+        return False
+    if want.kind == "number":
+        return number(want, got)
+    if want.kind == "set":
+        return _same_set(want.parts, got.parts, number)
+    return want.kind == "address" or want.text == got.text
+
+
+def _same_set(want: Sequence[tuple[Token, ...]], got: Sequence[tuple[Token, ...]], number: SameNumber) -> bool:
+    """Return whether each wanted element has an element of its own; ``...`` stands for all that are left."""
+    elements = [part for part in want if [token.kind for token in part] != ["any"]]
+    if len(elements) != len(got) and (len(elements) == len(want) or len(elements) > len(got)):
+        return False
+    fits = [[j for j, part in enumerate(got) if _glob(element, part, number)] for element in elements]
+    taken: dict[int, int] = {}
+
+    def place(index: int, tried: set[int]) -> bool:
+        for j in fits[index]:
+            if j not in tried:
+                tried.add(j)
+                if j not in taken or place(taken[j], tried):
+                    taken[j] = index
+                    return True
+        return False
+
+    return all(place(index, set()) for index in range(len(elements)))
+
+
+def _same_number(want: Token, got: Token) -> bool:
+    """Return whether a number is the stated one at the precision that is written."""
+    if want.cut_after or want.cut_before:
+        starts = not want.cut_after or got.text.startswith(want.text) or want.cut_before
+        return starts and (not want.cut_before or got.text.endswith(want.text) or want.cut_after)
+    if want.text == got.text:
+        return want.blanks == got.blanks
+    if not (_is_decimal(want.text) and _is_decimal(got.text)):
+        return False
+    if bool(want.blanks) != bool(got.blanks) and len(want.blanks + want.text) != len(got.blanks + got.text):
+        return False
+    try:
+        return abs(Decimal(want.text) - Decimal(got.text)) <= _half_unit(want.text)
+    except ArithmeticError:  # an exponent beyond what decimals hold
+        return False
+
+
+def _same_kind(want: Token, got: Token) -> bool:
+    return _is_decimal(want.text) == _is_decimal(got.text)
+
+
+def _is_decimal(text: str) -> bool:
+    return any(sign in text for sign in ".eE")
+
+
+def _half_unit(text: str) -> Decimal:
+    """Return half a unit of the last digit that is written."""
+    mantissa, _, exponent = text.lower().partition("e")
+    _, point, decimals = mantissa.partition(".")
+    digits = len(decimals) or (WHOLE_DIGITS if point else 0)
+    return Decimal(5).scaleb(int(exponent or 0) - digits - 1)

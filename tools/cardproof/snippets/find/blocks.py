@@ -1,0 +1,310 @@
+"""Find: the Python blocks that a finished page shows, with the source lines that a person edits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.frozen import dataclass
+from cardproof.core.types import Finding, Place
+from cardproof.snippets.find.observe import Comment, Fence, Observed, Prose, indentation, observe
+from cardproof.snippets.find.options import comment_options, fence_options
+from cardproof.snippets.find.overlooked import CONSOLE, PYTHON, overlooked
+from cardproof.snippets.types import Block, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from cardproof.core.types import Severity
+
+CHECK = "snippets"
+OUTPUT = frozenset({"", "text", "txt", "plaintext", "console", "output"})
+"""Languages of a fence that an "Output:" line announces as output."""
+HIDDEN_LINE = re.compile(r"#\s*snippet:\s*hide\s*$")
+EXTENSIONS = (
+    "pymdownx.superfences",
+    "pymdownx.tabbed",
+    "pymdownx.details",
+    "admonition",
+    "attr_list",
+    "tables",
+    "toc",
+    "pymdownx.snippets",
+)
+"""What a page is converted with where no site says otherwise."""
+EXTENSION_CONFIGS: dict[str, dict[str, Any]] = {"pymdownx.tabbed": {"alternate_style": True}}
+
+_SETUP = re.compile(r"setup\b[ \t]*")
+_ANNOUNCES = re.compile(r"\boutput\s*:\s*$", re.IGNORECASE)
+_LONGEST_ANNOUNCEMENT = 200
+"""Characters of a paragraph that ends in "Output:"; a longer one is prose."""
+
+
+def find_blocks(
+    text: str,
+    file: str,
+    *,
+    extensions: Sequence[Any] = EXTENSIONS,
+    extension_configs: Mapping[str, Any] = EXTENSION_CONFIGS,
+    base_path: str | Path = ".",
+    origin: Mapping[int, tuple[str, int]] | None = None,
+) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+    """Return the Python blocks of a page in page order, and what looks like one and is none.
+
+    ``extensions`` are those of the site; ``base_path`` is where ``--8<--`` looks for files. ``origin`` gives, for lines
+    of ``text`` counted from 1, the file and line that they were rendered from; other lines are those of ``file``.
+    Raises what Markdown raises for an extension that cannot be loaded.
+    """
+    body, first = _without_front_matter(text)
+    page = observe(body, extensions, extension_configs, base_path)
+    finder = _Finder(page, body, file, first, origin or {})
+    finder.walk()
+    finder.overlooked()
+    return tuple(finder.blocks), tuple(sorted(finder.findings, key=lambda finding: finding.place))
+
+
+def shown(
+    text: str,
+    *,
+    extensions: Sequence[Any] = EXTENSIONS,
+    extension_configs: Mapping[str, Any] = EXTENSION_CONFIGS,
+    base_path: str | Path = ".",
+) -> str:
+    """Return a page's Markdown without what is hidden: set-up comments, ``.hide`` blocks, ``# snippet: hide`` lines.
+
+    Everything else stays byte for byte; hidden lines of included files are not in this text.
+    """
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
+    body, first = _without_front_matter(text)
+    page = observe(body, extensions, extension_configs, base_path)
+    hidden = {page.origins[index][1] + first for index in _hidden(page) if page.origins[index][0] is None}
+    return "".join(line for number, line in enumerate(lines, 1) if number not in hidden)
+
+
+def site_extensions(mkdocs_yml: str | Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Return names and configurations of the Markdown extensions of a site, as MkDocs itself configures them.
+
+    Raises OSError where the file cannot be read, and MkDocs' ``ConfigurationError`` where the option is wrong.
+    """
+    from mkdocs.config.base import Config
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.exceptions import ConfigurationError
+
+    class Extensions(Config):  # type: ignore[no-untyped-call]
+        markdown_extensions = MkDocsConfig.markdown_extensions
+        mdx_configs = MkDocsConfig.mdx_configs
+
+    whole = MkDocsConfig(str(mkdocs_yml))
+    with open(mkdocs_yml, "rb") as stream:  # noqa: PTH123  (MkDocs reads the name of the stream)
+        whole.load_file(stream)
+    only = Extensions(str(mkdocs_yml))
+    only.load_dict({"markdown_extensions": whole["markdown_extensions"]})
+    errors, _ = only.validate()
+    if errors:
+        raise ConfigurationError(f"{mkdocs_yml}: {errors[0][0]}: {errors[0][1]}")
+    return list(only.markdown_extensions), dict(only.mdx_configs or {})
+
+
+def _without_front_matter(text: str) -> tuple[str, int]:
+    """Return the Markdown that MkDocs converts, with ``\\n`` as line ends, and how many lines stand before it."""
+    from mkdocs.utils.meta import get_data
+
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    body, _ = get_data(text)
+    return body, text.count("\n") - body.count("\n")
+
+
+def _hidden(page: Observed) -> set[int]:
+    """Return the indexes of the lines that run and are not shown."""
+    hidden: set[int] = set()
+    waiting: list[Comment] = []
+    for item in page.shown:
+        if isinstance(item, Prose):
+            waiting = [] if item.text else waiting
+        elif isinstance(item, Fence):
+            if item.language.lower() in PYTHON | CONSOLE:
+                hidden.update(_hidden_of(item, waiting, page))
+            waiting = []
+        elif _SETUP.match(item.text):
+            hidden.update(range(item.line, _comment_end(page, item.line)))
+        else:
+            waiting.append(item)
+    return hidden
+
+
+def _hidden_of(fence: Fence, comments: Sequence[Comment], page: Observed) -> set[int]:
+    """Return the hidden lines of a fence: all of it, with the comments that say so, or those that are marked."""
+    options, _, _ = fence_options(fence.classes, fence.attributes)
+    for comment in comments:
+        options, _ = comment_options(comment.text, options)
+    if options.hide:
+        return {*range(fence.start, fence.end), *(comment.line for comment in comments)}
+    return {index for index in range(fence.start + 1, fence.end - 1) if HIDDEN_LINE.search(page.lines[index])}
+
+
+def _comment_end(page: Observed, start: int) -> int:
+    return next((i + 1 for i in range(start, len(page.lines)) if "-->" in page.lines[i]), len(page.lines))
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Walks over what a page shows and collects its blocks."""
+
+    page: Observed
+    body: str
+    """The page's text without front matter, before inclusion."""
+    file: str
+    first: int
+    """Lines of front matter."""
+    origin: Mapping[int, tuple[str, int]]
+    blocks: list[Block] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    _comments: list[Comment] = field(default_factory=list)
+    """Options that wait for their block."""
+    _after: Prose | None = None
+    """What stands after the last Python block; None where there is nothing to state the output of."""
+
+    def walk(self) -> None:
+        for item in self.page.shown:
+            if isinstance(item, Prose):
+                self._prose(item)
+            elif isinstance(item, Fence):
+                self._fence(item)
+            elif match := _SETUP.match(item.text):
+                self._add(self._setup(item, item.text[match.end() :].split("\n")[0].strip()))
+            else:
+                self._comments.append(item)
+        self._drop_comments()
+
+    def overlooked(self) -> None:
+        for found in overlooked(self.page):
+            self._finding(found.line, found.severity, found.message, found.hint, found.column)
+        for path in self.page.missing:
+            line = next((i for i, text in enumerate(self.body.split("\n")) if path in text), 0) + 1 + self.first
+            place = self.origin.get(line, (self.file, line))
+            message = f"snippet file '{path}' is not found; nothing is included for it"
+            hint = "snippets are looked for below base_path of pymdownx.snippets; links are not followed"
+            self.findings.append(Finding(Place(*place, 1), CHECK, "error", message, hint))
+
+    def _prose(self, prose: Prose) -> None:
+        if prose.text:
+            self._drop_comments()
+        if self._after is not None:
+            old = self._after
+            text = f"{old.text}\n{prose.text}".strip()
+            self._after = Prose(text, old.paragraphs + prose.paragraphs, old.others + prose.others)
+
+    def _fence(self, fence: Fence) -> None:
+        asked = self._comments[-1].line if self._comments else fence.start
+        options = self._options(fence)
+        python = fence.language.lower() in PYTHON | CONSOLE
+        if options.output or (not python and fence.language.lower() in OUTPUT and self._announced()):
+            self._state(fence)
+        elif python:
+            self._add(self._block(fence, options))
+        else:
+            self._after = None
+            if options != Options():
+                message = f"a '{fence.language}' block is not run, so its options mean nothing"
+                self._finding(asked, "warning", message, "only Python blocks have options")
+
+    def _add(self, block: Block) -> None:
+        self.blocks.append(block)
+        self._after = None if block.options.setup else Prose("", 0, 0)
+
+    def _announced(self) -> bool:
+        after = self._after
+        return (
+            after is not None
+            and after.paragraphs <= 1
+            and not after.others
+            and len(after.text) <= _LONGEST_ANNOUNCEMENT
+            and bool(_ANNOUNCES.search(after.text))
+        )
+
+    def _options(self, fence: Fence) -> Options:
+        options, errors, warnings = fence_options(fence.classes, fence.attributes)
+        hint = "options are .skip .gpu .network .expect-error .hide .fresh .output"
+        asked = fence.start
+        for comment in self._comments:
+            asked = asked if options.skip else comment.line
+            options, wrong = comment_options(comment.text, options)
+            for message in wrong:
+                self._finding(comment.line, "error", message, hint.replace(" .", " "))
+        self._comments = []
+        for message in errors:
+            self._finding(fence.start, "error", message, hint)
+        for message in warnings if fence.language.lower() in PYTHON | CONSOLE else ():
+            self._finding(fence.start, "warning", message, hint)
+        if options.skip and not options.reason:
+            why = 'write { .python .skip data-reason="…" } or <!-- snippet: skip reason="…" -->'
+            self._finding(asked, "warning", "a block is skipped without a reason", why)
+        return options
+
+    def _block(self, fence: Fence, options: Options) -> Block:
+        code = fence.code.split("\n")
+        lines = [self._source(index) for index in range(fence.start + 1, fence.end - 1)]
+        file, header = self._source(fence.start)
+        line = lines[0][1] if lines and lines[0][0] == file else header + 1
+        prompt = next((text for text in code if text.strip()), "").startswith(">>>")
+        name = fence.attributes.get("id") or fence.attributes.get("title") or ""
+        console = fence.language.lower() in CONSOLE or prompt
+        included, end = self.page.origins[fence.end - 1]
+        end = end + self.first if included is None else 0
+        indent = indentation(self.page.lines[fence.start])
+        where = _where(file, line, lines)
+        return Block(file, line, fence.code, options, where, console, name=name, end=end, indent=indent)
+
+    def _setup(self, comment: Comment, first: str) -> Block:
+        """Return the set-up that a comment holds; its code begins beside the word or on the next line."""
+        end = _comment_end(self.page, comment.line)
+        raw = list(self.page.lines[comment.line : end])
+        width = indentation(raw[0])
+        rest = [line[min(width, indentation(line)) :] for line in raw[1:]]
+        code = [first, *rest]
+        code[-1] = code[-1].split("-->")[0].rstrip()
+        start = comment.line if code[0] else comment.line + 1
+        code = code if code[0] else code[1:]
+        while code and not code[-1].strip():
+            code.pop()
+        lines = [self._source(index) for index in range(start, start + len(code))]
+        file, line = lines[0] if lines else self._source(comment.line)
+        return Block(file, line, "\n".join(code), Options(hide=True, setup=True), _where(file, line, lines))
+
+    def _state(self, fence: Fence) -> None:
+        """Give the block before it the output that a fence states."""
+        if not self.blocks or self.blocks[-1].options.setup or self.blocks[-1].stated_output:
+            message = "an output block follows no Python block whose output it could state"
+            self._finding(fence.start, "error", message, "put it after the block that prints it")
+            return
+        lines = [self._source(index) for index in range(fence.start + 1, fence.end - 1)]
+        block = self.blocks[-1]
+        line = lines[0][1] if lines else self._source(fence.start)[1] + 1
+        stated = (fence.code, line)
+        self.blocks[-1] = replace(block, stated_output=stated, stated_lines=_where(block.file, line, lines))
+        self._after = None
+
+    def _drop_comments(self) -> None:
+        for comment in self._comments:
+            message = f"no code block follows the comment 'snippet: {comment.text}'"
+            self._finding(comment.line, "error", message, "put the comment on the line above the fence")
+        self._comments = []
+
+    def _source(self, index: int) -> tuple[str, int]:
+        """Return the source file and line of a line of the page."""
+        included, line = self.page.origins[index]
+        if included is not None:
+            return included, line
+        return self.origin.get(line + self.first, (self.file, line + self.first))
+
+    def _finding(self, index: int, severity: Severity, message: str, hint: str, column: int | None = None) -> None:
+        file, line = self._source(index)
+        column = column or indentation(self.page.lines[index]) + 1
+        self.findings.append(Finding(Place(file, line, column), CHECK, severity, message, hint))
+
+
+def _where(file: str, line: int, lines: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Return the source lines of a block where they are not one run of its file."""
+    return () if list(lines) == [(file, line + k) for k in range(len(lines))] else tuple(lines)

@@ -1,0 +1,93 @@
+"""Include: follow pymdown's snippets (``--8<--``) while they are put in, so that each line keeps its file and line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.snippets.find.align import filled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import markdown  # type: ignore[import-untyped]
+
+Origin = tuple[str | None, int]
+"""A file that was included, or None for the page itself, and a line of it, counted from 1."""
+
+
+class Includes:
+    """Watches the snippet preprocessor of one converter; ``lines`` and ``missing`` are there after the conversion."""
+
+    def __init__(self, converter: markdown.Markdown, base_path: str | Path) -> None:
+        self.lines: list[tuple[str, Origin]] = []
+        """Each line after inclusion with where it comes from; empty where the site includes nothing."""
+        self.missing: list[str] = []
+        """Paths that lead to no file."""
+        self._base = Path(base_path).absolute()
+        if "snippet" in converter.preprocessors:
+            self._attach(converter.preprocessors["snippet"])
+
+    def _attach(self, processor: Any) -> None:
+        run, read_lines = processor.run, processor.read_lines
+        get_snippet_path, dedent = processor.get_snippet_path, processor.dedent
+
+        def observed_run(lines: list[str]) -> list[str]:
+            included = run([_Line(line, (None, number)) for number, line in enumerate(lines, 1)])
+            origins = filled([line.origin if isinstance(line, _Line) else None for line in included], (None, 1))
+            plain = [str(line) for line in included]
+            self.lines = list(zip(plain, origins, strict=True))
+            return plain
+
+        def observed_read(path: str) -> list[str]:
+            name = self._name(path)
+            return [_Line(line, (name, number)) for number, line in enumerate(read_lines(path), 1)]
+
+        def observed_path(path: str) -> str | None:
+            found: str | None = get_snippet_path(path)
+            if found is None:
+                self.missing.append(path)
+            return found
+
+        def observed_dedent(lines: list[str]) -> list[str]:
+            return [_same_origin(new, old) for new, old in zip(dedent(lines), lines, strict=True)]
+
+        processor.run, processor.read_lines = observed_run, observed_read
+        processor.get_snippet_path, processor.dedent = observed_path, observed_dedent
+
+    def _name(self, path: str) -> str:
+        """Return a path as pages write it: from the base path, with ``/``."""
+        return Path(os.path.relpath(path, self._base)).as_posix()
+
+
+def include_config(config: Mapping[str, Any], base_path: str | Path) -> dict[str, Any]:
+    """Return the configuration of the snippets extension for reading only: nothing is downloaded, nothing raises.
+
+    Relative base paths are those of ``base_path``, the folder of the site's configuration.
+    """
+    given = config.get("base_path") or ["."]
+    bases = [given] if isinstance(given, str | os.PathLike) else list(given)
+    resolved = [os.path.join(base_path, base) for base in bases]  # noqa: PTH118  (MkDocs gives PathLike placeholders)
+    return {**config, "base_path": resolved, "url_download": False, "check_paths": False}
+
+
+class _Line(str):
+    """A line that keeps its origin through all that the preprocessor does to lines."""
+
+    origin: Origin
+
+    def __new__(cls, text: str, origin: Origin) -> _Line:
+        line = super().__new__(cls, text)
+        line.origin = origin
+        return line
+
+    def __radd__(self, indentation: str) -> _Line:
+        return _Line(indentation + str(self), self.origin)
+
+    def replace(self, *arguments: Any) -> _Line:
+        return _Line(super().replace(*arguments), self.origin)
+
+
+def _same_origin(text: str, line: str) -> str:
+    return _Line(text, line.origin) if isinstance(line, _Line) else text

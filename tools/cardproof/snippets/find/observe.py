@@ -1,0 +1,299 @@
+"""Observe: convert a page as its site does, and record which fences reach the HTML, in which order."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any, Literal
+
+import markdown  # type: ignore[import-untyped]
+from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
+from pymdownx.superfences import (  # type: ignore[import-untyped]
+    RE_NESTED_FENCE_START,
+    RE_OPTIONS,
+    SuperFencesBlockPreprocessor,
+)
+
+from cardproof.core.frozen import dataclass
+from cardproof.snippets.find.align import aligned, filled
+from cardproof.snippets.find.include import Includes, Origin, include_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
+_FENCE, _END, _COMMENT = "data-cardproof-fence", "data-cardproof-end", "<!-- snippet:"
+_FLOW = {"h1", "h2", "h3", "h4", "h5", "h6", "li", "tr", "hr", "img", "pre", "blockquote", "dt", "dd", "summary"}
+"""Elements that end the neighbourhood of a code block and its output."""
+
+Fate = Literal["shown", "commented", "lost"]
+"""What became of a fence: on the page as code, inside an HTML comment, or neither (its back-ticks show)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A fence whose header superfences accepted and that is closed."""
+
+    start: int
+    """Index in the page's lines of the header."""
+    end: int
+    """Index after the closing line."""
+    language: str
+    code: str
+    classes: tuple[str, ...]
+    """Fence classes after the language."""
+    attributes: dict[str, str]
+    """What the header gives names to: ``reason="…"``, ``title="…"``, and ``id`` for ``#name``."""
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A ``<!-- snippet: … -->`` that the page has as a comment."""
+
+    line: int
+    """Index in the page's lines."""
+    text: str
+    """What follows ``snippet:``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """What stands between two fences or comments."""
+
+    text: str
+    paragraphs: int
+    others: int
+    """Headings, list items, tables, images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A page after its snippets (``--8<--``) were included, and what the conversion made of it."""
+
+    lines: tuple[str, ...]
+    origins: tuple[Origin, ...]
+    """For each line: the included file, or None for the page, and its line there, from 1."""
+    fences: tuple[Fence, ...]
+    """All of them, by line."""
+    shown: tuple[Fence | Comment | Prose, ...]
+    """What a reader meets, in the order of the HTML."""
+    comments: tuple[str, ...]
+    """Texts of all HTML comments."""
+    refused: frozenset[int]
+    """Indexes of lines that superfences took for headers and refused."""
+    missing: tuple[str, ...]
+    """Snippet paths that lead to no file."""
+
+
+def observe(
+    text: str, extensions: Sequence[Any], extension_configs: Mapping[str, Any], base_path: str | Path
+) -> Observed:
+    """Convert Markdown that has no front matter and ``\\n`` as line ends. Nothing is downloaded.
+
+    Raises what Markdown raises for an extension that cannot be loaded.
+    """
+    configs = deepcopy(dict(extension_configs))
+    if SNIPPETS in extensions:
+        configs[SNIPPETS] = include_config(configs.get(SNIPPETS) or {}, base_path)
+    converter = markdown.Markdown(extensions=list(extensions), extension_configs=configs)
+    if "strip-html" in converter.postprocessors:
+        converter.postprocessors.deregister("strip-html")  # it would take the comments away
+    includes = Includes(converter, base_path)
+    recorder = _Recorder(converter)
+    events = _Events()
+    events.feed(converter.convert(text))
+    events.close()
+    source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
+    fences = tuple(mark.fence(events.fate(number)) for number, mark in enumerate(recorder.marks))
+    return Observed(
+        tuple(recorder.lines),
+        _origins(source, recorder.lines),
+        fences,
+        tuple(_shown(events, fences)),
+        tuple(events.comments),
+        frozenset(recorder.refused),
+        tuple(includes.missing),
+    )
+
+
+def indentation(line: str) -> int:
+    """Return how many characters stand before a fence: blanks and the marks of block quotes."""
+    return len(line) - len(line.lstrip("> \t"))
+
+
+def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tuple[Origin, ...]:
+    """Return the origin of each line that superfences saw; preprocessors between may have added or removed some."""
+    known = [origin for _, origin in source]
+    if len(source) <= len(lines) <= len(source) + 2:  # Markdown itself adds two empty lines
+        found: list[Origin | None] = [*known, None, None]
+        return tuple(filled(found[: len(lines)], (None, 1)))
+    return tuple(filled(aligned([line for line, _ in source], known, lines), (None, 1)))
+
+
+@dataclass(slots=True)
+class _Mark:
+    """A fence while the conversion goes on."""
+
+    start: int
+    end: int
+    language: str
+    classes: tuple[str, ...]
+    attributes: dict[str, str]
+    code: str = ""
+
+    def fence(self, fate: Fate) -> Fence:
+        return Fence(self.start, self.end, self.language, self.code, self.classes, self.attributes, fate)
+
+
+class _Recorder:
+    """Watches superfences: each block that it formats gets a mark that can be found again in the HTML."""
+
+    def __init__(self, converter: markdown.Markdown) -> None:
+        self.lines: list[str] = []
+        self.marks: list[_Mark] = []
+        self.refused: set[int] = set()
+        names = converter.preprocessors
+        self._site_has_superfences = "fenced_code_block" in names and isinstance(
+            names["fenced_code_block"], SuperFencesBlockPreprocessor
+        )
+        if not self._site_has_superfences:
+            converter.registerExtensions([SUPERFENCES], {})
+        self._watch_lines(names["fenced_code_block"])
+        self._watch_blocks(names["fenced_code_block"])
+
+    def _watch_lines(self, processor: Any) -> None:
+        search, refused = processor.search_nested, set()
+
+        def observed_search(lines: list[str]) -> list[str]:
+            self.lines = [str(line) for line in lines]
+            found = search(lines)
+            covered = {index for mark in self.marks for index in range(mark.start, mark.end)}
+            self.refused = {i for i, line in enumerate(self.lines) if line in refused and i not in covered}
+            return self._with_marked_comments(found)
+
+        def observed_header(parse: Any) -> Any:
+            def parsed(match: re.Match[str]) -> Any:
+                okay = parse(match)
+                if not okay:
+                    refused.add(match.string)
+                return okay
+
+            return parsed
+
+        processor.search_nested = observed_search
+        for name in ("handle_attrs", "parse_options", "handle_unrecognized"):
+            setattr(processor, name, observed_header(getattr(processor, name)))
+
+    def _watch_blocks(self, processor: Any) -> None:
+        process = processor.process_nested_block
+
+        def observed_block(ws: str, content: str, start: int, end: int) -> None:
+            header = self.lines[start]
+            if not self._site_has_superfences and indentation(header):
+                processor.clear()  # Markdown's own fences stand at the start of a line
+                return
+            number, stored = len(self.marks), len(processor.stack)
+            mark = _Mark(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
+            processor.formatter = _marking(processor.formatter, mark, number)
+            process(ws, content, start, end)
+            if len(processor.stack) > stored:
+                self.marks.append(mark)
+
+        processor.process_nested_block = observed_block
+
+    def _with_marked_comments(self, lines: list[str]) -> list[str]:
+        """Write each snippet comment's line into it; fences are placeholders by now, so these are not inside code."""
+        ends, index, marked = {mark.start: mark.end for mark in self.marks}, 0, []
+        for line in lines:
+            marked.append(line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:"))
+            index = ends.get(index, index + 1)
+        return marked
+
+
+def _marking(formatter: Any, mark: _Mark, number: int) -> Any:
+    def marked(**arguments: Any) -> Any:
+        mark.code = arguments["src"]
+        html = formatter(**arguments)
+        if not isinstance(html, str):
+            return html
+        opened = re.sub(r"<([a-zA-Z][\w-]*)", rf'<\1 {_FENCE}="{number}"', str(html), count=1)
+        return f'{opened}<i {_END}="{number}"></i>'
+
+    return marked if formatter else None
+
+
+def _attributes(header: str) -> dict[str, str]:
+    match = RE_NESTED_FENCE_START.match(header, indentation(header))
+    if not match:
+        return {}
+    if match["attrs"]:
+        return {key: value for key, value in get_attrs(match["attrs"]) if key != "."}
+    return {option["key"]: option["value"] or "" for option in RE_OPTIONS.finditer(match["options"] or "")}
+
+
+@dataclass(slots=True)
+class _Between:
+    text: str = ""
+    paragraphs: int = 0
+    others: int = 0
+
+
+class _Events(HTMLParser):
+    """The HTML as a row of fences, comments and what is between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row: list[int | str | _Between] = []
+        """Numbers of fences, texts of comments, and what is between."""
+        self.comments: list[str] = []
+        self._inside: int | None = None
+
+    def fate(self, number: int) -> Fate:
+        """Return what became of a fence."""
+        if number in self.row:
+            return "shown"
+        mark = f'{_FENCE}="{number}"'
+        return "commented" if any(mark in comment for comment in self.comments) else "lost"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == _FENCE and value and int(value) not in self.row:
+                self._inside = int(value)
+                self.row.append(self._inside)
+            elif name == _END and value and int(value) == self._inside:
+                self._inside = None
+                return
+        if self._inside is None:
+            self._between().paragraphs += tag == "p"
+            self._between().others += tag in _FLOW
+
+    def handle_data(self, data: str) -> None:
+        if self._inside is None:
+            self._between().text += data
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+        if self._inside is None and data.startswith(" snippet@"):
+            self.row.append(data)
+
+    def _between(self) -> _Between:
+        if not self.row or not isinstance(self.row[-1], _Between):
+            self.row.append(_Between())
+        last = self.row[-1]
+        assert isinstance(last, _Between)
+        return last
+
+
+def _shown(events: _Events, fences: Sequence[Fence]) -> list[Fence | Comment | Prose]:
+    shown: list[Fence | Comment | Prose] = []
+    for item in events.row:
+        if isinstance(item, int):
+            shown.append(fences[item])
+        elif isinstance(item, _Between):
+            shown.append(Prose(item.text.strip(), item.paragraphs, item.others))
+        elif match := re.match(r" snippet@(\d+):(.*)", item, re.DOTALL):
+            shown.append(Comment(int(match[1]), match[2].strip()))
+    return shown

@@ -1,0 +1,79 @@
+"""Options: what an author asks for a block, from fence classes or from a comment on the line above."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from cardproof.snippets.types import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NAMES = ("skip", "gpu", "network", "expect-error", "hide", "fresh", "output")
+"""Options of a block; ``setup`` exists in comments only."""
+THEME_CLASSES = frozenset({"annotate", "copy", "no-copy", "select", "no-select", "highlight", "linenums", "result"})
+"""Classes that mkdocs-material and pymdown give a meaning."""
+MEANT = {
+    **dict.fromkeys(("notest", "no-test", "norun", "no-run", "ignore", "skipped", "no-check", "noexec"), "skip"),
+    **dict.fromkeys(("cuda", "requires-gpu", "needs-gpu"), "gpu"),
+    **dict.fromkeys(("internet", "online", "net"), "network"),
+    **dict.fromkeys(("raises", "error", "should-fail", "expect-exception"), "expect-error"),
+    **dict.fromkeys(("hidden", "invisible"), "hide"),
+    **dict.fromkeys(("new", "isolated", "reset"), "fresh"),
+}
+"""What other tools call an option."""
+
+_WORD = re.compile(r"""([\w-]+)(?:=(?:"([^"]*)"|'([^']*)'|(\S+)))?""")
+
+
+def fence_options(classes: Sequence[str], attributes: Mapping[str, str]) -> tuple[Options, list[str], list[str]]:
+    """Return the options of a fence header, then errors, then warnings, in words.
+
+    A class that is neither an option nor of the theme may be the author's own style: that is a warning, unless it is
+    nearly the name of an option.
+    """
+    options, errors, warnings = Options(), [], []
+    for name in classes:
+        if (known := "output" if name == "expected" else name) in NAMES:
+            options = _with(options, known, attributes)
+        elif meant := meant_option(name):
+            errors.append(f"unknown option '.{name}', did you mean '.{meant}'?")
+        elif name not in THEME_CLASSES:
+            warnings.append(f"class '.{name}' is no option of a snippet and changes nothing about how it runs")
+    return options, errors, warnings
+
+
+def comment_options(text: str, options: Options) -> tuple[Options, list[str]]:
+    """Return options with those of a comment (``skip reason="…"``) added, and what is wrong with the comment."""
+    words = [(match[1], next((v for v in match.groups()[1:] if v is not None), None)) for match in _WORD.finditer(text)]
+    values = {name: value for name, value in words if value is not None}
+    errors = []
+    for name, value in words:
+        if name in NAMES:
+            options = _with(options, name, {"error": value, **values} if value else values)
+        elif name not in ("reason", "error") or value is None:
+            meant = meant_option(name)
+            errors.append(
+                f"unknown option '{name}' in a snippet comment" + (f", did you mean '{meant}'?" * bool(meant))
+            )
+    return options, errors
+
+
+def meant_option(word: str) -> str | None:
+    """Return the option that a word which is none was probably meant to be."""
+    word = word.lower().replace("_", "-")
+    close = get_close_matches(word, NAMES, 1, 0.75)
+    return MEANT.get(word) or (close[0] if close else None)
+
+
+def _with(options: Options, name: str, values: Mapping[str, Any]) -> Options:
+    if name == "expect-error":
+        return replace(options, expect_error=values.get("error") or values.get("data-error") or "")
+    if name == "skip":
+        reason = values.get("reason") or values.get("data-reason") or options.reason
+        return replace(options, skip=True, reason=reason)
+    changes: dict[str, Any] = {name: True}
+    return replace(options, **changes)

@@ -1,0 +1,1 @@
+"""Run: code blocks in child processes with limits on time, memory, files and network."""

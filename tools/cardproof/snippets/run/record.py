@@ -1,0 +1,189 @@
+"""Record: what a page's blocks wrote, showed and raised, put together while they run."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import os
+import re
+import time
+from dataclasses import field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.core.frozen import dataclass
+from cardproof.snippets.run.statements import Place
+from cardproof.snippets.run.text import as_shown, size_text, writable
+from cardproof.snippets.types import Image, Printed, Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cardproof.snippets.run.messages import Ended, Task
+
+_LARGEST_PICTURE = 16 * 2**20
+_MOST_FILES = 1000
+
+
+class OverOutputLimitError(Exception):
+    """A block wrote more than it may."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """A block while it runs."""
+
+    started: float
+    statement: tuple[int, int] | None = None
+    size: int = 0
+    pieces: list[tuple[int, bytes]] = field(default_factory=list)
+    """Streams (1, 2) and what was written there since the last statement ended."""
+    printed: list[Printed] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+
+
+class Record:
+    """The blocks of a task that have ended, and the one that runs."""
+
+    def __init__(self, task: Task, output_bytes: int, device: str, mask: Callable[[str], str]) -> None:
+        self.done: list[Ran] = []
+        self._task = task
+        self._output_bytes = output_bytes
+        self._device = device
+        self._mask = mask
+        self._running: _Running | None = None
+        self._files = frozenset(self._listed())
+
+    @property
+    def started(self) -> float | None:
+        """When the block began that runs now."""
+        return self._running.started if self._running else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all blocks have ended."""
+        return self._running is None and len(self.done) == len(self._task.blocks)
+
+    def begin(self) -> None:
+        """The next block begins."""
+        self._running = _Running(time.monotonic())
+
+    def enter(self, line: int, end_line: int) -> None:
+        """A statement begins."""
+        if self._running:
+            self._running.statement = (line, end_line)
+
+    def write(self, stream: int, data: bytes) -> None:
+        """The block wrote; raises OverOutputLimitError, after it has kept what fits."""
+        if running := self._running:
+            running.pieces.append((stream, data[: max(0, self._output_bytes - running.size)]))
+            self._count(running, len(data))
+
+    def leave(self, value: str | None, error: str | None) -> None:
+        """The statement has ended."""
+        running = self._running
+        if running and running.statement:
+            self._count(running, len(value or ""))
+            text, stdout = self._text(running)
+            running.printed.append(Printed(*running.statement, text, self._told(value), self._told(error), stdout))
+            running.statement = None
+
+    def picture(self, name: str, png: str) -> None:
+        """The block showed or saved a picture."""
+        try:
+            data = base64.b64decode(png, validate=True)
+        except binascii.Error:
+            return
+        if self._running and data.startswith(b"\x89PNG") and len(data) <= _LARGEST_PICTURE:
+            line = self._running.statement[0] if self._running.statement else 1
+            self._running.images.append(Image(line, writable(name), data))
+
+    def end(self, ended: Ended) -> None:
+        """The block has ended with its own message."""
+        if running := self._running:
+            text, stdout = self._text(running)
+            if running.printed and text:  # written after the last statement: by a thread, or another process
+                last = running.printed[-1]
+                running.printed[-1] = replace(last, text=last.text + text, stdout=(last.stdout or "") + stdout)
+            error, trace = self._told(ended.error), self._told(ended.traceback)
+            self._finish(running, Ran(True, (), error, trace or "", ended.error_line, warnings=ended.warnings))
+
+    def fail(self, reason: str) -> None:
+        """The page is over: the block that ran, or the next, has failed, and those after it did not run."""
+        if self.is_complete:
+            return
+        code = self._task.blocks[len(self.done)]
+        running = self._running or _Running(time.monotonic())
+        line = None
+        if running.statement:
+            line = running.statement[0]
+            text, stdout = self._text(running)
+            running.printed.append(Printed(*running.statement, text, None, None, stdout))
+        self._finish(running, Ran(False, (), reason, self._crash(), line))
+        file, number = Place(code).origin(line or 1)
+        rest = f"not run: the page's process ended before this block, at {file}:{number}"
+        self.done += [Ran(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
+
+    def warn(self, warnings: tuple[str, ...]) -> None:
+        """Add to what a person should see of the last block."""
+        if self.done and warnings:
+            self.done[-1] = replace(self.done[-1], warnings=(*self.done[-1].warnings, *warnings))
+
+    def _finish(self, running: _Running, ran: Ran) -> None:
+        new = [name for name in self._listed() if name not in self._files]
+        self._files = self._files.union(new)
+        self.done.append(
+            replace(
+                ran,
+                printed=tuple(running.printed),
+                images=tuple(running.images),
+                seconds=time.monotonic() - running.started,
+                device=self._device,
+                files=tuple(new),
+            )
+        )
+        self._running = None
+
+    def _count(self, running: _Running, size: int) -> None:
+        running.size += size
+        if running.size > self._output_bytes:
+            raise OverOutputLimitError(
+                f"over the output limit of {size_text(self._output_bytes)}: the output is cut off here"
+            )
+
+    def _text(self, running: _Running) -> tuple[str, str]:
+        """Return and forget what was written since the last statement: all of it, and standard output alone."""
+        decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (1, 2)}
+        texts = [(stream, decoders[stream].decode(data)) for stream, data in running.pieces]
+        texts += [(stream, decoder.decode(b"", final=True)) for stream, decoder in decoders.items()]
+        running.pieces.clear()
+        whole = "".join(text for _, text in texts)
+        output = "".join(text for stream, text in texts if stream == 1)
+        return as_shown(self._mask(whole)), as_shown(self._mask(output))
+
+    def _told(self, text: str | None) -> str | None:
+        return None if text is None else self._mask(writable(text))
+
+    def _crash(self) -> str:
+        """Return the page's frames of what ``faulthandler`` wrote when native code crashed, oldest first."""
+        try:
+            text = Path(self._task.folder, "crash").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        files = {block.file for block in self._task.blocks}
+        thread = text.partition("Current thread")[2].partition("\n\n")[0]
+        frames = [found for found in re.findall(r'File "(.*)", line (\d+) in (.*)', thread) if found[0] in files]
+        shown = [f'  File "{file}", line {number}, in {name}' for file, number, name in reversed(frames)]
+        return "\n".join([text.partition("\n")[0], *shown]) if text else ""
+
+    def _listed(self) -> list[str]:
+        """Return the files in the page's working folder."""
+        work = Path(self._task.folder, "work")
+        found: list[str] = []
+        for folder, folders, names in os.walk(work):
+            folders.sort()
+            found += [Path(folder, name).relative_to(work).as_posix() for name in sorted(names)]
+            if len(found) > _MOST_FILES:
+                break
+        return found

@@ -1,0 +1,272 @@
+"""Run: the blocks of a page in a process of their own, under limits that this process keeps.
+
+A fork server for each device has imported torch once, so that a page costs milliseconds. Where forking is unsafe (an
+import left threads behind, or this is not Linux) each page gets a fresh interpreter. Windows lacks what all this needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from dataclasses import field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cardproof.core.frozen import dataclass
+from cardproof.snippets.run.messages import Code, Task
+from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
+from cardproof.snippets.run.text import Mask
+from cardproof.snippets.run.watch import Watch
+from cardproof.snippets.run.worker import STATE
+from cardproof.snippets.types import Device, Limits, Ran
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from cardproof.snippets.types import Block
+
+__all__ = ["Device", "Job", "Limits", "Runner", "RunnerError", "ServerState"]
+
+
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""What pages get of the build's own environment; everything else, secrets above all, stays here."""
+_FIXED = {
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "TERM": "dumb",
+    "NO_COLOR": "1",
+    "PYTHONUTF8": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A page to run."""
+
+    name: str
+    blocks: tuple[Block, ...]
+    """In page order, set-up included."""
+    device: Device = "cpu"
+    network: bool = False
+    """Blocks marked ``.network`` may reach it; without this they do not run. Other blocks never reach it."""
+    placeholders: Mapping[str, object] = field(default_factory=dict)
+    """Names that the page's code finds defined: JSON values."""
+    files: Mapping[str, Path | bytes] = field(default_factory=dict)
+    """What lies in the page's working folder: a name there, and a file or folder to copy, or content."""
+    search_path: tuple[str, ...] = ()
+    """Folders of modules that the page may import, beside those of this interpreter."""
+    seed: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Further variables, such as ``TORCH_HOME`` for weights that are at hand."""
+
+
+class Runner:
+    """Runs pages; a context manager. May be used by several threads at a time."""
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        preload: Sequence[str] = ("torch",),
+        devices: Sequence[Device] = ("cpu",),
+        *,
+        namespaces: bool = True,
+    ) -> None:
+        """``preload`` names modules that the fork servers import.
+
+        ``namespaces=False`` does without Linux namespaces also where they are permitted.
+        """
+        self._limits = limits or Limits()
+        self._preload = tuple(preload)
+        self._devices = tuple(devices)
+        self._namespaces = namespaces
+        self._servers: dict[Device, ForkServer] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Runner:
+        """Start the fork servers; they import while the caller goes on."""
+        for device in self._devices:
+            self._server(device)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the fork servers and all that is left below them."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def state(self, device: Device) -> ServerState:
+        """Ask what the fork server of a device is doing."""
+        return self._server(device).state()
+
+    def run(self, job: Job) -> tuple[Ran, ...]:
+        """Run a page and return what became of each of its blocks, in order."""
+        reasons = [_reason_not_to_run(block, job) for block in job.blocks]
+        runnable = [block for block, reason in zip(job.blocks, reasons, strict=True) if reason is None]
+        results = iter(self._run(job, runnable) if runnable else ())
+        return tuple(
+            next(results) if reason is None else Ran(False, (), f"not run: {reason}", device=job.device)
+            for reason in reasons
+        )
+
+    def _run(self, job: Job, blocks: Sequence[Block]) -> tuple[Ran, ...]:
+        with _folder(job.files) as folder, self._page(job, folder, blocks) as page:
+            task = self._task(job, folder, blocks)
+            return Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
+
+    @contextmanager
+    def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
+        """Fork a page, from the device's server or from a fresh interpreter; leave none of its processes behind."""
+        server = self._server(job.device)
+        shared = sys.platform == "linux" and server.threads == 1
+        if not shared:
+            server = ForkServer(_environment(job.device), ())
+        try:
+            network = job.network and any(block.options.network for block in blocks)
+            page = server.fork(folder, self._reach(job.device), network)
+            try:
+                yield page
+            finally:
+                server.end(page)
+        finally:
+            if not shared:
+                server.close()
+
+    def _reach(self, device: Device) -> Literal["all", "network", "none"]:
+        """Return which namespaces are wanted: drivers of devices expect to see the machine's own processes."""
+        if not self._namespaces:
+            return "none"
+        return "all" if device == "cpu" else "network"
+
+    def _server(self, device: Device) -> ForkServer:
+        with self._lock:
+            server = self._servers.get(device)
+            if server is not None and not server.is_running():
+                server.close()
+                server = None
+            if server is None:
+                preload = self._preload if sys.platform == "linux" else ()
+                server = self._servers[device] = ForkServer(_environment(device), preload)
+            return server
+
+    def _task(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Task:
+        search_path = tuple(str(Path(path).resolve()) for path in job.search_path)
+        return Task(
+            nonce=secrets.token_hex(16),
+            blocks=tuple(_code(block) for block in blocks),
+            placeholders=_plain(job.placeholders),
+            environment=_page_environment(job, folder, search_path),
+            folder=str(folder),
+            search_path=search_path,
+            seed=job.seed,
+            memory_bytes=self._limits.memory_bytes if job.device == "cpu" and sys.platform == "linux" else 0,
+            file_bytes=self._limits.file_bytes,
+            output_bytes=self._limits.output_bytes,
+        )
+
+
+def _reason_not_to_run(block: Block, job: Job) -> str | None:
+    options = block.options
+    if options.skip:
+        return options.reason or "skipped"
+    if options.output:
+        return "it states an output"
+    if options.gpu and job.device == "cpu":
+        return "it needs a GPU"
+    if options.network and not job.network:
+        return "it needs the network"
+    return None
+
+
+def _code(block: Block) -> Code:
+    lines = tuple((_shown(file), line) for file, line in block.lines)
+    options = block.options
+    return Code(_shown(block.file), block.line, block.code, lines, block.console, options.fresh, options.network)
+
+
+def _shown(file: str) -> str:
+    """Return a file's name without the folders of this machine."""
+    path = Path(file)
+    if not path.is_absolute():
+        return file
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
+
+
+def _plain(placeholders: Mapping[str, object]) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(placeholders), allow_nan=False))
+    except (TypeError, ValueError) as trouble:
+        raise RunnerError(f"a placeholder's value is neither number, text, list nor mapping: {trouble}") from None
+    return plain
+
+
+def _environment(device: Device) -> dict[str, str]:
+    """Return the environment of a fork server."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    roots = [str(Path(path).resolve()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    visible = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    if device == "cuda" and "CUDA_VISIBLE_DEVICES" in os.environ:
+        visible = {"CUDA_VISIBLE_DEVICES": os.environ["CUDA_VISIBLE_DEVICES"]}
+    path = {"PYTHONPATH": os.pathsep.join(roots)} if roots else {}
+    # OpenBLAS starts its threads when numpy is imported; one thread is what makes forking safe
+    return {**passed, **_FIXED, **visible, **path, "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dict[str, str]:
+    environment = _environment(job.device)
+    roots = [*search_path, *filter(None, [environment.get("PYTHONPATH")])]
+    if roots:
+        environment["PYTHONPATH"] = os.pathsep.join(roots)
+    return {
+        **environment,
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        "MPLBACKEND": "module://cardproof.snippets.run_plots",
+        STATE: str(folder / "statements"),
+        **job.environment,
+    }
+
+
+@contextmanager
+def _folder(files: Mapping[str, Path | bytes]) -> Iterator[Path]:
+    """Make a page's temporary folder with its files, and remove it whatever was done to it."""
+    folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
+    try:
+        for name in ("work", "home", "tmp"):
+            (folder / name).mkdir()
+        for name, source in files.items():
+            _put(folder / "work" / name, source)
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _put(target: Path, source: Path | bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, bytes):
+        target.write_bytes(source)
+    elif source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; folders in it that were closed to their owner are opened first."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            inner = Path(path, name)
+            if not inner.is_symlink():
+                inner.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder)

@@ -1,0 +1,213 @@
+"""Server: the runner's side of a fork server, and of the pages that it forks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.frozen import dataclass
+from cardproof.snippets.run.messages import HEADER, frame
+from cardproof.snippets.run.processes import kill_descendants
+from cardproof.snippets.run.supervise import END, Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PATIENCE = 3.0
+"""Seconds that a process gets to end what it was told to end."""
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); from cardproof.snippets.run.fork_server import main; "
+    "main(int(sys.argv[2]), sys.argv[3:])"
+)
+
+
+class RunnerError(Exception):
+    """Snippets cannot be run here; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a fork server is doing: importing only, so one thread, and no device."""
+
+    pid: int
+    threads: int
+    device_in_use: bool
+
+
+class PageProcess:
+    """A page's process tree, and the runner's ends of its pipes."""
+
+    def __init__(
+        self, supervisor: int, helpers: int, lifeline: socket.socket, channel: socket.socket, pipes: tuple[int, int]
+    ) -> None:
+        self.supervisor = supervisor
+        self.helpers = helpers
+        """How many of the supervisor's descendants only supervise; they come first."""
+        self.lifeline = lifeline
+        self.channel = channel
+        self.pipes = pipes
+
+    def end(self) -> None:
+        """Have all processes of the page ended, by the supervisor or else from here, and close the pipes."""
+        with contextlib.suppress(OSError):
+            self.lifeline.send(END)
+        if not self._is_over():
+            kill_descendants(self.supervisor)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.supervisor, signal.SIGKILL)
+            self._is_over()
+        self.lifeline.close()
+        self.channel.close()
+        _close(*self.pipes)
+
+    def _is_over(self) -> bool:
+        """Wait for the end of the supervisor, which is the last to close the lifeline."""
+        deadline = time.monotonic() + _PATIENCE
+        with contextlib.suppress(OSError):
+            while (left := deadline - time.monotonic()) > 0:
+                if is_readable(self.lifeline, left) and not self.lifeline.recv(4096):
+                    return True
+            return False
+        return True
+
+
+class ForkServer:
+    """A process that has imported ``preload`` and forks a page on request."""
+
+    def __init__(self, environment: Mapping[str, str], preload: Sequence[str]) -> None:
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
+        root = str(Path(__file__).parents[3])
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, root, str(theirs.fileno()), *preload],
+                env=dict(environment),
+                cwd=os.sep,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._hello: dict[str, Any] | None = None
+        self._supervisors: set[int] = set()
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        return self._process.pid
+
+    @property
+    def threads(self) -> int:
+        """How many threads the imports left behind; forking is safe with one."""
+        with self._lock:
+            return int(self._greeting()["threads"])
+
+    def is_running(self) -> bool:
+        """Return whether the server can still fork."""
+        return self._process.poll() is None
+
+    def state(self) -> ServerState:
+        """Ask the server what it is doing."""
+        return ServerState(self.pid, **self._ask({"what": "state"}, ()))
+
+    def fork(self, folder: Path, reach: Reach, network: bool) -> PageProcess:
+        """Fork a process for a page, which waits for its task on the channel."""
+        lifeline, their_lifeline = socket.socketpair()
+        channel, their_channel = socket.socketpair()
+        (output, their_output), (errors, their_errors) = os.pipe(), os.pipe()
+        theirs = (their_lifeline.fileno(), their_channel.fileno(), their_output, their_errors)
+        request = {"what": "page", "folder": str(folder), "reach": reach, "network": network}
+        try:
+            answer = self._ask(request, theirs)
+        except BaseException:
+            lifeline.close()
+            channel.close()
+            _close(output, errors)
+            raise
+        finally:
+            their_lifeline.close()
+            their_channel.close()
+            _close(their_output, their_errors)
+        os.set_blocking(output, False)
+        os.set_blocking(errors, False)
+        return PageProcess(answer["pid"], answer["helpers"], lifeline, channel, (output, errors))
+
+    def end(self, page: PageProcess) -> None:
+        """End a page, and what is left of pages whose code ended their supervisor."""
+        page.end()
+        with self._lock:
+            self._supervisors.discard(page.supervisor)
+            if not page.helpers:
+                kill_descendants(self.pid, self._supervisors)
+
+    def close(self) -> None:
+        """End the server and what may be left below it."""
+        kill_descendants(self.pid)
+        self._control.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._end_process()
+        self._log.close()
+
+    def _end_process(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _ask(self, request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
+        """Send a request and return the answer; a server whose answer was not taken is of no further use."""
+        with self._lock:
+            try:
+                self._greeting()
+                data = frame(request)
+                sent = socket.send_fds(self._control, [data], descriptors) if descriptors else 0
+                self._control.sendall(data[sent:])
+                answer = self._answer()
+                if "helpers" in answer:
+                    self._supervisors.add(answer["pid"])
+                return answer
+            except BaseException:
+                self._end_process()
+                raise
+
+    def _greeting(self) -> dict[str, Any]:
+        if self._hello is None:
+            self._hello = self._answer()
+        return self._hello
+
+    def _answer(self) -> dict[str, Any]:
+        data = b""
+        while len(data) < HEADER or len(data) < HEADER + int.from_bytes(data[:HEADER], "big"):
+            part = self._control.recv(4096)
+            if not part:
+                self._log.seek(0)
+                said = self._log.read().decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+                raise RunnerError(f"the process that forks the pages ended: {said or 'without a word'}")
+            data += part
+        answer: dict[str, Any] = json.loads(data[HEADER:])
+        return answer
+
+
+def is_readable(connection: socket.socket, seconds: float) -> bool:
+    """Wait until there is something to read, or the end of it."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,160 @@
+"""Statements: a block's code as compiled top-level statements that know their place in the source."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import doctest
+import linecache
+from typing import TYPE_CHECKING
+
+from cardproof.core.frozen import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+    from cardproof.snippets.run.messages import Code
+
+_REPLAYED = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.If,
+    ast.Try,
+)
+"""What a spawned worker runs again to have the page's names: no bare calls, no loops."""
+
+FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One top-level statement, or one example of a console."""
+
+    code: CodeType
+    line: int
+    """Within the block's code, from 1."""
+    end_line: int
+    value_is_shown: bool
+    """It is an expression of a console."""
+    replayed: bool
+    states_error: bool
+    """A console's example that states a traceback."""
+
+
+class Place:
+    """Where the lines of a block stand in the source that a person edits."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        count = code.code.count("\n") + 1
+        self.origins = code.lines or tuple((code.file, code.line + index) for index in range(count))
+
+    def origin(self, line: int) -> tuple[str, int]:
+        """Return file and line of a line within the block."""
+        return self.origins[max(0, min(line, len(self.origins)) - 1)]
+
+    def line(self, file: str, number: int, first: int, last: int) -> int | None:
+        """Return the line within the block, between two of its lines, that stands at this place."""
+        within = (line for line in range(first, last + 1) if self.origin(line) == (file, number))
+        return next(within, None)
+
+
+def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
+    """Return a block's statements and the ``__future__`` flags after it; raise SyntaxError with the source's lines.
+
+    The whole block is compiled before any of it runs, as Python does with a file.
+    """
+    place = Place(code)
+    found = []
+    for text, first, states_error in _parts(code):
+        for node in _parsed(text, first, place, flags):
+            line = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
+            end_line = node.end_lineno or line
+            body = _moved(node, place)
+            tree = ast.Interactive([body]) if code.console else ast.Module([body], [])
+            mode = "single" if code.console else "exec"
+            compiled = compile(tree, place.origin(line)[0], mode, _flags(flags), dont_inherit=True)
+            flags |= compiled.co_flags & FUTURES
+            shown = code.console and isinstance(node, ast.Expr)
+            found.append(Statement(compiled, line, end_line, shown, isinstance(node, _REPLAYED), states_error))
+    return tuple(found), flags
+
+
+def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
+    """Return pieces of Python, the line at which each begins, and whether it states a traceback."""
+    if not code.console:
+        yield code.code, 1, False
+        return
+    try:
+        examples = doctest.DocTestParser().get_examples(code.code)
+    except ValueError as trouble:
+        raise SyntaxError(f"not a console: {trouble}") from None
+    for example in examples:
+        yield example.source, example.lineno + 1, example.exc_msg is not None
+
+
+def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
+    """Parse a piece whose first line is this line of the block; line numbers of the result are the block's.
+
+    Blank lines before it put it at its line of the source, where that can be, so that warnings are right.
+    """
+    file, line = place.origin(first)
+    padding = 0 if place.code.lines else line - 1
+    try:
+        tree = compile("\n" * padding + text, file, "exec", _flags(flags) | ast.PyCF_ONLY_AST, dont_inherit=True)
+    except SyntaxError as error:
+        if place.code.lines and error.lineno is not None:
+            error.filename, error.lineno = place.origin(error.lineno + first - 1)
+            error.end_lineno = None
+        raise
+    assert isinstance(tree, ast.Module)
+    for node in tree.body:
+        ast.increment_lineno(node, first - 1 - padding)
+    return tree.body
+
+
+def _flags(flags: int) -> int:
+    return flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+def _moved(node: ast.stmt, place: Place) -> ast.stmt:
+    """Give all nodes the lines of the source."""
+    for item in ast.walk(node):
+        if isinstance(item, ast.expr | ast.stmt | ast.excepthandler | ast.arg | ast.keyword | ast.alias | ast.pattern):
+            line = place.origin(item.lineno)[1]
+            end_line = place.origin(item.end_lineno or item.lineno)[1]
+            item.lineno, item.end_lineno = line, max(line, end_line)
+    return node
+
+
+class Sources:
+    """The page's source as ``linecache`` gives it to tracebacks, warnings and ``inspect.getsource``."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def add(self, code: Code, *aliases: str) -> None:
+        """Put a block's Python at the lines where it stands; the rest of the files stays blank."""
+        place = Place(code)
+        for text, first, _ in _parts(code):
+            for line, content in enumerate(text.splitlines(), first):
+                self._put(*place.origin(line), content)
+        lines = self._files.setdefault(code.file, [])
+        for alias in aliases:
+            linecache.cache[alias] = (1, None, lines, alias)
+
+    def __contains__(self, file: str) -> bool:
+        return file in self._files
+
+    def _put(self, file: str, number: int, content: str) -> None:
+        lines = self._files.setdefault(file, [])
+        lines += ["\n"] * (number - len(lines))
+        lines[number - 1] = f"{content}\n"
+        linecache.cache[file] = (1, None, lines, file)

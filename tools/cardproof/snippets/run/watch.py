@@ -1,0 +1,244 @@
+"""Watch: follow a page's process from its task to its end, and keep its limits."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import termios
+import time
+from typing import TYPE_CHECKING
+
+from cardproof.snippets.run import messages as say
+from cardproof.snippets.run.page import CHANNEL_LOST
+from cardproof.snippets.run.processes import descendants, memory, proportional_memory
+from cardproof.snippets.run.record import OverOutputLimitError, Record
+from cardproof.snippets.run.server import is_readable
+from cardproof.snippets.run.supervise import STATUS
+from cardproof.snippets.run.text import size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cardproof.snippets.run.server import PageProcess
+    from cardproof.snippets.types import Limits, Ran
+
+_TICK = 0.05
+"""Seconds between looks at memory and processes."""
+_EXIT_SECONDS = 2.0
+"""How long a page may take to exit after its last block."""
+_MOMENT = 0.3
+"""Seconds for what follows at once if it follows at all: a status after a closed channel, the end of helpers."""
+_AT_ONCE = 1 << 20
+"""Bytes taken from a pipe before the limits are looked at again."""
+
+
+class _OverError(Exception):
+    """The page is over; the message says why, and is empty where it finished."""
+
+
+class Watch:
+    """One page while it runs."""
+
+    def __init__(
+        self, page: PageProcess, task: say.Task, limits: Limits, device: str, mask: Callable[[str], str]
+    ) -> None:
+        self._page = page
+        self._task = task
+        self._limits = limits
+        self._mask = mask
+        self._record = Record(task, limits.output_bytes, device, mask)
+        self._frames = say.Frames(task.nonce)
+        self._replaced: str | None = None
+        self._status: int | None = None
+        self._is_lost = False
+        self._threads = 0
+        self._looked = time.monotonic()
+        self._until = self._looked + limits.page_seconds
+        self._lifeline = page.lifeline.fileno()
+        self._channel = page.channel.fileno()
+        self._poll = select.poll()
+        for descriptor in (*page.pipes, self._channel, self._lifeline):
+            self._poll.register(descriptor, select.POLLIN)
+
+    def run(self) -> tuple[Ran, ...]:
+        """Follow the page until it has ended or must be; return what became of each block of the task."""
+        try:
+            self._page.channel.sendall(say.task_frame(self._task))
+            while True:
+                self._step()
+        except (_OverError, OverOutputLimitError) as over:
+            reason = str(over)
+        except OSError as error:
+            reason = f"the connection to the page's process broke: {error.strerror}"
+        if reason:
+            with contextlib.suppress(OSError, OverOutputLimitError):
+                self._take_all()
+            self._record.fail(reason)
+        self._record.warn(self._leftovers())
+        return tuple(self._record.done)
+
+    def _step(self) -> None:
+        """Wait for something to happen, and deal with it."""
+        patience = max(0.0, min(_TICK, self._deadline() - time.monotonic()))
+        ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
+        for stream, pipe in enumerate(self._page.pipes, 1):
+            if pipe in ready and not self._take(stream, pipe, _AT_ONCE):
+                self._poll.unregister(pipe)
+        if self._lifeline in ready:
+            self._read_status()
+        if self._channel in ready or self._lifeline in ready:
+            self._read_channel()
+        if self._lifeline in ready:
+            raise _OverError(self._ending())
+        self._keep_limits()
+
+    def _deadline(self) -> float:
+        started = self._record.started
+        return self._until if started is None else min(self._until, started + self._limits.block_seconds)
+
+    # what arrives
+
+    def _take(self, stream: int, pipe: int, most: int) -> bool:
+        """Take what a pipe has; return False at its end."""
+        with contextlib.suppress(BlockingIOError):
+            while most > 0:
+                data = os.read(pipe, min(most, 1 << 16))
+                if not data:
+                    return False
+                most -= len(data)
+                self._record.write(stream, data)
+        return True
+
+    def _take_all(self) -> None:
+        """Take what was written before the message that has just arrived; no more, as others may go on writing."""
+        for stream, pipe in enumerate(self._page.pipes, 1):
+            waiting = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
+            self._take(stream, pipe, struct.unpack("i", waiting)[0])
+
+    def _read_channel(self) -> None:
+        """Deal with the messages that are there, and tell the page to go on after each."""
+        while True:
+            try:
+                data = self._page.channel.recv(_AT_ONCE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self._part()
+            try:
+                messages = self._frames.feed(data)
+            except say.BrokenChannelError as trouble:
+                raise _OverError(f"the code wrote to the runner's private channel: {trouble}") from None
+            for message in messages:
+                self._take_all()
+                self._handle(message)
+                with contextlib.suppress(OSError):
+                    self._page.channel.sendall(say.ACKNOWLEDGED)
+
+    def _part(self) -> None:
+        """Raise with the reason why the page has closed its channel."""
+        if self._status is None and is_readable(self._page.lifeline, _MOMENT):
+            self._read_status()
+        raise _OverError(self._ending())
+
+    def _read_status(self) -> None:
+        """Read how the page's process has ended; nothing comes where its supervisor was ended from outside."""
+        with contextlib.suppress(OSError):
+            data = self._page.lifeline.recv(STATUS.size)
+            self._is_lost = len(data) < STATUS.size
+            if not self._is_lost:
+                self._status = STATUS.unpack(data)[0]
+
+    def _handle(self, message: say.Message) -> None:
+        record = self._record
+        match message:
+            case say.Begun(index) if record.started is None and index == len(record.done):
+                record.begin()
+            case say.Entered(line, end_line):
+                record.enter(line, end_line)
+            case say.Left(value, error):
+                record.leave(value, error)
+            case say.Showed(name, png):
+                record.picture(name, png)
+            case say.Ended() if record.started is not None:
+                record.end(message)
+            case say.Turned():
+                pass
+            case say.Replaced(program):
+                self._replaced = program
+            case say.Finished(threads) if record.is_complete:
+                self._threads = threads
+                self._until = time.monotonic() + _EXIT_SECONDS
+            case _:
+                raise _OverError("the code wrote to the runner's private channel: a message out of turn")
+
+    # how it ends
+
+    def _ending(self) -> str:
+        """Say how the page's process has ended; nothing where it had finished."""
+        if self._record.is_complete:
+            return ""
+        if self._is_lost:
+            return "the page's processes were ended from outside"
+        code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
+        if self._replaced is not None:
+            return f"process replaced itself by another program ({self._mask(self._replaced)}) inside this block"
+        if code in (None, CHANNEL_LOST):
+            return "process closed the descriptor that it reports on, inside this block"
+        if code < 0:
+            return f"killed by {_signal_name(-code)}"
+        return f"process ended inside this block, status {code}, before reporting"
+
+    def _leftovers(self) -> tuple[str, ...]:
+        """Say what a page that finished left running."""
+        if not self._record.done or not self._record.done[-1].ended:
+            return ()
+        told = []
+        if self._threads:
+            told.append(f"{self._threads} non-daemon thread{'s' * (self._threads > 1)} still alive")
+        if left := self._left():
+            told.append(f"left {left} process{'es' * (left > 1)} running")
+        return tuple(told)
+
+    def _left(self) -> int:
+        """Count processes that outlive the page's own; helpers of multiprocessing get a moment to notice its end."""
+        deadline = time.monotonic() + _MOMENT
+        while (left := len(self._processes()) - (self._status is None)) > 0 and time.monotonic() < deadline:
+            time.sleep(_TICK / 10)
+        return left
+
+    # limits
+
+    def _keep_limits(self) -> None:
+        now = time.monotonic()
+        limits, started = self._limits, self._record.started
+        if started is not None and now - started > limits.block_seconds:
+            raise _OverError(f"timeout: over the limit of {limits.block_seconds:g} s for a block")
+        if now > self._until:
+            unfinished = f"timeout: over the limit of {limits.page_seconds:g} s for a page"
+            raise _OverError("" if self._record.is_complete else unfinished)
+        if now - self._looked < _TICK:
+            return
+        self._looked = now
+        processes = self._processes()
+        if len(processes) > limits.processes:
+            raise _OverError(f"over the limit of {limits.processes} processes")
+        if memory(processes) > limits.memory_bytes and proportional_memory(processes) > limits.memory_bytes:
+            raise _OverError(f"over the memory limit of {size_text(limits.memory_bytes)}")
+
+    def _processes(self) -> list[int]:
+        """Return the page's processes, without those that only supervise."""
+        return descendants(self._page.supervisor)[self._page.helpers :]
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,140 @@
+"""What travels between finder, runner and matcher: blocks, what they printed, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cardproof.core.frozen import dataclass
+
+Status = Literal["pass", "fail", "skip", "not-run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an author asked for a block: fence classes, or a comment on the line above."""
+
+    skip: bool = False
+    gpu: bool = False
+    network: bool = False
+    expect_error: str | None = None
+    """``.expect-error``: the class that must be raised; empty text: any exception; None: no error is expected."""
+    hide: bool = False
+    fresh: bool = False
+    """The block starts with empty names instead of those of the blocks before it."""
+    output: bool = False
+    """The block is not code: it states the output of the code block before it."""
+    setup: bool = False
+    """Hidden set-up from a comment: it runs and is not shown."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One Python block of a page, in page order."""
+
+    file: str
+    """The source that a person edits: the page, the template, or the include."""
+    line: int
+    """Line in ``file`` of the first line of ``code``."""
+    code: str
+    options: Options
+    lines: tuple[tuple[str, int], ...] = ()
+    """Source file and line of each line of ``code``, where they are not ``file`` and consecutive."""
+    console: bool = False
+    """A ``>>>`` block, by doctest's rules."""
+    stated_output: tuple[str, int] | None = None
+    """Text and first line of an output block that states this block's output."""
+    stated_lines: tuple[tuple[str, int], ...] = ()
+    """Source file and line of each line of the stated output, where they are not ``file`` and consecutive."""
+    name: str = ""
+    """The fence's id, or else its title."""
+    end: int = 0
+    """Line of the page's own text, from 1, on which the block's fence closes; 0 where it stands in an included file."""
+    indent: int = 0
+    """Columns by which the fence is indented on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What one top-level statement wrote to standard output and standard error, in order."""
+
+    line: int
+    """First line of the statement, counted from 1 within its block's code."""
+    end_line: int
+    text: str
+    value: str | None = None
+    """``repr`` of an expression statement's value where it is not None; shown by consoles only."""
+    error: str | None = None
+    """Class name and message of an exception after which a console went on, because its example states a traceback."""
+    stdout: str | None = None
+    """What of ``text`` went to standard output, which is what expectations speak of; None: all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that a block showed or saved."""
+
+    line: int
+    name: str
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What the runner says of one block."""
+
+    ended: bool
+    """The block ended with its own message; without it, it failed, whatever the exit status."""
+    printed: tuple[Printed, ...]
+    error: str | None = None
+    """Class name and message of an exception, or what ended the process: a signal, a limit, an exit unannounced."""
+    traceback: str = ""
+    """Last lines, with the page's own file and lines."""
+    error_line: int | None = None
+    """Line within the block's code where the error arose."""
+    images: tuple[Image, ...] = ()
+    seconds: float = 0.0
+    device: str = "cpu"
+    warnings: tuple[str, ...] = ()
+    """What a person should see although the block ended: processes or threads left running, a closed output."""
+    files: tuple[str, ...] = ()
+    """Files that the block made in the page's working folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A block with its verdict."""
+
+    block: Block
+    status: Status
+    message: str = ""
+    expected_line: int | None = None
+    """Line in ``block.file`` of the expectation that failed."""
+    ran: Ran | None = None
+    expected_file: str | None = None
+    """The file of ``expected_line`` where it is not ``block.file``: the code was included."""
+    statement_line: int | None = None
+    """Source line of the statement whose output was compared with the expectation that failed."""
+    hint: str | None = None
+    """What to do about a failure."""
+    warnings: tuple[str, ...] = ()
+    """What a person should see although the block passed: loose expectations that differ, outputs not compared."""
+
+
+Device = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a page may use. The runner's process keeps them; a page cannot ignore or outlive them."""
+
+    block_seconds: float = 60.0
+    page_seconds: float = 300.0
+    memory_bytes: int = 8 * 2**30
+    """Of all the page's processes together, beyond what their libraries share."""
+    file_bytes: int = 2 * 2**30
+    """Size of one file."""
+    output_bytes: int = 2**20
+    """Written and shown by one block."""
+    processes: int = 64
+    """At one time, the page's own included."""
