@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cardproof.commands.cli import cardproof
 from cardproof.core.settings import SETTINGS, load_settings

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import importlib.metadata
-import pickle
-from dataclasses import FrozenInstanceError, asdict, field, fields, is_dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -15,57 +11,8 @@ from pybtex.exceptions import PybtexError
 from pybtex.richtext import Text
 
 from cardproof.core import text_cache
-from cardproof.core.frozen import dataclass
 from cardproof.core.packages import record_of, version_of
-from cardproof.core.types import Place
 from cardproof.read import bibtex as citations
-
-
-@dataclass(frozen=True, slots=True)
-class Light:
-    name: str
-    size: int = 3
-    more: tuple[str, ...] = ()
-    plain: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def double(self) -> int:
-        return 2 * self.size
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Standard:
-    name: str
-    size: int = 3
-    more: tuple[str, ...] = ()
-
-
-@given(st.tuples(st.text(), st.integers(), st.lists(st.text()).map(tuple)), st.text(), st.integers())
-def test_a_light_dataclass_equals_hashes_and_shows_as_the_standard_one(values, name, size):
-    (one, other), standard = (Light(*values), Light(name, size)), (Standard(*values), Standard(name, size))
-    assert (one == other) == (standard[0] == standard[1])
-    assert one == Light(*values)
-    assert one != values
-    assert repr(standard[0]).removeprefix("Standard")[:-1] in repr(one)
-    assert asdict(one) == {**asdict(standard[0]), "plain": {}}
-    assert replace(one, size=7).size == 7
-    assert pickle.loads(pickle.dumps(one)) == copy.deepcopy(one) == one
-    assert one.double == 2 * one.size
-
-
-def test_a_light_dataclass_is_a_dataclass_with_slots():
-    assert is_dataclass(Light)
-    assert [each.name for each in fields(Light)] == ["name", "size", "more", "plain"]
-    assert not hasattr(Light("a"), "__dict__")
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(Light("a"))
-    assert len({Place("a", 1, 2), Place("a", 1, 2), Place("b", 1, 2)}) == 2
-
-
-def test_other_options_are_the_standard_librarys():
-    assert sorted([Place("b", 1, 1), Place("a", 9, 1), Place("a", 2, 5)])[0] == Place("a", 2, 5)
-    with pytest.raises(FrozenInstanceError):
-        Place("a", 1, 1).line = 2
 
 
 def test_versions_and_records_are_those_of_importlib():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
 
 import pytest
+from msgspec.structs import fields, replace
 
 from cardproof.core.settings import Settings
 from cardproof.core.types import Counts, Environment, Evaluated, Evidence
@@ -227,7 +227,7 @@ def test_a_changed_network_makes_a_result_outdated_and_the_reason_says_what_chan
 def test_a_name_that_looks_like_a_digest_and_is_none_is_not_trusted(planned, tmp_path):
     need, first = planned(None, weights="one")
     recorded = replace(evaluated(), inputs=first.jobs[0].inputs)
-    from cardproof.plan.needs import evaluations
+    from cardproof.plan import evaluations
 
     evaluations.digest_of.cache_clear()
     need, again = planned(recorded, weights="two")

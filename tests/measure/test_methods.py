@@ -10,7 +10,7 @@ import pytest
 
 import res2next
 from cardproof.measure import evaluation
-from cardproof.plan.needs import evaluations
+from cardproof.plan import evaluations
 
 OURS = Path(res2next.__file__).parent
 EVALUATION = (

@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from msgspec.structs import replace
 from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render

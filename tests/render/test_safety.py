@@ -18,7 +18,7 @@ def site(tmp_path, monkeypatch):
 
 
 def settings_of(site, **options):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     return replace(load_settings(site / "mkdocs.yml"), **options)
 

@@ -46,7 +46,7 @@ def site(tmp_path, monkeypatch):
 
 
 def run(site, **options):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     settings = load_settings(site / "mkdocs.yml")
     return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), workers=1)
@@ -213,7 +213,7 @@ def test_without_a_gpu_nothing_runs_on_it_and_the_page_says_so(site, monkeypatch
 
 def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
     """A record as a machine with a GPU leaves it: the same run under the key of that device."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from cardproof.snippets.store import dump, load
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 from cardproof.snippets.moved import facts_of, outline_of, starts_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cardproof.snippets.compare.expect import expectations, statement_lines
 from cardproof.snippets.compare.match import judge_block

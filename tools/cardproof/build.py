@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Finding, Place, Totals
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
 from cardproof.read import Card, Reading, read_cards
@@ -205,8 +206,7 @@ def network_digests_of_site(settings: Settings) -> dict[Need, str]:
     return {need: digests[name] for name, need in sorted(needs.items())}
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedCard:
+class RenderedCard(Struct, frozen=True):
     """One card that went through the whole flow."""
 
     report: CardReport

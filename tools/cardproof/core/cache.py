@@ -13,12 +13,12 @@ import sqlite3
 import time
 import zlib
 from contextlib import closing, suppress
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field
+
 from cardproof.core.files import cache_folder
-from cardproof.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,8 +34,7 @@ RACY = 2 * 10**9
 content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What is remembered of one card."""
 
     file: str

@@ -64,5 +64,5 @@ def _is_newer(found: str, known: str) -> bool:
 
 
 def with_tuples(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with tuples where JSON has lists, as frozen dataclasses have them."""
+    """Return a record with tuples where JSON has lists, as records have them."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from cardproof.core.datasets import canonical, dataset_names
 from cardproof.core.errors import InputError
 from cardproof.core.field_names import normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.core.source import read_source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
@@ -19,16 +20,14 @@ FlopsAre = Literal["multiply-adds", "operations"]
 Badges = Literal["claims", "models", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(Struct, frozen=True):
     """How far a found value may be from the stated one; see :func:`parse_tolerance`."""
 
     kind: Literal["written", "exact", "digits", "percent", "absolute"] = "written"
     amount: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class SnippetSettings:
+class SnippetSettings(Struct, frozen=True):
     """How the snippets of pages are run: the mapping ``snippets``."""
 
     run: bool = True
@@ -47,8 +46,7 @@ class SnippetSettings:
     """Modules that the forking process imports once."""
 
 
-@dataclass(frozen=True, slots=True)
-class SiteSettings:
+class SiteSettings(Struct, frozen=True):
     """What ``mkdocs.yml`` says of the site itself, outside of the plugin."""
 
     name: str = "Model cards"
@@ -63,8 +61,7 @@ class SiteSettings:
     """``use_directory_urls``: whether a page is published as a folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """All settings, with paths as given (relative to the folder of ``mkdocs.yml``)."""
 
     base: Path = field(default_factory=Path)

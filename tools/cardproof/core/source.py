@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.core.types import Finding, Fix, Place
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ BOM_COLUMN = 0
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-@dataclass(slots=True, eq=False)
-class Source:
+class Source(Struct, eq=False):
     """One file: its name as reports show it, its text without a byte order mark, and its line starts."""
 
     name: str

@@ -1,4 +1,4 @@
-"""The words of the product as frozen dataclasses: what travels between read, plan, measure, judge and render."""
+"""The words of the product as frozen records: what travels between read, plan, measure, judge and render."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 Verdict = Literal["confirmed", "refuted", "cited", "disputed", "unchecked"]
 """Claim against evidence; the order of :data:`VERDICTS` is the order in which reports count them."""
@@ -17,8 +17,7 @@ VERDICTS: tuple[Verdict, ...] = ("confirmed", "cited", "disputed", "refuted", "u
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A position in a source that a person edits; lines and columns count from 1, columns in characters."""
 
     file: str
@@ -31,8 +30,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """A text edit within one line: columns ``[column, end_column)`` of ``line`` become ``text``."""
 
     line: int
@@ -44,8 +42,7 @@ class Fix:
     about others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that a person must see, at the place where it can be mended."""
 
     place: Place
@@ -60,8 +57,7 @@ class Finding:
     """Why it is a note and asks for nothing: a comment in the card ignores it, or the baseline knows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A stated number with the precision it was written with."""
 
     value: Decimal
@@ -76,8 +72,7 @@ class Number:
         return max(1, len(str(int(abs(self.value) / self.quantum))))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """One stated value of one model."""
 
     model: str
@@ -99,16 +94,14 @@ class Claim:
     """Stated as the metric of a result."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A stated count whose origin is looked for when it is not what the network has, or a side that it may refuse."""
 
     field: Literal["flops", "parameters", "min size"]
     number: Number
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The classifier layer: the last linear (or 1x1 convolution) layer that ran."""
 
     in_features: int
@@ -116,8 +109,7 @@ class Head:
     bias: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """Exact counts of one network at one input, made on the meta device."""
 
     input_shape: tuple[int, int, int]
@@ -141,16 +133,14 @@ class Counts:
     """Where the network's class is defined: ``module:Class``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """The two counts of a network that cards mix up with another network's."""
 
     parameters: int
     multiply_adds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reproduction:
+class Reproduction(Struct, frozen=True):
     """A way of counting that gives a stated number."""
 
     field: Literal["flops", "parameters"]
@@ -171,8 +161,7 @@ class Reproduction:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
+class Preprocessing(Struct, frozen=True):
     """What a zoo does to an image before its network sees it."""
 
     input_size: tuple[int, int, int]
@@ -190,8 +179,7 @@ class Preprocessing:
     """The crop at ``test_size``, where it differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """All that measuring one model gave, or why it gave nothing."""
 
     model: str
@@ -204,8 +192,7 @@ class Measured:
     """Sides of square images that were asked about, and whether the network takes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """A claim with its verdict and what the verdict rests on."""
 
     claim: Claim
@@ -231,8 +218,7 @@ class Judgement:
     """Of an accuracy that was evaluated: its 95 % interval, as fractions."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(Struct, frozen=True):
     """A file of weights on this machine."""
 
     name: str
@@ -241,8 +227,7 @@ class LocalFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class LocalCode:
+class LocalCode(Struct, frozen=True):
     """A source file that a card links, as it is in the local repository."""
 
     name: str
@@ -255,8 +240,7 @@ class LocalCode:
     """Names of the classes and functions at the top of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """What has to be known about one model to judge its claims: the unit of planning and of measuring."""
 
     model: str
@@ -276,8 +260,7 @@ class Need:
         return self.network or self.model
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """Where and when something was measured; recorded with the evidence, never part of its key."""
 
     measured: str
@@ -291,8 +274,7 @@ class Environment:
     processor: str
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluated(Struct, frozen=True):
     """What one model with its weights gets right on one data set, and what that depends on."""
 
     dataset: str
@@ -328,8 +310,7 @@ Curve = tuple[tuple[float, float], ...]
 """The mean loss of each epoch of a training: epoch, loss."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """How weights were trained, as their zoo says it."""
 
     name: str
@@ -347,8 +328,7 @@ class Recipe:
     """Name of that log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """What was found out about one model, with all that it depends on and where it ran."""
 
     model: str

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.frozen import dataclass
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Fix, Place
 
@@ -28,8 +28,7 @@ _FLOAT_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"[-+]?[0-9]+")
 
 
-@dataclass(slots=True, eq=False)
-class Scalar:
+class Scalar(Struct, eq=False):
     """A single value; ``text`` is what was written, without quotes."""
 
     source: Source
@@ -54,8 +53,7 @@ class Scalar:
         return Fix(place.line, place.column, place.end_column, f"{self.style}{text}{self.style}")
 
 
-@dataclass(slots=True, eq=False)
-class Sequence:
+class Sequence(Struct, eq=False):
     """A list of nodes."""
 
     source: Source
@@ -71,8 +69,7 @@ class Sequence:
         return [item.plain() for item in self.items]
 
 
-@dataclass(slots=True, eq=False)
-class Mapping:
+class Mapping(Struct, eq=False):
     """A mapping whose keys are looked up without regard to case, as the model-index format has it."""
 
     source: Source

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
+
 from cardproof.core.digests import digest_of_data, digest_of_files
-from cardproof.core.frozen import dataclass
 from cardproof.core.packages import version_of
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, with_tuples
 from cardproof.core.types import (
@@ -38,8 +39,7 @@ Inputs = tuple[tuple[str, str], ...]
 """What decides a measurement, by name: so that a reason can say what changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record(Evidence):
+class Record(Evidence, frozen=True):
     """Evidence as the store has it: with the names of what its key is made of."""
 
     inputs: Inputs = ()
@@ -51,8 +51,7 @@ def is_record(text: str) -> bool:
     return '"schema": "cardproof-evidence/' in text
 
 
-@dataclass(frozen=True, slots=True)
-class Depends:
+class Depends(Struct, frozen=True):
     """All that decides a measurement: as one digest, and by name."""
 
     key: str
@@ -101,8 +100,7 @@ def file_name(model: str) -> str:
     return f"{safe}.json" if safe == model else f"{safe or '_'}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(Struct, frozen=True):
     """What the store has of a run's models."""
 
     valid: dict[Need, Record] = field(default_factory=dict)
@@ -198,7 +196,7 @@ def load(path: Path) -> Record:
 
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
-    record = asdict(evidence)
+    record = to_builtins(evidence, enc_hook=str)
     if not evidence.takes:  # most cards state no smallest size, and older records lack the field
         del record["takes"]
     for reproduction in record["reproductions"]:

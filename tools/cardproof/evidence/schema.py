@@ -1,4 +1,4 @@
-"""The JSON Schema of a record of evidence, made from the dataclasses: ``python -m cardproof.evidence.schema``."""
+"""The JSON Schema of a record of evidence, made from the records: ``python -m cardproof.evidence.schema``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import inspect
 import json
 import re
 import types
-from dataclasses import MISSING, fields, is_dataclass
 from fractions import Fraction
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from cardproof.evidence.records import SCHEMA, Record
 
@@ -36,14 +38,14 @@ def evidence_schema() -> dict[str, Any]:
 
 
 def schema_of_class(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a dataclass; those that it holds are added to the definitions."""
+    """Return the schema of a record; those that it holds are added to the definitions."""
     types_of = get_type_hints(kind)
     said = _said_of(kind)
     properties = {}
     for part in fields(kind):
         description = {"description": said[part.name]} if part.name in said else {}
         properties[part.name] = {**_of_type(types_of[part.name], definitions), **description}
-    required = [part.name for part in fields(kind) if part.default is MISSING and part.default_factory is MISSING]
+    required = [part.name for part in fields(kind) if part.required]
     return {"type": "object", "properties": properties, "required": required}
 
 
@@ -56,7 +58,7 @@ def _of_type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": PLAIN[kind]}
     if kind is Fraction:
         return {"type": "string", "pattern": "^-?[0-9]+(/[0-9]+)?$"}
-    if is_dataclass(kind) and isinstance(kind, type):
+    if isinstance(kind, type) and issubclass(kind, Struct):
         if kind.__name__ not in definitions:
             definitions[kind.__name__] = schema_of_class(kind, definitions)
         return {"$ref": f"#/$defs/{kind.__name__}"}
@@ -75,10 +77,10 @@ def _of_type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said_of(kind: type) -> dict[str, str]:
-    """Return the docstrings that stand under the attributes of a dataclass and of those that it extends."""
+    """Return the docstrings that stand under the attributes of a record and of those that it extends."""
     found: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
-        if is_dataclass(cls):
+        if issubclass(cls, Struct) and cls is not Struct:
             source = inspect.getsource(cls)
             texts = re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL)
             found |= {name: " ".join(text.replace("``", "").split()) for name, text in texts}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.judge.card_report import CardReport, ModelRow, card_report
 from cardproof.plan.local_files import AtHand
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from cardproof.snippets.results import PageRun
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """Cards that were read, with all that is known of their models."""
 
     reading: Reading

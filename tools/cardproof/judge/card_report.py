@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field, to_builtins
+
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Finding, Fix, Place, Totals
 from cardproof.read.hub import header_facts
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from cardproof.snippets.results import BlockResult, PageRun
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """A model's top-1 accuracy on one data set, in percent, with the verdict on it."""
 
     dataset: str
@@ -29,8 +28,7 @@ class Score:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRow:
+class ModelRow(Struct, frozen=True):
     """What a table shows of one model of the site."""
 
     name: str
@@ -52,8 +50,7 @@ class ModelRow:
     """What lists of all models say of it, as text (``ModelSummary``): most builds never read it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Defined:
+class Defined(Struct, frozen=True):
     """A model as one card defines it, with what two cards may say differently of it."""
 
     name: str
@@ -64,8 +61,7 @@ class Defined:
     """Defined by a model index; other places may speak of one model as often as they like."""
 
 
-@dataclass(frozen=True, slots=True)
-class CardReport:
+class CardReport(Struct, frozen=True):
     """What a report says of one card, and what other cards need to know of it."""
 
     file: str
@@ -259,16 +255,16 @@ def model_row(card: Card, index: int) -> dict[str, Any]:
 def facts_of(report: CardReport) -> dict[str, Any]:
     """Return a report as plain data, without its long lists."""
     return {
-        "defined": [[model.name, asdict(model.place), model.results, model.by_index] for model in report.defined],
-        "findings": [asdict(finding) for finding in report.findings],
+        "defined": [[model.name, to_builtins(model.place), model.results, model.by_index] for model in report.defined],
+        "findings": [to_builtins(finding) for finding in report.findings],
         "tally": report.tally,
         "explained": report.explained,
         "statuses": report.statuses,
         "exercised": report.exercised,
         "devices": report.devices,
         "runs": report.runs,
-        "totals": {name: asdict(totals) for name, totals in report.totals.items()},
-        "rows": [{**asdict(row), "page": show_path(row.page)} for row in report.rows],
+        "totals": {name: to_builtins(totals) for name, totals in report.totals.items()},
+        "rows": [{**to_builtins(row, enc_hook=str), "page": show_path(row.page)} for row in report.rows],
         "pages": report.pages,
         "outputs": report.outputs,
         "folders": report.folders,

@@ -7,10 +7,11 @@ behind a value it is about its own line, alone on a line about the next one.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.core.types import Finding
 from cardproof.judge.checks import all_checks
 from cardproof.read.fences import Fences
@@ -26,8 +27,7 @@ _IGNORE = re.compile(r"(?P<before>.*?)(?:#|<!--)[ \t]{0,8}cardproof:[ \t]{0,8}ig
 _REST = re.compile(r"\[(?P<words>[a-z0-9., -]{1,200})\][ \t]*(?P<reason>.*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(Struct, frozen=True):
     """One comment: which findings it is about, and why they are meant to be there."""
 
     place: Place

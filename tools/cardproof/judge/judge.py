@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.core.field_names import normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
 from cardproof.judge.card_report import in_order, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
@@ -26,8 +27,7 @@ FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "t
 """What is said of the value that a check found, where it was not measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
+class Verdicts(Struct, frozen=True):
     """All judgements of a run, and what a person must see; each by the card's file."""
 
     judgements: Mapping[str, tuple[Judgement, ...]]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from msgspec.structs import replace
 
 from cardproof.core.types import Evaluated
 from cardproof.measure.record import blank, name_in

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+from msgspec.structs import fields, replace
+
 from cardproof.core.build_time import as_recorded
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Curve, Environment, Evidence, Recipe
 from cardproof.evidence.records import Inputs, Record
 from cardproof.plan.force import Force
@@ -29,8 +30,7 @@ def _forget(_: Evidence) -> None:
     """Keep nothing before the run is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureOptions:
+class MeasureOptions(Struct, frozen=True):
     """How a run measures, beyond what the settings say."""
 
     force: Force = field(default_factory=Force)
@@ -155,8 +155,7 @@ def _with_results(evidence: Evidence, plan: Plan, need: Need, results: dict[Need
     return replace(evidence, evaluations=tuple(in_order), outdated=plan.outdated[need])
 
 
-@dataclass(frozen=True, slots=True)
-class GatheredEvidence:
+class GatheredEvidence(Struct, frozen=True):
     """What is known of the models of a run: recalled, or measured just now."""
 
     evidence: dict[Need, Evidence] = field(default_factory=dict)

@@ -7,13 +7,13 @@ import platform
 import sys
 import sysconfig
 import time
-from dataclasses import replace
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from msgspec.structs import replace
 
 from cardproof.core.build_time import now
 from cardproof.core.time_limit import time_limit

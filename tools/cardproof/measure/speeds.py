@@ -6,12 +6,13 @@ each model's evidence, which people on many machines add to, but one sealed file
 
 from __future__ import annotations
 
-from dataclasses import asdict, field, fields, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import fields, replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ METHOD = "speed/1"
 """Version of how a speed is measured: a new one makes all older speeds stale."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
+class Conditions(Struct, frozen=True):
     """What all speeds of a file have in common."""
 
     device: str
@@ -45,8 +45,7 @@ class Conditions:
         return ", ".join(f"{name} {theirs} there, {ours} here" for name, ours, theirs in pairs if ours != theirs)
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(Struct, frozen=True):
     """How long one network takes."""
 
     network: str
@@ -63,8 +62,7 @@ class Speed:
     """Time in UTC, ISO 8601."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speeds:
+class Speeds(Struct, frozen=True):
     """The speeds of a site's models."""
 
     conditions: Conditions
@@ -84,8 +82,8 @@ class Speeds:
 
 def dump_speeds(speeds: Speeds) -> str:
     """Return the text of a file of speeds."""
-    models = {name: asdict(speed) for name, speed in sorted(speeds.models.items())}
-    return dump_sealed(SCHEMA, {"conditions": asdict(speeds.conditions), "models": models})
+    models = {name: to_builtins(speed, enc_hook=str) for name, speed in sorted(speeds.models.items())}
+    return dump_sealed(SCHEMA, {"conditions": to_builtins(speeds.conditions, enc_hook=str), "models": models})
 
 
 def load_speeds(path: Path) -> Speeds | None:

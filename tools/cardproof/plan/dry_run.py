@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, to_builtins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,8 +27,7 @@ FIRST_RESULT = 60.0
 Basis = Literal["its last measurement", "median of the others", "no measurement yet"]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One measurement that a build would make."""
 
     model: str
@@ -43,8 +41,7 @@ class Task:
     """Where that number comes from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """One measurement that is on record and valid."""
 
     model: str
@@ -53,8 +50,7 @@ class Kept:
     """Time in UTC, ISO 8601; empty in records without."""
 
 
-@dataclass(frozen=True, slots=True)
-class Impossible:
+class Impossible(Struct, frozen=True):
     """One measurement that cannot be made here."""
 
     model: str
@@ -62,8 +58,7 @@ class Impossible:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DryRun:
+class DryRun(Struct, frozen=True):
     """What a build would do."""
 
     tasks: tuple[Task, ...] = ()
@@ -127,9 +122,9 @@ def _expected(last: float, others: list[float], first: float) -> tuple[float, Ba
 def json_of_forecast(forecast: DryRun) -> str:
     """Return a forecast as one JSON object: ``plan``, ``recalled``, ``impossible``, ``summary``."""
     data: dict[str, Any] = {
-        "plan": [asdict(task) for task in forecast.tasks],
-        "recalled": [asdict(kept) for kept in forecast.recalled],
-        "impossible": [asdict(one) for one in forecast.impossible],
+        "plan": [to_builtins(task, enc_hook=str) for task in forecast.tasks],
+        "recalled": [to_builtins(kept, enc_hook=str) for kept in forecast.recalled],
+        "impossible": [to_builtins(one, enc_hook=str) for one in forecast.impossible],
         "summary": {
             "to_measure": len(forecast.tasks),
             "recalled": len(forecast.recalled),

@@ -7,13 +7,13 @@ weights and data once; a committed record of it serves everybody else.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from cardproof.core.errors import InputError
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Evaluated
 from cardproof.plan.force import Force
 from cardproof.zoos import BUILT_IN, load_zoo
@@ -31,8 +31,7 @@ PACKAGED = frozenset({"Digits"})
 """Data sets that come with a package which cardproof requires: no path to their images has to be given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One evaluation to make."""
 
     need: Need
@@ -45,8 +44,7 @@ class Job:
     """Why it is made: new, forced, or stale with what changed."""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """What is known of the results of a run's models, and what has to be found out."""
 
     valid: dict[Need, tuple[Evaluated, ...]] = field(default_factory=dict)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cardproof.core.errors import InputError
-from cardproof.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +21,7 @@ RESULTS = "results"
 EVERYTHING = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Force:
+class Force(Struct, frozen=True):
     """What ``--force`` names: fields, models, or everything."""
 
     words: frozenset[str] = frozenset()

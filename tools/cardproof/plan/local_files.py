@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from dataclasses import field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.source import read_source
 from cardproof.core.types import LocalCode, LocalFile
 from cardproof.core.yaml import Mapping as MappingNode
@@ -36,8 +36,7 @@ _MOVING = ("main", "master", "HEAD", "develop", "dev")
 """Names of branches that a link follows; others are versions."""
 
 
-@dataclass(frozen=True, slots=True)
-class AtHand:
+class AtHand(Struct, frozen=True):
     """What is on this machine of what cards name; weights and code by the card's file and the model's name."""
 
     weights: Mapping[tuple[str, str], LocalFile] = field(default_factory=dict)

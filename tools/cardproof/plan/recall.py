@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.evidence.records import Depends, Recalled, Record, depends_on, recall
 from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.zoos import ZooError, network_digests
@@ -22,8 +22,7 @@ NEW, FORCED = "new", "forced"
 """Why something is measured; the third reason is ``stale: `` with what changed."""
 
 
-@dataclass(slots=True)
-class RecallPlan:
+class RecallPlan(Struct):
     """What is known before anything is measured."""
 
     digests: dict[str, str]

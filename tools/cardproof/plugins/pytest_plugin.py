@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import warnings
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import os
@@ -182,8 +181,7 @@ class FindingItem(_Item):
         raise _ProofError(found.place.file, found.place.line, found.message, (f"E   {found.message}", *hint))
 
 
-@dataclass(slots=True, eq=False)
-class _Proof:
+class _Proof(Struct, eq=False):
     """A page for one model on one device, with what became of its blocks once it ran."""
 
     page: Page

@@ -18,12 +18,12 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def watch(command: Sequence[str], load: Callable[[], Settings], config: Path | N
     return watcher.status
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """The files that the pages of a site depend on."""
 
     trees: tuple[Path, ...]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
@@ -25,8 +26,7 @@ __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 _SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Card:
+class Card(Struct, frozen=True, eq=False):
     """One file with its models; ``index`` is where the model index stands in a Markdown file."""
 
     source: Source
@@ -50,8 +50,7 @@ class Card:
         return self.source.name
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """What was read: the cards in order of their paths, and what was wrong with them."""
 
     cards: list[Card] = field(default_factory=list)

@@ -7,7 +7,8 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.core.packages import version_of
 from cardproof.core.text_cache import recalled
 
@@ -31,8 +32,7 @@ _PLAIN = re.compile(r"(?:[A-Za-z0-9 \n.:;()/+={}]|-(?!-)|,(?!,))*")
 _NO_BRACES = str.maketrans("", "", "{}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One citation."""
 
     kind: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cardproof.core.datasets import canonical
 from cardproof.core.errors import InputError
 from cardproof.core.field_names import TOP_1, TOP_5, normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_data
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class CitedSource:
+class CitedSource(Struct, frozen=True):
     """One source with its values by model and metric, for one data set."""
 
     title: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from cardproof.core.field_names import IMAGE_SIZE, MEAN, STD, normal_field, scale_of
 from cardproof.core.numbers import parse_number

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 
 
-@dataclass(slots=True)
-class Fences:
+class Fences(Struct):
     """Feed it the lines in order; it knows whether a line belongs to fenced code."""
 
     _open: str = ""

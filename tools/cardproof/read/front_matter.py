@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.core.types import Finding
 from cardproof.read.fences import Fences
 
@@ -20,8 +21,7 @@ _INDEX = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Characters ``[start, end)`` of the file, and in ``yaml_start, yaml_end`` the YAML inside its marks."""
 
     start: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
@@ -23,8 +23,7 @@ Form = Literal["index", "table", "details", "evaluations"]
 """Where a model is stated: in a model index, a row of a table, the list of a card for the Hub, a file of results."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class Result(Struct, frozen=True, eq=False):
     """One evaluation that a card states."""
 
     place: Place
@@ -36,8 +35,7 @@ class Result:
     """Where the data set's name stands."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
+class Model(Struct, frozen=True, eq=False):
     """One model of a model index, with all that its collections hand down to it."""
 
     name: str
@@ -62,8 +60,7 @@ class Model:
         return node.text if isinstance(node, Scalar) and node.value is not None else None
 
 
-@dataclass(slots=True)
-class IndexReader:
+class IndexReader(Struct):
     """Reads model indexes and the files that they name; one per run, so that each file is read once."""
 
     root: Path

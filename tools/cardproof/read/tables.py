@@ -10,9 +10,10 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
+
 from cardproof.core.datasets import canonical
 from cardproof.core.field_names import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
-from cardproof.core.frozen import dataclass
 from cardproof.core.numbers import parse_number
 from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.lines import Line, text_lines
@@ -49,8 +50,7 @@ _WRAPPED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Struct, frozen=True):
     """A column that states something."""
 
     index: int

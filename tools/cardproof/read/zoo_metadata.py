@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cardproof.core.errors import InputError
-from cardproof.core.frozen import dataclass
 from cardproof.core.source import Source
 from cardproof.core.yaml import read_yaml
 from cardproof.read import Card, Reading
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from cardproof.zoos.published import ModelList, Published
 
 
-@dataclass(slots=True, eq=False)
-class MappedSource(Source):
+class MappedSource(Source, eq=False):
     """A text that was made of values of another file: its places are those of that file."""
 
     places: tuple[Place, ...] = ()

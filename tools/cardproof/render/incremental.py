@@ -11,16 +11,16 @@ import os
 import sqlite3
 import sys
 import sysconfig
-from dataclasses import field
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from cardproof.core.cache import Entry, Memo, Stamps, memo_path, stamp_of_tree
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.judge.card_report import CardReport, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, network_digests
 
@@ -35,8 +35,7 @@ CUDA = Path("/dev/nvidiactl")
 """There where a driver for NVIDIA's devices is: snippets may run on one."""
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(Struct):
     """What is remembered of a site's cards; nothing where there is no memo."""
 
     memo: Memo | None = None

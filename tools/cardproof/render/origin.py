@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from jinja2.ext import Extension
 from jinja2.lexer import Token
+from msgspec import Struct, field
 
-from cardproof.core.frozen import dataclass
 from cardproof.snippets.find.align import aligned, filled
 
 if TYPE_CHECKING:
@@ -61,8 +60,7 @@ def carried(text: str, part: str, origin: Mapping[int, tuple[str, int]]) -> Orig
     return found
 
 
-@dataclass(slots=True)
-class _Places:
+class _Places(Struct):
     """Which line each mark stands for; a new mark for each line that is seen."""
 
     lines: list[tuple[str, int]] = field(default_factory=list)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.settings import Settings, load_settings
 from cardproof.read import read_cards
 from cardproof.render.output.stamp import template_of
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from cardproof.render.pages import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """The pages that a Markdown file stands for, one for each model that is run, and how to run them."""
 
     pages: tuple[Page, ...]

@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.audit import by_model
@@ -53,8 +54,7 @@ MOST_INDEX = 4000
 """Letters of a model index that a page repeats; of a longer one it names the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
+class Training(Struct, frozen=True):
     """How the models of a page were trained, and what came of it."""
 
     recipes: tuple[RecipeView, ...]
@@ -62,8 +62,7 @@ class Training:
     confusions: tuple[ConfusionView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PageView:
+class PageView(Struct, frozen=True):
     """What the layout of a page sees."""
 
     title: str
@@ -100,8 +99,7 @@ class PageView:
     training: Training
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """One page: where it goes, its text, and the models that it shows."""
 
     path: Path
@@ -110,8 +108,7 @@ class Rendered:
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorText:
+class AuthorText(Struct, frozen=True):
     """A card's text after Jinja, with the source of each of its lines."""
 
     header: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import fields
 
 from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
@@ -123,7 +123,7 @@ def _settings() -> str:
 
 
 def _attribute_docs(kind: type) -> dict[str, str]:
-    """Return the docstrings that stand under the attributes of a dataclass."""
+    """Return the docstrings that stand under the attributes of a record."""
     found = re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', inspect.getsource(kind), re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.replace("``", "").split()) for name, text in found}
 

@@ -6,7 +6,8 @@ import difflib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.render.output.stamp import is_edited, template_of
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 Status = Literal["new", "changed", "unchanged", "removed", "edited", "foreign"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What has to happen to one file."""
 
     path: Path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cardproof import __version__
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from cardproof.judge.audit import Audit
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Struct, frozen=True):
     """How an audit was made, for who wants to make it again."""
 
     command: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from msgspec import Struct, field
 
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Finding
 from cardproof.judge.card_report import CardReport, in_order
 from cardproof.judge.online import Links
@@ -12,8 +11,7 @@ from cardproof.render.write import Change
 from cardproof.report.provenance import Provenance
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """What one run says: a report for each card, and what belongs to no card."""
 
     cards: list[CardReport] = field(default_factory=list)

@@ -6,10 +6,10 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import to_builtins
 
 from cardproof.core.files import show_path
 from cardproof.core.types import SEVERITIES, VERDICTS, Finding, Severity
@@ -66,7 +66,7 @@ def json_of(run: Run, lists: Mapping[str, list[dict[str, Any]]] | None = None) -
             for page, template, models in (*pages, *((name, None, []) for name in others))
         ],
         "summary": summary(run),
-        "method": asdict(run.method) if run.method else None,
+        "method": to_builtins(run.method, enc_hook=str) if run.method else None,
     }
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 

@@ -8,10 +8,10 @@ the site does. And where only words before the first block or after the last one
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +31,7 @@ _HEADING = re.compile(r"(#{1,6}) +[^`~<>{}|#]+")
 """A heading of text and nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(Struct, frozen=True):
     """A page's lines without the words around its blocks."""
 
     kept: tuple[str, ...]

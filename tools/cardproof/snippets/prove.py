@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from cardproof.core.build_time import now, time_of_build
 from cardproof.core.digests import digest_of_data
-from cardproof.core.frozen import dataclass
 from cardproof.core.packages import version_of
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
@@ -45,8 +46,7 @@ _UNREACHED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|Con
 Weights = Literal["strict", "random"]
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """How pages are run."""
 
     devices: tuple[Device, ...] = ("cpu",)
@@ -66,8 +66,7 @@ class Policy:
     """A block that finds no GPU fails instead of being skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """A page whose blocks are to be proved."""
 
     file: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.core.types import Finding, Place
 from cardproof.snippets.find.locate import located
 
@@ -17,8 +17,7 @@ LONGEST = 2000
 """Characters of a message or of a line of a traceback that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockResult:
+class BlockResult(Struct, frozen=True):
     """One block of a page with what became of it."""
 
     file: str
@@ -47,8 +46,7 @@ class BlockResult:
     """Last lines, as a reader would see them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRun:
+class PageRun(Struct, frozen=True):
     """The blocks of one page, run for one model on one device."""
 
     page: str
@@ -126,8 +124,7 @@ def findings_of(run: PageRun) -> list[Finding]:
     return found
 
 
-@dataclass(slots=True)
-class PagesRun:
+class PagesRun(Struct):
     """What running some pages gave."""
 
     runs: list[PageRun] = field(default_factory=list)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field, to_builtins
+
 from cardproof.core.sealed_json import dump_sealed, load_sealed, with_tuples
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.snippets.results import BlockResult, PageRun
@@ -19,7 +19,7 @@ SCHEMA = "cardproof-evidence/snippets/1"
 
 def dump(runs: Iterable[PageRun]) -> str:
     """Return the text of a file with the runs of one page."""
-    return dump_sealed(SCHEMA, {"runs": [asdict(run) for run in runs]})
+    return dump_sealed(SCHEMA, {"runs": [to_builtins(run, enc_hook=str) for run in runs]})
 
 
 def load(path: Path) -> tuple[PageRun, ...]:
@@ -49,8 +49,7 @@ FOLDER = "snippets"
 """Folder of the runs, below that of the evidence."""
 
 
-@dataclass(slots=True)
-class SiteRuns:
+class SiteRuns(Struct):
     """The runs of a site's pages."""
 
     by_card: dict[str, list[PageRun]] = field(default_factory=dict)

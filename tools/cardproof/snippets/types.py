@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 Status = Literal["pass", "fail", "skip", "not-run"]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What an author asked for a block: fence classes, or a comment on the line above."""
 
     skip: bool = False
@@ -28,8 +27,7 @@ class Options:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """One Python block of a page, in page order."""
 
     file: str
@@ -54,8 +52,7 @@ class Block:
     """Columns by which the fence is indented on the page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Printed:
+class Printed(Struct, frozen=True):
     """What one top-level statement wrote to standard output and standard error, in order."""
 
     line: int
@@ -70,8 +67,7 @@ class Printed:
     """What of ``text`` went to standard output, which is what expectations speak of; None: all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """A picture that a block showed or saved."""
 
     line: int
@@ -79,8 +75,7 @@ class Image:
     png: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """What the runner says of one block."""
 
     ended: bool
@@ -101,8 +96,7 @@ class Ran:
     """Files that the block made in the page's working folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """A block with its verdict."""
 
     block: Block
@@ -124,8 +118,7 @@ class Outcome:
 Device = Literal["cpu", "cuda"]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a page may use. The runner's process keeps them; a page cannot ignore or outlive them."""
 
     block_seconds: float = 60.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.snippets.compare.expect import ConsoleError, expectations
 from cardproof.snippets.compare.match import compared
 from cardproof.snippets.compare.outputs import same
@@ -24,8 +25,7 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Struct, frozen=True):
     """Lines ``first`` to ``last`` of the source, from 1, become ``lines``; ``last < first`` puts them before."""
 
     first: int

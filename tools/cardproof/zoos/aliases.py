@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cardproof.core.errors import InputError
-from cardproof.core.frozen import dataclass
 from cardproof.core.text_cache import recalled
 from cardproof.core.yaml import Mapping, Scalar, read_data
 
@@ -27,8 +28,7 @@ _OWN = {"timm": Path(__file__).parent / "names_for_timm.yml"}
 """Tables that come with the package, by the zoo."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """A table of names: patterns of cards' names, each with the zoo's name; the first that fits decides."""
 
     rows: tuple[tuple[str, str], ...] = ()

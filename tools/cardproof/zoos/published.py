@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.core.types import Place
 
 if TYPE_CHECKING:
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Published", "Value", "as_published"]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One value, as a card would state it."""
 
     field: str
@@ -26,8 +26,7 @@ class Value:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True):
     """What a zoo says of one model with its weights."""
 
     model: str
@@ -62,8 +61,7 @@ def _text(given: Mapping[str, Any] | Any, *keys: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelList:
+class ModelList(Struct, frozen=True):
     """Some models of a zoo."""
 
     title: str

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
 from cardproof.core.build_time import now
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.locks import replace_files, writing
 from cardproof.core.settings import Settings
 from cardproof.core.types import Evidence, Finding, Need
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from cardproof.zoos.published import Published
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a new site shall be."""
 
     zoo: str
@@ -41,8 +41,7 @@ class Wish:
     """Write over files that are there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scaffolded:
+class Scaffolded(Struct, frozen=True):
     """What was written."""
 
     files: tuple[Path, ...]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.core.types import Claim, Counts, Evidence, Finding, Judgement, LocalCode, LocalFile, Recipe, Totals
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a check sees of one model."""
 
     model: Model
@@ -57,8 +56,7 @@ class Context:
         return self.evidence.counts if self.evidence else None
 
 
-@dataclass(frozen=True, slots=True)
-class CardContext:
+class CardContext(Struct, frozen=True):
     """What a check sees of one card."""
 
     card: Card
@@ -67,8 +65,7 @@ class CardContext:
     """Files that the card's template includes by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One kind of check."""
 
     name: str

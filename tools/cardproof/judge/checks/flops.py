@@ -26,8 +26,9 @@ explanation says whose size it is, and only `--fix-unsafe` writes the measured v
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from cardproof.core.field_names import FLOPS
 from cardproof.core.types import Judgement

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec import Struct, field
+
 from cardproof.core.build_time import now
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
 from cardproof.judge.online.request import STATES, Answer, ask
@@ -34,8 +34,7 @@ MOST_OF_A_HOST = 200
 """Addresses of one host that are asked in a run; a site with more links than this has a sitemap to be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(Struct, frozen=True):
     """What asking the addresses of some cards gave."""
 
     counts: dict[str, int] = field(default_factory=dict)

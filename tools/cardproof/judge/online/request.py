@@ -11,9 +11,10 @@ import time
 from typing import Literal
 from urllib.parse import quote, urljoin, urlsplit
 
+from msgspec import Struct
+
 from cardproof import __version__
 from cardproof.core.build_time import now
-from cardproof.core.frozen import dataclass
 
 State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
 STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")
@@ -32,8 +33,7 @@ REFUSED = frozenset({401, 402, 403, 407, 429, 451, 999})
 _AGENT = f"cardproof/{__version__} (link check)"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came of asking one address."""
 
     url: str

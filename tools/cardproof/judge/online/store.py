@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from cardproof.judge.online.request import Answer
 
@@ -37,7 +38,7 @@ def keep_answers(path: Path, answers: Iterable[Answer]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            json.dump({"schema": SCHEMA, "answers": [asdict(answer) for answer in newest]}, stream)
+            json.dump({"schema": SCHEMA, "answers": [to_builtins(answer, enc_hook=str) for answer in newest]}, stream)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,8 +15,7 @@ Owner = Literal["own", "subclass", "function"]
 Family = type | tuple[type, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Convolution:
+class Convolution(Struct, frozen=True):
     """The shape of one convolution."""
 
     inputs: int
@@ -30,8 +28,7 @@ class Convolution:
     weight: Literal["parameter", "buffer", "computed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One operation that ran."""
 
     kind: str
@@ -48,8 +45,7 @@ class Event:
     convolution: Convolution | None = None
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What ran in one forward pass of one image."""
 
     events: list[Event] = field(default_factory=list)

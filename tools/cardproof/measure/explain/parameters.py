@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from torch import nn
 
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Counts, Head, Reproduction
 from cardproof.measure.explain.precision import MOST_CHANCE, Stated
 
@@ -25,8 +25,7 @@ SOLVED_CHANCE = Fraction(1, 100)
 """Share of the stated precision in what one class adds, for a class count of no known data set to mean something."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Guess:
+class _Guess(Struct, frozen=True):
     """One way of counting and what it gives."""
 
     value: Fraction

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 import torch
+from msgspec import Struct, field
 
-from cardproof.core.frozen import dataclass
 from cardproof.measure.count.counts import head_event
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.ways import amounts, ways
@@ -23,8 +22,7 @@ _PATIENCE = 3
 """Sizes that a network may refuse before no other is tried: one with a fixed size refuses them all."""
 
 
-@dataclass(slots=True)
-class Runs:
+class Runs(Struct):
     """The forward passes made so far, by height and width."""
 
     model: nn.Module
@@ -54,8 +52,7 @@ class Runs:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One forward pass."""
 
     tally: Tally

@@ -17,8 +17,8 @@ from itertools import accumulate, product
 from typing import TYPE_CHECKING
 
 import torch
+from msgspec import Struct
 
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Counts, Question, Reproduction
 from cardproof.measure.explain.inputs import usual_inputs
 from cardproof.measure.explain.parameters import USUAL_CLASSES, explain_parameters
@@ -88,8 +88,7 @@ def explain(
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
+class _Match(Struct, frozen=True):
     """A way of counting that gives the stated number, and how far-fetched it is."""
 
     cost: int

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from cardproof.core.digests import digest_of_data
-from cardproof.core.frozen import dataclass
 from cardproof.evidence.records import file_name
 from cardproof.judge.audit import by_model
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from cardproof.render.output.folders import Folders
 
 
-@dataclass(frozen=True, slots=True)
-class CardFiles:
+class CardFiles(Struct, frozen=True):
     """Records and badges of a card's models, and their entries in the site's model index."""
 
     texts: dict[Path, str] = field(default_factory=dict)
@@ -48,8 +47,7 @@ class CardFiles:
         return [path for folder in {path.parent for path in self.texts} for path in gone_badges(folder, self.badges)]
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """What lists of all models say of one, and its entry in the site's model index."""
 
     listing: ModelSummary

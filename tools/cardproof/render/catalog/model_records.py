@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, to_builtins
+
 from cardproof.core.types import Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of_class
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 SCHEMA = "cardproof-model/1"
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimRecord:
+class ClaimRecord(Struct, frozen=True):
     """One claim with its verdict."""
 
     anchor: str
@@ -57,8 +56,7 @@ class ClaimRecord:
     """Address of its badge, relative to the root of the site."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredRecord:
+class MeasuredRecord(Struct, frozen=True):
     """When and where a model was measured."""
 
     measured: str
@@ -68,8 +66,7 @@ class MeasuredRecord:
     zoo: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRecord:
+class ModelRecord(Struct, frozen=True):
     """One model: what its card claims, what was found, and where to read on. Addresses are relative to the root."""
 
     name: str
@@ -99,8 +96,7 @@ class ModelRecord:
     """Null where it was not measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
+class Addresses(Struct, frozen=True):
     """Where the files of one model are found, relative to the root of the site."""
 
     page: str
@@ -198,7 +194,10 @@ def _claim_record(judgement: Judgement, view: ClaimView, badge: str | None) -> C
 
 def record_text(record: ModelRecord) -> str:
     """Return the text of ``model.json``."""
-    return json.dumps({"schema": SCHEMA, **asdict(record)}, indent=1, ensure_ascii=False, default=str) + "\n"
+    return (
+        json.dumps({"schema": SCHEMA, **to_builtins(record, enc_hook=str)}, indent=1, ensure_ascii=False, default=str)
+        + "\n"
+    )
 
 
 def is_model_record(text: str) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, to_builtins
 
 from cardproof.core.datasets import canonical
 from cardproof.core.field_names import FILE_SIZE, FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.core.yaml import Scalar
@@ -32,8 +32,7 @@ _LESS = re.compile(r"error|loss|perplexity|latency|\bfid\b|\bw?er\b|\bmae\b|\brm
 """Metrics of which less is better."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """One number of one model: measured where it was measured, else as the card states it."""
 
     key: str
@@ -51,8 +50,7 @@ class Quantity:
     """What the card states, as written, where that is refuted; else empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
+class ModelSummary(Struct, frozen=True):
     """What lists say of one model, besides its name, page and families."""
 
     tasks: tuple[str, ...]
@@ -80,7 +78,7 @@ class ModelSummary:
 
 def summary_text_of(listing: ModelSummary) -> str:
     """Return a listing as text, in which form builds remember it: most of them never read it."""
-    return json.dumps(asdict(listing), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(to_builtins(listing, enc_hook=str), ensure_ascii=False, separators=(",", ":"))
 
 
 def summary_of(text: str) -> ModelSummary:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
+from msgspec import Struct, to_builtins
+
 from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import VERDICTS
 from cardproof.judge.discrepancies import FAULTS
@@ -19,8 +19,7 @@ MOST_WORST = 10
 MOST_REASONS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Struct, frozen=True):
     """A refuted claim."""
 
     model: str
@@ -32,8 +31,7 @@ class Example:
     explanation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of fault, how often it occurs, and one claim that shows it."""
 
     name: str
@@ -41,8 +39,7 @@ class Kind:
     example: Example
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSummary:
+class AuditSummary(Struct, frozen=True):
     """An audit in numbers."""
 
     command: str
@@ -112,7 +109,7 @@ def _summary(data: dict[str, Any]) -> AuditSummary:
 
 def summary_text(summary: AuditSummary) -> str:
     """Return a summary as JSON, which :func:`read_summary` reads."""
-    return json.dumps({"schema": SCHEMA, **asdict(summary)}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({"schema": SCHEMA, **to_builtins(summary, enc_hook=str)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_summary(text: str) -> AuditSummary:

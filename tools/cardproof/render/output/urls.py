@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.render.output.folders import Folders
 
 
-@dataclass(frozen=True, slots=True)
-class Urls:
+class Urls(Struct, frozen=True):
     """Where files of a folder of documents are found once the site is built."""
 
     root: Path

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model
 
 
-@dataclass(frozen=True, slots=True)
-class Paper:
+class Paper(Struct, frozen=True):
     """The paper that a card names; empty where it does not say."""
 
     title: str
@@ -24,8 +24,7 @@ class Paper:
     doi: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """What a page says of all its models."""
 
     tasks: tuple[str, ...]

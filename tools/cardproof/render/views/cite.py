@@ -7,8 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 import yaml
-
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +29,7 @@ _SPECIAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(Struct, frozen=True):
     """One style, ready to copy."""
 
     style: str

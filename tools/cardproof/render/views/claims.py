@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.core.field_names import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.core.numbers import show_count
 from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
 from cardproof.judge.checks import check_of
@@ -41,8 +42,7 @@ UNITS = ((9, "G"), (6, "M"), (3, "k"))
 NOT_MEASURED = "Not measured"
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimView:
+class ClaimView(Struct, frozen=True):
     """One row of a claims table: a claim, or several that say the same and were judged alike."""
 
     anchor: str
@@ -74,8 +74,7 @@ class ClaimView:
         return any(stated != self.stated for _, stated in self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """One tile: a number that readers look for first, with its verdict."""
 
     label: str
@@ -85,8 +84,7 @@ class Fact:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelView:
+class ModelView(Struct, frozen=True):
     """One model of a page."""
 
     name: str

@@ -6,10 +6,11 @@ import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cardproof.core.datasets import canonical
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.judge.card_report import Score
 from cardproof.judge.checks.results import points
 from cardproof.read.cited_results import metric_key
@@ -27,8 +28,7 @@ MOST_OTHERS = 10
 """Models of other pages that a page shows: it does not grow with the site."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """The models that a page compares on one data set, its own first."""
 
     dataset: str

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.render.output.slugs import slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 TIME = "milliseconds per image"
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonRow:
+class ComparisonRow(Struct, frozen=True):
     """One model of a comparison."""
 
     name: str
@@ -42,8 +42,7 @@ class ComparisonRow:
     """On the accuracy."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonView:
+class ComparisonView(Struct, frozen=True):
     """A comparison in words and pictures."""
 
     dataset: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cardproof.core.datasets import canonical
 from cardproof.core.field_names import normal_field
-from cardproof.core.frozen import dataclass
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
 from cardproof.render.output.slugs import slug
@@ -21,8 +22,7 @@ COUNTED = "counted"
 RECIPE = "recipe"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordView:
+class RecordView(Struct, frozen=True):
     """One record in words."""
 
     anchor: str
@@ -33,8 +33,7 @@ class RecordView:
     """Measures it again, in the folder of ``mkdocs.yml``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """All that records of one model are made of."""
 
     template: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.render.output.escape import html_text
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ CHOICES = (
 LINE = 13
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """One model in a plot."""
 
     x: float
@@ -46,8 +46,7 @@ class Mark:
     """Filled; values that were taken from others are hollow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """What a plot says around its marks."""
 
     name: str
@@ -58,8 +57,7 @@ class Words:
     y: str
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """A linear axis: values from ``low`` to ``high``, drawn from ``start`` to ``end``."""
 
     low: float

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.render.output.slugs import slug
 from cardproof.render.views.plot import Words, curve
 
@@ -18,8 +19,7 @@ MOST_CLASSES = 20
 LABELS = {"lr": "Learning rate"}
 
 
-@dataclass(frozen=True, slots=True)
-class RecipeView:
+class RecipeView(Struct, frozen=True):
     """One recipe, with the models that it made."""
 
     models: tuple[str, ...]
@@ -31,16 +31,14 @@ class RecipeView:
     """Setting, value, and what the log says."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurveView:
+class CurveView(Struct, frozen=True):
     """The loss of one training."""
 
     model: str
     svg: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfusionView:
+class ConfusionView(Struct, frozen=True):
     """How often each class was said of the images of each class."""
 
     model: str

@@ -7,8 +7,9 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from cardproof.core.files import show_path
-from cardproof.core.frozen import dataclass
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import in_order, statement
 from cardproof.report.terminal import lists_of
@@ -23,8 +24,7 @@ STALE = {"new": "is missing", "removed": "has no template any more", "edited": "
 """What is said of a file of the site that is not as it would be rendered; of others, that it is stale."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """What outlets write of a run."""
 
     run: Run

@@ -9,7 +9,7 @@ import re
 import tokenize
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,7 @@ Span = tuple[int, int, int]
 """Line within the code (or within the stated output), from 1; first and last column, from 0, the last not included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(Struct, frozen=True):
     """One stated output."""
 
     kind: Kind
@@ -85,8 +84,7 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
 
 
-@dataclass(frozen=True, slots=True)
-class _Comment:
+class _Comment(Struct, frozen=True):
     line: int
     column: int
     text: str

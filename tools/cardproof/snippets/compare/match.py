@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
+
 from cardproof.snippets.compare.expect import ConsoleError, Expectation, expectations
 from cardproof.snippets.compare.outputs import alike, cleaned, has_decimals, same, without_device
 from cardproof.snippets.find.locate import located, located_output
@@ -30,8 +31,7 @@ _NO_GPU = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """An expectation with the output that it speaks of."""
 
     expectation: Expectation

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,8 +35,7 @@ _TOKEN = re.compile(
 _LINE_OF_DOTS = re.compile(r"(?m)^[ \t]*\.\.\.[ \t]*(?:\n[ \t]*\.\.\.[ \t]*)*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A character, or what is compared as one: a number, an address, a set, or in a pattern whatever stands there."""
 
     kind: str
@@ -189,8 +188,7 @@ def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bo
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(Struct, frozen=True):
     """Where a piece may stand."""
 
     start: int

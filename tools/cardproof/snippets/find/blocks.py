@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from cardproof.core.types import Finding, Place
 from cardproof.snippets.find.observe import Comment, Fence, Observed, Prose, indentation, observe
 from cardproof.snippets.find.options import comment_options, fence_options
@@ -148,8 +149,7 @@ def _comment_end(page: Observed, start: int) -> int:
     return next((i + 1 for i in range(start, len(page.lines)) if "-->" in page.lines[i]), len(page.lines))
 
 
-@dataclass(slots=True)
-class _Finder:
+class _Finder(Struct):
     """Walks over what a page shows and collects its blocks."""
 
     page: Observed

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import markdown  # type: ignore[import-untyped]
 from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
+from msgspec import Struct
 from pymdownx.superfences import (  # type: ignore[import-untyped]
     RE_NESTED_FENCE_START,
     RE_OPTIONS,
     SuperFencesBlockPreprocessor,
 )
 
-from cardproof.core.frozen import dataclass
 from cardproof.snippets.find.align import aligned, filled
 from cardproof.snippets.find.include import Includes, Origin, include_config
 
@@ -32,8 +32,7 @@ Fate = Literal["shown", "commented", "lost"]
 """What became of a fence: on the page as code, inside an HTML comment, or neither (its back-ticks show)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
+class Fence(Struct, frozen=True):
     """A fence whose header superfences accepted and that is closed."""
 
     start: int
@@ -49,8 +48,7 @@ class Fence:
     fate: Fate
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """A ``<!-- snippet: … -->`` that the page has as a comment."""
 
     line: int
@@ -59,8 +57,7 @@ class Comment:
     """What follows ``snippet:``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prose:
+class Prose(Struct, frozen=True):
     """What stands between two fences or comments."""
 
     text: str
@@ -69,8 +66,7 @@ class Prose:
     """Headings, list items, tables, images."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """A page after its snippets (``--8<--``) were included, and what the conversion made of it."""
 
     lines: tuple[str, ...]
@@ -133,8 +129,7 @@ def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tupl
     return tuple(filled(aligned([line for line, _ in source], known, lines), (None, 1)))
 
 
-@dataclass(slots=True)
-class _Mark:
+class _Mark(Struct):
     """A fence while the conversion goes on."""
 
     start: int
@@ -234,8 +229,7 @@ def _attributes(header: str) -> dict[str, str]:
     return {option["key"]: option["value"] or "" for option in RE_OPTIONS.finditer(match["options"] or "")}
 
 
-@dataclass(slots=True)
-class _Between:
+class _Between(Struct):
     text: str = ""
     paragraphs: int = 0
     others: int = 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]
 
-from cardproof.core.frozen import dataclass
 from cardproof.snippets.find.observe import indentation
 from cardproof.snippets.find.options import meant_option
 
@@ -25,8 +25,7 @@ _LIKE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Overlooked:
+class Overlooked(Struct, frozen=True):
     """One fence that is none."""
 
     line: int

@@ -1,4 +1,4 @@
-"""Messages between the runner and a page's process: small dataclasses, sent as a length and JSON.
+"""Messages between the runner and a page's process: small records, sent as a length and JSON.
 
 Nothing that a snippet could write is ever unpickled: what arrives must be a known message with fields of the right
 types, and must carry the page's nonce.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import types
 import typing
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, to_builtins
+from msgspec.structs import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,7 @@ class BrokenChannelError(Exception):
     """What arrived on the channel is no message of this page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """A block as the page's process needs it."""
 
     file: str
@@ -37,8 +36,7 @@ class Code:
     """The block may reach the network."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """All that a page's process is told: its blocks and its surroundings."""
 
     nonce: str
@@ -55,36 +53,31 @@ class Task:
     output_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """A block begins."""
 
     block: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(Struct, frozen=True):
     """A statement begins: lines within the block."""
 
     line: int
     end_line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
+class Turned(Struct, frozen=True):
     """The code is about to write to the other of standard output and standard error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(Struct, frozen=True):
     """The statement that was entered has ended."""
 
     value: str | None
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Showed:
+class Showed(Struct, frozen=True):
     """A picture was shown or saved."""
 
     name: str
@@ -92,15 +85,13 @@ class Showed:
     """Base64."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(Struct, frozen=True):
     """The process is about to become another program."""
 
     program: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The block has ended, with or without an exception."""
 
     error: str | None
@@ -109,8 +100,7 @@ class Ended:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """All blocks have ended; the process exits as soon as it may."""
 
     threads: int
@@ -132,12 +122,12 @@ def frame(content: dict[str, Any]) -> bytes:
 
 def message_frame(message: Message, nonce: str) -> bytes:
     """Return a message of the page that has this nonce as a frame."""
-    return frame({"kind": type(message).__name__, "nonce": nonce, **asdict(message)})
+    return frame({"kind": type(message).__name__, "nonce": nonce, **to_builtins(message, enc_hook=str)})
 
 
 def task_frame(task: Task) -> bytes:
     """Return a task as a frame."""
-    return frame(asdict(task))
+    return frame(to_builtins(task, enc_hook=str))
 
 
 def task_from(content: dict[str, Any]) -> Task:

@@ -8,11 +8,12 @@ import codecs
 import os
 import re
 import time
-from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from cardproof.snippets.run.statements import Place
 from cardproof.snippets.run.text import as_shown, size_text, writable
 from cardproof.snippets.types import Image, Printed, Ran
@@ -30,8 +31,7 @@ class OverOutputLimitError(Exception):
     """A block wrote more than it may."""
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(Struct):
     """A block while it runs."""
 
     started: float

@@ -15,11 +15,11 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct, field
+
 from cardproof.snippets.run.messages import Code, Task
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.text import Mask
@@ -49,8 +49,7 @@ _FIXED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A page to run."""
 
     name: str

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.snippets.run.messages import HEADER, frame
 from cardproof.snippets.run.processes import kill_descendants
 from cardproof.snippets.run.supervise import END, Reach
@@ -36,8 +37,7 @@ class RunnerError(Exception):
     """Snippets cannot be run here; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerState:
+class ServerState(Struct, frozen=True):
     """What a fork server is doing: importing only, so one thread, and no device."""
 
     pid: int

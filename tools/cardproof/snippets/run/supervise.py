@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
+
 from cardproof.snippets.run.processes import kill_descendants, reap
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 _RUNNER_GONE, _NOT_PERMITTED = 3, 4
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(Struct, frozen=True):
     """The page that a supervisor looks after."""
 
     lifeline: socket.socket

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.core.frozen import dataclass
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.statements import Place, Sources, Statement
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 _HERE = str(Path(__file__).parents[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """An exception, described."""
 
     error: str
