@@ -1,4 +1,4 @@
-"""What tests share: the folder of shared cases and corpora, and cards written on the spot."""
+"""What tests share: the folder of shared cases and corpora, cards written on the spot, and a small site."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sites import write_site
+
+# Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
 
 # Time is no assertion here: machines are shared. CI draws the same examples each time, so that it fails for a reason.
 settings.register_profile("cardproof", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -44,3 +49,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return path
 
     return _write
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a site of one card, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return write_site(tmp_path)
