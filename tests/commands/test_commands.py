@@ -21,11 +21,11 @@ def program(*arguments: str | Path):
 @pytest.mark.slow
 def test_the_script_renders_checks_and_fails_as_the_design_says(site):
     assert program(SCRIPT).returncode == 0
-    assert program(SCRIPT, "--check").returncode == 0
+    assert cardproof("render", "--check").returncode == 0
 
     card = site / "templates/models/tiny.md"
     card.write_text(CARD.replace("Parameters: 322", "Parameters: 323"))
-    done = program(SCRIPT, "--check")
+    done = cardproof("render", "--check")
     assert done.returncode == 1
     assert "templates/models/tiny.md:16:17: error [parameters]" in done.stdout
     assert "docs/models/tiny.md:1:1: is stale" in done.stdout
@@ -33,12 +33,12 @@ def test_the_script_renders_checks_and_fails_as_the_design_says(site):
     card.write_text(CARD)
     page = site / "docs/models/tiny.md"
     page.write_text(page.read_text().replace("A network", "The network"))
-    done = program(SCRIPT, "--check")
+    done = cardproof("render", "--check")
     assert done.returncode == 1
     assert "docs/models/tiny.md:1:1: was edited by hand" in done.stdout
 
     card.write_text(CARD.replace("Name: Tiny", "Name: Tiny: net"))
-    done = program(SCRIPT, "--check")
+    done = cardproof("render", "--check")
     assert done.returncode == 2
     assert "templates/models/tiny.md:10:13: error [yaml-syntax]" in done.stdout
 
