@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cardproof.report.run import Run
@@ -100,9 +101,21 @@ def cardproof(*arguments: str) -> Done:
     """Run a command in this process, from what its console script calls to its exit status."""
     from cardproof.commands.cli import main
 
+    return _run(main, "cardproof", *arguments)
+
+
+def mkdocs(*arguments: str) -> Done:
+    """Run MkDocs in this process, without its advertisement."""
+    from mkdocs.__main__ import cli
+
+    with patch.dict("os.environ", NO_MKDOCS_2_WARNING="1"):
+        return _run(cli, "mkdocs", *arguments)
+
+
+def _run(main: Callable[[], object], *command: str) -> Done:
     out, err = BytesIO(), BytesIO()
     stdout, stderr = TextIOWrapper(out, "utf-8"), TextIOWrapper(err, "utf-8", "backslashreplace")
-    with redirect_stdout(stdout), redirect_stderr(stderr), patch.object(sys, "argv", ["cardproof", *arguments]):
+    with redirect_stdout(stdout), redirect_stderr(stderr), patch.object(sys, "argv", list(command)):
         try:
             main()
         except SystemExit as ended:
