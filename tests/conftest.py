@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sites import write_site
+from sites import mkdocs, write_site
 
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -17,7 +17,8 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 settings.register_profile("cardproof", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cardproof")
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +57,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of a site of one card, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     return write_site(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the site of this project, as MkDocs builds it from the pages that are there."""
+    folder = tmp_path_factory.mktemp("built")
+    done = mkdocs("build", "--strict", "--site-dir", str(folder), "--config-file", str(ROOT / "mkdocs.yml"))
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder

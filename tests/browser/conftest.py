@@ -44,11 +44,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Iterator[str]:
+def site(own_site: Path) -> Iterator[str]:
     """The address of this project's own site."""
-    folder = tmp_path_factory.mktemp("site")
-    built(ROOT, folder)
-    with served(folder) as address:
+    with served(own_site) as address:
         yield address
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from sites import cardproof
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
@@ -48,10 +49,8 @@ def test_02_the_command_fixes_and_then_says_what_is_left(shared, tmp_path, monke
     folder = copy_case(shared, "02", tmp_path)
     monkeypatch.chdir(folder)
     before = (folder / "card.md").read_bytes()
-    command = [sys.executable, "-m", "cardproof", "audit", "card.md", "--zoo", "zoo.py:Zoo", "--fix"]
-    environment = {"PYTHONPATH": f"{ROOT / 'tools'}:{ROOT}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     for said in ("card.md: 1 fix was made\n", ""):
-        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        run = cardproof("audit", "card.md", "--zoo", "zoo.py:Zoo", "--fix")
         assert (run.returncode, run.stderr) == (0, said)
     assert (folder / "card.md").read_bytes() == before.replace(b"FLOPs: 221264", b"FLOPs: 55376")
 
