@@ -64,9 +64,11 @@ def site(pytester: pytest.Pytester) -> Path:
     return pytester.path
 
 
+UNUSED = ("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio")
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    unused = ("cacheprovider", "hypothesispytest", "anyio")
-    return pytester.runpytest_subprocess(*(f"-pno:{name}" for name in unused), *arguments)
+    return pytester.runpytest_inprocess(*UNUSED, *arguments)
 
 
 def counting(folder: Path) -> tuple[str, Path]:
@@ -96,7 +98,7 @@ def test_runs_of_others_collect_no_markdown_and_import_nothing_heavy(pytester: p
         "import sys\ndef test_it():\n    heavy = {'torch', 'markdown', 'mkdocs', 'jinja2', 'yaml', 'cardproof.read'}\n"
     )
     (site / "docs" / "test_it.py").write_text(test + "    assert not heavy & set(sys.modules)\n")
-    run(pytester, "docs").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*UNUSED, "docs").assert_outcomes(passed=1)
 
 
 def test_collecting_shows_a_named_item_for_each_block_and_runs_nothing(pytester: pytest.Pytester, site: Path) -> None:
