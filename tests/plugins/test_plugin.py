@@ -15,8 +15,11 @@ from xml.etree import ElementTree
 import pytest
 from sites import CARD, write_site
 
+from cardproof.commands.snippet_pages import run_pages
+from cardproof.core.files import show_path
 from cardproof.plugins import pytest_plugin
 from cardproof.render.output.stamp import stamped
+from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.processes import descendants
 
 pytest_plugins = ["pytester"]
@@ -62,6 +65,14 @@ def site(pytester: pytest.Pytester) -> Path:
     (pytester.path / "mkdocs.yml").write_text(CONFIG)
     (pytester.path / "docs" / "page.md").write_text(PAGE)
     return pytester.path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what a page needs: runs of pytest within this process forget what they were the first to import."""
+    page = tmp_path_factory.mktemp("imports") / "page.md"
+    page.write_text(PAGE)
+    run_pages([page], Policy(preload=()), show_path)
 
 
 UNUSED = ("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio")
