@@ -28,7 +28,7 @@ printf '%s\\0' "$@" > "$RUNNER_TEMP/arguments"
 for argument; do
     case "$argument" in
         markdown=*) echo summary > "${argument#*=}" ;;
-        json=*) echo '{"summary": {"refuted": 0, "errors": 0, "warnings": 'WARNINGS', "claims": 3}}' > "${argument#*=}" ;;
+        json=*) echo '{"summary": {"refuted": 0, "errors": 0, "warnings": WARNINGS, "claims": 3}}' > "${argument#*=}" ;;
     esac
 done
 exit STATUS

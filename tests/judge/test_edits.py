@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sites import cardproof
 from toys import copy_case, settings_of
 
-from cardproof.build import audit
+from cardproof.build import audit, audit_with_cards
 from cardproof.commands.fixes import EditError, apply, fix_files, set_field
 from cardproof.core.errors import InputError
 from cardproof.core.numbers import equal_as_written, parse_number
@@ -193,16 +193,15 @@ def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_t
 
 @pytest.mark.slow
 def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_only_the_claimed_values(
-    shared, tmp_path, monkeypatch
+    shared, corpus, tmp_path, monkeypatch
 ):
-    pytest.importorskip("timm")
     folder = tmp_path / "cards"
     shutil.copytree(shared / "corpora" / "timm-model-templates", folder)
     monkeypatch.chdir(tmp_path)
     settings = Settings(zoo="timm")
     before = {path: path.read_bytes() for path in sorted(folder.glob("*.md"))}
     claims = {(c.place.file, c.place.line): c for c in read_cards([folder]).claims}
-    made = fix_files(audit([folder], settings).findings)
+    made = fix_files(audit_with_cards([folder], settings, store=corpus.evidence)[0].findings)
     assert sum(map(len, made.values())) > 200
     for path, old in before.items():
         new = path.read_bytes()
@@ -215,7 +214,7 @@ def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_
             start, end = claim.place.column - 1, claim.place.end_column - 1
             assert claim.field in ("FLOPs", "Parameters")
             assert (now[:start], now[len(now) - (len(was) - end) :]) == (was[:start], was[end:])
-    after = audit([folder], settings)
+    after, _ = audit_with_cards([folder], settings, store=corpus.evidence)
     refuted = [f for f in after.findings if f.check in ("flops", "parameters") and f.severity == "error"]
     assert refuted == []
     assert "828410000" in (folder / "ig-resnext.md").read_text()  # the zoo's rename leads to another network
