@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cardproof.plan.options import MeasureOptions
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+ONE_JOB = MeasureOptions(jobs=1)
 
 TINY = '''
 """A zoo of one small network: ``tiny`` and its wider sister ``tiny_16``."""

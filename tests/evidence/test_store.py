@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sites import PARAMETERS
+from sites import ONE_JOB, PARAMETERS
 
 from cardproof.build import render
 from cardproof.core.digests import digest_of_data
@@ -21,7 +21,7 @@ GONE = object()
 
 
 def build(site, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def record(site, name: str = "tiny") -> Record:

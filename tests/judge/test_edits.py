@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
@@ -37,9 +38,9 @@ def test_01_swapped_values_are_swapped_back_and_nothing_else_changes(shared, tmp
     monkeypatch.chdir(folder)
     card = folder / "card.md"
     before = card.read_bytes()
-    fix_files(audit([card], settings_of(folder), workers=1).findings)
+    fix_files(audit([card], settings_of(folder), ONE_JOB).findings)
     assert changed_lines(before, card.read_bytes()) == [18, 19]
-    again = audit([card], settings_of(folder), workers=1)
+    again = audit([card], settings_of(folder), ONE_JOB)
     assert again.exit == 0
     assert fix_files(again.findings) == {}
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Reproduction
+from cardproof.judge import checks
 from cardproof.judge.checks._network import mistaken
 from cardproof.judge.discrepancies import FAULTS, faults_of
-from cardproof.judge import checks
 from cardproof.measure.explain.ways import ways
 from cardproof.render.functions.audit_summary import summarize
 
@@ -68,7 +69,7 @@ CARD = """Models:
 
 def test_every_refuted_claim_of_an_audit_shows_a_fault(write):
     write("zoo.py", ZOO)
-    run = audit([write("model-index.yml", CARD)], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([write("model-index.yml", CARD)], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     claims = [claim for card in run.cards for claim in card.full()["claims"]]
     assert {claim["field"]: claim["faults"] for claim in claims if claim["verdict"] == "refuted"} == {
         "Parameters": ("no-way",),
@@ -117,7 +118,7 @@ def test_a_report_counts_the_words_whatever_the_explanation_says():
 def test_a_name_whose_weights_the_zoo_does_not_know_may_mean_another_network(write, weights, parameters, verdict):
     write("zoo.py", ZOO)
     card = f"Models:\n- Name: net\n  Weights: {weights or 'null'}\n  Metadata: {{Parameters: {parameters}}}\n"
-    run = audit([write("model-index.yml", card)], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([write("model-index.yml", card)], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     (claim,) = [claim for card in run.cards for claim in card.full()["claims"]]
     assert claim["verdict"] == verdict
     if verdict == "unchecked":

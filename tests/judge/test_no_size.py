@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.commands.fixes import fix_files
@@ -26,7 +27,7 @@ def judged(write, flops, size=""):
     write("zoo.py", ZOO)
     size = f", Image Size: {size}" if size else ""
     card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{FLOPs: {flops}{size}}}\n")
-    run = audit([card], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([card], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     (claim,) = [row for card in run.cards for row in card.full()["claims"] if row["field"] == "FLOPs"]
     return claim, run
 

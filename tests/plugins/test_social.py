@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from PIL import Image
-from sites import write_site
+from sites import ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -54,7 +54,7 @@ def test_a_page_without_a_panel_has_no_verdicts():
 def test_a_site_with_an_address_has_a_picture_of_each_model_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     site = write_site(tmp_path)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     (site / "docs/index.md").write_text("# Home\n")
     text = (site / "docs/models/tiny.md").read_text()
     assert verdicts_of(text) == {"confirmed": 3}
@@ -75,6 +75,6 @@ def test_a_site_with_an_address_has_a_picture_of_each_model_page(tmp_path, monke
 def test_without_an_address_none_is_drawn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     site = write_site(tmp_path)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     build(load_config(str(site / "mkdocs.yml")))
     assert not list((site / "site/models").rglob("*.png"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.commands.fixes import apply
@@ -199,7 +200,7 @@ def test_a_result_that_the_hub_cannot_read_is_an_error(write, entry):
 
 def test_a_model_of_a_table_that_the_zoo_does_not_have_is_unchecked_and_no_error(write):
     write("own.py", "def build(name):\n    raise LookupError(name)\n")
-    run = audit([write("README.md", README.replace("a|b", "a"))], Settings(zoo="own.py:build"), workers=1)
+    run = audit([write("README.md", README.replace("a|b", "a"))], Settings(zoo="own.py:build"), ONE_JOB)
     assert run.exit == 0
     assert all(set(verdicts) == {"unchecked"} for card in run.cards for verdicts in card.tally.values())
 
@@ -215,7 +216,7 @@ def test_a_size_of_a_table_is_no_claim_about_the_zoos_configuration(write):
         "        return {'input_size': (3, 16, 16)}\n",
     )
     table = "| Model | img_size | FLOPs | Params |\n|---|---|---|---|\n| net | 320 | 1228808 | 100026 |\n"
-    run = audit([write("README.md", table)], Settings(zoo="own.py:Zoo"), workers=1)
+    run = audit([write("README.md", table)], Settings(zoo="own.py:Zoo"), ONE_JOB)
     verdicts = {claim["field"]: claim["verdict"] for card in run.cards for claim in card.full()["claims"]}
     assert verdicts == {"img_size": "unchecked", "FLOPs": "confirmed", "Params": "refuted"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from markdown import markdown
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -37,7 +37,7 @@ def run_audit(*options: str) -> None:
 
 def show(site: Path, file: str = "docs/audit.json"):
     (site / "templates/models/report.md").write_text(f"# Report\n\n{{{{ audit_report({file!r}) }}}}\n")
-    return render(load_settings(site / "mkdocs.yml"), workers=1)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB)
 
 
 def html(site: Path) -> str:
@@ -90,7 +90,7 @@ def test_a_report_follows_its_file(site):
     show(site)
     (site / "cards/tiny.md").write_text(WRONG.replace("Parameters: 322", "Parameters: 323"))
     run_audit("--report", "docs/audit.json")
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert [change.path.name for change in run.changes if change.differs] == ["report.md"]
     assert "of 2 refuted claims" in html(site)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
-from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
+from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render
 from cardproof.core.files import show_path
@@ -46,7 +46,7 @@ def configure(site: Path, more: str = "") -> None:
 
 
 def build(site: Path, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def card(site: Path, text: str, name: str = "tiny") -> None:
@@ -151,7 +151,7 @@ def test_the_model_index_of_the_site_holds_by_its_own_audit(site):
     card(site, OTHER.replace("Parameters: 634", "Parameters: 635"), "other")
     assert build(site).exit == 1
     index = site / "docs/catalog/model-index.yml"
-    run = audit([index], load_settings(site / "mkdocs.yml"), workers=1)
+    run = audit([index], load_settings(site / "mkdocs.yml"), ONE_JOB)
     claims = [claim for one in run.cards for claim in one.full()["claims"]]
     assert {claim["model"] for claim in claims} == {"tiny", "tiny_16"}
     assert (run.exit, {claim["verdict"] for claim in claims}) == (0, {"confirmed"})
@@ -378,5 +378,5 @@ def test_a_changed_setting_of_the_site_is_in_the_lists(site):
 
 def test_a_catalog_in_another_folder_leaves_no_old_lists_unchecked(site):
     settings = replace(load_settings(site / "mkdocs.yml"), catalog=Path("docs/other"))
-    render(settings, workers=1)
+    render(settings, ONE_JOB)
     assert {path.name for path in (site / "docs/other").iterdir()} == LISTS | {"models"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from markdown import markdown
-from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
+from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -53,7 +53,7 @@ def site(tmp_path, monkeypatch) -> Path:
 
 
 def build(site: Path, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def page(site: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from sites import CARD, OTHER, write_site
+from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.core.cache import Entry, Memo, Stamps, memo_path
@@ -39,7 +39,7 @@ def site(tmp_path, monkeypatch) -> Path:
 
 
 def build(site: Path, **options) -> Run:
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -272,7 +272,7 @@ def test_after_any_edits_a_build_that_remembers_equals_one_that_does_not(site, t
         with monkeypatch.context() as patch:
             patch.chdir(fresh)
             patch.setenv("XDG_CACHE_HOME", str(fresh / "cache"))
-            run = render(replace(load_settings(Path("mkdocs.yml"))), workers=1)
+            run = render(replace(load_settings(Path("mkdocs.yml"))), ONE_JOB)
             assert not any(one.differs for one in run.changes)
             assert said(run) == remembered
 

@@ -15,7 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -58,7 +58,7 @@ def site(tmp_path, monkeypatch) -> Path:
 
 def page_of(site: Path, card: str = CARD, name: str = "tiny") -> str:
     (site / f"templates/models/{name}.md").write_text(card)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     return (site / f"docs/models/{name}.md").read_text()
 
 
@@ -287,7 +287,7 @@ def test_style_sheet_and_script_come_with_the_package_and_are_written_where_they
     style, script = (site / "docs/assets" / name for name in ("cardproof.css", "cardproof.js"))
     assert (ROOT / "tools/cardproof/render/assets/cardproof.css").read_text() in style.read_text()
     script.write_text("broken\n" + script.read_text())
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert [(change.path.name, change.status) for change in run.changes] == [("cardproof.js", "edited")]
     assert not script.read_text().startswith("broken")
 
@@ -296,7 +296,7 @@ def test_a_style_sheet_of_the_users_own_is_not_overwritten(site):
     style = site / "docs/assets/cardproof.css"
     style.parent.mkdir(parents=True)
     style.write_text("mine{}\n")
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert (run.exit, style.read_text()) == (1, "mine{}\n")
 
 

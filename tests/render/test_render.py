@@ -10,7 +10,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from sites import CARD, MULTIPLY_ADDS, PARAMETERS, write_site
+from sites import CARD, MULTIPLY_ADDS, ONE_JOB, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.errors import InputError
@@ -27,7 +27,7 @@ def site(tmp_path, monkeypatch):
 
 
 def run(site, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def snapshot(folder):

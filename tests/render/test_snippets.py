@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import SnippetSettings, load_settings
@@ -49,7 +49,7 @@ def run(site, **options):
     from msgspec.structs import replace
 
     settings = load_settings(site / "mkdocs.yml")
-    return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), workers=1)
+    return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), ONE_JOB)
 
 
 def page(site) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from sites import CARD, OTHER, write_site
+from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.commands.cli import cardproof
@@ -50,7 +50,7 @@ def command(*options: str) -> tuple[int, str]:
 
 
 def build(site):
-    return render(load_settings(site / "mkdocs.yml"), workers=1)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB)
 
 
 def speed(network: str = "sha256:a", milliseconds: float = 2.5) -> Speed:
@@ -145,9 +145,9 @@ def test_a_changed_file_of_speeds_renders_the_pages_again(site):
     build(site)
     assert build(site).remembered == 3
     settings = load_settings(site / "mkdocs.yml")
-    from cardproof.build import network_digests_of_site
+    from cardproof.commands.speed import network_digests
 
-    digests = {need.model: digest for need, digest in network_digests_of_site(settings).items()}
+    digests = {need.model: digest for need, digest in network_digests(settings).items()}
     path = site / "docs/data/speed.json"
     path.parent.mkdir(parents=True)
     path.write_text(dump_speeds(Speeds(HERE, {name: speed(digest) for name, digest in digests.items()})))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -53,7 +54,7 @@ def site(write):
 
 
 def test_models_are_measured_by_the_zoos_name_for_them(site):
-    run = audit([site], Settings(zoo="zoo.py:Zoo", names=Path("names.yml")), workers=1)
+    run = audit([site], Settings(zoo="zoo.py:Zoo", names=Path("names.yml")), ONE_JOB)
     rows = [claim for card in run.cards for claim in card.full()["claims"]]
     assert [(row["model"], row["field"], row["verdict"], row["found"]) for row in rows] == [
         ("net-small_8xb32", "Parameters", "confirmed", 8),
@@ -68,7 +69,7 @@ def test_models_are_measured_by_the_zoos_name_for_them(site):
 
 
 def test_without_a_table_the_cards_name_is_the_zoos(site):
-    run = audit([site], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([site], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert [f.message.partition(" ")[0] for f in run.findings if f.check == "unknown-model"] == [
         "net-small_8xb32",
         "net-large_8xb32",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import MULTIPLY_ADDS, PARAMETERS, TINY
+from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY
 
 from cardproof.build import audit
 from cardproof.commands.scaffold.index import index_text
@@ -246,6 +246,6 @@ def test_a_survey_names_its_source():
 def test_what_init_wrote_is_judged_alike_by_an_audit(empty):
     Path("zoo.py").write_text(TINY)
     assert init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets")[0].returncode == 0
-    run = audit([Path("templates/models")], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([Path("templates/models")], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert run.exit == 0
     assert not run.findings

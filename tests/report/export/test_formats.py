@@ -12,9 +12,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import TINY
+from sites import ONE_JOB, TINY
 
-from cardproof.build import audit, audit_with_cards
+from cardproof.build import audit
 from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings
 from cardproof.core.types import Number
@@ -91,8 +91,8 @@ def settings(write):
 
 def exported(kind: str, settings: Settings, *verdicts: str, models: tuple[str, ...] = ()) -> dict[str, str]:
     reading = chosen_models(read_cards([Path("card.md")]), models)
-    run, known = audit_with_cards((), settings, workers=1, reading=reading)
-    return export(kind, run, known, settings, ("confirmed", "cited", *verdicts))
+    run = audit((), settings, ONE_JOB, reading=reading)
+    return export(kind, run, run.audit, settings, ("confirmed", "cited", *verdicts))
 
 
 def of_claims(rows):
@@ -103,8 +103,8 @@ def of_claims(rows):
 def test_a_model_index_reads_back_to_the_same_claims_with_the_same_judgement(settings, write):
     (text,) = exported("model-index", settings).values()
     path = write("model-index.yml", text)
-    before = audit([Path("card.md")], settings, workers=1)
-    after = audit([path], settings, workers=1)
+    before = audit([Path("card.md")], settings, ONE_JOB)
+    after = audit([path], settings, ONE_JOB)
     assert of_claims(report_rows(after, "claims")) == of_claims(report_rows(before, "claims"))
     assert len(report_rows(before, "claims")) > 10
     assert {f.check for f in after.findings} == {f.check for f in before.findings if f.check != "yaml-1.1"}
@@ -179,7 +179,7 @@ def test_results_that_do_not_hold_are_written_only_where_they_are_asked_for(sett
 def test_a_readme_for_the_hub_reads_back_with_our_own_reader_without_a_fault(settings, write):
     (text,) = exported("hub", settings, models=("tiny",)).values()
     path = write("out/README.md", text)
-    run = audit([path], settings, workers=1)
+    run = audit([path], settings, ONE_JOB)
     assert not run.findings
     (claim,) = report_rows(run, "claims")
     assert (claim["model"], claim["field"], claim["dataset"], claim["verdict"]) == (
@@ -229,7 +229,7 @@ def test_each_claim_of_the_json_is_as_the_audit_has_it(settings):
     (text,) = exported("json", settings).values()
     document = json.loads(text)
     assert document["schema"] == "cardproof-export/1"
-    claims = report_rows(audit([Path("card.md")], settings, workers=1), "claims")
+    claims = report_rows(audit([Path("card.md")], settings, ONE_JOB), "claims")
     found = [{**claim, "model": model["name"]} for model in document["models"] for claim in model["claims"]]
     assert of_claims(found) == of_claims(claims)
     assert document["models"][0]["paper"]["title"] == "Tiny: a net"
@@ -251,8 +251,8 @@ def test_a_citation_file_is_valid_and_has_the_papers_of_the_cards(settings, writ
     second = CARD.replace("'Tiny: a net'", "Second").replace("2001.00001", "2001.00002").replace("tiny", "other")
     write("second.md", second)
     reading = read_cards([Path("card.md"), Path("second.md")])
-    run, known = audit_with_cards((), Settings(), reading=reading)
-    data = _validate(export("cff", run, known, Settings(), ())["CITATION.cff"])
+    run = audit((), Settings(), reading=reading)
+    data = _validate(export("cff", run, run.audit, Settings(), ())["CITATION.cff"])
     assert data["preferred-citation"]["title"] == "Tiny: a net"
     assert data["authors"] == [
         {"family-names": "Doe", "given-names": "Jane"},

@@ -17,6 +17,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.field_names import normal_field
 from cardproof.core.files import show_path
 from cardproof.core.settings import Settings, dataset_named, load_settings, parse_tolerance
+from cardproof.plan.options import LOCAL, MeasureOptions, force_of
 from cardproof.report.formats import FORMATS
 from cardproof.report.run import Run
 from cardproof.zoos import ZooError
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cardproof.judge.online import Links
-    from cardproof.measure.gather import Progress
     from cardproof.plan.dry_run import DryRun
+    from cardproof.plan.options import Progress
     from cardproof.read import Reading
     from cardproof.zoos.published import ModelList
 
@@ -228,13 +229,10 @@ def render_command(
     with _progress(kind != "text" or quiet) as progress:
         run = render(
             settings,
+            _measuring(force, engine, jobs, progress),
             only=only,
             check=check,
-            workers=jobs,
-            progress=progress,
             reference=_reference,
-            force=force,
-            engine=engine,
         )
     _know(run, baseline, update_baseline)
     return _report(run, kind, targets, quiet)
@@ -308,10 +306,7 @@ def audit_command(
             return audit(
                 paths,
                 settings,
-                workers=jobs,
-                progress=progress,
-                force=force,
-                engine=engine,
+                _measuring(force, engine, jobs, progress),
                 reading=reading,
                 arguments=arguments,
                 online=asking,
@@ -447,7 +442,6 @@ def init_command(
     rendered, and 'mkdocs build' builds it.
     """
     from cardproof.commands.scaffold.new_site import Wish, chosen_models, new_site
-    from cardproof.measure.engines import LOCAL
 
     _check_engine(engine)
     wish = Wish(zoo, patterns, out, site_name, limit, force)
@@ -455,14 +449,14 @@ def init_command(
     if dry_run:
         return _say_models(found, as_json)
     with _progress(as_json or quiet) as progress:
-        made = new_site(wish, found, workers=jobs, progress=progress, engine=engine or LOCAL)
+        made = new_site(wish, found, _measuring((), engine, jobs, progress))
     if not quiet:
         words = f"{made.models} model{'' if made.models == 1 else 's'} of {found.source}"
         click.echo(f"{words}: {len(made.files)} files written into {show_path(out)}", err=True)
     settings = load_settings(out / "mkdocs.yml")
     settings = replace(settings, snippets=replace(settings.snippets, run=snippets))
     with _progress(as_json or quiet) as progress:
-        run = render(settings, workers=jobs, progress=progress, reference=_reference, engine=engine)
+        run = render(settings, _measuring((), engine, jobs, progress), reference=_reference)
     run.site_findings += made.findings
     if as_json:
         return _print_made(run, made.files)
@@ -561,7 +555,6 @@ def export_command(
 
     What the site's folder of evidence has on record is not measured again.
     """
-    from cardproof.build import audit_with_cards
     from cardproof.read import read_cards
     from cardproof.report.export.formats import chosen_models, export
     from cardproof.report.export.hub import HELD
@@ -570,15 +563,15 @@ def export_command(
     reading = chosen_models(read_cards(paths), models)
     store = settings.path(settings.evidence)
     with _progress(out is None) as progress:
-        run, known = audit_with_cards(
+        run = audit(
             paths,
             settings,
-            workers=jobs,
-            progress=progress,
+            MeasureOptions(jobs=jobs, progress=progress),
             reading=reading,
             store=store if store.is_dir() and settings.weights is None else None,
         )
-    _write_export(export(kind, run, known, settings, (*HELD, *more)), out)
+    assert run.audit
+    _write_export(export(kind, run, run.audit, settings, (*HELD, *more)), out)
     if unread := [finding for finding in run.findings if finding.fatal]:
         from cardproof.report.terminal import print_findings
 
@@ -645,18 +638,24 @@ def speed_command(
     return 1 if troubles else 0
 
 
+def _measuring(
+    force: tuple[str, ...], engine: str | None, jobs: int | None, progress: Progress | None
+) -> MeasureOptions:
+    return MeasureOptions(force_of(force), engine or LOCAL, jobs, progress)
+
+
 def _check_engine(engine: str | None) -> None:
     """Raise InputError for an engine that nobody knows, whether or not anything has to be measured."""
-    from cardproof.measure.engines import LOCAL, check_engine
+    from cardproof.measure.engines import check_engine
 
     check_engine(engine or LOCAL)
 
 
 def _say(forecast: DryRun, as_json: bool) -> int:
     """Print what a build would do; return the exit status, which is 0."""
-    from cardproof.plan.dry_run import json_of_forecast, text_of_forecast
+    from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
 
-    click.echo(json_of_forecast(forecast) if as_json else text_of_forecast(forecast))
+    click.echo(json_of_dry_run(forecast) if as_json else text_of_dry_run(forecast))
     return 0
 
 

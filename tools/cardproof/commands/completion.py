@@ -37,7 +37,7 @@ def checks(begun: str) -> list[CompletionItem]:
 
 def forced(begun: str) -> list[CompletionItem]:
     """Return the fields that can be measured again; models may be named too."""
-    from cardproof.plan.force import COUNTS, EVERYTHING, RESULTS
+    from cardproof.plan.options import COUNTS, EVERYTHING, RESULTS
 
     return _beginning(begun, (*COUNTS, RESULTS, EVERYTHING))
 

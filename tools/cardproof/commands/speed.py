@@ -7,12 +7,15 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
-from cardproof.build import network_digests_of_site
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.measure.engines.local import ended, start_worker
 from cardproof.measure.engines.resources import usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
+from cardproof.plan.needs import plan
+from cardproof.plan.recall import digests_of
+from cardproof.render.site_build import read_site
+from cardproof.zoos.aliases import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
-    from cardproof.measure.gather import Progress
+    from cardproof.plan.options import Progress
 
 
 def time_models(
@@ -44,21 +47,21 @@ def time_models(
     Models that cannot be built or run are told and left out. Raises InputError where the file's speeds were measured
     under other conditions and not all are measured again, or where a model or the device is not there.
     """
-    networks = network_digests_of_site(settings)
+    networks = network_digests(settings)
     if unknown := sorted(set(only) - {need.model for need in networks}):
         raise InputError(f"no card defines the model {', '.join(unknown)}")
-    known = load_speeds(path)
+    stored = load_speeds(path)
     with ended(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:
             here = pool.submit(_conditions, device, threads or usable_cores(), batch).result()
         except ValueError as trouble:
             raise InputError(f"--device {device}: {trouble}") from None
-        if known and (other := here.differences(known.conditions)):
+        if stored and (other := here.differences(stored.conditions)):
             if only or not again:
                 message = f"the speeds in {show_path(path)} were measured under other conditions ({other})"
                 raise InputError(f"{message}: they cannot be compared with new ones; --again measures all of them here")
-            known = None
-        speeds = known or Speeds(here)
+            stored = None
+        speeds = stored or Speeds(here)
         chosen = {need: digest for need, digest in networks.items() if not only or need.model in only}
         missing = [need for need in chosen if again or not speeds.of(need.model, chosen[need])]
         for done, need in enumerate(missing):
@@ -75,6 +78,19 @@ def time_models(
         speeds = Speeds(speeds.conditions, {name: one for name, one in speeds.models.items() if name not in gone})
         _write(path, speeds)
     return speeds
+
+
+def network_digests(settings: Settings) -> dict[Need, str]:
+    """Return the need of each model of a site's cards, with the digest of its network.
+
+    Raises InputError as :func:`read_site` does and if no zoo is set; ZooError if it is not here.
+    """
+    if settings.zoo is None:
+        raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
+    reading, _ = read_site(settings)
+    needs = {need.model: need for need in plan(reading, names_of(settings)).values()}
+    digests = digests_of(needs.values(), settings.zoo)
+    return {need: digests[name] for name, need in sorted(needs.items())}
 
 
 def speed_table(speeds: Speeds) -> Table:

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError
-from cardproof.measure.engines import LOCAL
 from cardproof.measure.submit import engine_named
+from cardproof.plan.options import LOCAL
 from cardproof.zoos import Zoo, ZooError, load_zoo, version_of_zoo
 from cardproof.zoos.published import ModelList, Published, as_published
 

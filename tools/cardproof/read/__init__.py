@@ -65,6 +65,12 @@ class Reading(Struct):
         return Reading(cards, [finding for finding in self.findings if finding not in others], len(cards))
 
     @property
+    def unplaced(self) -> list[Finding]:
+        """What was found in files that could not be read as cards."""
+        of_cards = {finding for card in self.cards for finding in card.findings}
+        return [finding for finding in self.findings if finding not in of_cards]
+
+    @property
     def models(self) -> list[Model]:
         return [model for card in self.cards for model in card.models]
 

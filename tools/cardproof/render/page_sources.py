@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +19,6 @@ from cardproof.render.page_snippets import pages_of
 from cardproof.snippets.prove import Page, Policy, extensions_text, policy_of
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Need
-    from cardproof.measure.gather import GatheredEvidence
     from cardproof.read import Card, Reading
     from cardproof.render.output.folders import Folders
     from cardproof.render.pages import Site
@@ -88,18 +85,16 @@ class _CardSite:
     @cached_property
     def site(self) -> Site:
         """The site with the verdicts of its stored evidence; nothing is measured."""
-        from cardproof.judge.audit import Audit
-        from cardproof.judge.judge import judge
-        from cardproof.plan.needs import plan
-        from cardproof.read.cited_results import read_cited
+        from cardproof.judge.audit import audit_cards
         from cardproof.render.pages import Site
-        from cardproof.zoos.aliases import names_of
+        from cardproof.zoos import ZooError
 
-        needs = plan(self._reading, names_of(self.settings))
-        proved = _stored(self.settings, needs)
-        cited = read_cited(self.settings.path(self.settings.cited)) if self.settings.cited else ()
-        verdicts = judge(self._reading, needs, proved, self.settings, cited)
-        return Site(Audit(self._reading, needs, proved, verdicts), self._folders, show_path, self.settings)
+        settings, store = self.settings, self.settings.path(self.settings.evidence)
+        try:
+            audit = audit_cards(self._reading, settings, store=store, wanted=())
+        except ZooError:  # only templates that print measured values see it: it is no reason to run nothing
+            audit = audit_cards(self._reading, replace(settings, zoo=None), store=store, wanted=())
+        return Site(audit, self._folders, show_path, settings)
 
     def holds(self, path: Path) -> bool:
         """Return whether a file lies among the site's templates, and not among its pages."""
@@ -136,21 +131,6 @@ class _CardSite:
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
             raise InputError(f"{fatal.place}: {fatal.message}")
         return reading
-
-
-def _stored(settings: Settings, needs: dict[tuple[str, str], Need]) -> GatheredEvidence:
-    """Return what is on record and still valid; nothing is measured.
-
-    Only templates that print measured values see it, so a zoo that is not installed is no reason to run nothing.
-    """
-    from cardproof.measure.gather import GatheredEvidence, gather
-    from cardproof.zoos import ZooError
-
-    if settings.zoo is not None:
-        with suppress(ZooError):
-            unique = list(dict.fromkeys(needs.values()))
-            return gather(unique, set(), settings, settings.path(settings.evidence), None, None)
-    return GatheredEvidence()
 
 
 def _beside(policy: Policy, path: Path) -> Policy:

@@ -367,7 +367,7 @@ def _training(card: Card, known: Audit) -> Training:
     """Return how a card's models were trained, as far as anybody says it."""
     models = [(model.name, known.needs[card.file, model.name], known.evidence(card, model)) for model in card.models]
     recipes = [(name, known.recipe(need)) for name, need, _ in models]
-    curves = [curve_view(name, known.proved.curves.get(need, ())) for name, need, _ in models]
+    curves = [curve_view(name, known.gathered.curves.get(need, ())) for name, need, _ in models]
     confusions = [view for name, _, found in models if found for view in confusion_views(name, found.evaluations)]
     return Training(recipe_views(recipes), tuple(curve for curve in curves if curve), tuple(confusions))
 

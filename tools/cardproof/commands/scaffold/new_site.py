@@ -15,7 +15,7 @@ from cardproof.core.files import show_path
 from cardproof.core.locks import replace_files, writing
 from cardproof.core.settings import Settings
 from cardproof.core.types import Evidence, Finding, Need
-from cardproof.measure.gather import MeasureOptions, gather
+from cardproof.measure.gather import gather
 from cardproof.measure.list_models import list_models
 from cardproof.read.claims import file_of_link
 from cardproof.zoos.published import ModelList
@@ -23,7 +23,7 @@ from cardproof.zoos.published import ModelList
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cardproof.measure.gather import Progress
+    from cardproof.plan.options import MeasureOptions
     from cardproof.zoos.published import Published
 
 
@@ -57,11 +57,9 @@ def chosen_models(wish: Wish, engine: str | None = None) -> ModelList:
     return replace(found, models=found.models[: wish.limit])
 
 
-def new_site(
-    wish: Wish, found: ModelList, *, workers: int | None = None, progress: Progress | None = None, engine: str = "local"
-) -> Scaffolded:
+def new_site(wish: Wish, found: ModelList, options: MeasureOptions) -> Scaffolded:
     """Measure the models and write the files of the site, all or none; raises as :func:`chosen_models` does."""
-    measured, findings = _measured(wish.zoo, found.models, workers, progress, engine)
+    measured, findings = _measured(wish.zoo, found.models, options)
     if not measured:
         raise InputError(f"none of {len(found.models)} models could be measured; {findings[0].message}")
     name = wish.name or f"Models of {found.title}"
@@ -74,15 +72,15 @@ def new_site(
 
 
 def _measured(
-    zoo: str, models: Sequence[Published], workers: int | None, progress: Progress | None, engine: str
+    zoo: str, models: Sequence[Published], options: MeasureOptions
 ) -> tuple[list[tuple[Published, Evidence]], tuple[Finding, ...]]:
     """Measure models by the usual engines, each at the size that the zoo states for it."""
     needs = {published: Need(published.model, file_of_link(published.weights), None, ()) for published in models}
     wanted = list(needs.values())
-    proved = gather(wanted, set(wanted), Settings(zoo=zoo), None, workers, progress, MeasureOptions(engine=engine))
+    gathered = gather(wanted, set(wanted), Settings(zoo=zoo), None, options)
     measured, findings = [], []
     for published, need in needs.items():
-        evidence = proved.evidence[need]
+        evidence = gathered.evidence[need]
         if evidence.counts:
             measured.append((published, evidence))
         else:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Progress, Submit
+    from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import Progress
 
 PATIENCE = 10
 """Seconds in which a scheduler must answer."""

@@ -28,7 +28,7 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6
 
 def mlbom(run: Run, known: Audit) -> str:
     """Return the models of an audit as a CycloneDX 1.6 document; the same bytes for the same cards and evidence."""
-    weights = known.at_hand.weights
+    weights = known.local.weights
     claims = claims_by_model(run)
     components = []
     for card in known.reading.cards:
