@@ -16,7 +16,7 @@ from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
-from cardproof.commands.fixes import EditError, apply, fix_files, set_field
+from cardproof.commands.edit import EditError, apply, fix_files, set_field
 from cardproof.core.errors import InputError
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.settings import Settings

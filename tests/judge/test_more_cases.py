@@ -12,7 +12,7 @@ from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
-from cardproof.commands.fixes import fix_files
+from cardproof.commands.edit import fix_files
 from cardproof.core.settings import Settings, parse_tolerance
 from cardproof.core.types import Counts, Environment, Evaluated, Evidence
 from cardproof.judge.judge import judge

@@ -6,7 +6,7 @@ import pytest
 from sites import ONE_JOB
 
 from cardproof.build import audit
-from cardproof.commands.fixes import fix_files
+from cardproof.commands.edit import fix_files
 from cardproof.core.settings import Settings
 
 ZOO = """

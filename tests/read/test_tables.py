@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sites import ONE_JOB
 
 from cardproof.build import audit
-from cardproof.commands.fixes import apply
+from cardproof.commands.edit import apply
 from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.settings import Settings

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from msgspec.structs import replace
 
-from cardproof.commands.snippet_pages import run_pages
+from cardproof.commands.snippets import run_pages
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.report.terminal import pages_json_of

@@ -296,7 +296,7 @@ def test_what_cannot_be_exported_says_why(settings, write):
 
 
 def test_every_format_of_the_command_is_one_that_is_described():
-    from cardproof.commands.cli import export_command
+    from cardproof.commands.export import export_command
 
     (option,) = [one for one in export_command.params if one.name == "kind"]
     assert list(option.type.choices) == list(FORMATS)

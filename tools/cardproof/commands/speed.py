@@ -1,16 +1,17 @@
-"""Time the networks of a site's cards, one after another in a process that has the machine for itself."""
+"""``cardproof speed``: time the networks of a site's cards, one after another in a process of its own."""
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
+
+from cardproof.commands.options import CONFIG, EPILOG, PATH, site_settings
+from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.measure.engines.local import ended, start_worker
-from cardproof.measure.engines.resources import usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
@@ -19,13 +20,50 @@ from cardproof.zoos.aliases import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rich.table import Table
 
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
     from cardproof.plan.options import Progress
+
+
+@click.command("speed", epilog=EPILOG)
+@click.option("--only", metavar="MODEL", multiple=True, help="Time this model alone. May be repeated.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core unless given.")
+@click.option("--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Least time per model.")
+@click.option("--again", is_flag=True, help="Time all models again, those with valid speeds too.")
+@click.option("--out", type=PATH, help="File of speeds; the setting 'speed' unless given.")
+@click.option("--zoo", metavar="ZOO", help="Where networks come from; see render.")
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print the speeds as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="Print troubles only.")
+def speed_command(
+    out: Path | None, zoo: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Time forward passes of the site's networks, for the pages to show.
+
+    Let nothing else run meanwhile. A model whose network is as it was when it was timed is not timed again; all speeds
+    of a file come from one processor, and are measured alike.
+    """
+    settings = site_settings(config, zoo)
+    path = out or (settings.path(settings.speed) if settings.speed else None)
+    if path is None:
+        raise click.UsageError("name the file: --out speed-cpu.json, or the setting 'speed' in mkdocs.yml")
+    troubles: list[str] = []
+    with progress_bar(quiet or as_json) as progress:
+        speeds = time_models(settings, path, progress=progress, tell=troubles.append, **options)
+    for trouble in troubles:
+        click.secho(f"not timed: {trouble}", err=True, fg="red")
+    if as_json:
+        click.echo(dump_speeds(speeds), nl=False)
+    elif not quiet:
+        from cardproof.report.terminal import new_console
+
+        new_console().print(speed_table(speeds))
+    return 1 if troubles else 0
 
 
 def time_models(
@@ -47,6 +85,12 @@ def time_models(
     Models that cannot be built or run are told and left out. Raises InputError where the file's speeds were measured
     under other conditions and not all are measured again, or where a model or the device is not there.
     """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from cardproof.measure.engines.local import ended, start_worker
+    from cardproof.measure.engines.resources import usable_cores
+
     networks = network_digests(settings)
     if unknown := sorted(set(only) - {need.model for need in networks}):
         raise InputError(f"no card defines the model {', '.join(unknown)}")

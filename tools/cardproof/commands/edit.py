@@ -1,4 +1,4 @@
-"""Edits: fixes as changes of a file's text. Comments, order, quotes, line ends and everything else stay."""
+"""``cardproof edit``, and the fixes of ``--fix``: changes of a file's text; everything else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from cardproof.commands.options import EPILOG, PATH
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_file, show_path
 from cardproof.core.source import BOM_COLUMN, Source
@@ -18,6 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _BOM = "\ufeff"
+
+
+@click.command("edit", epilog=EPILOG)
+@click.argument("path", type=PATH)
+@click.argument("edits", metavar="FIELD=VALUE...", nargs=-1, required=True)
+def edit_command(path: Path, edits: tuple[str, ...]) -> int:
+    """Write values into fields of a page's YAML header; everything else stays byte for byte."""
+    for text in edits:
+        field, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"{text}: write FIELD=VALUE")
+        try:
+            changed = set_field(path, field, value)
+        except EditError as trouble:
+            raise click.ClickException(str(trouble)) from trouble
+        click.echo(f"{show_path(path)}: {field} {'is now' if changed else 'was already'} {value}")
+    return 0
 
 
 class EditError(Exception):

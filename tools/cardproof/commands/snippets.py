@@ -1,29 +1,71 @@
-"""Snippets of any Markdown pages, without a site around them: ``cardproof snippets PAGE…``."""
+"""``cardproof snippets``: the snippets of any Markdown pages, without a site around them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from msgspec.structs import replace
 
+from cardproof.commands.options import CONFIG, EPILOG, JSON, QUIET, devices_of, site_settings
+from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_file, show_path
 from cardproof.core.source import read_source
 from cardproof.render.output.stamp import template_of
 from cardproof.render.page_sources import Sources
 from cardproof.render.templates import TemplatesError
-from cardproof.snippets.prove import Page, blocks_of, gpu_is_visible, not_run, outcomes_of, run_of
+from cardproof.report.terminal import pages_json_of, print_pages_report
+from cardproof.snippets.prove import Page, blocks_of, gpu_is_visible, not_run, outcomes_of, policy_of, run_of
 from cardproof.snippets.results import PagesRun, findings_of
 from cardproof.snippets.update import update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cardproof.plan.options import Progress
     from cardproof.snippets.prove import Policy
     from cardproof.snippets.results import PageRun
     from cardproof.snippets.run.runner import Runner
     from cardproof.snippets.types import Outcome
+
+
+@click.command("snippets", epilog=EPILOG)
+@click.argument("pages", metavar="PAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--device", "devices", multiple=True, help="cpu, cuda, or both separated by a comma; cpu unless given.")
+@click.option("--network", is_flag=True, help="Let blocks marked .network reach it.")
+@click.option("--random-weights", is_flag=True, help="Run with random weights where published ones are not at hand.")
+@click.option("--strict-device", is_flag=True, help="Fail a block that finds no GPU instead of skipping it.")
+@click.option("--update", "rewrite", is_flag=True, help="Write what came out where a page states another output.")
+@CONFIG
+@JSON
+@QUIET
+def snippets_command(
+    pages: tuple[Path, ...],
+    devices: tuple[str, ...],
+    network: bool,
+    random_weights: bool,
+    strict_device: bool,
+    rewrite: bool,
+    config: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run the Python blocks of Markdown pages, in page order, and compare what they print with what they state."""
+    settings = site_settings(config)
+    policy = replace(policy_of(settings), network=network or settings.snippets.network, strict_device=strict_device)
+    if random_weights:
+        policy = replace(policy, weights="random")
+    if devices:
+        policy = replace(policy, devices=devices_of(devices))
+    with progress_bar(as_json or quiet) as progress:
+        run = run_pages(pages, policy, show_path, rewrite=rewrite, progress=progress)
+    if as_json:
+        click.echo(pages_json_of(run))
+    else:
+        print_pages_report(run, quiet=quiet)
+    return run.exit
 
 
 def run_pages(
@@ -32,7 +74,7 @@ def run_pages(
     show: Callable[[Path], str],
     *,
     rewrite: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> PagesRun:
     """Run the snippets of pages on each device; with ``rewrite``, write what came out where it was stated otherwise.
 
