@@ -9,9 +9,9 @@ import shutil
 import pytest
 from msgspec.structs import replace
 
-from cardproof.commands.snippets import run_pages
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
 from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.runner import Runner

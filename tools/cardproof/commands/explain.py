@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
-from cardproof.commands.options import EPILOG, completed
+from cardproof.commands.options import EPILOG
+
+
+def _complete_check(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the checks and the words in brackets of findings, each with what its check is about."""
+    from cardproof.judge.checks import all_checks
+
+    words = {word: check for check in all_checks() for word in (check.name, *check.findings)}
+    return [
+        CompletionItem(word, help=check.page.partition(":")[0].strip())
+        for word, check in sorted(words.items())
+        if word.startswith(begun)
+    ]
 
 
 @click.command("explain", epilog=EPILOG)
-@click.argument("check", required=False, shell_complete=completed("checks"))
+@click.argument("check", required=False, shell_complete=_complete_check)
 def explain_command(check: str | None) -> int:
     """Say what a check does and why: by its name, or by the word in brackets of a finding. Without it, list all."""
     from cardproof.judge.checks import all_checks

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cardproof.commands.options import CONFIG, EPILOG, JOBS, PATH, completed, site_settings
+from cardproof.commands.options import CONFIG, EPILOG, JOBS, PATH, complete_zoo, site_settings
 from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, write_report
@@ -33,7 +33,7 @@ from cardproof.plan.options import MeasureOptions
     help="Results with this verdict go into the header for the Hub too; confirmed and cited ones do always.",
 )
 @click.option("--out", type=PATH, help="File to write, or for several READMEs a folder; the output unless given.")
-@click.option("--zoo", metavar="ZOO", shell_complete=completed("zoos"), help="Where networks come from; see audit.")
+@click.option("--zoo", metavar="ZOO", shell_complete=complete_zoo, help="Where networks come from; see audit.")
 @click.option("--data", metavar="NAME=PATH", multiple=True, help="Where images are; see audit.")
 @click.option("--weights", type=PATH, help="Where files of weights are; see audit.")
 @JOBS

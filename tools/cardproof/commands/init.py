@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from cardproof.build import render
-from cardproof.commands.options import EPILOG, JOBS, JSON, QUIET, completed
+from cardproof.commands.options import EPILOG, JOBS, JSON, QUIET, complete_zoo
 from cardproof.commands.output import Output, progress_bar
 from cardproof.commands.render import reference_of_program
 from cardproof.core.files import show_path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--zoo",
     metavar="ZOO",
     required=True,
-    shell_complete=completed("zoos"),
+    shell_complete=complete_zoo,
     help="Where networks come from; see audit.",
 )
 @click.option(

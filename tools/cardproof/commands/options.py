@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.datasets import dataset_names
 from cardproof.core.errors import InputError
-from cardproof.core.field_names import normal_field
+from cardproof.core.field_names import FILE_SIZE, FLOPS, PARAMETERS, RECIPE, TOP_1, TOP_5, normal_field
 from cardproof.core.settings import Settings, dataset_named, load_settings, parse_tolerance
-from cardproof.plan.options import LOCAL, MeasureOptions, force_of
+from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, force_of
 from cardproof.report.formats import FORMATS
+from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cardproof.plan.options import Progress
 
@@ -28,15 +31,29 @@ EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, o
 PATH: click.Path = click.Path(path_type=Path)
 
 
-def completed(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
-    """Return what completes a value in a shell: a function of ``completion``, imported only while one types."""
+def completed(words: Callable[[str], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """Return what completes a value in a shell by the words that it may be, given what was typed of it."""
 
-    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
-        from cardproof.commands import completion
-
-        return list(getattr(completion, what)(begun))
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words(begun) if word.lower().startswith(begun.lower())]
 
     return complete
+
+
+def _tolerances(begun: str) -> list[str]:
+    """Return the fields that are compared with a tolerance; behind ``=``, the tolerances that are words."""
+    field, separator, _ = begun.partition("=")
+    if separator:
+        return [f"{field}=exact", f"{field}=written"]
+    numbers = FLOPS | PARAMETERS | FILE_SIZE | TOP_1 | TOP_5 | frozenset(RECIPE)
+    return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
+
+
+def complete_zoo(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return zoos by name; for what has a slash or a dot, files."""
+    if "/" in begun or "." in begun:
+        return [CompletionItem(begun, type="file")]
+    return [CompletionItem(name) for name in BUILT_IN if name.startswith(begun)]
 
 
 CONFIG = click.option("--config", "-f", type=PATH, help="The site's mkdocs.yml.")
@@ -48,7 +65,7 @@ _OF_RUNS = (
     click.option(
         "--zoo",
         metavar="ZOO",
-        shell_complete=completed("zoos"),
+        shell_complete=complete_zoo,
         help="Where networks come from: res2next, timm, torchvision, transformers, package.module:object or "
         "file.py:object.",
     ),
@@ -58,7 +75,7 @@ _OF_RUNS = (
         "tolerances",
         metavar="FIELD=SPEC",
         multiple=True,
-        shell_complete=completed("tolerances"),
+        shell_complete=completed(_tolerances),
         help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. May be repeated.",
     ),
     click.option(
@@ -71,7 +88,7 @@ _OF_RUNS = (
         "--data",
         metavar="NAME=PATH",
         multiple=True,
-        shell_complete=completed("data_sets"),
+        shell_complete=completed(lambda _: (f"{name}=" for name in dataset_names())),
         help="Where the images of a data set are, such as ImageNet=PATH: results are evaluated. May be repeated.",
     ),
     click.option("--weights", type=PATH, help="Folder with files of weights by their published names, or one file."),
@@ -81,7 +98,7 @@ _OF_RUNS = (
         "--force",
         metavar="FIELD|MODEL",
         multiple=True,
-        shell_complete=completed("forced"),
+        shell_complete=completed(lambda _: FIELDS),
         help="Measure again what is on record: flops, parameters, results, a model, or all. May be repeated.",
     ),
     click.option(
@@ -105,7 +122,7 @@ _OF_RUNS = (
         "writes",
         metavar="FORMAT=FILE",
         multiple=True,
-        shell_complete=completed("targets"),
+        shell_complete=completed(lambda _: (f"{name}=" for name in FORMATS[1:])),
         help="Write the report into a file too, in any format but text. May be repeated.",
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
