@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY
 
 from cardproof.build import audit
-from cardproof.commands.scaffold.index import index_text
+from cardproof.commands.scaffold.families import index_text
 from cardproof.commands.scaffold.site import FIXED
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source

@@ -7,20 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.build import render
 from cardproof.commands.options import EPILOG, JOBS, JSON, QUIET, complete_zoo
 from cardproof.commands.output import Output, progress_bar
 from cardproof.commands.render import reference_of_program
+from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
+from cardproof.core.build_time import now
+from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.settings import load_settings
+from cardproof.core.locks import replace_files, writing
+from cardproof.core.settings import Settings, load_settings
+from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL, MeasureOptions
+from cardproof.read.claims import file_of_link
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cardproof.report.run import Run
-    from cardproof.zoos.published import ModelList
+    from cardproof.zoos.published import ModelList, Published
 
 
 @click.command("init", epilog=EPILOG)
@@ -66,16 +75,14 @@ def init_command(
     PATTERN is a name or a pattern of shells, such as 'resnet*'; all models are taken without one. Then the site is
     rendered, and 'mkdocs build' builds it.
     """
-    from cardproof.commands.scaffold.new_site import Wish, chosen_models, new_site
-
     check_engine(engine or LOCAL)
-    wish = Wish(zoo, patterns, out, site_name, limit, force)
-    found = chosen_models(wish, engine)
+    site = NewSite(zoo, patterns, out, site_name, limit, force)
+    found = chosen_models(site, engine)
     if dry_run:
         return _print_models(found, as_json)
     options = MeasureOptions(engine=engine or LOCAL, jobs=jobs)
     with progress_bar(as_json or quiet) as progress:
-        made = new_site(wish, found, replace(options, progress=progress))
+        made = new_site(site, found, replace(options, progress=progress))
     if not quiet:
         words = f"{made.models} model{'' if made.models == 1 else 's'} of {found.source}"
         click.echo(f"{words}: {len(made.files)} files written into {show_path(out)}", err=True)
@@ -112,3 +119,78 @@ def _print_models(found: ModelList, as_json: bool) -> int:
         click.echo(name)
     click.echo(f"{len(names)} models of {found.source}; nothing was measured or written", err=True)
     return 0
+
+
+class NewSite(Struct, frozen=True):
+    """What a new site is to be."""
+
+    zoo: str
+    patterns: tuple[str, ...]
+    folder: Path
+    name: str | None = None
+    """Of the site; made from the zoo's if it is None."""
+    limit: int | None = None
+    """The most models."""
+    force: bool = False
+    """Write over files that are there."""
+
+
+class Scaffolded(Struct, frozen=True):
+    """What was written."""
+
+    files: tuple[Path, ...]
+    models: int
+    findings: tuple[Finding, ...]
+    """Models that could not be measured, and have no card."""
+
+
+def chosen_models(site: NewSite, engine: str | None = None) -> ModelList:
+    """Return the models that a site is to have. Raises InputError if there are none, or files are in the way."""
+    from cardproof.measure.list_models import list_models
+
+    _refuse(site, [*FIXED, CITED])
+    found = list_models(site.zoo, site.patterns, engine=engine)
+    return replace(found, models=found.models[: site.limit])
+
+
+def new_site(site: NewSite, found: ModelList, options: MeasureOptions) -> Scaffolded:
+    """Measure the models and write the files of the site, all or none; raises as :func:`chosen_models` does."""
+    measured, findings = _measured(site.zoo, found.models, options)
+    if not measured:
+        raise InputError(f"none of {len(found.models)} models could be measured; {findings[0].message}")
+    name = site.name or f"Models of {found.title}"
+    texts = site_texts(site.zoo, found, measured, name, now()[:10], site.folder)
+    _refuse(site, texts)
+    paths = {site.folder / path: text for path, text in texts.items()}
+    with writing(site.folder / "docs" / "evidence"):
+        replace_files(paths)
+    return Scaffolded(tuple(paths), len(measured), findings)
+
+
+def _measured(
+    zoo: str, models: Sequence[Published], options: MeasureOptions
+) -> tuple[list[tuple[Published, Evidence]], tuple[Finding, ...]]:
+    """Measure models by the usual engines, each at the size that the zoo states for it."""
+    from cardproof.measure.gather import gather
+
+    needs = {published: Need(published.model, file_of_link(published.weights), None, ()) for published in models}
+    wanted = list(needs.values())
+    gathered = gather(wanted, set(wanted), Settings(zoo=zoo), None, options)
+    measured, findings = [], []
+    for published, need in needs.items():
+        evidence = gathered.evidence[need]
+        if evidence.counts:
+            measured.append((published, evidence))
+        else:
+            message = f"{published.model} was not measured, and has no card: {evidence.error}"
+            findings.append(Finding(published.place, "unknown-model", "error", message))
+    return measured, tuple(findings)
+
+
+def _refuse(site: NewSite, files: Sequence[str] | dict[str, str]) -> None:
+    """Raise InputError for files that are there, unless they may be written over."""
+    there = [show_path(site.folder / path) for path in files if (site.folder / path).exists()]
+    if there and not site.force:
+        more = f" and {len(there) - 3} more" if len(there) > 3 else ""
+        names = ", ".join(there[:3]) + more
+        raise InputError(f"there already: {names}; --force writes over them")

@@ -57,13 +57,6 @@ class Reading(Struct):
     findings: list[Finding] = field(default_factory=list)
     files: int = 0
 
-    def only(self, files: set[str]) -> Reading:
-        """Return what was read of these cards, with what was wrong with them and with files that are no card."""
-        cards = [card for card in self.cards if card.file in files]
-        others = {finding for card in self.cards if card.file not in files for finding in card.findings}
-        others -= {finding for card in cards for finding in card.findings}
-        return Reading(cards, [finding for finding in self.findings if finding not in others], len(cards))
-
     @property
     def unplaced(self) -> list[Finding]:
         """What was found in files that could not be read as cards."""

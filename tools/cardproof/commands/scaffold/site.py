@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cardproof.commands.scaffold.families import Family, families
-from cardproof.commands.scaffold.index import index_of, index_text
+from cardproof.commands.scaffold.families import Family, families, index_of, index_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
