@@ -353,6 +353,8 @@ def _finish(
         gone += orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []
         gone += files_of_gone_models(settings, known) if settings.catalog else []
         run.changes += compare({}, gone)
+    if run.checked:
+        run.changes = [change for change in run.changes if folders.is_committed(change.path)]
     badges = sum(number for card in known.values() for number in card.folders.values())
     removed = {show_path(change.path) for change in run.changes if change.status == "removed"}
     run.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from pathlib import Path
 
 import click
 from msgspec.structs import fields
@@ -13,9 +14,6 @@ from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
 from cardproof.render.output.escape import markdown_text
 from cardproof.render.output.stamp import stamped
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WIDTH = 88
 """Columns of help texts: what a page shows without scrolling on a laptop."""
@@ -115,9 +113,8 @@ def _settings() -> str:
     defaults = {field.name: field.default for field in fields(Settings)}
     for name in SETTINGS:
         default = defaults[name]
-        shown = f"`{default}`" if isinstance(default, (str, int)) or hasattr(default, "parts") else ""
-        if default is not None and not shown and hasattr(default, "is_finite"):
-            shown = f"`{default}`"
+        shown = f"`{default}`" if isinstance(default, str | int | Path | Decimal) else ""
+        shown = shown.lower() if isinstance(default, bool) else shown
         lines.append(f"| `{name}` | {shown} | {markdown_text(described[name])} |")
     return "\n".join(lines)
 

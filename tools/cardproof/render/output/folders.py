@@ -37,6 +37,12 @@ class Folders(Struct, frozen=True):
         """The folder below which an index may import: the site's, or the cards' own where they lie elsewhere."""
         return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
 
+    def is_committed(self, path: Path) -> bool:
+        """Return whether a file is a page or a record of evidence; all else is derived, and no check fails for it."""
+        path = path.resolve()
+        is_page = path.suffix == ".md" and path.is_relative_to(self.out.resolve())
+        return is_page or path.is_relative_to(self.evidence.resolve())
+
 
 def folders_of(settings: Settings) -> Folders:
     """Return the folders of a site; templates of pages are in ``models`` where there is such a folder."""
