@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -30,6 +32,16 @@ def test_a_render_writes_the_reference_and_the_navigation_has_all_of_it(own_site
     written = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.md")}
     assert written == REFERENCE
     assert set(re.findall(r"reference/(\S+\.md)", (ROOT / "mkdocs.yml").read_text())) == set(REFERENCE)
+
+
+def test_git_ignores_what_a_render_makes_and_nothing_else_in_docs(own_site):
+    def listed(folder: Path) -> list[str]:
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "docs"]
+        return sorted(subprocess.check_output(command, cwd=folder, text=True).splitlines())
+
+    subprocess.run(["git", "init", "--quiet"], cwd=own_site, check=True)
+    shutil.copy(ROOT / ".gitignore", own_site)
+    assert listed(own_site) == listed(ROOT)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
