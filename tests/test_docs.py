@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from test_rooms import ROOMS
 
 from cardproof.commands.cli import cardproof
 from cardproof.core.settings import SETTINGS, load_settings
@@ -73,6 +75,27 @@ def test_every_command_and_option_is_documented():
 
 def test_every_exit_status_is_documented():
     assert all(f"| {status} |" in text("exit-statuses.md") for status, _ in EXIT_STATUSES)
+
+
+DOOR = (ROOT / "docs" / "guide" / "how-it-is-built.md").read_text(encoding="utf-8")
+
+
+def first_paragraph(module: Path) -> str:
+    said = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    return " ".join(said.split("\n\n")[0].split())
+
+
+def test_the_door_has_the_rooms_in_their_order_and_in_their_own_words():
+    folder = ROOT / "tools" / "cardproof"
+    names = [f"{room}/" if (folder / room).is_dir() else f"{room}.py" for (room,) in ROOMS]
+    said = [first_paragraph(folder / name / "__init__.py" if name.endswith("/") else folder / name) for name in names]
+    rows = [f"| `{name}` | {text} |" for name, text in zip(names, said, strict=True)]
+    assert re.findall(r"^\| `[a-z.]+/?` \|.*", DOOR, re.MULTILINE) == rows
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([\w./-]+(?:/|\.py|\.md|\.yml))`", DOOR))))
+def test_every_path_that_the_door_names_is_there(path):
+    assert any((folder / path).exists() for folder in (ROOT, ROOT / "tools", ROOT / "tools" / "cardproof"))
 
 
 def test_the_configuration_of_the_site_is_valid():
