@@ -12,7 +12,7 @@ from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.urls import Urls
+from cardproof.render.output.paths import Urls
 
 LISTS = "# All\n\n{{ compare_table() }}\n\n## Families\n\n{{ family_cards() }}\n"
 EVIL = "<img src=x onerror=alert(1)>\"'&[x](javascript:y)`|*b*_c_ --8<-- {{7*7}}"

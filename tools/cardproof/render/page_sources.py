@@ -14,7 +14,7 @@ from cardproof.core.files import show_path
 from cardproof.core.frozen import dataclass
 from cardproof.core.settings import Settings, load_settings
 from cardproof.read import read_cards
-from cardproof.render.output.stamp import template_of
+from cardproof.render.output.text import stamped_source
 from cardproof.render.page_snippets import pages_of
 from cardproof.snippets.prove import Page, Policy, extensions_text, policy_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cardproof.core.types import Need
     from cardproof.measure.gather import GatheredEvidence
     from cardproof.read import Card, Reading
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
 
 
@@ -53,7 +53,7 @@ class Sources:
         """
         site = self._site_of(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        template = template_of(text.rstrip().rpartition("\n")[2] + "\n")
+        template = stamped_source(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
         if template is not None:
             card = site.card_named(template, path)
@@ -124,13 +124,13 @@ class _CardSite:
 
     @cached_property
     def _folders(self) -> Folders:
-        from cardproof.render.output.folders import folders_of
+        from cardproof.render.output.paths import site_folders
 
-        return folders_of(self.settings)
+        return site_folders(self.settings)
 
     @cached_property
     def _reading(self) -> Reading:
-        from cardproof.render.output.folders import page_templates
+        from cardproof.render.output.paths import page_templates
 
         reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):

@@ -19,18 +19,16 @@ from cardproof.render.catalog.card_files import CardFiles, card_files, listed_mo
 from cardproof.render.catalog.model_summary import summary_text_of
 from cardproof.render.functions.compare_table import compare_table, family_cards
 from cardproof.render.functions.model_table import COLUMNS, model_table
-from cardproof.render.output.folders import Folders, templates_of
-from cardproof.render.output.stamp import stamped
-from cardproof.render.output.urls import urls_of
+from cardproof.render.output.paths import Folders, site_templates, site_urls
+from cardproof.render.output.text import stamped
 from cardproof.render.templates import TemplatesError
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
-from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view, split_shared
 from cardproof.render.views.comparison import Standings, scores_of
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.evidence import RecordView, Sources, distinct, records_of
 from cardproof.render.views.linked_data import json_ld, lead_of
-from cardproof.render.views.shared import split_shared
 from cardproof.render.views.strips import shown_runs, stamp_of, with_strips
 from cardproof.render.views.training import (
     ConfusionView,
@@ -134,7 +132,7 @@ class Site:
         """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
         self._cards = known.reading.cards
         self._folders = folders
-        self._templates = templates_of(folders, show)
+        self._templates = site_templates(folders, show)
         records = {card.file: _records(card, known, folders) for card in self._cards}
         self._records = {file: distinct(r for of in found for r in of.values()) for file, found in records.items()}
         self._views = {card.file: _views(card, known, folders, records[card.file]) for card in self._cards}
@@ -206,7 +204,7 @@ class Site:
             self.looked["listings"].add(card.file)
             return rows
 
-        page, urls = self._pages[card.file], urls_of(self._settings, self._folders)
+        page, urls = self._pages[card.file], site_urls(self._settings, self._folders)
         catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
         variables: dict[str, Any] = {
             "models": self._views[card.file],

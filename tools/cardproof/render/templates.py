@@ -25,7 +25,7 @@ from cardproof.core.files import cache_folder
 from cardproof.core.packages import version_of
 from cardproof.core.time_limit import time_limit
 from cardproof.core.types import Finding, Place
-from cardproof.render.output.escape import code_text, html_text, markdown_text
+from cardproof.render.output.text import code_text, html_text, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -139,9 +139,9 @@ class Templates:
 
         return self._render(compiled, text, file, variables)
 
-    def _render(self, template_of: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
+    def _render(self, compiled: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            template = template_of()
+            template = compiled()
             with time_limit(TIME_LIMIT, "rendering it took more than"):
                 return template.render(variables)
         except UndefinedError as trouble:

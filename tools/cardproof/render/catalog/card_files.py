@@ -11,8 +11,8 @@ from cardproof.core.frozen import dataclass
 from cardproof.evidence.records import file_name
 from cardproof.judge.audit import by_model
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
-from cardproof.render.output.slugs import slug
-from cardproof.render.output.urls import urls_of
+from cardproof.render.output.paths import site_urls
+from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cardproof.core.types import Judgement
     from cardproof.judge.audit import Audit
     from cardproof.read import Card, Model
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.paths import Folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class CardFiles:
 
     def leftovers(self) -> list[Path]:
         """Return badges of claims that the card makes no more."""
-        from cardproof.render.catalog.leftovers import gone_badges
+        from cardproof.render.catalog.site_files import badges_of_gone_claims
 
-        return [path for folder in {path.parent for path in self.texts} for path in gone_badges(folder, self.badges)]
+        return badges_of_gone_claims({path.parent for path in self.texts}, self.badges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def card_files(
     card: Card, page: Path, listed: Mapping[str, Listed], known: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
     """Return records and badges of a card's models, whose page is ``page``; nothing where there is no catalog."""
-    files, urls = CardFiles(), urls_of(settings, folders)
+    files, urls = CardFiles(), site_urls(settings, folders)
     if settings.catalog is None:
         return files
     from cardproof.render.catalog.model_records import Addresses, model_folder, model_record, record_text

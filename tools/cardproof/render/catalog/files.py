@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cardproof.core.settings import Settings
-    from cardproof.render.output.folders import Folders
-    from cardproof.render.output.urls import Urls
+    from cardproof.render.output.paths import Folders, Urls
 
 SCHEMA = "cardproof-models/1"
 MADE = "# Made by cardproof from the cards of this site; edit those."

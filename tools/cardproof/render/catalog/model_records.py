@@ -13,7 +13,7 @@ from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of_class
 from cardproof.render.catalog.badges import claim_badge, model_badge
 from cardproof.render.catalog.model_summary import Quantity
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.claims import claim_view
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cardproof.judge.card_report import ModelRow
-    from cardproof.render.output.urls import Urls
+    from cardproof.render.output.paths import Urls
 
 MOST_ROWS = 1000
 """Models in the table itself; of more, the page reads the rest from models.json. A page of a thousand has 1 MB."""

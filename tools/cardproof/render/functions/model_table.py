@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.render.output.escape import code_text, markdown_text
+from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.templates import CallError
 
 if TYPE_CHECKING:

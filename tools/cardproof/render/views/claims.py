@@ -15,11 +15,11 @@ from cardproof.judge.checks import check_of
 from cardproof.judge.judge import FOUND
 from cardproof.read.cited_results import metric_key
 from cardproof.read.claims import stated_count
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cardproof.read.model_index import Model
     from cardproof.render.views.evidence import RecordView
@@ -288,3 +288,30 @@ def _ran(evidence: Evidence | None) -> str:
         return NOT_MEASURED
     where = evidence.environment
     return f"Counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"
+
+
+def split_shared(models: Sequence[ModelView]) -> tuple[tuple[ClaimView, ...], tuple[ModelView, ...]]:
+    """Return the rows that say the same of every model, and the models without them; none are shared of one model."""
+    if len(models) < 2:
+        return (), tuple(models)
+    by_key = [
+        {_key(row): row for row in model.claims if row.verdict not in ("refuted", "disputed")} for model in models
+    ]
+    keys = [key for key in by_key[0] if all(key in rows for rows in by_key[1:])]
+    shared = tuple(_merged([rows[key] for rows in by_key]) for key in keys)
+    own = [
+        replace(model, claims=tuple(row for row in model.claims if row.verdict == "refuted" or _key(row) not in keys))
+        for model in models
+    ]
+    return shared, tuple(own)
+
+
+def _key(row: ClaimView) -> ClaimView:
+    return replace(row, anchor="", records=(), items=tuple(("", stated) for _, stated in row.items))
+
+
+def _merged(rows: Sequence[ClaimView]) -> ClaimView:
+    """Return one row for the same claims of several models."""
+    anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
+    records = tuple(dict.fromkeys(record for row in rows for record in row.records))
+    return replace(rows[0], items=anchors, records=records)

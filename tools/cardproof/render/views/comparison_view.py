@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.frozen import dataclass
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST
 from cardproof.render.views.plot import Mark, Words, front, scatter

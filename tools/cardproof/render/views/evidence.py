@@ -10,7 +10,7 @@ from cardproof.core.field_names import normal_field
 from cardproof.core.frozen import dataclass
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from cardproof.core.frozen import dataclass
-from cardproof.render.output.escape import html_text
+from cardproof.render.output.text import html_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cardproof.render.output.escape import markdown_text
+from cardproof.render.output.text import markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cardproof.core.frozen import dataclass
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.plot import Words, curve
 
 if TYPE_CHECKING:
