@@ -17,8 +17,7 @@ from cardproof.read.fences import split_at_section
 from cardproof.read.front_matter import find_header
 from cardproof.render.catalog.card_files import CardFiles, card_files, listed_models
 from cardproof.render.catalog.model_summary import summary_text_of
-from cardproof.render.functions.compare_table import compare_table, family_cards
-from cardproof.render.functions.model_table import COLUMNS, model_table
+from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, site_templates, site_urls
 from cardproof.render.output.text import stamped
 from cardproof.render.templates import TemplatesError

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
     ChoiceLoader,
+    Environment,
     FileSystemBytecodeCache,
     FileSystemLoader,
     PrefixLoader,
@@ -17,19 +20,26 @@ from jinja2 import (
     TemplateSyntaxError,
     UndefinedError,
     nodes,
+    pass_eval_context,
+    select_autoescape,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from cardproof import __version__
 from cardproof.core.files import cache_folder
 from cardproof.core.packages import version_of
 from cardproof.core.time_limit import time_limit
-from cardproof.core.types import Finding, Place
+from cardproof.core.types import VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, html_text, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+
+    from jinja2.nodes import EvalContext
+
+LAYOUTS = Path(__file__).parent / "layouts"
+"""Layouts that come with cardproof: those of pages, which templates may include, and those of its own lists."""
 
 EXPRESSION_ERRORS = (
     TypeError,
@@ -93,13 +103,13 @@ class _Environment(ImmutableSandboxedEnvironment):
 class Templates:
     """The templates of one site: its own folders first, then the layouts that come with cardproof."""
 
-    def __init__(self, folders: list[Path], layouts: Path, show: Callable[[Path], str]) -> None:
+    def __init__(self, folders: list[Path], show: Callable[[Path], str]) -> None:
         self._show = show
         self._folders = folders
         loader = ChoiceLoader(
             [
                 FileSystemLoader([str(f) for f in folders]),
-                PrefixLoader({"cardproof": FileSystemLoader(str(layouts))}),
+                PrefixLoader({"cardproof": FileSystemLoader(str(LAYOUTS))}),
             ]
         )
         self._environment = _Environment(
@@ -221,9 +231,35 @@ class Templates:
             raise TemplatesError([self._finding(trouble, name)]) from trouble
 
     def _shown(self, file: str) -> str:
-        from pathlib import Path
-
         return self._show(Path(file))
+
+
+def render_layout(name: str, **variables: Any) -> str:
+    """Render one of our own layouts, which are trusted; values in HTML and SVG become text on one line."""
+    return _layouts().get_template(name).render(variables)
+
+
+@cache
+def _layouts() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(str(LAYOUTS)),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(("html", "svg")),
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_compiled(),
+    )
+    environment.globals["VERDICTS"] = VERDICTS
+    environment.filters["md"] = lambda value: Markup(markdown_text(value))
+    environment.filters["commas"] = "{:,}".format
+    return environment
+
+
+@pass_eval_context
+def _finalized(context: EvalContext, value: Any) -> Any:
+    """Return a value as a layout shows it: a line of a card may look like Markdown, so none begins in HTML."""
+    return value if not context.autoescape or hasattr(value, "__html__") else Markup(html_text(value))
 
 
 def _compiled() -> FileSystemBytecodeCache | None:

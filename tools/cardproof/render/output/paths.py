@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.render.templates import Templates
 
-LAYOUTS = Path(__file__).parent.parent / "layouts"
-
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -111,7 +109,7 @@ def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
     from cardproof.render.templates import Templates
 
     search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
-    return Templates(list(dict.fromkeys(search)), LAYOUTS, show)
+    return Templates(list(dict.fromkeys(search)), show)
 
 
 @dataclass(frozen=True, slots=True)
