@@ -1,4 +1,4 @@
-"""Listings: what lists of all models say of one model — the compare page, the index, models.json and models.csv."""
+"""Summaries: what lists of all models say of one: the compare page, the index, models.json and models.csv."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cardproof.core.types import Evidence, Judgement
+    from cardproof.judge.card_report import ModelRow
     from cardproof.measure.speeds import Conditions, Speed
     from cardproof.read import Card, Model
+
+SummarizedRow = tuple["ModelRow", "ModelSummary"]
 
 Better = Literal["less", "more", ""]
 
@@ -88,6 +91,12 @@ def summary_of(text: str) -> ModelSummary:
     data = json.loads(text)
     lists = {name: tuple(data[name]) for name in ("tasks", "datasets")}
     return ModelSummary(**{**data, **lists, "quantities": tuple(Quantity(**entry) for entry in data["quantities"])})
+
+
+def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
+    """Return models by family and name, with what lists say of them."""
+    in_order = sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name))
+    return [(row, summary_of(row.listing)) for row in in_order if row.listing]
 
 
 def summarize_model(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.frozen import dataclass
-from cardproof.render.catalog.model_summary import ModelSummary, Quantity, short, summary_of
+from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, short, sorted_models
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.templates import CallError, render_layout
 
@@ -28,8 +28,6 @@ MOST_ROWS = 1000
 
 MOST_COLUMNS = 24
 """Numbers that get a column; those that most models have come first."""
-
-SummarizedRow = tuple["ModelRow", ModelSummary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +113,6 @@ def family_cards(models: Callable[[], Sequence[ModelRow]], here: Path, urls: Url
         return render_layout("families.html", families=views, address=partial(_address, urls, here))
 
     return cards
-
-
-def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
-    """Return models by family and name, with what lists say of them."""
-    in_order = sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name))
-    return [(row, summary_of(row.listing)) for row in in_order if row.listing]
 
 
 def _address(urls: Urls, here: Path, row: ModelRow) -> str:
