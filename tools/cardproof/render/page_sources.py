@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.frozen import dataclass
 from cardproof.core.settings import Settings, load_settings
 from cardproof.read import read_cards
+from cardproof.render.output.paths import relative
 from cardproof.render.output.text import stamped_source
 from cardproof.render.page_snippets import pages_of
 from cardproof.snippets.prove import Page, Policy, extensions_text, policy_of
@@ -109,7 +109,7 @@ class _CardSite:
     def card_named(self, template: str, page: Path) -> Card:
         """Return the card that a page's stamp names. Raises InputError."""
         for card in self._reading.cards:
-            name = Path(os.path.relpath(card.source.path, self.settings.base)).as_posix()
+            name = relative(card.source.path, self.settings.base)
             if name.replace("--", "—") == template:  # as the stamp writes it
                 return card
         message = f"it was rendered from {template}, which is no template of {show_path(self.settings.base)}"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.frozen import dataclass
 from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, short, sorted_models
+from cardproof.render.output.paths import relative
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.templates import CallError, render_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from cardproof.judge.card_report import ModelRow
     from cardproof.render.output.paths import Urls
@@ -61,9 +61,9 @@ def model_table(models: Sequence[ModelRow], here: Path) -> Callable[..., str]:
             "| :--- |" + " ---: |" * len(columns),
         ]
         for row in rows:
-            link = Path(os.path.relpath(row.page, here.parent)).as_posix()
+            link = f"{relative(row.page, here.parent)}#{row.anchor}"
             cells = [markdown_text(row.values.get(column, "")) for column in columns]
-            lines.append(f"| [{code_text(row.name)}]({link}#{row.anchor}) | " + " | ".join(cells) + " |")
+            lines.append(f"| [{code_text(row.name)}]({link}) | " + " | ".join(cells) + " |")
         return "\n".join(lines)
 
     return table

@@ -112,6 +112,11 @@ def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
     return Templates(list(dict.fromkeys(search)), show)
 
 
+def relative(path: Path, start: Path) -> str:
+    """Return a path as seen from a folder, with ``/``."""
+    return Path(os.path.relpath(path, start)).as_posix()
+
+
 @dataclass(frozen=True, slots=True)
 class Urls:
     """Where files of a folder of documents are found once the site is built."""
@@ -125,26 +130,26 @@ class Urls:
 
     def of(self, path: Path, anchor: str = "") -> str:
         """Return the address of a page or file, relative to the root of the site."""
-        relative = Path(os.path.relpath(path, self.root)).as_posix()
-        if relative.endswith(".md"):
-            stem = relative.removesuffix(".md")
+        address = relative(path, self.root)
+        if address.endswith(".md"):
+            stem = address.removesuffix(".md")
             folder = stem.rpartition("/")[0] if posixpath.basename(stem) in ("index", "README") else stem
             if not self.directory_urls:
-                relative = f"{folder}/index.html".lstrip("/") if folder != stem else f"{stem}.html"
+                address = f"{folder}/index.html".lstrip("/") if folder != stem else f"{stem}.html"
             else:
-                relative = f"{folder}/" if folder else "./"
-        return quote(relative) + (f"#{quote(anchor)}" if anchor else "")
+                address = f"{folder}/" if folder else "./"
+        return quote(address) + (f"#{quote(anchor)}" if anchor else "")
 
     def between(self, target: Path, here: Path, anchor: str = "") -> str:
         """Return the address of a page or file as seen from the page ``here``."""
         base, found = posixpath.dirname(self.of(here)), self.of(target)
-        relative = posixpath.relpath(found.rstrip("/") or ".", base or ".")
-        folder = "/" if found.endswith("/") and not relative.endswith("/") else ""
-        return f"{relative}{folder}" + (f"#{quote(anchor)}" if anchor else "")
+        address = posixpath.relpath(found.rstrip("/") or ".", base or ".")
+        folder = "/" if found.endswith("/") and not address.endswith("/") else ""
+        return f"{address}{folder}" + (f"#{quote(anchor)}" if anchor else "")
 
-    def full(self, relative: str) -> str:
+    def full(self, address: str) -> str:
         """Return an address relative to the root as a full one, where the address of the site is known."""
-        return urljoin(self.site.rstrip("/") + "/", relative) if self.site else relative
+        return urljoin(self.site.rstrip("/") + "/", address) if self.site else address
 
 
 def site_urls(settings: Settings, folders: Folders) -> Urls:

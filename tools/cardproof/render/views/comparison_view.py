@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.frozen import dataclass
+from cardproof.render.output.paths import relative
 from cardproof.render.output.text import slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST
@@ -14,6 +13,7 @@ from cardproof.render.views.plot import Mark, Words, front, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cardproof.core.types import Verdict
     from cardproof.judge.card_report import ModelRow
@@ -78,7 +78,7 @@ def comparison_view(stands: Comparison, page: Path, conditions: Conditions | Non
 
 def _row(row: ModelRow, stands: Comparison, page: Path) -> ComparisonRow:
     own = row in stands.own
-    link = "" if own else Path(os.path.relpath(row.page, page.parent)).as_posix()
+    link = "" if own else relative(row.page, page.parent)
     score = stands.score(row)
     return ComparisonRow(
         row.name,

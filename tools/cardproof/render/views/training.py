@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cardproof.core.types import Evaluated, Recipe
+    from cardproof.judge.audit import Audit
+    from cardproof.read import Card
 
 MOST_CLASSES = 20
 """Classes whose confusion is shown as a table; that of more is in the evidence file."""
@@ -51,6 +53,26 @@ class ConfusionView:
     """Class that is right; for each class that was said: images, percent of the row, whether it is the right one."""
     worst: str
     """The most frequent mistakes in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingView:
+    """How the models of a page were trained, and what came of it."""
+
+    recipes: tuple[RecipeView, ...]
+    curves: tuple[CurveView, ...]
+    confusions: tuple[ConfusionView, ...]
+
+
+def training_view(card: Card, audit: Audit) -> TrainingView:
+    """Return how a card's models were trained, as far as anybody says it."""
+    models = [(model.name, audit.needs[card.file, model.name], audit.evidence(card, model)) for model in card.models]
+    curves = (curve_view(name, audit.proved.curves.get(need, ())) for name, need, _ in models)
+    return TrainingView(
+        recipe_views((name, audit.recipe(need)) for name, need, _ in models),
+        tuple(curve for curve in curves if curve),
+        tuple(view for name, _, found in models if found for view in confusion_views(name, found.evaluations)),
+    )
 
 
 def recipe_views(recipes: Iterable[tuple[str, Recipe | None]]) -> tuple[RecipeView, ...]:
