@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from cardproof.judge.audit import by_model
 from cardproof.judge.card_report import ModelRow
 from cardproof.read.fences import split_at_section
 from cardproof.read.front_matter import find_header
-from cardproof.render.catalog.card_files import CardFiles, card_files, listed_models
-from cardproof.render.catalog.model_summary import summary_text_of
+from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
+from cardproof.render.catalog.model_summary import model_summary_text
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
@@ -28,7 +29,7 @@ from cardproof.render.views.comparison import Standings, scores_of
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.evidence import RecordView, Sources, distinct, records_of
 from cardproof.render.views.linked_data import json_ld, lead_of
-from cardproof.render.views.strips import shown_runs, stamp_of, with_strips
+from cardproof.render.views.strips import shown_runs, snippets_summary, with_strips
 from cardproof.render.views.training import TrainingView, training_view
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class PageView:
     models: tuple[ModelView, ...]
     """Without the claims that all of them share."""
     shared: tuple[ClaimView, ...]
-    """Claims that are the same of all models, where there are several."""
+    """Claims that are the same of all models, if there are several."""
     verdicts: tuple[tuple[Verdict, int], ...]
     claims: int
     ran: str
@@ -77,7 +78,7 @@ class PageView:
     linked_data: str
     """JSON-LD."""
     citations: tuple[Citation, ...]
-    """Of the card's papers; none where the author wrote one."""
+    """Of the card's papers; none if the author wrote one."""
     training: TrainingView
 
 
@@ -121,7 +122,7 @@ class Site:
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
         self._known, self._settings = known, settings
-        self._listed = {card.file: listed_models(card, known, settings) for card in self._cards}
+        self._entries = {card.file: model_entries(card, known, settings) for card in self._cards}
         own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
@@ -133,8 +134,8 @@ class Site:
 
     def files(self, card: Card) -> CardFiles:
         """Return the files of the catalog that are a card's own."""
-        page, listed = self._pages[card.file], self._listed[card.file]
-        return card_files(card, page, listed, self._known, self._folders, self._settings)
+        page, entries = self._pages[card.file], self._entries[card.file]
+        return card_files(card, page, entries, self._known, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
         """Return the names of the templates that a card's own template includes."""
@@ -174,23 +175,19 @@ class Site:
 
     def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
         rows = [row for found in self.rows.values() for row in found]
-        table = model_table(rows, self._pages[card.file])
+        page, urls = self._pages[card.file], site_urls(self._settings, self._folders)
 
-        def noted(*arguments: Any, **options: Any) -> str:
-            self.looked["rows"].add(card.file)
-            return table(*arguments, **options)
-
-        def listed() -> list[ModelRow]:
-            self.looked["listings"].add(card.file)
+        def models_as(kind: str) -> list[ModelRow]:
+            self.looked[kind].add(card.file)
             return rows
 
-        page, urls = self._pages[card.file], site_urls(self._settings, self._folders)
+        summaries = partial(models_as, "listings")
         catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
         variables: dict[str, Any] = {
             "models": self._views[card.file],
-            "model_table": noted,
-            "compare_table": compare_table(listed, page, urls, catalog),
-            "family_cards": family_cards(listed, page, urls),
+            "model_table": model_table(partial(models_as, "rows"), page),
+            "compare_table": compare_table(summaries, page, urls, catalog),
+            "family_cards": family_cards(summaries, page, urls),
             "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
         }
         return variables if model is None else {**variables, "model_name": model}
@@ -206,7 +203,7 @@ class Site:
         return comparison_view(found, self._pages[card.file], conditions) if found else None
 
     def _rows(self, card: Card) -> tuple[ModelRow, ...]:
-        page, listed = self._pages[card.file], self._listed[card.file]
+        page, entries = self._pages[card.file], self._entries[card.file]
         judged = by_model(self._known.verdicts.judgements[card.file])
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
@@ -224,7 +221,7 @@ class Site:
                 speed.milliseconds if speed else None,
                 scores_of(judged.get(view.name, ())),
                 view.verdicts,
-                summary_text_of(listed[view.name].listing),
+                model_summary_text(entries[view.name].summary),
             )
             rows.append(row)
         return tuple(rows)
@@ -265,7 +262,7 @@ class Site:
             index=index,
             index_fence="`" * _longest_fence(index),
             is_long=len(index) > MOST_INDEX,
-            snippets=stamp_of(runs),
+            snippets=snippets_summary(runs),
             records=self._records[card.file],
             stands=self._stands(card),
             about=facts,

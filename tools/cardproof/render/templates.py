@@ -155,15 +155,13 @@ class Templates:
             with time_limit(TIME_LIMIT, "rendering it took more than"):
                 return template.render(variables)
         except UndefinedError as trouble:
-            found = self._undefined(text, file, set(variables))
-            raise TemplatesError(found or [self._finding(trouble, file, RAW_HINT)]) from trouble
-        except (TemplateError, CallError) as trouble:
-            raise TemplatesError([self._finding(trouble, file)]) from trouble
-        except EXPRESSION_ERRORS as trouble:
+            undefined = self._undefined(text, file, set(variables))
+            raise TemplatesError(undefined or [self._finding(trouble, file, RAW_HINT)]) from trouble
+        except (TemplateError, CallError, *EXPRESSION_ERRORS) as trouble:
             raise TemplatesError([self._finding(trouble, file)]) from trouble
 
     def includes(self, text: str) -> set[str]:
-        """Return the names of the templates that a text includes, imports or extends; empty where it does not parse."""
+        """Return the names of the templates that a text includes, imports or extends; empty if it does not parse."""
         try:
             tree = self._environment.parse(text)
         except TemplateSyntaxError:
@@ -178,14 +176,9 @@ class Templates:
         findings: dict[tuple[int, str], Finding] = {}
         for node in tree.find_all(nodes.Name):
             if node.ctx == "load" and node.name not in known:
-                line = text.splitlines()[node.lineno - 1]
-                column = line.find(node.name) + 1
-                place = Place(
-                    self._shown(file),
-                    node.lineno,
-                    max(column, 1),
-                    column + len(node.name) if column else None,
-                )
+                column = text.splitlines()[node.lineno - 1].find(node.name) + 1
+                end = column + len(node.name) if column else None
+                place = Place(self._shown(file), node.lineno, max(column, 1), end)
                 message = f"'{node.name}' is undefined"
                 findings.setdefault((node.lineno, node.name), Finding(place, "template", "error", message, RAW_HINT))
         found = list(findings.values())
@@ -201,26 +194,14 @@ class Templates:
         if isinstance(trouble, TemplateSyntaxError):
             place = Place(self._shown(trouble.filename or file), trouble.lineno, 1)
             return Finding(place, "template", "error", f"template syntax: {trouble.message}", hint)
-        line = 1
+        line, message = 1, str(trouble) or type(trouble).__name__
         for frame in traceback.extract_tb(trouble.__traceback__):
             if frame.filename == file or any(frame.filename.startswith(str(folder)) for folder in self._folders):
                 file, line = frame.filename, frame.lineno or 1
         if isinstance(trouble, TemplateNotFound):
-            folders = ", ".join(self._show(folder) for folder in self._folders)
-            return Finding(
-                Place(self._shown(file), line, 1),
-                "template",
-                "error",
-                f"template '{trouble.name}' is not found",
-                f"looked in {folders}",
-            )
-        return Finding(
-            Place(self._shown(file), line, 1),
-            "template",
-            "error",
-            str(trouble) or type(trouble).__name__,
-            hint,
-        )
+            message = f"template '{trouble.name}' is not found"
+            hint = f"looked in {', '.join(self._show(folder) for folder in self._folders)}"
+        return Finding(Place(self._shown(file), line, 1), "template", "error", message, hint)
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         assert self._environment.loader
@@ -263,7 +244,7 @@ def _finalized(context: EvalContext, value: Any) -> Any:
 
 
 def _compiled() -> FileSystemBytecodeCache | None:
-    """Return where compiled templates are kept, in the user's cache folder; None where that cannot be written.
+    """Return where compiled templates are kept, in the user's cache folder; None if that cannot be written.
 
     They are Jinja's code for one version of it, and of ours.
     """

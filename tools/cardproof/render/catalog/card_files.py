@@ -49,15 +49,15 @@ class CardFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ModelEntry:
     """What lists of all models say of one, and its entry in the site's model index."""
 
-    listing: ModelSummary
+    summary: ModelSummary
     index: str
-    """As YAML; empty where the site has no catalog."""
+    """As YAML; empty if the site has no catalog."""
 
 
-def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Listed]:
+def model_entries(card: Card, known: Audit, settings: Settings) -> dict[str, ModelEntry]:
     """Return what lists say of a card's models, by their names."""
     judged = by_model(known.verdicts.judgements[card.file])
     found = {}
@@ -67,8 +67,8 @@ def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Lis
         entry = _index_entry(model, judgements) if settings.catalog else ""
         digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
         timed = (known.speeds.conditions, speed) if known.speeds and speed else None
-        listing = summarize_model(card, model, judgements, evidence, record, digest, timed)
-        found[model.name] = Listed(listing, entry)
+        summary = summarize_model(card, model, judgements, evidence, record, digest, timed)
+        found[model.name] = ModelEntry(summary, entry)
     return found
 
 
@@ -80,9 +80,9 @@ def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
 
 
 def card_files(
-    card: Card, page: Path, listed: Mapping[str, Listed], known: Audit, folders: Folders, settings: Settings
+    card: Card, page: Path, entries: Mapping[str, ModelEntry], known: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
-    """Return records and badges of a card's models, whose page is ``page``; nothing where there is no catalog."""
+    """Return records and badges of a card's models, whose page is ``page``; nothing if there is no catalog."""
     files, urls = CardFiles(), site_urls(settings, folders)
     if settings.catalog is None:
         return files
@@ -91,17 +91,17 @@ def card_files(
     judged = by_model(known.verdicts.judgements[card.file])
     published = by_model(known.verdicts.published[card.file])
     for model in card.models:
-        listing = listed[model.name].listing
+        summary = entries[model.name].summary
         folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
         addresses = Addresses(
             urls.of(page, slug(model.name)),
             f"{urls.of(folder)}/",
-            urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
+            urls.of(folders.evidence / summary.evidence) if summary.evidence else None,
             settings.badges,
         )
         both = (judged.get(model.name, ()), published.get(model.name, ()))
-        record, badges = model_record(card.file, model, both, listing, known.evidence(card, model), addresses)
+        record, badges = model_record(card.file, model, both, summary, known.evidence(card, model), addresses)
         files.texts[folder / "model.json"] = record_text(record)
         files.badges.update({folder / name: text for name, text in badges.items()})
-        files.index[model.name] = listed[model.name].index
+        files.index[model.name] = entries[model.name].index
     return files

@@ -81,13 +81,13 @@ class ModelSummary:
         return next((quantity for quantity in self.quantities if quantity.key == key), None)
 
 
-def summary_text_of(listing: ModelSummary) -> str:
-    """Return a listing as text, in which form builds remember it: most of them never read it."""
-    return json.dumps(asdict(listing), ensure_ascii=False, separators=(",", ":"))
+def model_summary_text(summary: ModelSummary) -> str:
+    """Return a summary as text, in which form builds remember it: most of them never read it."""
+    return json.dumps(asdict(summary), ensure_ascii=False, separators=(",", ":"))
 
 
-def summary_of(text: str) -> ModelSummary:
-    """Return the listing that :func:`summary_text_of` was given."""
+def read_model_summary(text: str) -> ModelSummary:
+    """Return the summary that :func:`model_summary_text` was given."""
     data = json.loads(text)
     lists = {name: tuple(data[name]) for name in ("tasks", "datasets")}
     return ModelSummary(**{**data, **lists, "quantities": tuple(Quantity(**entry) for entry in data["quantities"])})
@@ -96,7 +96,7 @@ def summary_of(text: str) -> ModelSummary:
 def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
     """Return models by family and name, with what lists say of them."""
     in_order = sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name))
-    return [(row, summary_of(row.listing)) for row in in_order if row.listing]
+    return [(row, read_model_summary(row.listing)) for row in in_order if row.listing]
 
 
 def summarize_model(
@@ -108,7 +108,7 @@ def summarize_model(
     index: str,
     speed: tuple[Conditions, Speed] | None = None,
 ) -> ModelSummary:
-    """Return the listing of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
+    """Return the summary of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
     judgements = tuple(judgements)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]

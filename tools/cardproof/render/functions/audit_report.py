@@ -58,7 +58,7 @@ class AuditSummary:
     command: str
     """What repeats it."""
     zoo: str
-    """Name and version of the distribution that the networks come from; empty where none was measured."""
+    """Name and version of the distribution that the networks come from; empty if none was measured."""
     torch: str
     cardproof: str
     date: str
@@ -113,7 +113,7 @@ def _with_commas(text: str) -> str:
 
 
 def summarize(data: dict[str, Any]) -> AuditSummary:
-    """Reduce what ``cardproof audit --json`` printed. Raises ValueError where that is something else."""
+    """Reduce what ``cardproof audit --json`` printed. Raises ValueError if that is something else."""
     try:
         return _summary(data)
     except (KeyError, TypeError, AttributeError) as trouble:
@@ -156,7 +156,7 @@ def summary_text(summary: AuditSummary) -> str:
 
 
 def read_summary(text: str) -> AuditSummary:
-    """Read a summary, or all that an audit printed. Raises ValueError where the text is neither."""
+    """Read a summary, or all that an audit printed. Raises ValueError if the text is neither."""
     data = json.loads(text)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return summarize(data)

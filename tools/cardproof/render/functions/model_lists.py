@@ -43,11 +43,12 @@ class Family:
     verdicts: Counter[str]
 
 
-def model_table(models: Sequence[ModelRow], here: Path) -> Callable[..., str]:
-    """Return the function ``model_table`` of templates for a page at ``here``; ``models`` are all of the site."""
+def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Callable[..., str]:
+    """Return the function ``model_table`` of templates for a page at ``here``."""
 
     def table(collection: str | None = None, columns: Sequence[str] = COLUMNS) -> str:
         """Return a table of the models of a collection, or of all. Raises CallError for a table that would be empty."""
+        models = all_models()
         rows = [row for row in models if collection is None or collection in row.collections]
         if not rows:
             names = sorted({name for row in models for name in row.collections})
@@ -77,13 +78,13 @@ def _similar(name: str, names: Sequence[str]) -> str:
 
 
 def compare_table(
-    models: Callable[[], Sequence[ModelRow]], here: Path, urls: Urls, catalog: Path | None
+    all_models: Callable[[], Sequence[ModelRow]], here: Path, urls: Urls, catalog: Path | None
 ) -> Callable[[], str]:
     """Return the function ``compare_table`` of templates, for a page at ``here``."""
 
     def table() -> str:
         """Return a table of all models with all their numbers, which the page's script sorts, filters and plots."""
-        rows = sorted_models(models())
+        rows = sorted_models(all_models())
         columns = _columns(summary for _, summary in rows)
         results = [column.key for column in columns if column.better == "more"][:2]
         return render_layout(
@@ -100,13 +101,13 @@ def compare_table(
     return table
 
 
-def family_cards(models: Callable[[], Sequence[ModelRow]], here: Path, urls: Urls) -> Callable[[], str]:
+def family_cards(all_models: Callable[[], Sequence[ModelRow]], here: Path, urls: Urls) -> Callable[[], str]:
     """Return the function ``family_cards`` of templates, for a page at ``here``."""
 
     def cards() -> str:
         """Return a card for each family of models: its size, its best result, and what became of its claims."""
         families: dict[str, list[SummarizedRow]] = {}
-        for row, summary in sorted_models(models()):
+        for row, summary in sorted_models(all_models()):
             for name in row.collections or ("Other models",):
                 families.setdefault(name, []).append((row, summary))
         views = [_family(name, rows, here, urls) for name, rows in families.items()]

@@ -25,7 +25,7 @@ class Folders:
     root: Path
     """Templates and what they include."""
     cards: Path
-    """Templates of pages: ``models`` below the root, or the root itself where there is no such folder."""
+    """Templates of pages: ``models`` below the root, or the root itself if there is no such folder."""
     out: Path
     evidence: Path
     base: Path
@@ -35,12 +35,12 @@ class Folders:
 
     @property
     def bound(self) -> Path:
-        """The folder below which an index may import: the site's, or the cards' own where they lie elsewhere."""
+        """The folder below which an index may import: the site's, or the cards' own if they lie elsewhere."""
         return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
 
 
 def site_folders(settings: Settings) -> Folders:
-    """Return the folders of a site; templates of pages are in ``models`` where there is such a folder."""
+    """Return the folders of a site; templates of pages are in ``models`` if there is such a folder."""
     root, includes = settings.path(settings.templates), settings.path(settings.includes)
     return Folders(
         root=root,
@@ -126,7 +126,7 @@ class Urls:
     directory_urls: bool = True
     """Whether a page becomes a folder: ``models/a.md`` is ``models/a/``."""
     site: str = ""
-    """The address of the site, where it is known."""
+    """The address of the site, if it is known."""
 
     def of(self, path: Path, anchor: str = "") -> str:
         """Return the address of a page or file, relative to the root of the site."""
@@ -148,12 +148,12 @@ class Urls:
         return f"{address}{folder}" + (f"#{quote(anchor)}" if anchor else "")
 
     def full(self, address: str) -> str:
-        """Return an address relative to the root as a full one, where the address of the site is known."""
+        """Return an address relative to the root as a full one, if the address of the site is known."""
         return urljoin(self.site.rstrip("/") + "/", address) if self.site else address
 
 
 def site_urls(settings: Settings, folders: Folders) -> Urls:
-    """Return the addresses of a site; its root is the folder of pages where that lies outside of ``docs_dir``."""
+    """Return the addresses of a site; its root is the folder of pages if that lies outside of ``docs_dir``."""
     docs = settings.path(settings.site.docs)
     root = docs if folders.out.resolve().is_relative_to(docs.resolve()) else folders.out
     return Urls(root, settings.site.directory_urls, settings.site.url)

@@ -120,7 +120,7 @@ def model_view(
     judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
     views = [claim_view(judgement, anchors, records) for judgement in judgements]
-    claims = sorted(_joined(views), key=lambda view: ATTENTION.index(view.verdict))
+    claims = sorted(_join_lists(views), key=lambda view: ATTENTION.index(view.verdict))
     others = tuple(claim_view(judgement, anchors, {}) for judgement in published)
     return ModelView(
         model.name,
@@ -142,19 +142,19 @@ def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int]
     return tuple((verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict])
 
 
-def _joined(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
+def _join_lists(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
     """Join items of one list that were judged alike, which stand beside one another, to one row."""
     group: list[ClaimView] = []
     for view in views:
-        if group and not _alike(group[-1], view):
-            yield _one(group)
+        if group and not _is_same_list(group[-1], view):
+            yield _list_row(group)
             group = []
         group.append(view)
     if group:
-        yield _one(group)
+        yield _list_row(group)
 
 
-def _alike(one: ClaimView, other: ClaimView) -> bool:
+def _is_same_list(one: ClaimView, other: ClaimView) -> bool:
     def kept(view: ClaimView) -> ClaimView:
         # what was found of an item is the item itself, or the same word for all
         found = "" if view.found == view.stated else view.found
@@ -163,7 +163,7 @@ def _alike(one: ClaimView, other: ClaimView) -> bool:
     return one.verdict != "refuted" and kept(one) == kept(other)
 
 
-def _one(group: list[ClaimView]) -> ClaimView:
+def _list_row(group: list[ClaimView]) -> ClaimView:
     first = group[0]
     if len(group) == 1:
         return first
@@ -252,7 +252,7 @@ def _accuracy_fact(judgement: Judgement) -> Fact:
 
 
 def _count_fact(label: str, judgement: Judgement) -> Fact:
-    """Return a tile with the measured count; the stated one is kept visible where it differs."""
+    """Return a tile with the measured count; the stated one is kept visible if it differs."""
     stated = stated_count(judgement.claim)
     found = judgement.found if isinstance(judgement.found, int) else None
     if found is None:

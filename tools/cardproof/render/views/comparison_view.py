@@ -36,7 +36,7 @@ class ComparisonRow:
     multiply_adds: str
     parameters: str
     milliseconds: str
-    """For one image; empty where that was not measured."""
+    """For one image; empty if that was not measured."""
     score: str
     verdict: Verdict
     """On the accuracy."""
@@ -52,9 +52,9 @@ class ComparisonView:
     by_parameters: str
     """SVG."""
     by_time: str
-    """SVG; empty where too few models were timed."""
+    """SVG; empty if too few models were timed."""
     timed: str
-    """How the times were measured; empty where there are none."""
+    """How the times were measured; empty if there are none."""
     rows: tuple[ComparisonRow, ...]
     """Best accuracy first."""
     measured: int
@@ -70,7 +70,7 @@ def comparison_view(stands: Comparison, page: Path, conditions: Conditions | Non
         _plot(stands, stands.rows, "multiply-adds"),
         _plot(stands, stands.rows, "parameters"),
         _plot(stands, timed, TIME) if len(timed) >= LEAST else "",
-        _said(conditions) if conditions and timed else "",
+        _conditions_text(conditions) if conditions and timed else "",
         tuple(_row(row, stands, page) for row in rows),
         sum(_is_measured(stands.score(row).verdict) for row in rows),
     )
@@ -101,7 +101,7 @@ def _is_measured(verdict: Verdict) -> bool:
     return verdict in ("confirmed", "refuted")
 
 
-def _said(conditions: Conditions) -> str:
+def _conditions_text(conditions: Conditions) -> str:
     """Say how times were measured."""
     threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
     where = (

@@ -45,7 +45,7 @@ class Sources:
 
 
 def kind_of(claim: Claim) -> str:
-    """Return which record of its model a claim rests on; empty where nothing measures its field."""
+    """Return which record of its model a claim rests on; empty if nothing measures its field."""
     check = check_of(claim, normal_field(claim.field))
     if check is None:
         return ""

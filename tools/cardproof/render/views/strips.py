@@ -25,7 +25,7 @@ def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
     return [run for run in runs if run.model == model]
 
 
-def stamp_of(runs: Sequence[PageRun]) -> str:
+def snippets_summary(runs: Sequence[PageRun]) -> str:
     """Say what ran of a page's snippets: blocks by status, models and devices."""
     if not runs:
         return "Snippets not run"

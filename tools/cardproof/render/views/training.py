@@ -28,7 +28,7 @@ class RecipeView:
     name: str
     source: str
     log: str
-    """Name of the log of the training; empty where none travels with the weights."""
+    """Name of the log of the training; empty if none travels with the weights."""
     rows: tuple[tuple[str, str, str], ...]
     """Setting, value, and what the log says."""
 
@@ -93,7 +93,7 @@ def _recipe(recipe: Recipe, models: Sequence[str]) -> RecipeView:
 
 
 def curve_view(model: str, losses: Sequence[tuple[float, float]]) -> CurveView | None:
-    """Return the curve of a training, from pairs of epoch and loss; None where there are too few."""
+    """Return the curve of a training, from pairs of epoch and loss; None if there are too few."""
     if len(losses) < 2:
         return None
     (first, start), (last, end) = losses[0], losses[-1]
