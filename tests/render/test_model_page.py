@@ -19,7 +19,7 @@ from sites import CARD, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, STYLES
+from cardproof.render.output.files import SCRIPTS, STYLES
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
