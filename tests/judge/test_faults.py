@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Reproduction
+from cardproof.judge import checks
 from cardproof.judge.checks._network import mistaken
 from cardproof.judge.discrepancies import FAULTS, faults_of
-from cardproof.judge import checks
 from cardproof.measure.explain.ways import ways
-from cardproof.render.functions.audit_summary import summarize
+from cardproof.render.functions.audit_report import summarize
 
 FOUND = Reproduction("flops", 100, 100, True)
 

@@ -19,7 +19,7 @@ from sites import CARD, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, SOURCES, STYLES
+from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
@@ -301,7 +301,7 @@ def test_a_style_sheet_of_the_users_own_is_not_overwritten(site):
 
 
 def test_assets_and_pages_fetch_nothing_from_elsewhere():
-    for path in (SOURCES / "cardproof.css", SOURCES / "cardproof.js", ROOT / "docs/assets/site.css"):
+    for path in (ASSETS / "cardproof.css", ASSETS / "cardproof.js", ROOT / "docs/assets/site.css"):
         text = path.read_text()
         assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), path
     for name in PAGES:

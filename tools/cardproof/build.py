@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from cardproof.judge.online import Links
     from cardproof.measure.gather import MeasureOptions, Progress
     from cardproof.plan.dry_run import DryRun
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.files import Change
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
-    from cardproof.render.write import Change
 
 
 def audit(
@@ -279,8 +279,8 @@ class _Pass:
 
     def _render(self, site: Site, cards: list[Card], proved: Audit, run: Run) -> dict[str, RenderedCard]:
         """Run the snippets of the cards, render their pages, and compare them with the disk. Raises TemplatesError."""
+        from cardproof.render.output.files import compare
         from cardproof.render.page_snippets import prove_site
-        from cardproof.render.write import compare
         from cardproof.snippets.store import SiteRuns
 
         runs = SiteRuns()
@@ -336,8 +336,7 @@ def _finish(
     site_files: SiteFiles | None,
 ) -> bool:
     """Add what is no card's to the changes of a run, and make the disk as rendered; return whether it is now."""
-    from cardproof.render.output.assets import asset_texts
-    from cardproof.render.write import compare, orphans, write
+    from cardproof.render.output.files import asset_texts, compare, orphans, write
 
     assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
     run.changes += [change for change in compare(assets, ()) if change.differs]
@@ -367,9 +366,9 @@ def _finish(
 
 def _folders(settings: Settings) -> Folders:
     """Return the folders of the site. Raises InputError where the pages would be written over their templates."""
-    from cardproof.render.output.folders import folders_of
+    from cardproof.render.output.paths import site_folders
 
-    folders = folders_of(settings)
+    folders = site_folders(settings)
     if not folders.root.is_dir():
         raise InputError(f"{show_path(folders.root)}: no such folder of templates")
     if any(folder.resolve().is_relative_to(folders.out.resolve()) for folder in (folders.root, folders.cards)):
@@ -381,7 +380,7 @@ def _folders(settings: Settings) -> Folders:
 
 def _templates(folders: Folders, memory: Memory) -> dict[str, Path]:
     """Return the templates of the site's pages, by their names in reports. Raises InputError where there are none."""
-    from cardproof.render.output.folders import page_templates
+    from cardproof.render.output.paths import page_templates
 
     templates = page_templates(folders, show_path, memory.includes())
     if not templates:
@@ -471,7 +470,7 @@ def _keeper(settings: Settings, folders: Folders) -> EvidenceWriter:
 
 def _since(keeper: EvidenceWriter | None, changes: list[Change]) -> list[Change]:
     """Return changes as they are since before the run, of which evidence may be stored already."""
-    from cardproof.render.write import as_of
+    from cardproof.render.output.files import as_of
 
     before = keeper.before if keeper else {}
     return [as_of(change, before[change.path]) if change.path in before else change for change in changes]

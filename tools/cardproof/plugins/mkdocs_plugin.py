@@ -23,8 +23,8 @@ from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, STYLES
-from cardproof.render.output.minify import minify
+from cardproof.render.output.files import SCRIPTS, STYLES
+from cardproof.render.output.text import minify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

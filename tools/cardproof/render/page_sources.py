@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,8 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.read import read_cards
-from cardproof.render.output.stamp import template_of
+from cardproof.render.output.paths import relative
+from cardproof.render.output.text import stamped_source
 from cardproof.render.page_snippets import pages_of
 from cardproof.snippets.prove import Page, Policy, extensions_text, policy_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cardproof.core.types import Need
     from cardproof.measure.gather import GatheredEvidence
     from cardproof.read import Card, Reading
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
 
 
@@ -53,7 +53,7 @@ class Sources:
         """
         site = self._site_of(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        template = template_of(text.rstrip().rpartition("\n")[2] + "\n")
+        template = stamped_source(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
         if template is not None:
             card = site.card_named(template, path)
@@ -109,7 +109,7 @@ class _CardSite:
     def card_named(self, template: str, page: Path) -> Card:
         """Return the card that a page's stamp names. Raises InputError."""
         for card in self._reading.cards:
-            name = Path(os.path.relpath(card.source.path, self.settings.base)).as_posix()
+            name = relative(card.source.path, self.settings.base)
             if name.replace("--", "—") == template:  # as the stamp writes it
                 return card
         message = f"it was rendered from {template}, which is no template of {show_path(self.settings.base)}"
@@ -124,13 +124,13 @@ class _CardSite:
 
     @cached_property
     def _folders(self) -> Folders:
-        from cardproof.render.output.folders import folders_of
+        from cardproof.render.output.paths import site_folders
 
-        return folders_of(self.settings)
+        return site_folders(self.settings)
 
     @cached_property
     def _reading(self) -> Reading:
-        from cardproof.render.output.folders import page_templates
+        from cardproof.render.output.paths import page_templates
 
         reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):

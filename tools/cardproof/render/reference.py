@@ -17,8 +17,7 @@ from msgspec.structs import fields
 from cardproof import PUBLIC
 from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
-from cardproof.render.output.escape import markdown_text
-from cardproof.render.output.stamp import stamped
+from cardproof.render.output.text import markdown_text, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable

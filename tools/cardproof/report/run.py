@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from cardproof.core.types import Finding
 from cardproof.judge.card_report import CardReport, in_order
 from cardproof.judge.online import Links
-from cardproof.render.write import Change
+from cardproof.render.output.files import Change
 from cardproof.report.provenance import Provenance
 
 

@@ -1,18 +1,25 @@
-"""Outputs on disk: compared, written beside and renamed, so that an error leaves the old site whole."""
+"""Files of a site on disk: compared with what was rendered, written all or none, and removed without a source."""
 
 from __future__ import annotations
 
 import difflib
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cardproof.render.output.stamp import is_edited, template_of
+from cardproof.render.output.text import is_edited, stamped_asset, stamped_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
-    from pathlib import Path
+
+ASSETS = Path(__file__).parent.parent / "assets"
+STYLES = ("cardproof.css", "compare.css")
+SCRIPTS = ("cardproof.js", "compare.js", "evidence.js")
+"""Every page names these; each does something on pages of its own only."""
+OTHERS = ("not-found.js",)
+"""For a page ``404.html`` of the theme, which names it itself."""
 
 Status = Literal["new", "changed", "unchanged", "removed", "edited", "foreign"]
 
@@ -67,10 +74,10 @@ def as_of(change: Change, old: str | None) -> Change:
 def _status(old: str, new: str) -> Status:
     if old == new:
         return "unchanged"
-    from cardproof.evidence.records import is_record  # as in _is_record
+    from cardproof.evidence.records import is_record  # if something changed: it costs more to import than all of this
     from cardproof.render.catalog.files import is_ours
 
-    if template_of(old) is None and not is_record(old) and not is_ours(old):
+    if stamped_source(old) is None and not is_record(old) and not is_ours(old):
         return "foreign"
     return "edited" if is_edited(old) else "changed"
 
@@ -87,19 +94,17 @@ def orphans(
     for path in sorted(pages.rglob("*.md")) if pages.is_dir() else []:
         if show(path) in kept:
             continue
-        template = template_of(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+        template = stamped_source(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
         if template is not None and not (base / template).is_file():
             found.append(path)
     others = sorted(records.rglob("*.json")) if records and records.is_dir() else []
-    return found + [path for path in others if show(path) not in kept and path.is_file() and _is_record(path)]
+    for path in others:
+        if show(path) not in kept and path.is_file():
+            from cardproof.evidence.records import is_record  # as in _status
 
-
-def _is_record(path: Path) -> bool:
-    from cardproof.evidence.records import (
-        is_record,  # only where something changed: its import costs more than this module
-    )
-
-    return is_record(path.read_text(encoding="utf-8", errors="replace"))
+            if is_record(path.read_text(encoding="utf-8", errors="replace")):
+                found.append(path)
+    return found
 
 
 def write(changes: Iterable[Change], site: Path) -> None:
@@ -128,3 +133,11 @@ def _is_due(change: Change) -> bool:
         return change.path.read_bytes() != change.new.encode()
     except FileNotFoundError:
         return True
+
+
+def asset_texts(folder: Path) -> dict[Path, str]:
+    """Return what the assets in a folder of the site shall say, by their paths."""
+    return {
+        folder / name: stamped_asset((ASSETS / name).read_text(encoding="utf-8"), f"cardproof/render/assets/{name}")
+        for name in (*STYLES, *SCRIPTS, *OTHERS)
+    }
