@@ -1,4 +1,4 @@
-"""The processes that torchrun starts: which of them this is, and what they tell one another."""
+"""Where a process computes, and the processes that torchrun starts: which this is, what they tell one another."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ class World:
         if self.size > 1:
             distributed.broadcast_object_list(box)
         return box[0]
+
+
+def half_precision(device: torch.device) -> torch.dtype:
+    """What mixed precision computes in: bfloat16, or float16 on GPUs that do not have it."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
 
 
 class DeviceNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - a public name: it says what is the matter

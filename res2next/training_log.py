@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from res2next.registry import Entry
+    from res2next.training.monitor import Progress
 
 
 class LogError(Res2NextError, ValueError):
@@ -42,22 +43,6 @@ class LogHeader:
     processes: int
     versions: Mapping[str, str]
     """Of Python and torch, when training started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where training stands within an epoch."""
-
-    epoch: int
-    """From 1."""
-    epochs: int
-    step: int
-    """Updates that are done."""
-    steps: int
-    learning_rate: float
-    loss: float
-    images_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)

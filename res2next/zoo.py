@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from res2next.recipes import Recipe
     from res2next.registry import Preprocessing, Weights
 
-NETWORK_SOURCES = ("model.py", "dla.py", "create.py", "registry.py")
+NETWORK_SOURCES = ("model.py", "dla.py", "variants.py", "registry.py")
 """The files that decide what network a name stands for, and how it is fed."""
 
 
@@ -39,9 +39,9 @@ class Res2NextZoo:
 
     def build(self, name: str) -> nn.Module:
         """The classifier of the registry's entry, with fresh weights, on torch's current default device."""
-        from res2next.create import create_model
+        from res2next.variants import build
 
-        return create_model(name)
+        return build(find(name))
 
     def preprocessing(self, name: str) -> Preprocessing:
         """How images are made ready for the network."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,9 +16,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from res2next.distributed import World
     from res2next.recipes import Recipe
-    from res2next.train import Trained
-    from res2next.training_log import LogRow, Progress
+    from res2next.training import Progress, Trained
+    from res2next.training_log import LogRow
 
 
 @click.command("train")
@@ -82,10 +82,10 @@ def _trained(
     """Train, then measure the weights on the test images, once; not where a hold-out says that choices follow."""
     from res2next.datasets import open_dataset
     from res2next.distributed import joined
-    from res2next.train import train
+    from res2next.training import train
 
     images = open_dataset(recipe.dataset, data, split="train")
-    with joined(device) as world, _listening(recipe) as listener:
+    with joined(device) as world, _listening(recipe, world) as listener:
         trained = train(
             recipe,
             images,
@@ -104,7 +104,7 @@ def _trained(
 def _test(recipe: Recipe, data: Path | None, weights: Path, device: str) -> dict[str, int]:
     from res2next.create import create_model
     from res2next.datasets import open_dataset
-    from res2next.evaluate import evaluate
+    from res2next.evaluation import evaluate
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
     from res2next.weights import load_weights
@@ -120,21 +120,8 @@ def _test(recipe: Recipe, data: Path | None, weights: Path, device: str) -> dict
 # --- What a person sees while it goes on ---
 
 
-class _Lines:
-    """One line an epoch, to standard error."""
-
-    def progress(self, progress: Progress) -> None:
-        """Too many for lines."""
-
-    def epoch(self, row: LogRow, held_out: int) -> None:
-        click.echo(_line(row, held_out), err=True)
-
-    def notice(self, text: str) -> None:
-        click.echo(text, err=True)
-
-
-class _Bar(_Lines):
-    """On a terminal, also a bar with loss, learning rate, images/s and the time that is left."""
+class _Terminal:
+    """A line an epoch on standard error, and a bar if that is a terminal."""
 
     def __init__(self, bar: Bar, task: TaskID) -> None:
         self.bar, self.task = bar, task
@@ -152,28 +139,24 @@ class _Bar(_Lines):
         )
 
     def epoch(self, row: LogRow, held_out: int) -> None:
-        self.bar.console.print(_line(row, held_out), markup=False, highlight=False)
+        self.notice(_line(row, held_out))
 
     def notice(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, highlight=False)
+        self.bar.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager
-def _listening(recipe: Recipe) -> Iterator[_Lines]:
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
+def _listening(recipe: Recipe, world: World) -> Iterator[_Terminal]:
     from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
+
+    from res2next.commands.terminal import progress_bar
 
     start: dict[str, Any] = {"epoch": f"1/{recipe.epochs}", "loss": "-", "rate": "-", "speed": "-", "left": "-"}
     columns = ("epoch {task.fields[epoch]}", "loss {task.fields[loss]}", "lr {task.fields[rate]}")
     ends = ("{task.fields[speed]} images/s", "{task.fields[left]} left")
-    with Bar(
-        BarColumn(), *(TextColumn(column) for column in (*columns, *ends)), console=Console(stderr=True), transient=True
-    ) as bar:
-        yield _Bar(bar, bar.add_task("training", total=None, **start))
+    texts = (TextColumn(column) for column in (*columns, *ends))
+    with progress_bar(BarColumn(), *texts, shown=world.rank == 0) as bar:
+        yield _Terminal(bar, bar.add_task("training", total=None, **start))
 
 
 def _line(row: LogRow, held_out: int) -> str:

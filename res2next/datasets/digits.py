@@ -12,8 +12,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DatasetInfo, Split
-from res2next.datasets.errors import DataSetDamaged, DataSetNotFound
+from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable

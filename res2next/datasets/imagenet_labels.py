@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from res2next.datasets.errors import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
+from res2next.datasets.base import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from array import array
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from res2next.datasets.errors import DataSetDamaged
+from res2next.datasets.base import DataSetDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
