@@ -54,12 +54,12 @@ def classify(
         model: a name of the registry, whose trained weights are loaded when it is first used in a process; or a
             network, which must then come with ``preprocessing`` and ``classes``. It is run in evaluation mode on
             the device and in the type of its own parameters, and left in the mode that it was in.
-        top: how many; all classes where there are fewer.
+        top: how many; all classes if there are fewer.
         preprocessing: how the image is made ready; the registry's unless given.
         classes: names of the outputs in their order; those of the registry's data set unless given.
 
     Raises:
-        UnreadableImage: the file is no image, a damaged one, or so narrow that it cannot be resized.
+        UnreadableImage: the file is not an image, is damaged, or so narrow that it cannot be resized.
         NoAnswer: the network's outputs are not all finite numbers.
         UnknownModel: no such name.
         TypeError: a network without ``preprocessing`` or ``classes``.

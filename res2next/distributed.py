@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All processes of one run, and the place of this one; one process where torchrun did not start it."""
+    """All processes of one run, and the place of this one; one process if torchrun did not start it."""
 
     rank: int = 0
     """Number of this process, from 0; that one writes files and speaks."""
@@ -82,7 +82,7 @@ def joined(device: str) -> Iterator[World]:
     here = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    # objects travel by gloo, between CPUs, also where gradients travel by nccl
+    # objects travel by gloo, between CPUs, also if gradients travel by nccl
     distributed.init_process_group("cpu:gloo,cuda:nccl" if here.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size(), here)

@@ -52,7 +52,7 @@ class Res2NextZoo:
         return find(name).weights
 
     def find_weights(self, name: str, given: Path | None = None) -> Path | None:
-        """The verified file of the weights, under its published name, where it is on this machine.
+        """The verified file of the weights, under its published name, if it is on this machine.
 
         Raises:
             TruncatedWeights, WrongWeights: a file of that name is not the published one.
@@ -67,7 +67,7 @@ class Res2NextZoo:
         return path if path and path.name == entry.weights.file else None
 
     def recipe(self, name: str) -> Recipe | None:
-        """How the published weights were trained; None where nobody published it."""
+        """How the published weights were trained; None if nobody published it."""
         recipe = find(name).recipe
         return None if recipe is None else load_recipe(recipe)
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
-    from res2next.distributed import World
     from res2next.recipes import Recipe
-    from res2next.training import Progress, Trained
-    from res2next.training_log import LogRow
+    from res2next.training import Trained
 
 
 @click.command("train")
@@ -79,13 +71,14 @@ def train_(
 def _trained(
     recipe: Recipe, data: Path | None, folder: Path, resume: bool, hold_out: int, device: str, workers: int
 ) -> tuple[Trained | None, dict[str, int] | None]:
-    """Train, then measure the weights on the test images, once; not where a hold-out says that choices follow."""
+    """Train, then measure the weights on the test images, once; not if a hold-out says that choices follow."""
+    from res2next.commands.terminal import training_display
     from res2next.datasets import open_dataset
     from res2next.distributed import joined
     from res2next.training import train
 
     images = open_dataset(recipe.dataset, data, split="train")
-    with joined(device) as world, _listening(recipe, world) as listener:
+    with joined(device) as world, training_display(recipe, world) as listener:
         trained = train(
             recipe,
             images,
@@ -115,59 +108,3 @@ def _test(recipe: Recipe, data: Path | None, weights: Path, device: str) -> dict
     load_weights(network, weights)
     result = evaluate(network, images, device=device)
     return {"correct": result.top1, "images": result.images}
-
-
-# --- What a person sees while it goes on ---
-
-
-class _Terminal:
-    """A line an epoch on standard error, and a bar if that is a terminal."""
-
-    def __init__(self, bar: Bar, task: TaskID) -> None:
-        self.bar, self.task = bar, task
-
-    def progress(self, progress: Progress) -> None:
-        self.bar.update(
-            self.task,
-            completed=progress.step,
-            total=progress.steps,
-            epoch=f"{progress.epoch}/{progress.epochs}",
-            loss=f"{progress.loss:.3f}",
-            rate=f"{progress.learning_rate:.4g}",
-            speed=f"{progress.images_per_second:.0f}",
-            left=_duration(progress.seconds_left),
-        )
-
-    def epoch(self, row: LogRow, held_out: int) -> None:
-        self.notice(_line(row, held_out))
-
-    def notice(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
-@contextmanager
-def _listening(recipe: Recipe, world: World) -> Iterator[_Terminal]:
-    from rich.progress import BarColumn, TextColumn
-
-    from res2next.commands.terminal import progress_bar
-
-    start: dict[str, Any] = {"epoch": f"1/{recipe.epochs}", "loss": "-", "rate": "-", "speed": "-", "left": "-"}
-    columns = ("epoch {task.fields[epoch]}", "loss {task.fields[loss]}", "lr {task.fields[rate]}")
-    ends = ("{task.fields[speed]} images/s", "{task.fields[left]} left")
-    texts = (TextColumn(column) for column in (*columns, *ends))
-    with progress_bar(BarColumn(), *texts, shown=world.rank == 0) as bar:
-        yield _Terminal(bar, bar.add_task("training", total=None, **start))
-
-
-def _line(row: LogRow, held_out: int) -> str:
-    held = f"  held out {row.held_out_correct} of {held_out} right, loss {row.held_out_loss:.4f}" if held_out else ""
-    speed = f"{row.images_per_second:.0f} images/s"
-    return (
-        f"epoch {row.epoch:>3}  update {row.step}  lr {row.learning_rate:.4g}  loss {row.train_loss:.4f}{held}  {speed}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -52,7 +52,7 @@ class DatasetInfo:
 class ImageSet(ABC):
     """The images of one split with their labels, in a fixed order: a map-style data set for torch's DataLoader.
 
-    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image where there is no
+    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image if there is no
     transform. It can be sent to worker processes.
     """
 

@@ -53,7 +53,7 @@ def open_digits(
     """The images of a split, which scikit-learn has.
 
     Raises:
-        DataSetNotFound: a ``path`` is given, where nothing would be read from.
+        DataSetNotFound: a ``path`` is given, and nothing would be read from there.
         DataSetDamaged: scikit-learn has other images than those that the digests are of.
     """
     if path is not None:

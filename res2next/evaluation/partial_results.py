@@ -127,7 +127,7 @@ def nothing() -> tuple[NDArray[np.int64], Scores]:
 
 
 def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.int64], Scores]:
-    """The places and scores of all images in a folder; none where there is no folder.
+    """The places and scores of all images in a folder; none if there is no folder.
 
     Raises:
         OtherEvaluation: as :class:`Results`.

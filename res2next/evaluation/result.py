@@ -73,12 +73,12 @@ class Evaluation:
     precision: str
     """What convolutions are computed in: ``float32`` or, with mixed precision, ``bfloat16`` or ``float16``."""
     seconds: float
-    """Wall time, loading of images included; of the last run only where there were several."""
+    """Wall time, loading of images included; of the last run only if there were several."""
     images_per_second: float
     """Of that run."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: ``confusion`` lists [row, column, number] of what occurs, and a loss that is no number is null."""
+        """For JSON: ``confusion`` lists [row, column, number] of what occurs; a loss that is not a number is null."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
         rows = enumerate(self.confusion)
         content["confusion"] = [[i, j, n] for i, row in rows for j, n in enumerate(row) if n]

@@ -4,7 +4,7 @@ A network of this package becomes a copy in which
 
 - each batch norm is part of the convolution before it (Jacob et al., 2018, section 3.2), computed in double precision;
 - images and features lie in memory with their channels last;
-- a convolution also does the ReLU or the addition that follows it, where torch was built with oneDNN: as one of its
+- a convolution also does the ReLU or the addition that follows it, if torch was built with oneDNN: as one of its
   post-operations, on weights that were put into its order once;
 - the splits of a Res2Net block are written back to where they were read, so that nothing is joined.
 
@@ -128,7 +128,7 @@ class Branch(nn.Module):
 
 
 class Block(nn.Module):
-    """A Res2Net block: relu(branch(x) + shortcut(x)). Overwrites x where that is the shortcut itself."""
+    """A Res2Net block: relu(branch(x) + shortcut(x)). Overwrites x if that is the shortcut itself."""
 
     def __init__(self, block: Res2Block, dtype: torch.dtype) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from res2next.inference.fold import Convolution
 
 
 def fused(conv: nn.Module, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> Convolution:
-    """A convolution with its norm and ReLU, by oneDNN where that is there and the weights are on a CPU."""
+    """A convolution with its norm and ReLU, by oneDNN if that is there and the weights are on a CPU."""
     assert isinstance(conv, nn.Conv2d)
     kind = OneDnnConvolution if conv.weight.device.type == "cpu" and has_onednn(dtype) else Convolution
     return kind(conv, norm, relu, dtype)
@@ -39,7 +39,7 @@ class OneDnnConvolution(Convolution):
 
     The order that oneDNN wants weights in depends on the size of what comes in: they are put into it when a size comes
     for the first time after another, and not at each forward. The operators are those that torch's own compiler calls;
-    they are no public interface, so their presence and result are tried out before they are used
+    they are not a public interface, so their presence and result are tried out before they are used
     (:func:`has_onednn`).
     """
 

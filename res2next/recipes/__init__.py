@@ -97,7 +97,7 @@ class Recipe:
     ema_decay: Share | None = None
     """Decay of the exponential moving average of the weights, which then are the result."""
     accumulate: Positive = 1
-    """Parts that a batch is computed in, one after another, where it does not fit the memory."""
+    """Parts that a batch is computed in, one after another, if it does not fit the memory."""
     mixed_precision: bool = False
     zero_init_last: bool = False
     """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""

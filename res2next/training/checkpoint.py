@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEPT = 2
-"""Checkpoints that stay; the older one serves where a disk damaged the newer."""
+"""Checkpoints that stay; the older one serves if a disk damaged the newer."""
 
 
 class CheckpointError(Res2NextError, RuntimeError):
@@ -36,7 +36,7 @@ class Checkpoint:
     """Updates that are done."""
     network: dict[str, Tensor]
     average: dict[str, Tensor] | None
-    """The moving average of the weights, where the recipe has one."""
+    """The moving average of the weights, if the recipe has one."""
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     loss: float
@@ -57,7 +57,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def newest(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) -> Checkpoint | None:
-    """The last checkpoint of a folder that can be read; None where there is none.
+    """The last checkpoint of a folder that can be read; None if there is none.
 
     Args:
         run: what the checkpoint has to be of.

@@ -138,7 +138,7 @@ def header_of(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> Lo
 
 
 def identity_of(header: LogHeader) -> dict[str, str]:
-    """What must be the same where a run is continued. Device, versions and number of processes may change."""
+    """What must be the same if a run is continued. Device, versions and number of processes may change."""
     values = {f"recipe.{key}": value for key, value in asdict(header.recipe).items()}
     values |= {"digest of the data": header.digest, "images held out": header.held_out}
     return {key: str(value) for key, value in values.items()}

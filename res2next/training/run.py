@@ -32,7 +32,7 @@ class Run:
     scaler: torch.amp.GradScaler
     """Keeps small gradients of float16 from becoming 0; does nothing with other precisions."""
     average: dict[str, Tensor] | None
-    """The moving average of the weights, where the recipe has one."""
+    """The moving average of the weights, if the recipe has one."""
     world: World
     precision: torch.dtype
     """Of mixed precision."""
@@ -100,7 +100,7 @@ class Run:
         )
 
     def result(self) -> dict[str, Tensor]:
-        """The weights that training is for: the average, where there is one. On the CPU."""
+        """The weights that training is for: the average, if there is one. On the CPU."""
         state = self.network.state_dict() if self.average is None else self.average
         return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 

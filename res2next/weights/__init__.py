@@ -1,6 +1,6 @@
 """Trained weights: which file they are in, what is in it, and whether that fits a network.
 
-Files are found and verified without torch; it is imported where something is downloaded or loaded.
+Files are found and verified without torch; it is imported when something is downloaded or loaded.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ BUNDLED = Path(__file__).parents[1] / "pretrained"
 
 
 def weights_path(entry: Entry, given: Path | None = None) -> Path:
-    """The verified file of an entry's weights; downloaded when it is at hand nowhere.
+    """The verified file of an entry's weights; downloaded if it is nowhere on this machine.
 
     Searched in this order: ``given``; what the environment variable RES2NEXT_WEIGHTS names; for weights that
     come with the package, the package; otherwise torch.hub's folder of downloads, to which the published file
@@ -47,12 +47,12 @@ def weights_path(entry: Entry, given: Path | None = None) -> Path:
 
 
 def local_weights(entry: Entry, given: Path | None = None) -> Path | None:
-    """As :func:`weights_path`, without a download: None where one would be needed."""
+    """As :func:`weights_path`, without a download: None if one would be needed."""
     if given is not None:
         return _given(entry, given.expanduser(), called="")
     if named := os.environ.get(VARIABLE):
         place = Path(named).expanduser()
-        # one variable serves all models: another model's file, or a folder without this one's, is no mistake
+        # one variable serves all models: another model's file, or a folder without this one's, is not a mistake
         elsewhere = place.is_dir() and not (place / entry.weights.file).is_file()
         if not elsewhere and (place.name == entry.weights.file or _owner(place.name) is None):
             return _given(entry, place, called=f" ({VARIABLE})")
@@ -98,7 +98,7 @@ def download(entry: Entry) -> Path:
 
 
 def verify(path: Path, weights: Weights, *, called: str, advice: str) -> None:
-    """Compare the file's size, where the published one is known, then the beginning of its SHA-256.
+    """Compare the file's size, if the published one is known, then the beginning of its SHA-256.
 
     Args:
         called: what a message calls the file.
