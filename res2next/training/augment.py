@@ -54,7 +54,7 @@ class Draws:
     offsets: Tensor
     """(N, 2): top and left of the crop in the padded image, 0 to twice the padding."""
     rectangles: Tensor
-    """(N, 4): top, left, bottom, right of the erased rectangle; nothing is erased where it is empty."""
+    """(N, 4): top, left, bottom, right of the erased rectangle; nothing is erased if it is empty."""
 
     def __getitem__(self, rows: slice) -> Draws:
         return Draws(self.flipped[rows], self.offsets[rows], self.rectangles[rows])
@@ -70,7 +70,7 @@ def draw(augmentation: Augmentation, count: int, height: int, width: int, source
 
 
 def draw_rectangles(probability: float, count: int, height: int, width: int, source: Generator) -> Tensor:
-    """(count, 4): top, left, bottom, right; empty with 1 - ``probability``, and where one would not fit."""
+    """(count, 4): top, left, bottom, right; empty with 1 - ``probability``, and if one would not fit."""
     share, aspect, top, left, lot = torch.rand(5, count, generator=source)
     area = height * width * (ERASED_AREA[0] + share * (ERASED_AREA[1] - ERASED_AREA[0]))
     # uniform in the logarithm: as often flat as upright

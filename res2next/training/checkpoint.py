@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from io import BytesIO
 from pickle import UnpicklingError
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from res2next.errors import Res2NextError
+from res2next.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEPT = 2
-"""Checkpoints that stay; the older one serves where a disk damaged the newer."""
+"""Checkpoints that stay; the older one serves if a disk damaged the newer."""
 
 
 class CheckpointError(Res2NextError, RuntimeError):
@@ -36,7 +36,7 @@ class Checkpoint:
     """Updates that are done."""
     network: dict[str, Tensor]
     average: dict[str, Tensor] | None
-    """The moving average of the weights, where the recipe has one."""
+    """The moving average of the weights, if the recipe has one."""
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     loss: float
@@ -46,18 +46,18 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint and remove all but the last two."""
+    """Write a checkpoint; remove all but the last two, and what a kill left half written."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = BytesIO()
     # not dataclasses.asdict, which copies every tensor
     torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__slots__}, buffer)
     write_whole(folder / f"step-{checkpoint.step:09d}.pt", buffer.getvalue())
-    for old in saved(folder)[:-KEPT]:
+    for old in (*saved(folder)[:-KEPT], *folder.glob(".step-*.partial")):
         old.unlink()
 
 
 def newest(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) -> Checkpoint | None:
-    """The last checkpoint of a folder that can be read; None where there is none.
+    """The last checkpoint of a folder that can be read; None if there is none.
 
     Args:
         run: what the checkpoint has to be of.
@@ -91,22 +91,6 @@ def newest(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) 
 def saved(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
     return sorted(folder.glob("step-*.pt"))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside and rename it; it is on the disk when this returns."""
-    beside = path.with_name(f".{path.name}.partial")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _read(path: Path) -> Checkpoint | None:

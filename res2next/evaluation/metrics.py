@@ -25,7 +25,7 @@ CLOSE = 1e-4
 summation move float32 logits by some 1e-6 of it."""
 
 NEVER = 2**31 - 1
-"""The rank of the true class where logits are not numbers: in no top-k."""
+"""The rank of the true class if logits are not numbers: in no top-k."""
 
 BINS = 15
 """Of calibration, as in Guo et al., 2017, section 5."""
@@ -39,11 +39,11 @@ class Scores:
     """The true class."""
     rank: NDArray[np.int64]
     """Classes that come before the true one: those with a higher logit, and those with an equal one and a lower
-    number. 0 is top-1, below 5 is top-5; NEVER where a logit is NaN or plus infinity."""
+    number. 0 is top-1, below 5 is top-5; NEVER if a logit is NaN or plus infinity."""
     predicted: NDArray[np.int64]
-    """The class with the highest logit, of equal ones the first; -1 where a logit is NaN or plus infinity."""
+    """The class with the highest logit, of equal ones the first; -1 if a logit is NaN or plus infinity."""
     confidence: NDArray[np.float64]
-    """The highest softmax probability; NaN where a logit is NaN or plus infinity."""
+    """The highest softmax probability; NaN if a logit is NaN or plus infinity."""
     loss: NDArray[np.float64]
     """Cross entropy, in nats; NaN as above."""
     close: NDArray[np.bool_]
@@ -134,7 +134,7 @@ class Bin:
     images: int
     correct: int
     confidence: float
-    """Mean of the images; 0 where there are none."""
+    """Mean of the images; 0 if there are none."""
 
 
 def calibration(scores: Scores, bins: int = BINS) -> tuple[Bin, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,11 +14,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from res2next.create import create_model
 from res2next.datasets import find_dataset
 from res2next.errors import NoAnswer, UnreadableImage
+from res2next.inference import evaluating
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor, nn
 
@@ -54,12 +54,12 @@ def classify(
         model: a name of the registry, whose trained weights are loaded when it is first used in a process; or a
             network, which must then come with ``preprocessing`` and ``classes``. It is run in evaluation mode on
             the device and in the type of its own parameters, and left in the mode that it was in.
-        top: how many; all classes where there are fewer.
+        top: how many; all classes if there are fewer.
         preprocessing: how the image is made ready; the registry's unless given.
         classes: names of the outputs in their order; those of the registry's data set unless given.
 
     Raises:
-        UnreadableImage: the file is no image, a damaged one, or so narrow that it cannot be resized.
+        UnreadableImage: the file is not an image, is damaged, or so narrow that it cannot be resized.
         NoAnswer: the network's outputs are not all finite numbers.
         UnknownModel: no such name.
         TypeError: a network without ``preprocessing`` or ``classes``.
@@ -137,18 +137,6 @@ def load_classifier(name: str, *, weights: Path | None = None, device: str = "cp
 def _loaded(entry: Entry, weights: Path | None, device: str) -> Classifier:
     network = create_model(entry.name, pretrained=True, weights=weights).eval().to(device)
     return Classifier(network, entry.preprocessing, find_dataset(entry.dataset).classes)
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """In evaluation mode within the block; afterwards every module is in the mode that it was in."""
-    before = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in before:
-            module.training = training
 
 
 # --- Images as people have them ---

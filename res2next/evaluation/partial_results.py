@@ -8,6 +8,7 @@ for bit: JSON has the shortest digits that give the same float.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import fields
@@ -15,17 +16,21 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
+import torch
 
 from res2next.errors import Res2NextError
-from res2next.metrics import Scores
+from res2next.evaluation.metrics import Scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import nn
 
+    from res2next.datasets import ImageSet
     from res2next.distributed import World
+    from res2next.evaluation.precision import Place
 
 CHUNK = 512
 """Images between two writes."""
@@ -98,13 +103,31 @@ class Results:
             os.fsync(file.fileno())
 
 
+def inputs_of(model: nn.Module, data: ImageSet, name: str, weights: str, place: Place) -> dict[str, str]:
+    """What decides the scores, by name: only with the same can an evaluation be gone on with."""
+    digest = hashlib.sha256(repr(model).encode())
+    for key, value in model.state_dict().items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return {
+        "format": "1",
+        "model": name,
+        "weights file": weights,
+        "network": f"sha256:{digest.hexdigest()}",
+        "data set": f"{data.info.name} {data.split} {data.digest}",
+        "preprocessing": repr(data.transform),
+        "device": place.device.type,
+        "precision": place.precision,
+    }
+
+
 def nothing() -> tuple[NDArray[np.int64], Scores]:
     """No images."""
     return np.empty(0, np.int64), Scores(**{name: np.empty(0, kind) for name, kind in TYPES.items()})
 
 
 def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.int64], Scores]:
-    """The places and scores of all images in a folder; none where there is no folder.
+    """The places and scores of all images in a folder; none if there is no folder.
 
     Raises:
         OtherEvaluation: as :class:`Results`.

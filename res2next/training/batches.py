@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from res2next.augment import TrainingPhoto, draw, erased, flipped_and_cropped, generator
 from res2next.errors import Res2NextError
+from res2next.training.augment import TrainingPhoto, draw, erased, flipped_and_cropped, generator
 from res2next.transforms import MODES, evaluation_transform
 
 if TYPE_CHECKING:
