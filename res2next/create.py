@@ -1,21 +1,16 @@
-"""Makes a network by its name."""
+"""Makes a network by its name, with fresh or trained weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from res2next.dla import DLA_VARIANTS, Dla, DlaFeatures, DlaVariant
-from res2next.model import SMALL_VARIANTS, VARIANTS, Res2Net, Res2NetFeatures, Variant, zero_last_norms
 from res2next.registry import find
+from res2next.variants import build
 from res2next.weights import load_pretrained, weights_path
 
 if TYPE_CHECKING:
     from torch import nn
-
-BY_NAME: dict[str, Variant | DlaVariant] = {
-    variant.name: variant for variant in (*VARIANTS, *DLA_VARIANTS, *SMALL_VARIANTS)
-}
 
 
 def create_model(
@@ -56,26 +51,13 @@ def create_model(
         ValueError: a negative ``num_classes``, or ``in_chans`` below 1.
     """
     entry = find(name)
-    num_classes = entry.num_classes if num_classes is None else num_classes
-    in_chans = entry.preprocessing.input_size[0] if in_chans is None else in_chans
-    if num_classes < 0:
-        raise ValueError(f"num_classes is {num_classes}: give the number of classes, or 0 for no head")
-    if in_chans < 1:
-        raise ValueError(f"in_chans is {in_chans}: images have at least one channel")
-    network = build(BY_NAME[entry.architecture], num_classes, in_chans, features_only)
-    if zero_init_last:
-        zero_last_norms(network)
+    network = build(
+        entry,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        features_only=features_only,
+        zero_init_last=zero_init_last,
+    )
     if pretrained or weights is not None:
         load_pretrained(network, weights_path(entry, None if weights is None else Path(weights)), entry.num_classes)
     return network
-
-
-def build(variant: Variant | DlaVariant, num_classes: int, in_chans: int, features_only: bool) -> nn.Module:
-    """The network of a variant, with fresh weights; the arguments are those of :func:`create_model`."""
-    if isinstance(variant, Variant):
-        if features_only:
-            return Res2NetFeatures(variant, in_chans=in_chans)
-        return Res2Net(variant, num_classes=num_classes, in_chans=in_chans)
-    if features_only:
-        return DlaFeatures(variant, in_chans=in_chans)
-    return Dla(variant, num_classes=num_classes, in_chans=in_chans)

@@ -1,4 +1,4 @@
-"""The processes that torchrun starts: which of them this is, and what they tell one another."""
+"""Where a process computes, and the processes that torchrun starts: which this is, what they tell one another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All processes of one run, and the place of this one; one process where torchrun did not start it."""
+    """All processes of one run, and the place of this one; one process if torchrun did not start it."""
 
     rank: int = 0
     """Number of this process, from 0; that one writes files and speaks."""
@@ -49,6 +49,13 @@ class World:
         return box[0]
 
 
+def half_precision(device: torch.device) -> torch.dtype:
+    """What mixed precision computes in: bfloat16, or float16 on GPUs that do not have it."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
 class DeviceNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - a public name: it says what is the matter
     """A GPU was asked for, and this process has none."""
 
@@ -75,7 +82,7 @@ def joined(device: str) -> Iterator[World]:
     here = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    # objects travel by gloo, between CPUs, also where gradients travel by nccl
+    # objects travel by gloo, between CPUs, also if gradients travel by nccl
     distributed.init_process_group("cpu:gloo,cuda:nccl" if here.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size(), here)

@@ -26,7 +26,7 @@ class UnknownModel(Res2NextError, ValueError):  # noqa: N818 - a public name: it
 
 
 class WeightsNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - as above
-    """Weights are neither at hand nor to be had: not in the place given, and the download did not work."""
+    """Weights are missing: they are not in the place given, and the download did not work."""
 
     def __init__(self, name: str, trouble: str, advice: str) -> None:
         self.name = name

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from res2next.registry import Entry
+    from res2next.training.monitor import Progress
 
 
 class LogError(Res2NextError, ValueError):
-    """A file that is no log of a training run."""
+    """A file that is not a log of a training run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +43,6 @@ class LogHeader:
     processes: int
     versions: Mapping[str, str]
     """Of Python and torch, when training started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where training stands within an epoch."""
-
-    epoch: int
-    """From 1."""
-    epochs: int
-    step: int
-    """Updates that are done."""
-    steps: int
-    learning_rate: float
-    loss: float
-    images_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +100,7 @@ def read_log_header(path: Path | Traversable) -> LogHeader:
 
     Raises:
         LogError: there is no such file, or it does not begin as a log does.
-        RecipeError: its recipe is none.
+        RecipeError: its recipe is not one.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -137,7 +122,7 @@ def read_log_rows(path: Path | Traversable) -> list[dict[str, str]]:
 
 
 class TrainingLog:
-    """Writes a log, row by row, and the same numbers for TensorBoard where it is installed."""
+    """Writes a log, row by row, and the same numbers for TensorBoard if it is installed."""
 
     def __init__(self, path: Path, board: Any) -> None:
         self.path = path
@@ -192,7 +177,7 @@ def cut_log(path: Path, length: int) -> None:
 
 
 def tensorboard(folder: Path, step: int) -> Any:
-    """A ``SummaryWriter`` that goes on after update ``step``; None where TensorBoard is not installed."""
+    """A ``SummaryWriter`` that goes on after update ``step``; None if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -29,7 +29,7 @@ def evaluation_transform(preprocessing: Preprocessing) -> Callable[[Image.Image]
 
     The image is converted with Pillow's ``convert`` to "RGB" (three channels) or "L" (one), so transparency is
     dropped and not blended. It is then resized by Pillow's own antialiased filter until it just covers
-    floor(side / crop_pct), the crop is taken from its centre (black is added where it is smaller), and values
+    floor(side / crop_pct), the crop is taken from its centre (black is added if it is smaller), and values
     are scaled to [0, 1] and normalised. An orientation in EXIF is not applied: neither timm nor torchvision do.
     The result can be pickled, for the workers of a DataLoader.
 
@@ -104,7 +104,7 @@ def resized_size(width: int, height: int, preprocessing: Preprocessing) -> tuple
 
 
 def centre_offset(side: int, crop: int) -> int:
-    """Where a crop begins; negative where it begins outside of the image."""
+    """Where a crop begins; negative if it begins outside of the image."""
     if crop > side:
         return -((crop - side) // 2)
     return round((side - crop) / 2)

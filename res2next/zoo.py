@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from res2next.recipes import Recipe
     from res2next.registry import Preprocessing, Weights
 
-NETWORK_SOURCES = ("model.py", "dla.py", "create.py", "registry.py")
+NETWORK_SOURCES = ("model.py", "dla.py", "variants.py", "registry.py")
 """The files that decide what network a name stands for, and how it is fed."""
 
 
@@ -39,9 +39,9 @@ class Res2NextZoo:
 
     def build(self, name: str) -> nn.Module:
         """The classifier of the registry's entry, with fresh weights, on torch's current default device."""
-        from res2next.create import create_model
+        from res2next.variants import build
 
-        return create_model(name)
+        return build(find(name))
 
     def preprocessing(self, name: str) -> Preprocessing:
         """How images are made ready for the network."""
@@ -52,7 +52,7 @@ class Res2NextZoo:
         return find(name).weights
 
     def find_weights(self, name: str, given: Path | None = None) -> Path | None:
-        """The verified file of the weights, under its published name, where it is on this machine.
+        """The verified file of the weights, under its published name, if it is on this machine.
 
         Raises:
             TruncatedWeights, WrongWeights: a file of that name is not the published one.
@@ -67,7 +67,7 @@ class Res2NextZoo:
         return path if path and path.name == entry.weights.file else None
 
     def recipe(self, name: str) -> Recipe | None:
-        """How the published weights were trained; None where nobody published it."""
+        """How the published weights were trained; None if nobody published it."""
         recipe = find(name).recipe
         return None if recipe is None else load_recipe(recipe)
 

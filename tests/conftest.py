@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import settings
 settings.register_profile("cardproof", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cardproof")
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +25,20 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is absent: the published cards and cases are not part of this repository")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this project's own site, rendered: its catalog and reference are in no checkout."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    shutil.copytree(ROOT / "templates", folder / "templates")
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("catalog", "reference"))
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, "-m", "cardproof", "render", "--quiet"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -50,15 +50,16 @@ def _list(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_facts(info) for info in infos], indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from res2next.commands.terminal import print_table
 
     table = Table("data set", "also called", "classes", "train", "test", "here", "licence", box=None, pad_edge=False)
     for info in infos:
         here = "yes" if is_at_hand(info) else "no"
         numbers = (str(info.num_classes), f"{info.images['train']:,}", f"{info.images['test']:,}")
         table.add_row(info.name, ", ".join(info.aliases), *numbers, here, info.licence)
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 def _facts(info: DatasetInfo) -> dict[str, object]:

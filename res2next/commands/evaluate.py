@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import nn
 
     from res2next.datasets import ImageSet
     from res2next.distributed import World
-    from res2next.evaluate import Evaluation
+    from res2next.evaluation import Evaluation
     from res2next.registry import Entry
 
 SHOWN = 3
@@ -65,11 +62,14 @@ def evaluate_(
     is kept in a folder beside that file until the file is written, and an evaluation that was killed goes on with
     --resume.
     """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from res2next.commands.terminal import progress_bar
     from res2next.datasets import open_dataset
     from res2next.distributed import joined
-    from res2next.evaluate import evaluate
-    from res2next.optimize import keep_memory
-    from res2next.partial_results import forget_results
+    from res2next.evaluation import evaluate
+    from res2next.evaluation.partial_results import forget_results
+    from res2next.inference import keep_memory
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
 
@@ -89,7 +89,9 @@ def evaluate_(
         if partial and not resume and world.rank == 0:
             forget_results(partial)
         world.barrier()
-        with _bar(world, entry.name) as progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with progress_bar(*columns, shown=world.rank == 0) as bar:  # the share of the first process stands for all
+            task = bar.add_task(entry.name, total=None)
             result = evaluate(
                 network,
                 images,
@@ -98,7 +100,7 @@ def evaluate_(
                 workers=workers,
                 amp=amp,
                 optimized=optimize,
-                progress=progress,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
                 name=entry.name,
                 weights=digest,
                 world=world,
@@ -126,53 +128,30 @@ def _loaded(entry: Entry, weights: Path | None, images: ImageSet, world: World) 
 
 def _finish(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
     """Write and print the result; only then is what was kept not needed any more."""
-    from res2next.partial_results import forget_results
+    from res2next.evaluation.partial_results import forget_results
+    from res2next.files import write_whole
 
     if output:
-        _write(output, json.dumps(result.to_dict(), indent=1) + "\n")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(output, f"{json.dumps(result.to_dict(), indent=1)}\n".encode())
     if partial:
         forget_results(partial)
     _print(result, as_json)
-
-
-@contextmanager
-def _bar(world: World, name: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal, of the first process; its share stands for all."""
-    if world.rank > 0 or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _print(result: Evaluation, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from res2next.commands.terminal import print_table
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     for label, text in _lines(result):
         table.add_row(label, text)
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:

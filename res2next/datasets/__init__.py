@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from res2next.datasets import digits, fashion_mnist, imagenet
-from res2next.datasets.base import DatasetInfo, ImageSet, Split
-from res2next.datasets.errors import (
+from res2next.datasets.base import (
     CorruptImage,
     DataSetDamaged,
     DataSetIncomplete,
+    DatasetInfo,
     DataSetNotFound,
+    ImageSet,
+    Split,
     UnknownDataset,
     WrongLabels,
 )

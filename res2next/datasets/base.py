@@ -1,15 +1,18 @@
-"""What a data set is: the facts about it (:class:`DatasetInfo`) and its images (:class:`ImageSet`)."""
+"""What a data set is: the facts about it (:class:`DatasetInfo`), its images (:class:`ImageSet`), its errors."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
+from res2next.errors import Res2NextError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from PIL.Image import Image
@@ -49,7 +52,7 @@ class DatasetInfo:
 class ImageSet(ABC):
     """The images of one split with their labels, in a fixed order: a map-style data set for torch's DataLoader.
 
-    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image where there is no
+    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image if there is no
     transform. It can be sent to worker processes.
     """
 
@@ -132,3 +135,45 @@ class ArrayImages(ImageSet):
 
     def _digest(self) -> str:
         return f"sha256:{self._read}"
+
+
+# --- What can be wrong ---
+
+
+class UnknownDataset(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
+    """A name that is neither a data set of this package nor another name for one."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        known = tuple(known)
+        lower = {candidate.lower(): candidate for candidate in known}
+        self.close = tuple(lower[match] for match in get_close_matches(name.lower(), lower, n=3))
+        """Up to three known names that are spelled alike, best first."""
+        advice = f"did you mean {' or '.join(self.close)}?" if self.close else f"there are {', '.join(known)}"
+        super().__init__(f"res2next has no data set {name!r}: {advice}")
+
+
+class DataSetNotFound(Res2NextError, FileNotFoundError):  # noqa: N818 - as above
+    """The files of a data set are not where they were looked for; the message says which file goes where."""
+
+
+class DataSetIncomplete(Res2NextError, ValueError):  # noqa: N818 - as above
+    """Classes, images or labels are missing, or there are more than the data set has."""
+
+
+class DataSetDamaged(Res2NextError, ValueError):  # noqa: N818 - as above
+    """A file of the data set is cut short, or is not the one that was published."""
+
+
+class WrongLabels(Res2NextError, ValueError):  # noqa: N818 - as above
+    """Labels that are not the data set's: another order of classes, or of images."""
+
+
+class CorruptImage(Res2NextError, OSError):  # noqa: N818 - as above
+    """An image that cannot be decoded; it is never left out.
+
+    Takes one text, so that it comes through torch's worker processes as what it is.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)

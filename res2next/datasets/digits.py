@@ -12,8 +12,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DatasetInfo, Split
-from res2next.datasets.errors import DataSetDamaged, DataSetNotFound
+from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +53,7 @@ def open_digits(
     """The images of a split, which scikit-learn has.
 
     Raises:
-        DataSetNotFound: a ``path`` is given, where nothing would be read from.
+        DataSetNotFound: a ``path`` is given, and nothing would be read from there.
         DataSetDamaged: scikit-learn has other images than those that the digests are of.
     """
     if path is not None:

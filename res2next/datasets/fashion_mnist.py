@@ -15,8 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DatasetInfo, Split
-from res2next.datasets.errors import DataSetDamaged, DataSetNotFound
+from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import DatasetInfo, ImageSet, Split
-from res2next.datasets.errors import CorruptImage, DataSetIncomplete, DataSetNotFound, WrongLabels
+from res2next.datasets.base import (
+    CorruptImage,
+    DataSetIncomplete,
+    DatasetInfo,
+    DataSetNotFound,
+    ImageSet,
+    Split,
+    WrongLabels,
+)
 from res2next.datasets.photos import FolderPhotos, TarPhotos, is_photo, photos_in_nested_tar, photos_in_tar
 
 if TYPE_CHECKING:

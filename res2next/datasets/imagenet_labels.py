@@ -1,4 +1,4 @@
-"""Labels of ImageNet's validation photos where these are not sorted into folders.
+"""Labels of ImageNet's validation photos if these are not sorted into folders.
 
 The development kit numbers classes as its ``meta.mat`` lists them, from 1, and that is not the order of the class ids
 which networks are trained with: 490 stands for n01751748, whose label is 65. So numbers are only ever
@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from res2next.datasets.errors import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
+from res2next.datasets.base import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def validation_labels(info: DatasetInfo, folders: Sequence[Path]) -> dict[str, s
 
 
 def _devkit(folder: Path) -> tuple[str, bytes, bytes] | None:
-    """Where it is, its numbers and its meta.mat; None where there is none."""
+    """Where it is, its numbers and its meta.mat; None if there is none."""
     archive = folder / f"{DEVKIT}.tar.gz"
     if archive.is_file():
         return (str(archive), *_from_archive(archive))

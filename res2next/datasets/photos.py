@@ -6,7 +6,7 @@ from array import array
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from res2next.datasets.errors import DataSetDamaged
+from res2next.datasets.base import DataSetDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -106,7 +106,7 @@ def photos_in_tar(path: Path) -> Iterator[Member]:
     """The photos of a tar file, in its order.
 
     Raises:
-        DataSetDamaged: it is no tar file, or is cut short.
+        DataSetDamaged: it is not a tar file, or is cut short.
     """
     yield from (member for member in _members(path) if is_photo(member.name))
 
@@ -115,7 +115,7 @@ def photos_in_nested_tar(path: Path) -> Iterator[tuple[str, Member]]:
     """The photos of a tar file of tar files, each with the name of the inner file without ``.tar``.
 
     Raises:
-        DataSetDamaged: one of them is no tar file, or is cut short.
+        DataSetDamaged: one of them is not a tar file, or is cut short.
     """
     for inner in _members(path):
         if inner.name.endswith(".tar"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from math import cos, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +21,7 @@ __all__ = [
     "Schedule",
     "UnknownRecipe",
     "changed",
+    "learning_rate",
     "list_recipes",
     "load_recipe",
     "recipe_of",
@@ -31,7 +34,7 @@ NotNegative = Annotated[float, Range(least=0)]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the learning rate falls after warm-up; :mod:`res2next.schedule` has the formulas."""
+    """How the learning rate falls after warm-up; :func:`learning_rate` has the formulas."""
 
     kind: Literal["step", "cosine"]
     gamma: Annotated[float, Range(above=0, most=1)] = 0.1
@@ -94,7 +97,7 @@ class Recipe:
     ema_decay: Share | None = None
     """Decay of the exponential moving average of the weights, which then are the result."""
     accumulate: Positive = 1
-    """Parts that a batch is computed in, one after another, where it does not fit the memory."""
+    """Parts that a batch is computed in, one after another, if it does not fit the memory."""
     mixed_precision: bool = False
     zero_init_last: bool = False
     """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""
@@ -122,6 +125,32 @@ class Recipe:
             "Zero-Initialised Residual": self.zero_init_last,
         }
         return tuple(name for name, on in used.items() if on)
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of update ``step``, counted from 0.
+
+    Warm-up of w updates: (step + 1) / w of the recipe's rate, so that update w-1 has all of it (Goyal et al.,
+    "Accurate, Large Minibatch SGD", 2017, section 2.2). Warm-up counts as part of the epochs. After it:
+
+    - ``step``: times gamma at each milestone that has passed, in whole epochs from the start of training;
+    - ``cosine``: (1 + cos(pi t)) / 2 where t runs from 0, after warm-up, towards 1, the end of training
+      (Loshchilov and Hutter, "SGDR", 2017, equation 5, with one period and a minimum of 0).
+    """
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    if recipe.schedule.kind == "cosine":
+        share = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+        return recipe.learning_rate * (1 + cos(pi * share)) / 2
+    return recipe.learning_rate * recipe.schedule.gamma ** drops(recipe.schedule, step // steps_per_epoch)
+
+
+def drops(schedule: Schedule, epoch: int) -> int:
+    """How often a step schedule has lowered the learning rate when ``epoch``, counted from 0, begins."""
+    if schedule.every is not None:
+        return epoch // schedule.every
+    return bisect_right(sorted(schedule.milestones), epoch)
 
 
 def list_recipes() -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from cardproof.judge import checks
 from cardproof.judge.checks._network import mistaken
 from cardproof.judge.discrepancies import FAULTS, faults_of
 from cardproof.measure.explain.ways import ways
-from cardproof.render.functions.audit_summary import summarize
+from cardproof.render.functions.audit_report import summarize
 
 FOUND = Reproduction("flops", 100, 100, True)
 

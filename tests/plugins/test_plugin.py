@@ -16,7 +16,7 @@ import pytest
 from sites import CARD, write_site
 
 from cardproof.plugins import pytest_plugin
-from cardproof.render.output.stamp import stamped
+from cardproof.render.output.text import stamped
 from cardproof.snippets.run.processes import descendants
 
 pytest_plugins = ["pytester"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sites import ONE_JOB, write_site
 
-from cardproof.render.output.minify import minify
+from cardproof.render.output.text import minify
 
 KEPT = ("pre", "textarea", "script", "style")
 

@@ -13,7 +13,7 @@ from sites import CARD, ONE_JOB, write_site
 from cardproof.build import render
 from cardproof.core.settings import load_settings
 from cardproof.judge.discrepancies import FAULTS
-from cardproof.render.functions.audit_summary import read_summary, summarize, summary_text
+from cardproof.render.functions.audit_report import read_summary, summarize, summary_text
 
 ROOT = Path(__file__).parents[2]
 WRONG = CARD.replace("FLOPs: 55376", "FLOPs: 110752").replace("Image Size: '32'", "Image Size: '32'\n    Colour: red")

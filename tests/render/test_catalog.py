@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from cardproof.build import audit, render
 from cardproof.core.files import show_path
 from cardproof.core.settings import load_settings
 from cardproof.render.catalog.model_records import model_schema
+from res2next import list_models
 
-ROOT = Path(__file__).parents[2]
 RESULTS = """  Results:
   - Task: Image Classification
     Dataset: Digits
@@ -202,12 +203,28 @@ def test_a_file_that_is_gone_is_written_again(site, name):
     "name", ["catalog/models.json", "catalog/models.csv", "catalog/model-index.yml", "catalog/models/tiny/model.json",
              "catalog/models/tiny/flops.svg", "catalog/model.schema.json", "llms.txt"],
 )  # fmt: skip
-def test_check_calls_an_edited_file_stale(site, name):
+def test_an_edited_file_fails_no_check_and_is_mended_by_a_render_that_remembers_nothing(site, name, monkeypatch):
     path = site / "docs" / name
-    path.write_text(path.read_text() + "\n")
+    text = path.read_text()
+    path.write_text(text + "\n")
     run = build(site, check=True)
-    assert run.exit == 1
-    assert changed(run) == {f"docs/{name}": "changed"}
+    assert (run.exit, changed(run)) == (0, {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(site / "cache"))
+    assert changed(build(site)) == {f"docs/{name}": "changed"}
+    assert path.read_text() == text
+
+
+def test_check_passes_on_a_clone_which_has_pages_and_evidence_only(site):
+    for name in ("catalog", "assets"):
+        shutil.rmtree(site / "docs" / name)
+    (site / "docs/llms.txt").unlink()
+    assert build(site, check=True).exit == 0
+    page, record = site / "docs/models/tiny.md", site / "docs/evidence/tiny.json"
+    for path in (page, record):
+        path.unlink()
+        run = build(site, check=True)
+        assert run.exit == 1
+        assert show_path(path) in changed(run)
 
 
 def test_check_passes_on_a_fresh_site(site):
@@ -324,17 +341,14 @@ def test_hostile_names_and_values_are_text_in_every_file(site):
     assert "\n- [=\\<script\\>alert('1')\\</script\\>\"&\\[x\\](javascript:y)\\`{{7*7}}](" in llms
 
 
-def test_the_schema_is_one_and_is_published():
+def test_the_schema_is_one_and_is_published(own_site):
     Draft202012Validator.check_schema(model_schema())
-    assert json.loads((ROOT / "docs/catalog/model.schema.json").read_text()) == model_schema()
+    assert json.loads((own_site / "docs/catalog/model.schema.json").read_text()) == model_schema()
 
 
-RECORDS = sorted((ROOT / "docs/catalog/models").glob("*/model.json"))
-
-
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
-def test_every_published_record_is_as_the_schema_says_and_has_no_field_beyond_it(path):
-    found = json.loads(path.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", list_models())
+def test_every_published_record_is_as_the_schema_says_and_has_no_field_beyond_it(own_site, name):
+    found = record(own_site, name)
     Draft202012Validator(model_schema()).validate(found)
     assert found.keys() == model_schema()["properties"].keys()
 
@@ -342,19 +356,17 @@ def test_every_published_record_is_as_the_schema_says_and_has_no_field_beyond_it
 @pytest.mark.parametrize(
     ("field", "value"), [("name", 1), ("verdicts", []), ("claims", [{"field": "x"}]), ("run", "now")]
 )
-def test_a_record_with_a_wrong_value_is_not_as_the_schema_says(field, value):
-    found = json.loads(RECORDS[0].read_text(encoding="utf-8"))
-    assert not Draft202012Validator(model_schema()).is_valid({**found, field: value})
+def test_a_record_with_a_wrong_value_is_not_as_the_schema_says(site, field, value):
+    assert not Draft202012Validator(model_schema()).is_valid({**record(site), field: value})
 
 
-def test_there_is_a_record_of_every_published_model():
-    from res2next import list_models
+def test_there_is_a_record_of_every_published_model(own_site):
+    records = (own_site / "docs/catalog/models").glob("*/model.json")
+    assert sorted(path.parent.name for path in records) == sorted(list_models())
 
-    assert sorted(path.parent.name for path in RECORDS) == sorted(list_models())
 
-
-def test_the_published_record_of_res2next50_has_the_counts_of_the_paper_s_network():
-    found = json.loads((ROOT / "docs/catalog/models/res2next50/model.json").read_text())
+def test_the_published_record_of_res2next50_has_the_counts_of_the_paper_s_network(own_site):
+    found = record(own_site, "res2next50")
     values = {quantity["key"]: quantity["value"] for quantity in found["quantities"]}
     assert (values["parameters"], values["multiply-adds"]) == (24_671_464, 4_172_677_120)
     (published,) = found["published"]

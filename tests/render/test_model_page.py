@@ -19,7 +19,7 @@ from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, STYLES
+from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
@@ -301,24 +301,23 @@ def test_a_style_sheet_of_the_users_own_is_not_overwritten(site):
 
 
 def test_assets_and_pages_fetch_nothing_from_elsewhere():
-    for name in ("cardproof.css", "cardproof.js", "site.css"):
-        text = (ROOT / "docs/assets" / name).read_text()
-        assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), name
+    for path in (ASSETS / "cardproof.css", ASSETS / "cardproof.js", ROOT / "docs/assets/site.css"):
+        text = path.read_text()
+        assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), path
     for name in PAGES:
         page = Elements(html_of(committed(name)))
         assert not [src for src in page.values("src") if not src.startswith("data:")]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    """The site of the committed pages, as mkdocs builds it; the plugin renders nothing here."""
-    folder = tmp_path_factory.mktemp("built")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder), "-f", str(ROOT / "mkdocs.yml")]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+def built(own_site) -> Path:
+    """The site of this project's pages, as mkdocs builds it."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "XDG_CACHE_HOME": str(own_site / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=own_site, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-    return folder
+    return own_site / "site"
 
 
 @pytest.mark.slow
@@ -352,9 +351,8 @@ def test_a_build_loads_the_assets_once_whether_the_site_names_them_or_not(site, 
     assert sorted(map(str, loaded.extra_javascript)) == [f"assets/{name}" for name in SCRIPTS]
 
 
-def test_pages_build_without_the_plugin(tmp_path):
-    docs = tmp_path / "docs"
-    shutil.copytree(ROOT / "docs", docs)
+def test_pages_build_without_the_plugin(own_site, tmp_path):
+    shutil.copytree(own_site / "docs", tmp_path / "docs")
     config = (ROOT / "mkdocs.yml").read_text()
     plain = re.sub(r"  - cardproof:\n(?: {6}.*\n)+", "", config).replace("  custom_dir: templates/theme\n", "")
     assert "cardproof:" not in plain

@@ -17,7 +17,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import TamperedError
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import load
-from cardproof.render.output.assets import OTHERS, SCRIPTS, STYLES
+from cardproof.render.output.files import OTHERS, SCRIPTS, STYLES
 
 
 @pytest.fixture

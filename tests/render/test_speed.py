@@ -13,7 +13,7 @@ from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
-from cardproof.render.catalog.model_summary import summary_of
+from cardproof.render.catalog.model_summary import read_model_summary
 
 HERE = Conditions("cpu", "Toy processor", 2, 16, "float32", "2.0")
 SCORE = (
@@ -105,7 +105,7 @@ def test_networks_are_timed_once_and_the_pages_show_it(site):
     assert f"| {first.models['tiny'].milliseconds:.3g} | 50.00 |" in page
     assert "2 images at a time" in page
     row = next(row for card in run.cards for row in card.rows if row.name == "tiny")
-    quantity = summary_of(row.listing).quantity("milliseconds-per-image-cpu")
+    quantity = read_model_summary(row.listing).quantity("milliseconds-per-image-cpu")
     assert (quantity.value, quantity.better) == (first.models["tiny"].milliseconds, "less")
     assert build(site).remembered == 3
 

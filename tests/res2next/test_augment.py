@@ -6,7 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from res2next.augment import (
+from res2next.recipes import Augmentation, changed, load_recipe
+from res2next.registry import Preprocessing
+from res2next.training.augment import (
     Draws,
     TrainingPhoto,
     beta,
@@ -22,8 +24,6 @@ from res2next.augment import (
     random_box,
     random_rectangle,
 )
-from res2next.recipes import Augmentation, changed, load_recipe
-from res2next.registry import Preprocessing
 
 RECIPE = load_recipe("res2next50_imagenet")
 

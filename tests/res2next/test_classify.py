@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +15,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import nn
 
-import res2next
 from res2next import Prediction, UnreadableImage, classify, create_model, example_photo
-from res2next.cli import main
+from res2next import classification as module
+from res2next.commands import main
 from res2next.datasets import find_dataset
 from res2next.errors import NoAnswer
 from res2next.registry import Preprocessing, find
@@ -26,8 +25,6 @@ from res2next.transforms import evaluation_transform
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-module = import_module("res2next.classify")  # the name in the package is the function's
 
 PLAIN = Preprocessing((3, 8, 8), 1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 COLOURS = ("red", "green", "blue")
@@ -185,12 +182,6 @@ def test_imagenet_has_1000_different_names() -> None:
     assert len(set(classes)) == 1000
     assert [classes[i] for i in (0, 281, 999)] == ["tench", "tabby", "toilet tissue"]
     assert (classes[264], classes[474]) == ("Cardigan", "cardigan")
-
-
-def test_classify_stays_the_function_whatever_is_imported_first() -> None:
-    assert callable(res2next.classify)
-    assert sys.modules["res2next.classify"] is module
-    assert res2next.classify is module.classify
 
 
 # --- Images as people have them ---

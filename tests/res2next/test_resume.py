@@ -12,10 +12,11 @@ import pytest
 import torch
 from quick_digits import digits
 
-from res2next.checkpoint import Checkpoint, CheckpointError, newest, save, saved, write_whole
+from res2next.files import whole, write_whole
 from res2next.recipes import changed, load_recipe
-from res2next.train import Trained, train
-from res2next.training_log import LogError, LogRow, Progress, read_log_rows
+from res2next.training import Progress, Trained, train
+from res2next.training.checkpoint import Checkpoint, CheckpointError, newest, save, saved
+from res2next.training_log import LogError, LogRow, read_log_rows
 
 torch.set_num_threads(1)
 
@@ -33,7 +34,7 @@ torch.set_num_threads(1)
 sys.modules["torch.utils.tensorboard"] = None  # it starts threads, which a fork would lose
 from res2next.datasets import open_dataset
 from res2next.recipes import changed, load_recipe
-from res2next.train import train
+from res2next.training import train
 
 recipe = changed(load_recipe("res2next_tiny_digits"), sys.argv[2:])
 data = open_dataset("Digits", split="train")
@@ -238,11 +239,21 @@ def test_a_checkpoint_that_holds_code_is_not_run(tmp_path: Path) -> None:
 
 def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path: Path) -> None:
     save(tmp_path, checkpoint(1))
-    (tmp_path / ".step-000000002.pt.partial").write_bytes(b"half")
+    (tmp_path / ".step-000000002.pt.77.partial").write_bytes(b"half")
     assert [path.name for path in saved(tmp_path)] == ["step-000000001.pt"]
+    save(tmp_path, checkpoint(3))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-000000001.pt", "step-000000003.pt"]
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     write_whole(tmp_path / "file", b"old")
     write_whole(tmp_path / "file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
+
+
+def test_a_file_that_could_not_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", b"old")
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "file") as partial:
+        partial.write_bytes(b"ne")
+        raise KeyboardInterrupt
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]

@@ -16,17 +16,18 @@ from quick_digits import digits
 from torch import nn
 
 from res2next import create_model
-from res2next.augment import Mix
-from res2next.batches import MemoryBatches, Part, PhotoBatches, TrainingDataError
-from res2next.checkpoint import CheckpointError
 from res2next.datasets import open_dataset
 from res2next.distributed import World
-from res2next.evaluate import evaluate
-from res2next.metrics import wilson_interval
+from res2next.evaluation import evaluate
+from res2next.evaluation.metrics import wilson_interval
 from res2next.recipes import Recipe, changed, load_recipe
 from res2next.registry import find
-from res2next.train import FolderInUse, Run, loss_of, optimizer_of, train, update, update_average
-from res2next.training_log import LogRow, Progress, read_log_header, read_log_rows
+from res2next.training import CheckpointError, FolderInUse, Progress, TrainingDataError, train
+from res2next.training.augment import Mix
+from res2next.training.batches import MemoryBatches, Part, PhotoBatches
+from res2next.training.loop import loss_of, update, update_average
+from res2next.training.run import Run, optimizer_of
+from res2next.training_log import LogRow, read_log_header, read_log_rows
 from res2next.weights import load_weights
 
 torch.set_num_threads(1)

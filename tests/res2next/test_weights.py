@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import res2next.weights
+import res2next
 from res2next import (
     TruncatedWeights,
     UnfitWeights,
@@ -38,6 +38,7 @@ from res2next.weights import (
     read_state_dict,
     weights_path,
 )
+from res2next.weights import find as find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ FILE = f"tiny-{HEX[:8]}.pth"
 def a_machine_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    monkeypatch.setattr(res2next.weights, "BUNDLED", tmp_path / "pretrained")
+    monkeypatch.setattr(find_weights, "BUNDLED", tmp_path / "pretrained")
 
 
 def entry(*, url: str | None = "http://127.0.0.1:9/nobody", size: int | None = len(CONTENT), file: str = FILE) -> Entry:
@@ -146,7 +147,7 @@ def test_weights_that_come_with_the_package_are_looked_for_there_and_never_downl
     bundled = entry(url=None)
     with pytest.raises(WeightsNotAvailable, match="which comes with the package, is missing; install the package"):
         weights_path(bundled)
-    path = put(res2next.weights.BUNDLED / FILE)
+    path = put(find_weights.BUNDLED / FILE)
     assert weights_path(bundled) == path
 
 
@@ -560,7 +561,7 @@ def test_pretrained_loads_the_entrys_own_file(tmp_path: Path, monkeypatch: pytes
     known = find("res2next_tiny")
     published = replace(known, weights=replace(known.weights, file=f"tiny-{digest[:8]}.safetensors"))
     monkeypatch.setattr("res2next.create.find", lambda name: published)
-    put(res2next.weights.BUNDLED / published.weights.file, (tmp_path / "w.safetensors").read_bytes())
+    put(find_weights.BUNDLED / published.weights.file, (tmp_path / "w.safetensors").read_bytes())
     assert_same(create_model("res2next_tiny", pretrained=True), state)
 
 

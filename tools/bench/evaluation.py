@@ -1,8 +1,8 @@
 """Time the evaluation of 1,000 photos (JPEG, 500x375) against a loop as timm's validate script has it, in one run.
 
 Each side is a process of its own, on two cores. Theirs: timm's data set, loader with two workers, transforms and model,
-batch 32, once as its users run it and once with memory kept (:func:`res2next.optimize.keep_memory`). Ours:
-:func:`res2next.evaluate.evaluate` with its defaults. Weights are equal, so photos must be taken for the same classes.
+batch 32, once as its users run it and once with memory kept (:func:`res2next.inference.keep_memory`). Ours:
+:func:`res2next.evaluation.evaluate` with its defaults. Weights are equal, so photos must be taken for the same classes.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def theirs(side: str, folder: Path) -> dict[str, Any]:
     from timm.data import create_dataset, create_loader
 
     if side == KEPT:
-        from res2next.optimize import keep_memory
+        from res2next.inference import keep_memory
 
         keep_memory()
     torch.set_num_threads(THREADS)
@@ -137,8 +137,8 @@ def ours(folder: Path) -> dict[str, Any]:
     """Return the seconds of our evaluation, and how often photos of a class were taken for another."""
     import torch
 
-    from res2next.evaluate import evaluate
-    from res2next.optimize import keep_memory
+    from res2next.evaluation import evaluate
+    from res2next.inference import keep_memory
 
     keep_memory()
     torch.set_num_threads(THREADS)

@@ -2,7 +2,7 @@
 
 In each round every way runs once, in a process of its own, so that all meet the same machine; figures are medians over
 the rounds of the median forward. Ways: timm as its users run it; timm with memory kept
-(:func:`res2next.optimize.keep_memory`); ours in float32 and bfloat16; ours exported and run by ONNX Runtime.
+(:func:`res2next.inference.keep_memory`); ours in float32 and bfloat16; ours exported and run by ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def forwards(way: str, batches: list[int], folder: Path) -> dict[int, dict[str, 
     """Return the median seconds of a forward in this process, and the logits, by batch size."""
     import torch
 
-    from res2next.optimize import keep_memory
+    from res2next.inference import keep_memory
 
     if way != PEER:
         keep_memory()
@@ -168,7 +168,7 @@ def network_of(way: str, folder: Path) -> Callable[[torch.Tensor], torch.Tensor]
     """Return what turns images into logits; the exported network is written where there is none yet."""
     import torch
 
-    from res2next.optimize import export_onnx, optimize
+    from res2next.inference import export_onnx, optimize
 
     theirs, ours = networks(weights_in(folder))
     if way in (PEER, KEPT):

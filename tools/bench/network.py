@@ -15,8 +15,8 @@ from torch import nn
 
 from bench.photos import CLASSES, jpeg
 from res2next import create_model
+from res2next.inference import optimize
 from res2next.model import Res2Branch
-from res2next.optimize import optimize
 from res2next.registry import Preprocessing
 from res2next.transforms import evaluation_transform
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
-from bench.figures import CARDPROOF, Part, Row, copy_site, parser, run, show, workplace
+from bench.figures import CARDPROOF, Part, Row, copy_site, mkdocs_alone, parser, run, show, workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +46,7 @@ def measure(rounds: int = ROUNDS) -> Part:
         render = [*CARDPROOF, "render", "--quiet"]
         run(render, site, (0, 1))
         warm = [run(render, site, (0, 1)).seconds for _ in range(rounds)]
-        mkdocs = [*MKDOCS, "build", "--quiet", "--no-strict"]
-        build = [run(mkdocs, site).seconds for _ in range(rounds)]
+        build = [run(mkdocs_alone(site), site).seconds for _ in range(rounds)]
         with serving(site) as address:
             edits = {
                 what: statistics.median(_edit(site / card, address + page, number) for number in range(rounds))

@@ -35,6 +35,7 @@ def audit(
 ) -> Run:
     """Read, measure and judge any cards; write nothing. Raises InputError if there is no file to read.
 
+    ``options`` are those of ``cardproof.plan.options``: what is measured again, where, and by how many processes.
     ``reading`` is judged instead of what is in ``paths``; ``arguments`` then say how the command line names it.
     What is on record in the folder ``store`` is not measured again. ``online`` asks the addresses of what was read.
     """
@@ -69,10 +70,10 @@ def render(
 ) -> Run:
     """Do the whole flow for the site of the settings; with ``check``, write nothing and compare instead.
 
-    ``reference`` makes the generated pages of the setting ``reference``. Cards of which nothing changed since an
-    earlier build are remembered; a check remembers nothing. Nothing is written if a card cannot be read or a
-    template cannot be rendered; evidence alone is stored as soon as it is there. Raises InputError if templates are
-    missing or ``only`` names none of them.
+    ``options`` are those of :func:`audit`; ``reference`` makes the pages of the setting ``reference``. Cards of which
+    nothing changed since an earlier build are remembered; a check remembers nothing. Nothing is written if a card
+    cannot be read or a template cannot be rendered; evidence alone is stored as soon as it is there. Raises InputError
+    if templates are missing or ``only`` names none of them.
     """
     started = time.perf_counter()
     site = SiteBuild(settings, options, only, check)

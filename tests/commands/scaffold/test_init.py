@@ -16,7 +16,7 @@ from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY
 
 from cardproof.build import audit
 from cardproof.commands.scaffold.families import index_text
-from cardproof.commands.scaffold.site import FIXED
+from cardproof.commands.scaffold.site import FIXED, IGNORE
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
 from cardproof.core.types import Place
@@ -58,7 +58,7 @@ def empty(tmp_path, monkeypatch):
 
 
 def assert_is_a_site(models: int) -> None:
-    """Build the site, render again: no warning, nothing measured, nothing refuted."""
+    """Build the site, render again: no warning, nothing measured, nothing refuted; Git is told of no derived file."""
     built = command("build", "--strict", module="mkdocs")
     assert built.returncode == 0
     assert "WARNING" not in built.stderr
@@ -68,6 +68,11 @@ def assert_is_a_site(models: int) -> None:
     assert again["refuted"] == again["disputed"] == again["errors"] == 0
     assert again["confirmed"] > 8 * models
     assert command("render", "--check", "--quiet").returncode == 0
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    listed = ["git", "ls-files", "--others", "--exclude-standard", "docs", "site"]
+    kept = {Path(name) for name in subprocess.check_output(listed, text=True).splitlines()}
+    assert {path.parts[1] for path in kept} <= {"models", "evidence", "data", "index.md", "evidence.md"}
+    assert Path("docs/models/compare.md") in kept
 
 
 @pytest.mark.slow
@@ -106,7 +111,7 @@ def test_a_zoo_of_the_users_own_needs_nothing_but_build(empty):
     found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
     assert found["tiny", "Parameters"] == str(PARAMETERS)
     assert found["tiny", "FLOPs"] == str(MULTIPLY_ADDS)
-    assert sorted(report["created"]) == sorted([*FIXED, "templates/models/zoo-py-zoo.md"])
+    assert sorted(report["created"]) == sorted([*FIXED, IGNORE, "templates/models/zoo-py-zoo.md"])
     assert [block["status"] for block in report["blocks"]] == ["pass"]
     assert_is_a_site(2)
 
@@ -129,9 +134,11 @@ def test_nothing_is_written_where_a_file_is_in_the_way(empty):
     assert "there already: docs/index.md; --force writes over them" in done.stderr
     assert sorted(path.as_posix() for path in Path().rglob("*") if path.is_file()) == ["docs/index.md", "zoo.py"]
 
+    Path(IGNORE).write_text("mine\n")
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets", "--force")
     assert done.returncode == 0
     assert Path("docs/index.md").read_text() != "mine\n"
+    assert Path(IGNORE).read_text() == "mine\n"
 
 
 def test_a_card_that_is_there_is_not_written_over(empty):

@@ -117,7 +117,7 @@ def _fix(run: Run, unsafe: bool) -> int:
 def _write_summary(run: Run, path: Path) -> None:
     import json
 
-    from cardproof.render.functions.audit_summary import summarize, summary_text
+    from cardproof.render.functions.audit_report import summarize, summary_text
     from cardproof.report.terminal import json_of
 
     write_report(path, summary_text(summarize(json.loads(json_of(run)))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,8 @@ from cardproof.core.files import replace_file, show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.read import read_cards
-from cardproof.render.output.stamp import template_of
+from cardproof.render.output.paths import relative
+from cardproof.render.output.text import stamped_source
 from cardproof.render.page_snippets import pages_of
 from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from cardproof.plan.options import Progress
     from cardproof.read import Card, Reading
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
     from cardproof.snippets.results import PageRun
     from cardproof.snippets.types import Outcome
@@ -70,7 +70,7 @@ class Sources:
         """
         site = self._site_of(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        template = template_of(text.rstrip().rpartition("\n")[2] + "\n")
+        template = stamped_source(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
         if template is not None:
             card = site.card_named(template, path)
@@ -124,7 +124,7 @@ class _CardSite:
     def card_named(self, template: str, page: Path) -> Card:
         """Return the card that a page's stamp names. Raises InputError."""
         for card in self._reading.cards:
-            name = Path(os.path.relpath(card.source.path, self.settings.base)).as_posix()
+            name = relative(card.source.path, self.settings.base)
             if name.replace("--", "—") == template:  # as the stamp writes it
                 return card
         message = f"it was rendered from {template}, which is no template of {show_path(self.settings.base)}"
@@ -139,13 +139,13 @@ class _CardSite:
 
     @cached_property
     def _folders(self) -> Folders:
-        from cardproof.render.output.folders import folders_of
+        from cardproof.render.output.paths import site_folders
 
-        return folders_of(self.settings)
+        return site_folders(self.settings)
 
     @cached_property
     def _reading(self) -> Reading:
-        from cardproof.render.output.folders import page_templates
+        from cardproof.render.output.paths import page_templates
 
         reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
@@ -219,7 +219,7 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
     """Return the page that a file is, or those of the template that it was rendered from, with how to run them."""
     source = read_source(path, show_path(path))[0]
     assert source is not None  # it was readable a moment ago
-    if template_of(source.text) is None:
+    if stamped_source(source.text) is None:
         return [(Page(source.name, source.text, path.parent), _beside(policy, path))]
     found = Sources(Path.cwd()).of(path)
     search = (*policy.search_path, *found.policy.search_path)

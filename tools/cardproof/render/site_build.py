@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from cardproof.judge.audit import Audit
     from cardproof.plan.options import MeasureOptions
     from cardproof.read import Card, Reading
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.files import Change
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
-    from cardproof.render.write import Change
     from cardproof.snippets.results import PageRun
 
 # what a build that remembers all its cards does not need is imported in functions
@@ -54,7 +54,7 @@ class SiteBuild:
         Raises InputError if templates are missing or ``only`` names none of them.
         """
         self.settings = settings
-        self.folders = site_folders(settings)
+        self.folders = checked_folders(settings)
         self.memory = Memory() if check else open_memory(settings, self.folders.out)
         self.writer = None if check else _evidence_writer(settings, self.folders)
         self.options = replace(options, keep=self.writer.keep) if self.writer else options
@@ -146,8 +146,8 @@ class SiteBuild:
 
     def _render(self, site: Site, cards: list[Card], audit: Audit) -> None:
         """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
+        from cardproof.render.output.files import compare
         from cardproof.render.page_snippets import prove_site
-        from cardproof.render.write import compare
         from cardproof.snippets.store import SiteRuns
 
         runs = SiteRuns()
@@ -191,15 +191,14 @@ class SiteBuild:
 
     def _since_before(self, changes: list[Change]) -> list[Change]:
         """Return changes as they are since before the build, of which evidence may be stored already."""
-        from cardproof.render.write import as_of
+        from cardproof.render.output.files import as_of
 
         before = self.writer.before if self.writer else {}
         return [as_of(change, before[change.path]) if change.path in before else change for change in changes]
 
     def _finish(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
         """Add the files that belong to no card, write all, and remember the cards."""
-        from cardproof.render.output.assets import asset_texts
-        from cardproof.render.write import compare, write
+        from cardproof.render.output.files import asset_texts, compare, write
 
         settings = self.settings
         site_files = None
@@ -216,6 +215,8 @@ class SiteBuild:
         kept |= {show_path(path) for path in (site_files.paths if site_files else ())}
         if not self.only:
             self.changes += compare({}, self._gone(generated, kept))
+        if self.check:
+            self.changes = [change for change in self.changes if self.folders.is_committed(change.path)]
         badges = sum(number for card in self.reports.values() for number in card.folders.values())
         removed = {show_path(change.path) for change in self.changes if change.status == "removed"}
         self.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges
@@ -226,7 +227,7 @@ class SiteBuild:
 
     def _gone(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
         """Yield the files of templates and models that are gone."""
-        from cardproof.render.write import orphans
+        from cardproof.render.output.files import orphans
 
         base = self.folders.base
         yield from orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, show_path, kept)
@@ -244,16 +245,16 @@ class SiteBuild:
 
 def read_site(settings: Settings, only: tuple[str, ...] = ()) -> tuple[Reading, set[str]]:
     """Read all cards of a site; return the files of those that ``only`` names beside them. Raises InputError."""
-    folders = site_folders(settings)
+    folders = checked_folders(settings)
     templates = site_templates(folders, Memory())
     return read_cards(templates.values(), root=folders.bound), chosen_templates(templates, only)
 
 
-def site_folders(settings: Settings) -> Folders:
+def checked_folders(settings: Settings) -> Folders:
     """Return the folders of a site. Raises InputError if the pages would be written over their templates."""
-    from cardproof.render.output.folders import folders_of
+    from cardproof.render.output.paths import site_folders
 
-    folders = folders_of(settings)
+    folders = site_folders(settings)
     if not folders.root.is_dir():
         raise InputError(f"{show_path(folders.root)}: no such folder of templates")
     if any(folder.resolve().is_relative_to(folders.out.resolve()) for folder in (folders.root, folders.cards)):
@@ -265,7 +266,7 @@ def site_folders(settings: Settings) -> Folders:
 
 def site_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
     """Return the templates of the site's pages, by their names in reports. Raises InputError if there are none."""
-    from cardproof.render.output.folders import page_templates
+    from cardproof.render.output.paths import page_templates
 
     templates = page_templates(folders, show_path, memory.includes())
     if not templates:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import traceback
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
     ChoiceLoader,
+    Environment,
     FileSystemBytecodeCache,
     FileSystemLoader,
     PrefixLoader,
@@ -17,19 +20,26 @@ from jinja2 import (
     TemplateSyntaxError,
     UndefinedError,
     nodes,
+    pass_eval_context,
+    select_autoescape,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from cardproof import __version__
 from cardproof.core.files import cache_folder
 from cardproof.core.packages import version_of
 from cardproof.core.time_limit import time_limit
-from cardproof.core.types import Finding, Place
-from cardproof.render.output.escape import code_text, html_text, markdown_text
+from cardproof.core.types import VERDICTS, Finding, Place
+from cardproof.render.output.text import code_text, html_text, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+
+    from jinja2.nodes import EvalContext
+
+LAYOUTS = Path(__file__).parent / "layouts"
+"""Layouts that come with cardproof: those of pages, which templates may include, and those of its own lists."""
 
 EXPRESSION_ERRORS = (
     TypeError,
@@ -93,13 +103,13 @@ class _Environment(ImmutableSandboxedEnvironment):
 class Templates:
     """The templates of one site: its own folders first, then the layouts that come with cardproof."""
 
-    def __init__(self, folders: list[Path], layouts: Path, show: Callable[[Path], str]) -> None:
+    def __init__(self, folders: list[Path], show: Callable[[Path], str]) -> None:
         self._show = show
         self._folders = folders
         loader = ChoiceLoader(
             [
                 FileSystemLoader([str(f) for f in folders]),
-                PrefixLoader({"cardproof": FileSystemLoader(str(layouts))}),
+                PrefixLoader({"cardproof": FileSystemLoader(str(LAYOUTS))}),
             ]
         )
         self._environment = _Environment(
@@ -139,21 +149,19 @@ class Templates:
 
         return self._render(compiled, text, file, variables)
 
-    def _render(self, template_of: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
+    def _render(self, compiled: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            template = template_of()
+            template = compiled()
             with time_limit(TIME_LIMIT, "rendering it took more than"):
                 return template.render(variables)
         except UndefinedError as trouble:
-            found = self._undefined(text, file, set(variables))
-            raise TemplatesError(found or [self._finding(trouble, file, RAW_HINT)]) from trouble
-        except (TemplateError, CallError) as trouble:
-            raise TemplatesError([self._finding(trouble, file)]) from trouble
-        except EXPRESSION_ERRORS as trouble:
+            undefined = self._undefined(text, file, set(variables))
+            raise TemplatesError(undefined or [self._finding(trouble, file, RAW_HINT)]) from trouble
+        except (TemplateError, CallError, *EXPRESSION_ERRORS) as trouble:
             raise TemplatesError([self._finding(trouble, file)]) from trouble
 
     def includes(self, text: str) -> set[str]:
-        """Return the names of the templates that a text includes, imports or extends; empty where it does not parse."""
+        """Return the names of the templates that a text includes, imports or extends; empty if it does not parse."""
         try:
             tree = self._environment.parse(text)
         except TemplateSyntaxError:
@@ -168,14 +176,9 @@ class Templates:
         findings: dict[tuple[int, str], Finding] = {}
         for node in tree.find_all(nodes.Name):
             if node.ctx == "load" and node.name not in known:
-                line = text.splitlines()[node.lineno - 1]
-                column = line.find(node.name) + 1
-                place = Place(
-                    self._shown(file),
-                    node.lineno,
-                    max(column, 1),
-                    column + len(node.name) if column else None,
-                )
+                column = text.splitlines()[node.lineno - 1].find(node.name) + 1
+                end = column + len(node.name) if column else None
+                place = Place(self._shown(file), node.lineno, max(column, 1), end)
                 message = f"'{node.name}' is undefined"
                 findings.setdefault((node.lineno, node.name), Finding(place, "template", "error", message, RAW_HINT))
         found = list(findings.values())
@@ -191,26 +194,14 @@ class Templates:
         if isinstance(trouble, TemplateSyntaxError):
             place = Place(self._shown(trouble.filename or file), trouble.lineno, 1)
             return Finding(place, "template", "error", f"template syntax: {trouble.message}", hint)
-        line = 1
+        line, message = 1, str(trouble) or type(trouble).__name__
         for frame in traceback.extract_tb(trouble.__traceback__):
             if frame.filename == file or any(frame.filename.startswith(str(folder)) for folder in self._folders):
                 file, line = frame.filename, frame.lineno or 1
         if isinstance(trouble, TemplateNotFound):
-            folders = ", ".join(self._show(folder) for folder in self._folders)
-            return Finding(
-                Place(self._shown(file), line, 1),
-                "template",
-                "error",
-                f"template '{trouble.name}' is not found",
-                f"looked in {folders}",
-            )
-        return Finding(
-            Place(self._shown(file), line, 1),
-            "template",
-            "error",
-            str(trouble) or type(trouble).__name__,
-            hint,
-        )
+            message = f"template '{trouble.name}' is not found"
+            hint = f"looked in {', '.join(self._show(folder) for folder in self._folders)}"
+        return Finding(Place(self._shown(file), line, 1), "template", "error", message, hint)
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         assert self._environment.loader
@@ -221,13 +212,39 @@ class Templates:
             raise TemplatesError([self._finding(trouble, name)]) from trouble
 
     def _shown(self, file: str) -> str:
-        from pathlib import Path
-
         return self._show(Path(file))
 
 
+def render_layout(name: str, **variables: Any) -> str:
+    """Render one of our own layouts, which are trusted; values in HTML and SVG become text on one line."""
+    return _layouts().get_template(name).render(variables)
+
+
+@cache
+def _layouts() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(str(LAYOUTS)),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(("html", "svg")),
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_compiled(),
+    )
+    environment.globals["VERDICTS"] = VERDICTS
+    environment.filters["md"] = lambda value: Markup(markdown_text(value))
+    environment.filters["commas"] = "{:,}".format
+    return environment
+
+
+@pass_eval_context
+def _finalized(context: EvalContext, value: Any) -> Any:
+    """Return a value as a layout shows it: a line of a card may look like Markdown, so none begins in HTML."""
+    return value if not context.autoescape or hasattr(value, "__html__") else Markup(html_text(value))
+
+
 def _compiled() -> FileSystemBytecodeCache | None:
-    """Return where compiled templates are kept, in the user's cache folder; None where that cannot be written.
+    """Return where compiled templates are kept, in the user's cache folder; None if that cannot be written.
 
     They are Jinja's code for one version of it, and of ours.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cardproof.core.types import Finding
     from cardproof.judge.audit import Audit
     from cardproof.judge.online import Links
-    from cardproof.render.write import Change
+    from cardproof.render.output.files import Change
 
 
 class Provenance(Struct, frozen=True):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from cardproof.judge.online import Links
-    from cardproof.render.write import Change
+    from cardproof.render.output.files import Change
     from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status

@@ -29,6 +29,8 @@ FIXED = (
     "templates/code_snippets.md",
 )
 """Files that every new site has."""
+IGNORE = ".gitignore"
+"""Names what a render makes; one that is there already is the user's."""
 COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
 """Metrics in the table of all models, where any model states them."""
 
@@ -50,6 +52,8 @@ def site_texts(
     filled |= {"%COLUMNS%": json.dumps(_columns([one for one, _ in models]))}
     texts = {path: _fill((STARTER / _starter(path, zoo)).read_text(encoding="utf-8"), filled) for path in FIXED}
     texts |= {card_file(family): _card(family, listed) for family in families(models, listed.title)}
+    if not (folder / IGNORE).exists():
+        texts[IGNORE] = (STARTER / "gitignore").read_text(encoding="utf-8")
     return {**texts, CITED: cited} if cited else texts
 
 

@@ -13,7 +13,7 @@ from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of_class
 from cardproof.render.catalog.badges import claim_badge, model_badge
 from cardproof.render.catalog.model_summary import Quantity
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.claims import claim_view
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def model_record(
     card: str,
     model: Model,
     judged: tuple[Iterable[Judgement], Iterable[Judgement]],
-    listing: ModelSummary,
+    summary: ModelSummary,
     evidence: Evidence | None,
     addresses: Addresses,
 ) -> tuple[ModelRecord, dict[str, str]]:
@@ -135,20 +135,20 @@ def model_record(
             rows.append(_claim_record(judgement, claim, addresses.folder + name if name else None))
         records.append(tuple(rows))
     if addresses.badges != "none":
-        badges["badge.svg"] = model_badge(model.name, listing.verdicts)
+        badges["badge.svg"] = model_badge(model.name, summary.verdicts)
     where = evidence.environment if evidence and evidence.counts else None
     record = ModelRecord(
         model.name,
         addresses.page,
         card,
         model.collections,
-        listing.tasks,
-        listing.datasets,
-        listing.licence,
+        summary.tasks,
+        summary.datasets,
+        summary.licence,
         model.text("Paper"),
         model.text("Weights"),
-        listing.verdicts,
-        listing.quantities,
+        summary.verdicts,
+        summary.quantities,
         records[0],
         records[1],
         addresses.evidence,

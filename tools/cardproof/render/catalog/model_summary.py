@@ -1,4 +1,4 @@
-"""Listings: what lists of all models say of one model — the compare page, the index, models.json and models.csv."""
+"""Summaries: what lists of all models say of one: the compare page, the index, models.json and models.csv."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cardproof.core.types import Evidence, Judgement
+    from cardproof.judge.card_report import ModelRow
     from cardproof.measure.speeds import Conditions, Speed
     from cardproof.read import Card, Model
+
+SummarizedRow = tuple["ModelRow", "ModelSummary"]
 
 Better = Literal["less", "more", ""]
 
@@ -76,16 +79,22 @@ class ModelSummary(Struct, frozen=True):
         return next((quantity for quantity in self.quantities if quantity.key == key), None)
 
 
-def summary_text_of(listing: ModelSummary) -> str:
-    """Return a listing as text, in which form builds remember it: most of them never read it."""
-    return json.dumps(to_builtins(listing, enc_hook=str), ensure_ascii=False, separators=(",", ":"))
+def model_summary_text(summary: ModelSummary) -> str:
+    """Return a summary as text, in which form builds remember it: most of them never read it."""
+    return json.dumps(to_builtins(summary, enc_hook=str), ensure_ascii=False, separators=(",", ":"))
 
 
-def summary_of(text: str) -> ModelSummary:
-    """Return the listing that :func:`summary_text_of` was given."""
+def read_model_summary(text: str) -> ModelSummary:
+    """Return the summary that :func:`model_summary_text` was given."""
     data = json.loads(text)
     lists = {name: tuple(data[name]) for name in ("tasks", "datasets")}
     return ModelSummary(**{**data, **lists, "quantities": tuple(Quantity(**entry) for entry in data["quantities"])})
+
+
+def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
+    """Return models by family and name, with what lists say of them."""
+    in_order = sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name))
+    return [(row, read_model_summary(row.listing)) for row in in_order if row.listing]
 
 
 def summarize_model(
@@ -97,7 +106,7 @@ def summarize_model(
     index: str,
     speed: tuple[Conditions, Speed] | None = None,
 ) -> ModelSummary:
-    """Return the listing of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
+    """Return the summary of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
     judgements = tuple(judgements)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]

@@ -83,7 +83,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _lines(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wide: int, most: int
 ) -> list[str]:
-    """Return a text in lines that fit, the last of so many cut short where more would follow."""
+    """Return a text in lines that fit, the last of so many cut short if more would follow."""
     lines: list[str] = []
     for word in text.split():
         if lines and draw.textlength(f"{lines[-1]} {word}", font) <= wide:
@@ -97,7 +97,7 @@ def _lines(
 
 
 def _cut(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wide: int) -> str:
-    """Return a text that fits, with an ellipsis where it did not."""
+    """Return a text that fits, with an ellipsis if it did not."""
     if draw.textlength(text, font) <= wide:
         return text
     while text and draw.textlength(f"{text}…", font) > wide:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Paper(Struct, frozen=True):
-    """The paper that a card names; empty where it does not say."""
+    """The paper that a card names; empty if it does not say."""
 
     title: str
     url: str = ""
@@ -69,7 +69,7 @@ def _all(card: Card, field: str) -> tuple[str, ...]:
 
 
 def _licence(card: Card) -> str:
-    """Return the licence: of the models where the card says one for all, otherwise of the card's header."""
+    """Return the licence: of the models if the card says one for all, otherwise of the card's header."""
     said = {_text(model.fields, key) for model in card.models for key in ("License", "Licence")} - {""}
     said |= {_text(model.metadata, key) for model in card.models if model.metadata for key in ("License", "Licence")}
     said -= {""}

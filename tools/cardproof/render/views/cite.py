@@ -139,7 +139,7 @@ class _PlainDumper(yaml.SafeDumper):
     """Writes lists of authors twice instead of naming them by an anchor."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Return whether a value is written out where it occurs again."""
+        """Return whether a value is written out if it occurs again."""
         return True
 
 

@@ -16,11 +16,11 @@ from cardproof.judge.checks import check_of
 from cardproof.judge.judge import FOUND
 from cardproof.read.cited_results import metric_key
 from cardproof.read.claims import stated_count
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cardproof.read.model_index import Model
     from cardproof.render.views.evidence import RecordView
@@ -118,7 +118,7 @@ def model_view(
     judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
     views = [claim_view(judgement, anchors, records) for judgement in judgements]
-    claims = sorted(_joined(views), key=lambda view: ATTENTION.index(view.verdict))
+    claims = sorted(_join_lists(views), key=lambda view: ATTENTION.index(view.verdict))
     others = tuple(claim_view(judgement, anchors, {}) for judgement in published)
     return ModelView(
         model.name,
@@ -140,19 +140,19 @@ def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int]
     return tuple((verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict])
 
 
-def _joined(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
+def _join_lists(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
     """Join items of one list that were judged alike, which stand beside one another, to one row."""
     group: list[ClaimView] = []
     for view in views:
-        if group and not _alike(group[-1], view):
-            yield _one(group)
+        if group and not _is_same_list(group[-1], view):
+            yield _list_row(group)
             group = []
         group.append(view)
     if group:
-        yield _one(group)
+        yield _list_row(group)
 
 
-def _alike(one: ClaimView, other: ClaimView) -> bool:
+def _is_same_list(one: ClaimView, other: ClaimView) -> bool:
     def kept(view: ClaimView) -> ClaimView:
         # what was found of an item is the item itself, or the same word for all
         found = "" if view.found == view.stated else view.found
@@ -161,7 +161,7 @@ def _alike(one: ClaimView, other: ClaimView) -> bool:
     return one.verdict != "refuted" and kept(one) == kept(other)
 
 
-def _one(group: list[ClaimView]) -> ClaimView:
+def _list_row(group: list[ClaimView]) -> ClaimView:
     first = group[0]
     if len(group) == 1:
         return first
@@ -250,7 +250,7 @@ def _accuracy_fact(judgement: Judgement) -> Fact:
 
 
 def _count_fact(label: str, judgement: Judgement) -> Fact:
-    """Return a tile with the measured count; the stated one is kept visible where it differs."""
+    """Return a tile with the measured count; the stated one is kept visible if it differs."""
     stated = stated_count(judgement.claim)
     found = judgement.found if isinstance(judgement.found, int) else None
     if found is None:
@@ -286,3 +286,30 @@ def _ran(evidence: Evidence | None) -> str:
         return NOT_MEASURED
     where = evidence.environment
     return f"Counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"
+
+
+def split_shared(models: Sequence[ModelView]) -> tuple[tuple[ClaimView, ...], tuple[ModelView, ...]]:
+    """Return the rows that say the same of every model, and the models without them; none are shared of one model."""
+    if len(models) < 2:
+        return (), tuple(models)
+    by_key = [
+        {_key(row): row for row in model.claims if row.verdict not in ("refuted", "disputed")} for model in models
+    ]
+    keys = [key for key in by_key[0] if all(key in rows for rows in by_key[1:])]
+    shared = tuple(_merged([rows[key] for rows in by_key]) for key in keys)
+    own = [
+        replace(model, claims=tuple(row for row in model.claims if row.verdict == "refuted" or _key(row) not in keys))
+        for model in models
+    ]
+    return shared, tuple(own)
+
+
+def _key(row: ClaimView) -> ClaimView:
+    return replace(row, anchor="", records=(), items=tuple(("", stated) for _, stated in row.items))
+
+
+def _merged(rows: Sequence[ClaimView]) -> ClaimView:
+    """Return one row for the same claims of several models."""
+    anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
+    records = tuple(dict.fromkeys(record for row in rows for record in row.records))
+    return replace(rows[0], items=anchors, records=records)

@@ -73,7 +73,7 @@ class Standings:
             placed.sort(key=lambda row: (row.multiply_adds or 0, row.name, row.page))
 
     def of(self, own: Sequence[ModelRow]) -> Comparison | None:
-        """Return which models a page compares; None where they are too few.
+        """Return which models a page compares; None if they are too few.
 
         The data set is that of the page's first accuracy; of other pages those are shown whose multiply-adds are
         nearest.

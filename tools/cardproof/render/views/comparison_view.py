@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.paths import relative
+from cardproof.render.output.text import slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST
 from cardproof.render.views.plot import Mark, Words, front, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from cardproof.core.types import Verdict
     from cardproof.judge.card_report import ModelRow
@@ -36,7 +36,7 @@ class ComparisonRow(Struct, frozen=True):
     multiply_adds: str
     parameters: str
     milliseconds: str
-    """For one image; empty where that was not measured."""
+    """For one image; empty if that was not measured."""
     score: str
     verdict: Verdict
     """On the accuracy."""
@@ -51,9 +51,9 @@ class ComparisonView(Struct, frozen=True):
     by_parameters: str
     """SVG."""
     by_time: str
-    """SVG; empty where too few models were timed."""
+    """SVG; empty if too few models were timed."""
     timed: str
-    """How the times were measured; empty where there are none."""
+    """How the times were measured; empty if there are none."""
     rows: tuple[ComparisonRow, ...]
     """Best accuracy first."""
     measured: int
@@ -69,7 +69,7 @@ def comparison_view(stands: Comparison, page: Path, conditions: Conditions | Non
         _plot(stands, stands.rows, "multiply-adds"),
         _plot(stands, stands.rows, "parameters"),
         _plot(stands, timed, TIME) if len(timed) >= LEAST else "",
-        _said(conditions) if conditions and timed else "",
+        _conditions_text(conditions) if conditions and timed else "",
         tuple(_row(row, stands, page) for row in rows),
         sum(_is_measured(stands.score(row).verdict) for row in rows),
     )
@@ -77,7 +77,7 @@ def comparison_view(stands: Comparison, page: Path, conditions: Conditions | Non
 
 def _row(row: ModelRow, stands: Comparison, page: Path) -> ComparisonRow:
     own = row in stands.own
-    link = "" if own else Path(os.path.relpath(row.page, page.parent)).as_posix()
+    link = "" if own else relative(row.page, page.parent)
     score = stands.score(row)
     return ComparisonRow(
         row.name,
@@ -100,7 +100,7 @@ def _is_measured(verdict: Verdict) -> bool:
     return verdict in ("confirmed", "refuted")
 
 
-def _said(conditions: Conditions) -> str:
+def _conditions_text(conditions: Conditions) -> str:
     """Say how times were measured."""
     threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
     where = (

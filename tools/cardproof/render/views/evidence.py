@@ -11,7 +11,7 @@ from cardproof.core.datasets import canonical
 from cardproof.core.field_names import normal_field
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class Sources(Struct, frozen=True):
 
 
 def kind_of(claim: Claim) -> str:
-    """Return which record of its model a claim rests on; empty where nothing measures its field."""
+    """Return which record of its model a claim rests on; empty if nothing measures its field."""
     check = check_of(claim, normal_field(claim.field))
     if check is None:
         return ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from cardproof.render.output.escape import html_text
+from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 54, 16, 16, 46
@@ -95,23 +95,24 @@ def scatter(marks: Sequence[Mark], words: Words) -> str:
     """Return models by two numbers: less of x and more of y is better; a line joins those that no other beats."""
     xs = axis((mark.x for mark in marks), LEFT, WIDTH - RIGHT)
     ys = axis((mark.y for mark in marks), HEIGHT - BOTTOM, TOP)
-    parts = [_open(words), *_grid(xs, ys, words)]
     best = front([(mark.x, mark.y) for mark in marks])
-    if len(best) > 1:
-        parts.append(f'<path class="cp-front" d="{_path((xs.at(x), ys.at(y)) for x, y in best)}"/>')
     centres = [(xs.at(mark.x), ys.at(mark.y)) for mark in marks]
     places = place_labels(centres, [mark.label for mark in marks])
-    drawn = sorted(zip(marks, centres, places, strict=True), key=lambda one: one[0].own)
-    parts += [_mark(mark, centre, place) for mark, centre, place in drawn]
-    return "".join([*parts, "</svg>"])
+    own_last = sorted(zip(marks, centres, places, strict=True), key=lambda drawn: drawn[0].own)
+    return _plot(words=words, xs=xs, ys=ys, line=best if len(best) > 1 else (), marks=own_last)
 
 
 def curve(series: Sequence[tuple[float, float]], words: Words) -> str:
     """Return one number over another as a line, such as a loss over epochs."""
     xs = axis((x for x, _ in series), LEFT, WIDTH - RIGHT, 8)
     ys = axis((y for _, y in series), HEIGHT - BOTTOM, TOP)
-    line = _path((xs.at(x), ys.at(y)) for x, y in series)
-    return "".join([_open(words), *_grid(xs, ys, words), f'<path class="cp-line" d="{line}"/></svg>'])
+    return _plot(words=words, xs=xs, ys=ys, line=series, marks=())
+
+
+def _plot(**parts: Any) -> str:
+    """Return SVG on one line; coordinates are whole units, which are less than a pixel on most screens."""
+    svg = render_layout("plot.svg", width=WIDTH, height=HEIGHT, unit="{:.0f}".format, **parts)
+    return svg.replace("\n", "")
 
 
 def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -149,48 +150,3 @@ def place_labels(
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _open(words: Words) -> str:
-    ids = html_text(words.name)
-    return (
-        f'<svg class="cp-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-labelledby="{ids}-t"'
-        f' aria-describedby="{ids}-d"><title id="{ids}-t">{html_text(words.title)}</title>'
-        f'<desc id="{ids}-d">{html_text(words.description)}</desc>'
-    )
-
-
-def _grid(xs: Axis, ys: Axis, words: Words) -> Iterator[str]:
-    middle_x, middle_y = _number((LEFT + WIDTH - RIGHT) / 2), _number((TOP + HEIGHT - BOTTOM) / 2)
-    yield '<g class="cp-grid" aria-hidden="true">'
-    for tick in ys.ticks():
-        y = ys.at(tick)
-        yield f'<path d="M{LEFT} {_number(y)}H{WIDTH - RIGHT}"/>'
-        yield f'<text class="cp-y" x="{LEFT - 8}" y="{_number(y + 4)}">{ys.text(tick)}</text>'
-    for tick in xs.ticks():
-        yield f'<text x="{_number(xs.at(tick))}" y="{HEIGHT - BOTTOM + 18}">{xs.text(tick)}</text>'
-    yield f'<text x="{middle_x}" y="{HEIGHT - 6}">{html_text(words.x)}</text>'
-    yield f'<text transform="translate(13 {middle_y}) rotate(-90)">{html_text(words.y)}</text></g>'
-
-
-def _mark(mark: Mark, centre: tuple[float, float], place: tuple[float, float, str] | None) -> str:
-    x, y = (_number(value) for value in centre)
-    kind = f"{'own' if mark.own else 'other'} cp-{'filled' if mark.measured else 'hollow'}"
-    text = ""
-    if place:
-        anchor = "" if place[2] == "start" else f' text-anchor="{place[2]}"'
-        dx, dy = place[0] - centre[0], place[1] - centre[1]  # as everywhere: pages are sent compressed
-        text = f'<text x="{_number(dx)}" y="{_number(dy)}"{anchor}>{html_text(mark.label)}</text>'
-    return (
-        f'<a class="cp-mark cp-{kind}" href="#{html_text(mark.link)}" transform="translate({x} {y})">'
-        f'<title>{html_text(mark.says)}</title><circle r="{6 if mark.own else 5}"/>{text}</a>'
-    )
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
-
-
-def _number(value: float) -> str:
-    """Write a coordinate to the nearest unit, which is less than a pixel on most screens."""
-    return f"{value:.0f}"

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cardproof.render.output.escape import markdown_text
+from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
     return [run for run in runs if run.model == model]
 
 
-def stamp_of(runs: Sequence[PageRun]) -> str:
+def snippets_summary(runs: Sequence[PageRun]) -> str:
     """Say what ran of a page's snippets: blocks by status, models and devices."""
     if not runs:
         return "Snippets not run"
@@ -63,28 +63,10 @@ def with_strips(text: str, runs: Sequence[PageRun]) -> str:
 
 
 def _strip(run: PageRun, block: BlockResult) -> list[str]:
-    facts = [f"<strong>{WORDS[block.status]}</strong>"]
-    if block.message:
-        facts.append(markdown_text(block.message))
-    if block.status in ("pass", "fail"):
-        facts.append(f"{block.seconds:.1f} s")
-    facts.append(run.device)
-    if run.random_weights:
-        facts.append("random weights")
-    if run.measured:
-        facts.append(run.measured[:10])
-    lines = ["", f'<p class="cp-strip cp-{block.status}">{" · ".join(facts)}</p>']
-    output = block.output.rstrip()
-    if output and not block.stated and block.status != "skip":  # of a skipped block it is no result
-        shown = output[:MOST_OUTPUT] + ("\n…" if len(output) > MOST_OUTPUT else "")
-        fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", shown)), 3)
-        lines += ["", f'{fence}text title="Output"', *shown.split("\n"), fence]
-    lines += [
-        line
-        for image in block.images
-        for line in (
-            "",
-            f'<img class="cp-image" alt="Picture that this block shows" src="data:image/png;base64,{image}">',
-        )
-    ]
-    return [*lines, ""]
+    output = block.output.rstrip() if not block.stated and block.status != "skip" else ""  # of a skipped: no result
+    if len(output) > MOST_OUTPUT:
+        output = output[:MOST_OUTPUT] + "\n…"
+    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", output)), 3)
+    words = WORDS[block.status]
+    text = render_layout("strip.html", run=run, block=block, words=words, output=output, fence=fence)
+    return ["", *text.split("\n")]

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 from cardproof.render.views.plot import Words, curve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cardproof.core.types import Evaluated, Recipe
+    from cardproof.judge.audit import Audit
+    from cardproof.read import Card
 
 MOST_CLASSES = 20
 """Classes whose confusion is shown as a table; that of more is in the evidence file."""
@@ -26,7 +28,7 @@ class RecipeView(Struct, frozen=True):
     name: str
     source: str
     log: str
-    """Name of the log of the training; empty where none travels with the weights."""
+    """Name of the log of the training; empty if none travels with the weights."""
     rows: tuple[tuple[str, str, str], ...]
     """Setting, value, and what the log says."""
 
@@ -51,6 +53,25 @@ class ConfusionView(Struct, frozen=True):
     """The most frequent mistakes in words."""
 
 
+class TrainingView(Struct, frozen=True):
+    """How the models of a page were trained, and what came of it."""
+
+    recipes: tuple[RecipeView, ...]
+    curves: tuple[CurveView, ...]
+    confusions: tuple[ConfusionView, ...]
+
+
+def training_view(card: Card, audit: Audit) -> TrainingView:
+    """Return how a card's models were trained, as far as anybody says it."""
+    models = [(model.name, audit.needs[card.file, model.name], audit.evidence(card, model)) for model in card.models]
+    curves = (curve_view(name, audit.gathered.curves.get(need, ())) for name, need, _ in models)
+    return TrainingView(
+        recipe_views((name, audit.recipe(need)) for name, need, _ in models),
+        tuple(curve for curve in curves if curve),
+        tuple(view for name, _, found in models if found for view in confusion_views(name, found.evaluations)),
+    )
+
+
 def recipe_views(recipes: Iterable[tuple[str, Recipe | None]]) -> tuple[RecipeView, ...]:
     """Return the recipes of a page's models, each once."""
     models: dict[Recipe, list[str]] = {}
@@ -69,7 +90,7 @@ def _recipe(recipe: Recipe, models: Sequence[str]) -> RecipeView:
 
 
 def curve_view(model: str, losses: Sequence[tuple[float, float]]) -> CurveView | None:
-    """Return the curve of a training, from pairs of epoch and loss; None where there are too few."""
+    """Return the curve of a training, from pairs of epoch and loss; None if there are too few."""
     if len(losses) < 2:
         return None
     (first, start), (last, end) = losses[0], losses[-1]

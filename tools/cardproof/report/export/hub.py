@@ -13,7 +13,7 @@ from cardproof.core.yaml import Scalar, Sequence
 from cardproof.judge.checks.data_sets import TRAINING_DATA, common_name
 from cardproof.judge.checks.results import points
 from cardproof.read.cited_results import metric_key
-from cardproof.render.output.escape import code_text, markdown_text
+from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.views.about import paper_of
 from cardproof.render.views.cite import bibtex
 

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.types import VERDICTS
-from cardproof.render.output.escape import markdown_text
+from cardproof.render.output.text import markdown_text
 from cardproof.report.terminal import headline, printable, summary
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from cardproof.report.terminal import lists_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cardproof.render.write import Change
+    from cardproof.render.output.files import Change
     from cardproof.report.run import Run
 
 STALE = {"new": "is missing", "removed": "has no template any more", "edited": "was edited by hand"}
