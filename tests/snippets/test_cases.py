@@ -77,7 +77,7 @@ def case(shared, tmp_path, monkeypatch):
 
 
 def report(folder, runner, monkeypatch, name="page.md", **options):
-    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: _Lent(runner))
+    monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: _Lent(runner))
     rewrite = options.pop("rewrite", False)
     run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
     return json.loads(pages_json_of(run))
