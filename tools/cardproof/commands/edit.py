@@ -45,7 +45,7 @@ class EditError(Exception):
 
 
 def apply(text: str, fixes: Iterable[Fix]) -> str:
-    """Return a text, with or without a byte order mark, after some fixes. Raises EditError where two overlap."""
+    """Return a text, with or without a byte order mark, after some fixes. Raises EditError if two overlap."""
     bom, body = text.startswith(_BOM), text.removeprefix(_BOM)
     starts = [0, *(match.end() for match in re.finditer("\n", body))]
     spans: list[tuple[int, int, str]] = []
@@ -65,7 +65,7 @@ def apply(text: str, fixes: Iterable[Fix]) -> str:
 
 
 def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path, list[Fix]]:
-    """Make the fixes of findings in their files, and return what was made; others than safe ones where asked.
+    """Make the fixes of findings in their files, and return what was made; others than safe ones if asked.
 
     Where two findings would edit the same characters, the first one, in order of severity, is made. A file whose
     values would change beyond the fixes is left alone. Raises EditError then, after the other files were written.
@@ -91,7 +91,7 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
 def set_field(path: Path, field: str, value: str) -> bool:
     """Write another value into a field of a page's header, in its own quotes; return whether anything changed.
 
-    Raises InputError where the header has no such field, and EditError where the value cannot be written on its line.
+    Raises InputError if the header has no such field, and EditError if the value cannot be written on its line.
     """
     cards = read_cards([path]).cards
     header = cards[0].header if cards else None
@@ -107,7 +107,7 @@ def set_field(path: Path, field: str, value: str) -> bool:
 
 
 def _as_scalar(value: str, style: str) -> str:
-    """Return a text as YAML writes it between the given quotes. Raises InputError where it needs others."""
+    """Return a text as YAML writes it between the given quotes. Raises InputError if it needs others."""
     if style == "'":
         return value.replace("'", "''")
     if style == '"':
@@ -118,7 +118,7 @@ def _as_scalar(value: str, style: str) -> str:
 
 
 def _compatible(findings: list[Finding]) -> list[Fix]:
-    """Return the fixes of findings of one file, the gravest first where two would edit the same characters.
+    """Return the fixes of findings of one file, the gravest first if two would edit the same characters.
 
     One value that several models inherit may be wrong for each of them in another way: then it is left alone.
     """
@@ -141,7 +141,7 @@ def _overlap(one: Fix, other: Fix) -> bool:
 
 
 def _edit(path: Path, fixes: list[Fix]) -> bool:
-    """Make fixes in a file and return whether it changed. Raises EditError where more than their values would."""
+    """Make fixes in a file and return whether it changed. Raises EditError if more than their values would."""
     before = path.read_bytes().decode("utf-8")
     after = apply(before, fixes)
     if after == before:

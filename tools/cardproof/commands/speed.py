@@ -82,8 +82,8 @@ def time_models(
     """Time what is missing in a file of speeds, and write the file after each model; return all speeds.
 
     Missing are the models of the cards, or those that ``only`` names, that have no valid speed; with ``again`` all.
-    Models that cannot be built or run are told and left out. Raises InputError where the file's speeds were measured
-    under other conditions and not all are measured again, or where a model or the device is not there.
+    Models that cannot be built or run go to ``tell`` and are left out. Raises InputError if the file's speeds were
+    measured under other conditions and not all are measured again, or if a model or the device is not there.
     """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor

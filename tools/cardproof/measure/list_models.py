@@ -23,8 +23,8 @@ def list_models(zoo: str, patterns: Sequence[str], *, entries: bool = False, eng
     """Ask a zoo for the models that match any of the patterns, in a worker: a zoo may import torch to answer.
 
     Without a pattern these are all models; with ``entries`` all weights where the zoo names them, and a pattern of a
-    model means all of its weights. Raises InputError where a pattern matches none or the zoo does not list its models,
-    ZooError where it cannot be loaded.
+    model means all of its weights. Raises InputError if a pattern matches none or the zoo does not list its models,
+    ZooError if it cannot be loaded.
     """
     chosen = engine_named(engine or LOCAL, 1)
     try:
@@ -64,7 +64,7 @@ def _listed(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> Mo
 
 
 def _published(zoo: Zoo, name: str) -> Published:
-    """Return what a zoo says of a model; nothing where it knows none of that name, which building it will tell."""
+    """Return what a zoo says of a model; nothing if it knows none of that name, which building it will tell."""
     try:
         return as_published(name, getattr(zoo, "published", zoo.weights)(name))
     except (LookupError, ValueError):

@@ -23,8 +23,8 @@ def measure(
     """Measure each need in a worker and yield its evidence as soon as it is there, in any order.
 
     A network that cannot be built or run gives evidence with an error. A worker that dies takes down only the model
-    that it was measuring: the others are measured again in a fresh one. Raises ZooError where the zoo cannot be
-    loaded, and EngineError where the engine cannot be used.
+    that it was measuring: the others are measured again in a fresh one. Raises ZooError if the zoo cannot be
+    loaded, and EngineError if the engine cannot be used.
     """
     waiting = list(needs)
     chosen = engine_named(options.engine, options.jobs)

@@ -26,11 +26,11 @@ COUNTS = "counts"
 """What gives FLOPs, parameters, sizes and layers: one measurement."""
 
 FIRST_COUNT = 0.1
-"""Seconds that counting one network takes where nothing is on record: the 220 models of the shared corpus took 20 s of
+"""Seconds that counting one network takes if nothing is on record: the 220 models of the shared corpus took 20 s of
 two cores, imports included."""
 
 FIRST_RESULT = 60.0
-"""Seconds that evaluating one model on a data set takes where nothing is on record; from seconds to hours."""
+"""Seconds that evaluating one model on a data set takes if nothing is on record; from seconds to hours."""
 
 Basis = Literal["its last measurement", "median of the others", "no measurement yet"]
 

@@ -1,4 +1,4 @@
-"""Options of measuring: what is measured again although it is on record, where, and who is told of it."""
+"""Options of measuring: what is measured again although it is on record, where, and with what progress."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class RecallPlan(Struct):
     """What is known before anything is measured."""
 
     digests: dict[str, str]
-    """Of the network of each model, by its name; empty where the zoo is not here."""
+    """Of the network of each model, by its name; empty if the zoo is not here."""
     wanted: dict[Need, Depends]
     recalled: Recalled
     valid: dict[Need, Record]
@@ -45,7 +45,7 @@ def plan_recall(
 ) -> RecallPlan:
     """Return what is on record of the models, and what has to be measured of the chosen ones.
 
-    Raises ZooError where the zoo is not here and nothing is on record either, and NewerError for a record that a newer
+    Raises ZooError if the zoo is not here and nothing is on record either, and NewerError for a record that a newer
     cardproof wrote.
     """
     assert settings.zoo is not None

@@ -48,7 +48,7 @@ State = dict[str, tuple[int, int, int]]
 def watch(command: Sequence[str], load: Callable[[], Settings], config: Path | None, say: Callable[[str], None]) -> int:
     """Render, and again after every change, until Ctrl-C; return the exit status of the last render.
 
-    It is 130 where Ctrl-C ended that. The arguments are those of :class:`Watcher`, and so is what is raised.
+    It is 130 if Ctrl-C ended that. The arguments are those of :class:`Watcher`, and so is what is raised.
     """
     watcher = Watcher(command, load, config, say)
     try:
@@ -119,7 +119,7 @@ class Watcher:
     ) -> None:
         """Prepare to run ``command``, which renders the site of the settings that ``load`` reads.
 
-        ``say`` is told what was changed. Raises InputError where the settings mean nothing.
+        ``say`` is told what was changed. Raises InputError if the settings mean nothing.
         """
         self.status = 0
         """Exit status of the last render."""
@@ -229,7 +229,7 @@ def _code_of(zoo: str) -> tuple[Path, ...]:
 
 
 def _packages(folder: Path) -> list[Path]:
-    """Return a folder's packages, and the folder itself where it is one."""
+    """Return a folder's packages, or the folder itself if it is one."""
     here = [folder] if (folder / "__init__.py").is_file() else []
     return here or [path.parent for path in sorted(folder.glob("*/__init__.py"))]
 

@@ -91,7 +91,7 @@ class Sources:
 
 
 def config_above(path: Path, root: Path) -> Path | None:
-    """Return the nearest ``mkdocs.yml`` above a file, or else that in ``root``; None where there is none."""
+    """Return the nearest ``mkdocs.yml`` above a file, or else that in ``root``; None if there is none."""
     found = (folder / "mkdocs.yml" for folder in (*path.parents, root))
     return next((config for config in found if config.is_file()), None)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cardproof.core.types import Counts, Evidence
     from cardproof.zoos.published import Published
 
-TAKEN = frozenset({"index", "compare", "readme", "page"})
+RESERVED = frozenset({"index", "compare", "readme", "page"})
 """Names of pages that a site has beside those of its models."""
 
 SHOWN = ("File Size",)
@@ -37,7 +37,7 @@ class Family(Struct, frozen=True):
     file: str
     """Of its card, without a suffix."""
     module: str
-    """Empty where the networks are put together of torch's own classes."""
+    """Empty if the networks are put together of torch's own classes."""
     models: tuple[tuple[Published, Evidence], ...]
 
 
@@ -59,12 +59,12 @@ def families(models: Iterable[tuple[Published, Evidence]], other: str) -> list[F
     return sorted(found, key=lambda family: family.file)
 
 
-def _file(name: str, module: str, taken: set[str]) -> str:
+def _file(name: str, module: str, used: set[str]) -> str:
     """Return a file name that nothing else of the site has."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "models"
-    if plain in TAKEN | taken:
-        plain = re.sub(r"[^a-z0-9]+", "-", module.lower()).strip("-") if plain in taken else f"{plain}-models"
-    while plain in TAKEN | taken:
+    if plain in RESERVED | used:
+        plain = re.sub(r"[^a-z0-9]+", "-", module.lower()).strip("-") if plain in used else f"{plain}-models"
+    while plain in RESERVED | used:
         plain += "-2"
     return plain
 
@@ -127,7 +127,7 @@ def _entry(family: str, published: Published, evidence: Evidence) -> dict[str, A
 
 
 def _counted(counts: Counts, data: Sequence[str]) -> dict[str, Any]:
-    """Return what was counted, exactly, and the task where the output is one score for each class of the data."""
+    """Return what was counted, exactly, and the task if the output is one score for each class of the data."""
     found: dict[str, Any] = {}
     head = counts.head
     if head and counts.output_shape == (1, head.classes) and any(head.classes in classes_of(name) for name in data):
@@ -154,6 +154,6 @@ def _configured(evidence: Evidence) -> dict[str, Any]:
 
 
 def _alike(entries: Sequence[Mapping[str, Any]], key: str) -> Any:
-    """Return what all entries say of a field; None where they differ, or some say nothing."""
+    """Return what all entries say of a field; None if they differ, or some say nothing."""
     first = entries[0]["Metadata"].get(key)
     return first if all(entry["Metadata"].get(key) == first for entry in entries) else None

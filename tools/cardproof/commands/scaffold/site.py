@@ -32,7 +32,7 @@ FIXED = (
 IGNORE = ".gitignore"
 """Names what a render makes; one that is there already is the user's."""
 COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
-"""Metrics in the table of all models, where any model states them."""
+"""Metrics in the table of all models, if any model states them."""
 
 
 def card_file(family: Family) -> str:
@@ -81,7 +81,7 @@ def _filled(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, st
 
 
 def _imported(zoo: str, folder: Path) -> dict[str, str]:
-    """Return how a snippet names a zoo: a file as a module of the site's folder, and not run where it is no such."""
+    """Return how a snippet names a zoo: a file as a module of the site's folder, and not run if it is not one."""
     path, _, attribute = zoo.rpartition(":")
     if not path.endswith(".py"):
         return {"%IMPORTED%": _quoted(zoo), "%SKIP%": ""}
