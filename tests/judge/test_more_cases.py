@@ -287,7 +287,7 @@ def test_an_export_reads_each_card_and_each_file_of_weights_once(case, monkeypat
 
 def bill_of(card: str) -> str:
     """Return the bill of materials of one card."""
-    return mlbom(*audit_with_cards([Path(card)], Settings()))
+    return mlbom(audit_with_cards([Path(card)], Settings())[1])
 
 
 def _validate(document: dict) -> None:

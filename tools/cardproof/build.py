@@ -300,13 +300,13 @@ class _Pass:
             texts |= records.texts
             run.changes += _since(self.keeper, compare({**texts, **records.badges}, records.leftovers()))
             report = proved.report(card, runs.by_card.get(card.file, ()), site.rows[card.file])
-            full = {**report.full(), "index": records.index}
+            full = replace(report.full(), index=records.index)
             report = replace(
                 report,
                 pages=((show_path(page.path), card.file),),
                 outputs=tuple(show_path(path) for path in texts),
                 folders=records.folders(show_path),
-                full=partial(dict, full),
+                full=partial(replace, full),
                 across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
             )
             lasting = "--8<--" not in page.text and all(one.key for one in runs.by_card.get(card.file, ()))

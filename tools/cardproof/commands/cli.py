@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from cardproof import __version__
 from cardproof.build import audit, dry_run_of_audit, dry_run_of_render, render
 from cardproof.core.errors import InputError
-from cardproof.core.field_names import normal_field
 from cardproof.core.files import show_path
+from cardproof.core.names import normal_field
 from cardproof.core.settings import Settings, dataset_named, load_settings, parse_tolerance
 from cardproof.report.formats import FORMATS
 from cardproof.report.run import Run
@@ -578,7 +578,7 @@ def export_command(
             reading=reading,
             store=store if store.is_dir() and settings.weights is None else None,
         )
-    _write_export(export(kind, run, known, settings, (*HELD, *more)), out)
+    _write_export(export(kind, known, settings, (*HELD, *more)), out)
     if unread := [finding for finding in run.findings if finding.fatal]:
         from cardproof.report.terminal import print_findings
 

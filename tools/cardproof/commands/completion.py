@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
 
-from cardproof.core.field_names import FILE_SIZE, FLOPS, PARAMETERS, RECIPE, TOP_1, TOP_5
+from cardproof.core.names import ACCURACIES, RECIPE, spellings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,13 +47,13 @@ def tolerances(begun: str) -> list[CompletionItem]:
     field, separator, _ = begun.partition("=")
     if separator:
         return _beginning(begun, (f"{field}={one}" for one in TOLERANCES))
-    numbers = FLOPS | PARAMETERS | FILE_SIZE | TOP_1 | TOP_5 | frozenset(RECIPE)
+    numbers = spellings_of("flops", "parameters", "file size", *ACCURACIES, *RECIPE)
     return _beginning(begun.lower(), (f"{name.replace(' ', '-')}=" for name in sorted(numbers)))
 
 
 def data_sets(begun: str) -> list[CompletionItem]:
     """Return the data sets that can be evaluated."""
-    from cardproof.core.datasets import dataset_names
+    from cardproof.core.names import dataset_names
 
     return _beginning(begun, (f"{name}=" for name in dataset_names()))
 

@@ -12,7 +12,7 @@ from cardproof.plan.local_files import AtHand
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cardproof.core.types import Evidence, Judgement, Need, Recipe
+    from cardproof.core.types import Evidence, Need, Recipe
     from cardproof.judge.judge import Verdicts
     from cardproof.measure.gather import GatheredEvidence
     from cardproof.measure.speeds import Speed, Speeds
@@ -62,11 +62,3 @@ class Audit(Struct, frozen=True):
         proved = bool(evidence) and all(one.counts for one in evidence.values()) and len(evidence) == len(card.models)
         findings = tuple(apply_ignores(card.source, found, undecided, proved))
         return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)
-
-
-def by_model(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
-    """Return judgements by the name of the model that they are about."""
-    found: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        found.setdefault(judgement.claim.model, []).append(judgement)
-    return found

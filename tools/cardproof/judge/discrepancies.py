@@ -1,4 +1,4 @@
-"""Kinds of faults: what a refuted claim shows, as words that reports count."""
+"""Discrepancies: what a refuted claim shows, as words that reports count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cardproof.core.types import Reproduction
 
-FAULTS = {
+DISCREPANCIES = {
     "non-square": "Counted on an image that is not square",
     "other-size": "Counted at another image size",
     "batch-norm": "Batch norm counted as multiply-adds",
@@ -34,7 +34,7 @@ FAULTS = {
     "min-size": "A smallest image that the network does not take",
     "file-size": "Not the size of the file",
 }
-"""Word of a fault -> what a reader is told. One claim may show several."""
+"""Word of a discrepancy -> what a reader is told. One claim may show several."""
 
 _COUNTED = (
     ("batch norm", "batch-norm"),
@@ -52,15 +52,15 @@ _LEFT_OUT = {
 }
 
 
-def faults_of(reproduction: Reproduction) -> tuple[str, ...]:
-    """Return the faults that a way of counting consists of; a way that is only close shows none of them."""
+def discrepancies_of(reproduction: Reproduction) -> tuple[str, ...]:
+    """Return the discrepancies that a way of counting consists of; a way that is only close shows none of them."""
     if not reproduction.exact:
         return ("no-way",)
     found: dict[str, None] = {}
     if reproduction.input is not None:
         found["other-size" if reproduction.input[0] == reproduction.input[1] else "non-square"] = None
     for word in reproduction.counted:
-        found.update(dict.fromkeys(fault for part, fault in _COUNTED if part in word))
+        found.update(dict.fromkeys(shown for part, shown in _COUNTED if part in word))
     found.update(dict.fromkeys(_LEFT_OUT[word] for word in reproduction.left_out if word in _LEFT_OUT))
     if reproduction.factor != Fraction(1):
         found["factor"] = None

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.evidence.records import file_name
-from cardproof.judge.audit import by_model
 from cardproof.judge.card_report import ModelRow
 from cardproof.read.fences import split_at_section
 from cardproof.read.front_matter import find_header
@@ -234,7 +233,6 @@ class Site:
 
     def _rows(self, card: Card) -> tuple[ModelRow, ...]:
         page, listed = self._pages[card.file], self._listed[card.file]
-        judged = by_model(self._known.verdicts.judgements[card.file])
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
             found = self._known.evidence(card, model)
@@ -249,7 +247,7 @@ class Site:
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                scores_of(judged.get(view.name, ())),
+                scores_of(self._known.verdicts.of_model(card.file, view.name).own),
                 view.verdicts,
                 summary_text_of(listed[view.name].listing),
             )
@@ -386,13 +384,12 @@ def _views(
     card: Card, known: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
 ) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
-    judged = by_model(known.verdicts.judgements[card.file])
-    published = by_model(known.verdicts.published[card.file])
     views = []
     for model, based in zip(card.models, records, strict=True):
         found = known.evidence(card, model)
         link = _relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link, based))
+        verdicts = known.verdicts.of_model(card.file, model.name)
+        views.append(model_view(model, verdicts, found, link, based))
     return tuple(views)
 
 

@@ -13,10 +13,22 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.core.types import Claim, Counts, Evidence, Finding, Judgement, LocalCode, LocalFile, Recipe, Totals
+from cardproof.core.names import spellings_of
+from cardproof.core.types import (
+    Claim,
+    Counts,
+    Evidence,
+    Finding,
+    Judgement,
+    LocalCode,
+    LocalFile,
+    Number,
+    Recipe,
+    Totals,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cardproof.core.settings import Settings
     from cardproof.core.source import Source
@@ -55,6 +67,14 @@ class Context(Struct, frozen=True):
     def counts(self) -> Counts | None:
         return self.evidence.counts if self.evidence else None
 
+    def stated(self, kind: str) -> Iterator[Claim]:
+        """Yield what the card states of the model itself in fields of a kind."""
+        return (claim for claim in self.claims if claim.kind == kind and claim.is_field)
+
+    def numbers(self, kind: str) -> Iterator[tuple[Claim, Number]]:
+        """Yield the claims of a kind that state a number, with it."""
+        return ((claim, claim.number) for claim in self.stated(kind) if claim.number)
+
 
 class CardContext(Struct, frozen=True):
     """What a check sees of one card."""
@@ -70,8 +90,8 @@ class Check(Struct, frozen=True):
 
     name: str
     """Its word in reports and the name of its page."""
-    fields: frozenset[str] = frozenset()
-    """Fields that it judges, in their normal spelling."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of fields that it judges."""
     judge: Callable[[Claim, Context], Judgement] | None = None
     results: bool = False
     """Judges the metrics of results."""
@@ -83,6 +103,11 @@ class Check(Struct, frozen=True):
     """Words of findings that its page describes beside its own."""
     page: str = ""
     """Its documentation: the docstring of its module."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it judges, in all their normal spellings."""
+        return spellings_of(*self.kinds)
 
 
 @cache
@@ -97,9 +122,16 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(found, key=lambda check: check.name))
 
 
-def check_of(claim: Claim, name: str) -> Check | None:
-    """Return the check that judges a claim whose field has this normal spelling."""
-    for check in all_checks():
-        if check.judge and (check.results if claim.metric else name in check.fields):
-            return check
-    return None
+def check_of(claim: Claim) -> Check | None:
+    """Return the check that judges a claim."""
+    by_kind, of_results = _judging()
+    return of_results if claim.metric else by_kind.get(claim.kind)
+
+
+@cache
+def _judging() -> tuple[dict[str, Check], Check | None]:
+    """Return the checks that judge claims: by the kind of their field, and the one of results."""
+    return (
+        {kind: check for check in all_checks() for kind in check.kinds},
+        next((check for check in all_checks() if check.results), None),
+    )

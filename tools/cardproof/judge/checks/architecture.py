@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import ARCHITECTURE
 from cardproof.core.types import Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks._network import unmeasured
 from cardproof.measure.count.vocabulary import judge_word
 
 if TYPE_CHECKING:
@@ -28,17 +27,16 @@ METHOD = "looked for among the layers and functions that ran on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge one word of an architecture list."""
-    if context.counts is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
+    assert context.counts
     answer = judge_word(claim.stated, context.counts.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":
         explanation = f"No {claim.stated} runs in this network."
-        return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, faults=("absent-part",))
+        return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, discrepancies=("absent-part",))
     return Judgement(claim, "unchecked", reason="a run of the network cannot decide this word")
 
 
-CHECK = Check("architecture", ARCHITECTURE, judge, page=__doc__)
+CHECK = Check("architecture", ("architecture",), judge, page=__doc__)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import TOP_1, normal_field
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import mistaken
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cardproof.core.types import Place
-
-TRAINING_DATA = frozenset({"training data", "training dataset", "training datasets", "pretraining data", "datasets"})
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "ImageNet-1k": ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc12", "imagenetilsvrc2012", "in1k"),
@@ -84,7 +81,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     classes = context.counts.head.classes
     for claim in context.claims:
         wanted = classes_of(claim.dataset or "")
-        if wanted and claim.metric and normal_field(claim.field) in TOP_1 and classes not in wanted:
+        if wanted and claim.metric and claim.kind == "top 1 accuracy" and classes not in wanted:
             message = (
                 f"{claim.field} of {claim.model} is stated on {claim.dataset}, which has {wanted[0]:,} classes; the "
                 f"network's head has {classes:,}"
@@ -95,9 +92,7 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 def _named(context: CardContext) -> Iterator[tuple[str, Place]]:
     for model in context.models:
-        for claim in model.claims:
-            if not claim.metric and not claim.published and normal_field(claim.field) in TRAINING_DATA:
-                yield claim.stated, claim.place
+        yield from ((claim.stated, claim.place) for claim in model.stated("training data"))
         for result in model.model.results:
             if result.dataset and result.dataset_at:
                 yield result.dataset, result.dataset_at

@@ -30,11 +30,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cardproof.core.field_names import FLOPS
 from cardproof.core.types import Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import judge_count
-from cardproof.read.claims import image_size, stated_count
+from cardproof.read.claims import image_size
 
 if TYPE_CHECKING:
     from cardproof.core.types import Claim, Reproduction
@@ -48,7 +47,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
     judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
-    if judgement.verdict != "refuted" or image_size(context.model) is not None:
+    if judgement.verdict != "refuted" or image_size(context.claims) is not None:
         return judgement
     return _without_size(judgement, context)
 
@@ -59,10 +58,10 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     A value that is explained exactly at the zoo's size shows that it was made there.
     """
     assert context.counts
-    if judgement.explained and not {"other-size", "non-square"} & set(judgement.faults):
+    if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
         return judgement
     own = "x".join(str(side) for side in context.counts.input_shape[1:])
-    stated = stated_count(judgement.claim)
+    stated = judgement.claim.number
     for found in context.evidence.reproductions if context.evidence else ():
         about = found.field == "flops" and stated is not None and found.stated == int(stated.value)
         if about and _is_plain(found) and found.input:
@@ -82,4 +81,4 @@ def _is_plain(found: Reproduction) -> bool:
     return found.exact and square and not others
 
 
-CHECK = Check("flops", FLOPS, judge, page=__doc__)
+CHECK = Check("flops", ("flops",), judge, page=__doc__)

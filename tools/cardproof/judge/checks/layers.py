@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import LAYERS
-from cardproof.core.numbers import parse_number
 from cardproof.core.types import Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks._network import unmeasured
 
 if TYPE_CHECKING:
     from cardproof.core.types import Claim
@@ -25,11 +23,10 @@ METHOD = "convolution and linear layers that ran on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated depth."""
-    if context.counts is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
-    stated, layers = parse_number(claim.stated), context.counts.layers
+    assert context.counts
+    stated, layers = claim.number, context.counts.layers
     if stated is None or stated.unit or stated.value != stated.value.to_integral_value():
         return Judgement(claim, "unchecked", layers, "layers", reason=f"'{claim.stated}' is not a number of layers")
     if stated.value == layers:
@@ -38,4 +35,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "unchecked", layers, "layers", method=METHOD, reason=reason)
 
 
-CHECK = Check("layers", LAYERS, judge, page=__doc__)
+CHECK = Check("layers", ("layers",), judge, page=__doc__)

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import MIN_SIZE
 from cardproof.core.types import Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
-from cardproof.read.claims import parse_size
+from cardproof.judge.checks._network import unmeasured
 
 if TYPE_CHECKING:
     from cardproof.core.types import Claim
@@ -28,22 +26,22 @@ METHOD = "fed square images of this side, and one pixel less, on the meta device
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated smallest size."""
-    if context.counts is None or context.evidence is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
-    size = parse_size(claim.stated)
-    takes = dict(context.evidence.takes)
+    assert context.evidence
+    size, takes = claim.size, dict(context.evidence.takes)
     if size is None or size[0] != size[1] or size[0] not in takes:
         return Judgement(claim, "unchecked", unit="pixels", reason=f"'{claim.stated}' is no side of a square image")
     side = size[0]
     if not takes[side]:
         explanation = f"The network takes no image of {side}x{side}."
-        return Judgement(claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, faults=("min-size",))
+        return Judgement(
+            claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, discrepancies=("min-size",)
+        )
     if takes.get(side - 1):
         reason = f"the network takes an image of {side - 1}x{side - 1} too; the size may be the smallest of use"
         return Judgement(claim, "unchecked", unit="pixels", method=METHOD, reason=reason)
     return Judgement(claim, "confirmed", side, "pixels", "exact", "0", method=METHOD)
 
 
-CHECK = Check("min-size", MIN_SIZE, judge, page=__doc__)
+CHECK = Check("min-size", ("min size",), judge, page=__doc__)

@@ -22,10 +22,10 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import CROP, IMAGE_SIZE, INTERPOLATION, MEAN, STD, normal_field
-from cardproof.core.types import Finding, Fix, Judgement, Preprocessing
+from cardproof.core.types import Finding, Judgement, Preprocessing
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.read.claims import image_size, parse_size, weights_file
+from cardproof.judge.checks._counts import edit
+from cardproof.read.claims import image_size, weights_file
 from cardproof.read.fences import Fences
 
 if TYPE_CHECKING:
@@ -46,33 +46,31 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if mine and config.weights and mine != config.weights:
         reason = f"the zoo's configuration belongs to other weights ({config.weights})"
         return Judgement(claim, "unchecked", reason=reason)
-    name = normal_field(claim.field)
-    found, equal = _compare(name, claim, config, context)
+    found, equal = _compare(claim, config, context)
     if found is None:
-        return Judgement(claim, "unchecked", reason=f"the zoo states no {name}")
+        return Judgement(claim, "unchecked", reason=f"the zoo states no {claim.name}")
     if equal:
         return Judgement(claim, "confirmed", found, allowed="exact", difference="0", method=METHOD)
-    if name in IMAGE_SIZE and context.model.form == "table":
+    if claim.kind == "image size" and context.model.form == "table":
         reason = f"a table says at which size its numbers were made; the configuration of the zoo says {found}"
         return Judgement(claim, "unchecked", found, reason=reason)
     explanation = f"The configuration of the zoo says {found}."
-    fix, faults = _fix(claim, found), ("configuration",)
-    return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, faults=faults)
+    fix, shows = edit(claim, str(found)), ("configuration",)
+    return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, discrepancies=shows)
 
 
-def _compare(name: str, claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:
+def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:
     """Return the configured value and whether the claim states it."""
-    if name in IMAGE_SIZE:
+    if claim.kind == "image size":
         sizes = [size[1:] for size in (config.input_size, config.test_size) if size]
-        stated = parse_size(claim.stated)
         shown = sizes[0][0] if sizes[0][0] == sizes[0][1] else f"{sizes[0][0]}x{sizes[0][1]}"
-        return (claim.stated, True) if stated in sizes else (shown, False)
-    if name in CROP:
-        crop = _crop_at(image_size(context.model), config)
+        return (claim.stated, True) if claim.size in sizes else (shown, False)
+    if claim.kind == "crop":
+        crop = _crop_at(image_size(context.claims), config)
         return crop, _is_crop(claim.stated, crop)
-    if name in INTERPOLATION:
+    if claim.kind == "interpolation":
         return config.interpolation, config.interpolation == claim.stated.strip().lower()
-    values = config.mean if name in MEAN else config.std
+    values = config.mean if claim.kind == "mean" else config.std
     if values is None:
         return None, False
     stated_values = [_number(part) for part in re.findall(r"[\d.]+", claim.stated)]
@@ -106,13 +104,6 @@ def _number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return value / 100 if text.strip().endswith("%") else value
-
-
-def _fix(claim: Claim, found: str | float | int) -> Fix | None:
-    place = claim.place
-    if place.end_column is None or claim.style not in ("", "'", '"'):
-        return None
-    return Fix(place.line, place.column, place.end_column, f"{claim.style}{found}{claim.style}")
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -199,7 +190,7 @@ _COMMA = re.compile(r"\s{0,20},?\s{0,20}")
 
 CHECK = Check(
     "preprocessing",
-    IMAGE_SIZE | CROP | INTERPOLATION | MEAN | STD,
+    ("image size", "crop", "interpolation", "mean", "std"),
     judge,
     check_card=check_card,
     findings=("snippet-preprocessing",),

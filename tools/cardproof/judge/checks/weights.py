@@ -20,12 +20,11 @@ import re
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import PARAMETERS, normal_field
 from cardproof.core.numbers import show_count
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.plan.local_files import link_of
-from cardproof.read.claims import stated_count, weights_file
+from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,11 +101,8 @@ def _shared(context: CardContext) -> Iterator[Finding]:
 
 
 def _parameters(context: Context) -> Decimal | None:
-    for claim in context.claims:
-        if normal_field(claim.field) in PARAMETERS and not claim.metric and not claim.published:
-            number = stated_count(claim)
-            return number.value if number and number.value > 0 else None
-    return None
+    first = next(context.stated("parameters"), None)
+    return first.number.value if first and first.number and first.number.value > 0 else None
 
 
 def _named_after_another(context: CardContext) -> Iterator[Finding]:

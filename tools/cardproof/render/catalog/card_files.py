@@ -9,7 +9,6 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_data
 from cardproof.evidence.records import file_name
-from cardproof.judge.audit import by_model
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
 from cardproof.render.output.slugs import slug
 from cardproof.render.output.urls import urls_of
@@ -57,10 +56,9 @@ class Listed(Struct, frozen=True):
 
 def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Listed]:
     """Return what lists say of a card's models, by their names."""
-    judged = by_model(known.verdicts.judgements[card.file])
     found = {}
     for model in card.models:
-        judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
+        judgements, evidence = known.verdicts.of_model(card.file, model.name).own, known.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
         entry = _index_entry(model, judgements) if settings.catalog else ""
         digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
@@ -86,8 +84,6 @@ def card_files(
         return files
     from cardproof.render.catalog.model_records import Addresses, model_folder, model_record, record_text
 
-    judged = by_model(known.verdicts.judgements[card.file])
-    published = by_model(known.verdicts.published[card.file])
     for model in card.models:
         listing = listed[model.name].listing
         folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
@@ -97,8 +93,8 @@ def card_files(
             urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
             settings.badges,
         )
-        both = (judged.get(model.name, ()), published.get(model.name, ()))
-        record, badges = model_record(card.file, model, both, listing, known.evidence(card, model), addresses)
+        verdicts, evidence = known.verdicts.of_model(card.file, model.name), known.evidence(card, model)
+        record, badges = model_record(card.file, model, verdicts, listing, evidence, addresses)
         files.texts[folder / "model.json"] = record_text(record)
         files.badges.update({folder / name: text for name, text in badges.items()})
         files.index[model.name] = listed[model.name].index

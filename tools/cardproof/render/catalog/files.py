@@ -128,7 +128,7 @@ def _index(listed: Sequence[tuple[ModelRow, ModelSummary]], reports: Mapping[str
     """Return the site's model index: collections, then the entries of all models, which are YAML already."""
     entries: dict[str, str] = {}
     for report in reports.values():
-        entries |= report.full().get("index", {})
+        entries |= report.full().index
     names = sorted({name for row, _ in listed for name in row.collections})
     collections = index_text([{"Name": name} for name in names])
     models = "".join(entries.get(row.name, "") for row, _ in listed)

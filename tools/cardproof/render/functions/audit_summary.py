@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
-from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import VERDICTS
-from cardproof.judge.discrepancies import FAULTS
+from cardproof.judge.discrepancies import DISCREPANCIES
 
 SCHEMA = "cardproof-audit/1"
 MOST_WORST = 10
@@ -143,7 +143,7 @@ def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
     found: dict[str, list[dict[str, Any]]] = {}
     shown = {}
     for claim in refuted:
-        names = [FAULTS.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
+        names = [DISCREPANCIES.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
         shown[id(claim)] = len(names)
         for name in names:
             found.setdefault(name, []).append(claim)
@@ -161,7 +161,7 @@ def _worst(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
     for claim in refuted:
         number = parse_number(str(claim["stated"]), "count")
         found = claim["found"]
-        is_count = normal_field(claim["field"]) in FLOPS | PARAMETERS and isinstance(found, int)
+        is_count = kind_of(claim["field"]) in ("flops", "parameters") and isinstance(found, int)
         if not is_count or not number or number.value <= 0 or found <= 0:
             continue
         factor = float(number.value) / found

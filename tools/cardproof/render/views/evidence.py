@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
-from cardproof.core.field_names import normal_field
+from cardproof.core.names import canonical
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
 from cardproof.render.output.slugs import slug
@@ -45,7 +44,7 @@ class Sources(Struct, frozen=True):
 
 def kind_of(claim: Claim) -> str:
     """Return which record of its model a claim rests on; empty where nothing measures its field."""
-    check = check_of(claim, normal_field(claim.field))
+    check = check_of(claim)
     if check is None:
         return ""
     if check.results:

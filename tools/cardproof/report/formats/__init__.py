@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cardproof.report.formats.github import github_of
+from cardproof.report.formats.github import github_of, markdown_of
 from cardproof.report.formats.junit import junit_of
-from cardproof.report.formats.markdown import markdown_of
 from cardproof.report.formats.sarif import sarif_of
 from cardproof.report.formats.view import view_of
 from cardproof.report.terminal import json_of
