@@ -21,7 +21,7 @@ from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
 from cardproof.read.claims import image_size
-from cardproof.read.eval_results import model_of_results
+from cardproof.read.hub import model_of_results
 from cardproof.read.model_stats import model_in_details
 from cardproof.read.tables import models_in_tables
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import all_checks
-from cardproof.read.fences import Fences
+from cardproof.read.markdown import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -93,13 +93,10 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
 
 def _lines(source: Source) -> Iterator[tuple[int, str, int]]:
     """Yield number, text and position of the lines that are no code; an example of an ignore is none."""
-    fences, start = Fences(), 0
     markdown = source.path.suffix.lower() in (".md", ".mdx")
-    for number, line in enumerate(source.text.split("\n"), 1):
-        text = line.rstrip("\r")
-        if not (markdown and fences.feed(text)) and len(text) < 5000:
+    for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
+        if not (markdown and is_code) and len(text := line.rstrip("\r\n")) < 5000:
             yield number, text, start
-        start += len(line) + 1
 
 
 def known_words() -> set[str]:

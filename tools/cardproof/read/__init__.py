@@ -14,8 +14,8 @@ from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
 from cardproof.read.claims import claims_of
-from cardproof.read.front_matter import Span, doubled_fence, find_header, find_index_comments
-from cardproof.read.hub import as_index, check_results
+from cardproof.read.hub import as_index, check_results, model_of_results
+from cardproof.read.markdown import Span, doubled_fence, find_header, find_index_comments
 from cardproof.read.model_index import IndexReader, Model
 
 if TYPE_CHECKING:
@@ -140,8 +140,6 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
 def _yaml_models(tree: Node, source: Source, indexes: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
     if source.path.parent.name != ".eval_results":
         return indexes.models(tree, source)
-    from cardproof.read.eval_results import model_of_results
-
     models, more = model_of_results(tree, source)
     findings += more
     return models

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from cardproof.core.yaml import Scalar
-from cardproof.read.lines import text_lines
+from cardproof.read.markdown import text_lines
 from cardproof.read.tables import stated_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cardproof.core.source import Source
-    from cardproof.read.lines import Line
+    from cardproof.read.markdown import Line
     from cardproof.read.model_index import Model
 
 _TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from cardproof.core.names import ACCURACIES, FIELDS, canonical, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.lines import Line, text_lines
+from cardproof.read.markdown import Line, text_lines
 from cardproof.read.model_index import Form, Model, Result
 
 if TYPE_CHECKING:

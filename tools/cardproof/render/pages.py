@@ -13,8 +13,7 @@ from msgspec import Struct
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow
-from cardproof.read.fences import split_at_section
-from cardproof.read.front_matter import find_header
+from cardproof.read.markdown import find_header, split_at_section
 from cardproof.render.catalog.card_files import CardFiles, card_files, listed_models
 from cardproof.render.catalog.model_summary import summary_text_of
 from cardproof.render.functions.compare_table import compare_table, family_cards

@@ -19,7 +19,7 @@ from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar, Sequence
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
-from cardproof.read.fences import Fences
+from cardproof.read.markdown import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,19 +79,16 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
     """Report the first line of the text that forbids what a licence allows."""
-    position, fences = card.header.end if card.header else 0, Fences()
-    for line in card.source.text[position:].splitlines(keepends=True):
-        found = [] if fences.feed(line) else list(_FORBIDS.finditer(line[:5000]))
-        if found:
+    for line in lines_of(card.source.text, card.header.end if card.header else 0):
+        if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
-            place = card.source.place(position + match.start(), position + match.end())
+            place = card.source.place(line.start + match.start(), line.start + match.end())
             message = (
                 f"the text says '{match.group()}', the licence (line {permissive.place.line}) is {permissive.text}"
             )
             hint = "state the licence of the weights in both places, or say in the text what each is for"
             yield Finding(place, "licence", "warning", message, hint)
             return
-        position += len(line)
 
 
 def _stated_in(fields: Mapping | None) -> list[Scalar]:

@@ -40,7 +40,7 @@ from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
 from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, plain, words_of
-from cardproof.read.fences import Fences
+from cardproof.read.markdown import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,15 +84,10 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
     """Yield the addresses of a text with their positions, and whether they stand in code: there, many are made up."""
-    fences, position = Fences(), 0
-    for line in text.splitlines(keepends=True):
-        fenced = fences.feed(line)
-        ticks, last = 0, 0
-        for match in _ADDRESS.finditer(line):
-            ticks += line.count("`", last, match.start())
-            last = match.start()
-            yield _trimmed(match.group()), position + match.start(), fenced or ticks % 2 == 1
-        position += len(line)
+    for line in lines_of(text):
+        for match in _ADDRESS.finditer(line.text):
+            is_code = line.is_code or line.text.count("`", 0, match.start()) % 2 == 1
+            yield _trimmed(match.group()), line.start + match.start(), is_code
 
 
 def wrong(address: str) -> tuple[str, str, str] | None:

@@ -26,7 +26,7 @@ from cardproof.core.types import Finding, Judgement, Preprocessing
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import edit
 from cardproof.read.claims import image_size, weights_file
-from cardproof.read.fences import Fences
+from cardproof.read.markdown import Fences, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,17 +164,15 @@ def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
 
 def _python(text: str) -> Iterator[tuple[str, int]]:
     """Yield the fenced Python blocks of a text, with their positions."""
-    fences, position, start = Fences(), 0, -1
-    for line in text.splitlines(keepends=True):
-        inside = fences.feed(line)
-        opens = inside and start < 0
-        if opens:
-            start = position + len(line) if re.match(r"\s{0,3}[`~]{3,20}\s?\{?\.?(?:py|python)", line) else -2
+    fences, start = Fences(), -1
+    for position, line in split_lines(text):
+        if fences.feed(line) and start < 0:
+            is_python = re.match(r"\s{0,3}[`~]{3,20}\s?\{?\.?(?:py|python)", line)
+            start = position + len(line) if is_python else -2
         elif start != -1 and not fences.is_open:
             if start >= 0:
                 yield text[start:position], start
             start = -1
-        position += len(line)
 
 
 def _shown(values: tuple[float, ...]) -> str:

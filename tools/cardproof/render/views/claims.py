@@ -14,7 +14,7 @@ from cardproof.core.numbers import show_count
 from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
 from cardproof.judge.judge import FOUND
 from cardproof.render.output.slugs import slug
-from cardproof.render.views.evidence import kind_of
+from cardproof.render.views.evidence import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -190,7 +190,7 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
         how,
         judgement.explanation or "",
         claim.published or "",
-        (record.anchor,) if (record := records.get(kind_of(claim))) else (),
+        (record.anchor,) if (record := records.get(record_of(claim))) else (),
     )
 
 

@@ -42,7 +42,7 @@ class Sources(Struct, frozen=True):
     recipe: Recipe | None
 
 
-def kind_of(claim: Claim) -> str:
+def record_of(claim: Claim) -> str:
     """Return which record of its model a claim rests on; empty where nothing measures its field."""
     check = check_of(claim)
     if check is None:
@@ -55,7 +55,7 @@ def kind_of(claim: Claim) -> str:
 def records_of(claims: Iterable[Claim], sources: Sources) -> dict[str, RecordView]:
     """Return the records that the claims of a model rest on, by their kinds; those of several models may be equal."""
     found = {}
-    for kind in dict.fromkeys(map(kind_of, claims)):
+    for kind in dict.fromkeys(map(record_of, claims)):
         record = _record(kind, sources)
         if record:
             found[kind] = record
