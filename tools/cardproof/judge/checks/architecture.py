@@ -8,6 +8,11 @@ Max Pooling, Residual Connection, Grouped Convolution and others, in any case an
 
 **Refuted** only where the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
 only a class could tell, and words that nobody has taught this check. A model's name is never taken for evidence.
+
+**Example.** `Architecture: [Layer Normalization]` gives `Architecture of res2next50 says Layer Normalization, found
+none`.
+
+**Fix.** None: what should stand there instead is not known. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations

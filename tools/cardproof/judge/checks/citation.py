@@ -9,6 +9,10 @@
 - `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`.
 
 **Why.** Citations are pasted into papers unread. One that belongs to another paper gives credit to the wrong authors.
+
+**Example.** `@article{a, title={A}, year={2020}, month={2020}}` gives `month is '2020', which is a year`.
+
+**Fix.** Two hyphens in page ranges, with `--fix-unsafe`. **Settings.** None.
 """
 
 from __future__ import annotations

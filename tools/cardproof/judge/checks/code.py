@@ -8,6 +8,11 @@ function that builds the model (`code-line`).
 **Why.** Files are renamed and lines move; the link stays and shows a reader other code.
 
 **Not judged** for `timm` and `torchvision`: their cards link one version and the installed package is another.
+
+**Example.** `Code: https://github.com/me/nets/blob/main/nets/old.py#L7` gives `the link names old.py; tiny is Tiny of
+toys.py`.
+
+**Fix.** None. **Settings.** `zoo`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,11 @@
 that a network cannot say belongs to another head.
 
 Names that are not in the table are taken as they are.
+
+**Example.** `Training Data: [ImageNet, ImageNet-1k]` gives `'ImageNet' (card.md:9:21) and 'ImageNet-1k' are one data
+set under two names`.
+
+**Fix.** None. **Settings.** None.
 """
 
 from __future__ import annotations

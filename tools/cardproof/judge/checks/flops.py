@@ -21,7 +21,9 @@ does.
 the claim is unchecked and the reason names both. Where it is refuted and not explained at the zoo's size, the
 explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
 
-**Fix.** Writes the measured value at the claim's precision.
+**Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.
+
+**Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`, `flops`, `tolerances`.
 """
 
 from __future__ import annotations

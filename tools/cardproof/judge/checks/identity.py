@@ -7,6 +7,11 @@ decides is unchecked where such a network has a new name that is no part of the 
 weights under the name than those that the card links. A name of the table of names is taken at its word.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
+
+**Example.** `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model 'res2next51':
+did you mean res2next50 or res2net50d or res2net101d?`.
+
+**Fix.** None. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,11 @@ reported as a note; no default is filled in.
 
 **Why.** Filters and companies' tools read the header. A header of `mit` above weights for research only leads them to
 break a licence.
+
+**Example.** `license: mit` in the header, and in the text `the weights are CC BY-NC 4.0` gives `the text says 'CC BY-NC
+4.0', the licence (line 2) is mit`.
+
+**Fix.** None: only the authors can say which is right. **Settings.** None.
 """
 
 from __future__ import annotations

@@ -28,6 +28,11 @@ Pages that a server shows to people only (401, 403, 429) are counted and not rep
 another, each one address after the other, with a pause. Pages that were there are asked again after seven days, others
 after one day at most; what is remembered lies in the user's cache folder. Without a network the report says that links
 were not run, and nothing of any of them.
+
+**Example.** `https://paperswithcode.com/method/relu` gives `paperswithcode.com closed on 2025-07-24 (list of 2026-11):
+https://paperswithcode.com/method/relu leads nowhere`.
+
+**Fix.** The address of the card's own citation, with `--fix-unsafe`. **Settings.** None.
 """
 
 from __future__ import annotations

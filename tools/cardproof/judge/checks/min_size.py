@@ -8,6 +8,10 @@ smaller one, or that is a single pixel, is **confirmed**.
 
 **Unchecked** where the network takes the smaller image too: the card may mean the smallest image that is of use. And
 where the size is not square.
+
+**Example.** `Min Size: 32` of timm's `inception_v3` gives `Min Size of inception_v3 says 32, the network refuses it`.
+
+**Fix.** None: the smallest size is not looked for. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations

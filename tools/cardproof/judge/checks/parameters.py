@@ -10,7 +10,9 @@ a parameter that two layers share counts once. Buffers (running statistics, step
 **Refuted claims are explained**: buffers counted, a head with another number of classes, the head left out, a product
 of floats cut off instead of rounded, FLOPs and parameters swapped, another model's value.
 
-**Fix.** Writes the measured value at the claim's precision.
+**Example.** `Parameters: 24735997` gives `Parameters of res2next50 says 24735997, measured 24671464`.
+
+**Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`, `tolerances`.
 """
 
 from __future__ import annotations

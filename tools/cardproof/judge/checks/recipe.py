@@ -11,6 +11,10 @@ refuted whatever the card says: one of the two does not belong to these weights.
 
 **Why.** A recipe is copied from card to card and from script to script, and nobody runs it again to see whether it is
 the one that made the weights.
+
+**Example.** `Epochs: 90` gives `Epochs of res2next50 says 90, the recipe has 100`.
+
+**Fix.** Writes the recipe's value, with `--fix-unsafe`. **Settings.** `zoo`, `tolerances`.
 """
 
 from __future__ import annotations

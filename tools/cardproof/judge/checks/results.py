@@ -21,6 +21,12 @@ is a warning (`mixed-units`).
 
 **Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
 image library, the crop and the person.
+
+**Example.** `{Top 1 Accuracy: 98%, Top 5 Accuracy: 93%}` gives `Top 1 Accuracy of res2next50 (98%) is above Top 5
+Accuracy (93%, line 12), which is impossible: the best class is among the five best`.
+
+**Fix.** Writes the accuracy that was evaluated. **Settings.** `zoo`, `data`, `weights`, `cited`, `sources_agree`,
+`tolerances`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ above (`<!-- snippet: skip reason="…" -->`). Hidden set-up is `<!-- snippet: s
 **Weights** that are not at hand: a block that loads them is skipped, or runs with random weights where the setting
 allows it; the page says so, and decimals that depend on them are not compared.
 
-**Fix.** `cardproof snippets --update` writes what came out where it was stated, and nothing else.
+**Example.** A block `print(x)` in which nothing binds `x` gives `NameError: name 'x' is not defined`.
+
+**Fix.** `cardproof snippets --update` writes what came out where it was stated, and nothing else. **Settings.**
+`snippets`, `includes`.
 """
 
 from __future__ import annotations

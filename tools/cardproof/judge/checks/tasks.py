@@ -5,6 +5,10 @@ linear layer, and as a data set of the card has classes. Anything else is **unch
 tell scores from features, nor a detector from an encoder. A task that is written almost like a common one is a warning.
 
 **Why.** Tools filter by task; a misspelt one is found by nobody.
+
+**Example.** `Tasks: Image Clasification` gives `no common task is called 'Image Clasification'`.
+
+**Fix.** None: the hint names the task that was probably meant. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations

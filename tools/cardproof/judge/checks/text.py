@@ -8,6 +8,10 @@ r"""Text: what was left standing in a card that nobody meant to publish.
   from there on, the page shows source.
 
 **Why.** A card that is half filled in looks as if somebody had answered for it.
+
+**Example.** `TODO: describe the training` gives `'TODO' stands for text that is not there`.
+
+**Fix.** None. **Settings.** None.
 """
 
 from __future__ import annotations

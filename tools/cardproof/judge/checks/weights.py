@@ -12,6 +12,11 @@
 by copying the one above, and its link stays.
 
 **Not done.** Nothing is downloaded, and no file is renamed; the right name is a suggestion.
+
+**Example.** `Weights: https://example.org/resnet18-5c106cde.pth` of `resnet34` gives `resnet34 links
+resnet18-5c106cde.pth, named after another model of this card: resnet18`.
+
+**Fix.** None: nobody may link weights that nobody looked at. **Settings.** `weights`.
 """
 
 from __future__ import annotations
