@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.judge.card_report import CardReport, ModelRow, card_report
+from cardproof.core.types import Totals
+from cardproof.judge.card_report import CardLists, CardReport, block_row, defined_in, model_row
 from cardproof.plan.local_files import AtHand
+from cardproof.read.hub import header_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cardproof.core.types import Evidence, Need, Recipe
+    from cardproof.judge.card_report import ModelRow
     from cardproof.judge.judge import Verdicts
     from cardproof.measure.gather import GatheredEvidence
     from cardproof.measure.speeds import Speed, Speeds
@@ -31,19 +35,19 @@ class Audit(Struct, frozen=True):
     at_hand: AtHand = field(default_factory=AtHand)
     """Files beside the cards that verdicts rest on."""
     speeds: Speeds | None = None
-    """How long the networks take; None where nobody measured it."""
+    """How long the networks take; None if nobody measured it."""
 
     def evidence(self, card: Card, model: Model) -> Evidence | None:
-        """Return the evidence of one model; None where there is none."""
+        """Return the evidence of one model; None if there is none."""
         return self.proved.evidence.get(self.needs[card.file, model.name])
 
     def recipe(self, need: Need) -> Recipe | None:
-        """Return how a model was trained, as its zoo says it; None where nobody says it."""
+        """Return how a model was trained, as its zoo says it; None if nobody says it."""
         found = self.proved.evidence.get(need)
         return self.proved.recipes.get(need) or (found.recipe if found else None)
 
     def speed(self, model: Model) -> Speed | None:
-        """Return how long a model's network takes; None where that was not measured with the network of today."""
+        """Return how long a model's network takes; None if that was not measured with the network of today."""
         return self.speeds.of(model.name, self.proved.digests.get(model.name)) if self.speeds else None
 
     def evidence_of(self, card: Card) -> list[Evidence]:
@@ -55,10 +59,35 @@ class Audit(Struct, frozen=True):
         from cardproof.judge.ignores import apply_ignores
         from cardproof.snippets.results import findings_of
 
-        runs, file, verdicts = tuple(runs), card.file, self.verdicts
+        runs, file = tuple(runs), card.file
+        judgements, published = self.verdicts.judgements[file], self.verdicts.published[file]
         evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}
-        found = (*verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
-        undecided = {one.claim.place.line for one in verdicts.judgements[file] if one.verdict == "unchecked"}
-        proved = bool(evidence) and all(one.counts for one in evidence.values()) and len(evidence) == len(card.models)
-        findings = tuple(apply_ignores(card.source, found, undecided, proved))
-        return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)
+        counts = {name: one.counts for name, one in evidence.items() if one.counts}
+        found = (*self.verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
+        undecided = {one.claim.place.line for one in judgements if one.verdict == "unchecked"}
+        proved = bool(evidence) and len(counts) == len(evidence) == len(card.models)
+        tally: dict[str, Counter[str]] = {}
+        for judgement in judgements:
+            tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+        lists = CardLists(
+            judgements,
+            published,
+            tuple(block_row(run, block) for run in runs for block in run.blocks),
+            tuple(model_row(card, model) for model in card.models),
+            ({"file": file, "fields": header_facts(card.header)},) if card.header else (),
+        )
+        return CardReport(
+            file,
+            defined_in(card),
+            tuple(apply_ignores(card.source, found, undecided, proved)),
+            {name: dict(counter) for name, counter in tally.items()},
+            sum(judgement.explained for judgement in judgements),
+            dict(Counter(block.status for run in runs for block in run.blocks)),
+            tuple(sorted({run.model for run in runs if run.model})),
+            tuple(sorted({run.device for run in runs})),
+            len(runs),
+            {name: Totals(one.parameters, one.multiply_adds) for name, one in counts.items()},
+            rows,
+            across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+            full=lambda: lists,
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,11 @@ from msgspec.structs import asdict
 
 from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict
-from cardproof.read.hub import header_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from cardproof.core.types import Evidence
-    from cardproof.read import Card
+    from cardproof.read import Card, Model
     from cardproof.snippets.results import BlockResult, PageRun
 
 
@@ -120,48 +117,6 @@ class CardReport(CardFacts, frozen=True):
     full: Callable[[], CardLists] = CardLists
 
 
-def card_report(
-    card: Card,
-    findings: tuple[Finding, ...],
-    judgements: Iterable[Judgement],
-    published: Iterable[Judgement],
-    evidence: Mapping[str, Evidence],
-    runs: Iterable[PageRun] = (),
-    rows: tuple[ModelRow, ...] = (),
-) -> CardReport:
-    """Put together what is reported of one card; ``evidence`` is that of its models, by name."""
-    judgements, published, runs = tuple(judgements), tuple(published), tuple(runs)
-    tally: dict[str, Counter[str]] = {}
-    for judgement in judgements:
-        tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
-    full = CardLists(
-        judgements,
-        published,
-        tuple(block_row(run, block) for run in runs for block in run.blocks),
-        tuple(model_row(card, index) for index in range(len(card.models))),
-        ({"file": card.file, "fields": header_facts(card.header)},) if card.header else (),
-    )
-    return CardReport(
-        card.file,
-        defined_in(card),
-        findings,
-        {name: dict(counts) for name, counts in tally.items()},
-        sum(judgement.explained for judgement in judgements),
-        dict(Counter(block.status for run in runs for block in run.blocks)),
-        tuple(sorted({run.model for run in runs if run.model})),
-        tuple(sorted({run.device for run in runs})),
-        len(runs),
-        {
-            name: Totals(found.counts.parameters, found.counts.multiply_adds)
-            for name, found in evidence.items()
-            if found.counts
-        },
-        rows,
-        across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
-        full=lambda: full,
-    )
-
-
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings in order of their places, and at one place the gravest first."""
     order = {"error": 0, "warning": 1, "note": 2}
@@ -255,9 +210,8 @@ def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
     }
 
 
-def model_row(card: Card, index: int) -> dict[str, Any]:
+def model_row(card: Card, model: Model) -> dict[str, Any]:
     """Return a model of a card as ``--json`` prints it."""
-    model = card.models[index]
     return {
         "name": model.name,
         "file": card.file,

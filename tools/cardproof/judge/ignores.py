@@ -42,8 +42,8 @@ def apply_ignores(
 ) -> list[Finding]:
     """Return the findings of a card with those that are ignored as notes, and with what is wrong about ignores.
 
-    An ignore that nothing needs is a warning, except where nothing was proved: on the lines ``undecided``, and for
-    checks that need a network where the card's networks were not all ``proved``.
+    An ignore that nothing needs is a warning, except if nothing was proved: on the lines ``undecided``, and for
+    checks that need a network if the card's networks were not all ``proved``.
     """
     findings = list(findings)
     if "cardproof:" not in source.text:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
-"""What is said of the value that a check found, where it was not measured."""
+"""What is said of the value that a check found, if it was not measured."""
 
 
 class Verdicts(Struct, frozen=True):
@@ -122,7 +122,7 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:
-    """Say why there are no counts of a model; empty where there are some."""
+    """Say why there are no counts of a model; empty if there are some."""
     if found is None:
         return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
     return found.error or ""
@@ -141,7 +141,7 @@ def _finding(judgement: Judgement) -> Finding | None:
 
 
 def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
-    """Take the fix off a finding where an error at the same characters brings another: one place is edited once."""
+    """Take the fix off a finding if an error at the same characters brings another: one place is edited once."""
     taken = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
     for finding in findings:
         fix = finding.fix

@@ -79,7 +79,7 @@ def read_cards(
     """Read the given files and folders.
 
     A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models.
-    ``root`` bounds what an index may import (by default each path's own folder, or the working directory where it
+    ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
     lies inside). Raises InputError for a path that does not exist.
     """
     reading = Reading()

@@ -92,7 +92,7 @@ def words_of(title: str) -> str:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """Return the position after the brace that closes an entry; None where it is not closed."""
+    """Return the position after the brace that closes an entry; None if it is not closed."""
     depth = 1
     for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, min(len(text), start + MAX_ENTRY)):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)

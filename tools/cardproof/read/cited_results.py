@@ -42,7 +42,7 @@ class CitedSource(Struct, frozen=True):
 def read_cited(path: Path) -> tuple[CitedSource, ...]:
     """Read ``Sources: [{Title, URL, Retrieved, Dataset, Metrics: [...], Values: {model: [...]}}]``.
 
-    Raises InputError, with file, line and column, where the file cannot be read or a source is not of that form.
+    Raises InputError, with file, line and column, if the file cannot be read or a source is not of that form.
     """
     tree = read_data(path)
     sources = tree.get("Sources") if isinstance(tree, Mapping) else None

@@ -78,7 +78,7 @@ def model_of_results(root: Node, source: Source) -> tuple[tuple[Model, ...], lis
 
 
 def _result(entry: Node) -> Result:
-    """Return one result. Raises ValueError where the Hub would not take it."""
+    """Return one result. Raises ValueError if the Hub would not take it."""
     dataset = entry.get("dataset") if isinstance(entry, Mapping) else None
     value = entry.get("value") if isinstance(entry, Mapping) else None
     identifier, task = (dataset.get(key) if isinstance(dataset, Mapping) else None for key in ("id", "task_id"))

@@ -30,7 +30,7 @@ _NAMES = ("model", "model name", "models", "network", "architecture", "arch", "v
 _CLEAR = 4
 
 SMALLEST = 100_000
-"""Where neither head nor cell has a unit, a smaller count is in one that we do not know."""
+"""If neither head nor cell has a unit, a smaller count is in one that we do not know."""
 MOST_CELLS = 100
 """Columns of a table that is read; a wider one is data."""
 
@@ -92,7 +92,7 @@ def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Sca
 
 
 def _of_same_size(known: Model, row: Model) -> Model | None:
-    """Return what a second row adds: where it is about another image size, its parameters alone."""
+    """Return what a second row adds: if it is about another image size, its parameters alone."""
     sizes = [{v.text for k, v in _scalars(one) if kind_of(k.text) == "image size"} for one in (known, row)]
     if sizes[0] == sizes[1]:
         cells = [(key, value) for key, value in _scalars(row) if kind_of(key.text) != "image size"]
@@ -157,7 +157,7 @@ def _cells(line: Line) -> list[tuple[int, int]]:
 
 
 def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
-    """Return the columns that state something of models; none where the table is about something else."""
+    """Return the columns that state something of models; none if the table is about something else."""
     found: list[_Column] = []
     names: list[tuple[int, int, tuple[int, int]]] = []
     for index, cell in enumerate(head):
@@ -195,7 +195,7 @@ def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
 
 
 def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
-    """Return what a row states; None where it names no model or states nothing."""
+    """Return what a row states; None if it names no model or states nothing."""
     cells = _cells(line)
     values: list[tuple[_Column, Scalar]] = []
     name: Scalar | None = None

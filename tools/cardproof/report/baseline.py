@@ -22,7 +22,7 @@ FORMAT = "cardproof-baseline/1"
 
 
 def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
-    """Return the known findings of a baseline. Raises InputError where it is none."""
+    """Return the known findings of a baseline. Raises InputError if it is none."""
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:

@@ -22,7 +22,7 @@ class Provenance(Struct, frozen=True):
 
     command: str
     zoo: str
-    """Name and version of the distribution that the networks come from; empty where none was measured."""
+    """Name and version of the distribution that the networks come from; empty if none was measured."""
     torch: str
     cardproof: str
     date: str

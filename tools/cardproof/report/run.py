@@ -34,7 +34,7 @@ class Run(Struct):
     """Files of the site, of remembered cards too."""
     seconds: float = 0.0
     links: Links | None = None
-    """What asking the addresses of the cards gave; None where nobody asked for it."""
+    """What asking the addresses of the cards gave; None if nobody asked for it."""
     method: Provenance | None = None
     """How an audit was made; None for a render."""
     checked: bool = False

@@ -58,9 +58,7 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
         "claims": [claim_row(judgement) for judgement in lists.claims],
         "published": [claim_row(judgement) for judgement in lists.published],
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": lists.blocks,
-        "models": lists.models,
-        "headers": lists.headers,
+        **{name: getattr(lists, name) for name in ("blocks", "models", "headers")},
         "pages": [
             {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
             for page, template, models in (*pages, *((name, None, []) for name in others))
@@ -107,9 +105,7 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
-        "links": ({**run.links.counts, "recalled": run.links.recalled, "date": run.links.date} | _why(run.links))
-        if run.links
-        else "not run",
+        "links": _links(run.links) if run.links else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
@@ -117,8 +113,9 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _why(links: Links) -> dict[str, str]:
-    return {"reason": links.missing} if links.missing else {}
+def _links(links: Links) -> dict[str, Any]:
+    reason = {"reason": links.missing} if links.missing else {}
+    return {**links.counts, "recalled": links.recalled, "date": links.date, **reason}
 
 
 def verdict_counts(run: Run) -> Counter[str]:

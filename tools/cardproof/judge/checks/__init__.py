@@ -57,11 +57,11 @@ class Context(Struct, frozen=True):
     recipe: Recipe | None = None
     """How the weights were trained, as the zoo says it."""
     weights: LocalFile | None = None
-    """The file of weights that the card names, where it is on this machine."""
+    """The file of weights that the card names, if it is on this machine."""
     code: LocalCode | None = None
-    """The source file that the card links, where the repository is on this machine."""
+    """The source file that the card links, if the repository is on this machine."""
     network: str = ""
-    """The zoo's name of the model, where a table of names has it."""
+    """The zoo's name of the model, if a table of names has it."""
 
     @property
     def counts(self) -> Counts | None:

@@ -107,7 +107,7 @@ def allowed_text(tolerance: Tolerance, stated: Number) -> str:
 
 
 def signed(difference: Decimal, of: Decimal) -> str:
-    """Write a difference with its sign and, where it means something, its share of the stated value."""
+    """Write a difference with its sign and, if it means something, its share of the stated value."""
     if not difference:
         return "0"
     text = f"{'+' if difference > 0 else '−'}{show_count(abs(difference))}"
@@ -117,7 +117,7 @@ def signed(difference: Decimal, of: Decimal) -> str:
 def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """Return the edit that writes the found value at the precision and in the style of the claim.
 
-    None where the style is not understood, and where no digit of the found value would be left.
+    None if the style is not understood, or if no digit of the found value would be left.
     """
     if found * 2 <= stated.quantum:
         return None
@@ -126,7 +126,7 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
 
 
 def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
-    """Return the edit that writes another text in place of a claim's; None where there is none to make."""
+    """Return the edit that writes another text in place of a claim's; None if there is none to make."""
     place = claim.place
     if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:
         return None
@@ -198,7 +198,7 @@ def _another_model(context: Context, what: What, stated: Number) -> str | None:
 
 
 def _sum(reproduction: Reproduction, counts: Counts) -> str:
-    """Show the sum where buffers were counted as parameters."""
+    """Show the sum if buffers were counted as parameters."""
     if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
         return ""
     return (

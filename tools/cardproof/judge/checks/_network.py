@@ -20,7 +20,7 @@ def unmeasured(context: Context) -> str:
 
 
 def mistaken(context: Context) -> str | None:
-    """Say that the zoo has another network than the card's under its name; None where nothing speaks for it.
+    """Say that the zoo has another network than the card's under its name; None if nothing speaks for it.
 
     Either the zoo's renames lead to another name, or none of its weights for the name is the card's file.
 

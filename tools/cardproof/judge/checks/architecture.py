@@ -6,7 +6,7 @@ Max Pooling, Residual Connection, Grouped Convolution and others, in any case an
 
 **Why.** Lists are copied from card to card. A word that the network does not know misleads whoever filters by it.
 
-**Refuted** only where the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
+**Refuted** only if the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
 only a class could tell, and words that nobody has taught this check. A model's name is never taken for evidence.
 
 **Example.** `Architecture: [Layer Normalization]` gives `Architecture of res2next50 says Layer Normalization, found

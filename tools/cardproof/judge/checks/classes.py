@@ -5,7 +5,7 @@ for each class. Equal is **confirmed**, another number **refuted**.
 
 **Why.** Whoever loads weights into a network with another head gets an error, or predictions under wrong names.
 
-**Unchecked** where the output is no row of scores, and where the network has one score more than the card has classes:
+**Unchecked** if the output is not a row of scores, or if the network has one score more than the card has classes:
 some networks have a first class that stands for none of them.
 
 **Example.** `Classes: 100` gives `Classes of res2next50 says 100, measured 1000`.

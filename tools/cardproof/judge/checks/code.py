@@ -1,7 +1,7 @@
 """Code: the source file and line that a card links, against the network that was built.
 
-**What it does.** Where a network comes from a zoo of the user's own, its sources are known. A link to a file that is
-none of them is reported (`code-file`). Where the linked file is on this machine, below the card's folder or, for a link
+**What it does.** If a network comes from a zoo of the user's own, its sources are known. A link to a file that is
+none of them is reported (`code-file`). If the linked file is on this machine, below the card's folder or, for a link
 to a branch, in the git working tree that the card lies in, its line must lie inside the class of the network or the
 function that builds the model (`code-line`).
 

@@ -54,13 +54,13 @@ CLASSES = {
 
 
 def common_name(text: str) -> str | None:
-    """Return the one name of a data set; None where the table does not know it."""
+    """Return the one name of a data set; None if the table does not know it."""
     plain = re.sub(r"[\s_-]+", "", text.strip().lower())
     return next((name for name, spellings in _SPELLINGS.items() if plain in spellings), None)
 
 
 def classes_of(text: str) -> tuple[int, ...]:
-    """Return how many classes a head for a data set may have; nothing where the table does not know it."""
+    """Return how many classes a head for a data set may have; nothing if the table does not know it."""
     return CLASSES.get(common_name(text) or "", ())
 
 

@@ -1,6 +1,6 @@
 """File Size: the bytes of the published weights file.
 
-**What it does.** Where the file is on this machine (a path beside the card, or its name in the folder of `--weights`),
+**What it does.** If the file is on this machine (a path beside the card, or its name in the folder of `--weights`),
 compares its bytes with the claim at the precision written. A rendered page says so only of files beside the card: it
 must not depend on the machine. Until then the claim is unchecked, and the reason names the
 bytes of the network's state dict in its own types.

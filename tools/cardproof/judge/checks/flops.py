@@ -1,7 +1,7 @@
 """FLOPs: the network's multiply-adds at the card's image size.
 
 **What it does.** Builds the network on the meta device, feeds one image of the card's `Image Size` (the zoo's input
-size where the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
+size if the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
 attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
 not counted. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with twice
 as many.
@@ -17,8 +17,8 @@ size, an input that is not square, a factor of two, the classifier left out or a
 pooling counted, FLOPs and parameters swapped, another model's value. It says which one matches exactly, or that none
 does.
 
-**A card that states no image size** may mean another than the zoo's. Where its value is right at another square size,
-the claim is unchecked and the reason names both. Where it is refuted and not explained at the zoo's size, the
+**A card that states no image size** may mean another than the zoo's. If its value is right at another square size,
+the claim is unchecked and the reason names both. If it is refuted and not explained at the zoo's size, the
 explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
 
 **Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.

@@ -3,7 +3,7 @@
 **What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have is an error. A
 name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
 that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
-decides is unchecked where such a network has a new name that is no part of the old one, or where the zoo has other
+decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
 weights under the name than those that the card links. A name of the table of names is taken at its word.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.

@@ -1,6 +1,6 @@
 """Layers: the depth that a card states, against the layers that ran.
 
-**What it does.** Counts the convolution and linear layers that run for one image. A depth is **confirmed** where it is
+**What it does.** Counts the convolution and linear layers that run for one image. A depth is **confirmed** if it is
 this number. Any other number is **unchecked**, with the layers that ran: papers leave out shortcuts, or count blocks,
 and a claim is not refuted by another convention.
 

@@ -1,7 +1,7 @@
 """Licence: the licence that a card states for machines against the one that its text names.
 
 **What it does.** Reads `license` of the page's header, or `License` of a model, and looks through the text for licences
-that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". Where the one allows what the
+that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". If the one allows what the
 other forbids, the line of the text is reported (`licence`). So is a link to weights whose authors forbid it, by a short
 dated list of places. A card for the Hub whose header states no licence is
 reported as a note; no default is filled in.

@@ -16,7 +16,7 @@ that closed.
 the paper; `--fix-unsafe` writes it there. Nothing is invented.
 
 **Asked of the network** is nothing, unless `--online` is given. Then each address outside of code is asked, HEAD first
-and GET where that fails:
+and GET if that fails:
 
 - `dead-link`: the server says that there is no such page (404), or no longer (410).
 - `unreachable-link`: no answer, a server error, a certificate that is not valid.
@@ -96,7 +96,7 @@ def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
 
 
 def wrong(address: str) -> tuple[str, str, str] | None:
-    """Return check, message and hint for an address that is none; None where nothing is wrong with it."""
+    """Return check, message and hint for an address that is none; None if nothing is wrong with it."""
     if len(address) > LONGEST:
         return None
     scheme, _, rest = address.partition(":")
@@ -122,7 +122,7 @@ def wrong(address: str) -> tuple[str, str, str] | None:
 
 
 def _misnamed(host: str, path: str) -> str | None:
-    """Return what an address of arXiv or of DOIs should have and has not; None where it has it, or leads elsewhere."""
+    """Return what an address of arXiv or of DOIs should have and has not; None if it has it, or leads elsewhere."""
     if host.removeprefix("www.") == "arxiv.org" and (match := re.fullmatch(r"(?:abs|pdf)/(.{1,60})", path)):
         number = match[1].removesuffix(".pdf").rstrip("/")
         return None if ARXIV_NUMBER.fullmatch(number) else "arXiv number such as 1904.01169"
@@ -165,7 +165,7 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 
 def _from_citation(text: str, title: str) -> str | None:
-    """Return the arXiv or DOI address that the card's citation of a paper has; None where it has none."""
+    """Return the arXiv or DOI address that the card's citation of a paper has; None if it has none."""
     wanted = words_of(title)
     for entry in entries_of(text):
         if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:

@@ -6,8 +6,8 @@ smaller one, or that is a single pixel, is **confirmed**.
 
 **Why.** Somebody who feeds smaller images than a network takes learns of it from an error deep inside of it.
 
-**Unchecked** where the network takes the smaller image too: the card may mean the smallest image that is of use. And
-where the size is not square.
+**Unchecked** if the network takes the smaller image too: the card may mean the smallest image that is of use.
+And if the size is not square.
 
 **Example.** `Min Size: 32` of timm's `inception_v3` gives `Min Size of inception_v3 says 32, the network refuses it`.
 

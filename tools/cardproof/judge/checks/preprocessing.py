@@ -2,7 +2,7 @@
 
 **What it does.** Compares `Image Size`, `Crop Pct`, `Interpolation`, `Mean` and `Std` with what the zoo itself uses
 for the weights that the card links. These are settings, not measurements: they are equal or not, and `'0.875'` as
-text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. Where a zoo
+text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. If a zoo
 evaluates the same weights at two sizes, either is confirmed.
 
 Snippets are looked at too: a literal `mean` or `std`, or the size of a `CenterCrop`, in a Python block of the card or
@@ -11,7 +11,7 @@ of a file that it includes, that is not the configuration of any of its models i
 **Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
 and does not learn why.
 
-**Unchecked** where the zoo states no preprocessing, or states it for other weights than those that the card links.
+**Unchecked** if the zoo states no preprocessing, or states it for other weights than those that the card links.
 
 **Example.** `Crop Pct: 0.9` gives `Crop Pct of res2next50 says 0.9, the zoo has 0.875`.
 
@@ -100,7 +100,7 @@ def _is_crop(text: str, configured: float | None) -> bool:
 
 
 def _number(text: str) -> Decimal | None:
-    """Return a number, with ``87.5%`` as 0.875; None where the text is none."""
+    """Return a number, with ``87.5%`` as 0.875; None if the text is none."""
     try:
         value = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:

@@ -5,8 +5,8 @@
 not measurements, and each of the `Training Techniques` is looked for in it. What differs is **refuted**, at the card's
 line.
 
-What is equal is **confirmed** only where a log of the training travels with the weights and says the same as the
-recipe; a recipe that was written down from a paper makes the claim **cited**. Where recipe and log differ, the claim is
+What is equal is **confirmed** only if a log of the training travels with the weights and says the same as the
+recipe; a recipe that was written down from a paper makes the claim **cited**. If recipe and log differ, the claim is
 refuted whatever the card says: one of the two does not belong to these weights. No recipe: **unchecked**.
 
 **Why.** A recipe is copied from card to card and from script to script, and nobody runs it again to see whether it is

@@ -1,11 +1,11 @@
-"""Results: stated accuracies against evaluations, and against named sources where nothing was evaluated.
+"""Results: stated accuracies against evaluations, and against named sources if nothing was evaluated.
 
-**What it does.** Where the weights and the data set are on this machine, or an evaluation of the same weights is on
+**What it does.** If the weights and the data set are on this machine, or an evaluation of the same weights is on
 record, top-1 and top-5 are compared with the number of images that the network gets right: equal at the precision
 written is **confirmed**, anything else **refuted**, with the difference in images and the 95 % interval of the
 measurement (Wilson), which tells a slip of the pen from another set of weights.
 
-Where nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
+If nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
 values that named sources publish, each with its address and date. Equal to a source at the precision written (the
 coarser of the two): **cited**. Equal to one source while another differs by more than `sources_agree` percentage
 points, or equal to none of several: **disputed**, and the reason names each source with its value. No source:

@@ -1,6 +1,6 @@
 """Tasks: what a card says a network is for, against what it puts out.
 
-**What it does.** `Image Classification` is **confirmed** where the network that ran gives as many values as its last
+**What it does.** `Image Classification` is **confirmed** if the network that ran gives as many values as its last
 linear layer, and as a data set of the card has classes. Anything else is **unchecked**: the shape of an output does not
 tell scores from features, nor a detector from an encoder. A task that is written almost like a common one is a warning.
 

@@ -40,7 +40,7 @@ _DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
 
 
 def promised_digest(name: str) -> str | None:
-    """Return the digits of a SHA-256 that the name of a file ends in; None where it promises none."""
+    """Return the digits of a SHA-256 that the name of a file ends in; None if it promises none."""
     match = _DIGEST.search(name[:300].partition(".")[0])
     return match[1] if match and not _DATE.fullmatch(match[1]) else None
 

@@ -51,7 +51,7 @@ class Listed(Struct, frozen=True):
 
     listing: ModelSummary
     index: str
-    """As YAML; empty where the site has no catalog."""
+    """As YAML; empty if the site has no catalog."""
 
 
 def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Listed]:
@@ -78,7 +78,7 @@ def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
 def card_files(
     card: Card, page: Path, listed: Mapping[str, Listed], known: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
-    """Return records and badges of a card's models, whose page is ``page``; nothing where there is no catalog."""
+    """Return records and badges of a card's models, whose page is ``page``; nothing if there is no catalog."""
     files, urls = CardFiles(), urls_of(settings, folders)
     if settings.catalog is None:
         return files

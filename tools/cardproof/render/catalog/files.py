@@ -1,4 +1,4 @@
-"""The catalog: files about all models of a site, for other programs. Made only where a listing changed."""
+"""The catalog: files about all models of a site, for other programs. Made only if a listing changed."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 
 from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number
@@ -118,13 +118,9 @@ def read_summary(text: str) -> AuditSummary:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return summarize(data)
     try:
-        kinds = tuple(Kind(**{**kind, "example": Example(**kind["example"])}) for kind in data["kinds"])
-        worst = tuple((Example(**example), float(factor)) for example, factor in data["worst"])
-        pairs = {name: tuple((str(a), b) for a, b in data[name]) for name in ("fields", "reasons", "notes")}
-        known = {name: value for name, value in data.items() if name != "schema"}
-        return AuditSummary(**{**known, **pairs, "kinds": kinds, "worst": worst})
-    except (KeyError, TypeError, AttributeError) as trouble:
-        raise ValueError(f"this is no summary of an audit ({trouble!r})") from trouble
+        return convert(data, AuditSummary)
+    except ValidationError as trouble:
+        raise ValueError(f"this is no summary of an audit ({trouble})") from trouble
 
 
 def _verdicts(counts: Counter[str]) -> dict[str, int]:

@@ -241,7 +241,7 @@ def _accuracy_fact(judgement: Judgement) -> Fact:
 
 
 def _count_fact(label: str, judgement: Judgement) -> Fact:
-    """Return a tile with the measured count; the stated one is kept visible where it differs."""
+    """Return a tile with the measured count; the stated one is kept visible if it differs."""
     stated = judgement.claim.number
     found = judgement.found if isinstance(judgement.found, int) else None
     if found is None:
@@ -261,7 +261,7 @@ def short_count(value: int | Decimal) -> tuple[str, str]:
 
 
 def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
-    """Return what tables show: measured counts where there are any, stated values otherwise; lists are joined."""
+    """Return what tables show: measured counts if there are any, stated values otherwise; lists are joined."""
     values: dict[str, str] = {}
     for judgement in judgements:
         text = judgement.claim.stated

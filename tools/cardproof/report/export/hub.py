@@ -14,6 +14,7 @@ from cardproof.judge.checks.results import points
 from cardproof.render.output.escape import code_text, markdown_text
 from cardproof.render.views.about import paper_of
 from cardproof.render.views.cite import bibtex
+from cardproof.report.export.model_index import Dumper
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -49,7 +50,7 @@ def readme(
     Results are written with the verdicts that are asked for; of a refuted one what was measured is written.
     """
     header = _header(model, judgements, zoo, cited, verdicts)
-    text = yaml.dump(header, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000) if header else ""
+    text = yaml.dump(header, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000) if header else ""
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
     if judgements:
         parts.append(_table(judgements))
@@ -58,14 +59,6 @@ def readme(
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", bibtex(paper))), default=0))
         parts.append(f"## Citation\n\n{fence}bibtex\n{bibtex(paper)}\n{fence}\n")
     return "\n".join(parts)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what stands twice twice: the Hub's reader knows no anchors."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Return whether a value is written out where it occurs again."""
-        return True
 
 
 def _header(
@@ -116,7 +109,7 @@ def _results(
 
 
 def _value(judgement: Judgement) -> float | str | None:
-    """Return a metric's value: a number where it is one, an accuracy in percent; measured where the claim is wrong."""
+    """Return a metric's value: a number if it is one, an accuracy in percent; measured if the claim is wrong."""
     if judgement.verdict == "refuted":
         return judgement.found
     stated = judgement.claim.stated.strip()

@@ -113,7 +113,7 @@ def _fix(finding: Finding, fix: Fix) -> dict[str, Any]:
 
 
 def _file(finding: Finding) -> dict[str, str]:
-    """Return where a file is: from the root of the repository, or as an address where it lies outside."""
+    """Return where a file is: from the root of the repository, or as an address if it lies outside."""
     inside = in_repository(finding.place.file)
     if inside is None:
         return {"uri": Path(finding.place.file).absolute().as_uri()}

@@ -57,7 +57,7 @@ def view_of(run: Run) -> View:
 def in_repository(file: str) -> str | None:
     """Return a file's path from the root of the repository that this process runs in, with ``/``; None outside of it.
 
-    Services know files by these paths, whatever folder a tool runs in. Where there is no repository, the working
+    Services know files by these paths, whatever folder a tool runs in. If there is no repository, the working
     directory stands for it.
     """
     here = Path.cwd()
