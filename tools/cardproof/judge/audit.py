@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.core.types import Totals
-from cardproof.judge.card_report import CardLists, CardReport, block_row, defined_in, model_row
+from cardproof.core.types import Evidence, Need, Recipe, Totals
+from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
 from cardproof.plan.local_files import AtHand
 from cardproof.read.hub import header_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Need, Recipe
-    from cardproof.judge.card_report import ModelRow
     from cardproof.judge.judge import Verdicts
     from cardproof.measure.gather import GatheredEvidence
     from cardproof.measure.speeds import Speed, Speeds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,6 @@ from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from cardproof.read import Card, Model
     from cardproof.snippets.results import BlockResult, PageRun
 

@@ -7,20 +7,15 @@ behind a value it is about its own line, alone on a line about the next one.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.types import Finding
+from cardproof.core.source import Source
+from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import all_checks
 from cardproof.read.markdown import lines_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
-    from cardproof.core.source import Source
-    from cardproof.core.types import Place
 
 CHECK = "ignore"
 _IGNORE = re.compile(r"(?P<before>.*?)(?:#|<!--)[ \t]{0,8}cardproof:[ \t]{0,8}ignore(?P<rest>[^\r\n]*)")

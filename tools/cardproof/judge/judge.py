@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
 from cardproof.judge.card_report import in_order, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import AtHand
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from cardproof.core.settings import Settings
-    from cardproof.read import Reading
-    from cardproof.read.cited_results import CitedSource
-    from cardproof.read.model_index import Model
-
+from cardproof.read import Reading
+from cardproof.read.cited_results import CitedSource
+from cardproof.read.model_index import Model
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
 """What is said of the value that a check found, if it was not measured."""

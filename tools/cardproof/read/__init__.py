@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -17,9 +17,6 @@ from cardproof.read.claims import claims_of
 from cardproof.read.hub import as_index, check_results, model_of_results
 from cardproof.read.markdown import Span, doubled_fence, find_header, find_index_comments
 from cardproof.read.model_index import IndexReader, Model
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 

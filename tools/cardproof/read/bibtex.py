@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof.core.packages import version_of
 from cardproof.core.text_cache import recalled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_ENTRY = 20_000
 """Characters of one entry; a longer one is no citation."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -11,9 +11,6 @@ from cardproof.core.names import canonical, kind_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_data
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class CitedSource(Struct, frozen=True):

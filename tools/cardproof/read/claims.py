@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from cardproof.core.names import FIELDS, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import Claim, Number, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cardproof.read.model_index import Model
+from cardproof.read.model_index import Model
 
 ONE_VALUE = ("image size", "mean", "std")
 """Kinds of fields whose list is one value, not several."""

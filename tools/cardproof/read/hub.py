@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.model_index import Model, Result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.source import Source
 
 LISTS = ("language", "datasets", "metrics", "tags", "base_model")
 """Fields that the Hub takes as one text or as a list of texts."""

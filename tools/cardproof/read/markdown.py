@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from cardproof.core.source import Source
 from cardproof.core.types import Finding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.source import Source
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _COMMENT = re.compile(r" {0,3}<!--")

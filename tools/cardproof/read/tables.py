@@ -7,21 +7,17 @@ column that is not known, two columns for one thing, and a cell that holds no nu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cardproof.core.names import ACCURACIES, FIELDS, canonical, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
+from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.markdown import Line, text_lines
 from cardproof.read.model_index import Form, Model, Result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cardproof.core.source import Source
 
 COLUMNS = ("parameters", "flops", "image size", *ACCURACIES)
 """Kinds of fields that a column may state."""

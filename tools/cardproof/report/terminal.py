@@ -6,6 +6,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,8 +17,6 @@ from cardproof.core.types import SEVERITIES, VERDICTS, Finding, Severity
 from cardproof.judge.card_report import CardLists, block_row, claim_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof.core.types import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Published", "Value", "as_published"]
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from cardproof.core.names import spellings_of
+from cardproof.core.settings import Settings
+from cardproof.core.source import Source
 from cardproof.core.types import (
     Claim,
     Counts,
@@ -26,15 +29,9 @@ from cardproof.core.types import (
     Recipe,
     Totals,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from cardproof.core.settings import Settings
-    from cardproof.core.source import Source
-    from cardproof.read import Card
-    from cardproof.read.cited_results import CitedSource
-    from cardproof.read.model_index import Model
+from cardproof.read import Card
+from cardproof.read.cited_results import CitedSource
+from cardproof.read.model_index import Model
 
 __all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
@@ -102,7 +99,7 @@ class Check(Struct, frozen=True):
     findings: tuple[str, ...] = ()
     """Words of findings that its page describes beside its own."""
     page: str = ""
-    """Its documentation: the docstring of its module."""
+    """Its documentation: the docstring of its module, which is filled in when the module is read."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -116,9 +113,8 @@ def all_checks() -> tuple[Check, ...]:
     found = []
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
-        check: Check | None = getattr(module, "CHECK", None)
-        if check:
-            found.append(check)
+        if check := getattr(module, "CHECK", None):
+            found.append(replace(check, page=module.__doc__ or ""))
     return tuple(sorted(found, key=lambda check: check.name))
 
 

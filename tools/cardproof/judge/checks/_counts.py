@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec.structs import replace
 
 from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, Totals
+from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import mistaken
-from cardproof.judge.checks._wording import words
-from cardproof.judge.discrepancies import discrepancies_of
-
-if TYPE_CHECKING:
-    from cardproof.judge.checks import Context
+from cardproof.judge.discrepancies import discrepancies_of, words
 
 What = Literal["flops", "parameters"]
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from cardproof.core.numbers import equal_as_written
+from cardproof.judge.checks import Context
 from cardproof.read.claims import weights_file
-
-if TYPE_CHECKING:
-    from cardproof.judge.checks import Context
 
 THRESHOLD = Decimal("0.02")
 

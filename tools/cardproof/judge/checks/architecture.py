@@ -17,15 +17,10 @@ none`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unmeasured
 from cardproof.measure.count.vocabulary import judge_word
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
 
 METHOD = "looked for among the layers and functions that ran on the meta device"
 
@@ -44,4 +39,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "unchecked", reason="a run of the network cannot decide this word")
 
 
-CHECK = Check("architecture", ("architecture",), judge, page=__doc__)
+CHECK = Check("architecture", ("architecture",), judge)

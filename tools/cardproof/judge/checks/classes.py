@@ -15,15 +15,10 @@ some networks have a first class that stands for none of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare
 from cardproof.judge.checks._network import unmeasured
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
 
 METHOD = "scores that the network puts out for one image on the meta device"
 
@@ -47,4 +42,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return judgement
 
 
-CHECK = Check("classes", ("classes",), judge, page=__doc__)
+CHECK = Check("classes", ("classes",), judge)

@@ -18,15 +18,12 @@ toys.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
 from cardproof.plan.local_files import link_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_model(context: Context) -> Iterator[Finding]:
@@ -53,4 +50,4 @@ def check_model(context: Context) -> Iterator[Finding]:
         yield Finding(link.place, "code-line", "warning", message, "link the line where it is defined")
 
 
-CHECK = Check("code", check_model=check_model, findings=("code-file", "code-line"), page=__doc__)
+CHECK = Check("code", check_model=check_model, findings=("code-file", "code-line"))

@@ -20,16 +20,11 @@ set under two names`.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from cardproof.core.types import Finding
+from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import mistaken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Place
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "ImageNet-1k": ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc12", "imagenetilsvrc2012", "in1k"),
@@ -103,10 +98,4 @@ def _named(context: CardContext) -> Iterator[tuple[str, Place]]:
                 yield result.dataset, result.dataset_at
 
 
-CHECK = Check(
-    "data-sets",
-    check_model=check_model,
-    check_card=check_card,
-    findings=("data-set-alias", "class-count"),
-    page=__doc__,
-)
+CHECK = Check("data-sets", check_model=check_model, check_card=check_card, findings=("data-set-alias", "class-count"))

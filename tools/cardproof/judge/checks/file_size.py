@@ -19,17 +19,12 @@ and no file of it is that small`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from cardproof.core.types import Finding, Judgement
+from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare
 from cardproof.judge.checks._network import mistaken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim
 
 FEWEST, MOST = 0.2, 5.0
 """Of the state dict's bytes: 8-bit weights take a quarter, weights with two moments and an average take four times."""
@@ -66,4 +61,4 @@ def check_model(context: Context) -> Iterator[Finding]:
             yield Finding(claim.place, "file-size", "warning", message, "is this the size of another model's file?")
 
 
-CHECK = Check("file-size", ("file size",), judge, check_model=check_model, page=__doc__)
+CHECK = Check("file-size", ("file size",), judge, check_model=check_model)

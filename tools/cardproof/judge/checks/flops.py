@@ -28,17 +28,12 @@ explanation says whose size it is, and only `--fix-unsafe` writes the measured v
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec.structs import replace
 
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement, Reproduction
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import judge_count
 from cardproof.read.claims import image_size
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim, Reproduction
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
@@ -83,4 +78,4 @@ def _is_plain(found: Reproduction) -> bool:
     return found.exact and square and not others
 
 
-CHECK = Check("flops", ("flops",), judge, page=__doc__)
+CHECK = Check("flops", ("flops",), judge)

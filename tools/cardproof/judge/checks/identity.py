@@ -17,14 +17,11 @@ did you mean res2next50 or res2net50d or res2net101d?`.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import another_network
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_model(context: Context) -> Iterator[Finding]:
@@ -55,6 +52,4 @@ def _is_same(name: str, known_as: str) -> bool:
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 
-CHECK = Check(
-    "identity", check_model=check_model, findings=("unknown-model", "another-network", "renamed"), page=__doc__
-)
+CHECK = Check("identity", check_model=check_model, findings=("unknown-model", "another-network", "renamed"))

@@ -14,14 +14,9 @@ several ways`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unmeasured
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
 
 METHOD = "convolution and linear layers that ran on the meta device"
 
@@ -40,4 +35,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "unchecked", layers, "layers", method=METHOD, reason=reason)
 
 
-CHECK = Check("layers", ("layers",), judge, page=__doc__)
+CHECK = Check("layers", ("layers",), judge)

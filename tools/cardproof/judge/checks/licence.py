@@ -18,18 +18,14 @@ break a licence.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar, Sequence
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
+from cardproof.read import Card
 from cardproof.read.markdown import lines_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.read import Card
 
 PERMISSIVE = frozenset(
     {
@@ -109,4 +105,4 @@ def _is_permissive(licence: Scalar) -> bool:
     return licence.text.strip().lower() in PERMISSIVE
 
 
-CHECK = Check("licence", check_card=check_card, page=__doc__)
+CHECK = Check("licence", check_card=check_card)

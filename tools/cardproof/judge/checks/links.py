@@ -38,7 +38,7 @@ https://paperswithcode.com/method/relu leads nowhere`.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
@@ -46,9 +46,6 @@ from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
 from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, plain, words_of
 from cardproof.read.markdown import lines_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CLOSED = {
     "paperswithcode.com": "2025-07-24",
@@ -177,5 +174,4 @@ CHECK = Check(
     "links",
     check_card=check_card,
     findings=("closed-site", "link-syntax", "doubled-slash", "dead-link", "unreachable-link", "private-link"),
-    page=__doc__,
 )

@@ -16,14 +16,9 @@ And if the size is not square.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unmeasured
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
 
 METHOD = "fed square images of this side, and one pixel less, on the meta device"
 
@@ -48,4 +43,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "confirmed", side, "pixels", "exact", "0", method=METHOD)
 
 
-CHECK = Check("min-size", ("min size",), judge, page=__doc__)
+CHECK = Check("min-size", ("min size",), judge)

@@ -17,16 +17,11 @@ of floats cut off instead of rounded, FLOPs and parameters swapped, another mode
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from cardproof.core.types import Finding
+from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import found_count, judge_count, tolerance_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim, Judgement
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
@@ -45,4 +40,4 @@ def check_model(context: Context) -> Iterator[Finding]:
             yield Finding(claim.place, "parameters", "warning", message, hint)
 
 
-CHECK = Check("parameters", ("parameters",), judge, check_model=check_model, page=__doc__)
+CHECK = Check("parameters", ("parameters",), judge, check_model=check_model)

@@ -21,19 +21,14 @@ and does not learn why.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
-from cardproof.core.types import Finding, Judgement, Preprocessing
+from cardproof.core.types import Claim, Finding, Judgement, Preprocessing
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import edit
 from cardproof.read.claims import image_size, weights_file
 from cardproof.read.markdown import Fences, split_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim
 
 METHOD = "compared with the zoo's configuration"
 
@@ -194,5 +189,4 @@ CHECK = Check(
     judge,
     check_card=check_card,
     findings=("snippet-preprocessing",),
-    page=__doc__,
 )

@@ -54,5 +54,4 @@ CHECK = Check(
         "evidence",
         "stale-page",
     ),
-    page=__doc__,
 )

@@ -20,16 +20,12 @@ the one that made the weights.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from cardproof.core.names import RECIPE
 from cardproof.core.settings import Tolerance
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement, Recipe, Verdict
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, edit, within
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim, Recipe, Verdict
 
 TECHNIQUES = "training techniques"
 SHOWS = ("recipe",)
@@ -98,4 +94,4 @@ def _method(recipe: Recipe) -> str:
     return f"recipe {recipe.name}, from {recipe.source}"
 
 
-CHECK = Check("recipe", (*RECIPE, TECHNIQUES), judge, page=__doc__)
+CHECK = Check("recipe", (*RECIPE, TECHNIQUES), judge)

@@ -31,19 +31,14 @@ Accuracy (93%, line 12), which is impossible: the best class is among the five b
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from cardproof.core.names import ACCURACIES, canonical
 from cardproof.core.numbers import equal_as_written, show_count
-from cardproof.core.types import Finding, Judgement, Number
+from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cardproof.core.types import Claim, Evaluated
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
@@ -212,10 +207,5 @@ def _is_fraction(text: str) -> bool:
 
 
 CHECK = Check(
-    "results",
-    judge=judge,
-    results=True,
-    check_model=check_model,
-    findings=("impossible-result", "mixed-units"),
-    page=__doc__,
+    "results", judge=judge, results=True, check_model=check_model, findings=("impossible-result", "mixed-units")
 )

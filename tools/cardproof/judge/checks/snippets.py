@@ -30,4 +30,4 @@ from __future__ import annotations
 
 from cardproof.judge.checks import Check
 
-CHECK = Check("snippets", findings=("snippets",), page=__doc__)
+CHECK = Check("snippets", findings=("snippets",))

@@ -13,18 +13,13 @@ tell scores from features, nor a detector from an encoder. A task that is writte
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
-from cardproof.core.types import Finding, Judgement
+from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unmeasured
 from cardproof.judge.checks.data_sets import classes_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim
 
 KNOWN = (
     "image classification", "object detection", "semantic segmentation", "instance segmentation", "image retrieval",
@@ -72,4 +67,4 @@ def check_model(context: Context) -> Iterator[Finding]:
             yield Finding(claim.place, "tasks", "warning", f"no common task is called '{claim.stated}'", hint)
 
 
-CHECK = Check("tasks", ("tasks",), judge, check_model=check_model, page=__doc__)
+CHECK = Check("tasks", ("tasks",), judge, check_model=check_model)

@@ -17,16 +17,12 @@ r"""Text: what was left standing in a card that nobody meant to publish.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check
+from cardproof.read import Card
 from cardproof.read.markdown import Fences, split_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.read import Card
 
 _PLACEHOLDER = re.compile(
     r"\[(?:more information needed|needs? more information|todo|tbd|your [a-z ]{1,40}|insert [a-z ]{1,40})\](?!\()"
@@ -87,4 +83,4 @@ def _visible(card: Card) -> Iterator[tuple[int, str]]:
                 yield start, _CODE.sub(lambda match: " " * len(match.group()), text[:20_000])
 
 
-CHECK = Check("text", check_card=check_card, findings=("placeholder", "formula"), page=__doc__)
+CHECK = Check("text", check_card=check_card, findings=("placeholder", "formula"))

@@ -22,18 +22,15 @@ resnet18-5c106cde.pth, named after another model of this card: resnet18`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from decimal import Decimal
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from cardproof.core.numbers import show_count
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.plan.local_files import link_of
 from cardproof.read.claims import weights_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from decimal import Decimal
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
 _DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
@@ -139,5 +136,4 @@ CHECK = Check(
     check_model=check_model,
     check_card=check_card,
     findings=("weights-digest", "same-weights", "shared-weights", "weights-name"),
-    page=__doc__,
 )

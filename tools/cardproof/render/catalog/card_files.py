@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_data
+from cardproof.core.types import Judgement
 from cardproof.evidence.records import file_name
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
 from cardproof.render.output.slugs import slug
 from cardproof.render.output.urls import urls_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Judgement
     from cardproof.judge.audit import Audit
     from cardproof.read import Card, Model
     from cardproof.render.output.folders import Folders

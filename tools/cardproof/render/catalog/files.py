@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,6 @@ from cardproof.render.catalog.model_records import is_model_record, model_folder
 from cardproof.render.catalog.model_summary import ModelSummary, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from cardproof.core.settings import Settings
     from cardproof.render.output.folders import Folders
     from cardproof.render.output.urls import Urls

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, convert, to_builtins
 
-from cardproof.core.types import Verdict
+from cardproof.core.types import Evidence, Judgement, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of_class
 from cardproof.judge.card_report import claim_row
 from cardproof.render.catalog.badges import claim_badge, model_badge
-from cardproof.render.catalog.model_summary import Quantity
+from cardproof.render.catalog.model_summary import ModelSummary, Quantity
 from cardproof.render.output.slugs import slug
-from cardproof.render.views.claims import claim_view
+from cardproof.render.views.claims import ClaimView, claim_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Judgement
     from cardproof.judge.judge import ModelVerdicts
     from cardproof.read import Model
     from cardproof.read.model_index import Result
-    from cardproof.render.catalog.model_summary import ModelSummary
-    from cardproof.render.views.claims import ClaimView
 
 SCHEMA = "cardproof-model/1"
 

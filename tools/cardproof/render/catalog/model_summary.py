@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, json
 
 from cardproof.core.names import canonical
-from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.types import VERDICTS, Evidence, Judgement, Verdict
 from cardproof.core.yaml import Scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Judgement
     from cardproof.measure.speeds import Conditions, Speed
     from cardproof.read import Card, Model
 

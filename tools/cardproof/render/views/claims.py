@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,12 @@ from msgspec.structs import replace
 from cardproof.core.names import ACCURACIES
 from cardproof.core.numbers import show_count
 from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
-from cardproof.judge.judge import FOUND
+from cardproof.judge.judge import FOUND, ModelVerdicts
 from cardproof.render.output.slugs import slug
-from cardproof.render.views.evidence import record_of
+from cardproof.render.views.evidence import RecordView, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from cardproof.judge.judge import ModelVerdicts
     from cardproof.read.model_index import Model
-    from cardproof.render.views.evidence import RecordView
 
 MEANING: dict[Verdict, str] = {
     "confirmed": "measured, equal at the precision written",

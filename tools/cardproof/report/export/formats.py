@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from cardproof import __version__
 from cardproof.core.errors import InputError
+from cardproof.core.settings import Settings
+from cardproof.core.types import Judgement, Verdict
+from cardproof.judge.audit import Audit
 from cardproof.judge.card_report import claim_row
 from cardproof.read import Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cardproof.core.settings import Settings
-    from cardproof.core.types import Judgement, Verdict
-    from cardproof.judge.audit import Audit
-    from cardproof.read.model_index import Model
+from cardproof.read.model_index import Model
 
 FORMATS = {
     "mlbom": "CycloneDX 1.6",

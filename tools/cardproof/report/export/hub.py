@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import yaml
 
 from cardproof.core.names import ACCURACIES
+from cardproof.core.types import Judgement, Verdict
 from cardproof.core.yaml import Scalar, Sequence
 from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import points
+from cardproof.read import Model
+from cardproof.read.cited_results import CitedSource
 from cardproof.render.output.escape import code_text, markdown_text
 from cardproof.render.views.about import paper_of
 from cardproof.render.views.cite import bibtex
 from cardproof.report.export.model_index import Dumper
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from cardproof.core.types import Judgement, Verdict
-    from cardproof.read import Model
-    from cardproof.read.cited_results import CitedSource
 
 HELD: tuple[Verdict, ...] = ("confirmed", "cited")
 """Verdicts of results that are written unless others are asked for."""

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from cardproof import __version__
 from cardproof.core.build_time import time_of_build
+from cardproof.core.types import Judgement, LocalFile
+from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cardproof.core.types import Judgement, LocalFile
-    from cardproof.judge.audit import Audit
-    from cardproof.read.model_index import Model
+from cardproof.read.model_index import Model
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")
 """Of serial numbers: each is made of the content, so that the same cards have the same."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-
-if TYPE_CHECKING:
-    from cardproof.read import Model, Reading
+from cardproof.read import Model, Reading
 
 HEAD = "# Made by cardproof from cards; edit those.\n"
 _STRING = "tag:yaml.org,2002:str"

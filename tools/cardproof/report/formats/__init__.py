@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cardproof.report.formats.github import github_of, markdown_of
@@ -11,8 +12,6 @@ from cardproof.report.formats.view import view_of
 from cardproof.report.terminal import json_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cardproof.report.run import Run
 
 __all__ = ["texts_of"]

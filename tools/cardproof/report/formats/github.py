@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from cardproof.core.types import VERDICTS
+from cardproof.core.types import VERDICTS, Finding, Judgement
 from cardproof.render.output.escape import markdown_text
-from cardproof.report.formats.view import in_repository
+from cardproof.report.formats.view import View, in_repository
 from cardproof.report.terminal import headline, printable, summary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cardproof.core.types import Finding, Judgement
-    from cardproof.report.formats.view import View
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 """Of GitHub's workflows, by severity."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from cardproof.core.types import Finding, Judgement
 
-    from cardproof.core.types import Finding, Judgement
+if TYPE_CHECKING:
     from cardproof.report.formats.view import View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cardproof.core.files import show_path
-from cardproof.core.types import Finding, Place
-from cardproof.judge.card_report import in_order, statement
+from cardproof.core.types import Claim, Finding, Place
+from cardproof.judge.card_report import CardLists, in_order, statement
 from cardproof.report.terminal import lists_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cardproof.core.types import Claim
-    from cardproof.judge.card_report import CardLists
     from cardproof.render.write import Change
     from cardproof.report.run import Run
 
