@@ -83,13 +83,14 @@ def test_every_check_that_refutes_says_what_that_shows():
     named = set()
     for path in Path(checks.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-            words = []
-            if name == "compare":
-                words = node.args[7:]
-            elif name == "Judgement" and any(getattr(argument, "value", "") == "refuted" for argument in node.args):
-                words = [keyword.value for keyword in node.keywords if keyword.arg == "discrepancies"]
+            if not isinstance(node, ast.Call):
+                continue
+            words = [keyword.value for keyword in node.keywords if keyword.arg == "discrepancies"]
+            said = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if any(isinstance(value, ast.Constant) and value.value == "refuted" for value in said):
                 assert words, f"{path.name}:{node.lineno}"
+            elif getattr(node.func, "id", "") == "compare":
+                words = node.args[7:]
             named |= {item.value for word in words if isinstance(word, ast.Tuple) for item in word.elts}
     assert named
     assert named <= set(DISCREPANCIES)

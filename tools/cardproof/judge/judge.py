@@ -137,8 +137,8 @@ def _finding(judgement: Judgement) -> Finding | None:
 
 def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
     """Take the fix off a finding if an error at the same characters brings another: one place is edited once."""
-    taken = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
+    edited = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
     for finding in findings:
         fix = finding.fix
-        rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in taken
+        rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in edited
         yield replace(finding, fix=None) if rival else finding

@@ -81,15 +81,15 @@ def read_cards(
     """
     reading = Reading()
     show = show or show_path
-    taken: set[Path] = set()
+    seen: set[Path] = set()
     for given in paths:
         if not given.exists():
             raise InputError(f"{show(given)}: no such file or folder")
         bound = (root or _root_of(given)).resolve()
         explicit = given.is_file()
         for path in [given] if explicit else _files_below(given):
-            if path.resolve() not in taken:
-                taken |= _read_file(path, bound, show, reading, explicit)
+            if path.resolve() not in seen:
+                seen |= _read_file(path, bound, show, reading, explicit)
     reading.findings.sort(key=lambda finding: (finding.place, finding.check, finding.message))
     return reading
 

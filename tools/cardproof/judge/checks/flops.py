@@ -67,8 +67,10 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
                 f"the card states no image size: the value is right at {height}x{width}, and not at the zoo's {own}"
             )
             return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
-    told = f"{judgement.explanation} The card states no image size: {own} is the zoo's."
-    return replace(judgement, explanation=told, fix=replace(judgement.fix, safe=False) if judgement.fix else None)
+    explanation = f"{judgement.explanation} The card states no image size: {own} is the zoo's."
+    return replace(
+        judgement, explanation=explanation, fix=replace(judgement.fix, safe=False) if judgement.fix else None
+    )
 
 
 def _is_plain(found: Reproduction) -> bool:

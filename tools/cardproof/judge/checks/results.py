@@ -34,6 +34,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from cardproof.core.names import ACCURACIES, canonical
 from cardproof.core.numbers import equal_as_written, show_count
 from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number
@@ -78,11 +80,12 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     tolerance = tolerance_of(claim, context)
     allowed = allowed_text(tolerance, stated)
     shown = float(round(found, 4))
+    difference = _in_images(stated, correct, result.images)
+    judgement = Judgement(
+        claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
+    )
     if within(found, stated, tolerance):
-        difference = "0 images" if equal_as_written(found, stated) else _in_images(stated, correct, result.images)
-        return Judgement(
-            claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
-        )
+        return replace(judgement, difference="0 images") if equal_as_written(found, stated) else judgement
     inside = interval[0] * 100 <= stated.value <= interval[1] * 100
     meaning = (
         "another run of the same training could have it, these weights have not."
@@ -92,24 +95,9 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     where = "within" if inside else "outside"
     explanation = f"{detail} are right. The stated value lies {where} the 95% interval of the measurement, "
     explanation += f"{low} to {high}%: {meaning}"
-    difference = _in_images(stated, correct, result.images)
     scale = 100 if stated.unit == "%" and "%" not in claim.stated else 1  # written as a fraction
     fix = fix_of(claim, Number(stated.value / scale, stated.quantum / scale), found / scale)
-    return Judgement(
-        claim,
-        "refuted",
-        shown,
-        "%",
-        allowed,
-        difference,
-        explanation,
-        method,
-        "",
-        fix,
-        discrepancies=("images",),
-        detail=detail,
-        interval=interval,
-    )
+    return replace(judgement, verdict="refuted", explanation=explanation, fix=fix, discrepancies=("images",))
 
 
 def _in_images(stated: Number, correct: int, images: int) -> str:

@@ -53,15 +53,15 @@ class Listed(Struct, frozen=True):
     """As YAML; empty if the site has no catalog."""
 
 
-def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Listed]:
+def listed_models(card: Card, audit: Audit, settings: Settings) -> dict[str, Listed]:
     """Return what lists say of a card's models, by their names."""
     found = {}
     for model in card.models:
-        judgements, evidence = known.verdicts.of_model(card.file, model.name).own, known.evidence(card, model)
+        judgements, evidence = audit.verdicts.of_model(card.file, model.name).own, audit.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
         entry = _index_entry(model, judgements) if settings.catalog else ""
-        digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
-        timed = (known.speeds.conditions, speed) if known.speeds and speed else None
+        digest, speed = digest_of_data(entry) if entry else "", audit.speed(model)
+        timed = (audit.speeds.conditions, speed) if audit.speeds and speed else None
         listing = summarize_model(card, model, judgements, evidence, record, digest, timed)
         found[model.name] = Listed(listing, entry)
     return found
@@ -75,7 +75,7 @@ def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
 
 
 def card_files(
-    card: Card, page: Path, listed: Mapping[str, Listed], known: Audit, folders: Folders, settings: Settings
+    card: Card, page: Path, listed: Mapping[str, Listed], audit: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
     """Return records and badges of a card's models, whose page is ``page``; nothing if there is no catalog."""
     files, urls = CardFiles(), urls_of(settings, folders)
@@ -92,7 +92,7 @@ def card_files(
             urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
             settings.badges,
         )
-        verdicts, evidence = known.verdicts.of_model(card.file, model.name), known.evidence(card, model)
+        verdicts, evidence = audit.verdicts.of_model(card.file, model.name), audit.evidence(card, model)
         record, badges = model_record(card.file, model, verdicts, listing, evidence, addresses)
         files.texts[folder / "model.json"] = record_text(record)
         files.badges.update({folder / name: text for name, text in badges.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -138,23 +139,14 @@ def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int]
 
 def _joined(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
     """Join items of one list that were judged alike, which stand beside one another, to one row."""
-    group: list[ClaimView] = []
-    for view in views:
-        if group and not _alike(group[-1], view):
-            yield _one(group)
-            group = []
-        group.append(view)
-    if group:
-        yield _one(group)
+    return (_one(list(group)) for _, group in groupby(views, _judged_alike))
 
 
-def _alike(one: ClaimView, other: ClaimView) -> bool:
-    def kept(view: ClaimView) -> ClaimView:
-        # what was found of an item is the item itself, or the same word for all
-        found = "" if view.found == view.stated else view.found
-        return replace(view, anchor="", stated="", found=found)
-
-    return one.verdict != "refuted" and kept(one) == kept(other)
+def _judged_alike(view: ClaimView) -> ClaimView:
+    """Return what items of one row have in common; a refuted claim has a row of its own."""
+    # what was found of an item is the item itself, or the same word for all
+    found = "" if view.found == view.stated else view.found
+    return replace(view, anchor=view.anchor if view.verdict == "refuted" else "", stated="", found=found)
 
 
 def _one(group: list[ClaimView]) -> ClaimView:

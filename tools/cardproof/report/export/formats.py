@@ -47,16 +47,16 @@ def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
     return Reading(cards, findings, len(cards))
 
 
-def export(kind: str, known: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
+def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     """Return the files of a format, by their names; only ``hub`` makes several. Raises InputError for none.
 
     ``verdicts`` are those of the results that ``hub`` writes.
     """
-    reading = known.reading
+    reading = audit.reading
     if not reading.models:
         raise InputError("no model is in these cards")
     if kind == "hub":
-        return _readmes(known, settings, verdicts)
+        return _readmes(audit, settings, verdicts)
     if kind == "model-index":
         from cardproof.report.export.model_index import model_index
 
@@ -64,16 +64,16 @@ def export(kind: str, known: Audit, settings: Settings, verdicts: Sequence[Verdi
     if kind == "cff":
         return {"CITATION.cff": _citation(reading)}
     if kind == "json":
-        return {"models.json": claims_json(known)}
+        return {"models.json": claims_json(audit)}
     from cardproof.report.export.mlbom import mlbom
 
-    return {"bom.json": mlbom(known)}
+    return {"bom.json": mlbom(audit)}
 
 
-def claims_json(known: Audit) -> str:
+def claims_json(audit: Audit) -> str:
     """Return the models of some cards in order of their names, each with its claims as ``audit --json`` has them."""
-    pairs = [(card, model) for card in known.reading.cards for model in card.models]
-    models = [_record(model, card.file, known.verdicts.of_model(card.file, model.name).own) for card, model in pairs]
+    pairs = [(card, model) for card in audit.reading.cards for model in card.models]
+    models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.name).own) for card, model in pairs]
     models.sort(key=lambda record: (record["name"], record["card"]))
     document = {"schema": SCHEMA, "cardproof": __version__, "models": models}
     return json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n"
@@ -93,16 +93,16 @@ def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[st
     }
 
 
-def _readmes(known: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
+def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     from cardproof.read.cited_results import read_cited
     from cardproof.render.catalog.model_records import model_folder
     from cardproof.report.export.hub import readme
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     found = {}
-    for card in known.reading.cards:
+    for card in audit.reading.cards:
         for model in card.models:
-            judgements = known.verdicts.of_model(card.file, model.name).own
+            judgements = audit.verdicts.of_model(card.file, model.name).own
             text = readme(model, judgements, settings.zoo, cited, verdicts)
             found[f"{model_folder(model.name)}/README.md"] = text
     return found

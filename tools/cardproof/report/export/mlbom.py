@@ -19,13 +19,13 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6
 """Of serial numbers: each is made of the content, so that the same cards have the same."""
 
 
-def mlbom(known: Audit) -> str:
+def mlbom(audit: Audit) -> str:
     """Return the models of an audit as a CycloneDX 1.6 document; the same bytes for the same cards and evidence."""
-    weights = known.at_hand.weights
+    weights = audit.at_hand.weights
     components = []
-    for card in known.reading.cards:
+    for card in audit.reading.cards:
         for model in card.models:
-            own = known.verdicts.of_model(card.file, model.name).own
+            own = audit.verdicts.of_model(card.file, model.name).own
             components.append(_component(model, card.file, own, weights.get((card.file, model.name))))
     components.sort(key=lambda component: str(component["bom-ref"]))
     metadata: dict[str, Any] = {

@@ -58,8 +58,8 @@ def markdown_of(view: View) -> str:
     """Return a run as a summary in Markdown."""
     facts = summary(view.run)
     refuted = [judgement for judgement in view.lists.claims if judgement.verdict == "refuted"]
-    told = {id(view.finding_of(judgement.claim)) for judgement in refuted}
-    others = [finding for finding in view.findings if id(finding) not in told and not finding.settled]
+    reported = {id(view.finding_of(judgement.claim)) for judgement in refuted}
+    others = [finding for finding in view.findings if id(finding) not in reported and not finding.settled]
     parts = ["## Cardproof", f"{headline(view.run)}."]
     if facts["claims"]:
         parts.append(_table(("Verdict", "Claims"), ((verdict, str(facts[verdict])) for verdict in VERDICTS)))

@@ -65,17 +65,17 @@ def _suite(file: str, cases: list[Case], others: list[Finding]) -> ElementTree.E
 
 
 def _cases(view: View) -> Iterator[Case]:
-    told: set[int] = set()
+    reported: set[int] = set()
     for judgement in view.lists.claims:
         finding = view.finding_of(judgement.claim)
         if finding and finding.severity == "error":
-            told.add(id(finding))
+            reported.add(id(finding))
         yield _of_claim(judgement, finding)
     for block in view.lists.blocks:
         if block["status"] != "fail":
             yield _of_block(block)
     for finding in view.findings:
-        if finding.severity == "error" and id(finding) not in told:
+        if finding.severity == "error" and id(finding) not in reported:
             yield _failure(finding, f"{finding.check}: {finding.message}")
 
 
