@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from outlet_runs import claim_rows
 from sites import ONE_JOB, PARAMETERS
 
 from cardproof.build import render
@@ -43,11 +44,11 @@ def rewrite(path, **changes) -> None:
 
 
 def reasons(run) -> set[str]:
-    return {claim["reason"] for card in run.cards for claim in card.full()["claims"] if claim["verdict"] == "unchecked"}
+    return {claim["reason"] for claim in claim_rows(run) if claim["verdict"] == "unchecked"}
 
 
 def verdicts(run) -> set[str]:
-    return {claim["verdict"] for card in run.cards for claim in card.full()["claims"]}
+    return {claim["verdict"] for claim in claim_rows(run)}
 
 
 @pytest.fixture

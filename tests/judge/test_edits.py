@@ -20,9 +20,10 @@ from cardproof.commands.edit import EditError, apply, fix_files, set_field
 from cardproof.core.errors import InputError
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.settings import Settings
-from cardproof.core.types import Claim, Finding, Fix, Place
+from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
+from cardproof.read.claims import make_claim
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,7 +182,7 @@ def _back(fix: Fix, claims, values) -> Fix:
 def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_then(form, stated, found):
     text = form.format(stated)
     number = parse_number(text, "count")
-    claim = Claim("m", "FLOPs", text, Place("card.md", 1, 1, 1 + len(text)))
+    claim = make_claim("m", "FLOPs", text, Place("card.md", 1, 1, 1 + len(text)))
     fix = fix_of(claim, number, found)
     if fix is None:
         assert found * 2 <= number.quantum or equal_as_written(found, number)

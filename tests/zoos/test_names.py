@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from outlet_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
@@ -55,7 +56,7 @@ def site(write):
 
 def test_models_are_measured_by_the_zoos_name_for_them(site):
     run = audit([site], Settings(zoo="zoo.py:Zoo", names=Path("names.yml")), ONE_JOB)
-    rows = [claim for card in run.cards for claim in card.full()["claims"]]
+    rows = claim_rows(run)
     assert [(row["model"], row["field"], row["verdict"], row["found"]) for row in rows] == [
         ("net-small_8xb32", "Parameters", "confirmed", 8),
         ("net-small_8xb32", "FLOPs", "confirmed", 384),

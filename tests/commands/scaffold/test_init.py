@@ -22,7 +22,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Place
 from cardproof.measure.list_models import look_around
 from cardproof.read import read_cards
-from cardproof.read.front_matter import find_index_comments
+from cardproof.read.markdown import find_index_comments
 from cardproof.zoos.published import ModelList, Published
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"

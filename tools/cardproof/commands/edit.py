@@ -155,7 +155,7 @@ def _edit(path: Path, fixes: list[Fix]) -> bool:
 
 def _leaves(path: Path, text: str) -> Counter[Any]:
     """Return all values of a file's YAML, each with the keys that lead to it."""
-    from cardproof.read.front_matter import find_header, find_index_comments
+    from cardproof.read.markdown import find_header, find_index_comments
 
     source = Source(path.name, path, text.removeprefix(_BOM))
     found: Counter[Any] = Counter()

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from cardproof.core.cache import Entry, Memo, Stamps, memo_path, stamp_of_tree
 from cardproof.core.digests import digest_of_data
@@ -58,7 +58,7 @@ class Memory(Struct):
             entry = self.entries.get(file)
             if entry and all(self.stamps.unchanged(path, stamp) for path, stamp in entry.files.items()):
                 assert self.memo
-                found[file] = from_facts(file, entry.facts["report"], partial(self.memo.rows, file))
+                found[file] = from_facts(entry.facts["report"], partial(self.memo.rows, file))
         return found
 
     def outdated(self, now: CrossCardDigests) -> set[str]:
@@ -89,7 +89,7 @@ class Memory(Struct):
             seen = {kind: now.digest(kind, report) for kind, looked in report.across.items() if looked}
             facts = {"report": facts_of(report), "includes": includes}
             files = {path: stamps.of(path) for path in sorted(paths)}
-            entries.append((Entry(file, self.context, files, seen, facts), report.full()))
+            entries.append((Entry(file, self.context, files, seen, facts), to_builtins(report.full())))
         self.memo.put(entries, gone)
 
     def site_files(self, inputs: str) -> tuple[str, ...] | None:

@@ -166,13 +166,13 @@ class SiteBuild:
             texts |= records.texts
             self.changes += self._since_before(compare({**texts, **records.badges}, records.leftovers()))
             report = audit.report(card, of_card, site.rows[card.file])
-            full = {**report.full(), "index": records.index}
+            full = replace(report.full(), index=records.index)
             report = replace(
                 report,
                 pages=((show_path(page.path), card.file),),
                 outputs=tuple(show_path(path) for path in texts),
                 folders=records.folders(show_path),
-                full=partial(dict, full),
+                full=partial(replace, full),
                 across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
             )
             read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
