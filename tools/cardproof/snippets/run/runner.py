@@ -231,7 +231,7 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         **environment,
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
-        "MPLBACKEND": "module://cardproof.snippets.run_plots",
+        "MPLBACKEND": f"module://{__package__}.plots",
         STATE: str(folder / "statements"),
         **job.environment,
     }
