@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data, digest_of_files
 from cardproof.core.packages import version_of
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, with_tuples
-from cardproof.core.types import (
-    Counts,
-    Environment,
-    Evaluated,
-    Evidence,
-    Head,
-    Need,
-    Number,
-    Preprocessing,
-    Recipe,
-    Reproduction,
-)
+from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
+from cardproof.core.types import Evidence, Need, Number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,46 +179,12 @@ def load(path: Path) -> Record:
     Raises FileNotFoundError, TamperedError where it is not as this module wrote it, and NewerError where a newer one
     wrote it.
     """
-    return load_sealed(path, SCHEMA, _from_record)
+    return load_sealed(path, SCHEMA, Record)
 
 
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
-    record = to_builtins(evidence, enc_hook=str)
+    record = plain(evidence)
     if not evidence.takes:  # most cards state no smallest size, and older records lack the field
         del record["takes"]
-    for reproduction in record["reproductions"]:
-        reproduction["factor"] = str(reproduction["factor"])
     return dump_sealed(SCHEMA, record)
-
-
-def _from_record(record: dict[str, Any]) -> Record:
-    counts = record["counts"]
-    if counts is not None:
-        head = Head(**counts["head"]) if counts["head"] else None
-        counts = Counts(**{**with_tuples(counts), "head": head})
-    reproductions = tuple(
-        Reproduction(**{**with_tuples(entry), "factor": Fraction(entry["factor"])}) for entry in record["reproductions"]
-    )
-    config = record["preprocessing"]
-    preprocessing = Preprocessing(**with_tuples(config)) if config is not None else None
-    fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
-    for name in ("sources", "inputs", "takes"):
-        fields[name] = tuple((key, value) for key, value in record.get(name, ()))
-    fields["evaluations"] = tuple(_evaluated(entry) for entry in record.get("evaluations", ()))
-    fields["outdated"] = tuple(_evaluated(entry) for entry in record.get("outdated", ()))
-    fields["recipe"] = Recipe(**_with_pairs(record["recipe"])) if record.get("recipe") else None
-    return Record(**{**fields, "environment": Environment(**record["environment"])})
-
-
-def _evaluated(record: dict[str, Any]) -> Evaluated:
-    return Evaluated(**{**_with_pairs(record), "environment": Environment(**record["environment"])})
-
-
-def _with_pairs(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with its lists as tuples, and lists of pairs as tuples of tuples."""
-
-    def tuples(value: Any) -> Any:
-        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
-
-    return {name: tuples(value) for name, value in record.items()}

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.core.types import Finding, Place
+from cardproof.core.types import Finding, Place, Stored
 from cardproof.snippets.find.locate import located
+from cardproof.snippets.types import Status
 
 if TYPE_CHECKING:
-    from cardproof.snippets.types import Outcome, Status
+    from cardproof.snippets.types import Outcome
 
 LONGEST = 2000
 """Characters of a message or of a line of a traceback that are kept."""
 
 
-class BlockResult(Struct, frozen=True):
+class BlockResult(Stored, frozen=True):
     """One block of a page with what became of it."""
 
     file: str

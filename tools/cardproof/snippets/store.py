@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 
-from cardproof.core.sealed_json import dump_sealed, load_sealed, with_tuples
-from cardproof.core.types import Finding, Fix, Place
-from cardproof.snippets.results import BlockResult, PageRun
+from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
+from cardproof.core.types import Stored
+from cardproof.snippets.results import PageRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,32 +17,24 @@ if TYPE_CHECKING:
 SCHEMA = "cardproof-evidence/snippets/1"
 
 
+class _Runs(Stored, frozen=True):
+    runs: tuple[PageRun, ...]
+
+
 def dump(runs: Iterable[PageRun]) -> str:
     """Return the text of a file with the runs of one page."""
-    return dump_sealed(SCHEMA, {"runs": [to_builtins(run, enc_hook=str) for run in runs]})
+    return dump_sealed(SCHEMA, plain(_Runs(tuple(runs))))
 
 
 def load(path: Path) -> tuple[PageRun, ...]:
-    """Read the runs of a page; none where there is no file.
+    """Read the runs of a page; none if there is no file.
 
-    Raises TamperedError where the file is not as this module wrote it.
+    Raises TamperedError if the file is not as this module wrote it.
     """
     try:
-        return load_sealed(path, SCHEMA, lambda record: tuple(_run(entry) for entry in record["runs"]))
+        return load_sealed(path, SCHEMA, _Runs).runs
     except FileNotFoundError:
         return ()
-
-
-def _run(entry: dict[str, Any]) -> PageRun:
-    blocks = tuple(BlockResult(**with_tuples(block)) for block in entry["blocks"])
-    findings = tuple(_finding(finding) for finding in entry["findings"])
-    lists = {name: tuple(entry.get(name, ())) for name in ("versions", "starts")}
-    return PageRun(**{**entry, **lists, "blocks": blocks, "findings": findings})
-
-
-def _finding(entry: dict[str, Any]) -> Finding:
-    fix = Fix(**entry["fix"]) if entry["fix"] else None
-    return Finding(**{**entry, "place": Place(**entry["place"]), "fix": fix})
 
 
 FOLDER = "snippets"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from msgspec import to_builtins
+from msgspec import Struct, convert, to_builtins
 
+from cardproof.core.files import replace_file
 from cardproof.judge.online.request import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
+    from pathlib import Path
 
-SCHEMA = "cardproof-links/1"
 LASTS = {"reachable": timedelta(days=7), "refused": timedelta(days=7), "gone": timedelta(days=1)}
 """How long an answer is used; others are asked again at once."""
 MOST_KEPT = 50_000
+
+
+class _Answers(Struct, frozen=True, forbid_unknown_fields=True):
+    schema: Literal["cardproof-links/1"]
+    answers: tuple[Answer, ...]
 
 
 def fresh_answers(path: Path, wanted: Container[str], at: datetime | None = None) -> dict[str, Answer]:
@@ -35,25 +38,16 @@ def keep_answers(path: Path, answers: Iterable[Answer]) -> None:
     kept |= {answer.url: answer for answer in answers if answer.state in LASTS}
     newest = sorted(kept.values(), key=lambda answer: (answer.asked, answer.url))[-MOST_KEPT:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            json.dump({"schema": SCHEMA, "answers": [to_builtins(answer, enc_hook=str) for answer in newest]}, stream)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    record = to_builtins(_Answers("cardproof-links/1", tuple(newest)))
+    replace_file(path, json.dumps(record).encode())
 
 
-def _read(path: Path) -> list[Answer]:
-    """Return what is kept; nothing where the file is not there or not ours: it can be made again."""
+def _read(path: Path) -> tuple[Answer, ...]:
+    """Return what is kept; nothing if the file is missing or not ours: it can be made again."""
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            return []
-        return [Answer(**entry) for entry in data["answers"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return convert(json.loads(path.read_bytes()), _Answers).answers
+    except (OSError, ValueError, RecursionError):
+        return ()
 
 
 def _is_fresh(answer: Answer, at: datetime) -> bool:
