@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
-    from cardproof.evidence.keeper import EvidenceWriter
+    from cardproof.evidence.records import EvidenceWriter
     from cardproof.judge.audit import Audit
     from cardproof.judge.online import Links
     from cardproof.measure.gather import MeasureOptions, Progress
@@ -459,8 +459,8 @@ def _orders(force: tuple[str, ...], engine: str | None, keeper: EvidenceWriter |
 
 def _keeper(settings: Settings, folders: Folders) -> EvidenceWriter:
     """Return what stores evidence at once, in a site from which leftovers of killed builds are removed."""
-    from cardproof.core.locks import sweep
-    from cardproof.evidence.keeper import EvidenceWriter
+    from cardproof.core.files import sweep
+    from cardproof.evidence.records import EvidenceWriter
 
     generated = [settings.path(settings.reference)] if settings.reference else []
     sweep(folders.evidence, [folders.out, folders.evidence, *generated])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_file, show_path
+from cardproof.core.files import replace_files, show_path
 from cardproof.core.source import read_source
 from cardproof.render.output.stamp import template_of
 from cardproof.render.page_sources import Sources
@@ -118,4 +118,4 @@ def _write(path: Path, text: str) -> None:
     """Give a page a new text; a byte order mark stays."""
     data = path.read_bytes()
     mark = data[:3] if data.startswith(b"\xef\xbb\xbf") else b""
-    replace_file(path, mark + text.encode("utf-8"))
+    replace_files({path: mark + text.encode()})

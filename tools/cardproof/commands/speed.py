@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.build import network_digests_of_site
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.files import replace_files, show_path
 from cardproof.measure.engines.local import ended, start_worker
 from cardproof.measure.engines.resources import usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
@@ -114,6 +114,4 @@ def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: f
 
 
 def _write(path: Path, speeds: Speeds) -> None:
-    from cardproof.core.locks import replace_files
-
     replace_files({path: dump_speeds(speeds)})

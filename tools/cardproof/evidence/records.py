@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data, digest_of_files
-from cardproof.core.packages import version_of
+from cardproof.core.files import replace_files, writing
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Evidence, Need, Number
 
@@ -162,13 +162,38 @@ def text_of(evidence: Evidence, folder: Path) -> str | None:
     return dump(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
 
 
+class EvidenceWriter:
+    """Writes evidence into a site's store as soon as it is there, so that a build that is killed loses nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep evidence in this folder."""
+        self._folder = folder
+        self.before: dict[Path, str | None] = {}
+        """What the files said before this build; None for those that were not there."""
+
+    def keep(self, evidence: Evidence) -> None:
+        """Write a record; a file that is no record is left alone, and the build will say so."""
+        path, text = self._folder / file_name(evidence.model), text_of(evidence, self._folder)
+        if text is None:
+            return
+        with writing(self._folder):
+            old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+            if old is not None and not is_record(old):
+                return
+            self.before.setdefault(path, old)
+            if old != text:
+                replace_files({path: text})
+
+
 def state_of(source: str) -> str:
     """Return the digest of a source file, or the version of a distribution (``NAME``); empty where it is gone."""
     if source.endswith(".py"):
         path = Path(source)
         return digest_of_files([path]) if path.is_file() else ""
+    from importlib.metadata import version
+
     try:
-        return version_of(source)
+        return version(source)
     except ModuleNotFoundError:  # the package is not installed
         return ""
 

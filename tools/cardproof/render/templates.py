@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
     ChoiceLoader,
-    FileSystemBytecodeCache,
     FileSystemLoader,
     PrefixLoader,
     StrictUndefined,
@@ -20,9 +19,6 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from cardproof import __version__
-from cardproof.core.files import cache_folder
-from cardproof.core.packages import version_of
 from cardproof.core.time_limit import time_limit
 from cardproof.core.types import Finding, Place
 from cardproof.render.output.escape import code_text, html_text, markdown_text
@@ -107,7 +103,6 @@ class Templates:
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
-            bytecode_cache=_compiled(),
         )
         self._environment.filters["md"] = markdown_text
         self._environment.filters["code"] = code_text
@@ -224,19 +219,6 @@ class Templates:
         from pathlib import Path
 
         return self._show(Path(file))
-
-
-def _compiled() -> FileSystemBytecodeCache | None:
-    """Return where compiled templates are kept, in the user's cache folder; None where that cannot be written.
-
-    They are Jinja's code for one version of it, and of ours.
-    """
-    folder = cache_folder() / f"templates-{__version__}-jinja-{version_of('jinja2')}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return FileSystemBytecodeCache(str(folder))
 
 
 _REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from cardproof.core.build_time import now, time_of_build
 from cardproof.core.digests import digest_of_data
-from cardproof.core.packages import version_of
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
@@ -302,10 +301,12 @@ def _states(block: Block) -> bool:
 
 
 def _versions(policy: Policy) -> tuple[str, ...]:
+    from importlib.metadata import version
+
     found = [f"python {platform.python_version()}"]
     for name in policy.preload:
         try:
-            found.append(f"{name} {version_of(name)}")
+            found.append(f"{name} {version(name)}")
         except ModuleNotFoundError:
             continue
     return tuple(found)

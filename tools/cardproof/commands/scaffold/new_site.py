@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
 from cardproof.core.build_time import now
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
-from cardproof.core.locks import replace_files, writing
+from cardproof.core.files import replace_files, show_path, writing
 from cardproof.core.settings import Settings
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.gather import MeasureOptions, gather

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, convert, to_builtins
 
-from cardproof.core.files import replace_file
+from cardproof.core.files import replace_files
 from cardproof.judge.online.request import Answer
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def keep_answers(path: Path, answers: Iterable[Answer]) -> None:
     kept = {answer.url: answer for answer in _read(path) if _is_fresh(answer, at)}
     kept |= {answer.url: answer for answer in answers if answer.state in LASTS}
     newest = sorted(kept.values(), key=lambda answer: (answer.asked, answer.url))[-MOST_KEPT:]
-    path.parent.mkdir(parents=True, exist_ok=True)
     record = to_builtins(_Answers("cardproof-links/1", tuple(newest)))
-    replace_file(path, json.dumps(record).encode())
+    replace_files({path: json.dumps(record)})
 
 
 def _read(path: Path) -> tuple[Answer, ...]:

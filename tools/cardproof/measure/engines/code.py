@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from cardproof import __version__
 from cardproof.core.digests import digest_of_package
-from cardproof.core.packages import version_of
 from cardproof.zoos import BUILT_IN, network_digests
 
 Code = dict[str, str]
@@ -48,7 +48,7 @@ def differences(ours: Code, theirs: Code) -> str:
 
 def _version(distribution: str) -> str:
     try:
-        return version_of(distribution)
+        return version(distribution)
     except ModuleNotFoundError:
         return ""
 
