@@ -6,7 +6,7 @@ import pytest
 from running import blocks
 
 from cardproof.snippets.prove import OFFLINE
-from cardproof.snippets.random_weights import ASKS
+from cardproof.snippets.prove import ASKS
 from cardproof.snippets.run.runner import Job, Runner
 
 

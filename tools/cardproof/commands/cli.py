@@ -339,11 +339,9 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
 
 def _asking(private_hosts: tuple[str, ...]) -> Callable[[Reading], Links]:
     """Return what asks the addresses of cards, with its answers in the user's cache folder."""
-    from cardproof.core.files import cache_folder
     from cardproof.judge.online import check_links
 
-    cache = cache_folder() / "links.json"
-    return lambda reading: check_links(reading, cache, frozenset(host.lower() for host in private_hosts))
+    return lambda reading: check_links(reading, frozenset(host.lower() for host in private_hosts))
 
 
 def _write_summary(run: Run, path: Path) -> None:

@@ -72,7 +72,9 @@ class Memory(Struct):
             file
             for file, report in now.reports.items()
             if (entry := self.entries.get(file))
-            and any(now.digest(OTHERS[name], report) != seen for name, seen in entry.inputs.items() if name in OTHERS)
+            and any(
+                now.digest(OTHERS[name], report) != entry.inputs[name] for name in OTHERS.keys() & entry.inputs.keys()
+            )
         }
 
     def keep(self, made: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]], now: CrossCardDigests) -> None:
@@ -110,8 +112,9 @@ class Memory(Struct):
 
     def _unchanged(self, entry: Entry) -> bool:
         """Return whether the context and all files are as they were; what a card saw of others is compared later."""
-        files = (pair for pair in entry.inputs.items() if pair[0] not in (CONTEXT, CARDS, *OTHERS))
-        return entry.inputs[CONTEXT] == self.context and all(self.stamps.unchanged(*pair) for pair in files)
+        files = entry.inputs.keys() - {CONTEXT, CARDS, *OTHERS}
+        same = entry.inputs[CONTEXT] == self.context
+        return same and all(self.stamps.unchanged(file, entry.inputs[file]) for file in files)
 
     def _full(self, file: str) -> dict[str, Any]:
         """Return the long lists of a card's report, which most builds never read."""

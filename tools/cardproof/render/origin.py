@@ -98,6 +98,7 @@ def _marked(templates: Templates, text: str, file: str, variables: Mapping[str, 
     places = _Places()
     environment: Environment = templates._environment.overlay(extensions=[_Marking])
     environment.globals = {**environment.globals, _PLACES: places}
+    environment.bytecode_cache = None  # what is kept there has no marks
     try:
         code = environment.compile(text, name=file, filename=file)
         template = environment.template_class.from_code(environment, code, environment.make_globals(None))

@@ -54,7 +54,7 @@ def prove_site(
 
 
 def _keys(run: PageRun) -> tuple[str, ...]:
-    return tuple(key for key in (run.key, run.code_key, run.outline_key) if key)
+    return tuple(key for key in (run.key, run.code_key) if key)
 
 
 def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str], extensions: str) -> list[Page]:

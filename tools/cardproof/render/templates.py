@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
+    BytecodeCache,
     ChoiceLoader,
     FileSystemLoader,
     PrefixLoader,
@@ -19,6 +21,8 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from cardproof import __version__
+from cardproof.core.cache import Entry, open_cache
 from cardproof.core.time_limit import time_limit
 from cardproof.core.types import Finding, Place
 from cardproof.render.output.escape import code_text, html_text, markdown_text
@@ -26,6 +30,8 @@ from cardproof.render.output.escape import code_text, html_text, markdown_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from jinja2.bccache import Bucket
 
 EXPRESSION_ERRORS = (
     TypeError,
@@ -103,6 +109,7 @@ class Templates:
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
+            bytecode_cache=_Compiled(),
         )
         self._environment.filters["md"] = markdown_text
         self._environment.filters["code"] = code_text
@@ -219,6 +226,26 @@ class Templates:
         from pathlib import Path
 
         return self._show(Path(file))
+
+
+class _Compiled(BytecodeCache):
+    """Compiled templates in the private cache: Jinja's code for one version of it and one text."""
+
+    def __init__(self) -> None:
+        self._cache = open_cache()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        entry = self._cache.entry("compiled templates", bucket.key) if self._cache else None
+        if entry and entry.inputs == self._inputs(bucket):
+            bucket.bytecode_from_string(entry.value.encode("latin-1"))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if self._cache:
+            text = bucket.bytecode_to_string().decode("latin-1")
+            self._cache.put("compiled templates", [Entry(bucket.key, self._inputs(bucket), text)])
+
+    def _inputs(self, bucket: Bucket) -> dict[str, str]:
+        return {"jinja2": version("jinja2"), "cardproof": __version__, "text": bucket.checksum}
 
 
 _REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)

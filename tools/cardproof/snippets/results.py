@@ -48,7 +48,7 @@ class BlockResult(Stored, frozen=True):
 
 
 class PageRun(Struct, frozen=True):
-    """The blocks of one page, run for one model on one device."""
+    """The blocks of one page, run for one model on one device. Runs of earlier versions have more fields."""
 
     page: str
     """The template, or the Markdown file itself."""
@@ -66,12 +66,6 @@ class PageRun(Struct, frozen=True):
     """What looks like code and is none, and options that mean nothing."""
     code_key: str = ""
     """As ``key``, without where the blocks stand: an edit of the text around them leaves it as it is."""
-    outline_key: str = ""
-    """As ``key``, with an outline instead of the text: words before or after all blocks may change."""
-    first: int = 0
-    """Line of the page on which its first block can begin; 0 where none can."""
-    starts: tuple[int, ...] = ()
-    """Line of the page on which the code of each block begins; 0 where that is not known."""
 
 
 def result_of(outcome: Outcome, stated: bool) -> BlockResult:
