@@ -281,7 +281,7 @@ class _Pass:
         """Run the snippets of the cards, render their pages, and compare them with the disk. Raises TemplatesError."""
         from cardproof.render.page_snippets import prove_site
         from cardproof.render.write import compare
-        from cardproof.snippets.store import SiteRuns
+        from cardproof.snippets.results import SiteRuns
 
         runs = SiteRuns()
         if self.settings.snippets.run:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from cardproof.build import network_digests_of_site
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path
-from cardproof.measure.engines.local import ended, start_worker
-from cardproof.measure.engines.resources import usable_cores
+from cardproof.measure.engines.local import ended, start_worker, usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from cardproof.core.build_time import as_recorded
+from cardproof.core.clock import as_recorded
 from cardproof.core.types import Curve, Environment, Evidence, Recipe
 from cardproof.evidence.records import Inputs, Record
 from cardproof.plan.force import Force

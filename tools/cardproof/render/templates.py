@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cardproof import __version__
 from cardproof.core.cache import Entry, open_cache
-from cardproof.core.time_limit import time_limit
+from cardproof.core.clock import time_limit
 from cardproof.core.types import Finding, Place
 from cardproof.render.output.escape import code_text, html_text, markdown_text
 

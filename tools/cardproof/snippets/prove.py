@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.build_time import now, time_of_build
+from cardproof.core.clock import now, time_of_build
 from cardproof.core.digests import digest_of_data
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
@@ -282,12 +282,11 @@ def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Find
 def _unread(block: Block) -> Iterator[Finding]:
     """Report comments that state an output in a form that is not compared."""
     from cardproof.snippets.compare.expect import unread_outputs
-    from cardproof.snippets.find.locate import located
 
     for line in () if block.options.skip else unread_outputs(block):
         message = "this comment looks like a stated output, and is not compared"
         hint = "write '# prints: …' to have it compared"
-        yield Finding(Place(*located(block, line), 1), "snippets", "warning", message, hint)
+        yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, hint)
 
 
 @cache

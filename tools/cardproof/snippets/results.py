@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
 from cardproof.core.types import Finding, Place, Stored
-from cardproof.snippets.find.locate import located
 from cardproof.snippets.types import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cardproof.snippets.types import Outcome
+
+SCHEMA = "cardproof-evidence/snippets/1"
+FOLDER = "snippets"
+"""Folder of the runs, below that of the evidence."""
 
 LONGEST = 2000
 """Characters of a message or of a line of a traceback that are kept."""
@@ -74,7 +80,7 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
 
     block, ran = outcome.block, outcome.ran
     failed = ran if ran and outcome.status == "fail" else None
-    file, line = located(block, failed.error_line) if failed and failed.error_line else (None, None)
+    file, line = block.located(failed.error_line) if failed and failed.error_line else (None, None)
     return BlockResult(
         block.file,
         block.line,
@@ -117,6 +123,39 @@ def findings_of(run: PageRun) -> list[Finding]:
             found.append(Finding(place, "snippets", "error", block.message + model, hint or None))
         found += [Finding(place, "snippets", "warning", warning + model) for warning in block.warnings]
     return found
+
+
+class _Runs(Stored, frozen=True):
+    runs: tuple[PageRun, ...]
+
+
+def dump_runs(runs: Iterable[PageRun]) -> str:
+    """Return the text of a file with the runs of one page."""
+    return dump_sealed(SCHEMA, plain(_Runs(tuple(runs))))
+
+
+def load_runs(path: Path) -> tuple[PageRun, ...]:
+    """Read the runs of a page; none if there is no file.
+
+    Raises TamperedError if the file is not as this module wrote it.
+    """
+    try:
+        return load_sealed(path, SCHEMA, _Runs).runs
+    except FileNotFoundError:
+        return ()
+
+
+class SiteRuns(Struct):
+    """The runs of a site's pages."""
+
+    by_card: dict[str, list[PageRun]] = field(default_factory=dict)
+    outputs: dict[Path, str] = field(default_factory=dict)
+    """Files of the store, by path."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """The file of the store of each card."""
+    tampered: list[Path] = field(default_factory=list)
+    ran: int = 0
+    recalled: int = 0
 
 
 class PagesRun(Struct):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
-from cardproof.core.build_time import now
+from cardproof.core.clock import now
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path, writing
 from cardproof.core.settings import Settings

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
-from cardproof.core.build_time import now
+from cardproof.core.clock import now
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
 from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers

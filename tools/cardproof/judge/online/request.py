@@ -11,7 +11,7 @@ import time
 from urllib.parse import quote, urljoin, urlsplit
 
 from cardproof import __version__
-from cardproof.core.build_time import now
+from cardproof.core.clock import now
 from cardproof.judge.online.store import Answer, State
 
 CONNECT = 5.0

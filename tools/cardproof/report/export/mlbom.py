@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from cardproof import __version__
-from cardproof.core.build_time import time_of_build
+from cardproof.core.clock import time_of_build
 from cardproof.core.field_names import ARCHITECTURE, TASKS, normal_field
 from cardproof.judge.checks.data_sets import TRAINING_DATA
 from cardproof.plan.local_files import link_of
