@@ -22,7 +22,7 @@ EVALUATION = (
 )
 """What feeds images to a network and counts what it says; networks and weights are inputs of their own."""
 
-DECIDED = {"evaluation/1": "5025ce077513aef3"}
+DECIDED = {"evaluation/1": "aab2d33f41bc96db"}
 """For each version of a method, the code that gives its results. Where this test fails: raise METHOD in
 ``cardproof/evaluations.py`` if any count could come out otherwise, which makes all older results stale; then write the
 new digest here."""

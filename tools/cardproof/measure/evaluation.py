@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.digests import digest_of_file
 from cardproof.core.types import Evaluated
 from cardproof.measure.record import blank, name_in
-from cardproof.plan.evaluations import Job
+from cardproof.plan.evaluations import Job, digest_of
 from cardproof.zoos import load_zoo, preprocessing_of
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def evaluate_job(job: Job, spec: str, threads: int, progress: Callable[[int, int
         classes=tuple(found.classes) if few else (),
         confusion=tuple(" ".join(str(n) for n in row) for row in found.confusion) if few else (),
         weights=job.weights.name,
-        weights_digest=digest_of_file(job.weights),
+        weights_digest=digest_of(job.weights),
         data_digest=found.data_digest,
         inputs=job.inputs,
         environment=environment,

@@ -147,7 +147,7 @@ def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | 
     """
     name = weights.name if weights else need.weights or ""
     if weights and not names_its_digest(weights):
-        name = f"{name} {_digest_of(weights)[:23]}"
+        name = f"{name} {digest_of(weights)[:23]}"
     return (
         ("method", METHOD),
         ("network", f"{zoo} {need.in_zoo} {network}"),
@@ -168,13 +168,14 @@ def weights_at_hand(zoo: str, need: Need, given: Path | None) -> Path | None:
     return wanted if wanted and wanted.is_file() else None
 
 
-_digest_of = cache(digest_of_file)  # weights are large
+digest_of = cache(digest_of_file)
+"""Weights are large, and named by several models."""
 
 
 def names_its_digest(path: Path) -> bool:
     """Return whether a file's name ends in the first eight or more digits of its SHA-256, as torch.hub names files."""
     piece = path.stem.rpartition("-")[2]
-    return len(piece) >= 8 and _digest_of(path).removeprefix("sha256:").startswith(piece)
+    return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
 
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
