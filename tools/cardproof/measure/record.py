@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.build_time import now
-from cardproof.core.time_limit import time_limit
+from cardproof.core.clock import now, time_limit
 from cardproof.core.types import Environment, Evidence, Need
 from cardproof.evidence.records import state_of
 from cardproof.measure.worker import measure_model

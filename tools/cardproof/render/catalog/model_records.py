@@ -11,7 +11,7 @@ from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.types import Evidence, Judgement, Verdict
 from cardproof.evidence.records import file_name
-from cardproof.evidence.schema import schema_of_class
+from cardproof.evidence.schema import schema_of
 from cardproof.judge.card_report import claim_row
 from cardproof.render.catalog.badges import claim_badge, model_badge
 from cardproof.render.catalog.model_summary import ModelSummary, Quantity
@@ -185,18 +185,10 @@ def is_model_record(text: str) -> bool:
 
 def model_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``model.json``; fields are only added to a version, so none are forbidden."""
-    definitions: dict[str, Any] = {}
-    record = schema_of_class(ModelRecord, definitions)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "One model",
-        "description": "What its card claims, what was found, and where to read on. Addresses are relative to the root "
-        "of the site.",
-        **record,
-        "properties": {"schema": {"const": SCHEMA}, **record["properties"]},
-        "required": ["schema", *record["required"]],
-        "$defs": dict(sorted(definitions.items())),
-    }
+    description = (
+        "What its card claims, what was found, and where to read on. Addresses are relative to the root of the site."
+    )
+    return schema_of(ModelRecord, SCHEMA, "One model", description)
 
 
 def index_entry(model: Model, judgements: Iterable[Judgement]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cardproof import __version__
-from cardproof.core.build_time import time_of_build
+from cardproof.core.clock import time_of_build
 from cardproof.core.types import Judgement, LocalFile
 from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
