@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from outlet_runs import claim_rows
-from sites import ONE_JOB
+from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -80,12 +78,10 @@ def test_without_a_table_the_cards_name_is_the_zoos(site):
 def test_the_option_and_the_setting_say_the_same(site, write):
     write("mkdocs.yml", "plugins:\n- cardproof:\n    zoo: zoo.py:Zoo\n    names: names.yml\n")
     assert load_settings(Path("mkdocs.yml")).names == Path("names.yml")
-    command = [sys.executable, "-m", "cardproof", "audit", site.name, "-j", "1", "--json"]
-    by_setting = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ("audit", site.name, "-j", "1", "--json")
+    by_setting = cardproof(*command)
     Path("mkdocs.yml").unlink()
-    by_option = subprocess.run(
-        [*command, "--zoo", "zoo.py:Zoo", "--names", "names.yml"], capture_output=True, text=True, check=False
-    )
+    by_option = cardproof(*command, "--zoo", "zoo.py:Zoo", "--names", "names.yml")
     assert json.loads(by_setting.stdout)["claims"] == json.loads(by_option.stdout)["claims"]
     assert json.loads(by_option.stdout)["method"]["command"].endswith("--zoo zoo.py:Zoo --names names.yml")
 

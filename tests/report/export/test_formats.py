@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from outlet_runs import claim_rows
-from sites import ONE_JOB, TINY
+from sites import ONE_JOB, TINY, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -306,8 +304,7 @@ def test_every_format_of_the_command_is_one_that_is_described():
 @pytest.mark.slow
 def test_the_command_writes_a_folder_of_readmes_and_one_file_of_others(settings):
     def command(*arguments):
-        done = [sys.executable, "-m", "cardproof", "export", "card.md", "--zoo", "zoo.py:Zoo", *arguments]
-        return subprocess.run(done, capture_output=True, text=True, check=False)
+        return cardproof("export", "card.md", "--zoo", "zoo.py:Zoo", *arguments)
 
     done = command("--format", "hub")
     assert done.returncode == 2
