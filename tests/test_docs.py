@@ -18,7 +18,7 @@ from cardproof.core.settings import SETTINGS, load_settings
 from cardproof.judge.checks import all_checks
 from cardproof.render.reference import EXIT_STATUSES, reference_pages
 from cardproof.snippets.prove import Page, policy_of, prove
-from cardproof.snippets.store import load
+from cardproof.snippets.results import load_runs
 from res2next import list_models
 
 ROOT = Path(__file__).parents[1]
@@ -112,7 +112,7 @@ def test_every_dependency_has_its_reason():
 
 
 def test_every_snippet_ran_for_every_model_and_printed_what_it_says():
-    stored = [run for path in (ROOT / "docs" / "evidence" / "snippets").iterdir() for run in load(path)]
+    stored = [run for path in (ROOT / "docs" / "evidence" / "snippets").iterdir() for run in load_runs(path)]
     runs = [run for run in stored if run.device == "cpu"]
     assert sorted(run.model or "" for run in runs) == sorted(list_models())
     blocks = [block for run in runs for block in run.blocks]

@@ -44,10 +44,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(own_site: Path) -> Iterator[str]:
+def site(built_site: Path) -> Iterator[str]:
     """The address of this project's own site."""
-    built(own_site, own_site / "site")
-    with served(own_site / "site") as address:
+    with served(built_site) as address:
         yield address
 
 

@@ -288,8 +288,7 @@ def test_an_export_reads_each_card_and_each_file_of_weights_once(case, monkeypat
 
 def bill_of(card: str) -> str:
     """Return the bill of materials of one card."""
-    run = audit([Path(card)], Settings())
-    return mlbom(run, run.audit)
+    return mlbom(audit([Path(card)], Settings()).audit)
 
 
 def _validate(document: dict) -> None:

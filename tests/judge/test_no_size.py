@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from outlet_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
@@ -28,7 +29,7 @@ def judged(write, flops, size=""):
     size = f", Image Size: {size}" if size else ""
     card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{FLOPs: {flops}{size}}}\n")
     run = audit([card], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
-    (claim,) = [row for card in run.cards for row in card.full()["claims"] if row["field"] == "FLOPs"]
+    (claim,) = [row for row in claim_rows(run) if row["field"] == "FLOPs"]
     return claim, run
 
 

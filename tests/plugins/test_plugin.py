@@ -15,8 +15,11 @@ from xml.etree import ElementTree
 import pytest
 from sites import CARD, write_site
 
+from cardproof.core.files import show_path
 from cardproof.plugins import pytest_plugin
 from cardproof.render.output.text import stamped
+from cardproof.render.page_sources import run_pages
+from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.processes import descendants
 
 pytest_plugins = ["pytester"]
@@ -64,9 +67,19 @@ def site(pytester: pytest.Pytester) -> Path:
     return pytester.path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _all_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what a page needs: runs of pytest within this process forget what they were the first to import."""
+    page = tmp_path_factory.mktemp("imports") / "page.md"
+    page.write_text(PAGE)
+    run_pages([page], Policy(preload=()), show_path)
+
+
+UNUSED = ("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio")
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    unused = ("cacheprovider", "hypothesispytest", "anyio")
-    return pytester.runpytest_subprocess(*(f"-pno:{name}" for name in unused), *arguments)
+    return pytester.runpytest_inprocess(*UNUSED, *arguments)
 
 
 def counting(folder: Path) -> tuple[str, Path]:
@@ -96,7 +109,7 @@ def test_runs_of_others_collect_no_markdown_and_import_nothing_heavy(pytester: p
         "import sys\ndef test_it():\n    heavy = {'torch', 'markdown', 'mkdocs', 'jinja2', 'yaml', 'cardproof.read'}\n"
     )
     (site / "docs" / "test_it.py").write_text(test + "    assert not heavy & set(sys.modules)\n")
-    run(pytester, "docs").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*UNUSED, "docs").assert_outcomes(passed=1)
 
 
 def test_collecting_shows_a_named_item_for_each_block_and_runs_nothing(pytester: pytest.Pytester, site: Path) -> None:

@@ -12,7 +12,7 @@ from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.judge.discrepancies import FAULTS
+from cardproof.judge.discrepancies import DISCREPANCIES
 from cardproof.render.functions.audit_report import read_summary, summarize, summary_text
 
 ROOT = Path(__file__).parents[2]
@@ -161,19 +161,21 @@ def test_the_kinds_of_a_fault_are_those_of_its_claim(faults):
     }
     counts = dict.fromkeys(("confirmed", "cited", "disputed", "refuted", "unchecked", "explained"), 0)
     data = {"claims": [claim], "findings": [], "summary": {**counts, "cards": 1, "models": 1}}
-    assert {kind.name for kind in summarize(data).kinds} == {FAULTS.get(fault, "Other") for fault in faults or ["new"]}
+    assert {kind.name for kind in summarize(data).kinds} == {
+        DISCREPANCIES.get(fault, "Other") for fault in faults or ["new"]
+    }
 
 
 def test_the_published_audit_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-timm.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (50, 220, 5952)
     assert dict(audit.fields)["FLOPs"] == {"refuted": 217, "unchecked": 3}
-    assert {kind.name for kind in audit.kinds} <= set(FAULTS.values())
+    assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-timm.json").read_text()
 
 
 def test_the_published_audit_of_mmpretrain_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-mmpretrain.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (63, 402, 4015)
-    assert {kind.name for kind in audit.kinds} <= set(FAULTS.values())
+    assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-mmpretrain.json").read_text()

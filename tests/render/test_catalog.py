@@ -13,6 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
+from outlet_runs import claim_rows
 from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render
@@ -153,7 +154,7 @@ def test_the_model_index_of_the_site_holds_by_its_own_audit(site):
     assert build(site).exit == 1
     index = site / "docs/catalog/model-index.yml"
     run = audit([index], load_settings(site / "mkdocs.yml"), ONE_JOB)
-    claims = [claim for one in run.cards for claim in one.full()["claims"]]
+    claims = claim_rows(run)
     assert {claim["model"] for claim in claims} == {"tiny", "tiny_16"}
     assert (run.exit, {claim["verdict"] for claim in claims}) == (0, {"confirmed"})
     assert yaml.safe_load(index.read_text())["Collections"] == [{"Name": "Tiny"}]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sites import CARD, ONE_JOB, write_site
+from sites import CARD, ONE_JOB, cardproof, mkdocs
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -48,12 +45,6 @@ class Elements(HTMLParser):
 
     def values(self, attribute: str) -> list[str]:
         return [value for _, attributes in self.found if (value := attributes.get(attribute))]
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return write_site(tmp_path)
 
 
 def page_of(site: Path, card: str = CARD, name: str = "tiny") -> str:
@@ -127,7 +118,7 @@ def test_the_command_of_a_record_measures_the_card_again(site):
     (command,) = re.findall(r"<pre><code>(cardproof [^<]*)</code></pre>", html)
     words = shlex.split(unescape(command))
     assert words[0] == "cardproof"
-    done = subprocess.run([sys.executable, "-m", *words, "--json"], capture_output=True, text=True, check=False)
+    done = cardproof(*words[1:], "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["summary"]["measured"]) == (1, 1)
     assert [(c["field"], c["found"]) for c in said["claims"] if c["verdict"] == "refuted"] == [("Parameters", 322)]
@@ -135,13 +126,13 @@ def test_the_command_of_a_record_measures_the_card_again(site):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_every_command_of_a_committed_page_is_a_command_line_that_cardproof_takes(name, tmp_path):
+def test_every_command_of_a_committed_page_is_a_command_line_that_cardproof_takes(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     commands = re.findall(r"<pre><code>(cardproof [^<]*)</code></pre>", committed(name))
     assert commands
     for command in set(commands):
         words = shlex.split(unescape(command).replace("IMAGES", str(tmp_path)).replace("WEIGHTS", str(tmp_path)))
-        arguments = [sys.executable, "-m", *words, "--dry-run", "--json"]
-        done = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT, check=False)
+        done = cardproof(*words[1:], "--dry-run", "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)
 
@@ -309,28 +300,17 @@ def test_assets_and_pages_fetch_nothing_from_elsewhere():
         assert not [src for src in page.values("src") if not src.startswith("data:")]
 
 
-@pytest.fixture(scope="module")
-def built(own_site) -> Path:
-    """The site of this project's pages, as mkdocs builds it."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "XDG_CACHE_HOME": str(own_site / "cache")}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=own_site, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
-    return own_site / "site"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_a_built_page_stays_small(built, name):
-    data = (built / "models" / name / "index.html").read_bytes()
+def test_a_built_page_stays_small(built_site, name):
+    data = (built_site / "models" / name / "index.html").read_bytes()
     assert len(data) < 100 * 1024
     assert len(gzip.compress(data, 9)) < 15 * 1024
 
 
 @pytest.mark.slow
-def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built):
-    page = Elements((built / "models/res2next/index.html").read_text())
+def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built_site):
+    page = Elements((built_site / "models/res2next/index.html").read_text())
     assert "../../assets/cardproof.css" in page.values("href")
     assert "../../assets/cardproof.js" in page.values("src")
     said = {attributes.get("property"): attributes.get("content") for tag, attributes in page.found if tag == "meta"}
@@ -357,7 +337,6 @@ def test_pages_build_without_the_plugin(own_site, tmp_path):
     plain = re.sub(r"  - cardproof:\n(?: {6}.*\n)+", "", config).replace("  custom_dir: templates/theme\n", "")
     assert "cardproof:" not in plain
     (tmp_path / "mkdocs.yml").write_text(plain)
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(tmp_path / "mkdocs.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = mkdocs("build", "--strict", "-f", str(tmp_path / "mkdocs.yml"))
     assert done.returncode == 0, done.stderr
     assert 'id="res2next50-flops"' in (tmp_path / "site/models/res2next/index.html").read_text()

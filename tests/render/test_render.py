@@ -10,6 +10,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from outlet_runs import claim_rows
 from sites import CARD, MULTIPLY_ADDS, ONE_JOB, PARAMETERS, write_site
 
 from cardproof.build import render
@@ -39,7 +40,7 @@ def snapshot(folder):
 
 
 def claims(result) -> list[dict[str, Any]]:
-    return [claim for card in result.cards for claim in card.full()["claims"]]
+    return claim_rows(result)
 
 
 def statuses(result) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import nullcontext
 
 import pytest
 from msgspec.structs import replace
@@ -77,23 +78,10 @@ def case(shared, tmp_path, monkeypatch):
 
 
 def report(folder, runner, monkeypatch, name="page.md", **options):
-    monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: _Lent(runner))
+    monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: nullcontext(runner))
     rewrite = options.pop("rewrite", False)
     run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
     return json.loads(pages_json_of(run))
-
-
-class _Lent:
-    """A runner that outlives the block that uses it."""
-
-    def __init__(self, runner):
-        self._runner = runner
-
-    def __enter__(self):
-        return self._runner
-
-    def __exit__(self, *_):
-        return None
 
 
 def lines_of(folder) -> list[int] | None:

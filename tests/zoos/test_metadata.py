@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from sites import ONE_JOB
+from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -108,8 +106,7 @@ def test_the_command_asks_for_a_zoo_and_fixes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments):
-        done = [sys.executable, "-m", "cardproof", "audit", "--from-metadata", *arguments]
-        return subprocess.run(done, capture_output=True, text=True, check=False)
+        return cardproof("audit", "--from-metadata", *arguments)
 
     assert "needs a zoo" in command().stderr
     assert "an installed package stays" in command("--zoo", "torchvision", "--fix").stderr

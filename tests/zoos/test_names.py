@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import ONE_JOB
+from outlet_runs import claim_rows
+from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -55,7 +54,7 @@ def site(write):
 
 def test_models_are_measured_by_the_zoos_name_for_them(site):
     run = audit([site], Settings(zoo="zoo.py:Zoo", names=Path("names.yml")), ONE_JOB)
-    rows = [claim for card in run.cards for claim in card.full()["claims"]]
+    rows = claim_rows(run)
     assert [(row["model"], row["field"], row["verdict"], row["found"]) for row in rows] == [
         ("net-small_8xb32", "Parameters", "confirmed", 8),
         ("net-small_8xb32", "FLOPs", "confirmed", 384),
@@ -79,12 +78,10 @@ def test_without_a_table_the_cards_name_is_the_zoos(site):
 def test_the_option_and_the_setting_say_the_same(site, write):
     write("mkdocs.yml", "plugins:\n- cardproof:\n    zoo: zoo.py:Zoo\n    names: names.yml\n")
     assert load_settings(Path("mkdocs.yml")).names == Path("names.yml")
-    command = [sys.executable, "-m", "cardproof", "audit", site.name, "-j", "1", "--json"]
-    by_setting = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ("audit", site.name, "-j", "1", "--json")
+    by_setting = cardproof(*command)
     Path("mkdocs.yml").unlink()
-    by_option = subprocess.run(
-        [*command, "--zoo", "zoo.py:Zoo", "--names", "names.yml"], capture_output=True, text=True, check=False
-    )
+    by_option = cardproof(*command, "--zoo", "zoo.py:Zoo", "--names", "names.yml")
     assert json.loads(by_setting.stdout)["claims"] == json.loads(by_option.stdout)["claims"]
     assert json.loads(by_option.stdout)["method"]["command"].endswith("--zoo zoo.py:Zoo --names names.yml")
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY
+from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY, cardproof, mkdocs
 
 from cardproof.build import audit
 from cardproof.commands.scaffold.families import index_text
@@ -22,7 +20,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Place
 from cardproof.measure.list_models import look_around
 from cardproof.read import read_cards
-from cardproof.read.front_matter import find_index_comments
+from cardproof.read.markdown import find_index_comments
 from cardproof.zoos.published import ModelList, Published
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"
@@ -40,14 +38,8 @@ class Exits(Zoo):
 """
 
 
-def command(*arguments: str, module: str = "cardproof"):
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(done, capture_output=True, text=True, check=False, env=environment)
-
-
 def init(*arguments: str):
-    done = command("init", "--json", *arguments)
+    done = cardproof("init", "--json", *arguments)
     return done, json.loads(done.stdout) if done.stdout else None
 
 
@@ -59,15 +51,15 @@ def empty(tmp_path, monkeypatch):
 
 def assert_is_a_site(models: int) -> None:
     """Build the site, render again: no warning, nothing measured, nothing refuted; Git is told of no derived file."""
-    built = command("build", "--strict", module="mkdocs")
+    built = mkdocs("build", "--strict")
     assert built.returncode == 0
     assert "WARNING" not in built.stderr
     assert Path("site/models/compare/index.html").is_file()
-    again = json.loads(command("render", "--json").stdout)["summary"]
+    again = json.loads(cardproof("render", "--json").stdout)["summary"]
     assert (again["models"], again["measured"], again["changed"], again["exit"]) == (models, 0, 0, 0)
     assert again["refuted"] == again["disputed"] == again["errors"] == 0
     assert again["confirmed"] > 8 * models
-    assert command("render", "--check", "--quiet").returncode == 0
+    assert cardproof("render", "--check", "--quiet").returncode == 0
     subprocess.run(["git", "init", "--quiet"], check=True)
     listed = ["git", "ls-files", "--others", "--exclude-standard", "docs", "site"]
     kept = {Path(name) for name in subprocess.check_output(listed, text=True).splitlines()}
@@ -221,7 +213,7 @@ def test_a_site_name_with_marks_of_yaml_and_jinja_is_a_text(empty):
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets", "--site-name", name)
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(Path("mkdocs.yml").read_text())["site_name"] == name
-    assert command("build", "--strict", module="mkdocs").returncode == 0
+    assert mkdocs("build", "--strict").returncode == 0
     article = Path("site/index.html").read_text().partition("<article")[2].partition("</article>")[0]
     assert "<d>" not in article
     assert "&lt;d&gt; %ZOO%" in article.replace("&#60;", "&lt;").replace("&#62;", "&gt;").replace("&#37;", "%")

@@ -15,7 +15,7 @@ from sites import CARD, write_site
 from cardproof.build import render
 from cardproof.core.settings import load_settings
 from cardproof.measure.engines import EngineError
-from cardproof.measure.engines.code import code_of, differences
+from cardproof.measure.engines.cluster import code_of, differences
 from cardproof.measure.submit import engine_named
 from cardproof.plan.options import MeasureOptions
 from cardproof.report.run import Run

@@ -11,7 +11,7 @@ from cardproof.build import audit, dry_run_of_audit
 from cardproof.commands.options import EPILOG, PATH, RunOptions, run_options
 from cardproof.commands.output import apply_baseline_of, output_of, progress_bar
 from cardproof.core.errors import InputError
-from cardproof.core.files import cache_folder, show_path, write_report
+from cardproof.core.files import show_path, write_report
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -94,11 +94,10 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
 
 
 def _asking(private_hosts: tuple[str, ...]) -> Callable[[Reading], Links]:
-    """Return what asks the addresses of cards, with its answers in the user's cache folder."""
+    """Return what asks the addresses of cards, with its answers in the private cache."""
     from cardproof.judge.online import check_links
 
-    cache = cache_folder() / "links.json"
-    return lambda reading: check_links(reading, cache, frozenset(host.lower() for host in private_hosts))
+    return lambda reading: check_links(reading, frozenset(host.lower() for host in private_hosts))
 
 
 def _fix(run: Run, unsafe: bool) -> int:

@@ -11,7 +11,7 @@ import click
 
 from cardproof.commands.options import EPILOG, PATH
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_file, show_path
+from cardproof.core.files import replace_files, show_path
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
@@ -149,13 +149,13 @@ def _edit(path: Path, fixes: list[Fix]) -> bool:
     old, new = _leaves(path, before), _leaves(path, after)
     if old and (_keys(old) != _keys(new) or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
-    replace_file(path, after.encode("utf-8"))
+    replace_files({path: after})
     return True
 
 
 def _leaves(path: Path, text: str) -> Counter[Any]:
     """Return all values of a file's YAML, each with the keys that lead to it."""
-    from cardproof.read.front_matter import find_header, find_index_comments
+    from cardproof.read.markdown import find_header, find_index_comments
 
     source = Source(path.name, path, text.removeprefix(_BOM))
     found: Counter[Any] = Counter()

@@ -66,7 +66,7 @@ def export_command(
     with progress_bar(out is None) as progress:
         run = audit(paths, settings, MeasureOptions(jobs=jobs, progress=progress), reading=reading, store=store)
     assert run.audit
-    _write(export(kind, run, run.audit, settings, (*HELD, *more)), out)
+    _write(export(kind, run.audit, settings, (*HELD, *more)), out)
     if unread := [finding for finding in run.findings if finding.fatal]:
         from cardproof.report.terminal import print_findings
 

@@ -15,10 +15,9 @@ from cardproof.commands.options import EPILOG, JOBS, JSON, QUIET, complete_zoo
 from cardproof.commands.output import Output, progress_bar
 from cardproof.commands.render import reference_of_program
 from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
-from cardproof.core.build_time import now
+from cardproof.core.clock import now
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
-from cardproof.core.locks import replace_files, writing
+from cardproof.core.files import replace_files, show_path, writing
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine

@@ -12,9 +12,8 @@ from click.shell_completion import CompletionItem
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.datasets import dataset_names
 from cardproof.core.errors import InputError
-from cardproof.core.field_names import FILE_SIZE, FLOPS, PARAMETERS, RECIPE, TOP_1, TOP_5, normal_field
+from cardproof.core.names import ACCURACIES, RECIPE, dataset_names, normal_field, spellings_of
 from cardproof.core.settings import Settings, dataset_named, load_settings, parse_tolerance
 from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, force_of
 from cardproof.report.formats import FORMATS
@@ -45,7 +44,7 @@ def _tolerances(begun: str) -> list[str]:
     field, separator, _ = begun.partition("=")
     if separator:
         return [f"{field}=exact", f"{field}=written"]
-    numbers = FLOPS | PARAMETERS | FILE_SIZE | TOP_1 | TOP_5 | frozenset(RECIPE)
+    numbers = spellings_of("flops", "parameters", "file size", *ACCURACIES, *RECIPE)
     return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
 
 

@@ -11,7 +11,7 @@ import click
 from cardproof.commands.options import CONFIG, EPILOG, PATH, site_settings
 from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.files import replace_files, show_path
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
@@ -88,8 +88,7 @@ def time_models(
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from cardproof.measure.engines.local import ended, start_worker
-    from cardproof.measure.engines.resources import usable_cores
+    from cardproof.measure.engines.local import ended, start_worker, usable_cores
 
     networks = network_digests(settings)
     if unknown := sorted(set(only) - {need.model for need in networks}):
@@ -174,6 +173,4 @@ def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: f
 
 
 def _write(path: Path, speeds: Speeds) -> None:
-    from cardproof.core.locks import replace_files
-
     replace_files({path: dump_speeds(speeds)})

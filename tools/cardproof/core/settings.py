@@ -10,9 +10,8 @@ from typing import Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.datasets import canonical, dataset_names
 from cardproof.core.errors import InputError
-from cardproof.core.field_names import normal_field
+from cardproof.core.names import canonical, dataset_names, normal_field
 from cardproof.core.source import read_source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 

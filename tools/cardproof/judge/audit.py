@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.judge.card_report import CardReport, ModelRow, card_report
+from cardproof.core.types import Evidence, Need, Recipe, Totals
+from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
 from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
@@ -17,14 +20,12 @@ from cardproof.plan.local_files import AtHand, look_at_hand
 from cardproof.plan.needs import plan
 from cardproof.plan.options import DEFAULTS
 from cardproof.read.cited_results import read_cited
+from cardproof.read.hub import header_facts
 from cardproof.snippets.results import findings_of
 from cardproof.zoos.aliases import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Evidence, Judgement, Need, Recipe, Totals
     from cardproof.plan.options import MeasureOptions
     from cardproof.read import Card, Model, Reading
     from cardproof.snippets.results import PageRun
@@ -101,18 +102,35 @@ class Audit(Struct, frozen=True):
 
     def report(self, card: Card, runs: Iterable[PageRun] = (), rows: tuple[ModelRow, ...] = ()) -> CardReport:
         """Put together what is reported of one card; ``runs`` are those of its snippets."""
-        runs, file, verdicts = tuple(runs), card.file, self.verdicts
+        runs, file = tuple(runs), card.file
+        judgements, published = self.verdicts.judgements[file], self.verdicts.published[file]
         evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}
-        found = (*verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
-        undecided = {one.claim.place.line for one in verdicts.judgements[file] if one.verdict == "unchecked"}
-        proved = bool(evidence) and all(one.counts for one in evidence.values()) and len(evidence) == len(card.models)
-        findings = tuple(apply_ignores(card.source, found, undecided, proved))
-        return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)
-
-
-def by_model(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
-    """Return judgements by the name of the model that they are about."""
-    found: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        found.setdefault(judgement.claim.model, []).append(judgement)
-    return found
+        counts = {name: one.counts for name, one in evidence.items() if one.counts}
+        found = (*self.verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
+        undecided = {one.claim.place.line for one in judgements if one.verdict == "unchecked"}
+        proved = bool(evidence) and len(counts) == len(evidence) == len(card.models)
+        tally: dict[str, Counter[str]] = {}
+        for judgement in judgements:
+            tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+        lists = CardLists(
+            judgements,
+            published,
+            tuple(block_row(run, block) for run in runs for block in run.blocks),
+            tuple(model_row(card, model) for model in card.models),
+            ({"file": file, "fields": header_facts(card.header)},) if card.header else (),
+        )
+        return CardReport(
+            file,
+            defined_in(card),
+            tuple(apply_ignores(card.source, found, undecided, proved)),
+            {name: dict(counter) for name, counter in tally.items()},
+            sum(judgement.explained for judgement in judgements),
+            dict(Counter(block.status for run in runs for block in run.blocks)),
+            tuple(sorted({run.model for run in runs if run.model})),
+            tuple(sorted({run.device for run in runs})),
+            len(runs),
+            {name: Totals(one.parameters, one.multiply_adds) for name, one in counts.items()},
+            rows,
+            across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+            full=lambda: lists,
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from cardproof.core.build_time import as_recorded
+from cardproof.core.clock import as_recorded
 from cardproof.core.types import Curve, Environment, Evidence, Recipe
 from cardproof.evidence.records import Inputs, Record
 from cardproof.plan.recall import RecallPlan, on_record, plan_recall

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.build_time import now
-from cardproof.core.time_limit import time_limit
+from cardproof.core.clock import now, time_limit
 from cardproof.core.types import Environment, Evidence, Need
 from cardproof.evidence.records import state_of
 from cardproof.measure.worker import measure_model
@@ -101,12 +100,11 @@ def _sources(modules: set[str]) -> dict[str, str]:
     installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
     standard = str(Path(sysconfig.get_path("stdlib")).resolve())
     names: set[str] = set()
-    distributions = _distributions()
     for module in modules:
         file = getattr(sys.modules.get(module), "__file__", None)
         path = str(Path(file).resolve()) if file else ""
         if path.startswith(installed):
-            names.update(distributions.get(module.partition(".")[0], ()))
+            names.update(_distributions().get(module.partition(".")[0], ()))
         elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
             names.add(Path(os.path.relpath(path)).as_posix())
     return {name: state_of(name) for name in names if name not in _loaded}
@@ -114,7 +112,7 @@ def _sources(modules: set[str]) -> dict[str, str]:
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
-    """Return the distributions of each top-level package: looked up once a worker, since that takes half a second."""
+    """Return the distributions of each top-level package, looked up once a worker at most: it takes half a second."""
     return packages_distributions()
 
 

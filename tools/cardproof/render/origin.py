@@ -9,7 +9,7 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token
 from msgspec import Struct, field
 
-from cardproof.snippets.find.align import aligned, filled
+from cardproof.snippets.find.include import aligned, filled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_file, show_path
+from cardproof.core.files import replace_files, show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.read import read_cards
@@ -247,4 +247,4 @@ def _write(path: Path, text: str) -> None:
     """Give a page a new text; a byte order mark stays."""
     data = path.read_bytes()
     mark = data[:3] if data.startswith(b"\xef\xbb\xbf") else b""
-    replace_file(path, mark + text.encode("utf-8"))
+    replace_files({path: mark + text.encode()})

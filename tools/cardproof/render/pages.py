@@ -12,10 +12,8 @@ from msgspec import Struct
 
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.evidence.records import file_name
-from cardproof.judge.audit import by_model
 from cardproof.judge.card_report import ModelRow
-from cardproof.read.fences import split_at_section
-from cardproof.read.front_matter import find_header
+from cardproof.read.markdown import find_header, split_at_section
 from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
 from cardproof.render.catalog.model_summary import model_summary_text
 from cardproof.render.functions.audit_report import audit_report
@@ -202,7 +200,6 @@ class Site:
 
     def _rows(self, card: Card) -> tuple[ModelRow, ...]:
         page, entries = self._pages[card.file], self._entries[card.file]
-        judged = by_model(self._known.verdicts.judgements[card.file])
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
             found = self._known.evidence(card, model)
@@ -217,7 +214,7 @@ class Site:
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                scores_of(judged.get(view.name, ())),
+                scores_of(self._known.verdicts.of_model(card.file, view.name).own),
                 view.verdicts,
                 model_summary_text(entries[view.name].summary),
             )
@@ -320,13 +317,12 @@ def _views(
     card: Card, known: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
 ) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
-    judged = by_model(known.verdicts.judgements[card.file])
-    published = by_model(known.verdicts.published[card.file])
     views = []
     for model, based in zip(card.models, records, strict=True):
         found = known.evidence(card, model)
         link = relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link, based))
+        verdicts = known.verdicts.of_model(card.file, model.name)
+        views.append(model_view(model, verdicts, found, link, based))
     return tuple(views)
 
 

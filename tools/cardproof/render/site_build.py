@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cardproof.core.settings import Settings
-    from cardproof.evidence.keeper import EvidenceWriter
+    from cardproof.evidence.records import EvidenceWriter
     from cardproof.judge.audit import Audit
     from cardproof.plan.options import MeasureOptions
     from cardproof.read import Card, Reading
@@ -148,7 +148,7 @@ class SiteBuild:
         """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
         from cardproof.render.output.files import compare
         from cardproof.render.page_snippets import prove_site
-        from cardproof.snippets.store import SiteRuns
+        from cardproof.snippets.results import SiteRuns
 
         runs = SiteRuns()
         if self.settings.snippets.run:
@@ -166,13 +166,13 @@ class SiteBuild:
             texts |= records.texts
             self.changes += self._since_before(compare({**texts, **records.badges}, records.leftovers()))
             report = audit.report(card, of_card, site.rows[card.file])
-            full = {**report.full(), "index": records.index}
+            full = replace(report.full(), index=records.index)
             report = replace(
                 report,
                 pages=((show_path(page.path), card.file),),
                 outputs=tuple(show_path(path) for path in texts),
                 folders=records.folders(show_path),
-                full=partial(dict, full),
+                full=partial(replace, full),
                 across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
             )
             read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
@@ -288,8 +288,8 @@ def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> se
 
 def _evidence_writer(settings: Settings, folders: Folders) -> EvidenceWriter:
     """Return what stores evidence at once, in a site from which leftovers of killed builds are removed."""
-    from cardproof.core.locks import sweep
-    from cardproof.evidence.keeper import EvidenceWriter
+    from cardproof.core.files import sweep
+    from cardproof.evidence.records import EvidenceWriter
 
     generated = [settings.path(settings.reference)] if settings.reference else []
     sweep(folders.evidence, [folders.out, folders.evidence, *generated])

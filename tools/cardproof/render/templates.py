@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
+    BytecodeCache,
     ChoiceLoader,
     Environment,
-    FileSystemBytecodeCache,
     FileSystemLoader,
     PrefixLoader,
     StrictUndefined,
@@ -23,13 +24,13 @@ from jinja2 import (
     pass_eval_context,
     select_autoescape,
 )
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from cardproof import __version__
-from cardproof.core.files import cache_folder
-from cardproof.core.packages import version_of
-from cardproof.core.time_limit import time_limit
+from cardproof.core.cache import Entry, open_cache
+from cardproof.core.clock import time_limit
 from cardproof.core.types import VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, html_text, markdown_text
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 LAYOUTS = Path(__file__).parent / "layouts"
 """Layouts that come with cardproof: those of pages, which templates may include, and those of its own lists."""
+
 
 EXPRESSION_ERRORS = (
     TypeError,
@@ -117,7 +119,7 @@ class Templates:
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
-            bytecode_cache=_compiled(),
+            bytecode_cache=_Compiled(),
         )
         self._environment.filters["md"] = markdown_text
         self._environment.filters["code"] = code_text
@@ -229,7 +231,7 @@ def _layouts() -> Environment:
         finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_compiled(),
+        bytecode_cache=_Compiled(),
     )
     environment.globals["VERDICTS"] = VERDICTS
     environment.filters["md"] = lambda value: Markup(markdown_text(value))
@@ -243,17 +245,24 @@ def _finalized(context: EvalContext, value: Any) -> Any:
     return value if not context.autoescape or hasattr(value, "__html__") else Markup(html_text(value))
 
 
-def _compiled() -> FileSystemBytecodeCache | None:
-    """Return where compiled templates are kept, in the user's cache folder; None if that cannot be written.
+class _Compiled(BytecodeCache):
+    """Compiled templates in the private cache: Jinja's code for one version of it and one text."""
 
-    They are Jinja's code for one version of it, and of ours.
-    """
-    folder = cache_folder() / f"templates-{__version__}-jinja-{version_of('jinja2')}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return FileSystemBytecodeCache(str(folder))
+    def __init__(self) -> None:
+        self._cache = open_cache()
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        entry = self._cache.entry("compiled templates", bucket.key) if self._cache else None
+        if entry and entry.inputs == self._inputs(bucket):
+            bucket.bytecode_from_string(entry.value.encode("latin-1"))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if self._cache:
+            text = bucket.bytecode_to_string().decode("latin-1")
+            self._cache.put("compiled templates", [Entry(bucket.key, self._inputs(bucket), text)])
+
+    def _inputs(self, bucket: Bucket) -> dict[str, str]:
+        return {"jinja2": version("jinja2"), "cardproof": __version__, "text": bucket.checksum}
 
 
 _REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.core.types import Finding
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cardproof.core.types import Finding
     from cardproof.report.run import Run
 
 FORMAT = "cardproof-baseline/1"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.core.digests import digest_of_files
-from cardproof.core.packages import version_of
 from cardproof.core.types import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
@@ -156,8 +155,10 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
 
 def version_of_zoo(spec: str) -> str:
     """Return the version of the distribution behind a zoo; empty where it is none."""
+    from importlib.metadata import version
+
     try:
-        return version_of("cardproof" if spec == "res2next" else spec)
+        return version("cardproof" if spec == "res2next" else spec)
     except (ModuleNotFoundError, ValueError):
         return ""
 

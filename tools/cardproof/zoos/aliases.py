@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.text_cache import recalled
 from cardproof.core.yaml import Mapping, Scalar, read_data
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def names_of(settings: Settings) -> Names:
     """Return the table of the setting ``names``, followed by the package's own for the zoo. Raises InputError."""
     given = read_names(settings.path(settings.names)).rows if settings.names else ()
     own = _OWN.get(settings.zoo or "")
-    return Names(given + (_read_own(own).rows if own else ()))
+    return Names(given + (read_names(own).rows if own else ()))
 
 
 def read_names(path: Path) -> Names:
@@ -63,13 +62,6 @@ def read_names(path: Path) -> Names:
             raise InputError(f"{value.place}: '{key.text}' needs the name of one network, or nothing")
         rows.append((key.text, value.value or ""))
     return Names(tuple(rows))
-
-
-@cache
-def _read_own(path: Path) -> Names:
-    """Read a table that comes with the package; a warm build takes what an earlier one read."""
-    rows = recalled("names", path.read_text(encoding="utf-8"), lambda _: read_names(path).rows)
-    return Names(tuple((pattern, network) for pattern, network in rows))
 
 
 def _fits(name: str, pattern: str) -> bool:

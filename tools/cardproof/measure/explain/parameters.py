@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from torch import nn
 
-from cardproof.core.types import Counts, Head, Reproduction
-from cardproof.measure.explain.precision import MOST_CHANCE, Stated
+from cardproof.core.types import Counts, Head, Number, Reproduction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MOST_CHANCE = Fraction(1, 20)
+"""Chance matches that may be expected among all that was tried, for a match to mean something."""
 
 USUAL_CLASSES = (
     1000, 10, 100, 21843, 21841, 1001, 80, 2, 1, 91, 20, 21, 200, 101, 365, 102, 37, 196, 120, 47, 397, 8142, 10000,
@@ -131,3 +134,26 @@ def _reproduction(stated: Stated, guess: _Guess) -> Reproduction:
         classes=guess.classes,
         note=guess.note,
     )
+
+
+class Stated:
+    """A stated number as an interval: half a unit of its last written digit to both sides."""
+
+    __slots__ = ("chance", "high", "low", "quantum", "value")
+
+    def __init__(self, number: Number) -> None:
+        self.value = Fraction(number.value)
+        self.quantum = max(Fraction(number.quantum), Fraction(1))
+        """A count has no fractions."""
+        self.low = self.value - self.quantum / 2
+        self.high = self.value + self.quantum / 2
+        self.chance = self.quantum / self.value if self.value > 0 else Fraction(1)
+        """How likely one way of counting, of about this size, meets the interval by luck."""
+
+    def is_met_by(self, value: Fraction | int) -> bool:
+        """Whether ``value`` rounds to what was written."""
+        return self.low <= value <= self.high
+
+    def bounds(self, factor: Fraction) -> tuple[int, int]:
+        """The counts (inclusive) that meet the number when multiplied by ``factor``."""
+        return ceil(self.low / factor), floor(self.high / factor)

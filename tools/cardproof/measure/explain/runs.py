@@ -80,3 +80,48 @@ def run_of(result: Tally) -> Run:
 @functools.cache
 def _weights() -> torch.Tensor:
     return torch.tensor([way.weights for way in ways()], dtype=torch.int64)
+
+
+_LARGEST = 4096
+"""Pixels; no card's network is run on more."""
+
+
+def solve_side(runs: Runs, way: int, height: int | None, guess: float, bounds: tuple[int, int]) -> Shape | None:
+    """The input of this ``height`` (None: a square) at which the way numbered ``way`` counts within ``bounds``.
+
+    ``guess`` is where a count that grows with the area would be met, in pixels. Of several sides that give the
+    same count a round one is returned; None where no side gives it.
+    """
+
+    def value(side: int) -> int | None:
+        run = runs.at(_shape(height, side))
+        return None if run is None else int(run.values[way])
+
+    reach = 16 + round(guess / 8)
+    below, above = max(1, round(guess) - reach), min(_LARGEST, round(guess) + reach)
+    while below <= above:
+        side = _roundest(below, above)
+        found = value(side)
+        if found is None or found < bounds[0]:
+            below = side + 1
+        elif found > bounds[1]:
+            above = side - 1
+        else:
+            return _shape(height, side)
+    return None
+
+
+def _shape(height: int | None, side: int) -> Shape:
+    return (side if height is None else height, side)
+
+
+def _roundest(below: int, above: int) -> int:
+    """The multiple of the greatest power of two between both (inclusive), nearest to their middle.
+
+    Probing round sides halves the range as well as middles do, and different ways then share their runs.
+    """
+    unit = 1 << above.bit_length()
+    while above // unit * unit < below:
+        unit //= 2
+    middle = (below + above) // 2 // unit * unit
+    return middle if middle >= below else middle + unit

@@ -21,10 +21,8 @@ from msgspec import Struct
 
 from cardproof.core.types import Counts, Question, Reproduction
 from cardproof.measure.explain.inputs import usual_inputs
-from cardproof.measure.explain.parameters import USUAL_CLASSES, explain_parameters
-from cardproof.measure.explain.precision import MOST_CHANCE, Stated
-from cardproof.measure.explain.runs import Run, Runs, run_of
-from cardproof.measure.explain.solve import solve_side
+from cardproof.measure.explain.parameters import MOST_CHANCE, USUAL_CLASSES, Stated, explain_parameters
+from cardproof.measure.explain.runs import Run, Runs, run_of, solve_side
 from cardproof.measure.explain.ways import COLUMNS, FACTORS, Way, told, ways
 
 if TYPE_CHECKING:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_data
+from cardproof.core.types import Judgement
 from cardproof.evidence.records import file_name
-from cardproof.judge.audit import by_model
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
 from cardproof.render.output.paths import site_urls
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Judgement
     from cardproof.judge.audit import Audit
     from cardproof.read import Card, Model
     from cardproof.render.output.paths import Folders
@@ -55,16 +53,15 @@ class ModelEntry(Struct, frozen=True):
     """As YAML; empty if the site has no catalog."""
 
 
-def model_entries(card: Card, known: Audit, settings: Settings) -> dict[str, ModelEntry]:
+def model_entries(card: Card, audit: Audit, settings: Settings) -> dict[str, ModelEntry]:
     """Return what lists say of a card's models, by their names."""
-    judged = by_model(known.verdicts.judgements[card.file])
     found = {}
     for model in card.models:
-        judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
+        judgements, evidence = audit.verdicts.of_model(card.file, model.name).own, audit.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
         entry = _index_entry(model, judgements) if settings.catalog else ""
-        digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
-        timed = (known.speeds.conditions, speed) if known.speeds and speed else None
+        digest, speed = digest_of_data(entry) if entry else "", audit.speed(model)
+        timed = (audit.speeds.conditions, speed) if audit.speeds and speed else None
         summary = summarize_model(card, model, judgements, evidence, record, digest, timed)
         found[model.name] = ModelEntry(summary, entry)
     return found
@@ -78,7 +75,7 @@ def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
 
 
 def card_files(
-    card: Card, page: Path, entries: Mapping[str, ModelEntry], known: Audit, folders: Folders, settings: Settings
+    card: Card, page: Path, entries: Mapping[str, ModelEntry], audit: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
     """Return records and badges of a card's models, whose page is ``page``; nothing if there is no catalog."""
     files, urls = CardFiles(), site_urls(settings, folders)
@@ -86,8 +83,6 @@ def card_files(
         return files
     from cardproof.render.catalog.model_records import Addresses, model_folder, model_record, record_text
 
-    judged = by_model(known.verdicts.judgements[card.file])
-    published = by_model(known.verdicts.published[card.file])
     for model in card.models:
         summary = entries[model.name].summary
         folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
@@ -97,8 +92,8 @@ def card_files(
             urls.of(folders.evidence / summary.evidence) if summary.evidence else None,
             settings.badges,
         )
-        both = (judged.get(model.name, ()), published.get(model.name, ()))
-        record, badges = model_record(card.file, model, both, summary, known.evidence(card, model), addresses)
+        verdicts, evidence = audit.verdicts.of_model(card.file, model.name), audit.evidence(card, model)
+        record, badges = model_record(card.file, model, verdicts, summary, evidence, addresses)
         files.texts[folder / "model.json"] = record_text(record)
         files.badges.update({folder / name: text for name, text in badges.items()})
         files.index[model.name] = entries[model.name].index

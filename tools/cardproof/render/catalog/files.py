@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ from cardproof.render.catalog.model_summary import ModelSummary, SummarizedRow, 
 from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from cardproof.core.settings import Settings
     from cardproof.render.output.paths import Folders, Urls
 
@@ -121,7 +120,7 @@ def _index(models: Sequence[SummarizedRow], reports: Mapping[str, CardReport]) -
     """Return the site's model index: collections, then the entries of all models, which are YAML already."""
     entries: dict[str, str] = {}
     for report in reports.values():
-        entries |= report.full().get("index", {})
+        entries |= report.full().index
     names = sorted({name for row, _ in models for name in row.collections})
     collections = index_text([{"Name": name} for name in names])
     texts = "".join(entries.get(row.name, "") for row, _ in models)

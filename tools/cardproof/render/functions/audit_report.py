@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 
-from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.types import VERDICTS
-from cardproof.judge.discrepancies import FAULTS
+from cardproof.judge.discrepancies import DISCREPANCIES
 from cardproof.render.templates import CallError, render_layout
 
 if TYPE_CHECKING:
@@ -158,13 +158,9 @@ def read_summary(text: str) -> AuditSummary:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return summarize(data)
     try:
-        kinds = tuple(Kind(**{**kind, "example": Example(**kind["example"])}) for kind in data["kinds"])
-        worst = tuple((Example(**example), float(factor)) for example, factor in data["worst"])
-        pairs = {name: tuple((str(a), b) for a, b in data[name]) for name in ("fields", "reasons", "notes")}
-        known = {name: value for name, value in data.items() if name != "schema"}
-        return AuditSummary(**{**known, **pairs, "kinds": kinds, "worst": worst})
-    except (KeyError, TypeError, AttributeError) as trouble:
-        raise ValueError(f"this is no summary of an audit ({trouble!r})") from trouble
+        return convert(data, AuditSummary)
+    except ValidationError as trouble:
+        raise ValueError(f"this is no summary of an audit ({trouble})") from trouble
 
 
 def _verdicts(counts: Counter[str]) -> dict[str, int]:
@@ -183,7 +179,7 @@ def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
     found: dict[str, list[dict[str, Any]]] = {}
     shown = {}
     for claim in refuted:
-        names = [FAULTS.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
+        names = [DISCREPANCIES.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
         shown[id(claim)] = len(names)
         for name in names:
             found.setdefault(name, []).append(claim)
@@ -201,7 +197,7 @@ def _worst(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
     for claim in refuted:
         number = parse_number(str(claim["stated"]), "count")
         found = claim["found"]
-        is_count = normal_field(claim["field"]) in FLOPS | PARAMETERS and isinstance(found, int)
+        is_count = kind_of(claim["field"]) in ("flops", "parameters") and isinstance(found, int)
         if not is_count or not number or number.value <= 0 or found <= 0:
             continue
         factor = float(number.value) / found

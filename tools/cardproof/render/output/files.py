@@ -115,7 +115,7 @@ def write(changes: Iterable[Change], site: Path) -> None:
     changes = [change for change in changes if change.differs]
     if not changes:
         return
-    from cardproof.core.locks import replace_files, writing
+    from cardproof.core.files import replace_files, writing
 
     with writing(site):
         replace_files({change.path: change.new for change in changes if _is_due(change)})

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
+from cardproof.core.names import canonical
 from cardproof.judge.card_report import Score
 from cardproof.judge.checks.results import points
-from cardproof.read.cited_results import metric_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,10 +48,10 @@ def scores_of(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
     found: dict[str, Score] = {}
     for judgement in judgements:
         claim = judgement.claim
-        if not claim.metric or metric_key(claim.field) != METRIC:
+        if not claim.metric or claim.kind != METRIC:
             continue
         measured = judgement.verdict in ("confirmed", "refuted") and isinstance(judgement.found, int | float)
-        stated = points(claim.stated)
+        stated = points(claim)
         value = judgement.found if measured else float(stated.value) if stated else None
         if isinstance(value, int | float) and math.isfinite(value):
             dataset = canonical(claim.dataset or "") or claim.dataset or ""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
-from cardproof.core.field_names import normal_field
+from cardproof.core.names import canonical
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
 from cardproof.render.output.text import slug
@@ -43,9 +42,9 @@ class Sources(Struct, frozen=True):
     recipe: Recipe | None
 
 
-def kind_of(claim: Claim) -> str:
+def record_of(claim: Claim) -> str:
     """Return which record of its model a claim rests on; empty if nothing measures its field."""
-    check = check_of(claim, normal_field(claim.field))
+    check = check_of(claim)
     if check is None:
         return ""
     if check.results:
@@ -56,7 +55,7 @@ def kind_of(claim: Claim) -> str:
 def records_of(claims: Iterable[Claim], sources: Sources) -> dict[str, RecordView]:
     """Return the records that the claims of a model rest on, by their kinds; those of several models may be equal."""
     found = {}
-    for kind in dict.fromkeys(map(kind_of, claims)):
+    for kind in dict.fromkeys(map(record_of, claims)):
         record = _record(kind, sources)
         if record:
             found[kind] = record

@@ -1,8 +1,11 @@
-"""The time of a measurement, and how a build is made whose bytes can be compared with another's."""
+"""The time of a measurement, how a build is made whose bytes can be compared with another's, and limits on time."""
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,9 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
     from cardproof.core.types import Environment
 
 VARIABLE = "SOURCE_DATE_EPOCH"
@@ -50,3 +56,26 @@ def as_recorded(environment: Environment) -> Environment:
 
 def _written(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@contextmanager
+def time_limit(seconds: int, what: str) -> Iterator[None]:
+    """Raise TimeoutError (``what`` N seconds) in the main thread once the time is over.
+
+    Python code is interrupted wherever it is; a call into native code is interrupted when it returns. Without alarm
+    signals (outside the main thread, on Windows) there is no limit.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(signum: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"{what} {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
