@@ -18,7 +18,7 @@ from cardproof.core.field_names import ARCHITECTURE
 from cardproof.core.types import Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import mistaken
-from cardproof.measure.count.vocabulary import judge_word
+from cardproof.measure.count.vocabulary import word_presence
 
 if TYPE_CHECKING:
     from cardproof.core.types import Claim
@@ -32,7 +32,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
     if why := mistaken(context):
         return Judgement(claim, "unchecked", reason=why)
-    answer = judge_word(claim.stated, context.counts.parts)
+    answer = word_presence(claim.stated, context.counts.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":

@@ -1,4 +1,4 @@
-"""What a stated number leaves open, and how often a value meets it by luck."""
+"""The interval of a stated number, and how often a value lies in it by chance."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ if TYPE_CHECKING:
     from cardproof.core.types import Number
 
 MOST_CHANCE = Fraction(1, 20)
-"""Chance matches that may be expected among all that was tried, for a match to mean something."""
+"""Chance matches that may be expected among all values tried, for a match to be accepted."""
 
 
 class Stated:
-    """A stated number as an interval: half a unit of its last written digit to both sides."""
+    """A stated number as an interval: plus and minus half a unit of its last written digit."""
 
     __slots__ = ("chance", "high", "low", "quantum", "value")
 
     def __init__(self, number: Number) -> None:
         self.value = Fraction(number.value)
         self.quantum = max(Fraction(number.quantum), Fraction(1))
-        """A count has no fractions."""
+        """At least 1: counts are integers."""
         self.low = self.value - self.quantum / 2
         self.high = self.value + self.quantum / 2
         self.chance = self.quantum / self.value if self.value > 0 else Fraction(1)
-        """How likely one way of counting, of about this size, meets the interval by luck."""
+        """Probability that one value of about this size lies in the interval by chance."""
 
     def is_met_by(self, value: Fraction | int) -> bool:
-        """Whether ``value`` rounds to what was written."""
+        """Return whether ``value`` rounds to the stated number."""
         return self.low <= value <= self.high
 
     def bounds(self, factor: Fraction) -> tuple[int, int]:
-        """The counts (inclusive) that meet the number when multiplied by ``factor``."""
+        """Return the least and the largest count that meets the number when multiplied by ``factor``."""
         return ceil(self.low / factor), floor(self.high / factor)

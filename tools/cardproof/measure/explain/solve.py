@@ -1,4 +1,4 @@
-"""Solves for the side of an input that gives a stated count: counts grow with the sides, in steps."""
+"""Solves for the input side that gives a stated count, by bisection: counts grow with the side, in steps."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from cardproof.measure.explain.runs import Runs
 
 _LARGEST = 4096
-"""Pixels; no card's network is run on more."""
+"""Pixels; larger sides are not tried."""
 
 
 def solve_side(runs: Runs, way: int, height: int | None, guess: float, bounds: tuple[int, int]) -> Shape | None:
-    """The input of this ``height`` (None: a square) at which the way numbered ``way`` counts within ``bounds``.
+    """Return the input with this ``height`` (None: a square) for which way number ``way`` gives a count in ``bounds``.
 
-    ``guess`` is where a count that grows with the area would be met, in pixels. Of several sides that give the
-    same count a round one is returned; None where no side gives it.
+    ``guess`` is the side in pixels if counts grew exactly with the area. Of several sides that give the same count a
+    round one is returned; None if no side gives it.
     """
 
     def value(side: int) -> int | None:
@@ -42,9 +42,9 @@ def _shape(height: int | None, side: int) -> Shape:
 
 
 def _roundest(below: int, above: int) -> int:
-    """The multiple of the greatest power of two between both (inclusive), nearest to their middle.
+    """Return the multiple of the greatest power of two between both (inclusive) that is nearest to their middle.
 
-    Probing round sides halves the range as well as middles do, and different ways then share their runs.
+    Round sides halve the range about as well as the middle, and different ways share the runs.
     """
     unit = 1 << above.bit_length()
     while above // unit * unit < below:
