@@ -195,13 +195,13 @@ def network_digests_of_site(settings: Settings) -> dict[Need, str]:
     """
     from cardproof.plan.needs import plan
     from cardproof.plan.recall import digests_of
-    from cardproof.zoos.aliases import names_of
+    from cardproof.zoos.aliases import load_names
 
     if settings.zoo is None:
         raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
     folders = _folders(settings)
     reading = read_cards(_templates(folders, Memory()).values(), root=folders.bound)
-    needs = {need.model: need for need in plan(reading, names_of(settings)).values()}
+    needs = {need.model: need for need in plan(reading, load_names(settings)).values()}
     digests = digests_of(needs.values(), settings.zoo)
     return {need: digests[name] for name, need in sorted(needs.items())}
 
@@ -336,7 +336,7 @@ def _finish(
     site_files: SiteFiles | None,
 ) -> bool:
     """Add what is no card's to the changes of a run, and make the disk as rendered; return whether it is now."""
-    from cardproof.render.output.files import asset_texts, compare, orphans, write
+    from cardproof.render.output.files import asset_texts, compare, find_orphans, write
 
     assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
     run.changes += [change for change in compare(assets, ()) if change.differs]
@@ -348,8 +348,8 @@ def _finish(
     kept |= {show_path(path) for path in (*assets, *(change.path for change in run.changes))}
     kept |= {show_path(path) for path in (site_files.paths if site_files else ())}
     if not only:
-        gone = orphans(_seen(folders.out), _seen(folders.evidence), folders.base, show_path, kept)
-        gone += orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []
+        gone = find_orphans(_seen(folders.out), _seen(folders.evidence), folders.base, show_path, kept)
+        gone += find_orphans(_seen(generated), None, folders.base, show_path, kept) if generated else []
         gone += files_of_gone_models(settings, known) if settings.catalog else []
         run.changes += compare({}, gone)
     badges = sum(number for card in known.values() for number in card.folders.values())
@@ -405,10 +405,10 @@ def _prove(
     from cardproof.plan.local_files import look_at_hand
     from cardproof.plan.needs import plan
     from cardproof.read.cited_results import read_cited
-    from cardproof.zoos.aliases import names_of
+    from cardproof.zoos.aliases import load_names
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    needs = plan(reading, names_of(settings))
+    needs = plan(reading, load_names(settings))
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     found = GatheredEvidence()
@@ -434,13 +434,13 @@ def _dry_run(
     from cardproof.plan.force import force_of
     from cardproof.plan.needs import plan
     from cardproof.plan.recall import plan_recall
-    from cardproof.zoos.aliases import names_of
+    from cardproof.zoos.aliases import load_names
 
     forced = force_of(force)
     forced.check(model.name for model in reading.models)
     if settings.zoo is None:
         return DryRun()
-    needs = plan(reading, names_of(settings))
+    needs = plan(reading, load_names(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
     outlook = plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced)
     return forecast_of(outlook, chosen)
@@ -468,10 +468,10 @@ def _keeper(settings: Settings, folders: Folders) -> EvidenceWriter:
 
 def _since(keeper: EvidenceWriter | None, changes: list[Change]) -> list[Change]:
     """Return changes as they are since before the run, of which evidence may be stored already."""
-    from cardproof.render.output.files import as_of
+    from cardproof.render.output.files import change_since
 
     before = keeper.before if keeper else {}
-    return [as_of(change, before[change.path]) if change.path in before else change for change in changes]
+    return [change_since(change, before[change.path]) if change.path in before else change for change in changes]
 
 
 def _recalled(cards: Iterable[Card], known: Audit) -> int:

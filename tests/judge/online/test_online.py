@@ -20,7 +20,7 @@ from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.judge.online import Answer, check_links, request
 from cardproof.judge.online.request import STATES, ask, is_public
-from cardproof.judge.online.store import fresh_answers, keep_answers
+from cardproof.judge.online.store import load_answers, store_answers
 from cardproof.read import read_cards
 
 LOOPBACK = frozenset({"127.0.0.1"})
@@ -223,19 +223,19 @@ def test_answers_grow_old(tmp_path):
         Answer("http://b", "gone", 404, "", (at - timedelta(hours=20)).isoformat()),
         Answer("http://c", "unreachable", 500, "", at.isoformat()),
     ]
-    keep_answers(path, told)
+    store_answers(path, told)
     wanted = {answer.url for answer in told}
-    assert set(fresh_answers(path, wanted)) == {"http://a", "http://b"}
-    assert set(fresh_answers(path, wanted, at + timedelta(days=1, hours=1))) == set()
-    assert set(fresh_answers(path, wanted, at + timedelta(hours=10))) == {"http://a"}
+    assert set(load_answers(path, wanted)) == {"http://a", "http://b"}
+    assert set(load_answers(path, wanted, at + timedelta(days=1, hours=1))) == set()
+    assert set(load_answers(path, wanted, at + timedelta(hours=10))) == {"http://a"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "cardproof-links/1", "answers": [{"url": 3}]}', "null"])
 def test_a_cache_that_is_none_is_made_again(tmp_path, text):
     path = tmp_path / "links.json"
     path.write_text(text)
-    assert fresh_answers(path, {"x"}) == {}
-    keep_answers(path, [])
+    assert load_answers(path, {"x"}) == {}
+    store_answers(path, [])
     assert json.loads(path.read_text())["answers"] == []
 
 
@@ -249,10 +249,10 @@ def test_one_host_is_asked_one_address_after_the_other(write):
         running.discard(url)
         return Answer(url, "reachable", 200, "OK", "2026-11-25T00:00:00Z")
 
-    links_of(card(write, *(f"http://example.org/{n}" for n in range(4))), asking=slowly)
+    links_of(card(write, *(f"http://example.org/{n}" for n in range(4))), request=slowly)
     assert max(most) == 1
     most.clear()
-    links_of(card(write, *(f"http://host{n}.example.org/x" for n in range(4))), asking=slowly)
+    links_of(card(write, *(f"http://host{n}.example.org/x" for n in range(4))), request=slowly)
     assert max(most) > 1
 
 
@@ -260,7 +260,7 @@ def test_of_one_host_only_so_many_are_asked(write):
     def at_once(url, _):
         return Answer(url, "reachable", 200, "OK", "2026-11-25T00:00:00Z")
 
-    links = links_of(card(write, *(f"http://example.org/{n}" for n in range(210))), asking=at_once)
+    links = links_of(card(write, *(f"http://example.org/{n}" for n in range(210))), request=at_once)
     assert (links.counts["reachable"], links.counts["not-run"]) == (200, 10)
 
 
@@ -269,7 +269,7 @@ def test_without_a_network_nothing_is_said_of_any_link(write):
         return Answer(url, "unreachable", None, "Temporary failure in name resolution", "2026-11-25T00:00:00Z", True)
 
     path = card(write, "http://example.org/a", "https://example.com/b")
-    links = links_of(path, asking=nothing)
+    links = links_of(path, request=nothing)
     assert (links.findings, links.counts) == ((), {"not-run": 2})
     assert links.text() == "links not run: no network (Temporary failure in name resolution)"
     assert not (path.parent / "links.json").exists()
@@ -288,7 +288,7 @@ def test_code_templates_and_closed_sites_are_not_asked(write):
         "`http://example.org/code` http://example.org/{{ name }} https://paperswithcode.com/x ftp://example.org/f\n"
         "```\nhttp://example.org/fenced\n```\nhttp://example.org/asked.\n"
     )
-    links_of(write("card.md", text), asking=note)
+    links_of(write("card.md", text), request=note)
     assert asked == ["http://example.org/asked"]
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_file, show_path
 from cardproof.core.source import read_source
-from cardproof.render.output.text import stamped_source
+from cardproof.render.output.text import read_stamp
 from cardproof.render.page_sources import Sources
 from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import Page, blocks_of, gpu_is_visible, not_run, outcomes_of, run_of
@@ -89,7 +89,7 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
     """Return the page that a file is, or those of the template that it was rendered from, with how to run them."""
     source = read_source(path, show_path(path))[0]
     assert source is not None  # it was readable a moment ago
-    if stamped_source(source.text) is None:
+    if read_stamp(source.text) is None:
         search = (str(path.parent.resolve()), *policy.search_path)
         return [(Page(source.name, source.text, path.parent), replace(policy, search_path=search))]
     found = Sources(Path.cwd()).of(path)

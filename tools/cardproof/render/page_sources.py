@@ -15,7 +15,7 @@ from cardproof.core.files import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.read import read_cards
 from cardproof.render.output.paths import relative
-from cardproof.render.output.text import stamped_source
+from cardproof.render.output.text import read_stamp
 from cardproof.render.page_snippets import pages_of
 from cardproof.snippets.prove import Page, Policy, extensions_text, policy_of
 
@@ -53,7 +53,7 @@ class Sources:
         """
         site = self._site_of(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        template = stamped_source(text.rstrip().rpartition("\n")[2] + "\n")
+        template = read_stamp(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
         if template is not None:
             card = site.card_named(template, path)
@@ -93,9 +93,9 @@ class _CardSite:
         from cardproof.plan.needs import plan
         from cardproof.read.cited_results import read_cited
         from cardproof.render.pages import Site
-        from cardproof.zoos.aliases import names_of
+        from cardproof.zoos.aliases import load_names
 
-        needs = plan(self._reading, names_of(self.settings))
+        needs = plan(self._reading, load_names(self.settings))
         proved = _stored(self.settings, needs)
         cited = read_cited(self.settings.path(self.settings.cited)) if self.settings.cited else ()
         verdicts = judge(self._reading, needs, proved, self.settings, cited)

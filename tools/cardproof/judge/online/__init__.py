@@ -1,4 +1,4 @@
-"""Online: whether the addresses of cards lead anywhere. The one part that uses the network, and only when asked to."""
+"""Online: link checks, the only part that uses the network, and only if it is asked to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardproof.core.build_time import now
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
 from cardproof.judge.online.request import STATES, Answer, ask
-from cardproof.judge.online.store import fresh_answers, keep_answers
+from cardproof.judge.online.store import load_answers, store_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Links", "check_links"]
 
-AT_ONCE = 8
-"""Hosts that are asked at the same time; of each, one address after the other."""
+CONCURRENT_HOSTS = 8
+"""Hosts that are asked at the same time; the addresses of one host are asked in sequence."""
 PAUSE = 0.2
 """Seconds between two requests to one host."""
-MOST = 5_000
-"""Addresses that are asked in a run."""
-MOST_OF_A_HOST = 200
-"""Addresses of one host that are asked in a run; a site with more links than this has a sitemap to be asked."""
+MOST_ADDRESSES = 5_000
+"""Addresses that a run asks."""
+MOST_PER_HOST = 200
+"""Addresses of one host that a run asks; a site with more links than this has a sitemap."""
 
 
 class Links(Struct, frozen=True):
-    """What asking the addresses of some cards gave."""
+    """The result of a link check."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """State -> how many addresses: ``reachable``, ``gone``, ``unreachable``, ``refused``, ``private``, ``not-run``."""
+    """State -> number of addresses: ``reachable``, ``gone``, ``unreachable``, ``refused``, ``private``, ``not-run``."""
     recalled: int = 0
-    """Of these, answers of an earlier run."""
+    """Addresses whose answers are of an earlier run."""
     date: str = ""
     """Day of this run, in UTC."""
     missing: str = ""
-    """Why nothing was asked: there is no network."""
+    """Why nothing was asked: no network."""
     findings: tuple[Finding, ...] = ()
 
     def text(self) -> str:
-        """Say in a line what came out."""
+        """Return the result in one line."""
         if self.missing:
             return f"links not run: {self.missing}"
         states = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number)
@@ -60,33 +60,33 @@ def check_links(
     reading: Reading,
     cache: Path,
     private_hosts: frozenset[str] = frozenset(),
-    asking: Callable[[str, frozenset[str]], Answer] = ask,
+    request: Callable[[str, frozenset[str]], Answer] = ask,
     pause: float = PAUSE,
 ) -> Links:
-    """Ask all addresses of the cards that were read, and report those that lead nowhere.
+    """Ask all addresses of the cards that were read, and report the dead ones.
 
     ``private_hosts`` are asked although their addresses are private. Answers of an earlier run are used while they are
-    fresh. Where nothing at all can be reached there is no network, and nothing is said of any address.
+    fresh. If no address can be reached there is no network, and no address is reported.
     """
     places = _places(reading)
-    known = fresh_answers(cache, places)
-    asked = [url for url in places if url not in known]
-    fresh = _ask_all(asked[:MOST], private_hosts, asking, pause)
-    fresh |= {url: _left_out(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
+    cached = load_answers(cache, places)
+    asked = [url for url in places if url not in cached]
+    fresh = _ask_hosts(asked[:MOST_ADDRESSES], private_hosts, request, pause)
+    fresh |= {url: _skipped(url, f"more than {MOST_ADDRESSES:,} addresses") for url in asked[MOST_ADDRESSES:]}
     missing = ""
-    if fresh and not known and all(answer.no_network for answer in fresh.values() if answer.state != "private"):
+    if fresh and not cached and all(answer.no_network for answer in fresh.values() if answer.state != "private"):
         missing = next((answer.reason for answer in fresh.values() if answer.no_network), "")
     if missing:
         return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({missing})")
-    keep_answers(cache, [answer for answer in fresh.values() if answer.state not in ("private", "not-run")])
-    answers = {**known, **fresh}
+    store_answers(cache, [answer for answer in fresh.values() if answer.state not in ("private", "not-run")])
+    answers = {**cached, **fresh}
     counts = Counter(answer.state for answer in answers.values())
     found = [finding for url, answer in answers.items() for finding in _findings(answer, places[url])]
-    return Links({state: counts[state] for state in STATES}, len(known), now()[:10], "", tuple(found))
+    return Links({state: counts[state] for state in STATES}, len(cached), now()[:10], "", tuple(found))
 
 
 def _places(reading: Reading) -> dict[str, list[Place]]:
-    """Return the addresses that readers can follow, without their fragments, with the places where they stand."""
+    """Return the addresses that readers can follow, without fragments, and their places in the cards."""
     places: dict[str, list[Place]] = {}
     for card in reading.cards:
         for address, start, is_code in addresses(card.source.text):
@@ -99,34 +99,34 @@ def _places(reading: Reading) -> dict[str, list[Place]]:
     return places
 
 
-def _ask_all(
+def _ask_hosts(
     urls: Iterable[str],
     private_hosts: frozenset[str],
-    asking: Callable[[str, frozenset[str]], Answer],
+    request: Callable[[str, frozenset[str]], Answer],
     pause: float,
 ) -> dict[str, Answer]:
-    """Ask addresses: several hosts at once, each host one address after the other."""
+    """Ask several hosts at once, each host one address after the other."""
     hosts: dict[str, list[str]] = {}
     for url in urls:
         hosts.setdefault(_host(url), []).append(url)
 
-    def ask_host(of_host: list[str]) -> list[Answer]:
+    def ask_host(host_urls: list[str]) -> list[Answer]:
         answers = []
-        for number, url in enumerate(of_host):
-            if number >= MOST_OF_A_HOST:
-                answers.append(_left_out(url, f"more than {MOST_OF_A_HOST} addresses of one host"))
+        for number, url in enumerate(host_urls):
+            if number >= MOST_PER_HOST:
+                answers.append(_skipped(url, f"more than {MOST_PER_HOST} addresses of one host"))
                 continue
             if number:
                 time.sleep(pause)
-            answers.append(asking(url, private_hosts))
+            answers.append(request(url, private_hosts))
         return answers
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENT_HOSTS) as pool:
         return {answer.url: answer for answers in pool.map(ask_host, hosts.values()) for answer in answers}
 
 
-def _left_out(url: str, why: str) -> Answer:
-    return Answer(url, "not-run", None, why, now())
+def _skipped(url: str, reason: str) -> Answer:
+    return Answer(url, "not-run", None, reason, now())
 
 
 def _host(url: str) -> str:

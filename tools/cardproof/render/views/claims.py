@@ -17,7 +17,7 @@ from cardproof.judge.judge import FOUND
 from cardproof.read.cited_results import metric_key
 from cardproof.read.claims import stated_count
 from cardproof.render.output.text import slug
-from cardproof.render.views.evidence import kind_of
+from cardproof.render.views.evidence import record_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -193,7 +193,7 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
         how,
         judgement.explanation or "",
         claim.published or "",
-        (record.anchor,) if (record := records.get(kind_of(claim))) else (),
+        (record.anchor,) if (record := records.get(record_kind(claim))) else (),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cardproof import __version__
-from cardproof.render.views.about import paper_of
+from cardproof.render.views.about import read_paper
 from cardproof.report.terminal import claims_by_model
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def records(reading: Reading, run: Run) -> str:
 
 
 def _record(model: Model, file: str, claims: list[dict[str, Any]]) -> dict[str, Any]:
-    paper = paper_of(model)
+    paper = read_paper(model)
     return {
         "name": model.name,
         "card": file,

@@ -87,10 +87,10 @@ def _readmes(reading: Reading, run: Run, settings: Settings, verdicts: Sequence[
 
 
 def _citation(reading: Reading) -> str:
-    from cardproof.render.views.about import paper_of
+    from cardproof.render.views.about import read_paper
     from cardproof.render.views.cite import cff, is_citable
 
-    papers = dict.fromkeys(paper for model in reading.models if (paper := paper_of(model)))
+    papers = dict.fromkeys(paper for model in reading.models if (paper := read_paper(model)))
     citable = [paper for paper in papers if is_citable(paper)]
     if not citable:
         raise InputError("none of these cards names a paper with its title and authors, which a CITATION.cff needs")

@@ -14,7 +14,7 @@ from cardproof.judge.checks.data_sets import TRAINING_DATA, common_name
 from cardproof.judge.checks.results import points
 from cardproof.read.cited_results import metric_key
 from cardproof.render.output.text import code_text, markdown_text
-from cardproof.render.views.about import paper_of
+from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import bibtex
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def readme(
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
     if rows:
         parts.append(_table(rows))
-    paper = paper_of(model)
+    paper = read_paper(model)
     if paper and paper.title:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", bibtex(paper))), default=0))
         parts.append(f"## Citation\n\n{fence}bibtex\n{bibtex(paper)}\n{fence}\n")
