@@ -1,4 +1,4 @@
-"""``python -m res2next datasets``: the data sets, and whether one on disk is whole."""
+"""``python -m res2next datasets``: the data sets, and verification of one on disk."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Image
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    return np.asarray(module.displayed(image))
+    return np.asarray(module.prepare_image(image))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def tiny_weights(tmp_path: Path) -> Path:
 @pytest.fixture
 def a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
-    module._loaded.cache_clear()
+    module._load.cache_clear()
 
 
 # --- Predictions ---

@@ -176,7 +176,7 @@ def test_folding_is_the_norm_after_the_convolution():
     assert norm.running_mean is not None
     norm.running_mean.uniform_()
     x = torch.randn(2, 4, 8, 8)
-    weight, bias = fold.folded(conv, norm)
+    weight, bias = fold.fold_norm(conv, norm)
     assert torch.allclose(nn.functional.conv2d(x, weight, bias), norm(conv(x)), atol=1e-5)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from res2next.recipes import Recipe, RecipeError, UnknownRecipe, changed, list_recipes, load_recipe, recipe_of
+from res2next.recipes import Recipe, RecipeError, UnknownRecipe, changed, list_recipes, load_recipe, make_recipe
 from res2next.registry import ENTRIES, PAPER_RECIPE
 from res2next.training_log import LogError, LogHeader, logged_recipe, read_log_header, read_log_rows, start_log
 
@@ -287,4 +287,4 @@ def test_a_log_without_its_file_is_no_log(tmp_path: Path) -> None:
 def test_a_log_of_a_recipe_that_cannot_be_is_refused() -> None:
     values = {**asdict(load_recipe(PAPER_RECIPE)), "epochs": -1}
     with pytest.raises(RecipeError):
-        recipe_of(values, "log.csv")
+        make_recipe(values, "log.csv")
