@@ -12,7 +12,7 @@ import pytest
 import torch
 from quick_digits import digits
 
-from res2next.files import whole, write_atomic
+from res2next.files import atomic_path, write_atomic
 from res2next.recipes import changed, load_recipe
 from res2next.training import Progress, Trained, train
 from res2next.training.checkpoint import Checkpoint, CheckpointError, list_checkpoints, load_newest, save
@@ -253,7 +253,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_a_file_that_could_not_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
     write_atomic(tmp_path / "file", b"old")
-    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "file") as partial:
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "file") as partial:
         partial.write_bytes(b"ne")
         raise KeyboardInterrupt
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
