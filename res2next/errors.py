@@ -75,4 +75,4 @@ class NoAnswer(Res2NextError, ArithmeticError):  # noqa: N818 - as above
     """A network whose outputs are not all finite numbers."""
 
     def __init__(self, count: int, outputs: int) -> None:
-        super().__init__(f"{count} of the network's {outputs} outputs are no finite numbers: its weights are damaged")
+        super().__init__(f"{count} of the network's {outputs} outputs are not finite numbers: its weights are damaged")

@@ -85,7 +85,7 @@ def logged_losses(entry: Entry) -> list[tuple[int, float]]:
     try:
         return [(int(row["epoch"]), float(row["train_loss"])) for row in read_log_rows(log)]
     except (OSError, KeyError, TypeError, ValueError) as trouble:
-        raise LogError(f"{log} is no log of a training run: {trouble}") from None
+        raise LogError(f"{log} is not a log of a training run: {trouble}") from None
 
 
 def _log_file(entry: Entry) -> Traversable | None:
@@ -105,14 +105,14 @@ def read_log_header(path: Path | Traversable) -> LogHeader:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as trouble:
-        raise LogError(f"{path} is no log of a training run: {trouble}") from None
+        raise LogError(f"{path} is not a log of a training run: {trouble}") from None
     comments = [line[1:] for line in lines if line.startswith("#")]
     try:
         values: dict[str, Any] = json.loads("\n".join(comments))
         recipe = make_recipe(values.pop("recipe"), str(path))
         return LogHeader(recipe=recipe, **values)
     except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as trouble:
-        raise LogError(f"{path} is no log of a training run: its first lines do not describe one ({trouble})") from None
+        raise LogError(f"{path} is not a log of a training run: its first lines are not a header ({trouble})") from None
 
 
 def read_log_rows(path: Path | Traversable) -> list[dict[str, str]]:

@@ -23,7 +23,7 @@ def datasets_(name: str | None, data: Path | None, split: str, as_json: bool) ->
     """List the data sets by the names that cards use; with --check, verify the files of one."""
     if name is None:
         if data is not None:
-            raise click.UsageError("--data says where the data set of --check is: give --check NAME too")
+            raise click.UsageError("--data is the place of the data set of --check: give --check NAME too")
         _list(as_json)
         return
     opened = open_dataset(name, data, split="train" if split == "train" else "test")

@@ -59,7 +59,7 @@ def evaluate_(
     """Measure MODEL on all images of a data set: top-1 and top-5 as counts, loss, calibration, confusions.
 
     Start it under torchrun for several GPUs or machines: each image is counted once. With --output, what is done
-    is kept in a folder beside that file until the file is written, and an evaluation that was killed goes on with
+    is kept in a folder next to that file until the file is written, and an evaluation that was killed goes on with
     --resume.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -167,7 +167,7 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
     if confusions := _confusions(result):
         yield "confusions", ", ".join(confusions)
     if result.not_numbers:
-        yield "not numbers", f"{result.not_numbers:,} images have logits that are no numbers, and count as wrong"
+        yield "not numbers", f"{result.not_numbers:,} images have logits that are not numbers, and count as wrong"
     if result.close_calls:
         yield "close calls", f"{result.close_calls:,} images may be counted otherwise by another order of summation"
     where = f"{result.device}, {result.precision}"

@@ -47,7 +47,7 @@ def optimize(model: nn.Module, *, dtype: torch.dtype = torch.float32) -> nn.Modu
         ValueError: a ``dtype`` other than float32 and bfloat16.
     """
     if not can_optimize(model):
-        raise TypeError(f"{type(model).__name__} is no network of res2next: optimize takes those of create_model()")
+        raise TypeError(f"{type(model).__name__} is not a network of res2next: optimize takes those of create_model()")
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype is {dtype}: float32 and bfloat16 can be computed with")
     network = copy.deepcopy(model).eval().requires_grad_(False)

@@ -27,7 +27,7 @@ def export_onnx(model: nn.Module, path: Path, *, size: tuple[int, int, int] = (3
         ModuleNotFoundError: the package onnx is missing; the extra ``export`` installs it.
     """
     if not can_optimize(model):
-        raise TypeError(f"{type(model).__name__} is no network of res2next: export_onnx takes those of create_model()")
+        raise TypeError(f"{type(model).__name__} is not a network of res2next: export_onnx takes one of create_model()")
     if importlib.util.find_spec("onnx") is None:
         raise ModuleNotFoundError("export_onnx needs the package onnx: pip install 'cardproof[export]'")
     network = copy.deepcopy(model).cpu().eval().requires_grad_(False)

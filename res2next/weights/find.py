@@ -87,7 +87,7 @@ def download(entry: Entry) -> Path:
         f"put the file {weights.file} into {folder}, or set {ENVIRONMENT_VARIABLE} to it or to a folder that holds it"
     )
     if weights.url is None:
-        raise WeightsNotAvailable(entry.name, f"{weights.file} is published nowhere", advice)
+        raise WeightsNotAvailable(entry.name, f"{weights.file} is not published", advice)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / weights.file) as partial:
         try:

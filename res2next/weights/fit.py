@@ -83,7 +83,7 @@ def _differences(state: Mapping[str, Tensor], network: nn.Module) -> list[str]:
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     return [
         *(f"{name} is missing" for name in missing),
-        *(f"{name} is none of the network's" for name in state if name not in own),
+        *(f"{name} is not in the network" for name in state if name not in own),
         *(
             f"{name} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
             for name, tensor in state.items()

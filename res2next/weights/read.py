@@ -45,7 +45,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as trouble:
-        raise UnreadableWeights(path, f"is no whole safetensors file ({trouble})", "fetch or save it again") from None
+        raise UnreadableWeights(path, f"is not a whole safetensors file ({trouble})", "fetch it again") from None
 
 
 def _read_pickle(path: Path) -> Any:
@@ -62,7 +62,7 @@ def _read_pickle(path: Path) -> Any:
             raise _damaged_error(path) from trouble
         raise UnreadableWeights(
             path,
-            "holds Python objects beside its tensors, and only tensors are loaded, since a pickle can run any code",
+            "holds Python objects besides its tensors, and only tensors are loaded, since a pickle can run any code",
             "where you trust it, save its state dict alone",
         ) from trouble
     except (RuntimeError, EOFError, ValueError, KeyError) as trouble:

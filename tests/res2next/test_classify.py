@@ -258,7 +258,7 @@ def test_outputs_that_are_no_numbers_are_no_answer(value: float) -> None:
     network = create_model("res2next_tiny").eval()
     torch.nn.init.constant_(network.fc.bias, value)
     grey = Preprocessing((1, 8, 8), 1.0, "bilinear", (0.5,), (0.5,))
-    with pytest.raises(NoAnswer, match="10 of the network's 10 outputs are no finite numbers"):
+    with pytest.raises(NoAnswer, match="10 of the network's 10 outputs are not finite numbers"):
         classify(Image.new("L", (8, 8)), network, preprocessing=grey, classes="0123456789")
 
 

@@ -164,7 +164,7 @@ def read_summary(text: str) -> AuditSummary:
         known = {name: value for name, value in data.items() if name != "schema"}
         return AuditSummary(**{**known, **pairs, "kinds": kinds, "worst": worst})
     except (KeyError, TypeError, AttributeError) as trouble:
-        raise ValueError(f"this is no summary of an audit ({trouble!r})") from trouble
+        raise ValueError(f"this is not a summary of an audit ({trouble!r})") from trouble
 
 
 def _verdicts(counts: Counter[str]) -> dict[str, int]:
