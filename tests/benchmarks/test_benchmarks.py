@@ -87,7 +87,7 @@ def test_generated_sites_hold_what_they_claim() -> None:
 @linux
 def test_workers_are_compared_and_a_cluster_that_cannot_be_is_said(tmp_path: Path, monkeypatch) -> None:
     write_site(tmp_path)
-    monkeypatch.setattr(workers, "_missing", lambda: "not run: Dask is not installed")
+    monkeypatch.setattr(workers, "_reason_without_dask", lambda: "not run: Dask is not installed")
     part = workers.measure(tmp_path / "templates/models", None, f"{tmp_path}/zoo.py:Zoo")
     assert [row["workers"] for row in part.rows][2] == "Dask, two workers (not run: Dask is not installed)"
     assert part.rows[2]["seconds"] is None
