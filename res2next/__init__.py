@@ -1,4 +1,4 @@
-"""Res2Net and Res2NeXt image classifiers: networks, trained weights, and what it takes to use them.
+"""Res2Net and Res2NeXt image classifiers: networks, trained weights, training and inference.
 
 Importing the package does not import torch; a name that needs it is imported when it is first used.
 """
@@ -34,7 +34,7 @@ LAZY = {
     "load_weights": "res2next.weights",
     "optimize": "res2next.inference",
 }
-"""Public names that come with torch, and the modules that they are imported from when they are first used."""
+"""Public names that need torch -> modules, which are imported when a name is first used."""
 
 __all__ = [
     "Prediction",

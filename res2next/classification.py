@@ -1,4 +1,4 @@
-"""Says what is on an image: names of classes with their probabilities."""
+"""Classifies images: names of classes with their probabilities."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Prediction:
     """One class that an image may show."""
 
     name: str
-    """Of ImageNet's classes two differ in case only (264 is a dog, "Cardigan", 474 a garment): go by the index."""
+    """Not unique: two classes of ImageNet differ in case only (264 is a dog, "Cardigan", 474 a garment)."""
     index: int
-    """Which output of the network it is, from 0."""
+    """Number of the network's output, from 0."""
     probability: float
     """Softmax over all classes, in [0, 1]."""
 
@@ -46,16 +46,16 @@ def classify(
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
 ) -> tuple[Prediction, ...]:
-    """The ``top`` most probable classes of an image, the most probable first.
+    """The ``top`` most probable classes of an image, in descending order.
 
     Args:
         image: a Pillow image, or the path of a file that Pillow reads. An orientation in its EXIF data is
             applied, 16-bit grey is scaled to 8 bit, transparency is dropped.
         model: a name of the registry, whose trained weights are loaded when it is first used in a process; or a
-            network, which must then come with ``preprocessing`` and ``classes``. It is run in evaluation mode on
-            the device and in the type of its own parameters, and left in the mode that it was in.
-        top: how many; all classes if there are fewer.
-        preprocessing: how the image is made ready; the registry's unless given.
+            network, which needs ``preprocessing`` and ``classes``. It is run in evaluation mode, on the device and in
+            the type of its parameters; its mode is restored.
+        top: number of classes; all if there are fewer.
+        preprocessing: of the image; the registry's unless given.
         classes: names of the outputs in their order; those of the registry's data set unless given.
 
     Raises:
@@ -63,15 +63,15 @@ def classify(
         NoAnswer: the network's outputs are not all finite numbers.
         UnknownModel: no such name.
         TypeError: a network without ``preprocessing`` or ``classes``.
-        ValueError: ``top`` below 1, as many names as the network has not outputs, or a Pillow image that cannot be
-            shown to it.
+        ValueError: ``top`` below 1, another number of names than the network has outputs, or a Pillow image of a
+            form that cannot be converted.
         WeightsNotAvailable, TruncatedWeights, WrongWeights: as :func:`res2next.weights.weights_path`.
     """
     if isinstance(model, str):
-        known = load_classifier(model)
-        network = known.network
-        preprocessing = preprocessing or known.preprocessing
-        classes = known.classes if classes is None else classes
+        classifier = load_classifier(model)
+        network = classifier.network
+        preprocessing = preprocessing or classifier.preprocessing
+        classes = classifier.classes if classes is None else classes
     else:
         network = model
     if preprocessing is None or classes is None:
@@ -81,7 +81,7 @@ def classify(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """A network with all that is needed to show it an image and to name what it says."""
+    """A network with the preprocessing of its images and the names of its classes."""
 
     network: nn.Module
     preprocessing: Preprocessing
@@ -94,14 +94,14 @@ class Classifier:
             raise ValueError(f"top is {top}: ask for at least one class")
         transform = evaluation_transform(self.preprocessing)
         if isinstance(image, Image.Image):
-            ready = transform(displayed(image))
+            tensor = transform(prepare_image(image))
         else:
-            shown = open_image(Path(image))
+            opened = open_image(Path(image))
             try:
-                ready = transform(shown)
+                tensor = transform(opened)
             except ValueError as trouble:
                 raise UnreadableImage(Path(image), str(trouble)) from trouble
-        logits = self.logits(ready)
+        logits = self.logits(tensor)
         if len(logits) != len(self.classes):
             raise ValueError(f"the network has {len(logits)} outputs, and there are {len(self.classes)} class names")
         if not logits.isfinite().all():
@@ -130,20 +130,20 @@ def load_classifier(name: str, *, weights: Path | None = None, device: str = "cp
         weights: as ``given`` in :func:`res2next.weights.weights_path`.
         device: where the network is put, as torch writes it.
     """
-    return _loaded(find(name), weights, device)
+    return _load(find(name), weights, device)
 
 
 @cache
-def _loaded(entry: Entry, weights: Path | None, device: str) -> Classifier:
+def _load(entry: Entry, weights: Path | None, device: str) -> Classifier:
     network = create_model(entry.name, pretrained=True, weights=weights).eval().to(device)
     return Classifier(network, entry.preprocessing, find_dataset(entry.dataset).classes)
 
 
-# --- Images as people have them ---
+# --- Image files ---
 
 
 def open_image(path: Path) -> Image.Image:
-    """The image in a file, as a viewer shows it.
+    """The image in a file, upright and with 8 bits per channel.
 
     Raises:
         UnreadableImage: Pillow cannot decode it.
@@ -151,22 +151,22 @@ def open_image(path: Path) -> Image.Image:
     """
     with path.open("rb") as file:
         try:
-            return displayed(Image.open(file))
+            return prepare_image(Image.open(file))
         except UnidentifiedImageError:
             raise UnreadableImage(path, "it is in no format that Pillow knows") from None
-        # what decoders raise for damaged files; OSError is what Pillow says of a truncated one
+        # errors of decoders for damaged files; Pillow raises OSError for a truncated one
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as trouble:
             raise UnreadableImage(path, str(trouble)) from trouble
 
 
-def displayed(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says, and with 8 bits a channel.
+def prepare_image(image: Image.Image) -> Image.Image:
+    """The image rotated by its EXIF orientation, with 8 bits per channel.
 
-    Pillow's ``convert`` cuts 16-bit grey off at 255, which leaves white; here it is scaled.
+    Pillow's ``convert`` clips 16-bit grey at 255, which leaves white; here it is scaled.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode == "LAB":
-        return image.convert("RGB")  # Pillow goes to no other mode from there
+        return image.convert("RGB")  # the only mode that Pillow converts it to
     if image.mode == "F":
         raise ValueError("an image of floating-point values does not say which of them is white: convert it to 8 bits")
     if image.mode.startswith("I"):
@@ -175,5 +175,5 @@ def displayed(image: Image.Image) -> Image.Image:
             values = (values.clip(0, 65535) + 128) // 257
         return Image.fromarray(values.clip(0, 255).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
-        return image.convert("RGBA")  # what Pillow warns to do first; the colours stay
+        return image.convert("RGBA")  # Pillow warns without it; the colours are unchanged
     return image

@@ -1,4 +1,4 @@
-"""Makes a network by its name, with fresh or trained weights."""
+"""Creates a network by its name, with fresh or trained weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def create_model(
     weights: Path | str | None = None,
     zero_init_last: bool = False,
 ) -> nn.Module:
-    """The network called ``name``, in training mode and with fresh weights unless trained ones are asked for.
+    """The network called ``name``, in training mode, with fresh weights unless ``pretrained`` or ``weights`` is given.
 
     It has ``forward(x)`` -> logits (N, num_classes), ``forward_features(x)`` -> (N, C, ceil(H/32),
     ceil(W/32)), ``num_features`` (that C), ``num_classes``, and ``feature_info``.
@@ -33,19 +33,19 @@ def create_model(
         num_classes: outputs; those of the registry's entry (1000 for ImageNet) unless given. 0 leaves the head
             out, and ``forward`` gives pooled features (N, num_features).
         in_chans: channels of the images; those of the registry's entry (3 for ImageNet) unless given.
-        features_only: a module instead whose ``forward`` gives the list of feature maps (strides 2, 4, 8, 16
-            and 32 for the published variants); ``feature_info`` says the channels, stride and module of each.
-            It has no head, whatever ``num_classes`` is, and the classifier's state dict without ``fc``.
+        features_only: a module whose ``forward`` returns the list of feature maps (strides 2, 4, 8, 16 and 32 for
+            the published variants); ``feature_info`` has the channels, stride and module of each. It never has a
+            head; its state dict is the classifier's without ``fc``.
         pretrained: load the trained weights of the registry's entry, found or downloaded by
-            :func:`res2next.weights.weights_path`. With a ``num_classes`` of its own the network keeps a fresh
+            :func:`res2next.weights.weights_path`. With another ``num_classes`` the network keeps a fresh
             head; with ``in_chans=1`` the first convolution gets the sum over red, green and blue; other
             channels are refused.
-        weights: load this file instead, or the entry's file from this folder, whether or not ``pretrained`` is
-            said. A file of the caller's own may have its own number of classes, given as ``num_classes``.
-        zero_init_last: start with the last norm of every block at zero, as timm does and the authors do not.
+        weights: load this file, or the entry's file from this folder, regardless of ``pretrained``. A custom file
+            may have another number of classes, given as ``num_classes``.
+        zero_init_last: initialise the last norm of every block with zero, as timm does and the authors do not.
 
     Raises:
-        UnknownModel: no such name; the message suggests names that are spelled alike.
+        UnknownModel: no such name; the message suggests similar names.
         WeightsNotAvailable, TruncatedWeights, WrongWeights: as :func:`res2next.weights.weights_path`.
         UnreadableWeights, UnfitWeights: as :func:`res2next.weights.load_weights`.
         ValueError: a negative ``num_classes``, or ``in_chans`` below 1.

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, and says by a digest what is in one."""
+"""Atomic writes and digests of files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to in place of ``path``: renamed to it, and on the disk, when the block ends.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, which is renamed to ``path``, and synced to the disk, when the block ends.
 
-    After an error ``path`` is as it was. A kill leaves at most ``.NAME.PROCESS.partial`` beside it.
+    After an error ``path`` is unchanged. A killed process leaves at most ``.NAME.PROCESS.partial`` in the folder.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -34,9 +34,9 @@ def whole(path: Path) -> Iterator[Path]:
             os.close(folder)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to a file, over one that may be there."""
-    with whole(path) as partial:
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write ``content`` to a file, which may exist."""
+    with atomic_path(path) as partial:
         partial.write_bytes(content)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = ("classify", "datasets", "evaluate", "models", "train")
-"""Each is a module of that name with a click command of that name, with an underscore after it."""
+"""Names of modules; each has a click command of the same name with an underscore after it."""
 
 
 class _Commands(click.Group):

@@ -1,4 +1,4 @@
-"""``python -m res2next classify``: what is on some images."""
+"""``python -m res2next classify``: classify images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def classify_(images: tuple[Path, ...], model: str, weights: Path | None, device
 
     check_device(device)
     classifier = load_classifier(model, weights=weights, device=device)
-    # left before an error is printed, so that the message does not end up in the bar
+    # closed before an error is printed, so that the message is not in the bar
     with progress_bar() as bar:
         shown = bar.track(images, description="classifying")
         found = [(path, classifier.classify(path, top)) for path in shown]
@@ -45,25 +45,27 @@ def classify_(images: tuple[Path, ...], model: str, weights: Path | None, device
         print_predictions(found)
     else:
         for path, best in found:
-            for one in best:
-                click.echo(f"{path}\t{one.index}\t{one.probability:.6f}\t{one.name}")
+            for prediction in best:
+                click.echo(f"{path}\t{prediction.index}\t{prediction.probability:.6f}\t{prediction.name}")
 
 
 def print_predictions(found: list[tuple[Path, tuple[Prediction, ...]]]) -> None:
-    """A row for each class; an image is named in its first row."""
+    """Print a row for each class; the first row of an image has its name."""
     from rich.table import Table
 
     from res2next.commands.terminal import print_table
 
     table = Table("image", "class", "index", "probability", box=None, pad_edge=False)
     for path, best in found:
-        for rank, one in enumerate(best):
-            table.add_row("" if rank else str(path), one.name, str(one.index), f"{one.probability:.2%}")
+        for rank, prediction in enumerate(best):
+            table.add_row(
+                "" if rank else str(path), prediction.name, str(prediction.index), f"{prediction.probability:.2%}"
+            )
     print_table(table)
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not know, or that this machine does not have."""
+    """Raise BadParameter for a device that torch does not have here."""
     import torch
 
     try:

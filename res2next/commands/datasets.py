@@ -1,4 +1,4 @@
-"""``python -m res2next datasets``: the data sets, and whether one on disk is whole."""
+"""``python -m res2next datasets``: the data sets, and verification of one on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def datasets_(name: str | None, data: Path | None, split: str, as_json: bool) ->
     """List the data sets by the names that cards use; with --check, verify the files of one."""
     if name is None:
         if data is not None:
-            raise click.UsageError("--data says where the data set of --check is: give --check NAME too")
+            raise click.UsageError("--data is the place of the data set of --check: give --check NAME too")
         _list(as_json)
         return
     opened = open_dataset(name, data, split="train" if split == "train" else "test")

@@ -1,4 +1,4 @@
-"""``python -m res2next evaluate``: what a model gets right on its data set."""
+"""``python -m res2next evaluate``: measure a model on its data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from res2next.evaluation import Evaluation
     from res2next.registry import Entry
 
-SHOWN = 3
+MOST_LISTED = 3
 """Worst classes and most frequent confusions that are printed."""
 
 
@@ -59,14 +59,14 @@ def evaluate_(
     """Measure MODEL on all images of a data set: top-1 and top-5 as counts, loss, calibration, confusions.
 
     Start it under torchrun for several GPUs or machines: each image is counted once. With --output, what is done
-    is kept in a folder beside that file until the file is written, and an evaluation that was killed goes on with
+    is kept in a folder next to that file until the file is written, and an evaluation that was killed goes on with
     --resume.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     from res2next.commands.terminal import progress_bar
     from res2next.datasets import open_dataset
-    from res2next.distributed import joined
+    from res2next.distributed import join_processes
     from res2next.evaluation import evaluate
     from res2next.evaluation.partial_results import forget_results
     from res2next.inference import keep_memory
@@ -84,13 +84,13 @@ def evaluate_(
         split="train" if split == "train" else "test",
         transform=evaluation_transform(entry.preprocessing),
     )
-    with joined(device) as world:
-        network, digest = _loaded(entry, weights, images, world)
+    with join_processes(device) as world:
+        network, digest = _load_network(entry, weights, images, world)
         if partial and not resume and world.rank == 0:
             forget_results(partial)
         world.barrier()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with progress_bar(*columns, shown=world.rank == 0) as bar:  # the share of the first process stands for all
+        with progress_bar(*columns, shown=world.rank == 0) as bar:  # shows the share of the first process
             task = bar.add_task(entry.name, total=None)
             result = evaluate(
                 network,
@@ -110,14 +110,14 @@ def evaluate_(
             _finish(result, output, partial, as_json)
 
 
-def _loaded(entry: Entry, weights: Path | None, images: ImageSet, world: World) -> tuple[nn.Module, str]:
+def _load_network(entry: Entry, weights: Path | None, images: ImageSet, world: World) -> tuple[nn.Module, str]:
     """The network with its weights, and the digest of their file."""
     from res2next.create import create_model
     from res2next.weights import file_digest, load_weights, weights_path
 
     if images.info.name != entry.dataset and world.rank == 0:
         click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
-    if world.rank == 0:  # it may have to download the file, and the others then find it
+    if world.rank == 0:  # it downloads the file if necessary, for all
         weights_path(entry, weights)
     world.barrier()
     file = weights_path(entry, weights)
@@ -127,13 +127,13 @@ def _loaded(entry: Entry, weights: Path | None, images: ImageSet, world: World) 
 
 
 def _finish(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
-    """Write and print the result; only then is what was kept not needed any more."""
+    """Write and print the result, then delete the partial results."""
     from res2next.evaluation.partial_results import forget_results
-    from res2next.files import write_whole
+    from res2next.files import write_atomic
 
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(output, f"{json.dumps(result.to_dict(), indent=1)}\n".encode())
+        write_atomic(output, f"{json.dumps(result.to_dict(), indent=1)}\n".encode())
     if partial:
         forget_results(partial)
     _print(result, as_json)
@@ -155,19 +155,19 @@ def _print(result: Evaluation, as_json: bool) -> None:
 
 
 def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
-    """What a person wants to know first, each with what it is called."""
+    """Label and text of each line."""
     yield "model", f"{result.model}, weights {result.weights_digest[:15]}"
     yield "data set", f"{result.dataset} {result.split}, {result.images:,} images, {result.data_digest[:15]}"
     yield "top-1", _share(result.top1, result.images, result.top1_interval)
     yield "top-5", _share(result.top5, result.images, result.top5_interval)
     yield "loss", f"{result.loss:.4f}"
     yield "calibration error", f"{100 * result.ece:.2f} %"
-    worst = sorted(result.per_class, key=lambda one: one.correct / max(1, one.images))[:SHOWN]
-    yield "worst classes", ", ".join(f"{one.name} ({one.correct} of {one.images})" for one in worst)
+    worst = sorted(result.per_class, key=lambda item: item.correct / max(1, item.images))[:MOST_LISTED]
+    yield "worst classes", ", ".join(f"{item.name} ({item.correct} of {item.images})" for item in worst)
     if confusions := _confusions(result):
         yield "confusions", ", ".join(confusions)
     if result.not_numbers:
-        yield "not numbers", f"{result.not_numbers:,} images have logits that are no numbers, and count as wrong"
+        yield "not numbers", f"{result.not_numbers:,} images have logits that are not numbers, and count as wrong"
     if result.close_calls:
         yield "close calls", f"{result.close_calls:,} images may be counted otherwise by another order of summation"
     where = f"{result.device}, {result.precision}"
@@ -180,7 +180,7 @@ def _share(count: int, images: int, interval: tuple[float, float]) -> str:
 
 
 def _confusions(result: Evaluation) -> list[str]:
-    """The most frequent, as text."""
+    """The most frequent confusions, as text."""
     names = result.classes
     found = [
         (number, row, column)
@@ -188,5 +188,5 @@ def _confusions(result: Evaluation) -> list[str]:
         for column, number in enumerate(counts)
         if number and row != column
     ]
-    found.sort(key=lambda one: (-one[0], one[1:]))
-    return [f"{names[row]} as {names[column]} ({number:,})" for number, row, column in found[:SHOWN]]
+    found.sort(key=lambda item: (-item[0], item[1:]))
+    return [f"{names[row]} as {names[column]} ({number:,})" for number, row, column in found[:MOST_LISTED]]

@@ -1,4 +1,4 @@
-"""``python -m res2next models``: what the registry has."""
+"""``python -m res2next models``: list the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands show on a terminal: bars on standard error while they go on, tables at the end."""
+"""Output on a terminal: progress bars on standard error, tables at the end."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(*columns: ProgressColumn | str, shown: bool = True) -> Iterator[Progress]:
-    """A bar that is gone at the end; without one if it is not to be shown, or nobody watches."""
+    """A bar that disappears at the end; hidden unless ``shown`` and on a terminal."""
     hidden = not (shown and sys.stderr.isatty())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as bar:
         yield bar
 
 
 def print_table(table: Table) -> None:
-    """To standard output, with names as they are."""
+    """Print to standard output, without markup in names."""
     Console(highlight=False, markup=False).print(table)
 
 
@@ -38,7 +38,7 @@ def print_table(table: Table) -> None:
 
 
 class TrainingDisplay:
-    """A line an epoch on standard error, and a bar if that is a terminal."""
+    """Prints a line per epoch on standard error, with a bar if that is a terminal."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self.bar, self.task = bar, task
@@ -64,7 +64,7 @@ class TrainingDisplay:
 
 @contextmanager
 def training_display(recipe: Recipe, world: World) -> Iterator[TrainingDisplay]:
-    """Where the first process shows a run by ``recipe``."""
+    """The display of a run; only the first process shows a bar."""
     start: dict[str, Any] = {"epoch": f"1/{recipe.epochs}", "loss": "-", "rate": "-", "speed": "-", "left": "-"}
     columns = ("epoch {task.fields[epoch]}", "loss {task.fields[loss]}", "lr {task.fields[rate]}")
     ends = ("{task.fields[speed]} images/s", "{task.fields[left]} left")

@@ -50,35 +50,35 @@ def train_(
     from res2next.recipes import changed, load_recipe
 
     changes = (*settings, *(("mixed_precision=true",) if amp else ()), *((f"model={model}",) if model else ()))
-    followed = changed(load_recipe(recipe), changes)
-    folder = output or Path("runs") / followed.name
+    changed_recipe = changed(load_recipe(recipe), changes)
+    folder = output or Path("runs") / changed_recipe.name
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
-    trained, accuracy = _trained(followed, data, folder, resume, hold_out, device, workers)
+    trained, accuracy = _train_and_test(changed_recipe, data, folder, resume, hold_out, device, workers)
     if trained is None:
         return
     if as_json:
         summary = {"weights": str(trained.weights), "log": str(trained.log), "updates": trained.step}
-        click.echo(json.dumps({**summary, "recipe": asdict(followed), "test": accuracy}, indent=1))
+        click.echo(json.dumps({**summary, "recipe": asdict(changed_recipe), "test": accuracy}, indent=1))
     else:
         click.echo(f"weights  {trained.weights}\nlog      {trained.log}")
         if accuracy is not None:
             click.echo(f"test     {accuracy['correct']} of {accuracy['images']} images right")
 
 
-def _trained(
+def _train_and_test(
     recipe: Recipe, data: Path | None, folder: Path, resume: bool, hold_out: int, device: str, workers: int
 ) -> tuple[Trained | None, dict[str, int] | None]:
-    """Train, then measure the weights on the test images, once; not if a hold-out says that choices follow."""
+    """Train, then measure the weights on the test images; not with a hold-out, since settings may still change."""
     from res2next.commands.terminal import training_display
     from res2next.datasets import open_dataset
-    from res2next.distributed import joined
+    from res2next.distributed import join_processes
     from res2next.training import train
 
     images = open_dataset(recipe.dataset, data, split="train")
-    with joined(device) as world, training_display(recipe, world) as listener:
+    with join_processes(device) as world, training_display(recipe, world) as listener:
         trained = train(
             recipe,
             images,

@@ -1,7 +1,7 @@
 """FashionMNIST: 70,000 grey photos of clothes, 28x28 pixels, in the four files that its authors published.
 
-The files may be packed with gzip or not. Debian packs them anew, and gzip writes times and names into its
-header, so what is verified is what comes out: the SHA-256 of the unpacked file. They are read into memory
+The files may be packed with gzip or not. Debian repacks them, and gzip writes times and names into its header,
+so the SHA-256 of the unpacked file is verified. They are read into memory
 (47 MB at most) and nothing is written anywhere.
 """
 
@@ -37,7 +37,7 @@ CLASSES = (
 )
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts the files."""
+"""The folder of Debian's package dataset-fashion-mnist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def open_fashion_mnist(
 
 
 def is_installed() -> bool:
-    """Whether Debian's package is."""
+    """Whether Debian's package is installed."""
     return all(_packed_or_not(DEBIAN, file) for file in FILES["test"])
 
 

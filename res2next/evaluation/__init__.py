@@ -1,4 +1,4 @@
-"""What a network gets right on a data set: exact counts, each image once."""
+"""Evaluation of a network on a data set: exact counts, each image once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of a data set in batches, each with its place in the set."""
+"""Batches of images with their indices in the data set."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def loaded(data: ImageSet, places: Places, batch_size: int, workers: int, device
 
 
 def workers_for(data: ImageSet, device: torch.device) -> int:
-    """How many processes decode images: none for images in memory; all cores beside a GPU, up to 8.
+    """Number of processes that decode images: none for images in memory; with a GPU all cores, up to 8.
 
     On a CPU one for every four cores: decoding and resizing a photo takes 5 ms, a network 20 to 70 ms of all.
     """
@@ -60,9 +60,9 @@ def workers_for(data: ImageSet, device: torch.device) -> int:
 
 
 class Indexed:
-    """Images with their places. One that cannot be decoded gives the error, to be raised by the main process.
+    """Images with their indices. For one that cannot be decoded the error is returned, for the main process to raise.
 
-    An error raised in a worker process comes out with torch's traceback for its message.
+    For an error raised in a worker process, torch would replace the message by a traceback.
     """
 
     def __init__(self, data: ImageSet) -> None:

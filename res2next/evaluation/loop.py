@@ -1,7 +1,7 @@
 """Measures a network on a data set: exact counts, each image once.
 
 Counts are the same for any batch size, number of worker processes and number of processes of torchrun, as far as
-the network's float arithmetic is; :attr:`Evaluation.close_calls` says how many images could ever differ.
+the network's float arithmetic is; :attr:`Evaluation.close_calls` is the number of images that could differ.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ def evaluate(
     """Measure ``model`` on all images of ``data``, whose transform makes tensors (C, H, W) of one size.
 
     Args:
-        model: gives logits (n, classes). It is moved to the device, and left in the mode that it was in.
+        model: returns logits (n, classes). It is moved to the device; its mode is restored.
         device: as torch writes it. Float32 is exact there too: TF32 is off. On a CPU a network of this package
             is computed by its optimized copy (:func:`res2next.optimize`), which gives the same sums in another order.
-        batch_size: images at a time; changes speed only.
+        batch_size: images per batch; changes speed only.
         workers: processes that decode images; chosen by the machine unless given.
         amp: mixed precision: bfloat16, or float16 on GPUs without it. Counts may differ from those of float32, and
             with the batch size: ``close_calls`` is about float32.
         optimized: on a CPU, compute float32 by an optimized copy (:func:`res2next.optimize`) if ``model``
             is a network of this package: the same sums in another order.
-        progress: called with the number of images that this process has done and that it has to do.
+        progress: called with the numbers of images done by this process, and of all its images.
         name: of the model, for the record.
         weights: digest of its weights, for the record.
-        world: the processes that share the images; each calls this function, and each gets the result.
-        partial: folder in which to keep what is done; an evaluation goes on with what it finds there. It stays.
+        world: the processes that share the images; each calls this function and gets the result.
+        partial: folder for partial results; an evaluation continues with those in it. It is not deleted.
 
     Raises:
-        UnfitNetwork: the network gives another number of logits than there are classes.
+        UnfitNetwork: the number of logits is not the number of classes.
         OtherEvaluation: ``partial`` is of another network, other images or another way of evaluating.
         CorruptImage: an image cannot be decoded; none is left out.
         ValueError: ``data`` has no transform, or ``batch_size`` is below 1.
@@ -98,7 +98,7 @@ def evaluate(
 
 
 class UnfitNetwork(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
-    """A network that gives another number of logits than the data set has classes."""
+    """A network whose number of logits is not the number of classes."""
 
 
 def scored(model: nn.Module, batches: Batches, data: ImageSet, place: Place) -> Iterator[tuple[Places, Scores]]:
@@ -106,7 +106,7 @@ def scored(model: nn.Module, batches: Batches, data: ImageSet, place: Place) -> 
     model.to(place.device)
     kind, mixed = place.device.type, place.mixed
     for places, images, labels in batches:
-        # not around the loop: what the caller does between two batches is not in inference mode
+        # not around the loop: the caller's code between two batches is not in inference mode
         with torch.inference_mode(), torch.autocast(kind, mixed, enabled=mixed is not None):
             images = images.to(place.device, place.numbers, non_blocking=True, memory_format=torch.channels_last)
             logits = model(images)  # (n, classes)

@@ -1,7 +1,7 @@
-"""What is counted in an evaluation: from logits to one line an image, and from these to results. Pure functions.
+"""Metrics of an evaluation: from logits to scores of images, and from these to results. Pure functions.
 
-An image's line (:class:`Scores`) does not depend on which images were in a batch with it, but for float rounding;
-everything else is computed from the lines in the order of the images.
+The scores of an image (:class:`Scores`) do not depend on its batch, except for float rounding; everything else is
+computed from the scores in the order of the images.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLOSE = 1e-4
-"""Two logits are close when they differ by at most so much of the image's largest one. Batch size and order of
-summation move float32 logits by some 1e-6 of it."""
+"""Two logits are close if they differ by at most this fraction of the image's largest one. Batch size and order of
+summation change float32 logits by some 1e-6 of it."""
 
 NEVER = 2**31 - 1
-"""The rank of the true class if logits are not numbers: in no top-k."""
+"""The rank of the true class if a logit is NaN or plus infinity: not in any top-k."""
 
 BINS = 15
 """Of calibration, as in Guo et al., 2017, section 5."""
@@ -47,7 +47,7 @@ class Scores:
     loss: NDArray[np.float64]
     """Cross entropy, in nats; NaN as above."""
     close: NDArray[np.bool_]
-    """Whether being in top-1, or in top-5, hangs on two close logits."""
+    """Whether top-1 or top-5 depends on two close logits."""
 
     def __len__(self) -> int:
         return len(self.label)
@@ -63,7 +63,7 @@ class Scores:
 
 
 def score(logits: Tensor, labels: Tensor) -> Scores:
-    """The lines of a batch: logits (n, classes) of any float type, labels (n,). Computed in float64 on the CPU."""
+    """The scores of a batch: logits (n, classes) of any float type, labels (n,). Computed in float64 on the CPU."""
     logits, labels = logits.detach().to("cpu", torch.float64), labels.to("cpu")
     classes = torch.arange(logits.shape[1])
     true = logits.gather(1, labels[:, None])  # (n, 1)
@@ -82,7 +82,7 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
 
 
 def _close(logits: Tensor, true: Tensor, labels: Tensor, k: int) -> Tensor:
-    """Whether the true class is in the first k, or out of them, by a difference that rounding might turn round."""
+    """Whether the true class is in the first k, or not, by a difference within rounding."""
     if logits.shape[1] <= k:
         return torch.zeros(len(logits), dtype=torch.bool)
     others = logits.scatter(1, labels[:, None], -torch.inf)
@@ -90,7 +90,7 @@ def _close(logits: Tensor, true: Tensor, labels: Tensor, k: int) -> Tensor:
     return (true[:, 0] - rival).abs() <= CLOSE * logits.abs().amax(1)
 
 
-# --- From lines to results ---
+# --- From scores to results ---
 
 
 def correct_within(scores: Scores, k: int) -> int:
@@ -106,18 +106,18 @@ def mean_loss(scores: Scores) -> float:
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:
     """The 95 % score interval of a share (Wilson, "Probable Inference, the Law of Succession", 1927, page 209).
 
-    As scipy.stats.binomtest gives it, which takes longer to import than a small data set to evaluate.
+    Equal to scipy.stats.binomtest, whose import takes longer than the evaluation of a small data set.
     """
     z = NormalDist().inv_cdf(0.975)
     share, noise = correct / images, z * z / images
     centre = (share + noise / 2) / (1 + noise)
     half = z / (1 + noise) * sqrt(share * (1 - share) / images + noise / (4 * images))
-    # with none or all correct one bound is exactly 0 or 1, and must not miss it by rounding
+    # exact bounds for none or all correct, without rounding
     return (centre - half if correct else 0.0), (centre + half if correct < images else 1.0)
 
 
 def confusion_matrix(scores: Scores, classes: int) -> NDArray[np.int64]:
-    """How often images of class i (row) were taken for j (column); images without a prediction are in no column."""
+    """How often images of class i (row) were predicted as j (column); images without a prediction are in no column."""
     told = scores.predicted >= 0
     pairs = scores.label[told] * classes + scores.predicted[told]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

@@ -1,9 +1,9 @@
-"""Keeps what an evaluation has done, in memory and, so that it can be interrupted, in a folder.
+"""Stores the partial results of an evaluation in memory and, so that it can be interrupted, in a folder.
 
-The folder has a file from each process that worked on it: one line of JSON that says what is evaluated, then one line
-for each chunk of images. A line is written at once and ends in a line end, so a kill at any moment costs at most the
-chunk that was being written: half a line at the end of a file is passed over. Numbers come back as they were, bit
-for bit: JSON has the shortest digits that give the same float.
+The folder has a file of each process: one line of JSON with the inputs of the evaluation, then one line for each chunk
+of images. A line is written at once and ends with a line end, so a kill loses at most the chunk that was being written:
+a partial line at the end of a file is ignored. Numbers are read back bit for bit: JSON has the shortest digits that
+give the same float.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ TYPES = {
 
 
 class OtherEvaluation(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
-    """Results of another network, other images or another method cannot be gone on with."""
+    """Partial results of another network, other images or another method."""
 
 
 class Results:
-    """The scores of the images that are done, by their places in the data set."""
+    """The scores of the evaluated images, with their indices in the data set."""
 
     def __init__(self, folder: Path | None, inputs: Mapping[str, str]) -> None:
-        """Take up what is in ``folder``; without one, everything is kept in memory only.
+        """Read the results in ``folder``; without one, results are in memory only.
 
         Raises:
-            OtherEvaluation: what is there was evaluated with other inputs; the message names those that differ.
+            OtherEvaluation: the folder has results with other inputs; the message names those that differ.
         """
         self.places, self.scores = nothing() if folder is None else read_results(folder, inputs)
         self.added = 0
@@ -66,13 +66,13 @@ class Results:
         self._chunk: list[tuple[NDArray[np.int64], Scores]] = []
 
     def missing(self, images: int, world: World) -> NDArray[np.int64]:
-        """The places of this process's share of the images that no process has; all processes call this."""
+        """Indices of this process's share of the images without results. Every process must call this."""
         everyone = world.gather(self.places)
         done = world.broadcast(np.concatenate(everyone) if everyone else self.places)
         return np.setdiff1d(np.arange(images), done)[world.rank :: world.size]
 
     def add(self, places: NDArray[np.int64], scores: Scores) -> None:
-        """Add the images at ``places``; they are written when there are enough."""
+        """Add results; a chunk is written when it is full."""
         self._chunk.append((places, scores))
         self.added += len(places)
         if sum(len(places) for places, _ in self._chunk) >= CHUNK:
@@ -93,7 +93,7 @@ class Results:
 
     def _append(self, folder: Path, content: dict[str, object]) -> None:
         text = json.dumps(content) + "\n"
-        if self._file is None:  # one of its own: in an earlier one, a line may have been cut off
+        if self._file is None:  # a new file: an earlier one may end with a partial line
             folder.mkdir(parents=True, exist_ok=True)
             self._file = folder / f"{uuid4().hex}.jsonl"
             text = json.dumps(dict(self._inputs)) + "\n" + text
@@ -104,7 +104,7 @@ class Results:
 
 
 def inputs_of(model: nn.Module, data: ImageSet, name: str, weights: str, place: Place) -> dict[str, str]:
-    """What decides the scores, by name: only with the same can an evaluation be gone on with."""
+    """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation."""
     digest = hashlib.sha256(repr(model).encode())
     for key, value in model.state_dict().items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -127,7 +127,7 @@ def nothing() -> tuple[NDArray[np.int64], Scores]:
 
 
 def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.int64], Scores]:
-    """The places and scores of all images in a folder; none if there is no folder.
+    """Indices and scores of the images in a folder; none if it is missing.
 
     Raises:
         OtherEvaluation: as :class:`Results`.
@@ -135,7 +135,7 @@ def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.in
     places, scores = nothing()
     found = [scores]
     for path in sorted(folder.glob("*.jsonl")):
-        lines = path.read_bytes().split(b"\n")[:-1]  # behind the last line end is half a line, or nothing
+        lines = path.read_bytes().split(b"\n")[:-1]  # after the last line end: a partial line, or nothing
         for line in lines[:1]:
             _compare(folder, json.loads(line), inputs)
         for line in lines[1:]:
@@ -146,7 +146,7 @@ def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.in
 
 
 def in_order(known: list[tuple[NDArray[np.int64], Scores]], images: int) -> Scores:
-    """The scores of all ``images`` in order, from what processes know; an image that several know is taken once."""
+    """The scores of all ``images`` in order, from those of all processes, each image once."""
     places, first = np.unique(np.concatenate([places for places, _ in known]), return_index=True)
     if not np.array_equal(places, np.arange(images)):
         raise AssertionError(f"{len(places)} of {images} images were evaluated: this must never happen")
@@ -154,7 +154,7 @@ def in_order(known: list[tuple[NDArray[np.int64], Scores]], images: int) -> Scor
 
 
 def forget_results(folder: Path) -> None:
-    """Remove what evaluations wrote into the folder, and the folder if nothing else is in it."""
+    """Delete partial results from a folder, and the folder if it is then empty."""
     if not folder.is_dir():
         return
     for path in folder.glob("*.jsonl"):

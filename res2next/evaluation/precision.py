@@ -1,4 +1,4 @@
-"""Where and how precisely an evaluation computes."""
+"""Device and precision of an evaluation."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and how precisely it is computed."""
+    """Device and precision of an evaluation."""
 
     device: torch.device
     numbers: torch.dtype
-    """Of the images that go in: the type of the network's own numbers."""
+    """Type of the images: that of the network's parameters."""
     mixed: torch.dtype | None
-    """What mixed precision computes in; None without."""
+    """Type of mixed precision; None without."""
 
     @classmethod
     def of(cls, model: nn.Module, device: torch.device, amp: bool) -> Place:
         """On this device, in mixed precision or in the network's own."""
         parameter = next(model.parameters(), None)
         numbers = torch.float32 if parameter is None else parameter.dtype
-        if isinstance(model, Optimized):  # its last layer is in float32 whatever the others are in
+        if isinstance(model, Optimized):  # its last layer is always in float32
             numbers = model.dtype
         return cls(device, numbers, half_precision(device) if amp else None)
 
     @property
     def precision(self) -> str:
-        """What convolutions are computed in, by torch's name without ``torch.``."""
+        """Type of convolutions, by torch's name without ``torch.``."""
         return str(self.mixed or self.numbers).removeprefix("torch.")
 
 
@@ -50,7 +50,7 @@ def quickest(model: nn.Module, place: Place) -> nn.Module:
 
 @contextmanager
 def exact_on(device: torch.device) -> Iterator[None]:
-    """Float32 as such on GPUs too, where convolutions round their inputs to 10 bits (TF32) unless told not to."""
+    """Full float32 on GPUs too, where convolutions round their inputs to 10 bits (TF32) by default."""
     if device.type != "cuda":
         yield
         return

@@ -1,4 +1,4 @@
-"""The result of an evaluation: counts of images, and what follows from them."""
+"""The result of an evaluation: counts of images, and values derived from them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ClassResult:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a network gets right on one split of a data set. Results are counts of images; shares follow from them."""
+    """The result of a network on one split of a data set. Results are counts of images."""
 
     model: str
     dataset: str
@@ -59,10 +59,10 @@ class Evaluation:
     classes: tuple[str, ...]
     per_class: tuple[ClassResult, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """How often images of a class (row) were taken for another (column)."""
+    """How often images of a class (row) were predicted as each class (column)."""
     close_calls: int
-    """Images whose count hangs on two logits that differ by less than a ten-thousandth: with none, no batch size,
-    number of processes or other order of summation in float32 changes a count."""
+    """Images whose result depends on two logits that differ by at most a ten-thousandth: with none, no batch size,
+    number of processes or order of summation in float32 changes a count."""
     not_numbers: int
     """Images with a logit that is NaN or plus infinity: they count as wrong, and are in no column of ``confusion``."""
     data_digest: str
@@ -71,14 +71,14 @@ class Evaluation:
     device: str
     """Kind of device: ``cpu`` or ``cuda``."""
     precision: str
-    """What convolutions are computed in: ``float32`` or, with mixed precision, ``bfloat16`` or ``float16``."""
+    """Type of convolutions: ``float32`` or, with mixed precision, ``bfloat16`` or ``float16``."""
     seconds: float
     """Wall time, loading of images included; of the last run only if there were several."""
     images_per_second: float
     """Of that run."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: ``confusion`` lists [row, column, number] of what occurs; a loss that is not a number is null."""
+        """For JSON: ``confusion`` lists the nonzero [row, column, number]; a loss that is not finite is null."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
         rows = enumerate(self.confusion)
         content["confusion"] = [[i, j, n] for i, row in rows for j, n in enumerate(row) if n]
@@ -116,7 +116,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long it took, and for how many images."""
+    """Seconds of the evaluation, and images evaluated in them."""
 
     seconds: float
     images: int

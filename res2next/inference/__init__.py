@@ -1,4 +1,4 @@
-"""Networks as they are used: faster with the same outputs, in memory that stays, and outside of torch."""
+"""Inference: faster networks with the same outputs, memory settings, and export to ONNX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convolutions that do the norm after them as well (Jacob et al., 2018, section 3.2); plain torch, on any device."""
+"""Convolutions with the norm after them folded in (Jacob et al., 2018, section 3.2); plain torch, on any device."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def folded(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution that does the norm after it as well, computed in double precision."""
+def fold_norm(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution with the norm after it folded in, computed in double precision."""
     weight = conv.weight.detach().double()
     bias = torch.zeros(conv.out_channels, device=weight.device).double()
     if conv.bias is not None:
@@ -35,7 +35,7 @@ class Convolution(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> None:
         super().__init__()
-        weight, bias = folded(conv, norm)
+        weight, bias = fold_norm(conv, norm)
         self.register_buffer("weight", weight.to(dtype).contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", bias.to(dtype))
         self.relu = relu
@@ -47,7 +47,7 @@ class Convolution(nn.Module):
         y = self._sums(x)
         return functional.relu_(y) if self.relu else y
 
-    def onto(self, x: Tensor, shortcut: Tensor) -> Tensor:
+    def forward_add(self, x: Tensor, shortcut: Tensor) -> Tensor:
         """relu(convolution of x + shortcut); the shortcut may be overwritten."""
         return functional.relu_(self._sums(x).add_(shortcut))
 

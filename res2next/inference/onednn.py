@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from res2next.inference.fold import Convolution
 
 
-def fused(conv: nn.Module, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> Convolution:
-    """A convolution with its norm and ReLU, by oneDNN if that is there and the weights are on a CPU."""
+def fused_convolution(conv: nn.Module, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> Convolution:
+    """A convolution with its norm and ReLU, by oneDNN if available and the weights are on a CPU."""
     assert isinstance(conv, nn.Conv2d)
     kind = OneDnnConvolution if conv.weight.device.type == "cpu" and has_onednn(dtype) else Convolution
     return kind(conv, norm, relu, dtype)
@@ -19,7 +19,7 @@ def fused(conv: nn.Module, norm: nn.Module | None, relu: bool, dtype: torch.dtyp
 
 @cache
 def has_onednn(dtype: torch.dtype) -> bool:
-    """Whether torch's operators of oneDNN are there and give what a plain convolution gives."""
+    """Whether torch's operators of oneDNN exist and give the results of a plain convolution."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     conv = nn.Conv2d(16, 16, 3, padding=1, groups=2)
@@ -28,7 +28,7 @@ def has_onednn(dtype: torch.dtype) -> bool:
         try:
             other = OneDnnConvolution(conv, None, True, dtype)
             plain = Convolution(conv, None, True, dtype)
-            pairs = ((other(x), plain(x)), (other.onto(x, x.clone()), plain.onto(x, x.clone())))
+            pairs = ((other(x), plain(x)), (other.forward_add(x, x.clone()), plain.forward_add(x, x.clone())))
         except (RuntimeError, AttributeError, TypeError):
             return False
         return all(torch.allclose(a.float(), b.float(), atol=1e-5 if dtype == torch.float32 else 0.1) for a, b in pairs)
@@ -37,10 +37,9 @@ def has_onednn(dtype: torch.dtype) -> bool:
 class OneDnnConvolution(Convolution):
     """The same by oneDNN, on a CPU: one pass over memory for convolution, addition and ReLU.
 
-    The order that oneDNN wants weights in depends on the size of what comes in: they are put into it when a size comes
-    for the first time after another, and not at each forward. The operators are those that torch's own compiler calls;
-    they are not a public interface, so their presence and result are tried out before they are used
-    (:func:`has_onednn`).
+    oneDNN's layout of weights depends on the input size: they are packed again when the size changes, not at each
+    forward. The operators are those that torch's compiler calls; they are not a public interface, so their presence and
+    results are tested before they are used (:func:`has_onednn`).
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> None:
@@ -51,24 +50,26 @@ class OneDnnConvolution(Convolution):
         """(N, C, H, W) -> (N, D, H', W')."""
         attribute = "relu" if self.relu else "none"
         shape = (self.padding, self.stride, self.dilation, self.groups)
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(x, self.packed(x), self.bias, *shape, attribute, [], "")
-        return y
-
-    def onto(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        """relu(convolution of x + shortcut), written where the shortcut was."""
-        shape = (self.padding, self.stride, self.dilation, self.groups)
-        shortcut = shortcut.contiguous(memory_format=torch.channels_last)
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            shortcut, x, self.packed(x), self.bias, *shape, "add", 1.0, "relu", [], None
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.packed_weight(x), self.bias, *shape, attribute, [], ""
         )
         return y
 
-    def packed(self, x: Tensor) -> Tensor:
-        """The weights in the order for inputs of this size."""
-        known = self._packed
-        if known is None or known[0] != x.shape:
+    def forward_add(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        """relu(convolution of x + shortcut), written into the shortcut."""
+        shape = (self.padding, self.stride, self.dilation, self.groups)
+        shortcut = shortcut.contiguous(memory_format=torch.channels_last)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+            shortcut, x, self.packed_weight(x), self.bias, *shape, "add", 1.0, "relu", [], None
+        )
+        return y
+
+    def packed_weight(self, x: Tensor) -> Tensor:
+        """The weights in the layout for inputs of this size."""
+        cached = self._packed
+        if cached is None or cached[0] != x.shape:
             assert self.weight is not None
             shape = (self.padding, self.stride, self.dilation, self.groups)
             weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight.contiguous(), *shape, list(x.shape))
-            self._packed = known = (x.shape, weight)
-        return known[1]
+            self._packed = cached = (x.shape, weight)
+        return cached[1]

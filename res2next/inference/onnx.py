@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from res2next.files import whole
+from res2next.files import atomic_path
 from res2next.inference.network import can_optimize
 
 if TYPE_CHECKING:
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
 
 
 def export_onnx(model: nn.Module, path: Path, *, size: tuple[int, int, int] = (3, 224, 224)) -> None:
-    """Write a network as ONNX, for images (C, H, W) of one size and batches of any, with norms folded.
+    """Write a network as ONNX, for images (C, H, W) of one size and batches of any size, with norms folded.
 
-    Inputs of the file are ``images`` (n, C, H, W), its output is ``logits`` (n, classes), all in float32. It is written
-    whole or not at all.
+    The input is ``images`` (n, C, H, W), the output ``logits`` (n, classes), both float32. The write is atomic.
 
     Raises:
         TypeError: not a network of this package as :func:`res2next.create_model` makes it.
         ModuleNotFoundError: the package onnx is missing; the extra ``export`` installs it.
     """
     if not can_optimize(model):
-        raise TypeError(f"{type(model).__name__} is no network of res2next: export_onnx takes those of create_model()")
+        raise TypeError(f"{type(model).__name__} is not a network of res2next: export_onnx takes one of create_model()")
     if importlib.util.find_spec("onnx") is None:
         raise ModuleNotFoundError("export_onnx needs the package onnx: pip install 'cardproof[export]'")
     network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-    with whole(path) as partial:
+    with atomic_path(path) as partial:
         torch.onnx.export(
             network,
             (torch.zeros(1, *size),),

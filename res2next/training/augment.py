@@ -1,4 +1,4 @@
-"""What is done to training images. All randomness comes from generators that are given, never from global state.
+"""Augmentation of training images. Random numbers come from generators that are passed in, never from global state.
 
 Shapes: N (images), C (channels), H x W (height and width in pixels).
 """
@@ -26,17 +26,17 @@ AREA = (0.08, 1.0)
 ASPECT = (3 / 4, 4 / 3)
 """Of a random resized crop: share of the image's area, and width by height (Szegedy et al., 2015, section 6)."""
 ATTEMPTS = 10
-"""Draws of a crop before the middle of the image is taken; with ordinary photos the first or second fits."""
+"""Draws of a crop before the centre of the image is used; for ordinary photos the first or second fits."""
 ERASED_AREA = (0.02, 0.4)
 ERASED_ASPECT = (0.3, 1 / 0.3)
 """Of an erased rectangle: share of the image's area, and height by width (Zhong et al., 2020, section 4.1)."""
 
 
 def generator(seed: int, *place: int | str) -> Generator:
-    """A generator whose numbers are a function of the seed and of where they are used, and of nothing else.
+    """A generator that depends only on the seed and its place of use: ``generator(seed, "augment", epoch, step)``.
 
-    So training continues after a kill as if there had been none, and images get the same changes whatever the
-    number of processes: ``generator(seed, "augment", epoch, step)``.
+    So training continues after a kill with the same numbers, and augmentation does not depend on the number of
+    processes.
     """
     digest = sha256(repr((seed, *place)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
@@ -47,7 +47,7 @@ def generator(seed: int, *place: int | str) -> Generator:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """What was drawn for N images."""
+    """Random draws for N images."""
 
     flipped: Tensor
     """(N,), bool."""
@@ -61,7 +61,7 @@ class Draws:
 
 
 def draw(augmentation: Augmentation, count: int, height: int, width: int, source: Generator) -> Draws:
-    """Draw for ``count`` images of ``height`` x ``width`` pixels."""
+    """Draw augmentation for ``count`` images of ``height`` x ``width`` pixels."""
     return Draws(
         flipped=torch.rand(count, generator=source) < (0.5 if augmentation.flip else 0.0),
         offsets=torch.randint(0, 2 * augmentation.pad + 1, (count, 2), generator=source),
@@ -70,10 +70,10 @@ def draw(augmentation: Augmentation, count: int, height: int, width: int, source
 
 
 def draw_rectangles(probability: float, count: int, height: int, width: int, source: Generator) -> Tensor:
-    """(count, 4): top, left, bottom, right; empty with 1 - ``probability``, and if one would not fit."""
+    """(count, 4): top, left, bottom, right; empty with probability 1 - ``probability``, and if it does not fit."""
     share, aspect, top, left, lot = torch.rand(5, count, generator=source)
     area = height * width * (ERASED_AREA[0] + share * (ERASED_AREA[1] - ERASED_AREA[0]))
-    # uniform in the logarithm: as often flat as upright
+    # log-uniform: flat as often as upright
     ratio = torch.exp(log(ERASED_ASPECT[0]) + aspect * (log(ERASED_ASPECT[1]) - log(ERASED_ASPECT[0])))
     tall, wide = torch.sqrt(area * ratio).round().long(), torch.sqrt(area / ratio).round().long()
     fits = (tall < height) & (wide < width) & (lot < probability)
@@ -82,8 +82,8 @@ def draw_rectangles(probability: float, count: int, height: int, width: int, sou
     return torch.stack((top, left, top + tall, left + wide), dim=1)
 
 
-def flipped_and_cropped(images: Tensor, drawn: Draws, pad: int) -> Tensor:
-    """Images (N, C, H, W) of bytes -> the same shape: flipped, then cropped out of their black borders."""
+def flip_and_crop(images: Tensor, drawn: Draws, pad: int) -> Tensor:
+    """Images (N, C, H, W) of bytes -> the same shape: flipped, padded with black, and cropped."""
     count, _, height, width = images.shape
     images = torch.where(drawn.flipped[:, None, None, None], images.flip(3), images)
     if pad == 0:
@@ -96,8 +96,8 @@ def flipped_and_cropped(images: Tensor, drawn: Draws, pad: int) -> Tensor:
     return cropped.permute(0, 3, 1, 2)
 
 
-def erased(images: Tensor, rectangles: Tensor) -> Tensor:
-    """Normalised images (N, C, H, W) with their rectangles at 0, which is the mean of all training images."""
+def erase(images: Tensor, rectangles: Tensor) -> Tensor:
+    """Normalised images (N, C, H, W) with 0, the mean of the training images, in their rectangles."""
     return images.masked_fill(inside(rectangles, *images.shape[2:]), 0.0)
 
 
@@ -129,13 +129,13 @@ class TrainingPhoto:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = normalised(image, self.preprocessing)
         rectangles = draw_rectangles(self.augmentation.erasing, 1, height, width, source)
-        return erased(pixels[None], rectangles)[0]
+        return erase(pixels[None], rectangles)[0]
 
 
 def random_box(width: int, height: int, source: Generator) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of a random part of a photo, by :data:`AREA` and :data:`ASPECT`.
 
-    Where no draw fits, the largest part in the middle whose aspect is allowed.
+    If no draw fits, the largest centred part with an allowed aspect.
     """
     for share, aspect, left, top in torch.rand(ATTEMPTS, 4, generator=source).tolist():
         area = width * height * (AREA[0] + share * (AREA[1] - AREA[0]))
@@ -150,27 +150,25 @@ def random_box(width: int, height: int, source: Generator) -> tuple[int, int, in
     return x, y, x + wide, y + tall
 
 
-# --- Images mixed with one another ---
+# --- Mixed images ---
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Images that carry two labels."""
+    """Images with two labels each."""
 
     images: Tensor
     """(N, C, H, W)."""
     others: Tensor
     """(N,): the second labels."""
     share: float
-    """How much the first label counts; the second counts 1 - ``share``."""
+    """Weight of the first label; that of the second is 1 - ``share``."""
 
 
-def mixed(images: Tensor, labels: Tensor, recipe: Recipe, source: Generator) -> Mix:
-    """Images (N, C, H, W) mixed by mixup or cutmix, as the recipe says; each with the one before it, the first
-    with the last.
+def mix_images(images: Tensor, labels: Tensor, recipe: Recipe, source: Generator) -> Mix:
+    """Images (N, C, H, W) mixed by the recipe's mixup or cutmix, each with the one before it, the first with the last.
 
-    ``share`` is drawn once for all of them, as the papers' own experiments do. A recipe with both takes one by
-    lot.
+    ``share`` is drawn once for all of them, as in the papers' experiments. With both, one is chosen at random.
     """
     alpha_mixup, alpha_cutmix = recipe.mixup, recipe.cutmix
     if alpha_mixup and alpha_cutmix:
@@ -190,7 +188,7 @@ def mixup(images: Tensor, labels: Tensor, share: float) -> Mix:
 
 
 def cutmix(images: Tensor, labels: Tensor, rectangle: tuple[int, int, int, int]) -> Mix:
-    """Each image with a rectangle of the one before it (Yun et al., 2019); labels count by area.
+    """Each image with a rectangle of the one before it (Yun et al., 2019); labels are weighted by area.
 
     Args:
         rectangle: top, left, bottom, right.
@@ -206,7 +204,7 @@ def cutmix(images: Tensor, labels: Tensor, rectangle: tuple[int, int, int, int])
 def random_rectangle(share: float, height: int, width: int, source: Generator) -> tuple[int, int, int, int]:
     """Top, left, bottom, right of a rectangle of 1 - ``share`` of the area, with the image's aspect.
 
-    Its centre lies anywhere; what falls outside of the image is cut off (Yun et al., 2019, equation 2).
+    Its centre is uniform; the rectangle is clipped to the image (Yun et al., 2019, equation 2).
     """
     side = sqrt(1 - share)
     tall, wide = int(height * side), int(width * side)
@@ -216,10 +214,7 @@ def random_rectangle(share: float, height: int, width: int, source: Generator) -
 
 
 def beta(alpha: float, source: Generator) -> float:
-    """A number of the distribution Beta(alpha, alpha): by Jöhnk's method, which draws until it accepts.
-
-    torch's own Beta takes no generator.
-    """
+    """A draw from Beta(alpha, alpha) by Jöhnk's method; torch's Beta does not accept a generator."""
     while True:
         u, v = (torch.rand(2, generator=source, dtype=torch.float64) ** (1 / alpha)).tolist()
         if 0 < u + v <= 1:

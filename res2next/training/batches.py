@@ -1,4 +1,4 @@
-"""The order of training images, and batches of them: a function of (seed, epoch) only, whatever runs beside."""
+"""The order of training images and their batches, a function of (seed, epoch) only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from res2next.errors import Res2NextError
-from res2next.training.augment import TrainingPhoto, draw, erased, flipped_and_cropped, generator
+from res2next.training.augment import TrainingPhoto, draw, erase, flip_and_crop, generator
 from res2next.transforms import MODES, evaluation_transform
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from res2next.recipes import Recipe
     from res2next.registry import Preprocessing
 
-EVALUATED = 500
-"""Images of a batch without gradients."""
+EVALUATION_BATCH = 500
+"""Images per batch without gradients."""
 
 
 class TrainingDataError(Res2NextError, ValueError):
-    """Images that a network cannot be trained on by this recipe."""
+    """Images that do not suit the recipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which part of every batch a process computes."""
+    """The part of every batch that a process computes."""
 
     rank: int = 0
     processes: int = 1
@@ -41,17 +41,17 @@ class Part:
     """Parts of a batch that each process computes one after another."""
 
     def slices(self, batch_size: int) -> list[slice]:
-        """Where in a batch this process's parts lie; all processes' parts together are the whole batch."""
+        """Slices of a batch for this process; those of all processes together are the whole batch."""
         size = batch_size // (self.processes * self.accumulate)
         starts = [(turn * self.processes + self.rank) * size for turn in range(self.accumulate)]
         return [slice(start, start + size) for start in starts]
 
 
 class Batches(ABC):
-    """The training images of a run; those that are held out never come in a batch of training."""
+    """The training images of a run, without the held-out ones, in batches."""
 
     def __init__(self, data: ImageSet, recipe: Recipe, held_out: int, part: Part) -> None:
-        """Take the images of ``data`` but ``held_out`` of them, which are drawn by the recipe's seed.
+        """Hold out ``held_out`` of the images, drawn by the recipe's seed.
 
         Raises:
             TrainingDataError: fewer images than a batch has, or a batch that the processes cannot share.
@@ -75,7 +75,7 @@ class Batches(ABC):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of an epoch. Images that do not fill a last batch wait; they are others in every epoch."""
+        """Updates per epoch. Images that do not fill a last batch are left out, others in every epoch."""
         return len(self.training) // self.recipe.batch_size
 
     def order(self, epoch: int) -> Tensor:
@@ -83,7 +83,7 @@ class Batches(ABC):
         shuffled = torch.randperm(len(self.training), generator=generator(self.recipe.seed, "order", epoch))
         return self.training[shuffled[: self.steps_per_epoch * self.recipe.batch_size]]
 
-    def following(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def parts_from(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's parts of all batches from update ``step`` to the end of training, in their order."""
         first, done = divmod(step, self.steps_per_epoch)
         for epoch in range(first, self.recipe.epochs):
@@ -95,10 +95,10 @@ class Batches(ABC):
 
     @abstractmethod
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images that are held out, all of them, prepared as for evaluation: images (n, C, H, W), labels (n,)."""
+        """All held-out images, preprocessed as for evaluation: images (n, C, H, W), labels (n,)."""
 
 
-def batches_of(
+def make_batches(
     data: ImageSet, recipe: Recipe, preprocessing: Preprocessing, held_out: int, part: Part, workers: int
 ) -> Batches:
     """The batches of a recipe: of photos that workers decode, or of small images held in memory."""
@@ -108,11 +108,11 @@ def batches_of(
 
 
 class MemoryBatches(Batches):
-    """Images of a few pixels, decoded once; a batch is changed as one tensor."""
+    """Small images, decoded once; a batch is augmented as one tensor."""
 
     def __init__(self, data: ImageSet, recipe: Recipe, preprocessing: Preprocessing, held_out: int, part: Part) -> None:
         super().__init__(data, recipe, held_out, part)
-        self.pixels = decoded(data, preprocessing)  # (images, C, H, W), bytes
+        self.pixels = decode_all(data, preprocessing)  # (images, C, H, W), bytes
         self.side = preprocessing.input_size[1:]
         self.labels = torch.tensor(data.labels)
         self.mean = torch.tensor(preprocessing.mean)[:, None, None]
@@ -122,16 +122,16 @@ class MemoryBatches(Batches):
         size, augmentation = self.recipe.batch_size, self.recipe.augmentation
         order = self.order(epoch)
         for step in range(first_step, self.steps_per_epoch):
-            # drawn for the whole batch, so that an image's changes do not depend on which process has it
+            # drawn for the whole batch, so that augmentation does not depend on the process
             source = generator(self.recipe.seed, "augment", epoch, step)
             drawn = draw(augmentation, size, *self.side, source)
             for rows in self.part.slices(size):
                 chosen = order[step * size : (step + 1) * size][rows]
-                pixels = flipped_and_cropped(self.pixels[chosen], drawn[rows], augmentation.pad)
-                yield erased(self.normalised(pixels), drawn[rows].rectangles), self.labels[chosen]
+                pixels = flip_and_crop(self.pixels[chosen], drawn[rows], augmentation.pad)
+                yield erase(self.normalised(pixels), drawn[rows].rectangles), self.labels[chosen]
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for chosen in torch.split(self.held_out, EVALUATED):
+        for chosen in torch.split(self.held_out, EVALUATION_BATCH):
             yield self.normalised(self.pixels[chosen]), self.labels[chosen]
 
     def normalised(self, pixels: Tensor) -> Tensor:
@@ -139,11 +139,11 @@ class MemoryBatches(Batches):
         return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
 
-def decoded(data: ImageSet, preprocessing: Preprocessing) -> Tensor:
+def decode_all(data: ImageSet, preprocessing: Preprocessing) -> Tensor:
     """All images as bytes (images, C, H, W).
 
     Raises:
-        TrainingDataError: an image that does not have the network's size; such need a recipe that resizes.
+        TrainingDataError: an image that does not have the network's size.
     """
     channels, height, width = preprocessing.input_size
     pixels = np.empty((len(data), height, width, channels), np.uint8)
@@ -159,7 +159,7 @@ def decoded(data: ImageSet, preprocessing: Preprocessing) -> Tensor:
 
 
 class PhotoBatches(Batches):
-    """Photos that worker processes decode; what happens to one is a function of (seed, epoch, its index)."""
+    """Photos that worker processes decode; augmentation is a function of (seed, epoch, index)."""
 
     def __init__(
         self,
@@ -180,19 +180,19 @@ class PhotoBatches(Batches):
         remaining = torch.split(self.order(epoch), size)[first_step:]
         parts = [batch[rows].tolist() for batch in remaining for rows in self.part.slices(size)]
         transform = TrainingPhoto(self.recipe.augmentation, self.preprocessing)
-        yield from self._loaded(_TrainingPhotos(self.data, transform, self.recipe.seed, epoch), parts)
+        yield from self._load(_TrainingPhotos(self.data, transform, self.recipe.seed, epoch), parts)
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = [chosen.tolist() for chosen in torch.split(self.held_out, EVALUATED)]
-        yield from self._loaded(_EvaluationPhotos(self.data, self.preprocessing), parts)
+        parts = [chosen.tolist() for chosen in torch.split(self.held_out, EVALUATION_BATCH)]
+        yield from self._load(_EvaluationPhotos(self.data, self.preprocessing), parts)
 
-    def _loaded(self, photos: Dataset[Any], parts: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _load(self, photos: Dataset[Any], parts: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
         yield from DataLoader(
             photos,
             batch_sampler=parts,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # seeds workers, and would be drawn from the global one
+            generator=torch.Generator(),  # seeds workers; the default is the global generator
         )
 
 

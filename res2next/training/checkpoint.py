@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: whole or not there, so that it can be killed at any moment."""
+"""Checkpoints of a training run, written atomically, so that it can be killed at any moment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from res2next.errors import Res2NextError
-from res2next.files import write_whole
+from res2next.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-KEPT = 2
-"""Checkpoints that stay; the older one serves if a disk damaged the newer."""
+MOST_CHECKPOINTS = 2
+"""The older one is used if the newer is damaged."""
 
 
 class CheckpointError(Res2NextError, RuntimeError):
-    """A run that cannot be continued: its checkpoints are of another run, or none can be read."""
+    """A run that cannot be continued: its checkpoints are of another run, or unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """All that training goes on from."""
+    """The state that training continues from."""
 
     run: dict[str, str]
-    """What the run is of: each setting of the recipe, the data's digest, the images held out."""
+    """Identity of the run: settings of the recipe, digest of the data, number of held-out images."""
     step: int
-    """Updates that are done."""
+    """Updates done."""
     network: dict[str, Tensor]
     average: dict[str, Tensor] | None
     """The moving average of the weights, if the recipe has one."""
@@ -42,31 +42,31 @@ class Checkpoint:
     loss: float
     """Sum over the updates of the epoch so far."""
     log_bytes: int
-    """Length of the log; rows after it are of updates that will be done again."""
+    """Length of the log; later rows are of updates that will be repeated."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; remove all but the last two, and what a kill left half written."""
+    """Write a checkpoint; remove all but the last two, and partial files of killed processes."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = BytesIO()
     # not dataclasses.asdict, which copies every tensor
     torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__slots__}, buffer)
-    write_whole(folder / f"step-{checkpoint.step:09d}.pt", buffer.getvalue())
-    for old in (*saved(folder)[:-KEPT], *folder.glob(".step-*.partial")):
+    write_atomic(folder / f"step-{checkpoint.step:09d}.pt", buffer.getvalue())
+    for old in (*list_checkpoints(folder)[:-MOST_CHECKPOINTS], *folder.glob(".step-*.partial")):
         old.unlink()
 
 
-def newest(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) -> Checkpoint | None:
+def load_newest(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) -> Checkpoint | None:
     """The last checkpoint of a folder that can be read; None if there is none.
 
     Args:
-        run: what the checkpoint has to be of.
-        notice: told of a checkpoint that cannot be read.
+        run: the expected identity of the run.
+        notice: called with a message about an unreadable checkpoint.
 
     Raises:
         CheckpointError: it is of another run, or none of them can be read.
     """
-    paths = saved(folder)
+    paths = list_checkpoints(folder)
     for path in reversed(paths):
         checkpoint = _read(path)
         if checkpoint is None:
@@ -88,7 +88,7 @@ def newest(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) 
     return None
 
 
-def saved(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
     return sorted(folder.glob("step-*.pt"))
 
@@ -98,4 +98,4 @@ def _read(path: Path) -> Checkpoint | None:
         # tensors and plain values only: no code of a pickle runs
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError, OSError):
-        return None  # torch tells of a file that was cut short in any of these ways
+        return None  # torch raises any of these for a truncated file

@@ -1,4 +1,4 @@
-"""The folder of a run, and what training leaves in it."""
+"""The folder of a run and its files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save as as_safetensors
 
 from res2next.errors import Res2NextError
-from res2next.files import write_whole
+from res2next.files import write_atomic
 from res2next.registry import ENTRIES
-from res2next.training.checkpoint import Checkpoint, newest, save, saved
-from res2next.training.monitor import Audience
-from res2next.training_log import LogHeader, TrainingLog, cut_log, start_log, tensorboard
+from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save
+from res2next.training.monitor import Listeners
+from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,64 +28,64 @@ if TYPE_CHECKING:
 
 
 class FolderInUse(Res2NextError, RuntimeError):  # noqa: N818 - it says what is the matter
-    """A folder that has a run already."""
+    """A folder that already has a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training leaves."""
+    """The result of training."""
 
     weights: Path
     """``MODEL-TAG-HASH.safetensors``, the hash being the first eight digits of the file's SHA-256."""
     log: Path
     """The log, under the same name with ``.csv``."""
     step: int
-    """Updates that were done."""
+    """Updates done."""
 
 
 class Folder:
-    """The folder of a run: ``log.csv``, ``checkpoints``, ``tensorboard``, and in the end weights with their log."""
+    """The folder of a run: ``log.csv``, ``checkpoints``, ``tensorboard``, and finally weights with their log."""
 
     def __init__(self, path: Path, header: LogHeader) -> None:
         self.path = path
         self.header = header
         self.log = path / "log.csv"
         self.checkpoints = path / "checkpoints"
-        self.identity = identity_of(header)
+        self.identity = run_identity(header)
 
-    def enter(self, run: Run, resume: bool, listener: Listener | None) -> Audience:
-        """Begin a run here, or go on with the one that is here.
+    def start(self, run: Run, resume: bool, listener: Listener | None) -> Listeners:
+        """Start a run in the folder, or continue it.
 
         Returns:
-            Those who are to be told; nobody on any process but the first.
+            The listeners; none except on the first process.
 
         Raises:
-            FolderInUse: it has a run, and ``resume`` was not asked for, or one that cannot be gone on with.
+            FolderInUse: it has a run and ``resume`` is False, or a finished run without checkpoints.
             CheckpointError: it has another run, or a damaged one.
         """
         notices: list[str] = []
-        self._refuse_used(resume)
-        checkpoint = newest(self.checkpoints, self.identity, notices.append) if resume else None
+        self._check_unused(resume)
+        checkpoint = load_newest(self.checkpoints, self.identity, notices.append) if resume else None
         if checkpoint is not None:
             run.restore(checkpoint)
-        run.world.barrier()  # nobody writes before everybody has read
+        run.world.barrier()  # no process writes before all have read
         if run.world.rank > 0:
-            return Audience(())
+            return Listeners(())
         if checkpoint is None:
             self.path.mkdir(parents=True, exist_ok=True)
             start_log(self.log, self.header)
         else:
-            cut_log(self.log, checkpoint.log_bytes)
+            truncate_log(self.log, checkpoint.log_bytes)
         board = tensorboard(self.path / "tensorboard", run.step)
         if board is None:
             notices.append("no log for TensorBoard: it is not installed (pip install tensorboard); log.csv has it all")
-        audience = Audience((TrainingLog(self.log, board), *(() if listener is None else (listener,))))
+        listeners = Listeners((TrainingLog(self.log, board), *(() if listener is None else (listener,))))
         for text in notices:
-            audience.notice(text)
-        return audience
+            listeners.notice(text)
+        return listeners
 
-    def keep(self, run: Run) -> None:
-        """Write a checkpoint. Each process must call this; the first writes."""
+    def save_checkpoint(self, run: Run) -> None:
+        """Write a checkpoint. Every process must call this; the first writes."""
         loss = run.shared_loss()
         if run.world.rank == 0:
             checkpoint = Checkpoint(
@@ -101,30 +101,30 @@ class Folder:
             save(self.checkpoints, checkpoint)
 
     def finish(self, run: Run) -> Trained | None:
-        """Write the weights, and the log beside them."""
+        """Write the weights, and the log with the same name."""
         if run.world.rank > 0:
             return None
         content = as_safetensors(run.result(), metadata={"format": "pt"})
-        tag = tag_of(run.recipe)
+        tag = weights_tag(run.recipe)
         stem = f"{run.recipe.model}-{tag}-{hashlib.sha256(content).hexdigest()[:8]}"
         weights, log = self.path / f"{stem}.safetensors", self.path / f"{stem}.csv"
-        write_whole(log, self.log.read_bytes())
-        write_whole(weights, content)
+        write_atomic(log, self.log.read_bytes())
+        write_atomic(weights, content)
         return Trained(weights, log, run.step)
 
-    def _refuse_used(self, resume: bool) -> None:
+    def _check_unused(self, resume: bool) -> None:
         finished = sorted(self.path.glob("*.safetensors"))
-        begun = saved(self.checkpoints)
-        if finished and not (resume and begun):
+        started = list_checkpoints(self.checkpoints)
+        if finished and not (resume and started):
             raise FolderInUse(f"{self.path} has a finished run, {finished[0].name}; train into another folder")
-        if begun and not resume:
+        if started and not resume:
             raise FolderInUse(
                 f"{self.path} has a run that was begun; continue it with --resume, or take another folder"
             )
 
 
-def header_of(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> LogHeader:
-    """What the log says of a run before its first epoch."""
+def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> LogHeader:
+    """The header of a run's log."""
     return LogHeader(
         recipe=recipe,
         dataset=data.info.name,
@@ -137,13 +137,13 @@ def header_of(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> Lo
     )
 
 
-def identity_of(header: LogHeader) -> dict[str, str]:
-    """What must be the same if a run is continued. Device, versions and number of processes may change."""
+def run_identity(header: LogHeader) -> dict[str, str]:
+    """Values that must be equal to continue a run. Device, versions and number of processes may change."""
     values = {f"recipe.{key}": value for key, value in asdict(header.recipe).items()}
     values |= {"digest of the data": header.digest, "images held out": header.held_out}
     return {key: str(value) for key, value in values.items()}
 
 
-def tag_of(recipe: Recipe) -> str:
-    """What a file of weights says of their data, as in the registry: ``in1k`` for ImageNet."""
+def weights_tag(recipe: Recipe) -> str:
+    """The tag of the data set in names of weights, as in the registry: ``in1k`` for ImageNet."""
     return next((entry.tag for entry in ENTRIES if entry.dataset == recipe.dataset), recipe.dataset.lower())

@@ -1,8 +1,8 @@
 """Trains a network by a recipe: one loop, from fresh weights to a file.
 
 The numbers of a run are a function of its recipe and its images: order, augmentation and mixing are drawn from
-(seed, epoch, step), never from global state. So a run that was killed goes on from its last checkpoint as if
-nothing had been, bit for bit on a CPU, and processes of torchrun share every batch without changing it.
+(seed, epoch, step), never from global state. So a killed run continues from its last checkpoint with the same
+results, bit for bit on a CPU, and processes of torchrun share every batch without changing it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn.parallel import DistributedDataParallel
 from res2next.distributed import World
 from res2next.recipes import learning_rate
 from res2next.registry import find
-from res2next.training.augment import generator, mixed
-from res2next.training.batches import Part, batches_of
-from res2next.training.folder import Folder, Trained, header_of
-from res2next.training.monitor import REPORTED, Clock, interruptions
+from res2next.training.augment import generator, mix_images
+from res2next.training.batches import Part, make_batches
+from res2next.training.folder import Folder, Trained, make_header
+from res2next.training.monitor import REPORT_EVERY, Clock, interruptions
 from res2next.training.run import Run
 
 if TYPE_CHECKING:
@@ -51,53 +51,53 @@ def train(
     """Train by ``recipe`` on the images of ``data``, and write weights and log to the folder ``output``.
 
     Args:
-        held_out: so many of the images are not trained on; after each epoch the network is measured on them.
-        resume: go on from the last checkpoint in ``output``, if there is one.
+        held_out: number of images that are not trained on; after each epoch the network is measured on them.
+        resume: continue from the last checkpoint in ``output``, if there is one.
         world: the processes that share the work; each calls this function.
         workers: processes that decode photos. Small images are held in memory and need none.
         checkpoint_every: updates between two checkpoints within an epoch; there is one after each epoch too.
 
     Returns:
-        What was written; None on all processes but the first.
+        The files written; None on all processes but the first.
 
     Raises:
-        FolderInUse: ``output`` has a run, and ``resume`` was not asked for.
-        CheckpointError: ``resume`` was, and the run there is another, or is damaged.
-        TrainingDataError: images that cannot be trained on by this recipe.
-        KeyboardInterrupt: SIGINT or SIGTERM came; a checkpoint was written first.
+        FolderInUse: ``output`` has a run, and ``resume`` is False.
+        CheckpointError: ``resume`` is True, and ``output`` has another run, or a damaged one.
+        TrainingDataError: images that do not suit the recipe.
+        KeyboardInterrupt: on SIGINT or SIGTERM, after a checkpoint.
     """
     part = Part(world.rank, world.size, recipe.accumulate)
-    batches = batches_of(data, recipe, find(recipe.model).preprocessing, held_out, part, workers)
+    batches = make_batches(data, recipe, find(recipe.model).preprocessing, held_out, part, workers)
     run = Run.fresh(recipe, len(data.classes), world)
-    folder = Folder(output, header_of(recipe, data, held_out, world))
-    audience = folder.enter(run, resume, listener)
+    folder = Folder(output, make_header(recipe, data, held_out, world))
+    listeners = folder.start(run, resume, listener)
     network = DistributedDataParallel(run.network) if world.size > 1 else run.network
 
     steps, total = batches.steps_per_epoch, recipe.epochs * batches.steps_per_epoch
     clock = Clock(run.step, total, recipe.batch_size)
-    parts = batches.following(run.step)  # this process's, `accumulate` of them an update
-    with audience, interruptions() as stop:
+    parts = batches.parts_from(run.step)  # of this process, `accumulate` of them per update
+    with listeners, interruptions() as stop:
         while run.step < total:
             epoch = run.step // steps
             rate = learning_rate(recipe, run.step, steps)
             loss = update(run, network, list(islice(parts, recipe.accumulate)), rate)
             epoch_done = run.step % steps == 0
-            if run.step % REPORTED == 0:
-                audience.progress(clock.progress(run.step, epoch, recipe.epochs, rate, float(loss)))
+            if run.step % REPORT_EVERY == 0:
+                listeners.progress(clock.progress(run.step, epoch, recipe.epochs, rate, float(loss)))
             if epoch_done:
                 row = run.row(epoch, rate, clock.images_per_second(run.step), batches)
-                audience.epoch(row, held_out)
-            stopping = stop.everywhere(run.step, world)
+                listeners.epoch(row, held_out)
+            stopping = stop.requested_by_any(run.step, world)
             if epoch_done or stopping or run.step % checkpoint_every == 0:
-                folder.keep(run)
+                folder.save_checkpoint(run)
             if stopping:
-                audience.notice(f"stopped after update {run.step} of {total}; continue with --resume")
+                listeners.notice(f"stopped after update {run.step} of {total}; continue with --resume")
                 raise KeyboardInterrupt
     return folder.finish(run)
 
 
 def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]], rate: float) -> Tensor:
-    """One update of the weights from this process's parts of a batch; gives the mean loss of these."""
+    """Update the weights from this process's parts of a batch; return their mean loss."""
     recipe = run.recipe
     for group in run.optimizer.param_groups:
         group["lr"] = rate
@@ -105,11 +105,11 @@ def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]],
     for turn, (images, labels) in enumerate(parts):
         images = images.to(run.device, memory_format=torch.channels_last, non_blocking=True)  # (n, C, H, W)
         labels = labels.to(run.device, non_blocking=True)  # (n,)
-        mix = mixed(images, labels, recipe, generator(recipe.seed, "mix", run.step))
-        with exchange(network, last=turn == len(parts) - 1):
+        mix = mix_images(images, labels, recipe, generator(recipe.seed, "mix", run.step))
+        with gradient_exchange(network, last=turn == len(parts) - 1):
             with torch.autocast(run.device.type, run.precision, enabled=recipe.mixed_precision):
                 logits = network(mix.images)  # (n, classes)
-            loss = loss_of(logits.float(), labels, mix, recipe.label_smoothing) / len(parts)
+            loss = compute_loss(logits.float(), labels, mix, recipe.label_smoothing) / len(parts)
             run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     run.scaler.step(run.optimizer)
@@ -123,16 +123,14 @@ def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]],
 
 
 @contextmanager
-def exchange(network: nn.Module, *, last: bool) -> Iterator[None]:
-    """Processes exchange gradients once an update, in the last of its parts."""
+def gradient_exchange(network: nn.Module, *, last: bool) -> Iterator[None]:
+    """Let processes exchange gradients once per update, in the last of its parts."""
     with network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext():
         yield
 
 
-def loss_of(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> Tensor:
-    """Mean cross entropy of logits (n, classes) against labels (n,), and against the others as far as images are
-    mixed.
-    """
+def compute_loss(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> Tensor:
+    """Mean cross entropy of logits (n, classes) with labels (n,), and with the second labels of mixed images."""
     loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
     if mix.share < 1:
         others = functional.cross_entropy(logits, mix.others, label_smoothing=smoothing)
@@ -144,9 +142,9 @@ def loss_of(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> Tenso
 def update_average(average: dict[str, Tensor], network: nn.Module, decay: float, updates: int) -> None:
     """The exponential moving average after ``updates`` updates: average = d average + (1 - d) weights.
 
-    d = min(decay, (1 + updates) / (10 + updates)), the rule of TensorFlow's ExponentialMovingAverage: in the
-    beginning it is short, so that nothing stays of the fresh weights. Statistics of batch norm are averaged as
-    weights are; counters are copied.
+    d = min(decay, (1 + updates) / (10 + updates)), the rule of TensorFlow's ExponentialMovingAverage: it is
+    smaller in the beginning, to forget the fresh weights. Statistics of batch norm are averaged like weights; counters
+    are copied.
     """
     share = 1 - min(decay, (1 + updates) / (10 + updates))
     for name, value in network.state_dict().items():

@@ -1,4 +1,4 @@
-"""Who follows a training run, how fast it goes, and who may stop it."""
+"""Listeners of a training run, its speed, and interruption."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from res2next.distributed import World
     from res2next.training_log import LogRow
 
-REPORTED = 10
-"""Updates between two reports: reading a loss makes a GPU wait."""
+REPORT_EVERY = 10
+"""Updates between two reports: reading a loss blocks a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands within an epoch."""
+    """The progress of training."""
 
     epoch: int
     """From 1."""
     epochs: int
     step: int
-    """Updates that are done."""
+    """Updates done."""
     steps: int
     learning_rate: float
     loss: float
@@ -38,25 +38,25 @@ class Progress:
 
 
 class Listener(Protocol):
-    """Who wants to know how training goes."""
+    """Receives the progress of training."""
 
     def progress(self, progress: Progress) -> None:
-        """After every tenth update."""
+        """Called after every tenth update."""
 
     def epoch(self, row: LogRow, held_out: int) -> None:
-        """After every epoch, with the number of images that are held out."""
+        """Called after every epoch, with the number of held-out images."""
 
     def notice(self, text: str) -> None:
-        """Something that a person should know."""
+        """Called with a message for the user."""
 
 
-class Audience:
-    """Tells all listeners; the log is one of them."""
+class Listeners:
+    """Calls all listeners; the log is one of them."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self.listeners = listeners
 
-    def __enter__(self) -> Audience:
+    def __enter__(self) -> Listeners:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,53 +78,53 @@ class Audience:
 
 
 class Clock:
-    """How fast training goes since it was started or continued."""
+    """The speed of training since it was started or continued."""
 
     def __init__(self, first: int, total: int, batch_size: int) -> None:
         self.first, self.total, self.batch_size = first, total, batch_size
         self.started = time.monotonic()
 
     def images_per_second(self, step: int) -> float:
-        """Mean since the start; time for checkpoints and held-out images counts."""
+        """Mean since the start, including time for checkpoints and held-out images."""
         return (step - self.first) * self.batch_size / max(time.monotonic() - self.started, 1e-9)
 
     def progress(self, step: int, epoch: int, epochs: int, rate: float, loss: float) -> Progress:
-        """Where training stands after update ``step`` in ``epoch``, counted from 0."""
+        """Progress after update ``step`` in ``epoch``, counted from 0."""
         speed = self.images_per_second(step)
         left = (self.total - step) * self.batch_size / speed
         return Progress(epoch + 1, epochs, step, self.total, rate, loss, speed, left)
 
 
 class Stop:
-    """Whether somebody asked training to stop."""
+    """Whether training shall stop."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
-    def everywhere(self, step: int, world: World) -> bool:
-        """Whether any process was asked. All are told so after the same update, since none may go on alone."""
+    def requested_by_any(self, step: int, world: World) -> bool:
+        """Whether any process shall stop. All get the same answer, after the same update: none can go on alone."""
         if world.size == 1:
-            return self.asked
-        if step % REPORTED:
+            return self.requested
+        if step % REPORT_EVERY:
             return False
-        return world.broadcast(any(world.gather(self.asked)))
+        return world.broadcast(any(world.gather(self.requested)))
 
 
 @contextmanager
 def interruptions() -> Iterator[Stop]:
-    """SIGINT and SIGTERM only ask to stop, so that a checkpoint can be written; a second one interrupts at once."""
+    """Let SIGINT and SIGTERM request a stop, so that a checkpoint is written; a second one interrupts at once."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield stop
         return
     before: dict[signal.Signals, Any] = {}
 
-    def ask(number: int, _: object) -> None:
-        stop.asked = True
+    def request(number: int, _: object) -> None:
+        stop.requested = True
         signal.signal(number, before[signal.Signals(number)])
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, ask)
+        before[number] = signal.signal(number, request)
     try:
         yield stop
     finally:

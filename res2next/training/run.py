@@ -1,4 +1,4 @@
-"""What changes while training goes on: weights, their average, the optimizer."""
+"""The state of training: weights, their average, the optimizer."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Run:
-    """What changes while training goes on."""
+    """The state of training."""
 
     recipe: Recipe
     network: nn.Module
     optimizer: torch.optim.SGD
     scaler: torch.amp.GradScaler
-    """Keeps small gradients of float16 from becoming 0; does nothing with other precisions."""
+    """Prevents underflow of float16 gradients; disabled for other precisions."""
     average: dict[str, Tensor] | None
     """The moving average of the weights, if the recipe has one."""
     world: World
@@ -39,23 +39,23 @@ class Run:
     loss: Tensor
     """Sum of this process's losses over the updates of the epoch so far."""
     step: int = 0
-    """Updates that are done."""
+    """Updates done."""
 
     @classmethod
     def fresh(cls, recipe: Recipe, classes: int, world: World) -> Run:
         """Fresh weights, drawn by the recipe's seed."""
         device = world.device
-        with torch.random.fork_rng(devices=[]):  # the caller's numbers stay as they were
+        with torch.random.fork_rng(devices=[]):  # the caller's generator is unchanged
             torch.default_generator.manual_seed(recipe.seed)
             network = create_model(recipe.model, num_classes=classes, zero_init_last=recipe.zero_init_last)
-        # twice as fast as the default layout on a CPU, and what tensor cores want
+        # twice as fast as the default layout on a CPU, and best for tensor cores
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         precision = half_precision(device)
         scaled = recipe.mixed_precision and precision == torch.float16
         return cls(
             recipe,
             network,
-            optimizer_of(network, recipe),
+            make_optimizer(network, recipe),
             torch.amp.GradScaler(device.type, enabled=scaled),
             None if recipe.ema_decay is None else {k: v.clone() for k, v in network.state_dict().items()},
             world,
@@ -65,11 +65,11 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        """Where this process computes."""
+        """Device of this process."""
         return self.world.device
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
+        """Load a checkpoint."""
         self.network.load_state_dict(checkpoint.network)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.scaler.load_state_dict(checkpoint.scaler)
@@ -79,16 +79,16 @@ class Run:
         self.loss.fill_(checkpoint.loss if self.world.rank == 0 else 0.0)
 
     def shared_loss(self) -> float:
-        """The sum over all processes; the first then carries it, the others begin at 0. Each must call this."""
-        everyone = self.world.gather(float(self.loss))
-        self.loss.fill_(sum(everyone))
+        """The sum over all processes, which the first then holds, and the others 0. Every process must call this."""
+        losses = self.world.gather(float(self.loss))
+        self.loss.fill_(sum(losses))
         return float(self.loss)
 
     def row(self, epoch: int, rate: float, images_per_second: float, batches: Batches) -> LogRow:
-        """What the log says of the epoch that has just ended; complete on the first process only."""
+        """The log's row of the epoch that has just ended; complete on the first process only."""
         loss = self.shared_loss() / (batches.steps_per_epoch * self.world.size)
         self.loss.zero_()
-        score = score_of(self, batches) if len(batches.held_out) and self.world.rank == 0 else None
+        score = evaluate_held_out(self, batches) if len(batches.held_out) and self.world.rank == 0 else None
         return LogRow(
             epoch + 1,
             self.step,
@@ -100,19 +100,17 @@ class Run:
         )
 
     def result(self) -> dict[str, Tensor]:
-        """The weights that training is for: the average, if there is one. On the CPU."""
+        """The resulting weights, on the CPU: the average if there is one."""
         state = self.network.state_dict() if self.average is None else self.average
         return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
 
-def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD; norms and biases, which are the parameters with one dimension, are kept from weight decay if the recipe
-    says so.
-    """
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD; if the recipe says so, without weight decay of norms and biases: the parameters with one dimension."""
     parameters = list(network.parameters())
-    decayed = [p for p in parameters if recipe.decay_norm_and_bias or p.ndim > 1]
+    with_decay = [p for p in parameters if recipe.decay_norm_and_bias or p.ndim > 1]
     others = [p for p in parameters if not (recipe.decay_norm_and_bias or p.ndim > 1)]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [{"params": with_decay, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.SGD(
         [group for group in groups if group["params"]],
         lr=recipe.learning_rate,
@@ -123,7 +121,7 @@ def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a network does on the images that are held out."""
+    """Results on the held-out images."""
 
     correct: int
     loss: float
@@ -131,8 +129,8 @@ class Score:
 
 
 @torch.inference_mode()
-def score_of(run: Run, batches: Batches) -> Score:
-    """Measure the weights that training is for."""
+def evaluate_held_out(run: Run, batches: Batches) -> Score:
+    """Measure the resulting weights on the held-out images."""
     network = deepcopy(run.network).eval()
     network.load_state_dict(run.result())
     correct, loss = 0, 0.0

@@ -1,6 +1,6 @@
-"""Trained weights: which file they are in, what is in it, and whether that fits a network.
+"""Trained weights: find their file, read it, and load it into a network.
 
-Files are found and verified without torch; it is imported when something is downloaded or loaded.
+Files are found and verified without torch, which is imported for downloads and loading.
 """
 
 from __future__ import annotations

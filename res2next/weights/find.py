@@ -1,6 +1,6 @@
-"""Where the file of weights is: given, named by the environment, in the package or in torch.hub's folder; verified.
+"""Finds and verifies the file of weights: given, named by the environment, in the package or in torch.hub's folder.
 
-Without torch, which is imported only if something is downloaded.
+Torch is imported only for downloads.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from res2next.errors import TruncatedWeights, WeightsNotAvailable, WrongWeights
-from res2next.files import file_digest, whole
+from res2next.files import atomic_path, file_digest
 from res2next.registry import ENTRIES
 
 if TYPE_CHECKING:
     from res2next.registry import Entry, Weights
 
-VARIABLE = "RES2NEXT_WEIGHTS"
-"""The environment variable that names a file of weights, or a folder that holds files under their published names."""
+ENVIRONMENT_VARIABLE = "RES2NEXT_WEIGHTS"
+"""Environment variable with a file of weights, or a folder with files under their published names."""
 
 BUNDLED = Path(__file__).parents[1] / "pretrained"
-"""Where the files lie that come with the package."""
+"""Folder of the files that come with the package."""
 
 
 def weights_path(entry: Entry, given: Path | None = None) -> Path:
-    """The verified file of an entry's weights; downloaded if it is nowhere on this machine.
+    """The verified file of an entry's weights; downloaded if it is not on this machine.
 
     Searched in this order: ``given``; what the environment variable RES2NEXT_WEIGHTS names; for weights that
     come with the package, the package; otherwise torch.hub's folder of downloads, to which the published file
-    is downloaded. Size and SHA-256 are verified wherever a file has its published name. One with a name that is
-    nobody's in the registry is taken as the caller's own, and taken as it is.
+    is downloaded. Size and SHA-256 of a file with its published name are verified. A file whose name is not in the
+    registry is a custom one, and used unverified.
 
     Args:
         given: a file, or a folder that holds the file under its published name.
 
     Raises:
-        WeightsNotAvailable: nothing is where ``given`` or the variable points, or the download did not work.
+        WeightsNotAvailable: ``given`` or the variable names a missing file, or the download failed.
         TruncatedWeights: a file is shorter than it should be.
-        WrongWeights: a file is another one than its name says, or is that of another entry.
+        WrongWeights: a file does not have the content of its name, or is that of another entry.
     """
     found = local_weights(entry, given)
     return download(entry) if found is None else found
@@ -49,60 +49,62 @@ def weights_path(entry: Entry, given: Path | None = None) -> Path:
 def local_weights(entry: Entry, given: Path | None = None) -> Path | None:
     """As :func:`weights_path`, without a download: None if one would be needed."""
     if given is not None:
-        return _given(entry, given.expanduser(), called="")
-    if named := os.environ.get(VARIABLE):
+        return _explicit_file(entry, given.expanduser(), origin="")
+    if named := os.environ.get(ENVIRONMENT_VARIABLE):
         place = Path(named).expanduser()
-        # one variable serves all models: another model's file, or a folder without this one's, is not a mistake
+        # one variable for all models: it may name another model's file, or a folder without this one's
         elsewhere = place.is_dir() and not (place / entry.weights.file).is_file()
         if not elsewhere and (place.name == entry.weights.file or _owner(place.name) is None):
-            return _given(entry, place, called=f" ({VARIABLE})")
+            return _explicit_file(entry, place, origin=f" ({ENVIRONMENT_VARIABLE})")
     if entry.weights.url is None:
-        return _bundled(entry)
+        return _bundled_file(entry)
     cached = cache_folder() / entry.weights.file
     if not cached.is_file():
         return None
-    verify(cached, entry.weights, called=str(cached), advice="delete it, and it is downloaded again")
+    verify(cached, entry.weights, description=str(cached), advice="delete it, and it is downloaded again")
     return cached
 
 
 def cache_folder() -> Path:
-    """torch.hub's folder of downloads, by torch.hub's own rule, which holds without torch being imported too."""
-    if "torch.hub" in sys.modules:  # it may have been told another folder
+    """torch.hub's folder of downloads, by torch.hub's rule, without importing torch."""
+    if "torch.hub" in sys.modules:  # the folder may have been changed
         return Path(sys.modules["torch.hub"].get_dir()) / "checkpoints"
     torch_home = os.environ.get("TORCH_HOME", f"{os.environ.get('XDG_CACHE_HOME', '~/.cache')}/torch")
     return Path(torch_home).expanduser() / "hub" / "checkpoints"
 
 
 def download(entry: Entry) -> Path:
-    """Download an entry's file to :func:`cache_folder`, whole and verified or not at all.
+    """Download an entry's file to :func:`cache_folder`; it is verified and written atomically.
 
     Raises:
         WeightsNotAvailable: the file comes with the package and has no address, or the server cannot be reached.
-        TruncatedWeights, WrongWeights: what arrived is not the published file. Nothing of it is kept.
+        TruncatedWeights, WrongWeights: the download is not the published file; it is deleted.
     """
     from torch.hub import download_url_to_file
 
     weights, folder = entry.weights, cache_folder()
-    advice = f"put the file {weights.file} into {folder}, or set {VARIABLE} to it or to a folder that holds it"
+    advice = (
+        f"put the file {weights.file} into {folder}, or set {ENVIRONMENT_VARIABLE} to it or to a folder that holds it"
+    )
     if weights.url is None:
-        raise WeightsNotAvailable(entry.name, f"{weights.file} is published nowhere", advice)
+        raise WeightsNotAvailable(entry.name, f"{weights.file} is not published", advice)
     folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / weights.file) as arriving:
+    with atomic_path(folder / weights.file) as partial:
         try:
-            download_url_to_file(weights.url, str(arriving), progress=sys.stderr.isatty())
+            download_url_to_file(weights.url, str(partial), progress=sys.stderr.isatty())
         except (URLError, HTTPException, TimeoutError, ConnectionError) as trouble:
             reason = str(trouble).strip("<>")
             raise WeightsNotAvailable(entry.name, f"{weights.url} cannot be downloaded ({reason})", advice) from trouble
-        verify(arriving, weights, called=f"what arrived from {weights.url}", advice=f"try again, or {advice}")
+        verify(partial, weights, description=f"what arrived from {weights.url}", advice=f"try again, or {advice}")
     return folder / weights.file
 
 
-def verify(path: Path, weights: Weights, *, called: str, advice: str) -> None:
+def verify(path: Path, weights: Weights, *, description: str, advice: str) -> None:
     """Compare the file's size, if the published one is known, then the beginning of its SHA-256.
 
     Args:
-        called: what a message calls the file.
-        advice: what a message tells the reader to do.
+        description: of the file, for messages.
+        advice: for messages.
 
     Raises:
         TruncatedWeights: it is shorter than the published file.
@@ -110,45 +112,45 @@ def verify(path: Path, weights: Weights, *, called: str, advice: str) -> None:
     """
     size = path.stat().st_size
     if weights.size is not None and size < weights.size:
-        raise TruncatedWeights(called, weights.file, size, weights.size, advice)
+        raise TruncatedWeights(description, weights.file, size, weights.size, advice)
     if weights.size is not None and size > weights.size:
         trouble = f"is another file: {size:,} bytes where {weights.file} has {weights.size:,}"
-        raise WrongWeights(called, trouble, advice)
+        raise WrongWeights(description, trouble, advice)
     digest = file_digest(path).removeprefix("sha256:")
     if not digest.startswith(weights.sha256_prefix):
         kind = "truncated or another file" if weights.size is None else "another file"
         known = f"its SHA-256 begins with {digest[:8]}, that of {weights.file} with {weights.sha256_prefix}"
-        raise WrongWeights(called, f"is {kind}: {known}", advice)
+        raise WrongWeights(description, f"is {kind}: {known}", advice)
 
 
-def _given(entry: Entry, place: Path, *, called: str) -> Path:
+def _explicit_file(entry: Entry, place: Path, *, origin: str) -> Path:
     weights = entry.weights
     path = place / weights.file if place.is_dir() else place
     if not path.is_file():
         raise WeightsNotAvailable(
             entry.name,
-            f"there is no file {path}{called}",
+            f"there is no file {path}{origin}",
             f"give a file of weights, or a folder that holds {weights.file}",
         )
     owner = _owner(path.name)
     if path.name == weights.file:
         advice = f"fetch {weights.file} again, or give weights of your own another name"
-        verify(path, weights, called=str(path), advice=advice)
+        verify(path, weights, description=str(path), advice=advice)
     elif owner is not None:
         advice = f"give {weights.file}, or weights of your own under a name of their own"
         raise WrongWeights(str(path), f"has the name of the weights of {owner.name}, not of {entry.name}", advice)
     return path
 
 
-def _bundled(entry: Entry) -> Path:
+def _bundled_file(entry: Entry) -> Path:
     path = BUNDLED / entry.weights.file
     advice = "install the package again"
     if not path.is_file():
         raise WeightsNotAvailable(entry.name, f"{path}, which comes with the package, is missing", advice)
-    verify(path, entry.weights, called=str(path), advice=advice)
+    verify(path, entry.weights, description=str(path), advice=advice)
     return path
 
 
 def _owner(file: str) -> Entry | None:
-    """The entry of the registry whose file has this name."""
+    """The entry of the registry with this file name."""
     return next((entry for entry in ENTRIES if entry.weights.file == file), None)

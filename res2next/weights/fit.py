@@ -1,4 +1,4 @@
-"""Whether tensors fit a network, and loading them if they do."""
+"""Checks whether tensors fit a network, and loads them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FIRST_CONVOLUTIONS = ("conv1.weight", "conv1.0.weight", "base_layer.0.weight")
-"""What takes in the image: of a Res2Net, of one with a deep stem, of a DLA."""
+"""Weights of the first convolution: of a Res2Net, of one with a deep stem, of a DLA."""
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load a file into a network, strictly: every tensor must be there and fit, or none is loaded.
+    """Load a file into a network, strictly: all tensors must fit, or none is loaded.
 
-    Takes what :func:`read_state_dict` reads. A head stored as a matrix fits a 1x1 convolution, and the other way
-    round; projections that the authors' DLAs store and never use are left out.
+    Formats are those of :func:`read_state_dict`. A head stored as a matrix fits a 1x1 convolution and vice versa;
+    unused projections in the authors' DLAs are left out.
 
     Raises:
         UnreadableWeights: no tensors can be read from the file.
-        UnfitWeights: they are not those of the network; the message says of which they are, if of one that is known.
+        UnfitWeights: they do not fit; the message names the architecture that they fit, if there is one.
     """
-    stored = _arranged(read_state_dict(path), network)
+    stored = _adapt(read_state_dict(path), network)
     _load(network, stored, path, stored)
 
 
@@ -36,14 +36,14 @@ def load_pretrained(network: nn.Module, path: Path, classes: int) -> None:
     """As :func:`load_weights`, adapted to a network with another head, without one, or for grey images.
 
     Args:
-        classes: those of the published weights. A network with another number of them keeps the head that it
-            has; one without a head (a feature extractor) leaves the file's out.
+        classes: number of classes of the published weights. A network with another number keeps its head; one
+            without a head (a feature extractor) does not load the file's.
 
-    A first convolution for one channel gets the sum over the three of the file, as timm has it: a grey image then
-    gives what the same image in red, green and blue would.
+    A first convolution for one channel gets the sum over the file's three, as in timm: a grey image then gives the
+    result of the same image in red, green and blue.
     """
     own = network.state_dict()
-    stored = _arranged(read_state_dict(path), network)
+    stored = _adapt(read_state_dict(path), network)
     state = dict(stored)
     head = {name: tensor for name, tensor in own.items() if name.startswith("fc.")}
     published_head = "fc.weight" in stored and stored["fc.weight"].shape[:1] == (classes,)
@@ -56,7 +56,7 @@ def load_pretrained(network: nn.Module, path: Path, classes: int) -> None:
 
 
 def _load(network: nn.Module, state: dict[str, Tensor], path: Path, stored: dict[str, Tensor]) -> None:
-    # checked first, because load_state_dict copies what fits before it complains of what does not
+    # checked first: load_state_dict copies fitting tensors before it raises
     differences = _differences(state, network)
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
@@ -64,8 +64,8 @@ def _load(network: nn.Module, state: dict[str, Tensor], path: Path, stored: dict
     network.load_state_dict(state, strict=True)
 
 
-def _arranged(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Without the projections that a DLA does not have, and with the head in the network's own shape."""
+def _adapt(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The state dict without projections that a DLA does not have, and with the head in the network's shape."""
     from res2next.dla import Tree
 
     unused = tuple(f"{name}.project." for name, module in network.named_modules() if isinstance(module, Tree))
@@ -79,11 +79,11 @@ def _arranged(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]
 
 def _differences(state: Mapping[str, Tensor], network: nn.Module) -> list[str]:
     own = network.state_dict()
-    # checkpoints of torch before 0.4.1 do not count batches, and load all the same
+    # checkpoints of torch before 0.4.1 do not have it, and can be loaded
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     return [
         *(f"{name} is missing" for name in missing),
-        *(f"{name} is none of the network's" for name in state if name not in own),
+        *(f"{name} is not in the network" for name in state if name not in own),
         *(
             f"{name} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}"
             for name, tensor in state.items()
@@ -98,12 +98,12 @@ def _differences(state: Mapping[str, Tensor], network: nn.Module) -> list[str]:
 
 
 def _advice(stored: dict[str, Tensor]) -> str:
-    """What the tensors seem to be those of."""
+    """The architecture that the tensors fit, for a message."""
     import torch
 
     from res2next.variants import build
 
-    # a file may hold anything under these names
+    # a file may have any tensors under these names
     classes = stored["fc.weight"].shape[0] if "fc.weight" in stored and stored["fc.weight"].ndim else 0
     first = [stored[name] for name in FIRST_CONVOLUTIONS if name in stored and stored[name].ndim == 4]
     channels = max(1, first[0].shape[1]) if first else 3
@@ -111,7 +111,7 @@ def _advice(stored: dict[str, Tensor]) -> str:
     for entry in ENTRIES:
         with torch.device("meta"):
             candidate = build(entry, num_classes=classes, in_chans=channels)
-        if not _differences(_arranged(stored, candidate), candidate):
+        if not _differences(_adapt(stored, candidate), candidate):
             fitting.append(entry)
     if len(fitting) != 1:
         return "give the weights of this architecture; res2next.list_models() names all that are known"

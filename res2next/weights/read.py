@@ -1,4 +1,4 @@
-"""What is in a file of weights: tensors by name, and nothing that runs."""
+"""Reads tensors from a file of weights, without running code from it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WRAPPERS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model")
-"""Under which key training scripts save a state dict; averaged weights first, since they are what is evaluated."""
+"""Keys of a state dict in checkpoints of training scripts; averaged weights first, since these are evaluated."""
 
 PREFIXES = ("module.", "_orig_mod.")
-"""What DistributedDataParallel and ``torch.compile`` put before every name."""
+"""Prefixes of names by DistributedDataParallel and ``torch.compile``."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` file by name, on the CPU.
 
-    Checkpoints of training scripts are unwrapped (:data:`WRAPPERS`), prefixes of wrapping modules are taken off
-    (:data:`PREFIXES`). Only tensors are loaded: no code of a pickle runs.
+    Checkpoints of training scripts are unwrapped (:data:`WRAPPERS`), prefixes of wrapping modules are removed
+    (:data:`PREFIXES`). No code of a pickle is run.
 
     Raises:
-        UnreadableWeights: another format, a damaged file, or one that holds more than tensors and plain values.
+        UnreadableWeights: another format, a damaged file, or one with more than tensors and plain values.
         OSError: no such file, or no permission.
     """
     if path.suffix == ".safetensors":
-        return _without_prefixes(_plain(_read_safetensors(path), path))
+        return _strip_prefixes(_require_dense(_read_safetensors(path), path))
     if path.name.endswith((".pth", ".pt", ".pth.tar")):
-        return _without_prefixes(_plain(_unwrapped(_read_pickle(path), path), path))
+        return _strip_prefixes(_require_dense(_unwrap(_read_pickle(path), path), path))
     known = ".safetensors, .pth, .pt and .pth.tar"
     raise UnreadableWeights(path, f"is of no format that is read ({known})", "save its state dict as one of these")
 
@@ -45,7 +45,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as trouble:
-        raise UnreadableWeights(path, f"is no whole safetensors file ({trouble})", "fetch or save it again") from None
+        raise UnreadableWeights(path, f"is not a whole safetensors file ({trouble})", "fetch it again") from None
 
 
 def _read_pickle(path: Path) -> Any:
@@ -54,27 +54,27 @@ def _read_pickle(path: Path) -> Any:
     import torch
 
     try:
-        # timm's checkpoints hold the training script's arguments; a Namespace runs nothing
+        # timm's checkpoints have the arguments of the training script; a Namespace runs no code
         with torch.serialization.safe_globals([Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as trouble:
         if "Unsupported global" not in str(trouble):
-            raise _damaged(path) from trouble
+            raise _damaged_error(path) from trouble
         raise UnreadableWeights(
             path,
-            "holds Python objects beside its tensors, and only tensors are loaded, since a pickle can run any code",
+            "holds Python objects besides its tensors, and only tensors are loaded, since a pickle can run any code",
             "where you trust it, save its state dict alone",
         ) from trouble
     except (RuntimeError, EOFError, ValueError, KeyError) as trouble:
-        raise _damaged(path) from trouble
+        raise _damaged_error(path) from trouble
 
 
-def _damaged(path: Path) -> UnreadableWeights:
+def _damaged_error(path: Path) -> UnreadableWeights:
     trouble = "is damaged, was not written by torch.save, or holds more than tensors, which alone are loaded"
     return UnreadableWeights(path, trouble, "fetch it again, or save its state dict alone")
 
 
-def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:
+def _unwrap(loaded: Any, path: Path) -> dict[str, Tensor]:
     from torch import Tensor
 
     if isinstance(loaded, Mapping):
@@ -85,8 +85,8 @@ def _unwrapped(loaded: Any, path: Path) -> dict[str, Tensor]:
     raise UnreadableWeights(path, "holds no state dict", advice)
 
 
-def _plain(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The tensors as they are. Raises UnreadableWeights if one is not an array of real numbers."""
+def _require_dense(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors unchanged. Raises UnreadableWeights if one is not a dense array of real numbers."""
     import torch
 
     for name, tensor in state.items():
@@ -98,8 +98,8 @@ def _plain(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    state.pop("n_averaged", None)  # torch's AveragedModel counts its updates beside the weights
+def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    state.pop("n_averaged", None)  # number of updates in torch's AveragedModel
     while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), None):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return state

@@ -131,7 +131,7 @@ EXAMPLE = {"model": "m", "field": "f", "file": "a.md", "line": 1, "stated": "1",
         ("docs/text.json", "audit 'docs/text.json'"),
         ("docs/other.json", "not what cardproof audit --json prints"),
         ("docs/list.json", "not what cardproof audit --json prints"),
-        ("docs/half.json", "no summary of an audit"),
+        ("docs/half.json", "not a summary of an audit"),
     ],
 )
 def test_a_file_that_is_no_audit_is_an_error_of_the_template(site, file, words):

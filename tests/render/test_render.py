@@ -18,7 +18,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import TamperedError
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import load
-from cardproof.render.output.files import OTHERS, SCRIPTS, STYLES
+from cardproof.render.output.files import ERROR_PAGE_SCRIPTS, SCRIPTS, STYLES
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_render_writes_a_page_and_evidence_with_the_counts_of_the_network(site
     assert statuses(result) == {
         "tiny.md": "new",
         "tiny.json": "new",
-        **dict.fromkeys((*STYLES, *SCRIPTS, *OTHERS), "new"),
+        **dict.fromkeys((*STYLES, *SCRIPTS, *ERROR_PAGE_SCRIPTS), "new"),
     }
     evidence = load(site / "docs/evidence/tiny.json")
     assert (evidence.counts.parameters, evidence.counts.multiply_adds) == (PARAMETERS, MULTIPLY_ADDS)
@@ -70,7 +70,7 @@ def test_a_second_render_measures_nothing_and_touches_no_file(site):
     result = run(site)
     assert (result.measured, result.recalled, result.exit) == (0, 1, 0)
     assert (result.remembered, result.changes) == (1, [])
-    assert result.files == 2 + len((*STYLES, *SCRIPTS, *OTHERS))
+    assert result.files == 2 + len((*STYLES, *SCRIPTS, *ERROR_PAGE_SCRIPTS))
     assert snapshot(site) == before
 
 

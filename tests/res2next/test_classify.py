@@ -50,7 +50,7 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Image
 
 
 def pixels(image: Image.Image) -> np.ndarray:
-    return np.asarray(module.displayed(image))
+    return np.asarray(module.prepare_image(image))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def tiny_weights(tmp_path: Path) -> Path:
 @pytest.fixture
 def a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
-    module._loaded.cache_clear()
+    module._load.cache_clear()
 
 
 # --- Predictions ---
@@ -258,7 +258,7 @@ def test_outputs_that_are_no_numbers_are_no_answer(value: float) -> None:
     network = create_model("res2next_tiny").eval()
     torch.nn.init.constant_(network.fc.bias, value)
     grey = Preprocessing((1, 8, 8), 1.0, "bilinear", (0.5,), (0.5,))
-    with pytest.raises(NoAnswer, match="10 of the network's 10 outputs are no finite numbers"):
+    with pytest.raises(NoAnswer, match="10 of the network's 10 outputs are not finite numbers"):
         classify(Image.new("L", (8, 8)), network, preprocessing=grey, classes="0123456789")
 
 

@@ -91,7 +91,7 @@ def test_an_optimized_network_cannot_be_trained():
 
 
 def test_other_networks_and_numbers_are_refused():
-    with pytest.raises(TypeError, match="Linear is no network of res2next"):
+    with pytest.raises(TypeError, match="Linear is not a network of res2next"):
         optimize(nn.Linear(2, 2))
     with pytest.raises(ValueError, match="float32 and bfloat16"):
         optimize(create_model("res2next_tiny"), dtype=torch.float16)
@@ -176,14 +176,14 @@ def test_folding_is_the_norm_after_the_convolution():
     assert norm.running_mean is not None
     norm.running_mean.uniform_()
     x = torch.randn(2, 4, 8, 8)
-    weight, bias = fold.folded(conv, norm)
+    weight, bias = fold.fold_norm(conv, norm)
     assert torch.allclose(nn.functional.conv2d(x, weight, bias), norm(conv(x)), atol=1e-5)
 
 
 def test_operators_that_give_other_sums_are_not_used(monkeypatch):
     if not onednn.has_onednn(torch.float32):
         pytest.skip("this torch has no oneDNN operators that give the right sums")
-    monkeypatch.setattr(onednn.OneDnnConvolution, "onto", lambda self, x, shortcut: shortcut)
+    monkeypatch.setattr(onednn.OneDnnConvolution, "forward_add", lambda self, x, shortcut: shortcut)
     assert not onednn.has_onednn.__wrapped__(torch.float32)
 
 
@@ -199,7 +199,7 @@ def test_memory_is_kept_where_the_c_library_is_that_of_gnu():
 
 def test_networks_that_cannot_be_exported_are_told_and_leave_no_file(tmp_path):
     for network in (nn.Linear(2, 2), optimize(create_model("res2next_tiny"))):
-        with pytest.raises(TypeError, match="is no network of res2next: export_onnx takes"):
+        with pytest.raises(TypeError, match="is not a network of res2next: export_onnx takes"):
             export_onnx(network, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -329,7 +329,7 @@ def test_a_timeout_is_told_as_being_offline(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_published_nowhere_cannot_be_downloaded() -> None:
-    with pytest.raises(WeightsNotAvailable, match="is published nowhere"):
+    with pytest.raises(WeightsNotAvailable, match="is not published"):
         download(entry(url=None))
 
 
@@ -505,7 +505,7 @@ def test_up_to_three_differences_are_named_and_the_rest_counted(tmp_path: Path) 
     with pytest.raises(UnfitWeights) as caught:
         load_weights(tiny(), save(tmp_path, state))
     message = str(caught.value)
-    assert "do not fit the network: bn1.weight is missing, head.0 is none of the network's, head.1 is none" in message
+    assert "do not fit the network: bn1.weight is missing, head.0 is not in the network, head.1 is not" in message
     assert "and 2 more; give the weights of this architecture" in message
 
 

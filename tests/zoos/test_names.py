@@ -18,7 +18,7 @@ from cardproof.core.settings import Settings, load_settings
 from cardproof.evidence.records import depends_on
 from cardproof.plan.needs import plan
 from cardproof.read import read_cards
-from cardproof.zoos.aliases import Names, names_of, read_names
+from cardproof.zoos.aliases import Names, load_names, read_names
 
 ZOO = """
 from torch import nn
@@ -113,14 +113,14 @@ def test_the_first_pattern_that_fits_the_whole_name_decides(write):
 
 @given(st.text(max_size=400))
 def test_any_name_is_looked_up(name):
-    assert isinstance(names_of(Settings(zoo="timm")).network(name), str)
+    assert isinstance(load_names(Settings(zoo="timm")).network(name), str)
 
 
 def test_names_of_mmpretrain_are_names_of_timm():
     timm = pytest.importorskip("timm")
     from timm.models import get_pretrained_cfg
 
-    names = names_of(Settings(zoo="timm"))
+    names = load_names(Settings(zoo="timm"))
     for _, network in names.rows:
         assert timm.is_model(network), network
         tag = network.partition(".")[2]
@@ -130,14 +130,14 @@ def test_names_of_mmpretrain_are_names_of_timm():
     assert names.network("swin-base_in21k-pre-3rdparty_in1k-384") == "swin_base_patch4_window12_384"
     assert names.network("convnext-base_3rdparty_in21k") == "convnext_base.fb_in22k"
     assert names.network("hrnet-w18_3rdparty_8xb32_in1k") == ""  # other biases
-    assert names_of(Settings(zoo="torchvision")).rows == ()
+    assert load_names(Settings(zoo="torchvision")).rows == ()
 
 
 def test_no_name_of_timm_is_taken_for_one_of_mmpretrain():
     timm = pytest.importorskip("timm")
     from timm.models import get_deprecated_models
 
-    names = names_of(Settings(zoo="timm"))
+    names = load_names(Settings(zoo="timm"))
     known = {*timm.list_models(), *timm.list_models(pretrained=True), *get_deprecated_models()}
     assert [name for name in known if names.network(name)] == []
 
@@ -153,7 +153,7 @@ PARAMETERS = {  # torchvision's metadata of the same networks
 
 def test_named_networks_have_the_parameters_that_torchvision_states_of_them(write):
     timm = pytest.importorskip("timm")
-    names = names_of(Settings(zoo="timm"))
+    names = load_names(Settings(zoo="timm"))
     found = {}
     for name in PARAMETERS:
         network = timm.create_model(names.network(name))

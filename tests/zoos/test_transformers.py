@@ -117,7 +117,7 @@ def test_the_digest_follows_the_configuration_and_imports_nothing(folder):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("[]", "it is no mapping"),
+        ("[]", "it is not a mapping"),
         ("{", "cannot be read"),
         ('{"model_type": "bert"}', "no image classifier"),
         ("{}", "of kind 'None'"),

@@ -1,4 +1,4 @@
-"""Time whole commands on a copy of this site: a cold render, a warm one, and the build of the site beside them."""
+"""Time whole commands on a copy of this site: a cold and a warm render, and the build of the site."""
 
 from __future__ import annotations
 

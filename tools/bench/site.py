@@ -75,7 +75,7 @@ def write_plain(pages: Path, plain: Path) -> None:
 
 
 def ordinary(title: str, size: int) -> str:
-    """Return a page of so many bytes: sections of a paragraph, a table and a block of code each."""
+    """Return a page of about ``size`` bytes: sections of a paragraph, a table and a block of code each."""
     parts = [f"# {title}\n\n"]
     number = 0
     while sum(map(len, parts)) < size:

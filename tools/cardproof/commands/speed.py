@@ -16,7 +16,7 @@ from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, loa
 from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
 from cardproof.render.site_build import read_site
-from cardproof.zoos.aliases import names_of
+from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +131,7 @@ def network_digests(settings: Settings) -> dict[Need, str]:
     if settings.zoo is None:
         raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
     reading, _ = read_site(settings)
-    needs = {need.model: need for need in plan(reading, names_of(settings)).values()}
+    needs = {need.model: need for need in plan(reading, load_names(settings)).values()}
     digests = digests_of(needs.values(), settings.zoo)
     return {need: digests[name] for name, need in sorted(needs.items())}
 

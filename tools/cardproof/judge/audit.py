@@ -22,7 +22,7 @@ from cardproof.plan.options import DEFAULTS
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import header_facts
 from cardproof.snippets.results import findings_of
-from cardproof.zoos.aliases import names_of
+from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -48,7 +48,7 @@ def audit_cards(
     """
     options.force.check(model.name for model in reading.models)
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    needs = plan(reading, names_of(settings))
+    needs = plan(reading, load_names(settings))
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)

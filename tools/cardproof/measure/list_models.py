@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cardproof.core.errors import InputError
 from cardproof.measure.submit import engine_named
 from cardproof.plan.options import LOCAL
-from cardproof.zoos import Zoo, ZooError, load_zoo, version_of_zoo
+from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
 from cardproof.zoos.published import ModelList, Published, as_published
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _listed(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> Mo
         raise InputError(f"zoo '{spec}' does not list its models: name those that you mean")
     return ModelList(
         getattr(zoo, "title", spec),
-        version_of_zoo(spec),
+        zoo_version(spec),
         getattr(zoo, "address", str)(),
         tuple(_published(zoo, name) for name in names),
     )

@@ -11,7 +11,7 @@ from msgspec import Struct, to_builtins
 from cardproof.plan.needs import plan
 from cardproof.plan.options import force_of
 from cardproof.plan.recall import plan_recall
-from cardproof.zoos.aliases import names_of
+from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -87,7 +87,7 @@ def dry_run(
     forced.check(model.name for model in reading.models)
     if settings.zoo is None:
         return DryRun()
-    needs = plan(reading, names_of(settings))
+    needs = plan(reading, load_names(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
     return _dry_run(plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced), chosen)
 

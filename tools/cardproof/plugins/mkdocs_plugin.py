@@ -108,10 +108,10 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         if not self._is_ours(page):
             return output
         if config.site_url:
-            from cardproof.render.output.social import social_card, verdicts_of
+            from cardproof.render.output.social import read_verdicts, social_card
 
             said = str(page.meta.get("description", ""))
-            picture = social_card(config.site_name, str(page.title), said, verdicts_of(page.markdown or ""))
+            picture = social_card(config.site_name, str(page.title), said, read_verdicts(page.markdown or ""))
             path = Path(config.site_dir, page.file.dest_uri).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.settings import Settings
     from cardproof.judge.card_report import ModelRow
-    from cardproof.render.views.comparison import Standings
+    from cardproof.render.views.comparison import ModelsBySize
 
 CUDA = Path("/dev/nvidiactl")
 """There where a driver for NVIDIA's devices is: snippets may run on one."""
@@ -172,16 +172,16 @@ class CrossCardDigests:
         )
 
     @cached_property
-    def _standings(self) -> Standings:
-        from cardproof.render.views.comparison import Standings
+    def _standings(self) -> ModelsBySize:
+        from cardproof.render.views.comparison import ModelsBySize
 
-        return Standings(row for report in self.reports.values() for row in report.rows)
+        return ModelsBySize(row for report in self.reports.values() for row in report.rows)
 
     def _standing(self, report: CardReport) -> str:
         """The models that a card's own are compared with."""
-        from cardproof.render.views.comparison import digest_of_comparison
+        from cardproof.render.views.comparison import comparison_digest
 
-        return digest_of_comparison(self._standings.of(report.rows))
+        return comparison_digest(self._standings.of(report.rows))
 
 
 def context_of(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.read import read_cards
 from cardproof.render.output.paths import relative
-from cardproof.render.output.text import stamped_source
+from cardproof.render.output.text import read_stamp
 from cardproof.render.page_snippets import pages_of
 from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import (
@@ -70,7 +70,7 @@ class Sources:
         """
         site = self._site_of(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        template = stamped_source(text.rstrip().rpartition("\n")[2] + "\n")
+        template = read_stamp(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
         if template is not None:
             card = site.card_named(template, path)
@@ -219,7 +219,7 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
     """Return the page that a file is, or those of the template that it was rendered from, with how to run them."""
     source = read_source(path, show_path(path))[0]
     assert source is not None  # it was readable a moment ago
-    if stamped_source(source.text) is None:
+    if read_stamp(source.text) is None:
         return [(Page(source.name, source.text, path.parent), _beside(policy, path))]
     found = Sources(Path.cwd()).of(path)
     search = (*policy.search_path, *found.policy.search_path)

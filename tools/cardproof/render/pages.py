@@ -19,16 +19,16 @@ from cardproof.render.catalog.model_summary import model_summary_text
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
-from cardproof.render.output.text import stamped
+from cardproof.render.output.text import add_stamp
 from cardproof.render.templates import TemplatesError
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
 from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view, split_shared
-from cardproof.render.views.comparison import Standings, scores_of
+from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
-from cardproof.render.views.evidence import RecordView, Sources, distinct, records_of
-from cardproof.render.views.linked_data import json_ld, lead_of
-from cardproof.render.views.strips import shown_runs, snippets_summary, with_strips
+from cardproof.render.views.evidence import RecordView, Sources, claim_records, unique_records
+from cardproof.render.views.linked_data import first_paragraph, json_ld
+from cardproof.render.views.strips import insert_strips, shown_runs, snippets_summary
 from cardproof.render.views.training import TrainingView, training_view
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ class Site:
         self._folders = folders
         self._templates = site_templates(folders, show)
         records = {card.file: _records(card, known, folders) for card in self._cards}
-        self._records = {file: distinct(r for of in found for r in of.values()) for file, found in records.items()}
+        self._records = {
+            file: unique_records(r for of in found for r in of.values()) for file, found in records.items()
+        }
         self._views = {card.file: _views(card, known, folders, records[card.file]) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
@@ -124,7 +126,7 @@ class Site:
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
         """Files that the templates of a card looked for, by the card's file."""
-        self._standings: Standings | None = None
+        self._standings: ModelsBySize | None = None
         self.looked: dict[str, set[str]] = {"rows": set(), "listings": set(), "standing": set()}
         """Cards that show models of other cards: as ``rows`` of a table, by their ``listings``, or in a plot."""
 
@@ -146,7 +148,7 @@ class Site:
             header, text = _author_text(card)
             rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
             known = self._authors[card.file, model] = AuthorText(header, rendered, origin)
-            self.asked.setdefault(card.file, set()).update(self._templates.asked())
+            self.asked.setdefault(card.file, set()).update(self._templates.requested())
         return known
 
     def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[RenderedPage]:
@@ -164,7 +166,7 @@ class Site:
                 trouble += error.findings
                 continue
             page, template = self._pages[card.file], relative(card.source.path, self._folders.base)
-            rendered.append(RenderedPage(page, card.source.path, stamped(text, template)))
+            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template)))
         if trouble:
             raise TemplatesError(trouble)
         return rendered
@@ -191,7 +193,7 @@ class Site:
     def _stands(self, card: Card) -> ComparisonView | None:
         """Return where a card's models stand among all models of the site."""
         if self._standings is None:
-            self._standings = Standings(row for found in self.rows.values() for row in found)
+            self._standings = ModelsBySize(row for found in self.rows.values() for row in found)
         found = self._standings.of(self.rows[card.file])
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
@@ -214,7 +216,7 @@ class Site:
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                scores_of(self._known.verdicts.of_model(card.file, view.name).own),
+                top1_scores(self._known.verdicts.of_model(card.file, view.name).own),
                 view.verdicts,
                 model_summary_text(entries[view.name].summary),
             )
@@ -225,7 +227,7 @@ class Site:
         views = self._views[card.file]
         first = views[0].name if views else None
         source = self.author_text(card, first)
-        author = with_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
+        author = insert_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
         if not views:
             return source.header + author
         page = self._view(card, source.header, author, runs)
@@ -233,7 +235,7 @@ class Site:
         looked = {folder / "page.md" for folder in (self._folders.root, self._folders.fallback) if folder}
         own = any(path.is_file() for path in looked)
         text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
-        self.asked.setdefault(card.file, set()).update(looked | self._templates.asked())
+        self.asked.setdefault(card.file, set()).update(looked | self._templates.requested())
         return text
 
     def _view(self, card: Card, header: str, author: str, runs: Sequence[PageRun]) -> PageView:
@@ -241,7 +243,7 @@ class Site:
         views, index = self._views[card.file], _index_text(card)
         shared, models = split_shared(views)
         head, body = split_at_section(author)
-        title, description, facts = _title(author) or card.source.path.stem, lead_of(head), about(card)
+        title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
         return PageView(
             title=title,
             template=relative(card.source.path, self._folders.base),
@@ -309,7 +311,7 @@ def _records(card: Card, known: Audit, folders: Folders) -> list[dict[str, Recor
     for model, claims in zip(card.models, card.claims_of, strict=True):
         need, evidence = known.needs[card.file, model.name], known.evidence(card, model)
         template = relative(card.source.path, folders.base)
-        found.append(records_of(claims, Sources(template, need, evidence, known.recipe(need))))
+        found.append(claim_records(claims, Sources(template, need, evidence, known.recipe(need))))
     return found
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import fields
 from cardproof import PUBLIC
 from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
-from cardproof.render.output.text import markdown_text, stamped
+from cardproof.render.output.text import add_stamp, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def reference_pages(folder: Path, program: click.Group) -> dict[Path, str]:
     for check in all_checks():
         module = f"tools/cardproof/judge/checks/{check.name.replace('-', '_')}.py"
         pages[f"checks/{check.name}.md"] = (_check(check), module)
-    return {folder / name: stamped(text, source) for name, (text, source) in pages.items()}
+    return {folder / name: add_stamp(text, source) for name, (text, source) in pages.items()}
 
 
 def _index() -> str:

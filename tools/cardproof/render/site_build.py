@@ -191,10 +191,10 @@ class SiteBuild:
 
     def _since_before(self, changes: list[Change]) -> list[Change]:
         """Return changes as they are since before the build, of which evidence may be stored already."""
-        from cardproof.render.output.files import as_of
+        from cardproof.render.output.files import change_since
 
         before = self.writer.before if self.writer else {}
-        return [as_of(change, before[change.path]) if change.path in before else change for change in changes]
+        return [change_since(change, before[change.path]) if change.path in before else change for change in changes]
 
     def _finish(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
         """Add the files that belong to no card, write all, and remember the cards."""
@@ -227,12 +227,12 @@ class SiteBuild:
 
     def _gone(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
         """Yield the files of templates and models that are gone."""
-        from cardproof.render.output.files import orphans
+        from cardproof.render.output.files import find_orphans
 
         base = self.folders.base
-        yield from orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, show_path, kept)
+        yield from find_orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, show_path, kept)
         if generated:
-            yield from orphans(_relative(generated), None, base, show_path, kept)
+            yield from find_orphans(_relative(generated), None, base, show_path, kept)
         if self.settings.catalog:
             yield from files_of_gone_models(self.settings, self.reports)
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unmeasured
-from cardproof.measure.count.vocabulary import judge_word
+from cardproof.measure.count.vocabulary import word_presence
 
 METHOD = "looked for among the layers and functions that ran on the meta device"
 
@@ -30,7 +30,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
     assert context.counts
-    answer = judge_word(claim.stated, context.counts.parts)
+    answer = word_presence(claim.stated, context.counts.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":

@@ -1,6 +1,6 @@
-"""The function ``audit_report`` of templates: what an audit of other cards found, as sections of a page.
+"""The function ``audit_report`` of templates: the result of an audit of other cards, as sections of a page.
 
-It is made of the audit's JSON, whole or reduced to counts, kinds of faults and the worst examples.
+The input is the audit's JSON, complete or reduced to counts, kinds of faults and the worst examples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "cardproof-audit/1"
 MOST_BYTES = 50_000_000
-"""Of the JSON; the largest published corpus gives 4 MB."""
+"""Size limit of the JSON; that of the largest published corpus has 4 MB."""
 MOST_WORST = 10
 MOST_REASONS = 8
 
@@ -42,7 +42,7 @@ class Example(Struct, frozen=True):
 
 
 class Kind(Struct, frozen=True):
-    """A kind of fault, how often it occurs, and one claim that shows it."""
+    """A kind of fault, its number of claims, and one example."""
 
     name: str
     claims: int
@@ -53,7 +53,7 @@ class AuditSummary(Struct, frozen=True):
     """An audit in numbers."""
 
     command: str
-    """What repeats it."""
+    """The command that repeats it."""
     zoo: str
     """Name and version of the distribution that the networks come from; empty if none was measured."""
     torch: str
@@ -62,30 +62,30 @@ class AuditSummary(Struct, frozen=True):
     cards: int
     models: int
     measured: int
-    """Models of which any claim was measured."""
+    """Models with a measured claim."""
     explained: int
-    """Refuted counts that a way of counting gives exactly."""
+    """Refuted counts that another way of counting gives exactly."""
     verdicts: dict[str, int]
     fields: tuple[tuple[str, dict[str, int]], ...]
-    """Field -> verdict -> how many claims; without those of which nothing was checked."""
+    """Field -> verdict -> number of claims; without fields of which no claim was checked."""
     unchecked_fields: int
-    """Claims about fields of which nothing was checked."""
+    """Claims about fields of which no claim was checked."""
     kinds: tuple[Kind, ...]
     worst: tuple[tuple[Example, float], ...]
-    """Counts that differ most from what was measured, with the factor between both; one for each card."""
+    """Counts that differ most from the measured one, with the factor between both; one for each card."""
     reasons: tuple[tuple[str, int], ...]
     """Why claims were not checked, the most frequent first."""
     notes: tuple[tuple[str, int], ...]
-    """Other findings: their words, and how often."""
+    """Other findings: check, and number of findings."""
 
 
-def audit_report(base: Path, note: Callable[[Path], None]) -> Callable[[str], str]:
-    """Return the function; files are read below ``base`` only, and ``note`` gets each one's path."""
+def audit_report(base: Path, on_read: Callable[[Path], None]) -> Callable[[str], str]:
+    """Return the function; it reads files below ``base`` only, and calls ``on_read`` with the path of each."""
 
     def report(file: str) -> str:
         """Return the report of an audit whose JSON is in a file. Raises CallError."""
         path = base / file
-        note(path)
+        on_read(path)
         if not path.resolve().is_relative_to(base.resolve()):
             raise CallError(f"audit '{file}' lies outside of the site's folder")
         try:
@@ -104,13 +104,13 @@ def audit_report(base: Path, note: Callable[[Path], None]) -> Callable[[str], st
 
 
 def _with_commas(text: str) -> str:
-    """Return a stated or found value; whole numbers get commas, so that a reader can tell millions from billions."""
+    """Return a stated or found value, whole numbers with commas."""
     number = parse_number(text, "count") if text.isdecimal() else None
     return show_count(number.value) if number else text
 
 
 def summarize(data: dict[str, Any]) -> AuditSummary:
-    """Reduce what ``cardproof audit --json`` printed. Raises ValueError if that is something else."""
+    """Summarise the output of ``cardproof audit --json``. Raises ValueError for other data."""
     try:
         return _summary(data)
     except (KeyError, TypeError, AttributeError) as trouble:
@@ -153,14 +153,14 @@ def summary_text(summary: AuditSummary) -> str:
 
 
 def read_summary(text: str) -> AuditSummary:
-    """Read a summary, or all that an audit printed. Raises ValueError if the text is neither."""
+    """Read a summary, or the complete JSON of an audit. Raises ValueError if the text is neither."""
     data = json.loads(text)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return summarize(data)
     try:
         return convert(data, AuditSummary)
     except ValidationError as trouble:
-        raise ValueError(f"this is no summary of an audit ({trouble})") from trouble
+        raise ValueError(f"this is not a summary of an audit ({trouble})") from trouble
 
 
 def _verdicts(counts: Counter[str]) -> dict[str, int]:
@@ -168,7 +168,7 @@ def _verdicts(counts: Counter[str]) -> dict[str, int]:
 
 
 def _reason(text: str) -> str:
-    """Return a reason without the names that tell one model from another."""
+    """Return a reason without names of models, files and numbers, so that equal ones can be counted."""
     text = re.sub(r"^(not measured: \w+: ).*", r"\1…", text)
     text = re.sub(r"weights \S+ and", "weights and", text)
     text = re.sub(r" \(?[\w.+-]*\.(?:pth|pt|safetensors|npz|tar|bin)\S*", "", text)
@@ -177,22 +177,22 @@ def _reason(text: str) -> str:
 
 def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
     found: dict[str, list[dict[str, Any]]] = {}
-    shown = {}
+    kinds_of_claim = {}
     for claim in refuted:
         names = [DISCREPANCIES.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
-        shown[id(claim)] = len(names)
+        kinds_of_claim[id(claim)] = len(names)
         for name in names:
             found.setdefault(name, []).append(claim)
-    # the example of a kind is the claim that shows the fewest others
+    # the example of a kind is the claim with the fewest other kinds
     kinds = [
-        Kind(name, len(claims), _example(min(claims, key=lambda claim: shown[id(claim)])))
+        Kind(name, len(claims), _example(min(claims, key=lambda claim: kinds_of_claim[id(claim)])))
         for name, claims in found.items()
     ]
     return tuple(sorted(kinds, key=lambda kind: (-kind.claims, kind.name)))
 
 
 def _worst(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
-    """Return the counts that are furthest off, one for each card so that a family does not fill the list."""
+    """Return the counts that differ most, one for each card, so that a family does not fill the list."""
     factors: dict[str, tuple[float, dict[str, Any]]] = {}
     for claim in refuted:
         number = parse_number(str(claim["stated"]), "count")

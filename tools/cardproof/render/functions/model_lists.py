@@ -1,4 +1,4 @@
-"""Functions of templates that list models of the site: a Markdown table, the compare page, and cards of families."""
+"""Functions for templates that list models of the site: a Markdown table, the compare page, and cards of families."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from cardproof.render.output.paths import Urls
 
 COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
-"""Columns of a table that names none, and of the variants of a page if a model has them."""
+"""Default columns of a table, and of the variants of a page if a model has them."""
 
 MOST_ROWS = 1000
-"""Models in the table itself; of more, the page reads the rest from models.json. A page of a thousand has 1 MB."""
+"""Models in the table; the page reads more from models.json. A page of a thousand has 1 MB."""
 
 MOST_COLUMNS = 24
-"""Numbers that get a column; those that most models have come first."""
+"""Columns of the compare page, those that most models have first."""
 
 
 class Family(Struct, frozen=True):
-    """Models of one collection, as its card shows them."""
+    """The card of a collection of models."""
 
     name: str
     address: str
     rows: tuple[ModelRow, ...]
     tasks: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
-    """Ranges of counts and the best result, by their labels."""
+    """Label and text: ranges of counts, and the best result."""
     verdicts: Counter[str]
 
 
@@ -47,7 +47,7 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
     """Return the function ``model_table`` of templates for a page at ``here``."""
 
     def table(collection: str | None = None, columns: Sequence[str] = COLUMNS) -> str:
-        """Return a table of the models of a collection, or of all. Raises CallError for a table that would be empty."""
+        """Return a table of the models of a collection, or of all. Raises CallError if it would be empty."""
         models = all_models()
         rows = [row for row in models if collection is None or collection in row.collections]
         if not rows:
@@ -83,7 +83,7 @@ def compare_table(
     """Return the function ``compare_table`` of templates, for a page at ``here``."""
 
     def table() -> str:
-        """Return a table of all models with all their numbers, which the page's script sorts, filters and plots."""
+        """Return a table of all models and numbers, which the page's script sorts, filters and plots."""
         rows = sorted_models(all_models())
         columns = _columns(summary for _, summary in rows)
         results = [column.key for column in columns if column.better == "more"][:2]
@@ -105,7 +105,7 @@ def family_cards(all_models: Callable[[], Sequence[ModelRow]], here: Path, urls:
     """Return the function ``family_cards`` of templates, for a page at ``here``."""
 
     def cards() -> str:
-        """Return a card for each family of models: its size, its best result, and what became of its claims."""
+        """Return a card for each family of models: its size, its best result, and its verdicts."""
         families: dict[str, list[SummarizedRow]] = {}
         for row, summary in sorted_models(all_models()):
             for name in row.collections or ("Other models",):
@@ -121,7 +121,7 @@ def _address(urls: Urls, here: Path, row: ModelRow) -> str:
 
 
 def _columns(summaries: Iterable[ModelSummary]) -> list[Quantity]:
-    """Return one number of each kind that models have, those of most models first."""
+    """Return an example of each kind of quantity, those that most models have first."""
     count: Counter[str] = Counter()
     first: dict[str, Quantity] = {}
     for summary in summaries:
@@ -148,7 +148,7 @@ def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) 
 
 
 def _family_facts(summaries: Sequence[ModelSummary]) -> Iterable[tuple[str, str]]:
-    """Yield the ranges of the counts and the best of the result that the most models have."""
+    """Yield the ranges of the counts, and the best value of the result that most models have."""
     columns = _columns(summaries)
     for key in ("parameters", "multiply-adds"):
         found = [quantity for summary in summaries if (quantity := summary.quantity(key))]

@@ -1,4 +1,4 @@
-"""Files of a site on disk: compared with what was rendered, written all or none, and removed without a source."""
+"""Files of a site on disk: compares them with rendered texts, writes all or none, finds orphans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cardproof.render.output.text import is_edited, stamped_asset, stamped_source
+from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parent.parent / "assets"
 STYLES = ("cardproof.css", "compare.css")
 SCRIPTS = ("cardproof.js", "compare.js", "evidence.js")
-"""Every page names these; each does something on pages of its own only."""
-OTHERS = ("not-found.js",)
-"""For a page ``404.html`` of the theme, which names it itself."""
+"""Scripts of every page; each applies to some pages only."""
+ERROR_PAGE_SCRIPTS = ("not-found.js",)
+"""For a theme's ``404.html``, which has to link it itself."""
 
 Status = Literal["new", "changed", "unchanged", "removed", "edited", "foreign"]
 
 
 class Change(Struct, frozen=True):
-    """What has to happen to one file."""
+    """A difference between a file on disk and the rendered text."""
 
     path: Path
     status: Status
-    """``edited``: the file on disk was changed by hand since it was rendered; ``foreign``: it was never rendered."""
+    """``edited``: the file was edited since it was rendered; ``foreign``: it was not rendered by cardproof."""
     old: str
     new: str
 
@@ -49,7 +49,7 @@ class Change(Struct, frozen=True):
 
 
 def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
-    """Return what differs between the disk and what was rendered; ``gone`` are files to remove."""
+    """Return a change for each rendered text, and for the files to remove, ``gone``."""
     changes = []
     for path, new in sorted(outputs.items()):
         try:
@@ -64,8 +64,8 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
     return changes
 
 
-def as_of(change: Change, old: str | None) -> Change:
-    """Return a change as seen from when the file said ``old``; None: from when it was not there."""
+def change_since(change: Change, old: str | None) -> Change:
+    """Return a change relative to an earlier content of the file, None if there was no file."""
     if old is None:
         return Change(change.path, "new", "", change.new)
     return Change(change.path, _status(old, change.new), old, change.new)
@@ -74,32 +74,32 @@ def as_of(change: Change, old: str | None) -> Change:
 def _status(old: str, new: str) -> Status:
     if old == new:
         return "unchanged"
-    from cardproof.evidence.records import is_record  # if something changed: it costs more to import than all of this
+    from cardproof.evidence.records import is_record  # only after a change: these imports are slow
     from cardproof.render.catalog.files import is_ours
 
-    if stamped_source(old) is None and not is_record(old) and not is_ours(old):
+    if read_stamp(old) is None and not is_record(old) and not is_ours(old):
         return "foreign"
     return "edited" if is_edited(old) else "changed"
 
 
-def orphans(
-    pages: Path, records: Path | None, base: Path, show: Callable[[Path], str], kept: Container[str] = ()
+def find_orphans(
+    pages: Path, records: Path | None, base: Path, show: Callable[[Path], str], keep: Container[str] = ()
 ) -> list[Path]:
-    """Return rendered pages whose template is gone, and with ``records`` the records of evidence in that folder.
+    """Return rendered pages whose template is gone, and with ``records`` the evidence records in that folder.
 
-    The stamp of a page names its template, relative to ``base``; pages of other templates that exist are left alone,
-    and so are the files that are ``kept``, by what ``show`` writes.
+    The stamp of a page names its template, relative to ``base``. Pages whose template exists are left out, and so are
+    the files to ``keep``, named as by ``show``.
     """
     found = []
     for path in sorted(pages.rglob("*.md")) if pages.is_dir() else []:
-        if show(path) in kept:
+        if show(path) in keep:
             continue
-        template = stamped_source(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
+        template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
         if template is not None and not (base / template).is_file():
             found.append(path)
     others = sorted(records.rglob("*.json")) if records and records.is_dir() else []
     for path in others:
-        if show(path) not in kept and path.is_file():
+        if show(path) not in keep and path.is_file():
             from cardproof.evidence.records import is_record  # as in _status
 
             if is_record(path.read_text(encoding="utf-8", errors="replace")):
@@ -108,9 +108,9 @@ def orphans(
 
 
 def write(changes: Iterable[Change], site: Path) -> None:
-    """Make the disk as rendered, while no other build of the site writes; ``site`` is its folder of evidence.
+    """Write and remove files, while no other build of the site writes; ``site`` is its folder of evidence.
 
-    Files that say already what they shall, as evidence does that is stored at once, are not written again.
+    Files that have the new content already, such as evidence that was stored at once, are not written again.
     """
     changes = [change for change in changes if change.differs]
     if not changes:
@@ -118,15 +118,15 @@ def write(changes: Iterable[Change], site: Path) -> None:
     from cardproof.core.files import replace_files, writing
 
     with writing(site):
-        replace_files({change.path: change.new for change in changes if _is_due(change)})
+        replace_files({change.path: change.new for change in changes if _needs_write(change)})
         for change in changes:
             if change.status == "removed":
                 change.path.unlink(missing_ok=True)
-                with suppress(OSError):  # others are in it
+                with suppress(OSError):  # not empty
                     change.path.parent.rmdir()
 
 
-def _is_due(change: Change) -> bool:
+def _needs_write(change: Change) -> bool:
     if change.status == "removed":
         return False
     try:
@@ -136,8 +136,8 @@ def _is_due(change: Change) -> bool:
 
 
 def asset_texts(folder: Path) -> dict[Path, str]:
-    """Return what the assets in a folder of the site shall say, by their paths."""
+    """Return the texts of the assets in a folder of the site, by path."""
     return {
-        folder / name: stamped_asset((ASSETS / name).read_text(encoding="utf-8"), f"cardproof/render/assets/{name}")
-        for name in (*STYLES, *SCRIPTS, *OTHERS)
+        folder / name: add_asset_stamp((ASSETS / name).read_text(encoding="utf-8"), f"cardproof/render/assets/{name}")
+        for name in (*STYLES, *SCRIPTS, *ERROR_PAGE_SCRIPTS)
     }

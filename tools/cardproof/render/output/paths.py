@@ -1,4 +1,4 @@
-"""Folders of a site, the templates in them that become pages, and addresses as the finished site has them."""
+"""Folders of a site, the templates that become pages, and addresses in the finished site."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote, urljoin
 
 from msgspec import Struct
 
-from cardproof.render.output.text import stamped_source
+from cardproof.render.output.text import read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Folders(Struct, frozen=True):
-    """Where a site's templates and outputs lie."""
+    """The folders of a site's templates and outputs."""
 
     root: Path
-    """Templates and what they include."""
+    """Templates and the files that they include."""
     cards: Path
     """Templates of pages: ``models`` below the root, or the root itself if there is no such folder."""
     out: Path
@@ -31,11 +31,11 @@ class Folders(Struct, frozen=True):
     base: Path
     """Paths on pages are written relative to it."""
     fallback: Path | None = None
-    """A second folder in which includes are looked for."""
+    """A second folder for included files."""
 
     @property
     def bound(self) -> Path:
-        """The folder below which an index may import: the site's, or the cards' own if they lie elsewhere."""
+        """The folder below which an index may import: the site's, or the cards' folder if that is outside of it."""
         return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
 
     def is_committed(self, path: Path) -> bool:
@@ -61,9 +61,9 @@ def site_folders(settings: Settings) -> Folders:
 def page_templates(
     folders: Folders, show: Callable[[Path], str], known: Mapping[str, Iterable[str]] | None = None
 ) -> dict[str, Path]:
-    """Return the templates that become pages, by what ``show`` writes: not layouts, not what another one includes.
+    """Return the templates that become pages, named as by ``show``: no layouts, and none that another one includes.
 
-    ``known`` has what some of them include, by the same names.
+    ``known`` has the names that some of them include, by the same names of templates.
     """
     known = known or {}
     paths = {show(path): path for path in sorted(folders.cards.rglob("*.md"), key=lambda path: path.parts)}
@@ -83,10 +83,10 @@ def page_templates(
 
 
 class _Included:
-    """The templates that others include; it looks at the disk only for those whose names say that they may be."""
+    """The templates that others include; reads the disk only for those whose file name is included somewhere."""
 
     def __init__(self, folders: Folders, users: Mapping[str, set[Path]]) -> None:
-        """``users`` are the templates that include each name."""
+        """``users`` maps a name to the templates that include it."""
         self._users: dict[Path, set[Path]] = {}
         for name, including in users.items():
             for folder in (folders.root, folders.cards):
@@ -102,8 +102,8 @@ class _Included:
 
 
 def _is_template(path: Path, folders: Folders) -> bool:
-    """Return whether a file may be a template: not an output, wherever that lies."""
-    return path.is_file() and not path.is_relative_to(folders.out) and stamped_source(_text(path)) is None
+    """Return whether a file may be a template: not an output, in any folder."""
+    return path.is_file() and not path.is_relative_to(folders.out) and read_stamp(_text(path)) is None
 
 
 def _text(path: Path) -> str:
@@ -111,7 +111,7 @@ def _text(path: Path) -> str:
 
 
 def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
-    """Return the templates of a site; Jinja is imported here, since a build that remembers all its cards needs none."""
+    """Return the templates of a site; imports Jinja, which a warm build does not need."""
     from cardproof.render.templates import Templates
 
     search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
@@ -124,14 +124,14 @@ def relative(path: Path, start: Path) -> str:
 
 
 class Urls(Struct, frozen=True):
-    """Where files of a folder of documents are found once the site is built."""
+    """Addresses of files in the built site."""
 
     root: Path
     """The folder that becomes the root of the site."""
     directory_urls: bool = True
     """Whether a page becomes a folder: ``models/a.md`` is ``models/a/``."""
     site: str = ""
-    """The address of the site, if it is known."""
+    """The address of the site; empty if unknown."""
 
     def of(self, path: Path, anchor: str = "") -> str:
         """Return the address of a page or file, relative to the root of the site."""
@@ -153,12 +153,12 @@ class Urls(Struct, frozen=True):
         return f"{address}{folder}" + (f"#{quote(anchor)}" if anchor else "")
 
     def full(self, address: str) -> str:
-        """Return an address relative to the root as a full one, if the address of the site is known."""
+        """Return the full form of an address relative to the root, if the address of the site is known."""
         return urljoin(self.site.rstrip("/") + "/", address) if self.site else address
 
 
 def site_urls(settings: Settings, folders: Folders) -> Urls:
-    """Return the addresses of a site; its root is the folder of pages if that lies outside of ``docs_dir``."""
+    """Return the addresses of a site; its root is the folder of pages if that is outside of ``docs_dir``."""
     docs = settings.path(settings.site.docs)
     root = docs if folders.out.resolve().is_relative_to(docs.resolve()) else folders.out
     return Urls(root, settings.site.directory_urls, settings.site.url)

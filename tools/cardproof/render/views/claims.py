@@ -16,7 +16,7 @@ from cardproof.core.numbers import show_count
 from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
 from cardproof.judge.judge import FOUND, ModelVerdicts
 from cardproof.render.output.text import slug
-from cardproof.render.views.evidence import RecordView, record_of
+from cardproof.render.views.evidence import RecordView, record_kind
 
 if TYPE_CHECKING:
     from cardproof.read.model_index import Model
@@ -179,7 +179,7 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
         how,
         judgement.explanation or "",
         claim.published or "",
-        (record.anchor,) if (record := records.get(record_of(claim))) else (),
+        (record.anchor,) if (record := records.get(record_kind(claim))) else (),
     )
 
 

@@ -1,4 +1,4 @@
-"""Strips under the snippets of a page: whether a block ran as shown, for how long and where, and what came out."""
+"""Strips under the snippets of a page: status of a block, seconds, device, and output."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from cardproof.snippets.results import BlockResult, PageRun
     from cardproof.snippets.types import Status
 
-WORDS: dict[Status, str] = {"pass": "Ran as shown", "fail": "Failed", "skip": "Skipped", "not-run": "Not run"}
+STATUS_LABELS: dict[Status, str] = {"pass": "Ran as shown", "fail": "Failed", "skip": "Skipped", "not-run": "Not run"}
 _HIDDEN = re.compile(r"<!--\s*snippet:|#\s*snippet:\s*hide|\.hide\b")
 MOST_OUTPUT = 4000
-"""Characters of output that a page shows; the record has all of it."""
+"""Characters of output on a page; the evidence record has all."""
 
 
 def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
@@ -26,13 +26,13 @@ def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
 
 
 def snippets_summary(runs: Sequence[PageRun]) -> str:
-    """Say what ran of a page's snippets: blocks by status, models and devices."""
+    """Return a summary of a page's snippets: blocks by status, models and devices."""
     if not runs:
         return "Snippets not run"
     counts = Counter(block.status for run in runs for block in run.blocks if not block.hidden)
     if not counts:
         return "No snippets"
-    statuses = ", ".join(f"{counts[status]} {status}" for status in WORDS if counts[status])
+    statuses = ", ".join(f"{counts[status]} {status}" for status in STATUS_LABELS if counts[status])
     models = len({run.model for run in runs})
     devices = ", ".join(sorted({run.device for run in runs}))
     random = "; random weights" if any(run.random_weights for run in runs) else ""
@@ -41,8 +41,8 @@ def snippets_summary(runs: Sequence[PageRun]) -> str:
     return f"Snippets{when}: {statuses}, for {models} model{'' if models == 1 else 's'} on {devices}{random}"
 
 
-def with_strips(text: str, runs: Sequence[PageRun]) -> str:
-    """Return a page's text with a strip under each block that ran, and without what is hidden."""
+def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
+    """Return a page's text with a strip under each block of a run, and without hidden code."""
     lines = text.split("\n")
     ends: dict[int, list[tuple[PageRun, BlockResult]]] = {}
     for run in runs:
@@ -63,10 +63,10 @@ def with_strips(text: str, runs: Sequence[PageRun]) -> str:
 
 
 def _strip(run: PageRun, block: BlockResult) -> list[str]:
-    output = block.output.rstrip() if not block.stated and block.status != "skip" else ""  # of a skipped: no result
+    output = block.output.rstrip() if not block.stated and block.status != "skip" else ""  # skipped: no result
     if len(output) > MOST_OUTPUT:
         output = output[:MOST_OUTPUT] + "\n…"
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", output)), 3)
-    words = WORDS[block.status]
+    words = STATUS_LABELS[block.status]
     text = render_layout("strip.html", run=run, block=block, words=words, output=output, fence=fence)
     return ["", *text.split("\n")]

@@ -80,9 +80,9 @@ def claims_json(audit: Audit) -> str:
 
 
 def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    from cardproof.render.views.about import paper_of
+    from cardproof.render.views.about import read_paper
 
-    paper, rows = paper_of(model), map(claim_row, judgements)
+    paper, rows = read_paper(model), map(claim_row, judgements)
     return {
         "name": model.name,
         "card": file,
@@ -109,10 +109,10 @@ def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> d
 
 
 def _citation(reading: Reading) -> str:
-    from cardproof.render.views.about import paper_of
+    from cardproof.render.views.about import read_paper
     from cardproof.render.views.cite import cff, is_citable
 
-    papers = dict.fromkeys(paper for model in reading.models if (paper := paper_of(model)))
+    papers = dict.fromkeys(paper for model in reading.models if (paper := read_paper(model)))
     citable = [paper for paper in papers if is_citable(paper)]
     if not citable:
         raise InputError("none of these cards names a paper with its title and authors, which a CITATION.cff needs")

@@ -16,7 +16,7 @@ from cardproof.judge.checks.results import points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
 from cardproof.render.output.text import code_text, markdown_text
-from cardproof.render.views.about import paper_of
+from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import bibtex
 from cardproof.report.export.model_index import Dumper
 
@@ -51,7 +51,7 @@ def readme(
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
     if judgements:
         parts.append(_table(judgements))
-    paper = paper_of(model)
+    paper = read_paper(model)
     if paper and paper.title:
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", bibtex(paper))), default=0))
         parts.append(f"## Citation\n\n{fence}bibtex\n{bibtex(paper)}\n{fence}\n")
