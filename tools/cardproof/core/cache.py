@@ -5,8 +5,8 @@ lies in the user's own folder, never in a site: removing it costs one build and 
 as well is a sealed record in the site, by the same rule: evidence, results on data sets, runs of snippets, speeds.
 
 Never remembered, in either home: a failure that may pass (memory, time, a worker that died, a network that does not
-answer), a page that includes what lies on a server, and a template that fails. Answers of servers age: they are kept by
-their time and not by inputs (:mod:`cardproof.judge.online.store`).
+answer), a page that includes what lies on a server, and a template that fails. Answers of servers age: they have no
+inputs, and are used for days (:mod:`cardproof.judge.online.store`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of the table below; another version starts with an empty cache."""
 
-MOST_KEPT = 100_000
+MOST_KEPT = 200_000
 """Results that are kept: the oldest go."""
 
 
@@ -74,7 +74,7 @@ class Cache:
     def put(self, kind: str, entries: Iterable[Entry]) -> None:
         """Store results in place of earlier ones of their names; a cache that is in use is left alone."""
         rows = [(kind, entry.name, _packed(dict(entry.inputs)), _packed(entry.value)) for entry in entries]
-        with suppress(sqlite3.DatabaseError), self._database:
+        with suppress(sqlite3.DatabaseError, UnicodeEncodeError), self._database:  # names may be no text
             self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
             oldest = f"(SELECT max(rowid) FROM results) - {MOST_KEPT}"
             self._database.execute(f"DELETE FROM results WHERE rowid <= {oldest}")

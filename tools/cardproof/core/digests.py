@@ -69,8 +69,8 @@ class Stamps:
 
     def __init__(self) -> None:
         self._now = time.time_ns()
-        self._same: dict[tuple[str, str], bool] = {}
-        self._digests: dict[str, str] = {}
+        self.unchanged = cache(self._unchanged)
+        self.digest = cache(self._digest)
 
     def of(self, path: Path | str) -> str:
         """Return the stamp of a file as it is now."""
@@ -79,36 +79,24 @@ class Stamps:
         except OSError:
             return ABSENT
         when = found.st_mtime_ns if found.st_mtime_ns < self._now - RACY else 0
-        return f"{found.st_size} {when} {self.digest(path)}"
+        return f"{found.st_size} {when} {self.digest(str(path))}"
 
-    def unchanged(self, path: str, stamp: str) -> bool:
+    def _unchanged(self, path: str, stamp: str) -> bool:
         """Return whether a file is as it was when it got this stamp."""
-        known = self._same.get((path, stamp))
-        if known is None:
-            known = self._same[path, stamp] = self._is(path, stamp)
-        return known
-
-    def _is(self, path: str, stamp: str) -> bool:
         try:
             found = os.stat(path)  # noqa: PTH116  (for each file of a site)
         except OSError:
             return stamp == ABSENT
-        if stamp == ABSENT:
-            return False
-        size, when, digest = stamp.split(" ")
-        if str(found.st_size) != size:
-            return False
-        return str(found.st_mtime_ns) == when or self.digest(path) == digest
+        size, when, digest = stamp.split(" ") if stamp != ABSENT else ("", "", "")
+        same_size = str(found.st_size) == size
+        return same_size and (str(found.st_mtime_ns) == when or self.digest(path) == digest)
 
-    def digest(self, path: Path | str) -> str:
-        """Return the SHA-256 of a file, or of the names in a folder; empty where it cannot be read."""
-        name = str(path)
-        if name not in self._digests:
-            try:
-                self._digests[name] = hashlib.sha256(_content(Path(path))).hexdigest()
-            except OSError:
-                self._digests[name] = ""
-        return self._digests[name]
+    def _digest(self, path: str) -> str:
+        """Return the SHA-256 of a file, or of the names in a folder; empty if it cannot be read."""
+        try:
+            return hashlib.sha256(_content(Path(path))).hexdigest()
+        except OSError:
+            return ""
 
 
 def _content(path: Path) -> bytes:

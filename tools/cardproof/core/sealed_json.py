@@ -57,7 +57,7 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
         raise TamperedError(path) from trouble
     try:
         return convert(record, kind, dec_hook=_fraction)
-    except ValueError as trouble:
+    except (ValueError, ArithmeticError) as trouble:
         raise _newer(path, "it says things that this one does not know") from trouble
 
 

@@ -47,35 +47,26 @@ class Depends(Struct, frozen=True):
 
 
 def depends_on(need: Need, zoo: str, network: str) -> Depends:
-    """Return what decides the counts of one model; ``network`` is the digest of its source."""
-    return Depends(key_of(need, zoo, network), inputs_of(need, zoo, network))
-
-
-def inputs_of(need: Need, zoo: str, network: str) -> Inputs:
-    """Return the parts of a measurement's key by name, as a reader would say them."""
-    stated = ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)
-    return (
+    """Return what decides the counts of one model: method, network source (its digest), input and questions."""
+    questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
+    renamed = [need.network] if need.network else []
+    key = [SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed]
+    inputs = (
         ("method", METHOD),
         ("zoo", zoo),
         ("network", network),
         ("file of weights", need.weights or ""),
         ("image size", "x".join(str(side) for side in need.size) if need.size else ""),
-        ("stated counts", stated),
-        *([("name in the zoo", need.network)] if need.network else []),
+        ("stated counts", ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)),
+        *(("name in the zoo", name) for name in renamed),
     )
+    return Depends(digest_of_data(key), inputs)
 
 
 def _written(number: Number) -> str:
-    """Return a stated number with what its last digit stands for, where that is not one."""
+    """Return a stated number with what its last digit stands for, if that is not one."""
     value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
     return value if quantum == "1" else f"{value} to the nearest {quantum}"
-
-
-def key_of(need: Need, zoo: str, network: str) -> str:
-    """Return the digest of all that decides a measurement: method, network source, input and questions."""
-    questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
-    renamed = [need.network] if need.network else []
-    return digest_of_data([SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed])
 
 
 def file_name(model: str) -> str:
