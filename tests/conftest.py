@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,20 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is absent: the published cards and cases are not part of this repository")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this project's own site, rendered: its catalog and reference are in no checkout."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    shutil.copytree(ROOT / "templates", folder / "templates")
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("catalog", "reference"))
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, "-m", "cardproof", "render", "--quiet"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +77,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the site of this project, as MkDocs builds it from the pages that are there."""
-    folder = tmp_path_factory.mktemp("built")
-    done = mkdocs("build", "--strict", "--site-dir", str(folder), "--config-file", str(ROOT / "mkdocs.yml"))
+def built_site(own_site: Path) -> Path:
+    """Return the site of this project, as MkDocs builds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(own_site / "cache"))
+        done = mkdocs("build", "--strict", "--config-file", str(own_site / "mkdocs.yml"))
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-    return folder
+    return own_site / "site"

@@ -8,11 +8,15 @@ from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
+from cardproof.plan.options import MeasureOptions
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from cardproof.report.run import Run
+
+ONE_JOB = MeasureOptions(jobs=1)
 
 TINY = '''
 """A zoo of one small network: ``tiny`` and its wider sister ``tiny_16``."""
@@ -86,7 +90,7 @@ def build(site: Path, **options) -> Run:
     from cardproof.build import render
     from cardproof.core.settings import load_settings
 
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 class Done(NamedTuple):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
-from sites import PARAMETERS
+from convnets import ROOT
+from outlet_runs import claim_rows
+from sites import ONE_JOB, PARAMETERS
 
 from cardproof.build import render
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
-from cardproof.core.sealed_json import NewerError, TamperedError
+from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, plain
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import Record, load
 from cardproof.measure import submit as engine
+from cardproof.snippets.results import SCHEMA, load_runs
 from cardproof.zoos import ZooError
 
 GONE = object()
@@ -21,7 +24,7 @@ GONE = object()
 
 
 def build(site, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def record(site, name: str = "tiny") -> Record:
@@ -43,11 +46,11 @@ def rewrite(path, **changes) -> None:
 
 
 def reasons(run) -> set[str]:
-    return {claim["reason"] for card in run.cards for claim in card.full()["claims"] if claim["verdict"] == "unchecked"}
+    return {claim["reason"] for claim in claim_rows(run) if claim["verdict"] == "unchecked"}
 
 
 def verdicts(run) -> set[str]:
-    return {claim["verdict"] for card in run.cards for claim in card.full()["claims"]}
+    return {claim["verdict"] for claim in claim_rows(run)}
 
 
 @pytest.fixture
@@ -214,6 +217,14 @@ def test_a_whole_record_with_a_field_that_nobody_knows_is_a_newer_one(site):
     rewrite(site / "docs/evidence/tiny.json", energy=3)
     with pytest.raises(NewerError, match="it says things that this one does not know"):
         record(site)
+
+
+def test_runs_of_snippets_of_an_earlier_version_have_more_fields_and_can_be_read(tmp_path):
+    runs = load_runs(ROOT / "docs/evidence/snippets/templates-models-res2next.json")
+    earlier = [{**plain(run), "outline_key": "sha256:0", "first": 3, "starts": [3]} for run in runs]
+    (tmp_path / "runs.json").write_text(dump_sealed(SCHEMA, {"runs": earlier}))
+    assert runs
+    assert load_runs(tmp_path / "runs.json") == runs
 
 
 def test_a_record_with_another_seal_was_edited_by_hand(site):

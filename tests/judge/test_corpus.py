@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from cardproof.build import audit_with_cards
+from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.read import read_cards
 from cardproof.report.terminal import json_of
@@ -18,7 +18,7 @@ GONE = "gluon_xception65"  # no longer in timm, as the shared counts say
 @pytest.fixture(scope="module")
 def report(shared, corpus):
     cards = shared / "corpora" / "timm-model-templates"
-    run, _ = audit_with_cards([cards], Settings(zoo="timm"), store=corpus.evidence)
+    run = audit([cards], Settings(zoo="timm"), store=corpus.evidence)
     assert (run.measured, run.recalled) == (1, 219)  # what is gone is looked for again
     return json.loads(json_of(run))
 

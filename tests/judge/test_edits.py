@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sites import cardproof
+from sites import ONE_JOB, cardproof
 from toys import copy_case, settings_of
 
-from cardproof.build import audit, audit_with_cards
-from cardproof.commands.fixes import EditError, apply, fix_files, set_field
+from cardproof.build import audit
+from cardproof.commands.edit import EditError, apply, fix_files, set_field
 from cardproof.core.errors import InputError
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.settings import Settings
-from cardproof.core.types import Claim, Finding, Fix, Place
+from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
+from cardproof.read.claims import make_claim
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,9 +39,9 @@ def test_01_swapped_values_are_swapped_back_and_nothing_else_changes(shared, tmp
     monkeypatch.chdir(folder)
     card = folder / "card.md"
     before = card.read_bytes()
-    fix_files(audit([card], settings_of(folder), workers=1).findings)
+    fix_files(audit([card], settings_of(folder), ONE_JOB).findings)
     assert changed_lines(before, card.read_bytes()) == [18, 19]
-    again = audit([card], settings_of(folder), workers=1)
+    again = audit([card], settings_of(folder), ONE_JOB)
     assert again.exit == 0
     assert fix_files(again.findings) == {}
 
@@ -179,7 +180,7 @@ def _back(fix: Fix, claims, values) -> Fix:
 def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_then(form, stated, found):
     text = form.format(stated)
     number = parse_number(text, "count")
-    claim = Claim("m", "FLOPs", text, Place("card.md", 1, 1, 1 + len(text)))
+    claim = make_claim("m", "FLOPs", text, Place("card.md", 1, 1, 1 + len(text)))
     fix = fix_of(claim, number, found)
     if fix is None:
         assert found * 2 <= number.quantum or equal_as_written(found, number)
@@ -201,7 +202,7 @@ def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_
     settings = Settings(zoo="timm")
     before = {path: path.read_bytes() for path in sorted(folder.glob("*.md"))}
     claims = {(c.place.file, c.place.line): c for c in read_cards([folder]).claims}
-    made = fix_files(audit_with_cards([folder], settings, store=corpus.evidence)[0].findings)
+    made = fix_files(audit([folder], settings, store=corpus.evidence).findings)
     assert sum(map(len, made.values())) > 200
     for path, old in before.items():
         new = path.read_bytes()
@@ -214,7 +215,7 @@ def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_
             start, end = claim.place.column - 1, claim.place.end_column - 1
             assert claim.field in ("FLOPs", "Parameters")
             assert (now[:start], now[len(now) - (len(was) - end) :]) == (was[:start], was[end:])
-    after, _ = audit_with_cards([folder], settings, store=corpus.evidence)
+    after = audit([folder], settings, store=corpus.evidence)
     refuted = [f for f in after.findings if f.check in ("flops", "parameters") and f.severity == "error"]
     assert refuted == []
     assert "828410000" in (folder / "ig-resnext.md").read_text()  # the zoo's rename leads to another network

@@ -15,10 +15,10 @@ from xml.etree import ElementTree
 import pytest
 from sites import CARD, write_site
 
-from cardproof.commands.snippet_pages import run_pages
 from cardproof.core.files import show_path
 from cardproof.plugins import pytest_plugin
-from cardproof.render.output.stamp import stamped
+from cardproof.render.output.text import add_stamp
+from cardproof.render.page_sources import run_pages
 from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.processes import descendants
 
@@ -332,7 +332,7 @@ def card(pytester: pytest.Pytester) -> Path:
 def test_a_rendered_page_is_tested_from_its_template(pytester: pytest.Pytester, card: Path) -> None:
     page = card / "docs" / "models" / "tiny.md"
     page.parent.mkdir(parents=True)
-    page.write_text(stamped("# Tiny\n\nRendered long ago.\n", "templates/models/tiny.md"))
+    page.write_text(add_stamp("# Tiny\n\nRendered long ago.\n", "templates/models/tiny.md"))
     done = run(pytester, "--cardproof", "-vv")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
@@ -361,7 +361,7 @@ def test_a_page_whose_template_is_gone_is_an_error(pytester: pytest.Pytester, ca
 
 
 def test_a_card_that_cannot_be_read_is_an_error_of_its_page(pytester: pytest.Pytester, card: Path) -> None:
-    (card / "page.md").write_text(stamped("# Tiny\n", "templates/models/tiny.md"))
+    (card / "page.md").write_text(add_stamp("# Tiny\n", "templates/models/tiny.md"))
     (card / "templates" / "models" / "tiny.md").write_bytes(b"\xff\xfe")
     done = run(pytester, "page.md")
     done.assert_outcomes(errors=1)

@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sites import CARD, cardproof, mkdocs
+from sites import CARD, ONE_JOB, cardproof, mkdocs
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, STYLES
+from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
@@ -49,7 +49,7 @@ class Elements(HTMLParser):
 
 def page_of(site: Path, card: str = CARD, name: str = "tiny") -> str:
     (site / f"templates/models/{name}.md").write_text(card)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     return (site / f"docs/models/{name}.md").read_text()
 
 
@@ -278,7 +278,7 @@ def test_style_sheet_and_script_come_with_the_package_and_are_written_where_they
     style, script = (site / "docs/assets" / name for name in ("cardproof.css", "cardproof.js"))
     assert (ROOT / "tools/cardproof/render/assets/cardproof.css").read_text() in style.read_text()
     script.write_text("broken\n" + script.read_text())
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert [(change.path.name, change.status) for change in run.changes] == [("cardproof.js", "edited")]
     assert not script.read_text().startswith("broken")
 
@@ -287,14 +287,14 @@ def test_a_style_sheet_of_the_users_own_is_not_overwritten(site):
     style = site / "docs/assets/cardproof.css"
     style.parent.mkdir(parents=True)
     style.write_text("mine{}\n")
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert (run.exit, style.read_text()) == (1, "mine{}\n")
 
 
 def test_assets_and_pages_fetch_nothing_from_elsewhere():
-    for name in ("cardproof.css", "cardproof.js", "site.css"):
-        text = (ROOT / "docs/assets" / name).read_text()
-        assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), name
+    for path in (ASSETS / "cardproof.css", ASSETS / "cardproof.js", ROOT / "docs/assets/site.css"):
+        text = path.read_text()
+        assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), path
     for name in PAGES:
         page = Elements(html_of(committed(name)))
         assert not [src for src in page.values("src") if not src.startswith("data:")]
@@ -302,15 +302,15 @@ def test_assets_and_pages_fetch_nothing_from_elsewhere():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_a_built_page_stays_small(own_site, name):
-    data = (own_site / "models" / name / "index.html").read_bytes()
+def test_a_built_page_stays_small(built_site, name):
+    data = (built_site / "models" / name / "index.html").read_bytes()
     assert len(data) < 100 * 1024
     assert len(gzip.compress(data, 9)) < 15 * 1024
 
 
 @pytest.mark.slow
-def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(own_site):
-    page = Elements((own_site / "models/res2next/index.html").read_text())
+def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built_site):
+    page = Elements((built_site / "models/res2next/index.html").read_text())
     assert "../../assets/cardproof.css" in page.values("href")
     assert "../../assets/cardproof.js" in page.values("src")
     said = {attributes.get("property"): attributes.get("content") for tag, attributes in page.found if tag == "meta"}
@@ -331,9 +331,8 @@ def test_a_build_loads_the_assets_once_whether_the_site_names_them_or_not(site, 
     assert sorted(map(str, loaded.extra_javascript)) == [f"assets/{name}" for name in SCRIPTS]
 
 
-def test_pages_build_without_the_plugin(tmp_path):
-    docs = tmp_path / "docs"
-    shutil.copytree(ROOT / "docs", docs)
+def test_pages_build_without_the_plugin(own_site, tmp_path):
+    shutil.copytree(own_site / "docs", tmp_path / "docs")
     config = (ROOT / "mkdocs.yml").read_text()
     plain = re.sub(r"  - cardproof:\n(?: {6}.*\n)+", "", config).replace("  custom_dir: templates/theme\n", "")
     assert "cardproof:" not in plain

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import SnippetSettings, load_settings
@@ -49,7 +49,7 @@ def run(site, **options):
     from msgspec.structs import replace
 
     settings = load_settings(site / "mkdocs.yml")
-    return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), workers=1)
+    return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), ONE_JOB)
 
 
 def page(site) -> str:
@@ -215,7 +215,7 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
     """A record as a machine with a GPU leaves it: the same run under the key of that device."""
     from msgspec.structs import replace
 
-    from cardproof.snippets.store import dump, load
+    from cardproof.snippets.results import dump_runs, load_runs
 
     keys = {}
     from cardproof.snippets import prove
@@ -226,17 +226,17 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
     )
     run(site)
     (record,) = (site / "docs/evidence/snippets").glob("*.json")
-    (cpu,) = load(record)
-    record.write_text(dump([cpu, replace(cpu, device="cuda", key=keys["cuda"], measured="2026-01-02T03:04:05Z")]))
+    (cpu,) = load_runs(record)
+    record.write_text(dump_runs([cpu, replace(cpu, device="cuda", key=keys["cuda"], measured="2026-01-02T03:04:05Z")]))
     result = run(site)
     assert (result.snippets_ran, result.snippets_recalled) == (0, 2)
     assert page(site).count("cuda · 2026-01-02") == 3
-    assert len(load(record)) == 2
+    assert len(load_runs(record)) == 2
 
 
 def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
-    from cardproof.commands.snippet_pages import run_pages
     from cardproof.core.files import show_path
+    from cardproof.render.page_sources import run_pages
     from cardproof.snippets.prove import policy_of
 
     run(site)

@@ -10,9 +10,9 @@ from contextlib import nullcontext
 import pytest
 from msgspec.structs import replace
 
-from cardproof.commands.snippet_pages import run_pages
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
 from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.runner import Runner
@@ -78,7 +78,7 @@ def case(shared, tmp_path, monkeypatch):
 
 
 def report(folder, runner, monkeypatch, name="page.md", **options):
-    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: nullcontext(runner))
+    monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: nullcontext(runner))
     rewrite = options.pop("rewrite", False)
     run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
     return json.loads(pages_json_of(run))

@@ -74,7 +74,7 @@ def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
         includes=PUBLISHED / form,
         snippets=SnippetSettings(weights=weights),
     )
-    found = {Path(card.file).stem: card.full()["blocks"] for card in render(settings, only=CARDS).cards}
+    found = {Path(card.file).stem: list(card.full().blocks) for card in render(settings, only=CARDS).cards}
     assert set(found) == set(CARDS)
     for card in ("densenet", "res2next"):
         assert_verdicts(found[card], EXPECTED[weights])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from running import blocks
 
-from cardproof.snippets.prove import OFFLINE
-from cardproof.snippets.random_weights import ASKS
+from cardproof.snippets.prove import ASKS, OFFLINE
 from cardproof.snippets.run.runner import Job, Runner
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from sites import cardproof
+from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -24,7 +24,7 @@ from cardproof.zoos.published import ModelList, Published, Value, as_published
 
 def audited(*patterns: str, zoo: str = "torchvision", listed: ModelList | None = None):
     listed = listed or look_around(zoo, patterns, True)
-    return json.loads(json_of(audit((), Settings(zoo=zoo), workers=1, reading=read_metadata(listed))))
+    return json.loads(json_of(audit((), Settings(zoo=zoo), ONE_JOB, reading=read_metadata(listed))))
 
 
 def test_every_number_of_an_entry_is_a_claim_at_its_own_line():

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from sites import cardproof
 
 from cardproof.build import audit
+from cardproof.core.cache import Cache, Entry, cache_path
 from cardproof.core.settings import Settings
 from cardproof.judge.online import Answer, check_links, request
-from cardproof.judge.online.request import STATES, ask, is_public
-from cardproof.judge.online.store import fresh_answers, keep_answers
+from cardproof.judge.online.request import ask, is_public
+from cardproof.judge.online.store import KIND, STATES, fresh_answers, keep_answers
 from cardproof.read import read_cards
 
 LOOPBACK = frozenset({"127.0.0.1"})
@@ -185,7 +187,7 @@ def card(write, *urls: str) -> Path:
 
 
 def links_of(path: Path, **options):
-    return check_links(read_cards([path]), path.parent / "links.json", LOOPBACK, pause=0, **options)
+    return check_links(read_cards([path]), LOOPBACK, pause=0, **options)
 
 
 def test_dead_links_are_reported_where_they_stand(write, server):
@@ -214,28 +216,32 @@ def test_an_address_is_asked_once_a_run_and_then_remembered(write, server):
     assert (again.recalled, again.counts["reachable"]) == (1, 1)
 
 
-def test_answers_grow_old(tmp_path):
-    path = tmp_path / "links.json"
+def test_answers_grow_old():
     at = datetime.now(UTC)
     told = [
         Answer("http://a", "reachable", 200, "OK", (at - timedelta(days=6)).isoformat()),
         Answer("http://b", "gone", 404, "", (at - timedelta(hours=20)).isoformat()),
         Answer("http://c", "unreachable", 500, "", at.isoformat()),
     ]
-    keep_answers(path, told)
+    keep_answers(told)
     wanted = {answer.url for answer in told}
-    assert set(fresh_answers(path, wanted)) == {"http://a", "http://b"}
-    assert set(fresh_answers(path, wanted, at + timedelta(days=1, hours=1))) == set()
-    assert set(fresh_answers(path, wanted, at + timedelta(hours=10))) == {"http://a"}
+    assert set(fresh_answers(wanted)) == {"http://a", "http://b"}
+    assert set(fresh_answers(wanted, at + timedelta(days=1, hours=1))) == set()
+    assert set(fresh_answers(wanted, at + timedelta(hours=10))) == {"http://a"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "cardproof-links/1", "answers": [{"url": 3}]}', "null"])
-def test_a_cache_that_is_none_is_made_again(tmp_path, text):
-    path = tmp_path / "links.json"
-    path.write_text(text)
-    assert fresh_answers(path, {"x"}) == {}
-    keep_answers(path, [])
-    assert json.loads(path.read_text())["answers"] == []
+@pytest.mark.parametrize("value", [None, [], {"url": 3}, {"url": "x", "state": "gone", "asked": "then"}])
+def test_an_answer_that_is_none_is_asked_again(value):
+    with closing(Cache(cache_path())) as cache:
+        cache.put(KIND, [Entry("x", {}, value)])
+    assert fresh_answers(["x"]) == {}
+
+
+def test_without_a_cache_folder_every_address_is_asked(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    keep_answers([Answer("http://a", "reachable", 200, "OK", datetime.now(UTC).isoformat())])
+    assert fresh_answers(["http://a"]) == {}
 
 
 def test_one_host_is_asked_one_address_after_the_other(write):
@@ -271,7 +277,7 @@ def test_without_a_network_nothing_is_said_of_any_link(write):
     links = links_of(path, asking=nothing)
     assert (links.findings, links.counts) == ((), {"not-run": 2})
     assert links.text() == "links not run: no network (Temporary failure in name resolution)"
-    assert not (path.parent / "links.json").exists()
+    assert fresh_answers(["http://example.org/a"]) == {}
     run = audit([path], Settings(), online=lambda _: links)
     assert run.exit == 0
 

@@ -1,62 +1,55 @@
-"""What earlier builds found out about each card: valid while every file that was read for it is the same.
+"""The private cache: results that can be made again, each with the name and digest of each input that it used.
 
-A memo is a cache in the user's own cache folder, never part of a site: removing it costs one build and changes nothing.
-It holds JSON in SQLite, so that several builds may use it at once and a card is looked up without reading the others.
+A result is valid while all of its inputs are equal; those that differ are the reason for making it again. The cache
+lies in the user's own folder, never in a site: removing it costs one build and changes nothing. What others shall have
+as well is a sealed record in the site, by the same rule: evidence, results on data sets, runs of snippets, speeds.
+
+Never remembered, in either home: a failure that may pass (memory, time, a worker that died, a network that does not
+answer), a page that includes what lies on a server, and a template that fails. Answers of servers age: they have no
+inputs, and are used for days (:mod:`cardproof.judge.online.store`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import sqlite3
-import time
 import zlib
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from cardproof.core.files import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-VERSION = 2
-"""Of the tables below; another version starts with an empty memo."""
+VERSION = 1
+"""Of the table below; another version starts with an empty cache."""
 
-ABSENT = "absent"
-"""The stamp of a file that was looked for and was not there."""
-
-RACY = 2 * 10**9
-"""A file that is younger than this many nanoseconds may change again within one tick of the clock: it is compared by
-content."""
+MOST_KEPT = 200_000
+"""Results that are kept: the oldest go."""
 
 
 class Entry(Struct, frozen=True):
-    """What is remembered of one card."""
+    """One result."""
 
-    file: str
-    """Its template, as reports show it."""
-    context: str
-    """Digest of what all cards depend on: settings, code, zoo, what is installed."""
-    files: Mapping[str, str]
-    """Every file that was read or written for it, with its stamp."""
-    across: Mapping[str, str] = field(default_factory=dict)
-    """What it saw of other cards, by kind, as a digest."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """What a report and other cards need of it, as plain data."""
+    name: str
+    inputs: Mapping[str, str]
+    """What decides it, by name, each with its digest, stamp or version."""
+    value: Any
+    """Plain data."""
 
 
-class Memo:
-    """The memo of one site, of one folder of outputs."""
+class Cache:
+    """Results by kind and name, in SQLite: several builds may use it at once, and one is found without the others."""
 
     def __init__(self, path: Path) -> None:
-        """Open a memo, or start one; a file that is no memo is started anew.
+        """Open a cache, or start one; a file that is not one is started anew.
 
-        Raises OSError where the folder cannot be written, and sqlite3.OperationalError where the memo cannot be used
-        now: another build holds it for long, or the disk is full.
+        Raises OSError if the folder cannot be written, and sqlite3.DatabaseError if the cache cannot be used now:
+        another build holds it for long, or the disk is full.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
@@ -68,53 +61,47 @@ class Memo:
             path.unlink(missing_ok=True)
             self._database = self._open()
 
-    def entries(self, context: str) -> dict[str, Entry]:
-        """Return the entries of a context, by their card's file; whether their files are the same is not looked at."""
-        rows = self._database.execute(
-            "SELECT file, context, files, across, facts FROM cards WHERE context = ?", (context,)
-        )
-        return {row[0]: Entry(row[0], row[1], *(json.loads(text) for text in row[2:])) for row in rows}
+    def entries(self, kind: str) -> dict[str, Entry]:
+        """Return all results of a kind by their names; whether their inputs are equal is for the caller to see."""
+        rows = self._rows("SELECT name, inputs, value FROM results WHERE kind = ?", kind)
+        return {name: Entry(name, _unpacked(inputs), _unpacked(value)) for name, inputs, value in rows}
 
-    def rows(self, file: str) -> dict[str, Any]:
-        """Return the long part of an entry: the rows that only a full report needs."""
-        row = self._database.execute("SELECT rows FROM cards WHERE file = ?", (file,)).fetchone()
-        found: dict[str, Any] = json.loads(zlib.decompress(row[0])) if row else {}
-        return found
+    def entry(self, kind: str, name: str) -> Entry | None:
+        """Return one result."""
+        rows = self._rows("SELECT inputs, value FROM results WHERE kind = ? AND name = ?", kind, name)
+        return Entry(name, *map(_unpacked, rows[0])) if rows else None
 
-    def put(self, entries: Iterable[tuple[Entry, Mapping[str, Any]]], gone: Iterable[str] = ()) -> None:
-        """Store entries with their rows, and forget cards that are ``gone``; a memo that is in use is left alone."""
-        packed = [
-            (e.file, e.context, *(json.dumps(dict(part)) for part in (e.files, e.across, e.facts)), _pack(rows))
-            for e, rows in entries
-        ]
-        with suppress(sqlite3.OperationalError), self._database:
-            self._database.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?, ?, ?, ?, ?)", packed)
-            self._database.executemany("DELETE FROM cards WHERE file = ?", [(file,) for file in gone])
-
-    def site_files(self, context: str, inputs: str) -> dict[str, str]:
-        """Return the files about all models that were made of these inputs, with their stamps."""
-        row = self._database.execute(
-            "SELECT files FROM site WHERE context = ? AND inputs = ?", (context, inputs)
-        ).fetchone()
-        found: dict[str, str] = json.loads(row[0]) if row else {}
-        return found
-
-    def put_site_files(self, context: str, inputs: str, files: Mapping[str, str]) -> None:
-        """Remember the files about all models in place of earlier ones; a memo that is in use is left alone."""
-        with suppress(sqlite3.OperationalError), self._database:
-            self._database.execute("DELETE FROM site")
-            self._database.execute("INSERT INTO site VALUES (?, ?, ?)", (context, inputs, json.dumps(dict(files))))
+    def put(self, kind: str, entries: Iterable[Entry]) -> None:
+        """Store results in place of earlier ones of their names; a cache that is in use is left alone."""
+        rows = [(kind, entry.name, _packed(dict(entry.inputs)), _packed(entry.value)) for entry in entries]
+        with suppress(sqlite3.DatabaseError, UnicodeEncodeError), self._database:  # names may be no text
+            self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
+            oldest = f"(SELECT max(rowid) FROM results) - {MOST_KEPT}"
+            self._database.execute(f"DELETE FROM results WHERE rowid <= {oldest}")
 
     def close(self) -> None:
         self._database.close()
 
+    def _rows(self, query: str, *arguments: str) -> list[Any]:
+        try:
+            return self._database.execute(query, arguments).fetchall()
+        except sqlite3.OperationalError:  # another build holds it for long
+            return []
+        except sqlite3.DatabaseError:  # broken by a crash of the machine: the next build starts anew
+            self._path.unlink(missing_ok=True)
+            return []
+
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)
+        database.execute("PRAGMA synchronous = OFF")
         if _version(database) != VERSION:
             with database:
-                database.execute("BEGIN IMMEDIATE")  # of builds that begin at once, one makes the tables
+                database.execute("BEGIN IMMEDIATE")  # of builds that begin at once, one makes the table
                 if _version(database) != VERSION:
-                    _make_tables(database)
+                    database.execute("DROP TABLE IF EXISTS results")
+                    columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, PRIMARY KEY (kind, name)"
+                    database.execute(f"CREATE TABLE results ({columns})")
+                    database.execute(f"PRAGMA user_version = {VERSION}")
         return database
 
 
@@ -124,86 +111,22 @@ def _version(database: sqlite3.Connection) -> int:
     return found
 
 
-def _make_tables(database: sqlite3.Connection) -> None:
-    for table in ("cards", "site"):
-        database.execute(f"DROP TABLE IF EXISTS {table}")
-    cards = "file TEXT PRIMARY KEY, context TEXT, files TEXT, across TEXT, facts TEXT, rows BLOB"
-    database.execute(f"CREATE TABLE cards ({cards})")
-    database.execute("CREATE TABLE site (context TEXT, inputs TEXT, files TEXT)")
-    database.execute(f"PRAGMA user_version = {VERSION}")
+def _packed(data: Any) -> bytes:
+    return zlib.compress(json.dumps(data, default=str).encode(), 1)
 
 
-def _pack(rows: Mapping[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(dict(rows), ensure_ascii=False, default=str).encode(), 1)
+def _unpacked(data: bytes) -> Any:
+    return json.loads(zlib.decompress(data))
 
 
-def memo_path(site: Path, out: Path) -> Path:
-    """Return where the memo of a site with this folder of pages lies."""
-    name = hashlib.sha256(f"{site.resolve()}\0{out.resolve()}\0{Path.cwd()}".encode()).hexdigest()[:24]
-    return cache_folder() / f"{name}.sqlite"
+def cache_path() -> Path:
+    """Return where the cache of this user is."""
+    return cache_folder() / "results.sqlite"
 
 
-class Stamps:
-    """Stamps of files, each looked at once: size, time of change, and SHA-256."""
-
-    def __init__(self) -> None:
-        self._now = time.time_ns()
-        self._same: dict[tuple[str, str], bool] = {}
-        self._digests: dict[str, str] = {}
-
-    def of(self, path: Path | str) -> str:
-        """Return the stamp of a file as it is now."""
-        try:
-            found = Path(path).stat()
-        except OSError:
-            return ABSENT
-        when = found.st_mtime_ns if found.st_mtime_ns < self._now - RACY else 0
-        return f"{found.st_size} {when} {self.digest(path)}"
-
-    def unchanged(self, path: str, stamp: str) -> bool:
-        """Return whether a file is as it was when it got this stamp."""
-        known = self._same.get((path, stamp))
-        if known is None:
-            known = self._same[path, stamp] = self._is(path, stamp)
-        return known
-
-    def _is(self, path: str, stamp: str) -> bool:
-        try:
-            found = os.stat(path)  # noqa: PTH116  (for each file of a site)
-        except OSError:
-            return stamp == ABSENT
-        if stamp == ABSENT:
-            return False
-        size, when, digest = stamp.split(" ")
-        if str(found.st_size) != size:
-            return False
-        return str(found.st_mtime_ns) == when or self.digest(path) == digest
-
-    def digest(self, path: Path | str) -> str:
-        """Return the SHA-256 of a file, or of the names in a folder; empty where it cannot be read."""
-        name = str(path)
-        if name not in self._digests:
-            try:
-                self._digests[name] = hashlib.sha256(_content(Path(path))).hexdigest()
-            except OSError:
-                self._digests[name] = ""
-        return self._digests[name]
-
-
-def _content(path: Path) -> bytes:
-    """Return what a file says; of a folder, which files are in it."""
+def open_cache() -> Cache | None:
+    """Return the cache of this user; None if it cannot be written or used now: that costs time, nothing else."""
     try:
-        return path.read_bytes()
-    except IsADirectoryError:
-        with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models
-            return "\0".join(sorted(file.name for file in files)).encode()
-
-
-def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of all files below a folder, to notice that code was changed."""
-    found = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
-        if path.suffix != ".pyc" and path.is_file():
-            state = path.stat()
-            found.append((path.as_posix(), state.st_size, state.st_mtime_ns))
-    return found
+        return Cache(cache_path())
+    except (OSError, sqlite3.DatabaseError):
+        return None

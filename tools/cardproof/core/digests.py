@@ -1,17 +1,30 @@
-"""Digests of what a measurement depends on, made without importing it."""
+"""Digests and stamps of what results depend on, made without importing it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from cardproof.core.packages import record_of, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+ABSENT = "absent"
+"""The stamp of a file that was looked for and was not there."""
+
+RACY = 2 * 10**9
+"""A file that is younger than this many nanoseconds may change again within one tick of the clock: it is compared by
+content."""
+
+
+def digest_of_file(path: Path) -> str:
+    """Return ``sha256:<hex>`` of a file, however large. Raises OSError."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def digest_of_files(files: Iterable[Path]) -> str:
@@ -29,8 +42,11 @@ def digest_of_distribution(name: str) -> str:
 
     An editable or hand-made installation may have no record; then the version alone stands for it.
     """
-    record = record_of(name)
-    return f"{name} {version_of(name)} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
+    from importlib.metadata import distribution  # a warm build needs no versions
+
+    found = distribution(name)
+    record = found.read_text("RECORD") or ""
+    return f"{name} {found.version} sha256:{hashlib.sha256(record.encode()).hexdigest()}"
 
 
 def digest_of_package(folder: Path) -> str:
@@ -46,3 +62,57 @@ def digest_of_data(data: Any) -> str:
     """Return ``sha256:…`` of plain data, whatever the order of its keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+class Stamps:
+    """Stamps of files, each looked at once: size, time of change, and SHA-256."""
+
+    def __init__(self) -> None:
+        self._now = time.time_ns()
+        self.unchanged = cache(self._unchanged)
+        self.digest = cache(self._digest)
+
+    def of(self, path: Path | str) -> str:
+        """Return the stamp of a file as it is now."""
+        try:
+            found = Path(path).stat()
+        except OSError:
+            return ABSENT
+        when = found.st_mtime_ns if found.st_mtime_ns < self._now - RACY else 0
+        return f"{found.st_size} {when} {self.digest(str(path))}"
+
+    def _unchanged(self, path: str, stamp: str) -> bool:
+        """Return whether a file is as it was when it got this stamp."""
+        try:
+            found = os.stat(path)  # noqa: PTH116  (for each file of a site)
+        except OSError:
+            return stamp == ABSENT
+        size, when, digest = stamp.split(" ") if stamp != ABSENT else ("", "", "")
+        same_size = str(found.st_size) == size
+        return same_size and (str(found.st_mtime_ns) == when or self.digest(path) == digest)
+
+    def _digest(self, path: str) -> str:
+        """Return the SHA-256 of a file, or of the names in a folder; empty if it cannot be read."""
+        try:
+            return hashlib.sha256(_content(Path(path))).hexdigest()
+        except OSError:
+            return ""
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file says; of a folder, which files are in it."""
+    try:
+        return path.read_bytes()
+    except IsADirectoryError:
+        with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models
+            return "\0".join(sorted(file.name for file in files)).encode()
+
+
+def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of all files below a folder, to notice that code was changed."""
+    found = []
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+        if path.suffix != ".pyc" and path.is_file():
+            state = path.stat()
+            found.append((path.as_posix(), state.st_size, state.st_mtime_ns))
+    return found

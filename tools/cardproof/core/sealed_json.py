@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import convert, to_builtins
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -24,6 +28,12 @@ class NewerError(InputError):
     """A stored record that a newer cardproof wrote: this one can neither read it nor may overwrite it."""
 
 
+def plain(record: Struct) -> dict[str, Any]:
+    """Return what JSON says of a record; fractions are text."""
+    found: dict[str, Any] = to_builtins(record, enc_hook=str)
+    return found
+
+
 def dump_sealed(schema: str, content: dict[str, Any]) -> str:
     """Return the text of a record: its schema, its content, and the seal over both."""
     record = json.loads(json.dumps({"schema": schema, **content}))
@@ -31,11 +41,11 @@ def dump_sealed(schema: str, content: dict[str, Any]) -> str:
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
-def load_sealed(path: Path, schema: str, decode: Callable[[dict[str, Any]], T]) -> T:
-    """Read a record and return what ``decode`` makes of its content.
+def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
+    """Read a record of a kind.
 
-    Raises FileNotFoundError; TamperedError where the file is not as :func:`dump_sealed` wrote it; NewerError where its
-    schema has a higher number, or where it is whole and ``decode`` does not know what it says.
+    Raises FileNotFoundError; TamperedError if the file is not as :func:`dump_sealed` wrote it; NewerError if its
+    schema has a higher number, or if it is whole and its content is not that of this kind.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -43,11 +53,11 @@ def load_sealed(path: Path, schema: str, decode: Callable[[dict[str, Any]], T]) 
             raise _newer(path, f"its schema is {record['schema']}, and this one reads {schema}")
         if record.pop("seal") != digest_of_data(record) or record.pop("schema") != schema:
             raise TamperedError(path)
-    except (ValueError, KeyError, TypeError, AttributeError) as trouble:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as trouble:
         raise TamperedError(path) from trouble
     try:
-        return decode(record)
-    except (ValueError, KeyError, TypeError, AttributeError) as trouble:
+        return convert(record, kind, dec_hook=_fraction)
+    except (ValueError, ArithmeticError) as trouble:
         raise _newer(path, "it says things that this one does not know") from trouble
 
 
@@ -63,6 +73,6 @@ def _is_newer(found: str, known: str) -> bool:
     return kind == own_kind and number.isdecimal() and int(number) > int(own_number)
 
 
-def with_tuples(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with tuples where JSON has lists, as records have them."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+def _fraction(kind: type, text: Any) -> Fraction:
+    assert kind is Fraction
+    return Fraction(text)

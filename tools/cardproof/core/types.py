@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 Verdict = Literal["confirmed", "refuted", "cited", "disputed", "unchecked"]
@@ -17,7 +18,11 @@ VERDICTS: tuple[Verdict, ...] = ("confirmed", "cited", "disputed", "refuted", "u
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-class Place(Struct, frozen=True, order=True):
+class Stored(Struct, frozen=True, forbid_unknown_fields=True):
+    """A record that is stored: one with a field that it does not have was written by a newer cardproof."""
+
+
+class Place(Stored, frozen=True, order=True):
     """A position in a source that a person edits; lines and columns count from 1, columns in characters."""
 
     file: str
@@ -30,7 +35,7 @@ class Place(Struct, frozen=True, order=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-class Fix(Struct, frozen=True):
+class Fix(Stored, frozen=True):
     """A text edit within one line: columns ``[column, end_column)`` of ``line`` become ``text``."""
 
     line: int
@@ -42,7 +47,7 @@ class Fix(Struct, frozen=True):
     about others."""
 
 
-class Finding(Struct, frozen=True):
+class Finding(Stored, frozen=True):
     """Something that a person must see, at the place where it can be mended."""
 
     place: Place
@@ -81,6 +86,14 @@ class Claim(Struct, frozen=True):
     stated: str
     """The text as written."""
     place: Place
+    name: str
+    """The normal spelling of its field."""
+    kind: str
+    """What its field states, whatever the spelling: a key of :data:`cardproof.core.names.FIELDS`, or ``name``."""
+    number: Number | None = None
+    """What it states, if that is a number of its kind; of a metric the number as written."""
+    size: tuple[int, int] | None = None
+    """Height and width, if it states the size of an image."""
     value: Any = None
     """The value as YAML gives it: number, text, or None."""
     dataset: str | None = None
@@ -93,6 +106,16 @@ class Claim(Struct, frozen=True):
     metric: bool = False
     """Stated as the metric of a result."""
 
+    @property
+    def label(self) -> str:
+        """Its field as written, with the data set of a result."""
+        return f"{self.field} on {self.dataset}" if self.dataset else self.field
+
+    @property
+    def is_field(self) -> bool:
+        """Whether the card states it of the model itself: it is not a metric, nor a value that others publish."""
+        return not self.metric and not self.published
+
 
 class Question(Struct, frozen=True):
     """A stated count whose origin is looked for when it is not what the network has, or a side that it may refuse."""
@@ -101,7 +124,7 @@ class Question(Struct, frozen=True):
     number: Number
 
 
-class Head(Struct, frozen=True):
+class Head(Stored, frozen=True):
     """The classifier layer: the last linear (or 1x1 convolution) layer that ran."""
 
     in_features: int
@@ -109,7 +132,7 @@ class Head(Struct, frozen=True):
     bias: bool
 
 
-class Counts(Struct, frozen=True):
+class Counts(Stored, frozen=True):
     """Exact counts of one network at one input, made on the meta device."""
 
     input_shape: tuple[int, int, int]
@@ -140,7 +163,7 @@ class Totals(Struct, frozen=True):
     multiply_adds: int
 
 
-class Reproduction(Struct, frozen=True):
+class Reproduction(Stored, frozen=True):
     """A way of counting that gives a stated number."""
 
     field: Literal["flops", "parameters"]
@@ -151,7 +174,7 @@ class Reproduction(Struct, frozen=True):
     """Equal at the precision that was written; otherwise close (within 0.1 %)."""
     input: tuple[int, int] | None = None
     """Height and width that were fed, where they differ from the card's image size."""
-    factor: Fraction = Fraction(1)
+    factor: Fraction = msgspec.field(default_factory=lambda: Fraction(1))
     counted: tuple[str, ...] = ()
     """What was counted that is no multiply-add, in the words of a reader: ``batch norm twice``."""
     left_out: tuple[str, ...] = ()
@@ -161,7 +184,7 @@ class Reproduction(Struct, frozen=True):
     note: str = ""
 
 
-class Preprocessing(Struct, frozen=True):
+class Preprocessing(Stored, frozen=True):
     """What a zoo does to an image before its network sees it."""
 
     input_size: tuple[int, int, int]
@@ -208,8 +231,10 @@ class Judgement(Struct, frozen=True):
     fix: Fix | None = None
     explained: bool = False
     """A way of counting gives the stated value exactly."""
-    faults: tuple[str, ...] = ()
+    discrepancies: tuple[str, ...] = ()
     """What a refuted claim shows, in the words of :mod:`cardproof.judge.discrepancies`."""
+    check: str = ""
+    """The check that judged it; empty if nothing measures its field."""
     card: str = ""
     """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
     detail: str = ""
@@ -260,7 +285,7 @@ class Need(Struct, frozen=True):
         return self.network or self.model
 
 
-class Environment(Struct, frozen=True):
+class Environment(Stored, frozen=True):
     """Where and when something was measured; recorded with the evidence, never part of its key."""
 
     measured: str
@@ -274,7 +299,7 @@ class Environment(Struct, frozen=True):
     processor: str
 
 
-class Evaluated(Struct, frozen=True):
+class Evaluated(Stored, frozen=True):
     """What one model with its weights gets right on one data set, and what that depends on."""
 
     dataset: str
@@ -310,7 +335,7 @@ Curve = tuple[tuple[float, float], ...]
 """The mean loss of each epoch of a training: epoch, loss."""
 
 
-class Recipe(Struct, frozen=True):
+class Recipe(Stored, frozen=True):
     """How weights were trained, as their zoo says it."""
 
     name: str
@@ -328,7 +353,7 @@ class Recipe(Struct, frozen=True):
     """Name of that log."""
 
 
-class Evidence(Struct, frozen=True):
+class Evidence(Stored, frozen=True):
     """What was found out about one model, with all that it depends on and where it ran."""
 
     model: str

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data, digest_of_files
-from cardproof.core.packages import version_of
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, with_tuples
-from cardproof.core.types import (
-    Counts,
-    Environment,
-    Evaluated,
-    Evidence,
-    Head,
-    Need,
-    Number,
-    Preprocessing,
-    Recipe,
-    Reproduction,
-)
+from cardproof.core.files import replace_files, writing
+from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
+from cardproof.core.types import Evidence, Need, Number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,35 +47,26 @@ class Depends(Struct, frozen=True):
 
 
 def depends_on(need: Need, zoo: str, network: str) -> Depends:
-    """Return what decides the counts of one model; ``network`` is the digest of its source."""
-    return Depends(key_of(need, zoo, network), inputs_of(need, zoo, network))
-
-
-def inputs_of(need: Need, zoo: str, network: str) -> Inputs:
-    """Return the parts of a measurement's key by name, as a reader would say them."""
-    stated = ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)
-    return (
+    """Return what decides the counts of one model: method, network source (its digest), input and questions."""
+    questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
+    renamed = [need.network] if need.network else []
+    key = [SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed]
+    inputs = (
         ("method", METHOD),
         ("zoo", zoo),
         ("network", network),
         ("file of weights", need.weights or ""),
         ("image size", "x".join(str(side) for side in need.size) if need.size else ""),
-        ("stated counts", stated),
-        *([("name in the zoo", need.network)] if need.network else []),
+        ("stated counts", ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)),
+        *(("name in the zoo", name) for name in renamed),
     )
+    return Depends(digest_of_data(key), inputs)
 
 
 def _written(number: Number) -> str:
-    """Return a stated number with what its last digit stands for, where that is not one."""
+    """Return a stated number with what its last digit stands for, if that is not one."""
     value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
     return value if quantum == "1" else f"{value} to the nearest {quantum}"
-
-
-def key_of(need: Need, zoo: str, network: str) -> str:
-    """Return the digest of all that decides a measurement: method, network source, input and questions."""
-    questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
-    renamed = [need.network] if need.network else []
-    return digest_of_data([SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed])
 
 
 def file_name(model: str) -> str:
@@ -174,13 +153,38 @@ def text_of(evidence: Evidence, folder: Path) -> str | None:
     return dump(replace(record, evaluations=evidence.evaluations, outdated=evidence.outdated))
 
 
+class EvidenceWriter:
+    """Writes evidence into a site's store as soon as it is there, so that a build that is killed loses nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep evidence in this folder."""
+        self._folder = folder
+        self.before: dict[Path, str | None] = {}
+        """What the files said before this build; None for those that were not there."""
+
+    def keep(self, evidence: Evidence) -> None:
+        """Write a record; a file that is no record is left alone, and the build will say so."""
+        path, text = self._folder / file_name(evidence.model), text_of(evidence, self._folder)
+        if text is None:
+            return
+        with writing(self._folder):
+            old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+            if old is not None and not is_record(old):
+                return
+            self.before.setdefault(path, old)
+            if old != text:
+                replace_files({path: text})
+
+
 def state_of(source: str) -> str:
     """Return the digest of a source file, or the version of a distribution (``NAME``); empty where it is gone."""
     if source.endswith(".py"):
         path = Path(source)
         return digest_of_files([path]) if path.is_file() else ""
+    from importlib.metadata import version
+
     try:
-        return version_of(source)
+        return version(source)
     except ModuleNotFoundError:  # the package is not installed
         return ""
 
@@ -191,46 +195,12 @@ def load(path: Path) -> Record:
     Raises FileNotFoundError, TamperedError where it is not as this module wrote it, and NewerError where a newer one
     wrote it.
     """
-    return load_sealed(path, SCHEMA, _from_record)
+    return load_sealed(path, SCHEMA, Record)
 
 
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
-    record = to_builtins(evidence, enc_hook=str)
+    record = plain(evidence)
     if not evidence.takes:  # most cards state no smallest size, and older records lack the field
         del record["takes"]
-    for reproduction in record["reproductions"]:
-        reproduction["factor"] = str(reproduction["factor"])
     return dump_sealed(SCHEMA, record)
-
-
-def _from_record(record: dict[str, Any]) -> Record:
-    counts = record["counts"]
-    if counts is not None:
-        head = Head(**counts["head"]) if counts["head"] else None
-        counts = Counts(**{**with_tuples(counts), "head": head})
-    reproductions = tuple(
-        Reproduction(**{**with_tuples(entry), "factor": Fraction(entry["factor"])}) for entry in record["reproductions"]
-    )
-    config = record["preprocessing"]
-    preprocessing = Preprocessing(**with_tuples(config)) if config is not None else None
-    fields = {**record, "counts": counts, "reproductions": reproductions, "preprocessing": preprocessing}
-    for name in ("sources", "inputs", "takes"):
-        fields[name] = tuple((key, value) for key, value in record.get(name, ()))
-    fields["evaluations"] = tuple(_evaluated(entry) for entry in record.get("evaluations", ()))
-    fields["outdated"] = tuple(_evaluated(entry) for entry in record.get("outdated", ()))
-    fields["recipe"] = Recipe(**_with_pairs(record["recipe"])) if record.get("recipe") else None
-    return Record(**{**fields, "environment": Environment(**record["environment"])})
-
-
-def _evaluated(record: dict[str, Any]) -> Evaluated:
-    return Evaluated(**{**_with_pairs(record), "environment": Environment(**record["environment"])})
-
-
-def _with_pairs(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with its lists as tuples, and lists of pairs as tuples of tuples."""
-
-    def tuples(value: Any) -> Any:
-        return tuple(tuples(item) for item in value) if isinstance(value, list) else value
-
-    return {name: tuples(value) for name, value in record.items()}

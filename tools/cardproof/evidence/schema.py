@@ -5,78 +5,55 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import types
+import sys
 from fractions import Fraction
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import fields
+from msgspec.json import schema_components
 
+from cardproof.core import types
 from cardproof.evidence.records import SCHEMA, Record
-
-PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def evidence_schema() -> dict[str, Any]:
-    """Return the schema.
+    """Return the schema."""
+    description = "What cardproof found out about one model, with all that it depends on and where it ran."
+    schema = schema_of(Record, SCHEMA, "Evidence of one model", description)
+    seal = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "Digest of all other fields."}
+    return {**schema, "properties": {**schema["properties"], "seal": seal}, "required": [*schema["required"], "seal"]}
+
+
+def schema_of(kind: type[Struct], version: str, title: str, description: str) -> dict[str, Any]:
+    """Return the schema of a kind of record whose field ``schema`` says ``version``.
 
     A field that has a default was added later: older records lack it. Fields that a reader does not know are none of
     its business, so none are forbidden.
     """
-    definitions: dict[str, Any] = {}
-    record = schema_of_class(Record, definitions)
-    seal = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "Digest of all other fields."}
+    _, definitions = schema_components([kind], schema_hook=_of_fraction, ref_template="#/$defs/{name}")
+    classes = vars(types) | vars(sys.modules[kind.__module__])
+    for name, definition in definitions.items():
+        definition.pop("additionalProperties", None)
+        for field, text in _descriptions(classes[name]).items():
+            definition["properties"][field]["description"] = text
+    record = definitions.pop(kind.__name__)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Evidence of one model",
-        "description": "What cardproof found out about one model, with all that it depends on and where it ran.",
         **record,
-        "properties": {"schema": {"const": SCHEMA}, **record["properties"], "seal": seal},
-        "required": ["schema", *record["required"], "seal"],
-        "$defs": dict(sorted(definitions.items())),
+        "title": title,
+        "description": description,
+        "properties": {"schema": {"const": version}, **record["properties"]},
+        "required": ["schema", *record["required"]],
+        "$defs": definitions,
     }
 
 
-def schema_of_class(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a record; those that it holds are added to the definitions."""
-    types_of = get_type_hints(kind)
-    said = _said_of(kind)
-    properties = {}
-    for part in fields(kind):
-        description = {"description": said[part.name]} if part.name in said else {}
-        properties[part.name] = {**_of_type(types_of[part.name], definitions), **description}
-    required = [part.name for part in fields(kind) if part.required]
-    return {"type": "object", "properties": properties, "required": required}
+def _of_fraction(kind: type) -> dict[str, Any]:
+    assert kind is Fraction
+    return {"type": "string", "pattern": "^-?[0-9]+(/[0-9]+)?$"}
 
 
-def _of_type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type as JSON has it."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is type(None):
-        return {"type": "null"}
-    if kind in PLAIN:
-        return {"type": PLAIN[kind]}
-    if kind is Fraction:
-        return {"type": "string", "pattern": "^-?[0-9]+(/[0-9]+)?$"}
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        if kind.__name__ not in definitions:
-            definitions[kind.__name__] = schema_of_class(kind, definitions)
-        return {"$ref": f"#/$defs/{kind.__name__}"}
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [_of_type(argument, definitions) for argument in arguments]}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _of_type(arguments[1], definitions)}
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return {"type": "array", "items": _of_type(arguments[0], definitions)}
-    if origin is tuple:
-        items = [_of_type(argument, definitions) for argument in arguments]
-        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
-    raise TypeError(f"no JSON Schema is known for {kind}")
-
-
-def _said_of(kind: type) -> dict[str, str]:
+def _descriptions(kind: type) -> dict[str, str]:
     """Return the docstrings that stand under the attributes of a record and of those that it extends."""
     found: dict[str, str] = {}
     for cls in reversed(kind.__mro__):

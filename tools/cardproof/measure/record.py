@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.build_time import now
-from cardproof.core.time_limit import time_limit
+from cardproof.core.clock import now, time_limit
 from cardproof.core.types import Environment, Evidence, Need
 from cardproof.evidence.records import state_of
 from cardproof.measure.worker import measure_model
-from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of, recipe_in_words, version_of_zoo
+from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, preprocessing_of, zoo_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +77,7 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         reproductions=measured.reproductions,
         takes=measured.takes,
         preprocessing=config,
-        recipe=None if spec in BUILT_IN else recipe_in_words(zoo.recipe(known_as)),
+        recipe=None if spec in BUILT_IN else as_recipe(zoo.recipe(known_as)),
         refused=refused,
     )
 
@@ -133,4 +132,4 @@ def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence
 
 def _zoo_version(spec: str) -> str:
     """Return name and version of the distribution behind a zoo; the zoo's own name where it is no distribution."""
-    return f"{spec} {version_of_zoo(spec)}".rstrip()
+    return f"{spec} {zoo_version(spec)}".rstrip()

@@ -6,17 +6,17 @@ each model's evidence, which people on many machines add to, but one sealed file
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, field, to_builtins
+from msgspec import field
 from msgspec.structs import fields, replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed
+from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
+from cardproof.core.types import Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 SCHEMA = "cardproof-speed/1"
@@ -24,7 +24,7 @@ METHOD = "speed/1"
 """Version of how a speed is measured: a new one makes all older speeds stale."""
 
 
-class Conditions(Struct, frozen=True):
+class Conditions(Stored, frozen=True):
     """What all speeds of a file have in common."""
 
     device: str
@@ -45,7 +45,7 @@ class Conditions(Struct, frozen=True):
         return ", ".join(f"{name} {theirs} there, {ours} here" for name, ours, theirs in pairs if ours != theirs)
 
 
-class Speed(Struct, frozen=True):
+class Speed(Stored, frozen=True):
     """How long one network takes."""
 
     network: str
@@ -62,11 +62,11 @@ class Speed(Struct, frozen=True):
     """Time in UTC, ISO 8601."""
 
 
-class Speeds(Struct, frozen=True):
+class Speeds(Stored, frozen=True):
     """The speeds of a site's models."""
 
     conditions: Conditions
-    models: Mapping[str, Speed] = field(default_factory=dict)
+    models: dict[str, Speed] = field(default_factory=dict)
     """By the name of the model."""
 
     def of(self, model: str, network: str | None) -> Speed | None:
@@ -82,8 +82,7 @@ class Speeds(Struct, frozen=True):
 
 def dump_speeds(speeds: Speeds) -> str:
     """Return the text of a file of speeds."""
-    models = {name: to_builtins(speed, enc_hook=str) for name, speed in sorted(speeds.models.items())}
-    return dump_sealed(SCHEMA, {"conditions": to_builtins(speeds.conditions, enc_hook=str), "models": models})
+    return dump_sealed(SCHEMA, plain(replace(speeds, models=dict(sorted(speeds.models.items())))))
 
 
 def load_speeds(path: Path) -> Speeds | None:
@@ -92,17 +91,9 @@ def load_speeds(path: Path) -> Speeds | None:
     Raises InputError where it was edited by hand or written by a newer cardproof.
     """
     try:
-        return load_sealed(path, SCHEMA, _decoded)
+        return load_sealed(path, SCHEMA, Speeds)
     except FileNotFoundError:
         return None
     except TamperedError:
         message = f"{show_path(path)}:1:1: this file of speeds is not as `cardproof speed` wrote it"
         raise InputError(f"{message}: restore it, or remove it and measure again") from None
-
-
-def _decoded(record: dict[str, Any]) -> Speeds:
-    models = {
-        name: Speed(**{**entry, "size": tuple(entry["size"]), "quartiles": tuple(entry["quartiles"])})
-        for name, entry in record["models"].items()
-    }
-    return Speeds(Conditions(**record["conditions"]), models)

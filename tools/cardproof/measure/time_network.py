@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.benchmark import Timer
 
-from cardproof.core.build_time import now
+from cardproof.core.clock import now
 from cardproof.measure.record import DEFAULT_SIZE, name_in
 from cardproof.measure.speeds import Conditions, Speed
 from cardproof.zoos import load_zoo, preprocessing_of

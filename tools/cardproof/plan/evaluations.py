@@ -6,16 +6,16 @@ weights and data once; a committed record of it serves everybody else.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import InputError
 from cardproof.core.types import Evaluated
-from cardproof.plan.force import Force
+from cardproof.plan.options import Force
 from cardproof.zoos import BUILT_IN, load_zoo
 
 if TYPE_CHECKING:
@@ -168,17 +168,14 @@ def weights_at_hand(zoo: str, need: Need, given: Path | None) -> Path | None:
     return wanted if wanted and wanted.is_file() else None
 
 
+digest_of = cache(digest_of_file)
+"""Weights are large, and named by several models."""
+
+
 def names_its_digest(path: Path) -> bool:
     """Return whether a file's name ends in the first eight or more digits of its SHA-256, as torch.hub names files."""
     piece = path.stem.rpartition("-")[2]
     return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
-
-
-@cache
-def digest_of(path: Path) -> str:
-    """Return ``sha256:<hex>`` of a file."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from cardproof.core.digests import digest_of_file
 from cardproof.core.files import show_path
 from cardproof.core.source import read_source
 from cardproof.core.types import LocalCode, LocalFile
@@ -68,7 +68,7 @@ def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
             for path in _weights_paths(model, given):
                 looked.append(path)
                 if path.is_file():
-                    sha256 = digests[path] = digests.get(path) or _sha256(path)
+                    sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
                     weights[card.file, model.name] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
             for folder, path, line in _code_paths(model):
@@ -147,11 +147,6 @@ def _is_below(folder: Path, path: Path) -> bool:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _code(path: Path, line: int | None) -> LocalCode | None:

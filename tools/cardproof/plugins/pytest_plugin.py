@@ -294,18 +294,17 @@ class _ProofError(Exception):
 
 def _explained(outcome: Outcome) -> tuple[str, int, str, list[str]]:
     """Return file and line of a failure, its message, and the reader's code with the failing line marked."""
-    from cardproof.snippets.find.locate import located, located_output
 
     block, ran = outcome.block, outcome.ran
     place = None
     if ran and ran.error_line:
-        place = located(block, ran.error_line)
+        place = block.located(ran.error_line)
     elif outcome.expected_line is not None:
         place = outcome.expected_file or block.file, outcome.expected_line
-    rows = [(located(block, number), text) for number, text in enumerate(block.code.rstrip().split("\n"), 1)]
+    rows = [(block.located(number), text) for number, text in enumerate(block.code.rstrip().split("\n"), 1)]
     if block.stated_output and place not in [where for where, _ in rows]:
         stated = block.stated_output[0].rstrip().split("\n")
-        rows += [(located_output(block, number), text) for number, text in enumerate(stated, 1)]
+        rows += [(block.located_output(number), text) for number, text in enumerate(stated, 1)]
     lines = [f"{'>' if where == place else ' '}   {text}".rstrip() for where, text in rows]
     said = ran.traceback.rstrip().split("\n")[-TRACEBACK_LINES:] if ran and ran.traceback else []
     said += [] if outcome.message in said else outcome.message.split("\n")

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
-
-from cardproof.core.packages import version_of
-from cardproof.core.text_cache import recalled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_ENTRY = 20_000
 """Characters of one entry; a longer one is no citation."""
@@ -27,8 +21,6 @@ ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,
 ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
 
-_PLAIN = re.compile(r"(?:[A-Za-z0-9 \n.:;()/+={}]|-(?!-)|,(?!,))*")
-"""A value in which nothing is a command, an accent or a ligature: most titles. Only braces are not shown of it."""
 _NO_BRACES = str.maketrans("", "", "{}")
 
 
@@ -80,9 +72,14 @@ def address_of(entry: Entry) -> str | None:
 
 def plain(text: str) -> str:
     """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
-    if _PLAIN.fullmatch(text):
-        return " ".join(text.translate(_NO_BRACES).split())
-    return str(recalled("plain", text, _plain, *_versions()))
+    from pybtex.exceptions import PybtexError
+    from pybtex.richtext import Text
+
+    try:
+        shown = str(Text.from_latex(text))
+    except (PybtexError, ValueError, RecursionError):
+        shown = text.translate(_NO_BRACES)
+    return " ".join(shown.split())
 
 
 def words_of(title: str) -> str:
@@ -92,7 +89,7 @@ def words_of(title: str) -> str:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """Return the position after the brace that closes an entry; None where it is not closed."""
+    """Return the position after the brace that closes an entry; None if it is not closed."""
     depth = 1
     for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, min(len(text), start + MAX_ENTRY)):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)
@@ -105,7 +102,7 @@ def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> En
     if end is None:
         return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
     whole = text[match.start() : end]
-    parsed = recalled("entry", strings + whole, _parsed, *_versions())
+    parsed = _parsed(strings + whole)
     if "trouble" in parsed:
         return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
     at: dict[str, int] = {}
@@ -125,20 +122,3 @@ def _parsed(text: str) -> dict[str, Any]:
         return {"trouble": " ".join(str(trouble).split())}
     fields = {name.lower(): str(value) for name, value in entry.fields.items()}
     return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
-
-
-def _plain(text: str) -> str:
-    from pybtex.exceptions import PybtexError
-    from pybtex.richtext import Text
-
-    try:
-        shown = str(Text.from_latex(text))
-    except (PybtexError, ValueError, RecursionError):
-        shown = text.translate(_NO_BRACES)
-    return " ".join(shown.split())
-
-
-@cache
-def _versions() -> tuple[str, ...]:
-    """Return the versions of what reads BibTeX for us; importing it takes longer than all else that one card needs."""
-    return version_of("pybtex"), version_of("latexcodec")

@@ -8,18 +8,17 @@ through the whole flow.
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import sysconfig
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
-from cardproof.core.cache import Entry, Memo, Stamps, memo_path, stamp_of_tree
-from cardproof.core.digests import digest_of_data
+from cardproof.core.cache import Cache, Entry, open_cache
+from cardproof.core.digests import Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import CardReport, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, network_digests
@@ -29,16 +28,24 @@ if TYPE_CHECKING:
 
     from cardproof.core.settings import Settings
     from cardproof.judge.card_report import ModelRow
-    from cardproof.render.views.comparison import Standings
+    from cardproof.render.views.comparison import ModelsBySize
 
 CUDA = Path("/dev/nvidiactl")
 """There where a driver for NVIDIA's devices is: snippets may run on one."""
 
 
-class Memory(Struct):
-    """What is remembered of a site's cards; nothing where there is no memo."""
+CONTEXT = "settings, code and zoo"
+CARDS = "all cards"
+OTHERS = {f"{kind} of other cards": kind for kind in ("totals", "rows", "listings", "standing")}
+"""Inputs that are not files; the last are digests of :class:`CrossCardDigests`."""
 
-    memo: Memo | None = None
+
+class Memory(Struct):
+    """What is remembered of a site's cards; nothing if there is no cache."""
+
+    cache: Cache | None = None
+    site: str = ""
+    """Digest of the paths of a site, its pages and the working directory: the kind of its entries."""
     context: str = ""
     stamps: Stamps = field(default_factory=Stamps)
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -46,20 +53,18 @@ class Memory(Struct):
     def includes(self) -> dict[str, tuple[str, ...]]:
         """Return which templates each template includes, of those that are as they were."""
         return {
-            file: tuple(entry.facts["includes"])
+            file: tuple(entry.value["includes"])
             for file, entry in self.entries.items()
-            if self.stamps.unchanged(file, entry.files.get(file, ""))
+            if self.stamps.unchanged(file, entry.inputs.get(file, ""))
         }
 
     def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
         """Return the reports of the cards of which no file changed."""
-        found = {}
-        for file in files:
-            entry = self.entries.get(file)
-            if entry and all(self.stamps.unchanged(path, stamp) for path, stamp in entry.files.items()):
-                assert self.memo
-                found[file] = from_facts(file, entry.facts["report"], partial(self.memo.rows, file))
-        return found
+        return {
+            file: from_facts(entry.value["report"], partial(self._full, file))
+            for file in files
+            if (entry := self.entries.get(file)) and self._unchanged(entry)
+        }
 
     def outdated(self, now: CrossCardDigests) -> set[str]:
         """Return the remembered cards that looked at other cards and would see something else now."""
@@ -67,52 +72,66 @@ class Memory(Struct):
             file
             for file, report in now.reports.items()
             if (entry := self.entries.get(file))
-            and any(now.digest(kind, report) != seen for kind, seen in entry.across.items())
+            and any(
+                now.digest(OTHERS[name], report) != entry.inputs[name] for name in OTHERS.keys() & entry.inputs.keys()
+            )
         }
 
-    def keep(
-        self,
-        made: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]],
-        now: CrossCardDigests,
-        gone: Iterable[str] = (),
-    ) -> None:
+    def keep(self, made: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]], now: CrossCardDigests) -> None:
         """Remember the cards of this build: their reports, the files read for them and the templates they include.
 
         Files that were written are looked at as they are now.
         """
-        if not self.memo or not (made or gone):
+        if not self.cache:
             return
         stamps = Stamps()
-        entries = []
+        entries, full = [], []
         for file, (report, read, includes) in made.items():
             paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
-            seen = {kind: now.digest(kind, report) for kind, looked in report.across.items() if looked}
-            facts = {"report": facts_of(report), "includes": includes}
-            files = {path: stamps.of(path) for path in sorted(paths)}
-            entries.append((Entry(file, self.context, files, seen, facts), report.full()))
-        self.memo.put(entries, gone)
+            seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
+            inputs = {CONTEXT: self.context, **seen, **{path: stamps.of(path) for path in sorted(paths)}}
+            entries.append(Entry(file, inputs, {"report": facts_of(report), "includes": includes}))
+            full.append(Entry(file, inputs, to_builtins(report.full())))
+        self.cache.put(f"cards {self.site}", entries)
+        self.cache.put(f"full reports {self.site}", full)
 
     def site_files(self, inputs: str) -> tuple[str, ...] | None:
-        """Return the files about all models, where those of an earlier build are there and made of the same inputs."""
-        files = self.memo.site_files(self.context, inputs) if self.memo else {}
-        unchanged = files and all(self.stamps.unchanged(path, stamp) for path, stamp in files.items())
-        return tuple(files) if unchanged else None
+        """Return the files about all models, if those of an earlier build are there and made of the same inputs."""
+        entry = self.cache.entry("site files", self.site) if self.cache else None
+        if entry and entry.inputs.get(CARDS) == inputs and self._unchanged(entry):
+            return tuple(entry.value)
+        return None
 
     def keep_site_files(self, inputs: str, files: Iterable[str]) -> None:
         """Remember the files about all models, as they are now, with a digest of what they were made of."""
-        if self.memo:
+        if self.cache:
             stamps = Stamps()
-            self.memo.put_site_files(self.context, inputs, {path: stamps.of(path) for path in files})
+            found = {path: stamps.of(path) for path in files}
+            entry = Entry(self.site, {CONTEXT: self.context, CARDS: inputs, **found}, list(found))
+            self.cache.put("site files", [entry])
+
+    def _unchanged(self, entry: Entry) -> bool:
+        """Return whether the context and all files are as they were; what a card saw of others is compared later."""
+        files = entry.inputs.keys() - {CONTEXT, CARDS, *OTHERS}
+        same = entry.inputs[CONTEXT] == self.context
+        return same and all(self.stamps.unchanged(file, entry.inputs[file]) for file in files)
+
+    def _full(self, file: str) -> dict[str, Any]:
+        """Return the long lists of a card's report, which most builds never read."""
+        entry = self.cache.entry(f"full reports {self.site}", file) if self.cache else None
+        return entry.value if entry else {}
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:
-    """Return what is remembered of a site; nothing where its memo cannot be written or used."""
-    context = context_of(settings)
-    try:
-        memo = Memo(memo_path(settings.base, out))
-        return Memory(memo, context, Stamps(), memo.entries(context))
-    except (OSError, sqlite3.OperationalError):
+    """Return what is remembered of a site; nothing if the cache cannot be written or used."""
+    cache = open_cache()
+    if cache is None:
         return Memory()
+    site = digest_of_data([str(settings.base.resolve()), str(out.resolve()), str(Path.cwd())])
+    context = context_of(settings)
+    entries = cache.entries(f"cards {site}")
+    valid = {file: entry for file, entry in entries.items() if entry.inputs[CONTEXT] == context}
+    return Memory(cache, site, context, Stamps(), valid)
 
 
 class CrossCardDigests:
@@ -153,16 +172,16 @@ class CrossCardDigests:
         )
 
     @cached_property
-    def _standings(self) -> Standings:
-        from cardproof.render.views.comparison import Standings
+    def _standings(self) -> ModelsBySize:
+        from cardproof.render.views.comparison import ModelsBySize
 
-        return Standings(row for report in self.reports.values() for row in report.rows)
+        return ModelsBySize(row for report in self.reports.values() for row in report.rows)
 
     def _standing(self, report: CardReport) -> str:
         """The models that a card's own are compared with."""
-        from cardproof.render.views.comparison import digest_of_comparison
+        from cardproof.render.views.comparison import comparison_digest
 
-        return digest_of_comparison(self._standings.of(report.rows))
+        return comparison_digest(self._standings.of(report.rows))
 
 
 def context_of(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from cardproof.core.digests import digest_of_data
 from cardproof.core.sealed_json import TamperedError
 from cardproof.evidence.records import file_name
 from cardproof.snippets.prove import Page, extensions_text, policy_of, prove
-from cardproof.snippets.store import FOLDER, SiteRuns, dump, load
+from cardproof.snippets.results import FOLDER, SiteRuns, dump_runs, load_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -49,12 +49,12 @@ def prove_site(
         result.by_card.setdefault(run.page, []).append(run)
     kept = {card: [run for run in of_card if run.key] for card, of_card in result.by_card.items()}
     result.paths = paths
-    result.outputs = {paths[card]: dump(of_card) for card, of_card in kept.items() if of_card}
+    result.outputs = {paths[card]: dump_runs(of_card) for card, of_card in kept.items() if of_card}
     return result
 
 
 def _keys(run: PageRun) -> tuple[str, ...]:
-    return tuple(key for key in (run.key, run.code_key, run.outline_key) if key)
+    return tuple(key for key in (run.key, run.code_key) if key)
 
 
 def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str], extensions: str) -> list[Page]:
@@ -77,7 +77,7 @@ def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, s
 
 def _stored(path: Path, tampered: list[Path]) -> tuple[PageRun, ...]:
     try:
-        return load(path)
+        return load_runs(path)
     except TamperedError:
         tampered.append(path)
         return ()

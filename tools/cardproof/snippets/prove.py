@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.build_time import now, time_of_build
+from cardproof.core.clock import now, time_of_build
 from cardproof.core.digests import digest_of_data
-from cardproof.core.packages import version_of
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
 from cardproof.snippets.compare.causes import with_causes
-from cardproof.snippets.moved import Outline, facts_of, moved, outline_of, shifted, starts_of
-from cardproof.snippets.random_weights import ASKS, SETUP
-from cardproof.snippets.results import PageRun, result_of
+from cardproof.snippets.results import BlockResult, PageRun, result_of
 from cardproof.snippets.types import Block, Options, Outcome, Ran
 
 if TYPE_CHECKING:
@@ -40,8 +37,50 @@ METHOD = "snippets/1"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 """Tells hubs to fail at once instead of trying again for minutes."""
 
+_LINE = re.compile(r"\bline \d|:\d")
+"""How messages name a line."""
+
 _UNREACHED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
 """How loaders of weights say that they could not fetch them."""
+
+ASKS = re.compile(r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\(")
+"""What code that loads published weights looks like."""
+
+SETUP = '''
+def _cardproof_random_weights():
+    import contextlib
+
+    import torch
+
+    class Nothing(dict):
+        """Stands for a state dict that was not loaded."""
+
+    load = torch.nn.Module.load_state_dict
+
+    def load_state_dict(self, state_dict, *args, **kwargs):
+        if isinstance(state_dict, Nothing):
+            return torch.nn.modules.module._IncompatibleKeys([], [])
+        return load(self, state_dict, *args, **kwargs)
+
+    torch.nn.Module.load_state_dict = load_state_dict
+    torch.hub.load_state_dict_from_url = lambda *args, **kwargs: Nothing()
+    with contextlib.suppress(ImportError):
+        from torchvision.models import _api
+
+        _api.load_state_dict_from_url = torch.hub.load_state_dict_from_url
+        _api.WeightsEnum.get_state_dict = lambda self, *args, **kwargs: Nothing()
+    with contextlib.suppress(ImportError):
+        from timm.models import _builder
+
+        _builder.load_pretrained = lambda *args, **kwargs: None
+
+
+_cardproof_random_weights()
+del _cardproof_random_weights
+'''
+"""Runs at the start of a page's process if the site's policy is ``random`` and weights are missing: loaders of
+pretrained weights load nothing, and the networks have the random weights that they were built with."""
+
 
 Weights = Literal["strict", "random"]
 
@@ -91,12 +130,7 @@ def key_of(page: Page, device: str, policy: Policy) -> str:
 
 def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Policy) -> str:
     """Return the digest of all that decides a run, wherever on the page the blocks stand."""
-    return digest_of_data([*_surroundings(page, device, policy), facts_of(blocks)])
-
-
-def outline_key_of(page: Page, outline: Outline, device: str, policy: Policy) -> str:
-    """Return the digest of all that decides a run, but for the words around the blocks."""
-    return digest_of_data([*_surroundings(page, device, policy), "outline", outline.kept])
+    return digest_of_data([*_surroundings(page, device, policy), _without_places(blocks)])
 
 
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
@@ -156,37 +190,46 @@ class _Sought:
         """The page's blocks, and the finder's findings."""
         return blocks_of(self.page, self._policy)
 
-    @cached_property
-    def outline(self) -> Outline:
-        """The page's lines without the words around its blocks."""
-        return outline_of(self.page.text)
-
     def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
         """Return a stored run of the same blocks, which stood elsewhere."""
-        run = stored.get(outline_key_of(self.page, self.outline, device, self._policy))
-        if run and (here := shifted(run, key, self.outline.first, self.page.origin)):
-            return here
         blocks, findings = self.found
         run = stored.get(code_key_of(self.page, blocks, device, self._policy))
-        here = moved(run, key, blocks, findings) if run else None
-        return self._placed(here, blocks, device) if here else None
+        return moved(run, key, blocks, findings) if run else None
 
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
         """Run and judge the blocks."""
         blocks, findings = self.found
         outcomes, random = outcomes_of(self.page, blocks, device, self._policy, runner)
         run = run_of(self.page, device, self._policy, key, outcomes, findings, random)
-        return self._placed(run, blocks, device)
+        return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
-    def _placed(self, run: PageRun, blocks: tuple[Block, ...], device: Device) -> PageRun:
-        """Return a run with all that tells it again after an edit."""
-        return replace(
-            run,
-            code_key=code_key_of(self.page, blocks, device, self._policy),
-            outline_key=outline_key_of(self.page, self.outline, device, self._policy),
-            first=self.outline.first,
-            starts=starts_of(blocks, self.page.text, self.page.file, self.page.origin),
-        )
+
+def _without_places(blocks: tuple[Block, ...]) -> list[list[object]]:
+    """Return what a run of blocks depends on of them, as plain data: all but where they stand."""
+    return [
+        [block.code, repr(block.options), block.console, block.stated_output and block.stated_output[0]]
+        for block in blocks
+    ]
+
+
+def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]) -> PageRun | None:
+    """Return a run of the same blocks as one of where they stand now; None where what it says names lines.
+
+    ``key`` is that of the page as it is now, and ``findings`` are the finder's.
+    """
+    if len(run.blocks) != len(blocks) or not all(_names_no_line(result, run.page) for result in run.blocks):
+        return None
+    pairs = zip(run.blocks, blocks, strict=True)
+    results = tuple(
+        replace(result, file=block.file, line=block.line, end=block.end, indent=block.indent) for result, block in pairs
+    )
+    return replace(run, key=key, blocks=results, findings=findings)
+
+
+def _names_no_line(result: BlockResult, page: str) -> bool:
+    """Return whether nothing that is said of a block could be about a line; of failures there is always one."""
+    fails = result.status == "fail" or result.hint or result.traceback or result.warnings
+    return not fails and not _LINE.search(result.message) and page not in result.output
 
 
 def gpu_is_visible() -> bool:
@@ -239,12 +282,11 @@ def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Find
 def _unread(block: Block) -> Iterator[Finding]:
     """Report comments that state an output in a form that is not compared."""
     from cardproof.snippets.compare.expect import unread_outputs
-    from cardproof.snippets.find.locate import located
 
     for line in () if block.options.skip else unread_outputs(block):
         message = "this comment looks like a stated output, and is not compared"
         hint = "write '# prints: …' to have it compared"
-        yield Finding(Place(*located(block, line), 1), "snippets", "warning", message, hint)
+        yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, hint)
 
 
 @cache
@@ -302,10 +344,12 @@ def _states(block: Block) -> bool:
 
 
 def _versions(policy: Policy) -> tuple[str, ...]:
+    from importlib.metadata import version
+
     found = [f"python {platform.python_version()}"]
     for name in policy.preload:
         try:
-            found.append(f"{name} {version_of(name)}")
+            found.append(f"{name} {version(name)}")
         except ModuleNotFoundError:
             continue
     return tuple(found)

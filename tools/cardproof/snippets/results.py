@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from cardproof.core.types import Finding, Place
-from cardproof.snippets.find.locate import located
+from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
+from cardproof.core.types import Finding, Place, Stored
+from cardproof.snippets.types import Status
 
 if TYPE_CHECKING:
-    from cardproof.snippets.types import Outcome, Status
+    from collections.abc import Iterable
+
+    from cardproof.snippets.types import Outcome
+
+SCHEMA = "cardproof-evidence/snippets/1"
+FOLDER = "snippets"
+"""Folder of the runs, below that of the evidence."""
 
 LONGEST = 2000
 """Characters of a message or of a line of a traceback that are kept."""
 
 
-class BlockResult(Struct, frozen=True):
+class BlockResult(Stored, frozen=True):
     """One block of a page with what became of it."""
 
     file: str
@@ -47,7 +54,7 @@ class BlockResult(Struct, frozen=True):
 
 
 class PageRun(Struct, frozen=True):
-    """The blocks of one page, run for one model on one device."""
+    """The blocks of one page, run for one model on one device. Runs of earlier versions have more fields."""
 
     page: str
     """The template, or the Markdown file itself."""
@@ -65,12 +72,6 @@ class PageRun(Struct, frozen=True):
     """What looks like code and is none, and options that mean nothing."""
     code_key: str = ""
     """As ``key``, without where the blocks stand: an edit of the text around them leaves it as it is."""
-    outline_key: str = ""
-    """As ``key``, with an outline instead of the text: words before or after all blocks may change."""
-    first: int = 0
-    """Line of the page on which its first block can begin; 0 where none can."""
-    starts: tuple[int, ...] = ()
-    """Line of the page on which the code of each block begins; 0 where that is not known."""
 
 
 def result_of(outcome: Outcome, stated: bool) -> BlockResult:
@@ -79,7 +80,7 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
 
     block, ran = outcome.block, outcome.ran
     failed = ran if ran and outcome.status == "fail" else None
-    file, line = located(block, failed.error_line) if failed and failed.error_line else (None, None)
+    file, line = block.located(failed.error_line) if failed and failed.error_line else (None, None)
     return BlockResult(
         block.file,
         block.line,
@@ -122,6 +123,39 @@ def findings_of(run: PageRun) -> list[Finding]:
             found.append(Finding(place, "snippets", "error", block.message + model, hint or None))
         found += [Finding(place, "snippets", "warning", warning + model) for warning in block.warnings]
     return found
+
+
+class _Runs(Stored, frozen=True):
+    runs: tuple[PageRun, ...]
+
+
+def dump_runs(runs: Iterable[PageRun]) -> str:
+    """Return the text of a file with the runs of one page."""
+    return dump_sealed(SCHEMA, plain(_Runs(tuple(runs))))
+
+
+def load_runs(path: Path) -> tuple[PageRun, ...]:
+    """Read the runs of a page; none if there is no file.
+
+    Raises TamperedError if the file is not as this module wrote it.
+    """
+    try:
+        return load_sealed(path, SCHEMA, _Runs).runs
+    except FileNotFoundError:
+        return ()
+
+
+class SiteRuns(Struct):
+    """The runs of a site's pages."""
+
+    by_card: dict[str, list[PageRun]] = field(default_factory=dict)
+    outputs: dict[Path, str] = field(default_factory=dict)
+    """Files of the store, by path."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """The file of the store of each card."""
+    tampered: list[Path] = field(default_factory=list)
+    ran: int = 0
+    recalled: int = 0
 
 
 class PagesRun(Struct):

@@ -51,6 +51,17 @@ class Block(Struct, frozen=True):
     indent: int = 0
     """Columns by which the fence is indented on the page."""
 
+    def located(self, line: int) -> tuple[str, int]:
+        """Return file and line of line ``line`` (from 1) of the code."""
+        return self.lines[line - 1] if 0 < line <= len(self.lines) else (self.file, self.line + line - 1)
+
+    def located_output(self, line: int) -> tuple[str, int]:
+        """Return file and line of line ``line`` (from 1) of the output that the block states."""
+        if 0 < line <= len(self.stated_lines):
+            return self.stated_lines[line - 1]
+        first = self.stated_output[1] if self.stated_output else self.line
+        return self.file, first + line - 1
+
 
 class Printed(Struct, frozen=True):
     """What one top-level statement wrote to standard output and standard error, in order."""

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from cardproof.snippets.compare.expect import ConsoleError, expectations
 from cardproof.snippets.compare.match import compared
 from cardproof.snippets.compare.outputs import same
-from cardproof.snippets.find.locate import located, located_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,8 +77,8 @@ def _results(outcome: Outcome) -> tuple[Compared, ...]:
 
 
 def _lines_of(block: Block, expectation: Expectation, file: str) -> set[int]:
-    locate = located_output if expectation.kind == "output" else located
-    return {line for span in expectation.spans for where, line in [locate(block, span[0])] if where == file}
+    locate = block.located_output if expectation.kind == "output" else block.located
+    return {line for span in expectation.spans for where, line in [locate(span[0])] if where == file}
 
 
 def _same_device(block: Block, expectation: Expectation, device: str) -> bool:
@@ -106,10 +105,10 @@ def _code_edit(source: Sequence[str], block: Block, result: Compared, file: str)
     if new is None or not _reads_back(block, code, new, result):
         return None
     prefixes: list[str] = []
-    first = located(block, spans[0][0])[1]
+    first = block.located(spans[0][0])[1]
     for number, span in enumerate(spans):
         prefix = _prefix(source, first + number, code[span[0] - 1][span[1] :])
-        if prefix is None or located(block, span[0]) != (file, first + number):
+        if prefix is None or block.located(span[0]) != (file, first + number):
             return None
         prefixes.append(prefix)
     last = len(spans) - 1
@@ -182,7 +181,7 @@ def _output_edit(source: Sequence[str], block: Block, result: Compared, file: st
     """Return the edit of an output block; lines are added and taken away before its closing fence."""
     stated = result.expectation.text.split("\n") if result.expectation.spans else []
     got = _new_lines(result)
-    places = [located_output(block, number) for number in range(1, len(stated) + 2)]
+    places = [block.located_output(number) for number in range(1, len(stated) + 2)]
     first = places[0][1]
     if places != [(file, first + number) for number in range(len(places))] or len(source) < first + len(stated):
         return None

@@ -10,15 +10,13 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
-from cardproof.core.build_time import now
+from cardproof.core.clock import now
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
-from cardproof.judge.online.request import STATES, Answer, ask
-from cardproof.judge.online.store import fresh_answers, keep_answers
+from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from cardproof.read import Reading
 
@@ -58,9 +56,8 @@ class Links(Struct, frozen=True):
 
 def check_links(
     reading: Reading,
-    cache: Path,
     private_hosts: frozenset[str] = frozenset(),
-    asking: Callable[[str, frozenset[str]], Answer] = ask,
+    asking: Callable[[str, frozenset[str]], Answer] | None = None,
     pause: float = PAUSE,
 ) -> Links:
     """Ask all addresses of the cards that were read, and report those that lead nowhere.
@@ -68,17 +65,19 @@ def check_links(
     ``private_hosts`` are asked although their addresses are private. Answers of an earlier run are used while they are
     fresh. Where nothing at all can be reached there is no network, and nothing is said of any address.
     """
+    from cardproof.judge.online.request import ask  # most builds ask nothing
+
     places = _places(reading)
-    known = fresh_answers(cache, places)
+    known = fresh_answers(places)
     asked = [url for url in places if url not in known]
-    fresh = _ask_all(asked[:MOST], private_hosts, asking, pause)
+    fresh = _ask_all(asked[:MOST], private_hosts, asking or ask, pause)
     fresh |= {url: _left_out(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
     missing = ""
     if fresh and not known and all(answer.no_network for answer in fresh.values() if answer.state != "private"):
         missing = next((answer.reason for answer in fresh.values() if answer.no_network), "")
     if missing:
         return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({missing})")
-    keep_answers(cache, [answer for answer in fresh.values() if answer.state not in ("private", "not-run")])
+    keep_answers([answer for answer in fresh.values() if answer.state not in ("private", "not-run")])
     answers = {**known, **fresh}
     counts = Counter(answer.state for answer in answers.values())
     found = [finding for url, answer in answers.items() for finding in _findings(answer, places[url])]

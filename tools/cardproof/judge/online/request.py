@@ -8,16 +8,11 @@ import socket
 import ssl
 import threading
 import time
-from typing import Literal
 from urllib.parse import quote, urljoin, urlsplit
 
-from msgspec import Struct
-
 from cardproof import __version__
-from cardproof.core.build_time import now
-
-State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
-STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")
+from cardproof.core.clock import now
+from cardproof.judge.online.store import Answer, State
 
 CONNECT = 5.0
 """Seconds for a connection."""
@@ -31,20 +26,6 @@ REFUSED = frozenset({401, 402, 403, 407, 429, 451, 999})
 """A server that answers so may have the page, and shows it to people only."""
 
 _AGENT = f"cardproof/{__version__} (link check)"
-
-
-class Answer(Struct, frozen=True):
-    """What came of asking one address."""
-
-    url: str
-    state: State
-    status: int | None
-    """Of the last answer; None where there was none."""
-    reason: str
-    asked: str
-    """Time in UTC, ISO 8601."""
-    no_network: bool = False
-    """It failed in a way that everything fails in without a network."""
 
 
 class _NotAskedError(Exception):

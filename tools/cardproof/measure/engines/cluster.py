@@ -10,22 +10,30 @@ import os
 import threading
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, get_worker
 from distributed.scheduler import KilledWorker
 
+from cardproof import __version__
+from cardproof.core.digests import digest_of_package
 from cardproof.measure.engines import EngineError
-from cardproof.measure.engines.code import Code, code_of, differences
-from cardproof.zoos import BUILT_IN, ZooError
+from cardproof.zoos import BUILT_IN, ZooError, network_digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Progress, Submit
+    from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import Progress
+
+Code = dict[str, str]
+"""The code that measures: names of parts, with a version or digest each; a worker must have the client's."""
 
 PATIENCE = 10
 """Seconds in which a scheduler must answer."""
@@ -172,3 +180,46 @@ def evaluate_one(job: Job, zoo: str) -> Evaluated | str:
     from cardproof.measure.evaluation import evaluate_job
 
     return evaluate_job(job, zoo, get_worker().state.nthreads, lambda done, total: None)
+
+
+@cache
+def code_of(zoo: str, folder: str) -> Code:
+    """Return the code that this process measures networks of a zoo with.
+
+    It is looked at once: a process goes on with what it has imported, whatever happens to the files. ``folder`` is the
+    working directory, which zoos that are files are relative to. Raises ZooError where the zoo is not here.
+    """
+    found = {
+        "cardproof": __version__,
+        "cardproof's source": digest_of_package(Path(__file__).parents[2]),
+        "res2next's source": _digest_of("res2next"),
+        "torch": _version("torch"),
+    }
+    if zoo in ("timm", "torchvision", "transformers"):
+        found[zoo] = _version(zoo)
+    elif zoo not in BUILT_IN:
+        found[f"the source of {zoo}"] = network_digests(zoo, {""})[""]
+    return found
+
+
+def differences(ours: Code, theirs: Code) -> str:
+    """Say in which parts two codes differ; empty for none."""
+    named = []
+    for name, own in ours.items():
+        other = theirs.get(name, "")
+        if other != own:
+            digests = own.startswith("sha256:") or other.startswith("sha256:")
+            named.append(name if digests else f"{name} ({other or 'none'} there, {own or 'none'} here)")
+    return ", ".join(named)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except ModuleNotFoundError:
+        return ""
+
+
+def _digest_of(package: str) -> str:
+    found = find_spec(package)
+    return digest_of_package(Path(found.origin).parent) if found and found.origin else ""

@@ -12,20 +12,26 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from cardproof.measure.engines.resources import available_memory, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Progress, Submit
+    from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import Progress
 
 WORKER_MEMORY = 512 * 1024**2
 """Bytes that a worker may come to need for itself: networks have no weights while they are counted, and what torch and
 the zoo take is shared. Measured: 230 MB for the largest of timm's 1,300 networks, most of it torch's own tables."""
+
+
+MEMORY = Path("/proc/meminfo")
+LIMIT = Path("/sys/fs/cgroup/memory.max")
+USED = Path("/sys/fs/cgroup/memory.current")
+"""Limit of the container and what it uses, where there is one (control groups, version 2)."""
 
 
 class LocalEngine:
@@ -155,3 +161,30 @@ def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:
         _counter[0], _counter[1] = done, total
 
     return evaluate_job(job, zoo, threads, step)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int | None:
+    """Return how many bytes may be used before the system swaps or ends the container; None where it is not told."""
+    found = [bytes_ for bytes_ in (_of_system(), _of_container()) if bytes_ is not None]
+    return min(found) if found else None
+
+
+def _of_system() -> int | None:
+    try:
+        lines = MEMORY.read_text().splitlines()
+    except OSError:
+        return None
+    available = next((line for line in lines if line.startswith("MemAvailable:")), "")
+    return int(available.split()[1]) * 1024 if available else None
+
+
+def _of_container() -> int | None:
+    try:
+        return max(0, int(LIMIT.read_text()) - int(USED.read_text()))
+    except (OSError, ValueError):  # no such files, or no limit: ``max``
+        return None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from torch import nn
 
-from cardproof.core.types import Counts, Head, Reproduction
-from cardproof.measure.explain.precision import MOST_CHANCE, Stated
+from cardproof.core.types import Counts, Head, Number, Reproduction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MOST_CHANCE = Fraction(1, 20)
+"""Chance matches that may be expected among all that was tried, for a match to mean something."""
 
 USUAL_CLASSES = (
     1000, 10, 100, 21843, 21841, 1001, 80, 2, 1, 91, 20, 21, 200, 101, 365, 102, 37, 196, 120, 47, 397, 8142, 10000,
@@ -22,11 +25,11 @@ USUAL_CLASSES = (
 
 
 SOLVED_CHANCE = Fraction(1, 100)
-"""Share of the stated precision in what one class adds, for a class count of no known data set to mean something."""
+"""The most that the stated precision may be of one class's parameters, for an unusual class count to be accepted."""
 
 
 class _Guess(Struct, frozen=True):
-    """One way of counting and what it gives."""
+    """One way of counting and its result."""
 
     value: Fraction
     factor: Fraction = Fraction(1)
@@ -39,7 +42,7 @@ class _Guess(Struct, frozen=True):
 def explain_parameters(
     model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated
 ) -> tuple[Reproduction, ...]:
-    """The simplest way of counting that gives the stated number of parameters, or nothing.
+    """Return the simplest way of counting that gives the stated number of parameters, or nothing.
 
     ``ran`` holds the identities of the modules that ran.
     """
@@ -48,8 +51,8 @@ def explain_parameters(
             break
         if guess.value != counts.parameters and stated.is_met_by(guess.value):
             return (_reproduction(stated, guess),)
-    solved = _solved_classes(counts, stated)
-    return (_reproduction(stated, solved),) if solved else ()
+    solution = _solve_classes(counts, stated)
+    return (_reproduction(stated, solution),) if solution else ()
 
 
 def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated) -> Iterator[_Guess]:
@@ -64,7 +67,7 @@ def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stat
     frozen = sum(q.numel() for q in model.parameters() if not q.requires_grad)
     if frozen:
         yield _Guess(Fraction(p - frozen), left_out=("frozen parameters",))
-    idle = _idle(model, ran)
+    idle = _idle_parameters(model, ran)
     if idle:
         yield _Guess(Fraction(p - idle), left_out=("parts that do not run in eval mode",))
     yield _Guess(Fraction(counts.multiply_adds), note="the multiply-adds at the image size, not the parameters")
@@ -84,7 +87,7 @@ def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stat
 
 
 def _truncated(parameters: int) -> Iterator[_Guess]:
-    """int(x * 1e6) of a rounded number of millions can end one below it, because a float can."""
+    """Yield guesses one below a count: int(x * 1e6) truncates, and a float can lie just below the intended number."""
     note = "int(x * 1e6) truncates a float to one below the intended {intended:,}"
     yield _Guess(Fraction(parameters - 1), note=note.format(intended=parameters))
     for decimals in (2, 3, 1, 4):
@@ -97,8 +100,8 @@ def _per_class(head: Head) -> int:
     return head.in_features + int(head.bias)
 
 
-def _solved_classes(counts: Counts, stated: Stated) -> _Guess | None:
-    """A class count of no known data set, where the steps between class counts are wide against the precision."""
+def _solve_classes(counts: Counts, stated: Stated) -> _Guess | None:
+    """Return the class count that gives the stated number, if one class adds much more than its precision."""
     head = counts.head
     if head is None or stated.quantum > SOLVED_CHANCE * _per_class(head):
         return None
@@ -110,8 +113,8 @@ def _solved_classes(counts: Counts, stated: Stated) -> _Guess | None:
     return _Guess(value, classes=classes)
 
 
-def _idle(model: nn.Module, ran: frozenset[int]) -> int:
-    """Parameters of modules that did not run, such as auxiliary classifiers; an attention's own layers run with it."""
+def _idle_parameters(model: nn.Module, ran: frozenset[int]) -> int:
+    """Return the parameters of modules that did not run, such as auxiliary heads; an attention runs its layers."""
     used: set[int] = set()
     for module in model.modules():
         if id(module) in ran:
@@ -131,3 +134,26 @@ def _reproduction(stated: Stated, guess: _Guess) -> Reproduction:
         classes=guess.classes,
         note=guess.note,
     )
+
+
+class Stated:
+    """A stated number as an interval: half a unit of its last written digit to both sides."""
+
+    __slots__ = ("chance", "high", "low", "quantum", "value")
+
+    def __init__(self, number: Number) -> None:
+        self.value = Fraction(number.value)
+        self.quantum = max(Fraction(number.quantum), Fraction(1))
+        """A count has no fractions."""
+        self.low = self.value - self.quantum / 2
+        self.high = self.value + self.quantum / 2
+        self.chance = self.quantum / self.value if self.value > 0 else Fraction(1)
+        """How likely one way of counting, of about this size, meets the interval by luck."""
+
+    def is_met_by(self, value: Fraction | int) -> bool:
+        """Whether ``value`` rounds to what was written."""
+        return self.low <= value <= self.high
+
+    def bounds(self, factor: Fraction) -> tuple[int, int]:
+        """The counts (inclusive) that meet the number when multiplied by ``factor``."""
+        return ceil(self.low / factor), floor(self.high / factor)

@@ -1,4 +1,4 @@
-"""The forward passes of a search: one per input size, each turned into what every way of counting gives."""
+"""The forward passes of a search, one per input size, each with the result of every way of counting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cardproof.measure.count.events import Tally
     from cardproof.measure.explain.inputs import Shape
 
-_PATIENCE = 3
-"""Sizes that a network may refuse before no other is tried: one with a fixed size refuses them all."""
+_MOST_REFUSALS = 3
+"""Sizes that a network may refuse before no other is tried: a network of fixed size refuses them all."""
 
 
 class Runs(Struct):
@@ -27,27 +27,27 @@ class Runs(Struct):
 
     model: nn.Module
     channels: int
-    done: dict[Shape, Run | None] = field(default_factory=dict)
+    runs: dict[Shape, Run | None] = field(default_factory=dict)
     refused: int = 0
 
-    def known(self, shape: Shape) -> Run | None:
-        """The run at this shape, where there was one; nothing is run for it."""
-        return self.done.get(shape)
+    def get(self, shape: Shape) -> Run | None:
+        """Return the run at this shape; None if it was not made or failed."""
+        return self.runs.get(shape)
 
     def at(self, shape: Shape) -> Run | None:
-        """The run at this height and width; None where the network refuses it."""
-        if shape not in self.done:
-            self.done[shape] = self._try(shape)
-        return self.done[shape]
+        """Return the run at this height and width, made now if necessary; None if the network refuses it."""
+        if shape not in self.runs:
+            self.runs[shape] = self._try(shape)
+        return self.runs[shape]
 
     def _try(self, shape: Shape) -> Run | None:
-        if self.refused >= _PATIENCE:
+        if self.refused >= _MOST_REFUSALS:
             return None
         try:
-            return run_of(tally(self.model, (self.channels, *shape)))
+            return make_run(tally(self.model, (self.channels, *shape)))
         except MemoryError:
             raise
-        except Exception:  # a network may refuse a size in any way it likes
+        except Exception:  # a network may refuse a size with any error
             self.refused += 1
             return None
 
@@ -57,15 +57,15 @@ class Run(Struct, frozen=True):
 
     tally: Tally
     amounts: tuple[int, ...]
-    """By :data:`~cardproof.measure.explain.ways.COLUMNS`."""
+    """In the order of :data:`~cardproof.measure.explain.ways.COLUMNS`."""
     values: torch.Tensor
-    """One integer per way of :func:`~cardproof.measure.explain.ways.ways`."""
+    """Results of :func:`~cardproof.measure.explain.ways.ways`, in their order."""
     head_positions: int
     """How often the classifier runs: once, or at every position of a map."""
 
 
-def run_of(result: Tally) -> Run:
-    """Return a forward pass with what every way of counting gives for it."""
+def make_run(result: Tally) -> Run:
+    """Return a forward pass with the result of every way of counting."""
     head = head_event(result)
     values = amounts(result, head)
     classes = 0 if head is None else head.shape[1] if head.convolution is None else head.convolution.outputs
@@ -80,3 +80,48 @@ def run_of(result: Tally) -> Run:
 @functools.cache
 def _weights() -> torch.Tensor:
     return torch.tensor([way.weights for way in ways()], dtype=torch.int64)
+
+
+_LARGEST = 4096
+"""Pixels; no card's network is run on more."""
+
+
+def solve_side(runs: Runs, way: int, height: int | None, guess: float, bounds: tuple[int, int]) -> Shape | None:
+    """The input of this ``height`` (None: a square) at which the way numbered ``way`` counts within ``bounds``.
+
+    ``guess`` is where a count that grows with the area would be met, in pixels. Of several sides that give the
+    same count a round one is returned; None where no side gives it.
+    """
+
+    def value(side: int) -> int | None:
+        run = runs.at(_shape(height, side))
+        return None if run is None else int(run.values[way])
+
+    reach = 16 + round(guess / 8)
+    below, above = max(1, round(guess) - reach), min(_LARGEST, round(guess) + reach)
+    while below <= above:
+        side = _roundest(below, above)
+        found = value(side)
+        if found is None or found < bounds[0]:
+            below = side + 1
+        elif found > bounds[1]:
+            above = side - 1
+        else:
+            return _shape(height, side)
+    return None
+
+
+def _shape(height: int | None, side: int) -> Shape:
+    return (side if height is None else height, side)
+
+
+def _roundest(below: int, above: int) -> int:
+    """The multiple of the greatest power of two between both (inclusive), nearest to their middle.
+
+    Probing round sides halves the range as well as middles do, and different ways then share their runs.
+    """
+    unit = 1 << above.bit_length()
+    while above // unit * unit < below:
+        unit //= 2
+    middle = (below + above) // 2 // unit * unit
+    return middle if middle >= below else middle + unit

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cardproof.snippets.find.locate import located
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,7 +37,7 @@ def _should_define(outcome: Outcome, name: str) -> bool:
 
 
 def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
-    file, line = located(cause.block, 1)
+    file, line = cause.block.located(1)
     where = f"line {line}" if file == outcome.block.file else f"{file}:{line}"
     if cause.status == "fail":
         return replace(outcome, hint=f"'{name}' comes from the block at {where}, which failed")

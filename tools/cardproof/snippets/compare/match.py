@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from cardproof.snippets.compare.expect import ConsoleError, Expectation, expectations
 from cardproof.snippets.compare.outputs import alike, cleaned, has_decimals, same, without_device
-from cardproof.snippets.find.locate import located, located_output
 from cardproof.snippets.placeholders import hint_for
 from cardproof.snippets.types import Outcome
 
@@ -112,7 +111,7 @@ def _ipython_line(block: Block, ran: Ran) -> int | None:
     if not (ran.error or "").startswith("SyntaxError") or not ran.error_line or ran.error_line > len(code):
         return None
     magic = re.match(r"\s*(?:!|%{1,2})\w", code[ran.error_line - 1])
-    return located(block, ran.error_line)[1] if magic else None
+    return block.located(ran.error_line)[1] if magic else None
 
 
 def _is_stated(block: Block, ran: Ran) -> bool:
@@ -124,8 +123,8 @@ def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool
     warnings = []
     for result in results:
         expectation = result.expectation
-        file, line = (located_output if expectation.kind == "output" else located)(
-            block, result.line or expectation.line
+        file, line = (block.located_output if expectation.kind == "output" else block.located)(
+            result.line or expectation.line
         )
         if not values and expectation.kind != "loose" and has_decimals(expectation.text):
             warnings.append(f"line {line}: not compared, its numbers depend on weights that were not at hand")
@@ -139,7 +138,7 @@ def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool
                 line,
                 ran,
                 expected_file=file if file != block.file else None,
-                statement_line=located(block, expectation.statements[-1][0])[1] if expectation.statements else None,
+                statement_line=block.located(expectation.statements[-1][0])[1] if expectation.statements else None,
                 hint=result.hint,
                 warnings=tuple(warnings),
             )
@@ -152,7 +151,7 @@ def _unreached(block: Block, ran: Ran) -> list[int]:
     if block.options.expect_error is None or block.console:
         return []
     later = [e for e in expectations(block) if e.kind != "output" and not _reached(e, ran)]
-    return [located(block, expectation.line)[1] for expectation in later]
+    return [block.located(expectation.line)[1] for expectation in later]
 
 
 def _reached(expectation: Expectation, ran: Ran) -> bool:
@@ -215,7 +214,7 @@ def _console(expectation: Expectation, ran: Ran, block: Block, device: str) -> C
     if expectation.error is not None:
         return _raised(expectation, error)
     if ran.error_line is not None and last > ran.error_line and not entries:
-        line = located(block, ran.error_line)[1]
+        line = block.located(ran.error_line)[1]
         return Compared(expectation, "", False, False, f"not run: the block ended with an exception at line {line}")
     got = _cleaned("".join(_text(item, True) for item in entries), expectation.text, device)
     want = expectation.text
@@ -224,7 +223,7 @@ def _console(expectation: Expectation, ran: Ran, block: Block, device: str) -> C
     if same(want, got):
         return Compared(expectation, got, True)
     if expectation.swallowed is not None:
-        line = located(block, expectation.swallowed)[1]
+        line = block.located(expectation.swallowed)[1]
         message = f"line {line} '...' is read as a continuation prompt; write <...> or [...] to match any first line"
         return Compared(expectation, got, False, False, message)
     return _differs(expectation, got)

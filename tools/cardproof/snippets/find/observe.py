@@ -16,8 +16,7 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
     SuperFencesBlockPreprocessor,
 )
 
-from cardproof.snippets.find.align import aligned, filled
-from cardproof.snippets.find.include import Includes, Origin, include_config
+from cardproof.snippets.find.include import Includes, Origin, aligned, filled, include_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,15 +7,9 @@ types, and must carry the page's nonce.
 from __future__ import annotations
 
 import json
-import types
-import typing
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import Any, ClassVar
 
-from msgspec import Struct, to_builtins
-from msgspec.structs import fields
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from msgspec import Struct, convert, to_builtins
 
 
 class BrokenChannelError(Exception):
@@ -53,31 +47,35 @@ class Task(Struct, frozen=True):
     output_bytes: int
 
 
-class Begun(Struct, frozen=True):
+class _Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=True):
+    pass
+
+
+class Begun(_Message, frozen=True):
     """A block begins."""
 
     block: int
 
 
-class Entered(Struct, frozen=True):
+class Entered(_Message, frozen=True):
     """A statement begins: lines within the block."""
 
     line: int
     end_line: int
 
 
-class Turned(Struct, frozen=True):
+class Turned(_Message, frozen=True):
     """The code is about to write to the other of standard output and standard error."""
 
 
-class Left(Struct, frozen=True):
+class Left(_Message, frozen=True):
     """The statement that was entered has ended."""
 
     value: str | None
     error: str | None
 
 
-class Showed(Struct, frozen=True):
+class Showed(_Message, frozen=True):
     """A picture was shown or saved."""
 
     name: str
@@ -85,13 +83,13 @@ class Showed(Struct, frozen=True):
     """Base64."""
 
 
-class Replaced(Struct, frozen=True):
+class Replaced(_Message, frozen=True):
     """The process is about to become another program."""
 
     program: str
 
 
-class Ended(Struct, frozen=True):
+class Ended(_Message, frozen=True):
     """The block has ended, with or without an exception."""
 
     error: str | None
@@ -100,7 +98,7 @@ class Ended(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-class Finished(Struct, frozen=True):
+class Finished(_Message, frozen=True):
     """All blocks have ended; the process exits as soon as it may."""
 
     threads: int
@@ -108,7 +106,13 @@ class Finished(Struct, frozen=True):
 
 
 Message = Begun | Entered | Turned | Left | Showed | Replaced | Ended | Finished
-KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in typing.get_args(Message)}
+
+
+class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
+    nonce: str
+    message: Message
+
+
 ACKNOWLEDGED = b"\x06"
 HEADER = 4
 """Bytes of a frame's length."""
@@ -122,7 +126,7 @@ def frame(content: dict[str, Any]) -> bytes:
 
 def message_frame(message: Message, nonce: str) -> bytes:
     """Return a message of the page that has this nonce as a frame."""
-    return frame({"kind": type(message).__name__, "nonce": nonce, **to_builtins(message, enc_hook=str)})
+    return frame(to_builtins(_Envelope(nonce, message)))
 
 
 def task_frame(task: Task) -> bytes:
@@ -132,10 +136,7 @@ def task_frame(task: Task) -> bytes:
 
 def task_from(content: dict[str, Any]) -> Task:
     """Return the task that was sent."""
-    blocks = tuple(
-        Code(**{**block, "lines": tuple((name, line) for name, line in block["lines"])}) for block in content["blocks"]
-    )
-    return Task(**{**content, "blocks": blocks, "search_path": tuple(content["search_path"])})
+    return convert(content, Task)
 
 
 class Frames:
@@ -162,25 +163,10 @@ class Frames:
         return found
 
     def _message(self, body: bytes) -> Message:
-        try:
-            content = json.loads(body)
-            kind = KINDS[content.pop("kind")]
-            nonce = content.pop("nonce")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise BrokenChannelError("bytes that are no message") from None
-        hints = get_type_hints(kind)
-        known = {field.name for field in fields(kind)}
-        if nonce != self._nonce or content.keys() != known:
+        try:  # decoded by the standard library, which lets text through that UTF-8 cannot hold
+            content = convert(json.loads(body), _Envelope)
+        except (ValueError, RecursionError):
+            raise BrokenChannelError("bytes that are not a message") from None
+        if content.nonce != self._nonce:
             raise BrokenChannelError("a message that is not this page's")
-        if not all(_fits(value, hints[name]) for name, value in content.items()):
-            raise BrokenChannelError("a message with values of other types")
-        make: Callable[..., Message] = kind
-        return make(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
-
-
-def _fits(value: object, hint: Any) -> bool:
-    if isinstance(hint, types.UnionType):
-        return any(_fits(value, part) for part in typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
-        return isinstance(value, list) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
-    return type(value) is hint
+        return content.message

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from cardproof.snippets.run import worker as run_worker
+from cardproof.snippets.run import worker
 from cardproof.snippets.run.hooks import NetworkGuard, pictures, prepare_libraries
 from cardproof.snippets.run.messages import (
     ACKNOWLEDGED,
@@ -174,17 +174,17 @@ class Page:
         prepare_libraries(task.seed)
 
     def _fresh_names(self) -> dict[str, Any]:
-        """Return the names of a new main module, which spawned workers can import through ``run_worker``."""
+        """Return the names of a new main module, which spawned workers can import through ``worker``."""
         main = ModuleType("__main__")
         main.__dict__.update(
             __builtins__=builtins,
             __file__=f"{self._task.folder}/work/{Path(self._name).name}",
-            __spec__=SimpleNamespace(name=run_worker.__name__, parent=""),
+            __spec__=SimpleNamespace(name=worker.__name__, parent=""),
             **self._task.placeholders,
         )
         sys.modules["__main__"] = main
         given = "".join(f"{name} = {value!r}\n" for name, value in self._task.placeholders.items())
-        self._state.write_text(run_worker.encoded(compile(given, "placeholders", "exec")), encoding="ascii")
+        self._state.write_text(worker.encoded(compile(given, "placeholders", "exec")), encoding="ascii")
         return main.__dict__
 
     def run(self) -> None:
@@ -239,7 +239,7 @@ class Page:
         self._reports.send(Left(value, failure.error if failure else None))
         if statement.replayed and not failure and not statement.code.co_flags & CO_COROUTINE:
             with self._state.open("a", encoding="ascii") as file:
-                file.write(run_worker.encoded(statement.code))
+                file.write(worker.encoded(statement.code))
         return failure
 
     def _execute(self, statement: Statement) -> None:

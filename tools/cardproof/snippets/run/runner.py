@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 
 from cardproof.snippets.run.messages import Code, Task
+from cardproof.snippets.run.record import Mask
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
-from cardproof.snippets.run.text import Mask
 from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
 from cardproof.snippets.types import Device, Limits, Ran
@@ -231,7 +231,7 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         **environment,
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
-        "MPLBACKEND": "module://cardproof.snippets.run.plots",
+        "MPLBACKEND": f"module://{__package__}.plots",
         STATE: str(folder / "statements"),
         **job.environment,
     }

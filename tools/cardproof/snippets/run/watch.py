@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from cardproof.snippets.run import messages as say
 from cardproof.snippets.run.page import CHANNEL_LOST
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
-from cardproof.snippets.run.record import OverOutputLimitError, Record
+from cardproof.snippets.run.record import OverOutputLimitError, Record, size_text
 from cardproof.snippets.run.server import is_readable
 from cardproof.snippets.run.supervise import STATUS
-from cardproof.snippets.run.text import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
