@@ -105,7 +105,7 @@ def cardproof(*arguments: str) -> Done:
     """Run a command in this process, from what its console script calls to its exit status."""
     from cardproof.commands.cli import main
 
-    return _run(main, "cardproof", *arguments)
+    return run_main(main, "cardproof", *arguments)
 
 
 def mkdocs(*arguments: str) -> Done:
@@ -113,10 +113,11 @@ def mkdocs(*arguments: str) -> Done:
     from mkdocs.__main__ import cli
 
     with patch.dict("os.environ", NO_MKDOCS_2_WARNING="1"):
-        return _run(cli, "mkdocs", *arguments)
+        return run_main(cli, "mkdocs", *arguments)
 
 
-def _run(main: Callable[[], object], *command: str) -> Done:
+def run_main(main: Callable[[], object], *command: str) -> Done:
+    """Run a program in this process with the words of its command line, its own name first."""
     out, err = BytesIO(), BytesIO()
     stdout, stderr = TextIOWrapper(out, "utf-8"), TextIOWrapper(err, "utf-8", "backslashreplace")
     with redirect_stdout(stdout), redirect_stderr(stderr), patch.object(sys, "argv", list(command)):

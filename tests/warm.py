@@ -1,17 +1,21 @@
-"""Builds in processes of their own that start at once: forked from one that has imported everything and run nothing."""
+"""Processes that start at once: forked from one that has imported everything and computed nothing."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import sys
 from itertools import pairwise
 from multiprocessing import util
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from sites import Done
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.process import BaseProcess
 
 IMPORTED = ("cardproof.measure.preload", "cardproof.measure.record", "cardproof.build", "cardproof.commands.cli")
@@ -19,11 +23,38 @@ IMPORTED = ("cardproof.measure.preload", "cardproof.measure.record", "cardproof.
 
 def start_build(site: Path, cache: Path, *options: str) -> BaseProcess:
     """Start ``cardproof render`` in a process group of its own, at a fixed time of the source."""
+    return _start(_build, site, cache, options)
+
+
+def torchrun(processes: int, *arguments: str) -> Done:
+    """Run a command of res2next in several processes, with the variables that torchrun gives them."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with TemporaryDirectory() as folder:
+        ranks = [_start(_rank, rank, processes, port, Path(folder), arguments) for rank in range(processes)]
+        for rank in ranks:
+            rank.join(120)
+        said = ["".join(path.read_text() for path in sorted(Path(folder).glob(f"{name}*"))) for name in ("out", "err")]
+        return Done(max(abs(rank.exitcode or 0) for rank in ranks), *said)
+
+
+def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
-    process = context.Process(target=_build, args=(site, cache, options))
+    process = context.Process(target=target, args=arguments)
     process.start()
     return process
+
+
+def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequence[str]) -> None:
+    from res2next.commands import main
+
+    here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    there = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    os.environ |= {name: str(value) for name, value in (here | there).items()}
+    for number, name in enumerate(("out", "err"), start=1):
+        os.dup2(os.open(folder / f"{name}{rank}", os.O_WRONLY | os.O_CREAT), number)
+    main(arguments)
 
 
 def _build(site: Path, cache: Path, options: Sequence[str]) -> None:
@@ -36,7 +67,7 @@ def _build(site: Path, cache: Path, options: Sequence[str]) -> None:
     os.environ |= {"SOURCE_DATE_EPOCH": "1700000000", "XDG_CACHE_HOME": str(cache)}
     for number in range(3):
         os.dup2(os.open(os.devnull, os.O_RDWR), number)
-    util.spawnv_passfds = _fork_passfds  # type: ignore[assignment]
+    util.spawnv_passfds = _fork_passfds
     sys.argv = ["cardproof", "render", "--quiet", *options]
     main()
 

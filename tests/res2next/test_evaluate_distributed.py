@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from quick_digits import MODEL, digits, trained_network, weights_file
+from sites import Done
+from warm import torchrun
 
 from res2next.evaluation import Evaluation, evaluate
 from res2next.weights import file_digest
 
-pytestmark = pytest.mark.slow  # each starts an interpreter or two
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,21 +27,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return weights_file(tmp_path_factory.mktemp("weights"))
 
 
-def torchrun(*arguments: str | Path, processes: int = 2) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [*command, "-m", "res2next", "evaluate", MODEL, "--device", "cpu", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
+def shared_by(processes: int, *arguments: str | Path) -> Done:
+    return torchrun(processes, "evaluate", MODEL, "--device", "cpu", *map(str, arguments))
 
 
 @pytest.mark.parametrize(("split", "images", "processes"), [("train", 1437, 2), ("test", 360, 3)])
 def test_counts_and_loss_do_not_depend_on_the_number_of_processes(
     split: str, images: int, processes: int, weights: Path
 ) -> None:
-    done = torchrun("--weights", weights, "--split", split, "--batch-size", "50", "--json", processes=processes)
+    done = shared_by(processes, "--weights", weights, "--split", split, "--batch-size", "50", "--json")
     assert done.returncode == 0, done.stderr
     shared = Evaluation.from_dict(json.loads(done.stdout))
     alone = evaluate(trained_network(), digits(split))
@@ -62,7 +58,7 @@ def test_two_processes_go_on_with_what_one_has_done(weights: Path, tmp_path: Pat
     with pytest.raises(EnoughError):
         evaluate(trained_network(), digits("train"), progress=stop, partial=partial, name=name, weights=digest)
     common = ("--weights", weights, "--split", "train", "--output", output, "--resume")
-    done = torchrun(*common)
+    done = shared_by(2, *common)
     assert done.returncode == 0, done.stderr
     shared = Evaluation.from_dict(json.loads(output.read_text()))
     alone = evaluate(trained_network(), digits("train"), name=name, weights=digest)
@@ -72,6 +68,9 @@ def test_two_processes_go_on_with_what_one_has_done(weights: Path, tmp_path: Pat
 
 
 def test_no_process_waits_for_one_that_failed(tmp_path: Path) -> None:
-    done = torchrun("--weights", tmp_path / "none.safetensors")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "res2next"]
+    given = ["evaluate", MODEL, "--device", "cpu", "--weights", str(tmp_path / "none.safetensors")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*command, *given], capture_output=True, text=True, env=environment)
     assert done.returncode != 0
     assert "none.safetensors" in done.stderr

@@ -46,12 +46,12 @@ class Telling:
     def epoch(self, row, held_out): os.write(self.pipe, b"e")
     def notice(self, text): pass
 
-def attempt(folder, killed_after):
+def attempt(folder, killed_after, every=2):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            train(recipe, data, folder, resume=True, checkpoint_every=2, listener=Telling(writing))
+            train(recipe, data, folder, resume=True, checkpoint_every=every, listener=Telling(writing))
             os._exit(0)
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -77,14 +77,14 @@ while deaths < 10:
     deaths += 1
 assert not list((output / "killed").glob("*.safetensors"))
 assert attempt(output / "killed", 0) == 0
-assert attempt(output / "unbroken", 0) == 0
+assert attempt(output / "unbroken", 0, every=1000) == 0
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    settings = ("epochs=12", "batch_size=64", "cutmix=1", "mixup=0.2")
+    settings = ("epochs=7", "batch_size=64", "cutmix=1", "mixup=0.2")
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), *settings],
         capture_output=True,

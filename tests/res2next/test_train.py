@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from quick_digits import digits
+from sites import Done, run_main
 from torch import nn
+from warm import torchrun
 
 from res2next import create_model
+from res2next.commands import main
 from res2next.datasets import open_dataset
 from res2next.distributed import World
 from res2next.evaluation import evaluate
@@ -335,16 +336,9 @@ def test_resuming_a_finished_run_gives_the_same_files(tmp_path: Path) -> None:
 # --- From the command line ---
 
 
-def command(*arguments: str | Path, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    start = [sys.executable]
-    if processes > 1:
-        start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [*start, "-m", "res2next", "train", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
+def command(*arguments: str | Path, processes: int = 1) -> Done:
+    words = ("train", *map(str, arguments))
+    return torchrun(processes, *words) if processes > 1 else run_main(main, "res2next", *words)
 
 
 @pytest.mark.slow
