@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from multiprocessing.process import BaseProcess
 
-IMPORTED = ("cardproof.measure.preload", "cardproof.measure.record", "cardproof.build", "cardproof.commands.cli")
+IMPORTED = (
+    "cardproof.measure.preload",
+    "cardproof.measure.record",
+    "cardproof.build",
+    "cardproof.commands.cli",
+    "torch._dynamo",
+)
 
 
 def start_build(site: Path, cache: Path, *options: str) -> BaseProcess:

@@ -30,6 +30,7 @@ KILLED = """
 import os, random, signal, sys
 from pathlib import Path
 import torch
+import torch._dynamo  # the first optimizer does it
 torch.set_num_threads(1)
 sys.modules["torch.utils.tensorboard"] = None  # it starts threads, which a fork would lose
 from res2next.datasets import open_dataset
