@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cardproof.core.types import Number, Question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -33,6 +33,30 @@ def flop_counter_multiply_adds(model: nn.Module, shape: tuple[int, int, int]) ->
     flops = counter.get_total_flops()
     assert flops % 2 == 0
     return flops // 2
+
+
+def filled(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network without drawing its weights, and give it others in which every channel and norm tells."""
+    with torch.device("meta"):
+        network = build()
+    noise = torch.randn(2**16 + 1, generator=torch.Generator().manual_seed(0))
+    begun = 0
+    for module in network.to_empty(device="cpu").modules():
+        for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            count = tensor.numel()
+            values = noise.roll(begun).repeat(count // len(noise) + 1)[:count].view_as(tensor)
+            begun += count
+            with torch.no_grad():
+                tensor.copy_(
+                    _of_norm(name, values.tanh()) if tensor.dim() < 2 else values * (2 / tensor[0].numel()) ** 0.5
+                )
+    return network
+
+
+def _of_norm(name: str, values: torch.Tensor) -> torch.Tensor:
+    """Scales about 0.6, variances about 1.1, means and biases about nothing; values lie between -1 and 1."""
+    middle, spread = {"weight": (0.6, 0.2), "running_var": (1.1, 0.3)}.get(name, (0, 0.3))
+    return middle + spread * values
 
 
 def question(field: Any, value: int, quantum: int = 1) -> tuple[Question, ...]:

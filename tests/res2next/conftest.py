@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 import timm
 import torch
+from convnets import filled
 from torch import nn
 
 from res2next import create_model
@@ -33,21 +34,7 @@ PUBLISHED = [entry.architecture for entry in ENTRIES if entry.weights.url is not
 
 @pytest.fixture(scope="module", params=PUBLISHED)
 def pair(request: pytest.FixtureRequest) -> Pair:
-    torch.manual_seed(0)
-    theirs = timm.create_model(request.param)
-    stir(theirs)
+    theirs = filled(lambda: timm.create_model(request.param))
     with torch.device("meta"):  # its own fresh weights would be overwritten
         ours = create_model(request.param)
     return Pair(request.param, ours.to_empty(device="cpu"), theirs)
-
-
-def stir(network: nn.Module) -> None:
-    """Random norms beside the random convolutions, so that one swapped or left out shows."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.uniform_(module.weight, 0.4, 0.8)
-            nn.init.uniform_(module.bias, -0.3, 0.3)
-            module.running_mean.uniform_(-0.3, 0.3)
-            module.running_var.uniform_(0.8, 1.5)

@@ -12,6 +12,7 @@ import sys
 import pytest
 import torch
 from click.testing import CliRunner
+from convnets import filled
 from torch import nn
 
 from res2next import create_model, list_models
@@ -27,17 +28,7 @@ torch.set_num_threads(1)
 
 def stirred(name: str) -> nn.Module:
     """A network in which every norm tells, and each one otherwise."""
-    torch.manual_seed(0)
-    network = create_model(name)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            assert layer.running_mean is not None
-            assert layer.running_var is not None
-            nn.init.uniform_(layer.weight, 0.4, 0.8)
-            nn.init.uniform_(layer.bias, -0.3, 0.3)
-            layer.running_mean.uniform_(-0.3, 0.3)
-            layer.running_var.uniform_(0.8, 1.5)
-    return network
+    return filled(lambda: create_model(name))
 
 
 def images(name: str, *shape: int) -> torch.Tensor:
