@@ -27,9 +27,18 @@ IMPORTED = (
 )
 
 
+def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a function of a module that the tests can import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
 def start_build(site: Path, cache: Path, *options: str) -> BaseProcess:
     """Start ``cardproof render`` in a process group of its own, at a fixed time of the source."""
-    return _start(_build, site, cache, options)
+    return start(_build, site, cache, options)
 
 
 def torchrun(processes: int, *arguments: str) -> Done:
@@ -37,19 +46,11 @@ def torchrun(processes: int, *arguments: str) -> Done:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with TemporaryDirectory() as folder:
-        ranks = [_start(_rank, rank, processes, port, Path(folder), arguments) for rank in range(processes)]
+        ranks = [start(_rank, rank, processes, port, Path(folder), arguments) for rank in range(processes)]
         for rank in ranks:
             rank.join(120)
         said = ["".join(path.read_text() for path in sorted(Path(folder).glob(f"{name}*"))) for name in ("out", "err")]
         return Done(max(abs(rank.exitcode or 0) for rank in ranks), *said)
-
-
-def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(IMPORTED))
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequence[str]) -> None:

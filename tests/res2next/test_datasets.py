@@ -223,7 +223,7 @@ def test_one_changed_pixel_is_noticed(folder: Path) -> None:
     path = folder / "t10k-images-idx3-ubyte.gz"
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[5000] ^= 1
-    path.write_bytes(gzip.compress(bytes(content)))
+    path.write_bytes(gzip.compress(bytes(content), 1))
     with pytest.raises(DataSetDamaged, match="right size but is not FashionMNIST's t10k-images"):
         open_dataset("FashionMNIST", folder)
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from quick_digits import MODEL, TRANSFORM, digits, trained_network, weights_file
+from quick_digits import MODEL, TRANSFORM, digits, evaluate_and_die, trained_network, weights_file
 from torch import nn
+from warm import start
 
 from res2next import create_model
 from res2next.commands.evaluate import evaluate_
@@ -154,19 +152,6 @@ def test_images_that_are_not_made_ready_are_refused() -> None:
 
 # --- Interrupted ---
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from quick_digits import digits, trained_network
-from res2next.evaluation import evaluate
-
-def progress(done, total):
-    if done >= 700:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-evaluate(trained_network(), digits("train"), batch_size=50, progress=progress, partial=Path(sys.argv[1]))
-"""
-
 
 @pytest.fixture(scope="module")
 def whole() -> Evaluation:
@@ -174,11 +159,10 @@ def whole() -> Evaluation:
     return evaluate(trained_network(), digits("train"))
 
 
-@pytest.mark.slow  # starts an interpreter
 def test_an_evaluation_that_was_killed_goes_on_and_gives_the_same(tmp_path: Path, whole: Evaluation) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "partial")], env=environment)
-    assert killed.returncode == -signal.SIGKILL
+    killed = start(evaluate_and_die, tmp_path / "partial")
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     seen: list[tuple[int, int]] = []
     result = evaluate(
         trained_network(),
