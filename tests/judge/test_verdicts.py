@@ -160,7 +160,7 @@ def test_metrics_without_task_and_data_set_are_still_metrics(judge, write):
 def test_one_place_is_edited_by_one_fix(judge):
     report = judge("FLOPs: 6.67e4")
     fixes = [(finding["check"], bool(finding["fix"])) for finding in report["findings"]]
-    assert fixes == [("yaml-1.1", True), ("flops", False)] or fixes == [("flops", True), ("yaml-1.1", False)]
+    assert fixes == [("flops", True), ("yaml-1.1", False)]
 
 
 @pytest.mark.parametrize(

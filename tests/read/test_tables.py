@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from outlet_runs import claim_rows
 from sites import ONE_JOB
@@ -263,6 +263,7 @@ def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured
     stated_number = claim.number
     fix = fix_of(claim, stated_number, measured)
     if fix is None:
+        assert measured * 2 <= stated_number.quantum or equal_as_written(measured, stated_number)
         return
     after = apply(text, [fix])
     assert after.splitlines()[:2] == text.splitlines()[:2]
@@ -340,8 +341,7 @@ def test_any_list_is_read_without_an_error_and_positions_lie_in_it(text):
 def test_any_results_are_read_or_reported(tree):
     source = Source("a.yaml", Path("net/.eval_results/a.yaml"), json.dumps(tree))
     root, _ = read_yaml(source)
-    if root is None:
-        return
+    assume(root is not None)
     models, findings = model_of_results(root, source)
     entries = tree if isinstance(tree, list) else [tree]
     assert sum(len(model.results) for model in models) + len(findings) == len(entries)

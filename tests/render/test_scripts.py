@@ -82,10 +82,10 @@ def test_an_address_stands_for_one_state_and_back(query):
 
 
 @pytest.mark.parametrize(
-    "query", ["sort=none", "x=name", "min-none=3", "min-top-1=abc", "log=q", "min-__proto__=1", "other=1", "cols="]
+    "query", ["sort=none", "x=name", "min-none=3", "min-top-1=abc", "log=q", "min-__proto__=1", "other=1"]
 )
 def test_what_an_address_cannot_mean_is_left_out(query):
-    assert write(parse(query)) in ("", "cols=name")
+    assert write(parse(query)) == ""
     assert js("compare", "({}).polluted === undefined && Object.keys(all.compare).length > 5") is True
 
 
@@ -145,8 +145,7 @@ def test_marks_of_an_axis_are_round_and_within_it(low, high):
 @pytest.mark.parametrize("name", ["res2next50", "a.b-c_d", "x" * 100, "x" * 101, ".hidden", "a b", "../up", "<b>", "é"])
 def test_the_viewer_finds_the_file_that_a_record_has(name):
     found = js("evidence", "all.evidence.recordFile(name)", name=name)
-    assert found in (file_name(name), None)
-    assert (found is None) == (file_name(name) != f"{name}.json")
+    assert found == (f"{name}.json" if file_name(name) == f"{name}.json" else None)
 
 
 def test_a_way_of_counting_is_said_in_words():

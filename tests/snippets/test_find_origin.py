@@ -174,6 +174,8 @@ def test_a_traced_text_is_the_untraced_one_with_a_place_for_every_line(parts):
     try:
         plain = templates.render_text(text, "page.md", variables)
     except TemplatesError:
+        with pytest.raises(TemplatesError):
+            trace(templates, text, "page.md", variables)
         return
     rendered, origin = trace(templates, text, "page.md", variables)
     assert rendered == plain

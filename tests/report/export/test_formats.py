@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from outlet_runs import claim_rows
 from sites import ONE_JOB, TINY, cardproof
@@ -270,8 +270,7 @@ def test_a_citation_file_is_valid_and_has_the_papers_of_the_cards(settings, writ
 )
 def test_every_paper_that_can_be_cited_makes_a_valid_file(title, authors, year, doi, url, journal):
     paper = Paper(title, url, authors, year, journal, doi)
-    if not is_citable(paper):
-        return
+    assume(is_citable(paper))
     data = _validate(cff(paper, [paper]))
     assert data["title"] == title
     assert data["preferred-citation"]["authors"] == data["authors"]
