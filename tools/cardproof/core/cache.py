@@ -11,6 +11,7 @@ inputs, and are used for days (:mod:`cardproof.judge.online.store`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -22,7 +23,7 @@ from msgspec import Struct
 from cardproof.core.files import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 VERSION = 1
@@ -130,3 +131,17 @@ def open_cache() -> Cache | None:
         return Cache(cache_path())
     except (OSError, sqlite3.DatabaseError):
         return None
+
+
+def recalled(kind: str, text: str, make: Callable[[str], Any], inputs: Mapping[str, str]) -> Any:
+    """Return what ``make`` says of a text, as plain data; ``inputs`` are what else decides it, such as a library."""
+    cache = open_cache()
+    if cache is None:
+        return make(text)
+    name = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    with closing(cache):
+        entry = cache.entry(kind, name)
+        if not entry or entry.inputs != inputs:
+            entry = Entry(name, inputs, make(text))
+            cache.put(kind, [entry])
+        return entry.value

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+
+from cardproof import __version__
+from cardproof.core.cache import recalled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,14 +78,7 @@ def address_of(entry: Entry) -> str | None:
 
 def plain(text: str) -> str:
     """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
-    from pybtex.exceptions import PybtexError
-    from pybtex.richtext import Text
-
-    try:
-        shown = str(Text.from_latex(text))
-    except (PybtexError, ValueError, RecursionError):
-        shown = text.translate(_NO_BRACES)
-    return " ".join(shown.split())
+    return str(recalled("BibTeX values", text, _plain, _libraries()))
 
 
 def words_of(title: str) -> str:
@@ -104,7 +101,7 @@ def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> En
     if end is None:
         return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
     whole = text[match.start() : end]
-    parsed = _parsed(strings + whole)
+    parsed = recalled("BibTeX entries", strings + whole, _parsed, _libraries())
     if "trouble" in parsed:
         return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
     at: dict[str, int] = {}
@@ -124,3 +121,22 @@ def _parsed(text: str) -> dict[str, Any]:
         return {"trouble": " ".join(str(trouble).split())}
     fields = {name.lower(): str(value) for name, value in entry.fields.items()}
     return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
+
+
+def _plain(text: str) -> str:
+    from pybtex.exceptions import PybtexError
+    from pybtex.richtext import Text
+
+    try:
+        shown = str(Text.from_latex(text))
+    except (PybtexError, ValueError, RecursionError):
+        shown = text.translate(_NO_BRACES)
+    return " ".join(shown.split())
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Return what reads BibTeX for us, which takes longer to import than all else that one card needs."""
+    from importlib.metadata import version
+
+    return {"cardproof": __version__, **{name: version(name) for name in ("pybtex", "latexcodec")}}

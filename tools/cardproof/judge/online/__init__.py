@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -105,6 +104,8 @@ def _ask_all(
     pause: float,
 ) -> dict[str, Answer]:
     """Ask addresses: several hosts at once, each host one address after the other."""
+    from concurrent.futures import ThreadPoolExecutor
+
     hosts: dict[str, list[str]] = {}
     for url in urls:
         hosts.setdefault(_host(url), []).append(url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import doctest
 import io
 import re
 import tokenize
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import doctest
+    from collections.abc import Mapping, Sequence
 
     from cardproof.snippets.types import Block
 
@@ -194,22 +194,24 @@ def _expectation(comments: Sequence[_Comment], statements: tuple[tuple[int, int]
 
 
 def _console(code: str) -> list[Expectation]:
+    import doctest  # few pages have consoles
+
     try:
         examples = doctest.DocTestParser().get_examples(code + "\n")
     except ValueError as trouble:
         raise ConsoleError(str(trouble)) from None
     raw = code.split("\n")
-    return [_example(example, raw) for example in examples]
+    return [_example(example, raw, doctest.OPTIONFLAGS_BY_NAME) for example in examples]
 
 
-def _example(example: doctest.Example, raw: Sequence[str]) -> Expectation:
+def _example(example: doctest.Example, raw: Sequence[str], known: Mapping[str, int]) -> Expectation:
     first = example.lineno + 1
     last = first
     while last < len(raw) and raw[last].lstrip().startswith("..."):
         last += 1
     lines = example.want.split("\n")[:-1]
     spans = tuple((last + number, example.indent, len(raw[last + number - 1])) for number in range(1, len(lines) + 1))
-    flags = frozenset(name for name, flag in doctest.OPTIONFLAGS_BY_NAME.items() if example.options.get(flag))
+    flags = frozenset(name for name, flag in known.items() if example.options.get(flag))
     text = "\n".join("" if line.strip() == "<BLANKLINE>" else line for line in lines)
     return Expectation(
         "console",
