@@ -277,7 +277,10 @@ def test_any_two_texts_can_be_compared(want, got):
 
 
 def test_matching_needs_neither_torch_nor_markdown():
-    imports = "import sys\nfrom cardproof.snippets import placeholders, types, update\nfrom cardproof.snippets.compare import match"
+    imports = (
+        "import sys\nfrom cardproof.snippets import placeholders, types, update\n"
+        "from cardproof.snippets.compare import match"
+    )
     code = f"{imports}\nprint(sorted({{'torch', 'markdown'}} & set(sys.modules)))"
     tools = str(Path(__file__).parents[2] / "tools")
     run = subprocess.run([sys.executable, "-c", code], cwd=tools, capture_output=True, text=True, check=True)
