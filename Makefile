@@ -19,8 +19,7 @@ cards: $(READY) ## render all model pages, then build the site into site/
 	$(BIN)/python tools/render_cards.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-serve: $(READY) ## render all model pages, then browse the site at http://127.0.0.1:8000
-	$(BIN)/python tools/render_cards.py
+serve: $(READY) ## browse the site at http://127.0.0.1:8000; pages are rendered before and after each edit
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 lint: $(READY) ## style, lint and types

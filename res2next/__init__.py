@@ -1,13 +1,12 @@
-"""Res2Net and Res2NeXt image classifiers: networks, trained weights, and what it takes to use them.
+"""Res2Net and Res2NeXt image classifiers: networks, trained weights, training and inference.
 
 Importing the package does not import torch; a name that needs it is imported when it is first used.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from res2next.errors import (
@@ -20,23 +19,22 @@ from res2next.errors import (
     WeightsNotAvailable,
     WrongWeights,
 )
-from res2next.photo import example_photo
 from res2next.registry import list_models
 
 if TYPE_CHECKING:
-    from res2next.classify import Prediction, classify
+    from res2next.classification import Prediction, classify
     from res2next.create import create_model
-    from res2next.optimize import optimize
+    from res2next.inference import optimize
     from res2next.weights import load_weights
 
 LAZY = {
-    "Prediction": "res2next.classify",
-    "classify": "res2next.classify",
+    "Prediction": "res2next.classification",
+    "classify": "res2next.classification",
     "create_model": "res2next.create",
     "load_weights": "res2next.weights",
-    "optimize": "res2next.optimize",
+    "optimize": "res2next.inference",
 }
-"""Public names that come with torch, and the modules that they are imported from when they are first used."""
+"""Public names that need torch -> modules, which are imported when a name is first used."""
 
 __all__ = [
     "Prediction",
@@ -57,6 +55,11 @@ __all__ = [
 ]
 
 
+def example_photo() -> Path:
+    """The path of a JPEG of a cat, 256x170 pixels, that comes with the package and is in the public domain (CC0)."""
+    return Path(__file__).with_name("data") / "chelsea.jpg"
+
+
 def __getattr__(name: str) -> object:
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -65,15 +68,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps ``res2next.classify`` the function, where the import system would put the module of that name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and LAZY.get(name) == value.__name__:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

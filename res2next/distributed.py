@@ -1,4 +1,4 @@
-"""The processes that torchrun starts: which of them this is, and what they tell one another."""
+"""Devices, and the processes that torchrun starts: ranks and communication."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All processes of one run, and the place of this one; one process where torchrun did not start it."""
+    """The processes of a run and the rank of this one; a single process without torchrun."""
 
     rank: int = 0
-    """Number of this process, from 0; that one writes files and speaks."""
+    """Number of this process; process 0 writes files and prints."""
     size: int = 1
     device: torch.device = torch.device("cpu")  # noqa: RUF009 - immutable
-    """Where this process computes."""
+    """Device of this process."""
 
     def barrier(self) -> None:
         """Wait until all processes are here."""
@@ -34,7 +34,7 @@ class World:
             distributed.barrier()
 
     def gather(self, mine: T) -> list[T]:
-        """What every process gives, in the order of ranks, on rank 0; an empty list on the others."""
+        """The values of all processes in the order of ranks, on rank 0; an empty list on the others."""
         if self.size == 1:
             return [mine]
         everyone: list[T] | None = [mine] * self.size if self.rank == 0 else None
@@ -42,26 +42,33 @@ class World:
         return everyone or []
 
     def broadcast(self, value: T) -> T:
-        """What rank 0 gives, on every process."""
+        """The value of rank 0, on every process."""
         box = [value]
         if self.size > 1:
             distributed.broadcast_object_list(box)
         return box[0]
 
 
+def half_precision(device: torch.device) -> torch.dtype:
+    """The type of mixed precision: bfloat16, or float16 on GPUs without it."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
 class DeviceNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - a public name: it says what is the matter
-    """A GPU was asked for, and this process has none."""
+    """A GPU was requested, and there is none for this process."""
 
 
 @contextmanager
-def joined(device: str) -> Iterator[World]:
-    """Join the processes that torchrun started, if it did, and leave them at the end.
+def join_processes(device: str) -> Iterator[World]:
+    """Join the process group of torchrun, if there is one, and leave it at the end.
 
     Args:
-        device: ``cpu``; ``cuda``, of which process number n of a machine takes GPU n; or ``auto``: GPUs if there are.
+        device: ``cpu``; ``cuda``, where process n of a machine uses GPU n; or ``auto``: GPUs if available.
 
     Raises:
-        DeviceNotAvailable: there is no GPU, or there are fewer than processes.
+        DeviceNotAvailable: no GPU, or fewer GPUs than processes.
     """
     kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     number = int(os.environ.get("LOCAL_RANK", "0"))
@@ -75,7 +82,7 @@ def joined(device: str) -> Iterator[World]:
     here = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    # objects travel by gloo, between CPUs, also where gradients travel by nccl
+    # objects are sent by gloo, between CPUs, also if gradients are sent by nccl
     distributed.init_process_group("cpu:gloo,cuda:nccl" if here.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size(), here)

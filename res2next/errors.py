@@ -1,4 +1,4 @@
-"""What can go wrong when a network is asked for: one class per kind of trouble, importable without torch."""
+"""Errors of the package, one class per kind, importable without torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Res2NextError(Exception):
-    """What all errors of this package are: something that the caller can act on, said in one message."""
+    """Base class of all errors of this package."""
 
 
 class UnknownModel(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
@@ -20,13 +20,13 @@ class UnknownModel(Res2NextError, ValueError):  # noqa: N818 - a public name: it
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
         self.close = tuple(get_close_matches(name, tuple(known), n=3))
-        """Up to three known names that are spelled alike, best first."""
+        """Up to three similar names, best first."""
         advice = f"did you mean {' or '.join(self.close)}?" if self.close else "see res2next.list_models()"
         super().__init__(f"res2next has no model {name!r}: {advice}")
 
 
 class WeightsNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - as above
-    """Weights are neither at hand nor to be had: not in the place given, and the download did not work."""
+    """Weights are missing: not at the given path, and not downloadable."""
 
     def __init__(self, name: str, trouble: str, advice: str) -> None:
         self.name = name
@@ -34,21 +34,21 @@ class WeightsNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - as above
 
 
 class TruncatedWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
-    """A file of weights that ends early, as an interrupted copy or download leaves it."""
+    """A file of weights that is too short, as after an interrupted copy or download."""
 
     def __init__(self, place: str, file: str, size: int, expected: int, advice: str) -> None:
         super().__init__(f"{place} is truncated: {size:,} of the {expected:,} bytes of {file}; {advice}")
 
 
 class WrongWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
-    """A file under the name of published weights that holds something else."""
+    """A file with the name of published weights but other content."""
 
     def __init__(self, place: str, trouble: str, advice: str) -> None:
         super().__init__(f"{place} {trouble}; {advice}")
 
 
 class UnreadableWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
-    """A file that no tensors can be read from, or that would have to run code to give them."""
+    """A file without readable tensors, or whose tensors cannot be loaded without running code."""
 
     def __init__(self, path: Path, trouble: str, advice: str) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class UnreadableWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
 
 
 class UnfitWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
-    """Tensors that are those of another network."""
+    """Tensors that do not fit the network."""
 
     def __init__(self, path: Path, trouble: str, advice: str) -> None:
         self.path = path
@@ -64,7 +64,7 @@ class UnfitWeights(Res2NextError, RuntimeError):  # noqa: N818 - as above
 
 
 class UnreadableImage(Res2NextError, ValueError):  # noqa: N818 - as above
-    """A file that no image can be decoded from."""
+    """A file that cannot be decoded as an image."""
 
     def __init__(self, path: Path, trouble: str) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class UnreadableImage(Res2NextError, ValueError):  # noqa: N818 - as above
 
 
 class NoAnswer(Res2NextError, ArithmeticError):  # noqa: N818 - as above
-    """A network whose outputs are not all finite numbers, of which no class is the most probable."""
+    """A network whose outputs are not all finite numbers."""
 
     def __init__(self, count: int, outputs: int) -> None:
-        super().__init__(f"{count} of the network's {outputs} outputs are no finite numbers: its weights are damaged")
+        super().__init__(f"{count} of the network's {outputs} outputs are not finite numbers: its weights are damaged")

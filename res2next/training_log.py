@@ -1,6 +1,6 @@
-"""The log of a training run: a CSV file whose first lines, comments, say what the run is of. Read without torch.
+"""The log of a training run: a CSV file after a header in comments. Read without torch.
 
-The file of weights ``X.safetensors`` has the log ``X.csv`` beside it.
+The log of the weights ``X.safetensors`` is ``X.csv`` in the same folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from res2next.errors import Res2NextError
-from res2next.recipes import Recipe, recipe_of
+from res2next.recipes import Recipe, make_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,43 +21,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from res2next.registry import Entry
+    from res2next.training.monitor import Progress
 
 
 class LogError(Res2NextError, ValueError):
-    """A file that is no log of a training run."""
+    """A file that is not a log of a training run."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogHeader:
-    """What a run is of."""
+    """The inputs of a run."""
 
     recipe: Recipe
     dataset: str
     digest: str
-    """Of the training split, images that were held out included."""
+    """Of the training split, including the held-out images."""
     images: int
-    """Of the training split, without those that were held out."""
+    """Of the training split, without the held-out images."""
     held_out: int
     device: str
     processes: int
     versions: Mapping[str, str]
     """Of Python and torch, when training started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where training stands within an epoch."""
-
-    epoch: int
-    """From 1."""
-    epochs: int
-    step: int
-    """Updates that are done."""
-    steps: int
-    learning_rate: float
-    loss: float
-    images_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,73 +56,73 @@ class LogRow:
     learning_rate: float
     """Of the epoch's last update."""
     train_loss: float
-    """Mean over the epoch's updates, of images as they were trained on."""
+    """Mean over the epoch's updates, on augmented images."""
     images_per_second: float
     held_out_correct: int | None = None
     held_out_loss: float | None = None
 
 
 def logged_recipe(entry: Entry) -> Recipe | None:
-    """The recipe that the log says an entry's weights were trained by; None for weights that others trained.
+    """The recipe in the log of an entry's weights; None for weights that are not bundled.
 
     Raises:
-        LogError: the log that has to come with the package is missing or damaged.
-        RecipeError: it says what no recipe can say.
+        LogError: the bundled log is missing or damaged.
+        RecipeError: its recipe is invalid.
     """
-    log = _log_of(entry)
+    log = _log_file(entry)
     return None if log is None else read_log_header(log).recipe
 
 
 def logged_losses(entry: Entry) -> list[tuple[int, float]]:
-    """Epoch and mean training loss, by the log of an entry's weights; none for weights that others trained.
+    """Epoch and mean training loss from the log of an entry's weights; none for weights that are not bundled.
 
     Raises:
-        LogError: the log that has to come with the package is missing or damaged.
+        LogError: the bundled log is missing or damaged.
     """
-    log = _log_of(entry)
+    log = _log_file(entry)
     if log is None:
         return []
     try:
         return [(int(row["epoch"]), float(row["train_loss"])) for row in read_log_rows(log)]
     except (OSError, KeyError, TypeError, ValueError) as trouble:
-        raise LogError(f"{log} is no log of a training run: {trouble}") from None
+        raise LogError(f"{log} is not a log of a training run: {trouble}") from None
 
 
-def _log_of(entry: Entry) -> Traversable | None:
-    """The log beside an entry's weights; None for weights that others trained."""
+def _log_file(entry: Entry) -> Traversable | None:
+    """The log of an entry's weights; None for weights that are not bundled."""
     if entry.weights.url is not None:
         return None
     return files("res2next").joinpath("pretrained", entry.weights.file.rpartition(".")[0] + ".csv")
 
 
 def read_log_header(path: Path | Traversable) -> LogHeader:
-    """What the first lines of a log say.
+    """The header of a log.
 
     Raises:
-        LogError: there is no such file, or it does not begin as a log does.
-        RecipeError: its recipe is none.
+        LogError: the file is missing, or has no header.
+        RecipeError: its recipe is invalid.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as trouble:
-        raise LogError(f"{path} is no log of a training run: {trouble}") from None
+        raise LogError(f"{path} is not a log of a training run: {trouble}") from None
     comments = [line[1:] for line in lines if line.startswith("#")]
     try:
         values: dict[str, Any] = json.loads("\n".join(comments))
-        recipe = recipe_of(values.pop("recipe"), str(path))
+        recipe = make_recipe(values.pop("recipe"), str(path))
         return LogHeader(recipe=recipe, **values)
     except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as trouble:
-        raise LogError(f"{path} is no log of a training run: its first lines do not describe one ({trouble})") from None
+        raise LogError(f"{path} is not a log of a training run: its first lines are not a header ({trouble})") from None
 
 
 def read_log_rows(path: Path | Traversable) -> list[dict[str, str]]:
-    """The epochs of a log, each by the names of :class:`LogRow`."""
+    """The rows of a log, with the fields of :class:`LogRow` as text."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 class TrainingLog:
-    """Writes a log, row by row, and the same numbers for TensorBoard where it is installed."""
+    """Writes a log, row by row, and the same numbers for TensorBoard if it is installed."""
 
     def __init__(self, path: Path, board: Any) -> None:
         self.path = path
@@ -152,7 +137,7 @@ class TrainingLog:
 
     def epoch(self, row: LogRow, held_out: int) -> None:
         """Append a row; it is on the disk when this returns."""
-        values = [_text(getattr(row, column.name)) for column in fields(LogRow)]
+        values = [_format(getattr(row, column.name)) for column in fields(LogRow)]
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(",".join(values) + "\n")
             file.flush()
@@ -164,27 +149,27 @@ class TrainingLog:
             self.board.flush()
 
     def notice(self, text: str) -> None:
-        """Nothing of it belongs into the log."""
+        """Ignore notices."""
 
     def close(self) -> None:
-        """Let TensorBoard's file go."""
+        """Close TensorBoard's file."""
         if self.board is not None:
             self.board.close()
 
 
 def start_log(path: Path, header: LogHeader) -> None:
-    """Begin a log, over one that may be there."""
+    """Begin a log; an existing file is overwritten."""
     text = json.dumps(asdict(header), indent=1, sort_keys=True)
     comments = "".join(f"# {line}\n" for line in text.splitlines())
     columns = ",".join(column.name for column in fields(LogRow))
     path.write_text(f"{comments}{columns}\n", encoding="utf-8", newline="\n")
 
 
-def cut_log(path: Path, length: int) -> None:
-    """Drop what was written after ``length`` bytes: rows of updates that will be done again.
+def truncate_log(path: Path, length: int) -> None:
+    """Truncate a log to ``length`` bytes: later rows are of updates that will be repeated.
 
     Raises:
-        LogError: the file is not even so long.
+        LogError: the file is shorter.
     """
     if not path.is_file() or path.stat().st_size < length:
         raise LogError(f"{path} lacks rows that were written before the last checkpoint; this run cannot go on")
@@ -192,14 +177,14 @@ def cut_log(path: Path, length: int) -> None:
 
 
 def tensorboard(folder: Path, step: int) -> Any:
-    """A ``SummaryWriter`` that goes on after update ``step``; None where TensorBoard is not installed."""
+    """A ``SummaryWriter`` that continues after update ``step``; None if TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    # what was written of later updates, before a kill, is not shown
+    # hides what was written of later updates before a kill
     return SummaryWriter(str(folder), purge_step=step + 1)
 
 
-def _text(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Makes an image ready for a network, as it is done for evaluation: resize, crop from the centre, normalise."""
+"""Preprocessing of images for evaluation: resize, crop from the centre, normalise."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MODES = {1: "L", 3: "RGB"}
 
 
 def evaluation_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """What turns a Pillow image into a float32 tensor (C, H, W), bit-equal to timm's transform for evaluation.
+    """The transform from a Pillow image to a float32 tensor (C, H, W), bit-equal to timm's transform for evaluation.
 
     The image is converted with Pillow's ``convert`` to "RGB" (three channels) or "L" (one), so transparency is
     dropped and not blended. It is then resized by Pillow's own antialiased filter until it just covers
-    floor(side / crop_pct), the crop is taken from its centre (black is added where it is smaller), and values
+    floor(side / crop_pct), the crop is taken from its centre (black is added if it is smaller), and values
     are scaled to [0, 1] and normalised. An orientation in EXIF is not applied: neither timm nor torchvision do.
     The result can be pickled, for the workers of a DataLoader.
 
@@ -62,7 +62,7 @@ class EvaluationTransform:
         return normalised(self.cropped(image), self.preprocessing)
 
     def cropped(self, image: Image.Image) -> Image.Image:
-        """The pixels that the network sees, before they are normalised."""
+        """The pixels of the network's input, before they are normalised."""
         channels, height, width = self.preprocessing.input_size
         image = image.convert(MODES[channels])
         size = resized_size(image.width, image.height, self.preprocessing)
@@ -104,7 +104,7 @@ def resized_size(width: int, height: int, preprocessing: Preprocessing) -> tuple
 
 
 def centre_offset(side: int, crop: int) -> int:
-    """Where a crop begins; negative where it begins outside of the image."""
+    """Offset of a centred crop; negative if it is larger than the image."""
     if crop > side:
         return -((crop - side) // 2)
     return round((side - crop) / 2)

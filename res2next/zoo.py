@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from res2next.recipes import Recipe
     from res2next.registry import Preprocessing, Weights
 
-NETWORK_SOURCES = ("model.py", "dla.py", "create.py", "registry.py")
-"""The files that decide what network a name stands for, and how it is fed."""
+NETWORK_SOURCES = ("model.py", "dla.py", "variants.py", "registry.py")
+"""The source files that determine the network and the preprocessing of a name."""
 
 
 class Res2NextZoo:
@@ -39,24 +39,24 @@ class Res2NextZoo:
 
     def build(self, name: str) -> nn.Module:
         """The classifier of the registry's entry, with fresh weights, on torch's current default device."""
-        from res2next.create import create_model
+        from res2next.variants import build
 
-        return create_model(name)
+        return build(find(name))
 
     def preprocessing(self, name: str) -> Preprocessing:
-        """How images are made ready for the network."""
+        """The preprocessing of images."""
         return find(name).preprocessing
 
     def weights(self, name: str) -> Weights:
-        """Where the published weights are."""
+        """The published weights: file, address, digest, licence."""
         return find(name).weights
 
     def find_weights(self, name: str, given: Path | None = None) -> Path | None:
-        """The verified file of the weights, under its published name, where it is on this machine.
+        """The verified local file of the weights, with its published name; None if missing.
 
         Raises:
             TruncatedWeights, WrongWeights: a file of that name is not the published one.
-            WeightsNotAvailable: nothing is where ``given`` points.
+            WeightsNotAvailable: ``given`` does not exist.
         """
         entry = find(name)
         if given is not None and given.is_dir() and not (given / entry.weights.file).is_file():
@@ -67,22 +67,22 @@ class Res2NextZoo:
         return path if path and path.name == entry.weights.file else None
 
     def recipe(self, name: str) -> Recipe | None:
-        """How the published weights were trained; None where nobody published it."""
+        """The recipe of the published weights; None if unpublished."""
         recipe = find(name).recipe
         return None if recipe is None else load_recipe(recipe)
 
     def training_log(self, name: str) -> tuple[str, Recipe] | None:
-        """The log that travels with weights that we trained: its name, and the recipe that it says was followed.
+        """Name and recipe of the training log of bundled weights; None for others.
 
         Raises:
-            LogError: it is missing or damaged.
+            LogError: the log is missing or damaged.
         """
         entry = find(name)
         recipe = logged_recipe(entry)
         return None if recipe is None else (entry.weights.file.rpartition(".")[0] + ".csv", recipe)
 
     def training_curve(self, name: str) -> list[tuple[int, float]]:
-        """Epoch and mean training loss, by the log that travels with weights that we trained; empty for others.
+        """Epoch and mean training loss from the log of bundled weights; empty for others.
 
         Raises:
             LogError: the log is missing or damaged.
@@ -90,7 +90,7 @@ class Res2NextZoo:
         return logged_losses(find(name))
 
     def digest(self, name: str) -> str:
-        """``sha256:<hex>`` over the source that decides the network; the same for every name, known or not."""
+        """``sha256:<hex>`` of the networks' source files; the same for every name."""
         return _digest_of_sources()
 
 
@@ -99,7 +99,7 @@ def _digest_of_sources() -> str:
     digest = sha256()
     package = files("res2next")
     for name in NETWORK_SOURCES:
-        # read as text: a checkout with CRLF line ends is the same source
+        # read as text, so that line ends do not matter
         source = package.joinpath(name).read_text(encoding="utf-8").encode()
         digest.update(f"{name} {len(source)}\n".encode())
         digest.update(source)

@@ -1,18 +1,27 @@
-"""What tests share: the folder of shared cases and corpora, and cards written on the spot."""
+"""What tests share: the folder of shared cases and corpora, cards written on the spot, and a small site."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sites import mkdocs, write_site
+
+# Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
 
 # Time is no assertion here: machines are shared. CI draws the same examples each time, so that it fails for a reason.
 settings.register_profile("cardproof", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cardproof")
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +30,20 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is absent: the published cards and cases are not part of this repository")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this project's own site, rendered: its catalog and reference are in no checkout."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    shutil.copytree(ROOT / "templates", folder / "templates")
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("catalog", "reference"))
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, "-m", "cardproof", "render", "--quiet"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +67,21 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return path
 
     return _write
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a site of one card, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return write_site(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def built_site(own_site: Path) -> Path:
+    """Return the site of this project, as MkDocs builds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(own_site / "cache"))
+        done = mkdocs("build", "--strict", "--config-file", str(own_site / "mkdocs.yml"))
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return own_site / "site"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from cardproof.core.types import Claim, Finding, Fix, Judgement, Place
-from cardproof.judge.card_report import CardReport, claim_row
+from cardproof.core.types import Finding, Fix, Judgement, Place
+from cardproof.judge.card_report import CardLists, CardReport, claim_row
+from cardproof.read.claims import make_claim
 from cardproof.report.run import Run
 
 
@@ -14,9 +16,13 @@ def run_of(*findings: Finding, judgements: tuple[Judgement, ...] = (), blocks: t
     tally: dict[str, Counter[str]] = {}
     for one in judgements:
         tally.setdefault(one.claim.field, Counter())[one.verdict] += 1
-    rows = [claim_row(one) for one in judgements]
-    full = {"claims": rows, "published": [], "blocks": list(blocks), "models": [], "headers": []}
+    full = CardLists(judgements, blocks=blocks)
     return Run([CardReport("card.md", (), findings, tally, 0, {}, (), (), 0, {}, (), full=lambda: full)])
+
+
+def claim_rows(run: Run) -> list[dict[str, Any]]:
+    """Return the claims of a run as ``--json`` prints them."""
+    return [claim_row(judgement) for card in run.cards for judgement in card.full().claims]
 
 
 def refuted(
@@ -24,7 +30,7 @@ def refuted(
 ) -> tuple[Finding, Judgement]:
     """Return a refuted claim, as a finding and as a judgement."""
     place = Place("card.md", line, 12, 17)
-    judgement = Judgement(Claim(model, field, stated, place, 55377), "refuted", 55376, explanation="Off by one.")
+    judgement = Judgement(make_claim(model, field, stated, place), "refuted", 55376, explanation="Off by one.")
     message = f"{field} of {model} says {stated}, measured 55376"
     fix = Fix(line, 12, 17, "55376", safe=True)
     given = {"severity": "error", "hint": "Off by one.", "fix": fix, **finding}
@@ -33,4 +39,4 @@ def refuted(
 
 def judged(verdict: str, field: str, line: int, reason: str = "", model: str = "tiny") -> Judgement:
     """Return a claim with a verdict that no finding speaks of."""
-    return Judgement(Claim(model, field, "1", Place("card.md", line, 5), 1), verdict, reason=reason)
+    return Judgement(make_claim(model, field, "1", Place("card.md", line, 5)), verdict, reason=reason)

@@ -1,11 +1,22 @@
-"""Small networks with counts that are easy to do by hand, as a zoo of the user's own."""
+"""A site of small networks with counts that are easy to do by hand; how it is written, built and asked about."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
+from typing import TYPE_CHECKING, NamedTuple
+from unittest.mock import patch
+
+from cardproof.plan.options import MeasureOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from cardproof.report.run import Run
+
+ONE_JOB = MeasureOptions(jobs=1)
 
 TINY = '''
 """A zoo of one small network: ``tiny`` and its wider sister ``tiny_16``."""
@@ -72,3 +83,47 @@ def write_site(folder: Path, card: str = CARD) -> Path:
     (folder / "templates" / "code_snippets.md").write_text(SNIPPETS)
     (models / "tiny.md").write_text(card)
     return folder
+
+
+def build(site: Path, **options) -> Run:
+    """Render a site as its configuration says."""
+    from cardproof.build import render
+    from cardproof.core.settings import load_settings
+
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
+
+
+class Done(NamedTuple):
+    """What became of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def cardproof(*arguments: str) -> Done:
+    """Run a command in this process, from what its console script calls to its exit status."""
+    from cardproof.commands.cli import main
+
+    return _run(main, "cardproof", *arguments)
+
+
+def mkdocs(*arguments: str) -> Done:
+    """Run MkDocs in this process, without its advertisement."""
+    from mkdocs.__main__ import cli
+
+    with patch.dict("os.environ", NO_MKDOCS_2_WARNING="1"):
+        return _run(cli, "mkdocs", *arguments)
+
+
+def _run(main: Callable[[], object], *command: str) -> Done:
+    out, err = BytesIO(), BytesIO()
+    stdout, stderr = TextIOWrapper(out, "utf-8"), TextIOWrapper(err, "utf-8", "backslashreplace")
+    with redirect_stdout(stdout), redirect_stderr(stderr), patch.object(sys, "argv", list(command)):
+        try:
+            main()
+        except SystemExit as ended:
+            stdout.flush()
+            stderr.flush()
+            return Done(int(ended.code or 0), out.getvalue().decode(), err.getvalue().decode())
+    raise AssertionError("the command ended without an exit status")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from test_rooms import ROOMS
 
 from cardproof.commands.cli import cardproof
 from cardproof.core.settings import SETTINGS, load_settings
@@ -18,20 +22,30 @@ from cardproof.snippets.results import load_runs
 from res2next import list_models
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "docs" / "reference"
+REFERENCE = {path.as_posix(): text for path, text in reference_pages(Path(), cardproof).items()}
 
 
 def text(name: str) -> str:
-    return (REFERENCE / name).read_text(encoding="utf-8")
+    return REFERENCE[name]
 
 
-def test_the_committed_reference_is_what_the_code_says():
-    stale = [
-        path.name
-        for path, new in reference_pages(REFERENCE, cardproof).items()
-        if path.read_text(encoding="utf-8") != new
-    ]
-    assert not stale
+def test_a_render_writes_the_reference_and_the_navigation_has_all_of_it(own_site):
+    folder = own_site / "docs" / "reference"
+    written = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.md")}
+    assert written == REFERENCE
+    assert set(re.findall(r"reference/(\S+\.md)", (ROOT / "mkdocs.yml").read_text())) == set(REFERENCE)
+
+
+def test_git_ignores_what_a_render_makes_and_nothing_else_in_docs(own_site):
+    def listed(folder: Path) -> list[str]:
+        command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "docs"]
+        return sorted(subprocess.check_output(command, cwd=folder, text=True).splitlines())
+
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout of Git")
+    subprocess.run(["git", "init", "--quiet"], cwd=own_site, check=True)
+    shutil.copy(ROOT / ".gitignore", own_site)
+    assert listed(own_site) == listed(ROOT)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -45,7 +59,6 @@ def test_every_check_has_a_page_that_says_what_it_does_and_why():
         assert "**What it does.**" in page
         assert "**Why.**" in page
         assert f"checks/{check.name}.md" in text("index.md")
-        assert f"checks/{check.name}.md" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_every_word_of_a_finding_in_the_code_is_on_the_page_of_a_check():
@@ -64,6 +77,27 @@ def test_every_command_and_option_is_documented():
 
 def test_every_exit_status_is_documented():
     assert all(f"| {status} |" in text("exit-statuses.md") for status, _ in EXIT_STATUSES)
+
+
+DOOR = (ROOT / "docs" / "guide" / "how-it-is-built.md").read_text(encoding="utf-8")
+
+
+def first_paragraph(module: Path) -> str:
+    said = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    return " ".join(said.split("\n\n")[0].split())
+
+
+def test_the_door_has_the_rooms_in_their_order_and_in_their_own_words():
+    folder = ROOT / "tools" / "cardproof"
+    names = [f"{room}/" if (folder / room).is_dir() else f"{room}.py" for (room,) in ROOMS]
+    said = [first_paragraph(folder / name / "__init__.py" if name.endswith("/") else folder / name) for name in names]
+    rows = [f"| `{name}` | {text} |" for name, text in zip(names, said, strict=True)]
+    assert re.findall(r"^\| `[a-z.]+/?` \|.*", DOOR, re.MULTILINE) == rows
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([\w./-]+(?:/|\.py|\.md|\.yml))`", DOOR))))
+def test_every_path_that_the_door_names_is_there(path):
+    assert any((folder / path).exists() for folder in (ROOT, ROOT / "tools", ROOT / "tools" / "cardproof"))
 
 
 def test_the_configuration_of_the_site_is_valid():

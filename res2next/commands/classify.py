@@ -1,4 +1,4 @@
-"""``python -m res2next classify``: what is on some images."""
+"""``python -m res2next classify``: classify images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from res2next.classify import Prediction
+    from res2next.classification import Prediction
 
 
 @click.command("classify")
@@ -29,47 +29,47 @@ def classify_(images: tuple[Path, ...], model: str, weights: Path | None, device
     On a terminal a table; otherwise a line for each class with image, index, probability and name, between tabs.
     An image that cannot be read ends the command before anything is printed.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from res2next.classify import load_classifier
+    from res2next.classification import load_classifier
+    from res2next.commands.terminal import progress_bar
 
     check_device(device)
     classifier = load_classifier(model, weights=weights, device=device)
-    quiet = not sys.stderr.isatty()
-    # left before an error is printed, so that the message does not end up in the bar
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
-        shown = progress.track(images, description="classifying")
+    # closed before an error is printed, so that the message is not in the bar
+    with progress_bar() as bar:
+        shown = bar.track(images, description="classifying")
         found = [(path, classifier.classify(path, top)) for path in shown]
     if as_json:
         rows = [{"image": str(path), "predictions": [asdict(one) for one in best]} for path, best in found]
         click.echo(json.dumps(rows, indent=1))
     elif sys.stdout.isatty():
-        print_table(found)
+        print_predictions(found)
     else:
         for path, best in found:
-            for one in best:
-                click.echo(f"{path}\t{one.index}\t{one.probability:.6f}\t{one.name}")
+            for prediction in best:
+                click.echo(f"{path}\t{prediction.index}\t{prediction.probability:.6f}\t{prediction.name}")
 
 
-def print_table(found: list[tuple[Path, tuple[Prediction, ...]]]) -> None:
-    """A row for each class; an image is named in its first row."""
-    from rich.console import Console
+def print_predictions(found: list[tuple[Path, tuple[Prediction, ...]]]) -> None:
+    """Print a row for each class; the first row of an image has its name."""
     from rich.table import Table
+
+    from res2next.commands.terminal import print_table
 
     table = Table("image", "class", "index", "probability", box=None, pad_edge=False)
     for path, best in found:
-        for rank, one in enumerate(best):
-            table.add_row("" if rank else str(path), one.name, str(one.index), f"{one.probability:.2%}")
-    Console(highlight=False, markup=False).print(table)
+        for rank, prediction in enumerate(best):
+            table.add_row(
+                "" if rank else str(path), prediction.name, str(prediction.index), f"{prediction.probability:.2%}"
+            )
+    print_table(table)
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that torch does not know, or that this machine does not have."""
+    """Raise BadParameter for a device that torch does not have here."""
     import torch
 
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as trouble:  # the latter where torch was built without CUDA
+    except (RuntimeError, AssertionError) as trouble:  # the latter if torch was built without CUDA
         reason = str(trouble).partition("\n")[0]
         raise click.BadParameter(f"{device!r} cannot be used here: {reason}", param_hint="--device") from trouble

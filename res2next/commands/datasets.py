@@ -1,4 +1,4 @@
-"""``python -m res2next datasets``: the data sets, and whether one on disk is whole."""
+"""``python -m res2next datasets``: the data sets, and verification of one on disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def datasets_(name: str | None, data: Path | None, split: str, as_json: bool) ->
     """List the data sets by the names that cards use; with --check, verify the files of one."""
     if name is None:
         if data is not None:
-            raise click.UsageError("--data says where the data set of --check is: give --check NAME too")
+            raise click.UsageError("--data is the place of the data set of --check: give --check NAME too")
         _list(as_json)
         return
     opened = open_dataset(name, data, split="train" if split == "train" else "test")
@@ -50,15 +50,16 @@ def _list(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_facts(info) for info in infos], indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from res2next.commands.terminal import print_table
 
     table = Table("data set", "also called", "classes", "train", "test", "here", "licence", box=None, pad_edge=False)
     for info in infos:
         here = "yes" if is_at_hand(info) else "no"
         numbers = (str(info.num_classes), f"{info.images['train']:,}", f"{info.images['test']:,}")
         table.add_row(info.name, ", ".join(info.aliases), *numbers, here, info.licence)
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 def _facts(info: DatasetInfo) -> dict[str, object]:

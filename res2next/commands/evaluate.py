@@ -1,27 +1,24 @@
-"""``python -m res2next evaluate``: what a model gets right on its data set."""
+"""``python -m res2next evaluate``: measure a model on its data set."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import nn
 
     from res2next.datasets import ImageSet
     from res2next.distributed import World
-    from res2next.evaluate import Evaluation
+    from res2next.evaluation import Evaluation
     from res2next.registry import Entry
 
-SHOWN = 3
+MOST_LISTED = 3
 """Worst classes and most frequent confusions that are printed."""
 
 
@@ -62,14 +59,17 @@ def evaluate_(
     """Measure MODEL on all images of a data set: top-1 and top-5 as counts, loss, calibration, confusions.
 
     Start it under torchrun for several GPUs or machines: each image is counted once. With --output, what is done
-    is kept in a folder beside that file until the file is written, and an evaluation that was killed goes on with
+    is kept in a folder next to that file until the file is written, and an evaluation that was killed goes on with
     --resume.
     """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from res2next.commands.terminal import progress_bar
     from res2next.datasets import open_dataset
-    from res2next.distributed import joined
-    from res2next.evaluate import evaluate
-    from res2next.optimize import keep_memory
-    from res2next.partial_results import forget_results
+    from res2next.distributed import join_processes
+    from res2next.evaluation import evaluate
+    from res2next.evaluation.partial_results import forget_results
+    from res2next.inference import keep_memory
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
 
@@ -84,12 +84,14 @@ def evaluate_(
         split="train" if split == "train" else "test",
         transform=evaluation_transform(entry.preprocessing),
     )
-    with joined(device) as world:
-        network, digest = _loaded(entry, weights, images, world)
+    with join_processes(device) as world:
+        network, digest = _load_network(entry, weights, images, world)
         if partial and not resume and world.rank == 0:
             forget_results(partial)
         world.barrier()
-        with _bar(world, entry.name) as progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with progress_bar(*columns, shown=world.rank == 0) as bar:  # shows the share of the first process
+            task = bar.add_task(entry.name, total=None)
             result = evaluate(
                 network,
                 images,
@@ -98,7 +100,7 @@ def evaluate_(
                 workers=workers,
                 amp=amp,
                 optimized=optimize,
-                progress=progress,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
                 name=entry.name,
                 weights=digest,
                 world=world,
@@ -108,14 +110,14 @@ def evaluate_(
             _finish(result, output, partial, as_json)
 
 
-def _loaded(entry: Entry, weights: Path | None, images: ImageSet, world: World) -> tuple[nn.Module, str]:
+def _load_network(entry: Entry, weights: Path | None, images: ImageSet, world: World) -> tuple[nn.Module, str]:
     """The network with its weights, and the digest of their file."""
     from res2next.create import create_model
     from res2next.weights import file_digest, load_weights, weights_path
 
     if images.info.name != entry.dataset and world.rank == 0:
         click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
-    if world.rank == 0:  # it may have to download the file, and the others then find it
+    if world.rank == 0:  # it downloads the file if necessary, for all
         weights_path(entry, weights)
     world.barrier()
     file = weights_path(entry, weights)
@@ -125,70 +127,47 @@ def _loaded(entry: Entry, weights: Path | None, images: ImageSet, world: World) 
 
 
 def _finish(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
-    """Write and print the result; only then is what was kept not needed any more."""
-    from res2next.partial_results import forget_results
+    """Write and print the result, then delete the partial results."""
+    from res2next.evaluation.partial_results import forget_results
+    from res2next.files import write_atomic
 
     if output:
-        _write(output, json.dumps(result.to_dict(), indent=1) + "\n")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(output, f"{json.dumps(result.to_dict(), indent=1)}\n".encode())
     if partial:
         forget_results(partial)
     _print(result, as_json)
-
-
-@contextmanager
-def _bar(world: World, name: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal, of the first process; its share stands for all."""
-    if world.rank > 0 or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _print(result: Evaluation, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from res2next.commands.terminal import print_table
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     for label, text in _lines(result):
         table.add_row(label, text)
-    Console(highlight=False, markup=False).print(table)
+    print_table(table)
 
 
 def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
-    """What a person wants to know first, each with what it is called."""
+    """Label and text of each line."""
     yield "model", f"{result.model}, weights {result.weights_digest[:15]}"
     yield "data set", f"{result.dataset} {result.split}, {result.images:,} images, {result.data_digest[:15]}"
     yield "top-1", _share(result.top1, result.images, result.top1_interval)
     yield "top-5", _share(result.top5, result.images, result.top5_interval)
     yield "loss", f"{result.loss:.4f}"
     yield "calibration error", f"{100 * result.ece:.2f} %"
-    worst = sorted(result.per_class, key=lambda one: one.correct / max(1, one.images))[:SHOWN]
-    yield "worst classes", ", ".join(f"{one.name} ({one.correct} of {one.images})" for one in worst)
+    worst = sorted(result.per_class, key=lambda item: item.correct / max(1, item.images))[:MOST_LISTED]
+    yield "worst classes", ", ".join(f"{item.name} ({item.correct} of {item.images})" for item in worst)
     if confusions := _confusions(result):
         yield "confusions", ", ".join(confusions)
     if result.not_numbers:
-        yield "not numbers", f"{result.not_numbers:,} images have logits that are no numbers, and count as wrong"
+        yield "not numbers", f"{result.not_numbers:,} images have logits that are not numbers, and count as wrong"
     if result.close_calls:
         yield "close calls", f"{result.close_calls:,} images may be counted otherwise by another order of summation"
     where = f"{result.device}, {result.precision}"
@@ -201,7 +180,7 @@ def _share(count: int, images: int, interval: tuple[float, float]) -> str:
 
 
 def _confusions(result: Evaluation) -> list[str]:
-    """The most frequent, as text."""
+    """The most frequent confusions, as text."""
     names = result.classes
     found = [
         (number, row, column)
@@ -209,5 +188,5 @@ def _confusions(result: Evaluation) -> list[str]:
         for column, number in enumerate(counts)
         if number and row != column
     ]
-    found.sort(key=lambda one: (-one[0], one[1:]))
-    return [f"{names[row]} as {names[column]} ({number:,})" for number, row, column in found[:SHOWN]]
+    found.sort(key=lambda item: (-item[0], item[1:]))
+    return [f"{names[row]} as {names[column]} ({number:,})" for number, row, column in found[:MOST_LISTED]]

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
-
     from res2next.recipes import Recipe
-    from res2next.train import Trained
-    from res2next.training_log import LogRow, Progress
+    from res2next.training import Trained
 
 
 @click.command("train")
@@ -58,34 +50,35 @@ def train_(
     from res2next.recipes import changed, load_recipe
 
     changes = (*settings, *(("mixed_precision=true",) if amp else ()), *((f"model={model}",) if model else ()))
-    followed = changed(load_recipe(recipe), changes)
-    folder = output or Path("runs") / followed.name
+    changed_recipe = changed(load_recipe(recipe), changes)
+    folder = output or Path("runs") / changed_recipe.name
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
-    trained, accuracy = _trained(followed, data, folder, resume, hold_out, device, workers)
+    trained, accuracy = _train_and_test(changed_recipe, data, folder, resume, hold_out, device, workers)
     if trained is None:
         return
     if as_json:
         summary = {"weights": str(trained.weights), "log": str(trained.log), "updates": trained.step}
-        click.echo(json.dumps({**summary, "recipe": asdict(followed), "test": accuracy}, indent=1))
+        click.echo(json.dumps({**summary, "recipe": asdict(changed_recipe), "test": accuracy}, indent=1))
     else:
         click.echo(f"weights  {trained.weights}\nlog      {trained.log}")
         if accuracy is not None:
             click.echo(f"test     {accuracy['correct']} of {accuracy['images']} images right")
 
 
-def _trained(
+def _train_and_test(
     recipe: Recipe, data: Path | None, folder: Path, resume: bool, hold_out: int, device: str, workers: int
 ) -> tuple[Trained | None, dict[str, int] | None]:
-    """Train, then measure the weights on the test images, once; not where a hold-out says that choices follow."""
+    """Train, then measure the weights on the test images; not with a hold-out, since settings may still change."""
+    from res2next.commands.terminal import training_display
     from res2next.datasets import open_dataset
-    from res2next.distributed import joined
-    from res2next.train import train
+    from res2next.distributed import join_processes
+    from res2next.training import train
 
     images = open_dataset(recipe.dataset, data, split="train")
-    with joined(device) as world, _listening(recipe) as listener:
+    with join_processes(device) as world, training_display(recipe, world) as listener:
         trained = train(
             recipe,
             images,
@@ -104,7 +97,7 @@ def _trained(
 def _test(recipe: Recipe, data: Path | None, weights: Path, device: str) -> dict[str, int]:
     from res2next.create import create_model
     from res2next.datasets import open_dataset
-    from res2next.evaluate import evaluate
+    from res2next.evaluation import evaluate
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
     from res2next.weights import load_weights
@@ -115,76 +108,3 @@ def _test(recipe: Recipe, data: Path | None, weights: Path, device: str) -> dict
     load_weights(network, weights)
     result = evaluate(network, images, device=device)
     return {"correct": result.top1, "images": result.images}
-
-
-# --- What a person sees while it goes on ---
-
-
-class _Lines:
-    """One line an epoch, to standard error."""
-
-    def progress(self, progress: Progress) -> None:
-        """Too many for lines."""
-
-    def epoch(self, row: LogRow, held_out: int) -> None:
-        click.echo(_line(row, held_out), err=True)
-
-    def notice(self, text: str) -> None:
-        click.echo(text, err=True)
-
-
-class _Bar(_Lines):
-    """On a terminal, also a bar with loss, learning rate, images/s and the time that is left."""
-
-    def __init__(self, bar: Bar, task: TaskID) -> None:
-        self.bar, self.task = bar, task
-
-    def progress(self, progress: Progress) -> None:
-        self.bar.update(
-            self.task,
-            completed=progress.step,
-            total=progress.steps,
-            epoch=f"{progress.epoch}/{progress.epochs}",
-            loss=f"{progress.loss:.3f}",
-            rate=f"{progress.learning_rate:.4g}",
-            speed=f"{progress.images_per_second:.0f}",
-            left=_duration(progress.seconds_left),
-        )
-
-    def epoch(self, row: LogRow, held_out: int) -> None:
-        self.bar.console.print(_line(row, held_out), markup=False, highlight=False)
-
-    def notice(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, highlight=False)
-
-
-@contextmanager
-def _listening(recipe: Recipe) -> Iterator[_Lines]:
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    start: dict[str, Any] = {"epoch": f"1/{recipe.epochs}", "loss": "-", "rate": "-", "speed": "-", "left": "-"}
-    columns = ("epoch {task.fields[epoch]}", "loss {task.fields[loss]}", "lr {task.fields[rate]}")
-    ends = ("{task.fields[speed]} images/s", "{task.fields[left]} left")
-    with Bar(
-        BarColumn(), *(TextColumn(column) for column in (*columns, *ends)), console=Console(stderr=True), transient=True
-    ) as bar:
-        yield _Bar(bar, bar.add_task("training", total=None, **start))
-
-
-def _line(row: LogRow, held_out: int) -> str:
-    held = f"  held out {row.held_out_correct} of {held_out} right, loss {row.held_out_loss:.4f}" if held_out else ""
-    speed = f"{row.images_per_second:.0f} images/s"
-    return (
-        f"epoch {row.epoch:>3}  update {row.step}  lr {row.learning_rate:.4g}  loss {row.train_loss:.4f}{held}  {speed}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from res2next.datasets import digits, fashion_mnist, imagenet
-from res2next.datasets.base import DatasetInfo, ImageSet, Split
-from res2next.datasets.errors import (
+from res2next.datasets.base import (
     CorruptImage,
     DataSetDamaged,
     DataSetIncomplete,
+    DatasetInfo,
     DataSetNotFound,
+    ImageSet,
+    Split,
     UnknownDataset,
     WrongLabels,
 )
@@ -45,12 +47,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set with what opens it."""
+    """A data set and the function that opens it."""
 
     info: DatasetInfo
     open_split: Callable[[DatasetInfo, Path | None, Split, Callable[[Image], Any] | None], ImageSet]
     is_installed: Callable[[], bool]
-    """Whether the system, or a Python package, has the data set."""
+    """Whether the system or a Python package provides the data set."""
 
 
 SOURCES = {
@@ -63,7 +65,7 @@ SOURCES = {
 }
 
 FOLDER_VARIABLE = "RES2NEXT_DATA"
-"""Environment variable with a folder that holds one sub-folder per data set, named as the data set is."""
+"""Environment variable with a folder that has a sub-folder for each data set, of the same name."""
 
 
 def open_dataset(
@@ -77,14 +79,14 @@ def open_dataset(
 
     Args:
         name: as cards write it; see :func:`find_dataset`.
-        path: where its files are. Unless given: the data set's sub-folder of the folder that the environment variable
-            ``RES2NEXT_DATA`` names, then where a package of the system puts them. Digits needs none.
+        path: folder or file of the data set. Default: its sub-folder of the folder in the environment variable
+            ``RES2NEXT_DATA``, then the place of a system package. Digits needs none.
         split: ``test``, on which results are stated, or ``train``.
-        transform: makes of each PIL image what the set gives out instead.
+        transform: applied to each PIL image.
 
     Raises:
         UnknownDataset: no such name.
-        DataSetNotFound: its files are not there.
+        DataSetNotFound: its files are missing.
         DataSetIncomplete: there are fewer or more classes, images or labels than the data set has.
         DataSetDamaged: a file is cut short, or is not the published one.
         WrongLabels: the labels are in another order than the images.
@@ -97,7 +99,7 @@ def find_dataset(name: str) -> DatasetInfo:
     """The facts about a data set, by any of its names; case, spaces and punctuation do not matter.
 
     Raises:
-        UnknownDataset: no such name; the message suggests names that are spelled alike.
+        UnknownDataset: no such name; the message suggests similar names.
     """
     for source in SOURCES.values():
         if _plain(name) in _names(source.info):
@@ -111,18 +113,18 @@ def list_datasets() -> tuple[str, ...]:
 
 
 def is_at_hand(info: DatasetInfo, path: Path | None = None) -> bool:
-    """Whether :func:`open_dataset` would find something where it looks; what that is, only opening it shows."""
+    """Whether :func:`open_dataset` would find files, which are not verified."""
     place = _place(info, path)
     return SOURCES[info.name].is_installed() if place is None else place.exists()
 
 
 def _place(info: DatasetInfo, path: Path | None) -> Path | None:
-    """Where a data set is looked for; None: where the system has it."""
+    """The place of a data set; None: that of the system package."""
     return _folder_of(info) if path is None else path.expanduser()
 
 
 def _folder_of(info: DatasetInfo) -> Path | None:
-    """The data set's sub-folder of the folder that the environment names; None if there is none."""
+    """The data set's sub-folder of the folder in the environment variable; None if missing."""
     root = os.environ.get(FOLDER_VARIABLE)
     if not root or not Path(root).is_dir():
         return None

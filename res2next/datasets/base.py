@@ -1,26 +1,29 @@
-"""What a data set is: the facts about it (:class:`DatasetInfo`) and its images (:class:`ImageSet`)."""
+"""Data sets: facts (:class:`DatasetInfo`), images (:class:`ImageSet`), errors."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
+from res2next.errors import Res2NextError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     from PIL.Image import Image
 
 Split = Literal["train", "test"]
-"""``test`` is what results are stated on: for ImageNet, whose test labels are secret, its validation images."""
+"""Results are on ``test``: for ImageNet, whose test labels are secret, its validation images."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What is known of a data set without having it."""
+    """Facts about a data set, available without its files."""
 
     name: str
     aliases: tuple[str, ...]
@@ -29,16 +32,16 @@ class DatasetInfo:
     images: Mapping[Split, int]
     """Number of images of each split."""
     source: str
-    """Who published it, and where."""
+    """Authors, year, and address."""
     licence: str
     read_classes: Callable[[], tuple[str, ...]]
-    """Gives the names of the classes, in the order of the labels; for ImageNet's torchvision is imported."""
+    """Returns the names of the classes, in the order of the labels; for ImageNet it imports torchvision."""
     digests: Mapping[Split, str] = field(default_factory=dict)
-    """The digest of each split, for data sets that are checked against it; empty for ImageNet."""
+    """The digest of each split, to verify it; empty for ImageNet."""
     read_class_ids: Callable[[], tuple[str, ...]] = tuple
-    """Gives the WordNet ids of ImageNet's classes, in the order of the labels; nothing for others."""
+    """Returns the WordNet ids of ImageNet's classes, in the order of the labels; empty for others."""
     anchors: Mapping[str, str] = field(default_factory=dict)
-    """Class ids of some images by file name, to notice labels in another order; empty for data sets with digests."""
+    """File names of some images -> class ids, to detect labels in another order; empty for data sets with digests."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -49,8 +52,8 @@ class DatasetInfo:
 class ImageSet(ABC):
     """The images of one split with their labels, in a fixed order: a map-style data set for torch's DataLoader.
 
-    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image where there is no
-    transform. It can be sent to worker processes.
+    ``data[index]`` is ``(transform(image), label)``, or ``(image, label)`` with a PIL image if there is no
+    transform. It can be pickled for worker processes.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class ImageSet(ABC):
         self.info = info
         self.split = split
         self.labels = labels
-        """Of every image, 0 to ``num_classes`` - 1, in order; known without decoding an image."""
+        """Labels of all images, 0 to ``num_classes`` - 1, available without decoding."""
         self.transform = transform
 
     @property
@@ -69,7 +72,7 @@ class ImageSet(ABC):
 
     @cached_property
     def digest(self) -> str:
-        """``sha256:<hex>`` over what was read; what exactly, the class of the data set says."""
+        """``sha256:<hex>`` of the content that the subclass documents."""
         return self._digest()
 
     def __len__(self) -> int:
@@ -88,20 +91,20 @@ class ImageSet(ABC):
 
     @abstractmethod
     def image(self, index: int) -> Image:
-        """One image, as it is before any transform."""
+        """One image, before the transform."""
 
     @abstractmethod
     def image_name(self, index: int) -> str:
-        """What to call an image in messages and lists."""
+        """Name of an image for messages and lists."""
 
     @abstractmethod
     def _digest(self) -> str: ...
 
 
 class ArrayImages(ImageSet):
-    """Grey images that are small enough to be held in memory.
+    """Grey images in memory.
 
-    The digest is over the bytes of all pixels, then those of all labels, one byte each.
+    The digest is of the bytes of all pixels, then of all labels, one byte each.
     """
 
     def __init__(
@@ -127,8 +130,50 @@ class ArrayImages(ImageSet):
         return fromarray(self.pixels[index])
 
     def image_name(self, index: int) -> str:
-        """The image's place in the split, counted from 0."""
+        """A name with the index in the split, from 0."""
         return f"{self.info.name} {self.split} image {index}"
 
     def _digest(self) -> str:
         return f"sha256:{self._read}"
+
+
+# --- Errors ---
+
+
+class UnknownDataset(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
+    """A name that is not one of a data set of this package."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        known = tuple(known)
+        lower = {candidate.lower(): candidate for candidate in known}
+        self.close = tuple(lower[match] for match in get_close_matches(name.lower(), lower, n=3))
+        """Up to three similar names, best first."""
+        advice = f"did you mean {' or '.join(self.close)}?" if self.close else f"there are {', '.join(known)}"
+        super().__init__(f"res2next has no data set {name!r}: {advice}")
+
+
+class DataSetNotFound(Res2NextError, FileNotFoundError):  # noqa: N818 - as above
+    """The files of a data set are missing; the message states their expected place."""
+
+
+class DataSetIncomplete(Res2NextError, ValueError):  # noqa: N818 - as above
+    """Too few or too many classes, images or labels."""
+
+
+class DataSetDamaged(Res2NextError, ValueError):  # noqa: N818 - as above
+    """A file of the data set is truncated, or is not the published one."""
+
+
+class WrongLabels(Res2NextError, ValueError):  # noqa: N818 - as above
+    """Labels in another order of classes or images."""
+
+
+class CorruptImage(Res2NextError, OSError):  # noqa: N818 - as above
+    """An image that cannot be decoded; it is never left out.
+
+    The only argument is a message, so that torch can send it from worker processes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)

@@ -1,9 +1,9 @@
 """Digits: 1,797 handwritten digits of 8x8 pixels, which come with scikit-learn.
 
-The split is by position: the first 1,437 images train, the last 360 test. That is the honest one, since images
-lie in the file writer by writer: 58 % of the images have their nearest neighbour of the same digit at most 130
+The split is by position: the first 1,437 images train, the last 360 test. It separates writers, since images
+are in the file writer by writer: 58 % of the images have their nearest neighbour of the same digit at most 130
 places away, where 14 % would if the order were random (17 % at most in 200 trials). A nearest-neighbour
-classifier so gets 95.6 % of the last 360 right, but 98.7 % (standard deviation 0.5) of 360 drawn at random, where
+classifier gets 95.6 % of the last 360 right, but 98.7 % (standard deviation 0.5) of 360 drawn at random, where
 it has seen the same writers. Only the writer at the boundary is in both parts.
 """
 
@@ -12,8 +12,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DatasetInfo, Split
-from res2next.datasets.errors import DataSetDamaged, DataSetNotFound
+from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +50,11 @@ INFO = DatasetInfo(
 def open_digits(
     info: DatasetInfo, path: Path | None, split: Split, transform: Callable[[Image], Any] | None
 ) -> ArrayImages:
-    """The images of a split, which scikit-learn has.
+    """The images of a split, from scikit-learn.
 
     Raises:
-        DataSetNotFound: a ``path`` is given, where nothing would be read from.
-        DataSetDamaged: scikit-learn has other images than those that the digests are of.
+        DataSetNotFound: a ``path`` is given, from which nothing would be read.
+        DataSetDamaged: the images of scikit-learn do not have the digests.
     """
     if path is not None:
         raise DataSetNotFound(f"{info.name} comes with scikit-learn, and {path} would not be read: give no path for it")

@@ -1,7 +1,7 @@
 """FashionMNIST: 70,000 grey photos of clothes, 28x28 pixels, in the four files that its authors published.
 
-The files may be packed with gzip or not. Debian packs them anew, and gzip writes times and names into its
-header, so what is verified is what comes out: the SHA-256 of the unpacked file. They are read into memory
+The files may be packed with gzip or not. Debian repacks them, and gzip writes times and names into its header,
+so the SHA-256 of the unpacked file is verified. They are read into memory
 (47 MB at most) and nothing is written anywhere.
 """
 
@@ -15,8 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DatasetInfo, Split
-from res2next.datasets.errors import DataSetDamaged, DataSetNotFound
+from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,7 @@ CLASSES = (
 )
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts the files."""
+"""The folder of Debian's package dataset-fashion-mnist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def open_fashion_mnist(
 
 
 def is_installed() -> bool:
-    """Whether Debian's package is."""
+    """Whether Debian's package is installed."""
     return all(_packed_or_not(DEBIAN, file) for file in FILES["test"])
 
 

@@ -1,11 +1,11 @@
 """ImageNet (ILSVRC 2012): 1,281,167 photos to train on and 50,000 to validate, of 1,000 classes.
 
-Read as people have it: a folder per class, the original tar files, or one flat folder with the labels of the
+Layouts: a folder per class, the original tar files, or one flat folder with the labels of the
 development kit or of Kaggle. Label 0 is the class whose WordNet id sorts first (n01440764), as in torchvision and
-timm. The original labels are numbered otherwise; they are translated, see :mod:`res2next.datasets.imagenet_labels`.
+timm. The original labels have another order; they are translated, see :mod:`res2next.datasets.imagenet_labels`.
 The ids are in ``imagenet_class_ids.txt``.
 
-Whatever is missing, too much or in another order is an error, so that a result is one on all 50,000 photos.
+Anything missing, surplus or in another order is an error, so that a result is always on all 50,000 photos.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import DatasetInfo, ImageSet, Split
-from res2next.datasets.errors import CorruptImage, DataSetIncomplete, DataSetNotFound, WrongLabels
+from res2next.datasets.base import (
+    CorruptImage,
+    DataSetIncomplete,
+    DatasetInfo,
+    DataSetNotFound,
+    ImageSet,
+    Split,
+    WrongLabels,
+)
 from res2next.datasets.photos import FolderPhotos, TarPhotos, is_photo, photos_in_nested_tar, photos_in_tar
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ FOLDERS: dict[Split, tuple[str, ...]] = {
     "train": ("train", "ILSVRC2012_img_train", "ILSVRC/Data/CLS-LOC/train", "."),
     "test": ("val", "ILSVRC2012_img_val", "ILSVRC/Data/CLS-LOC/val", "."),
 }
-"""Where photos or folders of classes are looked for, below the folder that is given; the long ones are Kaggle's."""
+"""Possible places of photos or class folders below the given folder; the long ones are Kaggle's."""
 
 
 def class_names() -> tuple[str, ...]:
@@ -76,10 +83,10 @@ INFO = DatasetInfo(
 
 
 class PhotoSet(ImageSet):
-    """The photos of one split, decoded when they are asked for.
+    """The photos of one split, decoded on access.
 
-    The digest is over the sorted lines "file name, size in bytes, label", and so the same for every layout. What
-    6 GB of photos show is not hashed.
+    The digest is of the sorted lines "file name, size in bytes, label", and so the same for every layout. The content
+    of 6 GB of photos is not hashed.
     """
 
     def __init__(
@@ -103,7 +110,7 @@ class PhotoSet(ImageSet):
 
         try:
             return PIL.Image.open(io.BytesIO(self.photos.read(index))).convert("RGB")
-        # what decoders raise for damaged files; OSError is what Pillow says of a truncated one
+        # errors of decoders for damaged files; Pillow raises OSError for a truncated one
         except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as trouble:
             reason = "it is no image" if isinstance(trouble, PIL.UnidentifiedImageError) else str(trouble)
             raise CorruptImage(
@@ -111,7 +118,7 @@ class PhotoSet(ImageSet):
             ) from None
 
     def image_name(self, index: int) -> str:
-        """Where the photo lies."""
+        """The place of the photo."""
         return self.photos.where(index)
 
     def _digest(self) -> str:
@@ -132,10 +139,10 @@ def open_imagenet(
             photos, or that tar file.
 
     Raises:
-        DataSetNotFound: nothing of this is there.
-        DataSetIncomplete: photos, classes or labels are missing, are there twice, or are too many.
-        DataSetDamaged: a tar file or the development kit is cut short.
-        WrongLabels: the labels are those of another order.
+        DataSetNotFound: there is none of these.
+        DataSetIncomplete: photos, classes or labels are missing, duplicate or surplus.
+        DataSetDamaged: a tar file or the development kit is truncated.
+        WrongLabels: the labels are in another order.
     """
     found = None if path is None else _class_folders(info, path, split) or _flat_or_tar(info, path, split)
     if found is None:
@@ -148,7 +155,7 @@ def open_imagenet(
     return PhotoSet(info, split, photos, [number[class_id] for class_id in ids], transform)
 
 
-# --- Layouts: each gives photos in order with the class id of each ---
+# --- Layouts: photos in order with their class ids ---
 
 Found = tuple["Photos", "list[str]"]
 
@@ -184,7 +191,7 @@ def _is_class_id(name: str) -> bool:
 
 
 def _flat_or_tar(info: DatasetInfo, path: Path, split: Split) -> Found | None:
-    """The published tar file; or a flat folder, which only the validation photos can be in."""
+    """The published tar file; or, for validation photos, a flat folder."""
     tar = path if path.is_file() else path / TARS[split]
     if split == "train":
         return _train_tar(info, tar) if tar.is_file() else None
@@ -195,7 +202,7 @@ def _flat_or_tar(info: DatasetInfo, path: Path, split: Split) -> Found | None:
         photos = FolderPhotos(folder, sorted(entry.name for entry in folder.iterdir() if is_photo(entry.name)))
     else:
         return None
-    from res2next.datasets.imagenet_labels import validation_labels  # facts are asked for without it
+    from res2next.datasets.imagenet_labels import validation_labels  # not needed for facts
 
     labels = validation_labels(info, [path, path.parent] if path.is_dir() else [path.parent])
     unlabelled = [name for name in photos.names if _stem(name) not in labels]
@@ -221,7 +228,7 @@ def _train_tar(info: DatasetInfo, tar: Path) -> Found:
 
 
 def _check_photos(info: DatasetInfo, split: Split, photos: Photos, ids: Sequence[str]) -> None:
-    """All photos are there, each once. Those of training are numbered with gaps: only their number is known."""
+    """Check that each photo exists once. Numbers of training photos have gaps: only their count is checked."""
     twice = [name for name, times in Counter(_stem(name) for name in photos.names).items() if times > 1]
     _refuse("there is more than one photo called", twice, "", info)
     expected = info.images[split]
@@ -238,7 +245,7 @@ def _check_photos(info: DatasetInfo, split: Split, photos: Photos, ids: Sequence
 
 
 def _check_labels(info: DatasetInfo, labels: Mapping[str, str]) -> None:
-    """Every class has as many validation photos, and some photos whose class is known have it."""
+    """Check that classes have equally many validation photos, and the classes of the anchors."""
     each = info.images["test"] // info.num_classes
     numbers = Counter(labels.values())
     uneven = [f"{name} ({numbers[name]})" for name in info.read_class_ids() if numbers[name] != each]

@@ -1,8 +1,8 @@
-"""Labels of ImageNet's validation photos where these are not sorted into folders.
+"""Labels of ImageNet's validation photos that are not sorted into class folders.
 
 The development kit numbers classes as its ``meta.mat`` lists them, from 1, and that is not the order of the class ids
-which networks are trained with: 490 stands for n01751748, whose label is 65. So numbers are only ever
-translated to class ids by a ``meta.mat``, and without one there are no labels.
+which networks are trained with: 490 stands for n01751748, whose label is 65. So numbers are translated to
+class ids by a ``meta.mat`` only, and without one there are no labels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from res2next.datasets.errors import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
+from res2next.datasets.base import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def validation_labels(info: DatasetInfo, folders: Sequence[Path]) -> dict[str, s
         DataSetNotFound: there is no list, or the development kit lacks a file.
         DataSetIncomplete: a list has too few or too many lines.
         DataSetDamaged: the development kit cannot be unpacked or read.
-        WrongLabels: what a list says are not the data set's classes.
+        WrongLabels: a list has other classes than the data set.
     """
     for folder in folders:
         if kit := _devkit(folder):
@@ -56,7 +56,7 @@ def validation_labels(info: DatasetInfo, folders: Sequence[Path]) -> dict[str, s
 
 
 def _devkit(folder: Path) -> tuple[str, bytes, bytes] | None:
-    """Where it is, its numbers and its meta.mat; None where there is none."""
+    """Its place, its numbers and its meta.mat; None if missing."""
     archive = folder / f"{DEVKIT}.tar.gz"
     if archive.is_file():
         return (str(archive), *_from_archive(archive))
@@ -111,7 +111,7 @@ def _ids_by_number(info: DatasetInfo, where: str, meta: bytes) -> dict[str, str]
             for synset in synsets
             if int(synset["num_children"]) == 0
         }
-    except Exception as trouble:  # scipy raises whatever it stumbles over
+    except Exception as trouble:  # scipy can raise any error
         raise DataSetDamaged(f"{META} beside {where} cannot be read: {trouble}. Fetch it again") from None
     if sorted(ids.values()) != list(info.read_class_ids()):
         raise WrongLabels(f"{META} beside {where} lists other classes than {info.name} has. Fetch it again")

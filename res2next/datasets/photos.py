@@ -1,4 +1,4 @@
-"""Where photos lie: in folders, or in tar files that are read without unpacking them."""
+"""Photos in folders, or in tar files that are read without unpacking."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from array import array
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from res2next.datasets.errors import DataSetDamaged
+from res2next.datasets.base import DataSetDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
-"""What is taken for a photo; other files in a folder, such as lists and checksums, are left alone."""
+"""Suffixes of photos; other files, such as lists and checksums, are ignored."""
 
 
 class Photos(Protocol):
-    """Photos as bytes; made of what can be sent to worker processes, each of which opens files for itself."""
+    """Photos as bytes; can be pickled for worker processes, each of which opens files."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -26,10 +26,10 @@ class Photos(Protocol):
         """The bytes of a photo."""
 
     def size(self, index: int) -> int:
-        """How many bytes a photo has."""
+        """Bytes of a photo."""
 
     def where(self, index: int) -> str:
-        """Where a photo lies, for messages."""
+        """The place of a photo, for messages."""
 
 
 class FolderPhotos:
@@ -55,10 +55,10 @@ class FolderPhotos:
 
 
 class TarPhotos:
-    """Photos in a tar file: known by where their bytes begin.
+    """Photos in a tar file, by the offsets of their bytes.
 
-    The file is opened anew for each photo: that takes 20 microseconds, decoding takes milliseconds, and no worker
-    process or thread moves the position of another.
+    The file is opened for each photo: that takes 20 microseconds, decoding takes milliseconds, and workers do not share
+    a file position.
     """
 
     def __init__(self, path: Path, members: Iterable[Member]) -> None:
@@ -106,7 +106,7 @@ def photos_in_tar(path: Path) -> Iterator[Member]:
     """The photos of a tar file, in its order.
 
     Raises:
-        DataSetDamaged: it is no tar file, or is cut short.
+        DataSetDamaged: it is not a tar file, or is cut short.
     """
     yield from (member for member in _members(path) if is_photo(member.name))
 
@@ -115,7 +115,7 @@ def photos_in_nested_tar(path: Path) -> Iterator[tuple[str, Member]]:
     """The photos of a tar file of tar files, each with the name of the inner file without ``.tar``.
 
     Raises:
-        DataSetDamaged: one of them is no tar file, or is cut short.
+        DataSetDamaged: one of them is not a tar file, or is cut short.
     """
     for inner in _members(path):
         if inner.name.endswith(".tar"):

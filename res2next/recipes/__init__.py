@@ -1,13 +1,15 @@
-"""Recipes: how a network is trained, as data. One YAML file of this folder each; read without torch."""
+"""Training recipes as data, one YAML file of this folder each; read without torch."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from math import cos, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from res2next.recipes.reading import Range, RecipeError, UnknownRecipe, dataclass_of, parse
+from res2next.recipes.reading import Range, RecipeError, UnknownRecipe, build_dataclass, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,9 +21,10 @@ __all__ = [
     "Schedule",
     "UnknownRecipe",
     "changed",
+    "learning_rate",
     "list_recipes",
     "load_recipe",
-    "recipe_of",
+    "make_recipe",
 ]
 
 Positive = Annotated[int, Range(least=1)]
@@ -31,39 +34,39 @@ NotNegative = Annotated[float, Range(least=0)]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the learning rate falls after warm-up; :mod:`res2next.schedule` has the formulas."""
+    """How the learning rate falls after warm-up; :func:`learning_rate` has the formulas."""
 
     kind: Literal["step", "cosine"]
     gamma: Annotated[float, Range(above=0, most=1)] = 0.1
-    """``step``: what the learning rate is multiplied by."""
+    """``step``: factor of the learning rate."""
     every: Positive | None = None
-    """``step``: after each so many epochs."""
+    """``step``: epochs between two drops."""
     milestones: tuple[Positive, ...] = ()
-    """``step``: or after these epochs, counted from the start of training."""
+    """``step``: or the epochs of the drops, counted from the start of training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is done to a training image, in this order."""
+    """Changes of a training image, in this order."""
 
     crop: Literal["random-resized", "pad-and-crop", "none"]
     """``random-resized``: a part of the image of 8 to 100 % of its area, resized (Szegedy et al., 2015);
-    ``pad-and-crop``: black borders, then a crop as large as the image was, for images of a few pixels that are
-    all of the network's size; ``none``: such images as they are."""
+    ``pad-and-crop``: black borders, then a crop of the original size, for small images of the network's size;
+    ``none``: such images unchanged."""
     pad: Annotated[int, Range(least=0)] = 0
     """``pad-and-crop``: pixels added on each side."""
     flip: bool = False
     """Left to right, for every second image."""
     erasing: Annotated[float, Range(least=0, most=1)] = 0.0
-    """Probability that a rectangle of 2 to 40 % of the image becomes the mean (Zhong et al., 2020)."""
+    """Probability that a rectangle of 2 to 40 % of the image is set to the mean (Zhong et al., 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides what weights come out of training, besides the images."""
+    """All settings that determine the trained weights, given the images."""
 
     name: str
-    """Of the file, without its ending."""
+    """The file name without its suffix."""
     model: str
     """Architecture, as in :func:`res2next.list_models`."""
     dataset: str
@@ -74,27 +77,27 @@ class Recipe:
     schedule: Schedule
     augmentation: Augmentation
     source: str
-    """Where the recipe is stated."""
+    """Publication of the recipe."""
     hardware: str | None = None
-    """What the source trained on."""
+    """Hardware used by the source."""
     optimizer: Literal["SGD"] = "SGD"
     momentum: Share = 0.0
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
     decay_norm_and_bias: bool = True
-    """Whether weight decay holds for norms and biases too, as in the paper."""
+    """Whether weight decay applies to norms and biases too, as in the paper."""
     warmup_epochs: NotNegative = 0.0
     """Epochs in which the learning rate climbs linearly, update by update (Goyal et al., 2017)."""
     label_smoothing: Share = 0.0
-    """Share of the target that goes to all classes alike (Szegedy et al., 2016)."""
+    """Share of the target that is spread over all classes (Szegedy et al., 2016)."""
     mixup: NotNegative = 0.0
-    """Alpha of the Beta distribution that the shares of mixed images come from (Zhang et al., 2018); 0: off."""
+    """Alpha of the Beta distribution of the mixing share (Zhang et al., 2018); 0: off."""
     cutmix: NotNegative = 0.0
-    """The same for images with a part of another pasted in (Yun et al., 2019). With both, updates take turns by lot."""
+    """The same for images with a part of another pasted in (Yun et al., 2019). With both, each update uses either."""
     ema_decay: Share | None = None
-    """Decay of the exponential moving average of the weights, which then are the result."""
+    """Decay of the exponential moving average of the weights, which is then the result."""
     accumulate: Positive = 1
-    """Parts that a batch is computed in, one after another, where it does not fit the memory."""
+    """Number of parts in which a batch is computed, if it does not fit into memory."""
     mixed_precision: bool = False
     zero_init_last: bool = False
     """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""
@@ -102,7 +105,7 @@ class Recipe:
 
     @property
     def techniques(self) -> tuple[str, ...]:
-        """The recipe's techniques, named as model cards name them."""
+        """The recipe's techniques, by their names in model cards."""
         used = {
             "SGD with Momentum" if self.momentum else "SGD": True,
             "Nesterov Accelerated Gradient": self.nesterov,
@@ -124,6 +127,32 @@ class Recipe:
         return tuple(name for name, on in used.items() if on)
 
 
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of update ``step``, counted from 0.
+
+    Warm-up of w updates: (step + 1) / w of the recipe's rate, so that update w-1 has the full rate (Goyal et al.,
+    "Accurate, Large Minibatch SGD", 2017, section 2.2). Warm-up counts as part of the epochs. After it:
+
+    - ``step``: times gamma at each milestone that has passed, in whole epochs from the start of training;
+    - ``cosine``: times (1 + cos(pi t)) / 2, with t from 0, after warm-up, to 1, the end of training
+      (Loshchilov and Hutter, "SGDR", 2017, equation 5, with one period and a minimum of 0).
+    """
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / warmup
+    if recipe.schedule.kind == "cosine":
+        share = (step - warmup) / (recipe.epochs * steps_per_epoch - warmup)
+        return recipe.learning_rate * (1 + cos(pi * share)) / 2
+    return recipe.learning_rate * recipe.schedule.gamma ** count_drops(recipe.schedule, step // steps_per_epoch)
+
+
+def count_drops(schedule: Schedule, epoch: int) -> int:
+    """How often a step schedule has lowered the learning rate when ``epoch``, counted from 0, begins."""
+    if schedule.every is not None:
+        return epoch // schedule.every
+    return bisect_right(sorted(schedule.milestones), epoch)
+
+
 def list_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with the package, sorted."""
     folder = files("res2next.recipes")
@@ -131,11 +160,11 @@ def list_recipes() -> tuple[str, ...]:
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """The recipe of that name, or of a file: a path has a separator or ends in ``.yaml``.
+    """The recipe of that name, or of a file: a path with a separator or the suffix ``.yaml``.
 
     Raises:
-        UnknownRecipe: no such name; the message lists those that there are.
-        RecipeError: an unreadable file, an unknown, missing or doubled key, or a value that is not allowed.
+        UnknownRecipe: no such name; the message lists the names.
+        RecipeError: an unreadable file, an unknown, missing or duplicate key, or a value that is not allowed.
     """
     given = str(name_or_path)
     if isinstance(name_or_path, Path) or given.endswith((".yaml", ".yml")) or Path(given).name != given:
@@ -144,11 +173,11 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             text = path.read_bytes()
         except OSError as trouble:
             raise RecipeError(given, None, f"cannot be read ({trouble.strerror})") from None
-        return recipe_of({"name": path.stem, **parse(text, given)}, given)
+        return make_recipe({"name": path.stem, **parse(text, given)}, given)
     if given not in list_recipes():
         raise UnknownRecipe(given, list_recipes())
     file = files("res2next.recipes").joinpath(f"{given}.yaml")
-    return recipe_of({"name": given, **parse(file.read_bytes(), file.name)}, file.name)
+    return make_recipe({"name": given, **parse(file.read_bytes(), file.name)}, file.name)
 
 
 def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -160,7 +189,7 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         RecipeError: not of that form, an unknown key, or a value that is not allowed.
     """
     where = "--set"
-    values = _plain(asdict(recipe))
+    values = _with_lists(asdict(recipe))
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -171,16 +200,16 @@ def changed(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             values[first] = {**values[first], second: value}
         else:
             values[key] = value
-    return recipe_of(values, where)
+    return make_recipe(values, where)
 
 
-def recipe_of(values: Mapping[str, Any], where: str) -> Recipe:
-    """A recipe from plain values, such as a file or a training log has them.
+def make_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """A recipe from plain values, as in a file or a training log.
 
     Raises:
         RecipeError: an unknown or missing key, or a value that is not allowed.
     """
-    recipe = dataclass_of(Recipe, values, where)
+    recipe = build_dataclass(Recipe, values, where)
     steps = recipe.schedule.every is not None, bool(recipe.schedule.milestones)
     if recipe.schedule.kind == "step" and sum(steps) != 1:
         raise RecipeError(where, "schedule", "a step schedule needs either `every` or `milestones`")
@@ -197,9 +226,9 @@ def recipe_of(values: Mapping[str, Any], where: str) -> Recipe:
     return recipe
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """``asdict`` with lists for tuples, as YAML has them."""
+def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """``asdict``'s result with lists for tuples, as in YAML."""
     return {
-        key: _plain(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+        key: _with_lists(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
         for key, value in values.items()
     }

@@ -1,4 +1,4 @@
-"""Reads YAML into dataclasses, strictly: every trouble names the file, the key and what is allowed."""
+"""Reads YAML into dataclasses, strictly: every error names the file, the key and the allowed values."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LARGEST = 65_536
-"""Bytes of a recipe; ours have below 2,000."""
+MOST_BYTES = 65_536
+"""Size limit of a recipe; the bundled ones have less than 2,000 bytes."""
 
 
 class RecipeError(Res2NextError, ValueError):
-    """A recipe that cannot be followed as it is written."""
+    """An invalid recipe."""
 
     def __init__(self, where: str, key: str | None, trouble: str) -> None:
         self.where = where
@@ -31,7 +31,7 @@ class RecipeError(Res2NextError, ValueError):
 
 
 class UnknownRecipe(Res2NextError, ValueError):  # noqa: N818 - as UnknownModel
-    """A name that no recipe of the package has."""
+    """A name without a recipe in the package."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class UnknownRecipe(Res2NextError, ValueError):  # noqa: N818 - as UnknownModel
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which numbers a key allows; stands in the annotation of its field."""
+    """The numbers that a field allows; used in its annotation."""
 
     least: float | None = None
     above: float | None = None
@@ -64,10 +64,10 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
     """The keys and values of a YAML mapping.
 
     Raises:
-        RecipeError: too large, not UTF-8, not YAML, an anchor, a key that is doubled or no text.
+        RecipeError: too large, not UTF-8, not YAML, an anchor, a duplicate key or one that is not text.
     """
-    if len(text) > LARGEST:
-        raise RecipeError(where, None, f"has {len(text)} bytes; at most {LARGEST} are read")
+    if len(text) > MOST_BYTES:
+        raise RecipeError(where, None, f"has {len(text)} bytes; at most {MOST_BYTES} are read")
     try:
         values = yaml.load(text.decode(), Loader=_StrictLoader)
     except UnicodeDecodeError as trouble:
@@ -80,8 +80,8 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
     return values
 
 
-def dataclass_of(cls: type[T], values: Mapping[str, Any], where: str, prefix: str = "") -> T:
-    """An instance of a dataclass whose annotations say what each key allows.
+def build_dataclass(cls: type[T], values: Mapping[str, Any], where: str, prefix: str = "") -> T:
+    """An instance of a dataclass, with values checked against its annotations.
 
     Raises:
         RecipeError: an unknown or missing key, or a value that is not allowed.
@@ -97,24 +97,24 @@ def dataclass_of(cls: type[T], values: Mapping[str, Any], where: str, prefix: st
         if name not in values and entry.default is MISSING:
             raise RecipeError(where, f"{prefix}{name}", "missing; every recipe needs it")
     hints = get_type_hints(cls, include_extras=True)
-    return cls(**{key: value_of(hints[key], value, where, f"{prefix}{key}") for key, value in values.items()})
+    return cls(**{key: convert(hints[key], value, where, f"{prefix}{key}") for key, value in values.items()})
 
 
-def value_of(kind: Any, value: Any, where: str, key: str) -> Any:
-    """``value`` as a ``kind``, which is an annotation.
+def convert(kind: Any, value: Any, where: str, key: str) -> Any:
+    """``value`` converted to ``kind``, an annotation.
 
     Raises:
         RecipeError: a value that the annotation does not allow.
     """
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        number = value_of(arguments[0], value, where, key)
+        number = convert(arguments[0], value, where, key)
         if number is not None and number not in arguments[1]:
             raise RecipeError(where, key, f"{value!r} is not allowed; it must be {arguments[1]}")
         return number
     if origin in (Union, UnionType):  # only X | None is used
         inner = next(argument for argument in arguments if argument is not NoneType)
-        return None if value is None else value_of(inner, value, where, key)
+        return None if value is None else convert(inner, value, where, key)
     if origin is Literal:
         if value in arguments:
             return value
@@ -122,17 +122,17 @@ def value_of(kind: Any, value: Any, where: str, key: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise RecipeError(where, key, f"{value!r} is not allowed; it must be a list, as in [30, 60, 90]")
-        return tuple(value_of(arguments[0], one, where, key) for one in value)
+        return tuple(convert(arguments[0], one, where, key) for one in value)
     if is_dataclass(kind):
         if not isinstance(value, dict):
             raise RecipeError(where, key, f"{value!r} is not allowed; it needs keys of its own")
-        return dataclass_of(kind, value, where, f"{key}.")  # type: ignore[arg-type]
-    return _scalar_of(kind, value, where, key)
+        return build_dataclass(kind, value, where, f"{key}.")  # type: ignore[arg-type]
+    return _convert_scalar(kind, value, where, key)
 
 
-def _scalar_of(kind: type[Any], value: Any, where: str, key: str) -> Any:
+def _convert_scalar(kind: type[Any], value: Any, where: str, key: str) -> Any:
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        # YAML 1.1 reads 1e-4, which has no point, as text
+        # YAML 1.1 reads 1e-4, without a point, as text
         try:
             number = float(value)
         except (ValueError, OverflowError):
@@ -146,7 +146,7 @@ def _scalar_of(kind: type[Any], value: Any, where: str, key: str) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Plain values only; no anchors, so that a small file stays small, and no key twice."""
+    """Loads plain values only; no anchors, with which a small file could expand, and no duplicate keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]

@@ -14,8 +14,8 @@ import yaml
 from sites import write_site
 
 from bench import corpus, counting, scaling, snippets, workers
-from bench.all import PARTS, read, write
-from bench.figures import Part, child, in_words, machine, run
+from bench.all import PARTS, read_figures, write_figures
+from bench.figures import Part, cell_text, child, machine, run
 from bench.page import FIGURES, PAGE, page_text
 from bench.plain_render import plain_render
 from cardproof.read import read_cards
@@ -87,7 +87,7 @@ def test_generated_sites_hold_what_they_claim() -> None:
 @linux
 def test_workers_are_compared_and_a_cluster_that_cannot_be_is_said(tmp_path: Path, monkeypatch) -> None:
     write_site(tmp_path)
-    monkeypatch.setattr(workers, "_missing", lambda: "not run: Dask is not installed")
+    monkeypatch.setattr(workers, "_reason_without_dask", lambda: "not run: Dask is not installed")
     part = workers.measure(tmp_path / "templates/models", None, f"{tmp_path}/zoo.py:Zoo")
     assert [row["workers"] for row in part.rows][2] == "Dask, two workers (not run: Dask is not installed)"
     assert part.rows[2]["seconds"] is None
@@ -127,13 +127,13 @@ def test_a_page_has_a_table_and_a_drawing_of_each_part() -> None:
 def test_figures_are_written_in_the_order_of_the_page_and_read_again(tmp_path: Path) -> None:
     file = tmp_path / "benchmarks.json"
     both = {"snippets": figures()["corpus"], **figures()}
-    write(file, both)
-    assert list(read(file)) == ["corpus", "snippets"]
-    assert read(file) == both
+    write_figures(file, both)
+    assert list(read_figures(file)) == ["corpus", "snippets"]
+    assert read_figures(file) == both
 
 
 def test_numbers_are_written_with_as_many_digits_as_say_something() -> None:
-    assert [in_words(cell) for cell in (0.123456, 12.345, 123.4, 12345.6, 1234, None, "x")] == [
+    assert [cell_text(cell) for cell in (0.123456, 12.345, 123.4, 12345.6, 1234, None, "x")] == [
         "0.123", "12.3", "123", "12,346", "1,234", "–", "x",
     ]  # fmt: skip
 

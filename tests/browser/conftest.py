@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def built(folder: Path, to: Path) -> str:
     """Build a site as its README says; return what MkDocs printed."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(to)]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "XDG_CACHE_HOME": str(folder / "cache")}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -44,11 +44,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Iterator[str]:
+def site(built_site: Path) -> Iterator[str]:
     """The address of this project's own site."""
-    folder = tmp_path_factory.mktemp("site")
-    built(ROOT, folder)
-    with served(folder) as address:
+    with served(built_site) as address:
         yield address
 
 

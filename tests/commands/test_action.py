@@ -22,6 +22,18 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS = ACTION["runs"]["steps"]
 FALSE = CARD.replace("Parameters: 322", "Parameters: 323")
 
+STUB = """#!/bin/sh
+# Stands in for cardproof: writes down its arguments and the reports that it is asked for, and ends as it is told.
+printf '%s\\0' "$@" > "$RUNNER_TEMP/arguments"
+for argument; do
+    case "$argument" in
+        markdown=*) echo summary > "${argument#*=}" ;;
+        json=*) echo '{"summary": {"refuted": 0, "errors": 0, "warnings": WARNINGS, "claims": 3}}' > "${argument#*=}" ;;
+    esac
+done
+exit STATUS
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -41,8 +53,20 @@ class Runner:
     def __init__(self, workspace: Path, temp: Path, programs: Path) -> None:
         self.workspace = workspace
         self.temp = temp
+        self.programs = programs
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
         self.environment["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+
+    def stand_in(self, status: int = 0, warnings: int = 0) -> None:
+        """Put a program in the place of ``cardproof`` that records its arguments, and says this of the cards."""
+        stub = STUB.replace("STATUS", str(status)).replace("WARNINGS", str(warnings))
+        (self.programs / "cardproof").write_text(stub)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the stub was called with, without the reports that the step wants for itself."""
+        given = (self.temp / "arguments").read_text().split("\0")[:-1]
+        return [text for text in given if not text.startswith(("--write", "markdown=", "json="))]
 
     def run(self, name: str, **inputs: str) -> Ran:
         (step,) = [step for step in STEPS if step["name"] == name]
@@ -101,6 +125,7 @@ def test_no_input_stands_in_the_text_of_a_script():
 def test_every_input_is_used_and_every_output_is_written(runner):
     text = (ROOT / "action.yml").read_text(encoding="utf-8")
     assert all(f"inputs.{name}" in text for name in ACTION["inputs"])
+    runner.stand_in()
     assert set(audit(runner).outputs) == set(ACTION["outputs"])
 
 
@@ -135,17 +160,19 @@ def test_a_true_card_passes(runner):
 
 
 @pytest.mark.parametrize(
-    ("card", "fail_on", "status"),
+    ("found", "warnings", "fail_on", "status"),
     [
-        (FALSE, "never", 0),
-        (CARD, "warning", 0),
-        ("\ufeff" + CARD, "warning", 1),
-        ("\ufeff" + CARD, "error", 0),
-        (FALSE, "warning", 1),
+        (1, 0, "error", 1),
+        (1, 0, "never", 0),
+        (0, 0, "warning", 0),
+        (0, 1, "warning", 1),
+        (0, 1, "error", 0),
+        (1, 0, "warning", 1),
+        (2, 0, "never", 2),
     ],
 )
-def test_what_fails_the_step_is_an_input(runner, card, fail_on, status):
-    (runner.workspace / "model.md").write_text(card, encoding="utf-8")
+def test_what_fails_the_step_is_an_input(runner, found, warnings, fail_on, status):
+    runner.stand_in(found, warnings)
     assert audit(runner, fail_on=fail_on).status == status
 
 
@@ -165,24 +192,24 @@ def test_bad_input_fails_the_step_whatever_it_shall_fail_on(runner, inputs, word
     assert "sarif" not in ran.outputs
 
 
-def test_paths_are_lines_and_known_findings_do_not_fail(runner):
-    (runner.workspace / "a b").mkdir()
-    (runner.workspace / "model.md").rename(runner.workspace / "a b" / "--fix.md")
-    (runner.workspace / "other.md").write_text("# Nothing\n")
-    ran = audit(runner, paths="\na b/--fix.md\r\nother.md\n\n")
-    assert (ran.status, ran.outputs["claims"]) == (1, "3")
-    message = "Parameters of tiny says 323, measured 322"
-    known = [{"file": "a b/--fix.md", "check": "parameters", "message": message, "count": 1}]
-    (runner.workspace / "known.json").write_text(json.dumps({"format": "cardproof-baseline/1", "findings": known}))
-    assert audit(runner, paths="a b\nother.md", baseline="known.json").status == 0
+def test_paths_are_lines_and_options_are_given_if_they_are_set(runner):
+    runner.stand_in()
+    assert audit(runner, paths="\na b/--fix.md\r\nother.md\n\n", baseline="known.json", sarif="s.json").status == 0
+    always = ["audit", "--format", "github", "--zoo", "zoo.py:Zoo"]
+    assert runner.arguments == [*always, "--baseline", "known.json", "sarif=s.json", "--", "a b/--fix.md", "other.md"]
+    audit(runner, zoo="", config="a.yml", weights="w")
+    more = ["--config", "a.yml", "--weights", "w"]
+    assert runner.arguments == ["audit", "--format", "github", *more, "sarif=cardproof.sarif", "--", "."]
 
 
 @pytest.mark.parametrize("evil", ['"; touch evil; $(touch evil) "', "'; touch evil; `touch evil` '"])
 def test_an_input_is_never_a_command(runner, evil):
-    for name in ("paths", "zoo", "config", "baseline", "weights", "fail_on"):
-        assert audit(runner, **{name: evil}).status in (1, 2)
-    audit(runner, sarif=evil.replace("/", ""))
-    assert not (runner.workspace / "evil").exists()
+    runner.stand_in()
+    for name in ("paths", "zoo", "config", "baseline", "weights", "sarif"):
+        audit(runner, **{name: evil})
+        assert runner.arguments.count(f"sarif={evil}" if name == "sarif" else evil) == 1
+    assert audit(runner, fail_on=evil).status == 2
+    assert not list(runner.workspace.rglob("evil"))
 
 
 def test_modules_of_the_audited_repository_are_not_imported_by_the_action(runner):
@@ -196,7 +223,7 @@ def test_the_action_installs_what_it_runs(runner, tmp_path):
     """Install as the action does, into an environment that finds dependencies in the one of these tests."""
     import venv
 
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv", with_pip=False)
     programs = tmp_path / "venv" / "bin"
     runner.environment |= {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",

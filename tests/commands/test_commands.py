@@ -8,30 +8,24 @@ import sys
 from pathlib import Path
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, cardproof
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return write_site(tmp_path)
+SCRIPT = Path(__file__).parents[2] / "tools/render_cards.py"
 
 
-def cardproof(*arguments: str, script: bool = False):
-    program = [str(ROOT / "tools" / "render_cards.py")] if script else ["-m", "cardproof"]
-    return subprocess.run([sys.executable, *program, *arguments], capture_output=True, text=True, check=False)
+def program(*arguments: str | Path):
+    """Run Python in a process of its own."""
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
 def test_the_script_renders_checks_and_fails_as_the_design_says(site):
-    assert cardproof(script=True).returncode == 0
-    assert cardproof("--check", script=True).returncode == 0
+    assert program(SCRIPT).returncode == 0
+    assert cardproof("render", "--check").returncode == 0
 
     card = site / "templates/models/tiny.md"
     card.write_text(CARD.replace("Parameters: 322", "Parameters: 323"))
-    done = cardproof("--check", script=True)
+    done = cardproof("render", "--check")
     assert done.returncode == 1
     assert "templates/models/tiny.md:16:17: error [parameters]" in done.stdout
     assert "docs/models/tiny.md:1:1: is stale" in done.stdout
@@ -39,12 +33,12 @@ def test_the_script_renders_checks_and_fails_as_the_design_says(site):
     card.write_text(CARD)
     page = site / "docs/models/tiny.md"
     page.write_text(page.read_text().replace("A network", "The network"))
-    done = cardproof("--check", script=True)
+    done = cardproof("render", "--check")
     assert done.returncode == 1
     assert "docs/models/tiny.md:1:1: was edited by hand" in done.stdout
 
     card.write_text(CARD.replace("Name: Tiny", "Name: Tiny: net"))
-    done = cardproof("--check", script=True)
+    done = cardproof("render", "--check")
     assert done.returncode == 2
     assert "templates/models/tiny.md:10:13: error [yaml-syntax]" in done.stdout
 
@@ -162,7 +156,7 @@ def test_a_worker_that_dies_takes_only_its_own_model_down(site):
 
 
 def test_version_and_help_name_the_program():
-    assert cardproof("--version").stdout.startswith("cardproof ")
+    assert program("-m", "cardproof", "--version").stdout.startswith("cardproof ")
     assert "Exit status" in cardproof("render", "--help").stdout
 
 
@@ -177,7 +171,7 @@ def test_a_name_that_the_bundled_zoo_does_not_have_is_a_finding_with_the_name_th
 def test_what_a_zoo_prints_does_not_reach_the_report(site):
     zoo = site / "zoo.py"
     zoo.write_text(zoo.read_text().replace("width = 16", "print('hello'); width = 16"))
-    json.loads(cardproof("audit", "templates/models", "--zoo", "zoo.py:Zoo", "--json").stdout)
+    json.loads(program("-m", "cardproof", "audit", "templates/models", "--zoo", "zoo.py:Zoo", "--json").stdout)
 
 
 @pytest.mark.parametrize("code", ["raise ValueError('no')", "raise SystemExit(0)", "def broken(:"])

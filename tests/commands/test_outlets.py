@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, cardproof
 
 from cardproof.report.formats import FORMATS
 
@@ -35,14 +34,10 @@ plugins: [search]
 """
 
 
-def cardproof(*arguments: str):
-    return subprocess.run([sys.executable, "-m", "cardproof", *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return write_site(tmp_path, CARD.replace("FLOPs: 55376", "FLOPs: 55377"))
+def site(site):
+    (site / "templates/models/tiny.md").write_text(CARD.replace("FLOPs: 55376", "FLOPs: 55377"))
+    return site
 
 
 def test_one_run_writes_all_formats_and_prints_another(site):

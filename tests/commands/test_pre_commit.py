@@ -147,11 +147,11 @@ def test_an_installed_cardproof_is_used_where_the_configuration_says_so(reposito
     made = repository("cardproof-audit", language="system")
     program = tmp_path / "bin" / "cardproof"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT / "tools"}" exec "{sys.executable}" -m cardproof "$@"\n')
+    program.write_text('#!/bin/sh\necho "called with $*"\nexit 1\n')
     program.chmod(0o755)
     made.environment = {**environment, "PATH": f"{program.parent}{os.pathsep}{environment['PATH']}"}
     (made.folder / "model.md").write_text(FALSE)
-    assert "error [parameters]" in made.commit(check=False).stderr
+    assert "called with audit --zoo zoo.py:Zoo model.md" in made.commit(check=False).stderr
     assert made.commits == 0
 
 

@@ -8,14 +8,15 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from sites import CARD
+from msgspec.structs import replace
+from sites import CARD, ONE_JOB
 
 from cardproof.build import dry_run_of_audit, dry_run_of_render, render
 from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
-from cardproof.plan.dry_run import json_of_forecast, text_of_forecast
-from cardproof.plan.force import force_of
+from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
+from cardproof.plan.options import force_of
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ def settings(site):
     return load_settings(site / "mkdocs.yml")
 
 
-def build(site, **options):
-    return render(settings(site), workers=1, **options)
+def build(site, *, force=(), **options):
+    return render(settings(site), replace(ONE_JOB, force=force_of(force)), **options)
 
 
 def plan(site, **options) -> dict[str, str]:
@@ -43,7 +44,7 @@ def test_without_records_everything_is_new_and_the_cost_is_a_stated_default(site
         ("tiny_16", "counts", "new"),
     ]
     assert {task.basis for task in forecast.tasks} == {"no measurement yet"}
-    assert "2 of them never measured here before" in text_of_forecast(forecast)
+    assert "2 of them never measured here before" in text_of_dry_run(forecast)
 
 
 def test_a_dry_run_writes_nothing_and_imports_no_torch(site):
@@ -87,7 +88,7 @@ def test_an_audit_has_a_plan_too_and_recalls_nothing(rendered):
 
 
 def test_the_object_has_plan_recalled_impossible_and_summary(rendered):
-    data = json.loads(json_of_forecast(dry_run_of_render(settings(rendered), force=("tiny",))))
+    data = json.loads(json_of_dry_run(dry_run_of_render(settings(rendered), force=("tiny",))))
     assert list(data) == ["plan", "recalled", "impossible", "summary"]
     assert [(task["model"], task["why"]) for task in data["plan"]] == [("tiny", "forced")]
     assert [kept["model"] for kept in data["recalled"]] == ["tiny_16"]

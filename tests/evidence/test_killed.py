@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -15,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, cardproof, write_site
+from warm import start_build
 
 from cardproof.evidence.records import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +28,7 @@ TIMES = 20
 PATIENCE = 60.0
 SNIPPET = """
 ```python
-import torch
-
-print(torch.zeros(2))  # prints: tensor([0., 0.])
+print([0.0] * 2)  # prints: [0.0, 0.0]
 ```
 """
 
@@ -41,28 +38,18 @@ def write_cards(folder: Path) -> Path:
     folder.mkdir(parents=True)
     site = write_site(folder)
     config = (site / "mkdocs.yml").read_text()
-    (site / "mkdocs.yml").write_text(config.replace("run: false", "run: true"))
+    (site / "mkdocs.yml").write_text(config.replace("run: false", "run: true, preload: []"))
     zoo = (site / "zoo.py").read_text()
     zoo = zoo.replace('name not in ("tiny", "tiny_16")', 'not name.startswith("tiny")')
     zoo = zoo.replace('16 if name == "tiny_16" else 8', 'int(name.partition("_")[2])')
     zoo = zoo.replace("from torch import nn", "import time\n\nfrom torch import nn")
-    slow = "        time.sleep(0.3)  # so that a build can be killed while it measures\n        width ="
+    slow = "        time.sleep(0.1)  # so that a build can be killed while it measures\n        width ="
     (site / "zoo.py").write_text(zoo.replace("        width =", slow))
     (site / "templates/models/tiny.md").unlink()
     for width in MODELS:
         card = CARD.replace("Name: tiny\n", f"Name: tiny_{width}\n").replace("<!--", SNIPPET + "\n<!--", 1)
         (site / f"templates/models/{width}.md").write_text(card)
     return site
-
-
-def build(site: Path, cache: Path) -> subprocess.Popen[bytes]:
-    """Start a build in a process group of its own, at a fixed time of the source."""
-    environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "XDG_CACHE_HOME": str(cache)}
-    command = [sys.executable, "-m", "cardproof", "render", "--quiet"]
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(
-        command, cwd=site, env=environment, stdout=quiet, stderr=quiet, stdin=quiet, start_new_session=True
-    )
 
 
 def files(site: Path) -> dict[str, bytes]:
@@ -84,6 +71,12 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
+def status(process: BaseProcess) -> int | None:
+    """Wait for the end of a build; return its exit status, None if it does not end."""
+    process.join(PATIENCE)
+    return process.exitcode
+
+
 def ended(group: int) -> bool:
     """Return whether every process of a group is gone, within a while."""
     deadline = time.monotonic() + PATIENCE
@@ -100,7 +93,7 @@ def ended(group: int) -> bool:
 def test_a_build_killed_at_twenty_random_moments_is_completed_to_the_same_bytes(tmp_path):
     whole = write_cards(tmp_path / "whole" / "site")
     started = time.monotonic()
-    assert build(whole, tmp_path / "cache").wait(PATIENCE) == 1  # most cards state other numbers than their networks
+    assert status(start_build(whole, tmp_path / "cache")) == 1  # most cards state other numbers than their networks
     took = time.monotonic() - started
     expected = files(whole)
     assert len(expected) >= 2 * len(MODELS)
@@ -109,17 +102,16 @@ def test_a_build_killed_at_twenty_random_moments_is_completed_to_the_same_bytes(
     for number in range(TIMES):
         site = write_cards(tmp_path / str(number) / "site")
         cache = tmp_path / str(number) / "cache"
-        broken = build(site, cache)
+        broken = start_build(site, cache)
         if number % 2:
             wait_until(partial(finished, site))
-        with suppress(subprocess.TimeoutExpired):
-            broken.wait(draw.uniform(0, 0.2 if number % 2 else took))
-        broken.send_signal(signal.SIGKILL)
-        broken.wait()
+        broken.join(draw.uniform(0, 0.2 if number % 2 else took))
+        broken.kill()
+        broken.join()
         assert ended(broken.pid), "a worker outlived the build that was killed"
         before = finished(site)
         kept += 0 < len(before) < len(MODELS)
-        assert build(site, cache).wait(PATIENCE) == 1
+        assert status(start_build(site, cache)) == 1
         assert files(site) == expected
         after = finished(site)
         assert {name: record.counts for name, record in before.items()}.items() <= {
@@ -129,24 +121,23 @@ def test_a_build_killed_at_twenty_random_moments_is_completed_to_the_same_bytes(
     assert kept, "no build was killed between its first measurement and its last"
 
 
-def test_what_was_finished_is_not_measured_again(tmp_path):
+def test_what_was_finished_is_not_measured_again(tmp_path, monkeypatch):
     site = write_cards(tmp_path / "site")
-    broken = build(site, tmp_path / "cache")
+    broken = start_build(site, tmp_path / "cache")
     wait_until(partial(finished, site))
-    broken.send_signal(signal.SIGKILL)
-    broken.wait()
+    broken.kill()
+    broken.join()
     known = set(finished(site))
-    told = subprocess.run(
-        [sys.executable, "-m", "cardproof", "render", "--dry-run"], cwd=site, capture_output=True, text=True, check=True
-    )
+    monkeypatch.chdir(site)
+    told = cardproof("render", "--dry-run")
     missing = {line.partition(":")[0] for line in told.stdout.splitlines() if ": counts, new" in line}
     assert missing == {f"tiny_{width}" for width in MODELS} - {name.removesuffix(".json") for name in known}
 
 
 def test_two_builds_at_once_leave_a_whole_site(tmp_path):
     whole = write_cards(tmp_path / "whole" / "site")
-    assert build(whole, tmp_path / "cache").wait(PATIENCE) == 1
+    assert status(start_build(whole, tmp_path / "cache")) == 1
     site = write_cards(tmp_path / "both" / "site")
-    both = [build(site, tmp_path / "cache") for _ in range(2)]
-    assert [process.wait(PATIENCE) for process in both] == [1, 1]
+    both = [start_build(site, tmp_path / "cache") for _ in range(2)]
+    assert [status(process) for process in both] == [1, 1]
     assert files(site) == files(whole)

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from convnets import ROOT
-from sites import PARAMETERS
+from outlet_runs import claim_rows
+from sites import ONE_JOB, PARAMETERS
 
 from cardproof.build import render
 from cardproof.core.digests import digest_of_data
@@ -23,7 +24,7 @@ GONE = object()
 
 
 def build(site, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def record(site, name: str = "tiny") -> Record:
@@ -45,11 +46,11 @@ def rewrite(path, **changes) -> None:
 
 
 def reasons(run) -> set[str]:
-    return {claim["reason"] for card in run.cards for claim in card.full()["claims"] if claim["verdict"] == "unchecked"}
+    return {claim["reason"] for claim in claim_rows(run) if claim["verdict"] == "unchecked"}
 
 
 def verdicts(run) -> set[str]:
-    return {claim["verdict"] for card in run.cards for claim in card.full()["claims"]}
+    return {claim["verdict"] for claim in claim_rows(run)}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sites import TINY
+from sites import ONE_JOB, TINY
 
 from cardproof.build import audit, render
 from cardproof.core.settings import Settings, load_settings
@@ -38,7 +38,7 @@ def judge(write):
 
     def _judge(field: str, name: str = "net"):
         card = write("card.md", f"<!--\nType: model-index\nModels:\n- Name: {name}\n  Metadata:\n    {field}\n-->\n")
-        report = json.loads(json_of(audit([card], Settings(zoo="zoo.py:Sized"), workers=1)))
+        report = json.loads(json_of(audit([card], Settings(zoo="zoo.py:Sized"), ONE_JOB)))
         (claim,) = report["claims"]
         return claim["verdict"], claim["found"], claim["reason"] or claim["explanation"]
 
@@ -98,9 +98,9 @@ def test_what_a_network_takes_is_on_record_only_where_it_was_asked(write):
     write("templates/models/net.md", f"# Net\n\n<!--\nType: model-index\nModels:\n{models}-->\n")
     settings = "    zoo: zoo.py:Sized\n    snippets: {run: false}\n"
     config = write("mkdocs.yml", f"site_name: N\nplugins:\n- cardproof:\n{settings}")
-    assert render(load_settings(config), workers=1).exit == 0
+    assert render(load_settings(config), ONE_JOB).exit == 0
     folder = config.parent / "docs/evidence"
     assert load(folder / "net.json").takes == ((31, False), (32, True))
     assert "takes" not in (folder / "other.json").read_text()
-    again = render(load_settings(config), workers=1, check=True)
+    again = render(load_settings(config), ONE_JOB, check=True)
     assert (again.measured, again.exit) == (0, 0)

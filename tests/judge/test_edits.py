@@ -12,16 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from sites import ONE_JOB, cardproof
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
-from cardproof.commands.fixes import EditError, apply, fix_files, set_field
+from cardproof.commands.edit import EditError, apply, fix_files, set_field
 from cardproof.core.errors import InputError
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.settings import Settings
-from cardproof.core.types import Claim, Finding, Fix, Place
+from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
+from cardproof.read.claims import make_claim
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,9 +39,9 @@ def test_01_swapped_values_are_swapped_back_and_nothing_else_changes(shared, tmp
     monkeypatch.chdir(folder)
     card = folder / "card.md"
     before = card.read_bytes()
-    fix_files(audit([card], settings_of(folder), workers=1).findings)
+    fix_files(audit([card], settings_of(folder), ONE_JOB).findings)
     assert changed_lines(before, card.read_bytes()) == [18, 19]
-    again = audit([card], settings_of(folder), workers=1)
+    again = audit([card], settings_of(folder), ONE_JOB)
     assert again.exit == 0
     assert fix_files(again.findings) == {}
 
@@ -48,10 +50,8 @@ def test_02_the_command_fixes_and_then_says_what_is_left(shared, tmp_path, monke
     folder = copy_case(shared, "02", tmp_path)
     monkeypatch.chdir(folder)
     before = (folder / "card.md").read_bytes()
-    command = [sys.executable, "-m", "cardproof", "audit", "card.md", "--zoo", "zoo.py:Zoo", "--fix"]
-    environment = {"PYTHONPATH": f"{ROOT / 'tools'}:{ROOT}", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     for said in ("card.md: 1 fix was made\n", ""):
-        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        run = cardproof("audit", "card.md", "--zoo", "zoo.py:Zoo", "--fix")
         assert (run.returncode, run.stderr) == (0, said)
     assert (folder / "card.md").read_bytes() == before.replace(b"FLOPs: 221264", b"FLOPs: 55376")
 
@@ -180,7 +180,7 @@ def _back(fix: Fix, claims, values) -> Fix:
 def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_then(form, stated, found):
     text = form.format(stated)
     number = parse_number(text, "count")
-    claim = Claim("m", "FLOPs", text, Place("card.md", 1, 1, 1 + len(text)))
+    claim = make_claim("m", "FLOPs", text, Place("card.md", 1, 1, 1 + len(text)))
     fix = fix_of(claim, number, found)
     if fix is None:
         assert found * 2 <= number.quantum or equal_as_written(found, number)
@@ -194,16 +194,15 @@ def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_t
 
 @pytest.mark.slow
 def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_only_the_claimed_values(
-    shared, tmp_path, monkeypatch
+    shared, corpus, tmp_path, monkeypatch
 ):
-    pytest.importorskip("timm")
     folder = tmp_path / "cards"
     shutil.copytree(shared / "corpora" / "timm-model-templates", folder)
     monkeypatch.chdir(tmp_path)
     settings = Settings(zoo="timm")
     before = {path: path.read_bytes() for path in sorted(folder.glob("*.md"))}
     claims = {(c.place.file, c.place.line): c for c in read_cards([folder]).claims}
-    made = fix_files(audit([folder], settings).findings)
+    made = fix_files(audit([folder], settings, store=corpus.evidence).findings)
     assert sum(map(len, made.values())) > 200
     for path, old in before.items():
         new = path.read_bytes()
@@ -216,7 +215,7 @@ def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_
             start, end = claim.place.column - 1, claim.place.end_column - 1
             assert claim.field in ("FLOPs", "Parameters")
             assert (now[:start], now[len(now) - (len(was) - end) :]) == (was[:start], was[end:])
-    after = audit([folder], settings)
+    after = audit([folder], settings, store=corpus.evidence)
     refuted = [f for f in after.findings if f.check in ("flops", "parameters") and f.severity == "error"]
     assert refuted == []
     assert "828410000" in (folder / "ig-resnext.md").read_text()  # the zoo's rename leads to another network

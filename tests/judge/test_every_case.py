@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SHARED
+from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import audit, render
@@ -43,10 +44,10 @@ def places(text: str) -> set[tuple[str, int]]:
 def report_of(folder: Path, number: str) -> dict:
     if number in RENDERED | RUN:
         snippets = SnippetSettings(run=number in RUN)
-        return json.loads(json_of(render(settings_of(folder, snippets=snippets), workers=1)))
+        return json.loads(json_of(render(settings_of(folder, snippets=snippets), ONE_JOB)))
     names = ("card.md", "model-index.yml", "howto.md", "a.md", "b.md", "README.md")
     paths = [folder / name for name in names if (folder / name).is_file()]
-    return json.loads(json_of(audit(paths, settings_of(folder), workers=1)))
+    return json.loads(json_of(audit(paths, settings_of(folder), ONE_JOB)))
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from outlet_runs import claim_rows
+from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Reproduction
-from cardproof.judge.checks._network import mistaken
-from cardproof.judge.discrepancies import FAULTS, faults_of
 from cardproof.judge import checks
+from cardproof.judge.checks._network import mistaken
+from cardproof.judge.discrepancies import DISCREPANCIES, discrepancies_of
 from cardproof.measure.explain.ways import ways
-from cardproof.render.functions.audit_summary import summarize
+from cardproof.render.functions.audit_report import summarize
 
 FOUND = Reproduction("flops", 100, 100, True)
 
@@ -38,15 +40,15 @@ FOUND = Reproduction("flops", 100, 100, True)
     ],
 )
 def test_a_way_of_counting_shows_its_faults(changes, faults):
-    assert faults_of(replace(FOUND, **changes)) == faults
-    assert set(faults) <= set(FAULTS)
+    assert discrepancies_of(replace(FOUND, **changes)) == faults
+    assert set(faults) <= set(DISCREPANCIES)
 
 
 def test_every_way_that_is_tried_shows_a_known_fault():
     for way in ways():
         counted = tuple(word for choice in way.choices for word in choice.counted)
         left_out = tuple(word for choice in way.choices for word in choice.left_out)
-        assert set(faults_of(replace(FOUND, counted=counted, left_out=left_out))) <= set(FAULTS)
+        assert set(discrepancies_of(replace(FOUND, counted=counted, left_out=left_out))) <= set(DISCREPANCIES)
 
 
 ZOO = """
@@ -68,8 +70,8 @@ CARD = """Models:
 
 def test_every_refuted_claim_of_an_audit_shows_a_fault(write):
     write("zoo.py", ZOO)
-    run = audit([write("model-index.yml", CARD)], Settings(zoo="zoo.py:Zoo"), workers=1)
-    claims = [claim for card in run.cards for claim in card.full()["claims"]]
+    run = audit([write("model-index.yml", CARD)], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
+    claims = claim_rows(run)
     assert {claim["field"]: claim["faults"] for claim in claims if claim["verdict"] == "refuted"} == {
         "Parameters": ("no-way",),
         "FLOPs": ("factor",),
@@ -82,14 +84,17 @@ def test_every_check_that_refutes_says_what_that_shows():
     named = set()
     for path in Path(checks.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "Judgement":
+            if not isinstance(node, ast.Call):
                 continue
-            if any(isinstance(argument, ast.Constant) and argument.value == "refuted" for argument in node.args):
-                words = [keyword.value for keyword in node.keywords if keyword.arg == "faults"]
-                assert words or len(node.args) == 12, f"{path.name}:{node.lineno}"
-                named |= {item.value for word in words if isinstance(word, ast.Tuple) for item in word.elts}
+            words = [keyword.value for keyword in node.keywords if keyword.arg == "discrepancies"]
+            said = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if any(isinstance(value, ast.Constant) and value.value == "refuted" for value in said):
+                assert words, f"{path.name}:{node.lineno}"
+            elif getattr(node.func, "id", "") == "compare":
+                words = node.args[7:]
+            named |= {item.value for word in words if isinstance(word, ast.Tuple) for item in word.elts}
     assert named
-    assert named <= set(FAULTS)
+    assert named <= set(DISCREPANCIES)
 
 
 def test_a_report_counts_the_words_whatever_the_explanation_says():
@@ -100,7 +105,7 @@ def test_a_report_counts_the_words_whatever_the_explanation_says():
     summary = dict.fromkeys(("confirmed", "cited", "disputed", "refuted", "unchecked"), 0)
     summary |= {"cards": 1, "models": 1, "explained": 1}
     found = summarize({"claims": [claim], "findings": [], "summary": summary, "method": None})
-    assert [kind.name for kind in found.kinds] == [FAULTS["non-square"]]
+    assert [kind.name for kind in found.kinds] == [DISCREPANCIES["non-square"]]
     other = summarize({"claims": [{**claim, "faults": []}], "findings": [], "summary": summary, "method": None})
     assert [kind.name for kind in other.kinds] == ["Other"]
 
@@ -117,8 +122,8 @@ def test_a_report_counts_the_words_whatever_the_explanation_says():
 def test_a_name_whose_weights_the_zoo_does_not_know_may_mean_another_network(write, weights, parameters, verdict):
     write("zoo.py", ZOO)
     card = f"Models:\n- Name: net\n  Weights: {weights or 'null'}\n  Metadata: {{Parameters: {parameters}}}\n"
-    run = audit([write("model-index.yml", card)], Settings(zoo="zoo.py:Zoo"), workers=1)
-    (claim,) = [claim for card in run.cards for claim in card.full()["claims"]]
+    run = audit([write("model-index.yml", card)], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
+    (claim,) = claim_rows(run)
     assert claim["verdict"] == verdict
     if verdict == "unchecked":
         assert "theirs.pth" in claim["reason"]

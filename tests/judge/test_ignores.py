@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
+from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
@@ -20,7 +21,7 @@ def swapped(shared, tmp_path, monkeypatch):
         monkeypatch.chdir(folder)
         card = folder / "card.md"
         card.write_text(card.read_text().replace("FLOPs: 221264", f"FLOPs: 221264{behind}"))
-        return audit([card], settings_of(folder) if zoo else Settings(), workers=1)
+        return audit([card], settings_of(folder) if zoo else Settings(), ONE_JOB)
 
     return _swapped
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from sites import ONE_JOB
 from toys import copy_case, settings_of
 
-from cardproof.build import audit, audit_with_cards
-from cardproof.commands.fixes import fix_files
+from cardproof.build import audit
+from cardproof.commands.edit import fix_files
 from cardproof.core.settings import Settings, parse_tolerance
 from cardproof.core.types import Counts, Environment, Evaluated, Evidence
 from cardproof.judge.judge import judge
@@ -32,7 +33,7 @@ def case(shared, tmp_path, monkeypatch):
         folder = copy_case(shared, name, tmp_path)
         monkeypatch.chdir(folder)
         paths = [folder / file for file in files or ("card.md",)]
-        return audit(paths, settings_of(folder), workers=1)
+        return audit(paths, settings_of(folder), ONE_JOB)
 
     return _case
 
@@ -114,7 +115,7 @@ def test_16_a_line_outside_of_the_class_is_reported_where_the_repository_is_loca
             .read_text()
             .replace("https://example.org/blob/main/nets/othernet.py#L10", link)
         )
-        result = audit([card], settings_of(folder), workers=1)
+        result = audit([card], settings_of(folder), ONE_JOB)
         assert not of(result, "code-file")
         assert len(of(result, "code-line")) == found
 
@@ -197,7 +198,7 @@ def test_23_a_snippet_that_crops_to_another_size_is_reported_and_the_right_size_
     monkeypatch.chdir(folder)
     snippets = folder / "code_snippets.md"
     snippets.write_text("```python\nCenterCrop(32)\nmean=[0.5, 0.5, 0.5]\nCenterCrop(size=224)\n```\nCenterCrop(99)\n")
-    found = of(audit([folder / "card.md"], settings_of(folder), workers=1), "snippet-preprocessing")
+    found = of(audit([folder / "card.md"], settings_of(folder), ONE_JOB), "snippet-preprocessing")
     assert places(found) == [("code_snippets.md", 4)]
     assert "crops to 224 pixels" in found[0].message
 
@@ -287,7 +288,7 @@ def test_an_export_reads_each_card_and_each_file_of_weights_once(case, monkeypat
 
 def bill_of(card: str) -> str:
     """Return the bill of materials of one card."""
-    return mlbom(*audit_with_cards([Path(card)], Settings()))
+    return mlbom(audit([Path(card)], Settings()).audit)
 
 
 def _validate(document: dict) -> None:

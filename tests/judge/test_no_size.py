@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from outlet_runs import claim_rows
+from sites import ONE_JOB
 
 from cardproof.build import audit
-from cardproof.commands.fixes import fix_files
+from cardproof.commands.edit import fix_files
 from cardproof.core.settings import Settings
 
 ZOO = """
@@ -26,8 +28,8 @@ def judged(write, flops, size=""):
     write("zoo.py", ZOO)
     size = f", Image Size: {size}" if size else ""
     card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{FLOPs: {flops}{size}}}\n")
-    run = audit([card], Settings(zoo="zoo.py:Zoo"), workers=1)
-    (claim,) = [row for card in run.cards for row in card.full()["claims"] if row["field"] == "FLOPs"]
+    run = audit([card], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
+    (claim,) = [row for row in claim_rows(run) if row["field"] == "FLOPs"]
     return claim, run
 
 

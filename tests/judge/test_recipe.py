@@ -11,7 +11,7 @@ from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.needs import plan
 from cardproof.read import read_cards
-from cardproof.zoos import recipe_in_words
+from cardproof.zoos import as_recipe
 
 VALUES = (("lr", "0.1"), ("epochs", "100"), ("momentum", "0.9"), ("batch size", "256"), ("weight decay", "0.0001"))
 PAPER = Recipe("net_imagenet", "the paper, section 4.1", VALUES, ("SGD with Momentum", "Weight Decay"))
@@ -116,6 +116,6 @@ def test_what_is_no_number_or_not_in_the_recipe_is_unchecked(judged):
 
 
 def test_a_recipe_may_be_a_mapping_of_a_zoo_of_the_users_own():
-    recipe = recipe_in_words({"name": "mine", "learning_rate": 0.1, "epochs": 5, "techniques": ["Mixup"]})
+    recipe = as_recipe({"name": "mine", "learning_rate": 0.1, "epochs": 5, "techniques": ["Mixup"]})
     assert recipe == Recipe("mine", "", (("lr", "0.1"), ("epochs", "5")), ("Mixup",))
-    assert recipe_in_words(None) is None
+    assert as_recipe(None) is None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import audit, render
@@ -27,7 +28,7 @@ def case(shared, tmp_path, monkeypatch):
 
 
 def run(folder: Path, **options):
-    return audit([folder / "card.md"], settings_of(folder, **options), workers=1)
+    return audit([folder / "card.md"], settings_of(folder, **options), ONE_JOB)
 
 
 def claims(result) -> dict[str, dict]:
@@ -104,7 +105,7 @@ def test_26_a_syntax_error_is_reported_at_the_cards_line_and_no_page_is_made(cas
     assert result.exit == 1
     assert [str(f.place) for f in result.findings] == ["card.md:12:20"]
     assert "quoted" in result.findings[0].hint
-    built = render(settings_of(folder), workers=1)
+    built = render(settings_of(folder), ONE_JOB)
     assert built.exit == 2
     assert not (folder / "out").exists()
 
@@ -138,7 +139,7 @@ def test_35_a_byte_order_mark_changes_nothing_but_is_reported(case):
 
 
 def test_38_template_markers_in_code_are_undefined_names_at_the_include(case):
-    result = render(settings_of(case("38")), workers=1)
+    result = render(settings_of(case("38")), ONE_JOB)
     assert result.exit == 1
     undefined = [f for f in result.findings if f.check == "template"]
     assert [(f.place.file, f.place.line) for f in undefined] == [("code_snippets.md", 2), ("code_snippets.md", 3)]
@@ -149,7 +150,7 @@ def test_38_template_markers_in_code_are_undefined_names_at_the_include(case):
 
 def test_40_a_block_inside_a_fence_is_an_example(case):
     folder = case("40")
-    result = audit([folder / "howto.md"], settings_of(folder), workers=1)
+    result = audit([folder / "howto.md"], settings_of(folder), ONE_JOB)
     assert (result.exit, [card.models for card in result.cards], result.findings) == (0, [()], [])
 
 
@@ -180,7 +181,7 @@ def test_46_several_collections_are_merged_key_by_key(case):
 
 
 def test_56_a_table_with_a_column_that_no_model_has_is_an_error(case):
-    result = render(settings_of(case("56")), workers=1)
+    result = render(settings_of(case("56")), ONE_JOB)
     assert result.exit == 1
     assert [(f.place.file, f.place.line) for f in result.findings if f.severity == "error"] == [("index.md", 3)]
     message = result.findings[-1].message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from sites import ONE_JOB
 from toys import copy_case, settings_of
 
 from cardproof.build import render
@@ -20,7 +21,7 @@ def built(shared, tmp_path, monkeypatch):
         folder = copy_case(shared, name, tmp_path)
         monkeypatch.chdir(folder)
         settings = settings_of(folder, snippets=SnippetSettings(**options))
-        return json.loads(json_of(render(settings, workers=1)))
+        return json.loads(json_of(render(settings, ONE_JOB)))
 
     return _built
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from sites import TINY
+from sites import ONE_JOB, TINY
 
 from cardproof.build import audit
 from cardproof.core.settings import Settings, parse_tolerance
@@ -52,7 +52,7 @@ def judge(write):
     def _judge(fields: str, name: str = "tiny", zoo: str = "Odd", **options):
         lines = "".join(f"    {line}\n" for line in fields.splitlines())
         card = write("card.md", f"<!--\nType: model-index\nModels:\n- Name: {name}\n  Metadata:\n{lines}-->\n")
-        return json.loads(json_of(audit([card], Settings(zoo=f"zoo.py:{zoo}", **options), workers=1)))
+        return json.loads(json_of(audit([card], Settings(zoo=f"zoo.py:{zoo}", **options), ONE_JOB)))
 
     return _judge
 
@@ -136,7 +136,7 @@ def test_a_model_that_is_twice_in_one_file_is_judged_once_each(judge, write):
         "<!--\nType: model-index\nModels:\n- Name: tiny\n  Metadata: {Parameters: 322}\n"
         "- Name: tiny\n  Metadata: {Parameters: 323}\n-->\n",
     )
-    report = json.loads(json_of(audit([card], Settings(zoo="zoo.py:Odd"), workers=1)))
+    report = json.loads(json_of(audit([card], Settings(zoo="zoo.py:Odd"), ONE_JOB)))
     assert [(claim["line"], claim["verdict"]) for claim in report["claims"]] == [(5, "confirmed"), (7, "refuted")]
     assert sorted(finding["check"] for finding in report["findings"]) == ["duplicate-model", "parameters"]
 
@@ -152,7 +152,7 @@ def test_metrics_without_task_and_data_set_are_still_metrics(judge, write):
     card = write(
         "card.md", "<!--\nType: model-index\nModels:\n- Name: tiny\n  Results:\n    Metrics: {FLOPs: 9G}\n-->\n"
     )
-    report = json.loads(json_of(audit([card], Settings(zoo="zoo.py:Odd"), workers=1)))
+    report = json.loads(json_of(audit([card], Settings(zoo="zoo.py:Odd"), ONE_JOB)))
     assert verdicts(report) == [("FLOPs", "unchecked")]
     assert not report["findings"]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cardproof.measure.count.build import build_on_meta, modules_of
+from cardproof.measure.count.build import build_on_meta, iterate_modules
 
 
 def test_a_huge_layer_costs_no_memory() -> None:
@@ -104,8 +104,8 @@ def test_eval_mode_is_what_a_module_makes_of_it() -> None:
 def test_a_module_that_is_there_twice_is_visited_once() -> None:
     shared = nn.Sequential(nn.ReLU())
     model = nn.Sequential(shared, nn.Sequential(shared, nn.Identity()))
-    assert set(modules_of(model)) == set(model.modules())
-    assert len(list(modules_of(model))) == 5
+    assert set(iterate_modules(model)) == set(model.modules())
+    assert len(list(iterate_modules(model))) == 5
 
 
 def test_building_draws_no_random_numbers() -> None:

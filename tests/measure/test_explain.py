@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cardproof.judge.checks._wording import words
+from cardproof.judge.discrepancies import words
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count, summarise
 from cardproof.measure.count.tally import tally

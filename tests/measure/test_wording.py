@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cardproof.core.types import Reproduction
-from cardproof.judge.checks._wording import words
+from cardproof.judge.discrepancies import words
 
 
 def said(**more: Any) -> str:

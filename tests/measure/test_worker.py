@@ -54,7 +54,7 @@ def test_memory_and_interrupts_are_not_swallowed(name: str, raised: Any) -> None
 
 def test_wording_needs_no_torch() -> None:
     code = (
-        "import sys, cardproof.measure, cardproof.judge.checks._wording, cardproof.measure.count.vocabulary\n"
+        "import sys, cardproof.measure, cardproof.judge.discrepancies, cardproof.measure.count.vocabulary\n"
         "assert 'torch' not in sys.modules\n"
     )
     environment = {"PYTHONPATH": str(ROOT / "tools")}

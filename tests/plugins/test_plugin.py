@@ -15,8 +15,11 @@ from xml.etree import ElementTree
 import pytest
 from sites import CARD, write_site
 
+from cardproof.core.files import show_path
 from cardproof.plugins import pytest_plugin
-from cardproof.render.output.stamp import stamped
+from cardproof.render.output.text import add_stamp
+from cardproof.render.page_sources import run_pages
+from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.processes import descendants
 
 pytest_plugins = ["pytester"]
@@ -64,9 +67,19 @@ def site(pytester: pytest.Pytester) -> Path:
     return pytester.path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _all_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what a page needs: runs of pytest within this process forget what they were the first to import."""
+    page = tmp_path_factory.mktemp("imports") / "page.md"
+    page.write_text(PAGE)
+    run_pages([page], Policy(preload=()), show_path)
+
+
+UNUSED = ("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio")
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    unused = ("cacheprovider", "hypothesispytest", "anyio")
-    return pytester.runpytest_subprocess(*(f"-pno:{name}" for name in unused), *arguments)
+    return pytester.runpytest_inprocess(*UNUSED, *arguments)
 
 
 def counting(folder: Path) -> tuple[str, Path]:
@@ -96,7 +109,7 @@ def test_runs_of_others_collect_no_markdown_and_import_nothing_heavy(pytester: p
         "import sys\ndef test_it():\n    heavy = {'torch', 'markdown', 'mkdocs', 'jinja2', 'yaml', 'cardproof.read'}\n"
     )
     (site / "docs" / "test_it.py").write_text(test + "    assert not heavy & set(sys.modules)\n")
-    run(pytester, "docs").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*UNUSED, "docs").assert_outcomes(passed=1)
 
 
 def test_collecting_shows_a_named_item_for_each_block_and_runs_nothing(pytester: pytest.Pytester, site: Path) -> None:
@@ -319,7 +332,7 @@ def card(pytester: pytest.Pytester) -> Path:
 def test_a_rendered_page_is_tested_from_its_template(pytester: pytest.Pytester, card: Path) -> None:
     page = card / "docs" / "models" / "tiny.md"
     page.parent.mkdir(parents=True)
-    page.write_text(stamped("# Tiny\n\nRendered long ago.\n", "templates/models/tiny.md"))
+    page.write_text(add_stamp("# Tiny\n\nRendered long ago.\n", "templates/models/tiny.md"))
     done = run(pytester, "--cardproof", "-vv")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
@@ -348,7 +361,7 @@ def test_a_page_whose_template_is_gone_is_an_error(pytester: pytest.Pytester, ca
 
 
 def test_a_card_that_cannot_be_read_is_an_error_of_its_page(pytester: pytest.Pytester, card: Path) -> None:
-    (card / "page.md").write_text(stamped("# Tiny\n", "templates/models/tiny.md"))
+    (card / "page.md").write_text(add_stamp("# Tiny\n", "templates/models/tiny.md"))
     (card / "templates" / "models" / "tiny.md").write_bytes(b"\xff\xfe")
     done = run(pytester, "page.md")
     done.assert_outcomes(errors=1)

@@ -1,4 +1,4 @@
-"""``mkdocs serve``: an edit of a template is in the browser after exactly one build of the site."""
+"""Before a build pages are rendered; while a site is served, an edit is in the browser after exactly one build."""
 
 from __future__ import annotations
 
@@ -153,12 +153,62 @@ def test_settings_that_mean_nothing_stop_the_server_with_their_place(site: Path)
         plugin.on_startup(command="serve", dirty=False)
 
 
-def test_a_build_starts_no_watcher(site: Path) -> None:
+# mkdocs build
+
+
+def begin(command: str = "build") -> None:
+    """Do what mkdocs does before it builds the site of the working directory."""
     plugin = CardproofPlugin()
-    plugin.load_config({}, str(site / "mkdocs.yml"))
-    plugin.on_startup(command="build", dirty=False)
-    assert not (site / "docs/models").exists()
+    plugin.load_config({}, str(Path("mkdocs.yml").absolute()))
+    plugin.on_startup(command=command, dirty=False)
+    assert plugin._watcher is None
     plugin.on_shutdown()
+
+
+def test_a_build_renders_first_and_stops_if_pages_cannot_be_written(
+    site: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    card, page = site / "templates/models/tiny.md", site / "docs/models/tiny.md"
+    begin()
+    assert "A network of one convolution" in page.read_text()
+    before = {path: path.stat().st_mtime_ns for path in (site / "docs").rglob("*")}
+    begin()
+    assert {path: path.stat().st_mtime_ns for path in (site / "docs").rglob("*")} == before
+
+    card.write_text(CARD.replace("A network", "{{ nothing }} network"))
+    with pytest.raises(PluginError, match=r"could not be rendered \(exit status 1\)"):
+        begin()
+    assert "templates/models/tiny.md:3:" in capfd.readouterr().out
+    card.write_text(CARD.replace("Name: Tiny", "Name: Tiny: net"))
+    with pytest.raises(PluginError, match=r"could not be rendered \(exit status 2\)"):
+        begin()
+    assert {path: path.stat().st_mtime_ns for path in (site / "docs").rglob("*")} == before
+
+    card.write_text(CARD.replace("Parameters: 322", "Parameters: 323"))
+    begin()
+    assert "error [parameters]" in capfd.readouterr().out
+    assert "323" in page.read_text(), "a refuted claim is on its page, and stops nothing"
+
+    page.write_text("mine\n")
+    with pytest.raises(PluginError, match=r"could not be rendered"):
+        begin()
+    assert page.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("command", ["build", "serve"])
+def test_a_setting_leaves_the_pages_as_they_are(site: Path, command: str) -> None:
+    (site / "mkdocs.yml").write_text(CONFIG + "    render: false\n")
+    begin(command)
+    assert not (site / "docs/models").exists()
+    (site / "mkdocs.yml").write_text(CONFIG + "    render: sometimes\n")
+    with pytest.raises(PluginError, match=r"mkdocs.yml:\d+:13: render is true or false"):
+        begin(command)
+
+
+def test_a_site_without_templates_is_built_without_rendering(site: Path) -> None:
+    (site / "templates").rename(site / "others")
+    begin()
+    assert not (site / "docs/models").exists()
 
 
 # builds that the server asks for twice

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from PIL import Image
-from sites import write_site
+from sites import ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.social import BAR, MARGIN, SIZE, social_card, verdicts_of
+from cardproof.render.output.social import BAR, MARGIN, SIZE, read_verdicts, social_card
 
 THEME = Path(__file__).parents[2] / "templates/theme"
 
@@ -48,16 +48,16 @@ def test_any_words_can_be_drawn_and_nothing_leaves_the_margin(title, description
 
 
 def test_a_page_without_a_panel_has_no_verdicts():
-    assert verdicts_of("# A page") == {}
+    assert read_verdicts("# A page") == {}
 
 
 def test_a_site_with_an_address_has_a_picture_of_each_model_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     site = write_site(tmp_path)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     (site / "docs/index.md").write_text("# Home\n")
     text = (site / "docs/models/tiny.md").read_text()
-    assert verdicts_of(text) == {"confirmed": 3}
+    assert read_verdicts(text) == {"confirmed": 3}
     theme = {"name": "material", "custom_dir": str(THEME), "font": False}
     for urls, picture_path in ((True, "models/tiny/index.png"), (False, "models/tiny.png")):
         config = load_config(
@@ -75,6 +75,6 @@ def test_a_site_with_an_address_has_a_picture_of_each_model_page(tmp_path, monke
 def test_without_an_address_none_is_drawn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     site = write_site(tmp_path)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     build(load_config(str(site / "mkdocs.yml")))
     assert not list((site / "site/models").rglob("*.png"))

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import write_site
+from sites import ONE_JOB, write_site
 
-from cardproof.render.output.minify import minify
+from cardproof.render.output.text import minify
 
 KEPT = ("pre", "textarea", "script", "style")
 
@@ -75,7 +75,7 @@ def test_only_model_pages_are_squeezed(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     site = write_site(tmp_path)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     (site / "docs/index.md").write_text("# Home\n")
     build(load_config(str(site / "mkdocs.yml")))
     model = (site / "site/models/tiny/index.html").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cardproof.plan.needs import plan
 from cardproof.read import read_cards
-from cardproof.read.claims import stated_count, weights_file
+from cardproof.read.claims import weights_file
 
 METAFILE = """Collections:
   - Name: ResNet
@@ -66,7 +66,7 @@ def test_a_metafile_is_read_as_it_is(write):
         "Top 1 Accuracy",
         "Top 5 Accuracy",
     }
-    assert stated_count(claims["FLOPs"]).value == 1_820_000_000
+    assert claims["FLOPs"].number.value == 1_820_000_000
     assert (claims["FLOPs"].place.line, claims["FLOPs"].place.column) == (20, 14)
     assert (claims["Top 1 Accuracy"].stated, claims["Top 1 Accuracy"].dataset) == ("69.90", "ImageNet-1k")
     assert claims["Epochs"].place.line == 7

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from outlet_runs import claim_rows
+from sites import ONE_JOB
 
 from cardproof.build import audit
-from cardproof.commands.fixes import apply
-from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from cardproof.commands.edit import apply
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
 from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.claims import image_size, stated_count
-from cardproof.read.eval_results import model_of_results
+from cardproof.read.claims import image_size
+from cardproof.read.hub import model_of_results
 from cardproof.read.model_stats import model_in_details
 from cardproof.read.tables import models_in_tables
 
@@ -57,11 +58,11 @@ def test_each_number_of_a_row_is_a_claim_of_its_model(write):
         line = lines[claim.place.line - 1]
         assert line[claim.place.column - 1 : claim.place.end_column - 1] == claim.stated
     assert [claim.dataset for claim in reading.claims if claim.metric] == ["ImageNet", None]
-    assert image_size(reading.models[1]) == (224, 320)
+    assert image_size(reading.cards[0].claims_of[1]) == (224, 320)
 
 
 def test_units_come_from_the_head_or_from_the_cell(write):
-    counts = {c.stated: stated_count(c) for c in read_cards([write("a.md", README.replace("a|b", "a"))]).claims}
+    counts = {c.stated: c.number for c in read_cards([write("a.md", README.replace("a|b", "a"))]).claims}
     assert counts["11.8"].value == 11_800_000
     assert counts["21.80M"].value == 21_800_000
     assert counts["3.6"].value == 3_600_000_000
@@ -155,7 +156,7 @@ def test_the_details_of_a_timm_card_are_claims(write):
     ]
     places = {claim.stated: (claim.place.line, claim.place.column) for claim in read_cards([path]).claims}
     assert places == {"25.6": (9, 17), "4.1": (10, 12), "11.1": (11, 22), "224 x 224": (12, 25), "288 x 288": (12, 43)}
-    assert image_size(read_cards([path]).models[0]) == (224, 224)
+    assert image_size(read_cards([path]).claims) == (224, 224)
 
 
 @pytest.mark.parametrize(("old", "new"), [("# Model card for ", "# "), ("**Model Stats:**", "Numbers")])
@@ -199,7 +200,7 @@ def test_a_result_that_the_hub_cannot_read_is_an_error(write, entry):
 
 def test_a_model_of_a_table_that_the_zoo_does_not_have_is_unchecked_and_no_error(write):
     write("own.py", "def build(name):\n    raise LookupError(name)\n")
-    run = audit([write("README.md", README.replace("a|b", "a"))], Settings(zoo="own.py:build"), workers=1)
+    run = audit([write("README.md", README.replace("a|b", "a"))], Settings(zoo="own.py:build"), ONE_JOB)
     assert run.exit == 0
     assert all(set(verdicts) == {"unchecked"} for card in run.cards for verdicts in card.tally.values())
 
@@ -215,8 +216,8 @@ def test_a_size_of_a_table_is_no_claim_about_the_zoos_configuration(write):
         "        return {'input_size': (3, 16, 16)}\n",
     )
     table = "| Model | img_size | FLOPs | Params |\n|---|---|---|---|\n| net | 320 | 1228808 | 100026 |\n"
-    run = audit([write("README.md", table)], Settings(zoo="own.py:Zoo"), workers=1)
-    verdicts = {claim["field"]: claim["verdict"] for card in run.cards for claim in card.full()["claims"]}
+    run = audit([write("README.md", table)], Settings(zoo="own.py:Zoo"), ONE_JOB)
+    verdicts = {claim["field"]: claim["verdict"] for claim in claim_rows(run)}
     assert verdicts == {"img_size": "unchecked", "FLOPs": "confirmed", "Params": "refuted"}
 
 
@@ -259,16 +260,16 @@ def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured
 
     text = f"| Model | {head} |\n|---|---|\n| net | {dress.format(number)} |\n"
     (claim,) = claims(text)
-    stated_number = stated_count(claim)
+    stated_number = claim.number
     fix = fix_of(claim, stated_number, measured)
     if fix is None:
         return
     after = apply(text, [fix])
     assert after.splitlines()[:2] == text.splitlines()[:2]
     (again,) = claims(after)
-    assert equal_as_written(measured, stated_count(again))
-    assert fix_of(again, stated_count(again), measured) is None
-    assert normal_field(again.field) in PARAMETERS | FLOPS
+    assert equal_as_written(measured, again.number)
+    assert fix_of(again, again.number, measured) is None
+    assert again.kind in ("parameters", "flops")
 
 
 @given(st.text(st.sampled_from("|-: \n`*[]()<!>{/}#aModelParams25M\\\t"), max_size=200))

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from markdown import markdown
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.judge.discrepancies import FAULTS
-from cardproof.render.functions.audit_summary import read_summary, summarize, summary_text
+from cardproof.judge.discrepancies import DISCREPANCIES
+from cardproof.render.functions.audit_report import read_summary, summarize, summary_text
 
 ROOT = Path(__file__).parents[2]
 WRONG = CARD.replace("FLOPs: 55376", "FLOPs: 110752").replace("Image Size: '32'", "Image Size: '32'\n    Colour: red")
@@ -37,7 +37,7 @@ def run_audit(*options: str) -> None:
 
 def show(site: Path, file: str = "docs/audit.json"):
     (site / "templates/models/report.md").write_text(f"# Report\n\n{{{{ audit_report({file!r}) }}}}\n")
-    return render(load_settings(site / "mkdocs.yml"), workers=1)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB)
 
 
 def html(site: Path) -> str:
@@ -90,7 +90,7 @@ def test_a_report_follows_its_file(site):
     show(site)
     (site / "cards/tiny.md").write_text(WRONG.replace("Parameters: 322", "Parameters: 323"))
     run_audit("--report", "docs/audit.json")
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert [change.path.name for change in run.changes if change.differs] == ["report.md"]
     assert "of 2 refuted claims" in html(site)
 
@@ -131,7 +131,7 @@ EXAMPLE = {"model": "m", "field": "f", "file": "a.md", "line": 1, "stated": "1",
         ("docs/text.json", "audit 'docs/text.json'"),
         ("docs/other.json", "not what cardproof audit --json prints"),
         ("docs/list.json", "not what cardproof audit --json prints"),
-        ("docs/half.json", "no summary of an audit"),
+        ("docs/half.json", "not a summary of an audit"),
     ],
 )
 def test_a_file_that_is_no_audit_is_an_error_of_the_template(site, file, words):
@@ -161,19 +161,21 @@ def test_the_kinds_of_a_fault_are_those_of_its_claim(faults):
     }
     counts = dict.fromkeys(("confirmed", "cited", "disputed", "refuted", "unchecked", "explained"), 0)
     data = {"claims": [claim], "findings": [], "summary": {**counts, "cards": 1, "models": 1}}
-    assert {kind.name for kind in summarize(data).kinds} == {FAULTS.get(fault, "Other") for fault in faults or ["new"]}
+    assert {kind.name for kind in summarize(data).kinds} == {
+        DISCREPANCIES.get(fault, "Other") for fault in faults or ["new"]
+    }
 
 
 def test_the_published_audit_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-timm.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (50, 220, 5952)
     assert dict(audit.fields)["FLOPs"] == {"refuted": 217, "unchecked": 3}
-    assert {kind.name for kind in audit.kinds} <= set(FAULTS.values())
+    assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-timm.json").read_text()
 
 
 def test_the_published_audit_of_mmpretrain_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-mmpretrain.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (63, 402, 4015)
-    assert {kind.name for kind in audit.kinds} <= set(FAULTS.values())
+    assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-mmpretrain.json").read_text()

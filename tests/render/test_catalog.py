@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -12,14 +13,15 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
-from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
+from outlet_runs import claim_rows
+from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render
 from cardproof.core.files import show_path
 from cardproof.core.settings import load_settings
 from cardproof.render.catalog.model_records import model_schema
+from res2next import list_models
 
-ROOT = Path(__file__).parents[2]
 RESULTS = """  Results:
   - Task: Image Classification
     Dataset: Digits
@@ -46,7 +48,7 @@ def configure(site: Path, more: str = "") -> None:
 
 
 def build(site: Path, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def card(site: Path, text: str, name: str = "tiny") -> None:
@@ -151,8 +153,8 @@ def test_the_model_index_of_the_site_holds_by_its_own_audit(site):
     card(site, OTHER.replace("Parameters: 634", "Parameters: 635"), "other")
     assert build(site).exit == 1
     index = site / "docs/catalog/model-index.yml"
-    run = audit([index], load_settings(site / "mkdocs.yml"), workers=1)
-    claims = [claim for one in run.cards for claim in one.full()["claims"]]
+    run = audit([index], load_settings(site / "mkdocs.yml"), ONE_JOB)
+    claims = claim_rows(run)
     assert {claim["model"] for claim in claims} == {"tiny", "tiny_16"}
     assert (run.exit, {claim["verdict"] for claim in claims}) == (0, {"confirmed"})
     assert yaml.safe_load(index.read_text())["Collections"] == [{"Name": "Tiny"}]
@@ -202,12 +204,28 @@ def test_a_file_that_is_gone_is_written_again(site, name):
     "name", ["catalog/models.json", "catalog/models.csv", "catalog/model-index.yml", "catalog/models/tiny/model.json",
              "catalog/models/tiny/flops.svg", "catalog/model.schema.json", "llms.txt"],
 )  # fmt: skip
-def test_check_calls_an_edited_file_stale(site, name):
+def test_an_edited_file_fails_no_check_and_is_mended_by_a_render_that_remembers_nothing(site, name, monkeypatch):
     path = site / "docs" / name
-    path.write_text(path.read_text() + "\n")
+    text = path.read_text()
+    path.write_text(text + "\n")
     run = build(site, check=True)
-    assert run.exit == 1
-    assert changed(run) == {f"docs/{name}": "changed"}
+    assert (run.exit, changed(run)) == (0, {})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(site / "cache"))
+    assert changed(build(site)) == {f"docs/{name}": "changed"}
+    assert path.read_text() == text
+
+
+def test_check_passes_on_a_clone_which_has_pages_and_evidence_only(site):
+    for name in ("catalog", "assets"):
+        shutil.rmtree(site / "docs" / name)
+    (site / "docs/llms.txt").unlink()
+    assert build(site, check=True).exit == 0
+    page, record = site / "docs/models/tiny.md", site / "docs/evidence/tiny.json"
+    for path in (page, record):
+        path.unlink()
+        run = build(site, check=True)
+        assert run.exit == 1
+        assert show_path(path) in changed(run)
 
 
 def test_check_passes_on_a_fresh_site(site):
@@ -324,17 +342,14 @@ def test_hostile_names_and_values_are_text_in_every_file(site):
     assert "\n- [=\\<script\\>alert('1')\\</script\\>\"&\\[x\\](javascript:y)\\`{{7*7}}](" in llms
 
 
-def test_the_schema_is_one_and_is_published():
+def test_the_schema_is_one_and_is_published(own_site):
     Draft202012Validator.check_schema(model_schema())
-    assert json.loads((ROOT / "docs/catalog/model.schema.json").read_text()) == model_schema()
+    assert json.loads((own_site / "docs/catalog/model.schema.json").read_text()) == model_schema()
 
 
-RECORDS = sorted((ROOT / "docs/catalog/models").glob("*/model.json"))
-
-
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
-def test_every_published_record_is_as_the_schema_says_and_has_no_field_beyond_it(path):
-    found = json.loads(path.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", list_models())
+def test_every_published_record_is_as_the_schema_says_and_has_no_field_beyond_it(own_site, name):
+    found = record(own_site, name)
     Draft202012Validator(model_schema()).validate(found)
     assert found.keys() == model_schema()["properties"].keys()
 
@@ -342,19 +357,17 @@ def test_every_published_record_is_as_the_schema_says_and_has_no_field_beyond_it
 @pytest.mark.parametrize(
     ("field", "value"), [("name", 1), ("verdicts", []), ("claims", [{"field": "x"}]), ("run", "now")]
 )
-def test_a_record_with_a_wrong_value_is_not_as_the_schema_says(field, value):
-    found = json.loads(RECORDS[0].read_text(encoding="utf-8"))
-    assert not Draft202012Validator(model_schema()).is_valid({**found, field: value})
+def test_a_record_with_a_wrong_value_is_not_as_the_schema_says(site, field, value):
+    assert not Draft202012Validator(model_schema()).is_valid({**record(site), field: value})
 
 
-def test_there_is_a_record_of_every_published_model():
-    from res2next import list_models
+def test_there_is_a_record_of_every_published_model(own_site):
+    records = (own_site / "docs/catalog/models").glob("*/model.json")
+    assert sorted(path.parent.name for path in records) == sorted(list_models())
 
-    assert sorted(path.parent.name for path in RECORDS) == sorted(list_models())
 
-
-def test_the_published_record_of_res2next50_has_the_counts_of_the_paper_s_network():
-    found = json.loads((ROOT / "docs/catalog/models/res2next50/model.json").read_text())
+def test_the_published_record_of_res2next50_has_the_counts_of_the_paper_s_network(own_site):
+    found = record(own_site, "res2next50")
     values = {quantity["key"]: quantity["value"] for quantity in found["quantities"]}
     assert (values["parameters"], values["multiply-adds"]) == (24_671_464, 4_172_677_120)
     (published,) = found["published"]
@@ -378,5 +391,5 @@ def test_a_changed_setting_of_the_site_is_in_the_lists(site):
 
 def test_a_catalog_in_another_folder_leaves_no_old_lists_unchecked(site):
     settings = replace(load_settings(site / "mkdocs.yml"), catalog=Path("docs/other"))
-    render(settings, workers=1)
+    render(settings, ONE_JOB)
     assert {path.name for path in (site / "docs/other").iterdir()} == LISTS | {"models"}

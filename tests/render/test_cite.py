@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -109,7 +109,7 @@ def site(tmp_path, monkeypatch):
 
 
 def page_of(site) -> str:
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     return (site / "docs/models/tiny.md").read_text()
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from markdown import markdown
-from sites import CARD, MULTIPLY_ADDS, OTHER, PARAMETERS, write_site
+from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.urls import Urls
+from cardproof.render.output.paths import Urls
 
 LISTS = "# All\n\n{{ compare_table() }}\n\n## Families\n\n{{ family_cards() }}\n"
 EVIL = "<img src=x onerror=alert(1)>\"'&[x](javascript:y)`|*b*_c_ --8<-- {{7*7}}"
@@ -53,7 +53,7 @@ def site(tmp_path, monkeypatch) -> Path:
 
 
 def build(site: Path, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def page(site: Path) -> str:
@@ -136,7 +136,7 @@ def test_what_cards_say_is_text_in_the_lists(site):
 
 
 def test_beyond_its_limit_the_table_names_the_files_that_have_the_rest(site, monkeypatch):
-    monkeypatch.setattr("cardproof.render.functions.compare_table.MOST_ROWS", 1)
+    monkeypatch.setattr("cardproof.render.functions.model_lists.MOST_ROWS", 1)
     (site / "mkdocs.yml").write_text((site / "mkdocs.yml").read_text() + "    catalog: docs/catalog\n")
     build(site)
     assert [row["name"][1] for row in table(site)] == ["tiny"]

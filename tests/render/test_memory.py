@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from sites import CARD, OTHER, write_site
+from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.core.cache import Cache, cache_path
@@ -37,7 +37,7 @@ def site(tmp_path, monkeypatch) -> Path:
 
 
 def build(site: Path, **options) -> Run:
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -150,7 +150,7 @@ def test_a_page_whose_template_is_gone_is_removed(site):
 
 def test_only_one_card_is_rendered_without_reading_the_others(site, monkeypatch):
     edit(site / "templates/models/tiny.md", "# Tiny", "# Very tiny")
-    from cardproof import build as module
+    from cardproof.render import site_build as module
 
     read: list[Path] = []
     original = module.read_cards
@@ -244,7 +244,7 @@ def test_after_any_edits_a_build_that_remembers_equals_one_that_does_not(site, t
         with monkeypatch.context() as patch:
             patch.chdir(fresh)
             patch.setenv("XDG_CACHE_HOME", str(fresh / "cache"))
-            run = render(replace(load_settings(Path("mkdocs.yml"))), workers=1)
+            run = render(replace(load_settings(Path("mkdocs.yml"))), ONE_JOB)
             assert not any(one.differs for one in run.changes)
             assert said(run) == remembered
 

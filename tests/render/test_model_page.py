@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, cardproof, mkdocs
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, STYLES
+from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
@@ -50,15 +47,9 @@ class Elements(HTMLParser):
         return [value for _, attributes in self.found if (value := attributes.get(attribute))]
 
 
-@pytest.fixture
-def site(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return write_site(tmp_path)
-
-
 def page_of(site: Path, card: str = CARD, name: str = "tiny") -> str:
     (site / f"templates/models/{name}.md").write_text(card)
-    render(load_settings(site / "mkdocs.yml"), workers=1)
+    render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     return (site / f"docs/models/{name}.md").read_text()
 
 
@@ -127,7 +118,7 @@ def test_the_command_of_a_record_measures_the_card_again(site):
     (command,) = re.findall(r"<pre><code>(cardproof [^<]*)</code></pre>", html)
     words = shlex.split(unescape(command))
     assert words[0] == "cardproof"
-    done = subprocess.run([sys.executable, "-m", *words, "--json"], capture_output=True, text=True, check=False)
+    done = cardproof(*words[1:], "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["summary"]["measured"]) == (1, 1)
     assert [(c["field"], c["found"]) for c in said["claims"] if c["verdict"] == "refuted"] == [("Parameters", 322)]
@@ -135,13 +126,13 @@ def test_the_command_of_a_record_measures_the_card_again(site):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_every_command_of_a_committed_page_is_a_command_line_that_cardproof_takes(name, tmp_path):
+def test_every_command_of_a_committed_page_is_a_command_line_that_cardproof_takes(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
     commands = re.findall(r"<pre><code>(cardproof [^<]*)</code></pre>", committed(name))
     assert commands
     for command in set(commands):
         words = shlex.split(unescape(command).replace("IMAGES", str(tmp_path)).replace("WEIGHTS", str(tmp_path)))
-        arguments = [sys.executable, "-m", *words, "--dry-run", "--json"]
-        done = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT, check=False)
+        done = cardproof(*words[1:], "--dry-run", "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)
 
@@ -287,7 +278,7 @@ def test_style_sheet_and_script_come_with_the_package_and_are_written_where_they
     style, script = (site / "docs/assets" / name for name in ("cardproof.css", "cardproof.js"))
     assert (ROOT / "tools/cardproof/render/assets/cardproof.css").read_text() in style.read_text()
     script.write_text("broken\n" + script.read_text())
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert [(change.path.name, change.status) for change in run.changes] == [("cardproof.js", "edited")]
     assert not script.read_text().startswith("broken")
 
@@ -296,42 +287,30 @@ def test_a_style_sheet_of_the_users_own_is_not_overwritten(site):
     style = site / "docs/assets/cardproof.css"
     style.parent.mkdir(parents=True)
     style.write_text("mine{}\n")
-    run = render(load_settings(site / "mkdocs.yml"), workers=1)
+    run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert (run.exit, style.read_text()) == (1, "mine{}\n")
 
 
 def test_assets_and_pages_fetch_nothing_from_elsewhere():
-    for name in ("cardproof.css", "cardproof.js", "site.css"):
-        text = (ROOT / "docs/assets" / name).read_text()
-        assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), name
+    for path in (ASSETS / "cardproof.css", ASSETS / "cardproof.js", ROOT / "docs/assets/site.css"):
+        text = path.read_text()
+        assert not re.search(r"@import|url\((?!'data:|fonts/)|fetch\(|https?://(?!www\.w3\.org/2000/svg)", text), path
     for name in PAGES:
         page = Elements(html_of(committed(name)))
         assert not [src for src in page.values("src") if not src.startswith("data:")]
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    """The site of the committed pages, as mkdocs builds it; the plugin renders nothing here."""
-    folder = tmp_path_factory.mktemp("built")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder), "-f", str(ROOT / "mkdocs.yml")]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-def test_a_built_page_stays_small(built, name):
-    data = (built / "models" / name / "index.html").read_bytes()
+def test_a_built_page_stays_small(built_site, name):
+    data = (built_site / "models" / name / "index.html").read_bytes()
     assert len(data) < 100 * 1024
     assert len(gzip.compress(data, 9)) < 15 * 1024
 
 
 @pytest.mark.slow
-def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built):
-    page = Elements((built / "models/res2next/index.html").read_text())
+def test_a_built_page_loads_the_assets_and_says_what_a_shared_link_shows(built_site):
+    page = Elements((built_site / "models/res2next/index.html").read_text())
     assert "../../assets/cardproof.css" in page.values("href")
     assert "../../assets/cardproof.js" in page.values("src")
     said = {attributes.get("property"): attributes.get("content") for tag, attributes in page.found if tag == "meta"}
@@ -352,14 +331,12 @@ def test_a_build_loads_the_assets_once_whether_the_site_names_them_or_not(site, 
     assert sorted(map(str, loaded.extra_javascript)) == [f"assets/{name}" for name in SCRIPTS]
 
 
-def test_pages_build_without_the_plugin(tmp_path):
-    docs = tmp_path / "docs"
-    shutil.copytree(ROOT / "docs", docs)
+def test_pages_build_without_the_plugin(own_site, tmp_path):
+    shutil.copytree(own_site / "docs", tmp_path / "docs")
     config = (ROOT / "mkdocs.yml").read_text()
     plain = re.sub(r"  - cardproof:\n(?: {6}.*\n)+", "", config).replace("  custom_dir: templates/theme\n", "")
     assert "cardproof:" not in plain
     (tmp_path / "mkdocs.yml").write_text(plain)
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(tmp_path / "mkdocs.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = mkdocs("build", "--strict", "-f", str(tmp_path / "mkdocs.yml"))
     assert done.returncode == 0, done.stderr
     assert 'id="res2next50-flops"' in (tmp_path / "site/models/res2next/index.html").read_text()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardproof.judge.card_report import ModelRow, Score
-from cardproof.render.views.comparison import LEAST, MOST_OTHERS, Standings
+from cardproof.render.views.comparison import LEAST_MODELS, MOST_OTHERS, ModelsBySize
 from cardproof.render.views.comparison_view import comparison_view
 from cardproof.render.views.plot import (
     BOTTOM,
@@ -22,7 +22,7 @@ from cardproof.render.views.plot import (
     TOP,
     WIDTH,
     Mark,
-    Words,
+    PlotText,
     axis,
     curve,
     front,
@@ -31,7 +31,7 @@ from cardproof.render.views.plot import (
 )
 from cardproof.render.views.training import curve_view
 
-WORDS = Words("p", "A & B", "<d>", "x", "y")
+WORDS = PlotText("p", "A & B", "<d>", "x", "y")
 
 
 def mark(x: float, y: float, name: str = "m", *, own: bool = True, measured: bool = True) -> Mark:
@@ -111,7 +111,7 @@ def test_labels_cover_neither_marks_nor_one_another():
 
 def test_texts_of_a_plot_are_escaped():
     evil = "</title></svg><script>alert(1)</script>\"'&"
-    svg = scatter([mark(1, 1, evil), mark(2, 2)], Words("p", evil, evil, evil, evil))
+    svg = scatter([mark(1, 1, evil), mark(2, 2)], PlotText("p", evil, evil, evil, evil))
     assert "<script" not in svg
     assert svg.count("</svg>") == 1
     assert unescape(svg).count(evil) >= 5
@@ -154,7 +154,7 @@ def test_a_page_compares_its_models_with_the_nearest_of_other_pages_on_the_same_
     own = [row("own", 10**9, 70)]
     others = [row(f"m{n}", 10**9 + 10**7 * n, 60 + n / 10, "b.md") for n in range(1, 30)]
     strange = row("strange", 10**9, 99, "b.md", dataset="Digits")
-    found = Standings([*own, *reversed(others), strange]).of(own)
+    found = ModelsBySize([*own, *reversed(others), strange]).of(own)
     assert [one.name for one in found.others] == [f"m{n}" for n in range(1, MOST_OTHERS + 1)]
     assert found.own == tuple(own)
 
@@ -166,10 +166,10 @@ def test_a_page_compares_its_models_with_the_nearest_of_other_pages_on_the_same_
 def test_the_nearest_are_those_of_a_look_at_all(mine, others):
     own = [row(f"own{macs}", 1000 * macs, 1) for macs in mine]
     rest = [row(f"m{macs}", 100 * macs, 1, "b.md") for macs in others if macs % 10]
-    found = Standings([*rest, *own]).of(own)
+    found = ModelsBySize([*rest, *own]).of(own)
     apart = {one.name: min(abs(math.log(one.multiply_adds / two.multiply_adds)) for two in own) for one in rest}
     nearest = sorted(rest, key=lambda one: (apart[one.name], one.name))[:MOST_OTHERS]
-    if len(own) + len(nearest) < LEAST:
+    if len(own) + len(nearest) < LEAST_MODELS:
         assert found is None
     else:
         assert [apart[one.name] for one in found.others] == [apart[one.name] for one in nearest]
@@ -177,12 +177,12 @@ def test_the_nearest_are_those_of_a_look_at_all(mine, others):
 
 @pytest.mark.parametrize("rows", [[], [row("a", 1000, 1)], [row("a", 1000, 1), row("b", 1000, 2, "b.md")]])
 def test_too_few_models_are_no_comparison(rows):
-    assert Standings(rows).of(rows[:1]) is None
+    assert ModelsBySize(rows).of(rows[:1]) is None
 
 
 def test_a_comparison_says_which_accuracies_were_measured_and_links_marks_to_rows():
     rows = [row("a", 10**9, 70, verdict="confirmed"), row("b", 2 * 10**9, 71, "b.md"), row("c", 3 * 10**9, 72, "b.md")]
-    view = comparison_view(Standings(rows).of(rows[:1]), Path("a.md"))
+    view = comparison_view(ModelsBySize(rows).of(rows[:1]), Path("a.md"))
     assert (view.measured, [one.name for one in view.rows]) == (1, ["c", "b", "a"])
     assert [one.link for one in view.rows] == ["b.md#c", "b.md#b", "#a"]
     anchors = {one.anchor for one in view.rows}

@@ -10,14 +10,15 @@ from html import unescape
 from typing import Any
 
 import pytest
-from sites import CARD, MULTIPLY_ADDS, PARAMETERS, write_site
+from outlet_runs import claim_rows
+from sites import CARD, MULTIPLY_ADDS, ONE_JOB, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import TamperedError
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import load
-from cardproof.render.output.assets import OTHERS, SCRIPTS, STYLES
+from cardproof.render.output.files import ERROR_PAGE_SCRIPTS, SCRIPTS, STYLES
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def site(tmp_path, monkeypatch):
 
 
 def run(site, **options):
-    return render(load_settings(site / "mkdocs.yml"), workers=1, **options)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB, **options)
 
 
 def snapshot(folder):
@@ -39,7 +40,7 @@ def snapshot(folder):
 
 
 def claims(result) -> list[dict[str, Any]]:
-    return [claim for card in result.cards for claim in card.full()["claims"]]
+    return claim_rows(result)
 
 
 def statuses(result) -> dict[str, str]:
@@ -52,7 +53,7 @@ def test_a_render_writes_a_page_and_evidence_with_the_counts_of_the_network(site
     assert statuses(result) == {
         "tiny.md": "new",
         "tiny.json": "new",
-        **dict.fromkeys((*STYLES, *SCRIPTS, *OTHERS), "new"),
+        **dict.fromkeys((*STYLES, *SCRIPTS, *ERROR_PAGE_SCRIPTS), "new"),
     }
     evidence = load(site / "docs/evidence/tiny.json")
     assert (evidence.counts.parameters, evidence.counts.multiply_adds) == (PARAMETERS, MULTIPLY_ADDS)
@@ -69,7 +70,7 @@ def test_a_second_render_measures_nothing_and_touches_no_file(site):
     result = run(site)
     assert (result.measured, result.recalled, result.exit) == (0, 1, 0)
     assert (result.remembered, result.changes) == (1, [])
-    assert result.files == 2 + len((*STYLES, *SCRIPTS, *OTHERS))
+    assert result.files == 2 + len((*STYLES, *SCRIPTS, *ERROR_PAGE_SCRIPTS))
     assert snapshot(site) == before
 
 

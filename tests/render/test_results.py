@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sites import ONE_JOB
 
 from cardproof.build import audit, render
 from cardproof.core.settings import Settings, SnippetSettings
@@ -35,7 +36,7 @@ def claims(run) -> dict[str, dict]:
 
 
 def build(site: Path):
-    return render(Settings(base=site, zoo="res2next", snippets=SnippetSettings(run=False)), workers=1)
+    return render(Settings(base=site, zoo="res2next", snippets=SnippetSettings(run=False)), ONE_JOB)
 
 
 @pytest.mark.slow
@@ -66,7 +67,7 @@ def test_a_result_is_measured_once_as_a_count_and_stays_on_record(site):
 @pytest.mark.slow
 def test_the_cards_of_our_own_models_hold_and_their_recipes_are_confirmed_by_the_log(monkeypatch):
     monkeypatch.chdir(ROOT)
-    run = audit([CARD], Settings(zoo="res2next"), workers=1)
+    run = audit([CARD], Settings(zoo="res2next"), ONE_JOB)
     assert run.exit == 0
     fields = claims(run)
     for field in ("LR", "Epochs", "Momentum", "Batch Size", "Weight Decay", "Training Techniques", "Top 5 Accuracy"):
@@ -75,7 +76,7 @@ def test_the_cards_of_our_own_models_hold_and_their_recipes_are_confirmed_by_the
 
 def test_a_recipe_of_the_paper_is_cited(monkeypatch):
     monkeypatch.chdir(ROOT)
-    run = audit([ROOT / "templates/models/res2next.md"], Settings(zoo="res2next"), workers=1)
+    run = audit([ROOT / "templates/models/res2next.md"], Settings(zoo="res2next"), ONE_JOB)
     assert {claims(run)[field]["verdict"] for field in ("LR", "Epochs", "Batch Size")} == {"cited"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.errors import InputError
@@ -24,7 +24,7 @@ def settings_of(site, **options):
 
 
 def run(site, **options):
-    return render(settings_of(site, **options), workers=1)
+    return render(settings_of(site, **options), ONE_JOB)
 
 
 def test_a_file_that_was_never_rendered_is_not_overwritten_and_no_other_page_is_written(site):
@@ -98,8 +98,8 @@ def test_only_reads_all_cards_for_tables_and_reports_the_chosen_one(site):
     models = site / "templates/models"
     (models / "index.md").write_text("# All\n\n{{ model_table(columns=['Parameters']) }}\n")
     (models / "wrong.md").write_text(CARD.replace("Name: tiny\n", "Name: tiny_16\n"))
-    assert render(settings_of(site), workers=1).exit == 1
-    result = render(settings_of(site), workers=1, only=("index",))
+    assert render(settings_of(site), ONE_JOB).exit == 1
+    result = render(settings_of(site), ONE_JOB, only=("index",))
     assert (result.exit, result.findings) == (0, [])
     assert "tiny_16" in (site / "docs/models/index.md").read_text()
 

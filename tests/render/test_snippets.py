@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from sites import CARD, write_site
+from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import SnippetSettings, load_settings
@@ -49,7 +49,7 @@ def run(site, **options):
     from msgspec.structs import replace
 
     settings = load_settings(site / "mkdocs.yml")
-    return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), workers=1)
+    return render(replace(settings, snippets=SnippetSettings(preload=(), **options)), ONE_JOB)
 
 
 def page(site) -> str:
@@ -235,8 +235,8 @@ def test_a_run_on_another_device_is_kept_while_it_is_valid(site, monkeypatch):
 
 
 def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
-    from cardproof.commands.snippet_pages import run_pages
     from cardproof.core.files import show_path
+    from cardproof.render.page_sources import run_pages
     from cardproof.snippets.prove import policy_of
 
     run(site)

@@ -6,14 +6,14 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from sites import CARD, OTHER, write_site
+from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
-from cardproof.render.catalog.model_summary import summary_of
+from cardproof.render.catalog.model_summary import read_model_summary
 
 HERE = Conditions("cpu", "Toy processor", 2, 16, "float32", "2.0")
 SCORE = (
@@ -50,7 +50,7 @@ def command(*options: str) -> tuple[int, str]:
 
 
 def build(site):
-    return render(load_settings(site / "mkdocs.yml"), workers=1)
+    return render(load_settings(site / "mkdocs.yml"), ONE_JOB)
 
 
 def speed(network: str = "sha256:a", milliseconds: float = 2.5) -> Speed:
@@ -105,7 +105,7 @@ def test_networks_are_timed_once_and_the_pages_show_it(site):
     assert f"| {first.models['tiny'].milliseconds:.3g} | 50.00 |" in page
     assert "2 images at a time" in page
     row = next(row for card in run.cards for row in card.rows if row.name == "tiny")
-    quantity = summary_of(row.listing).quantity("milliseconds-per-image-cpu")
+    quantity = read_model_summary(row.listing).quantity("milliseconds-per-image-cpu")
     assert (quantity.value, quantity.better) == (first.models["tiny"].milliseconds, "less")
     assert build(site).remembered == 3
 
@@ -145,9 +145,9 @@ def test_a_changed_file_of_speeds_renders_the_pages_again(site):
     build(site)
     assert build(site).remembered == 3
     settings = load_settings(site / "mkdocs.yml")
-    from cardproof.build import network_digests_of_site
+    from cardproof.commands.speed import network_digests
 
-    digests = {need.model: digest for need, digest in network_digests_of_site(settings).items()}
+    digests = {need.model: digest for need, digest in network_digests(settings).items()}
     path = site / "docs/data/speed.json"
     path.parent.mkdir(parents=True)
     path.write_text(dump_speeds(Speeds(HERE, {name: speed(digest) for name, digest in digests.items()})))

@@ -6,24 +6,24 @@ import pytest
 import torch
 from PIL import Image
 
-from res2next.augment import (
+from res2next.recipes import Augmentation, changed, load_recipe
+from res2next.registry import Preprocessing
+from res2next.training.augment import (
     Draws,
     TrainingPhoto,
     beta,
     cutmix,
     draw,
     draw_rectangles,
-    erased,
-    flipped_and_cropped,
+    erase,
+    flip_and_crop,
     generator,
     inside,
-    mixed,
+    mix_images,
     mixup,
     random_box,
     random_rectangle,
 )
-from res2next.recipes import Augmentation, changed, load_recipe
-from res2next.registry import Preprocessing
 
 RECIPE = load_recipe("res2next50_imagenet")
 
@@ -71,12 +71,12 @@ def test_the_global_generator_is_left_alone() -> None:
 
 def test_without_a_flip_the_middle_offset_gives_the_image_back() -> None:
     before = images(2).byte()
-    assert torch.equal(flipped_and_cropped(before, draws([False, False], [[2, 2], [2, 2]]), 2), before)
+    assert torch.equal(flip_and_crop(before, draws([False, False], [[2, 2], [2, 2]]), 2), before)
 
 
 def test_each_image_is_flipped_and_moved_for_itself() -> None:
     before = images(3).byte()
-    after = flipped_and_cropped(before, draws([True, False, False], [[1, 1], [0, 1], [1, 2]]), 1)
+    after = flip_and_crop(before, draws([True, False, False], [[1, 1], [0, 1], [1, 2]]), 1)
     assert torch.equal(after[0], before[0].flip(2))
     assert torch.equal(after[1][:, 1:], before[1][:, :-1])  # down by one, black above
     assert int(after[1][:, 0].sum()) == 0
@@ -98,13 +98,13 @@ def test_nothing_is_flipped_unless_the_recipe_says_so() -> None:
 def test_a_slice_of_draws_is_what_those_images_would_have_got() -> None:
     drawn = draw(Augmentation("pad-and-crop", pad=2, flip=True, erasing=0.5), 16, 9, 7, generator(0))
     before = torch.randint(256, (16, 1, 9, 7), dtype=torch.uint8)
-    whole = flipped_and_cropped(before, drawn, 2)
-    assert torch.equal(flipped_and_cropped(before[4:8], drawn[4:8], 2), whole[4:8])
+    whole = flip_and_crop(before, drawn, 2)
+    assert torch.equal(flip_and_crop(before[4:8], drawn[4:8], 2), whole[4:8])
 
 
 def test_a_rectangle_becomes_the_mean_in_all_channels_and_the_rest_stays() -> None:
     before = torch.ones(2, 3, 6, 5)
-    after = erased(before, torch.tensor([[1, 2, 4, 5], [0, 0, 0, 0]]))
+    after = erase(before, torch.tensor([[1, 2, 4, 5], [0, 0, 0, 0]]))
     assert int((after[0] == 0).sum()) == 3 * 3 * 3
     assert not after[0, :, 1:4, 2:5].any()
     assert torch.equal(after[1], before[1])
@@ -202,7 +202,7 @@ def test_shares_are_of_the_beta_distribution(alpha: float) -> None:
 
 def test_a_recipe_without_mixing_leaves_images_and_labels() -> None:
     before, labels = images(2), torch.tensor([0, 1])
-    mix = mixed(before, labels, RECIPE, generator(0))
+    mix = mix_images(before, labels, RECIPE, generator(0))
     assert mix.images is before
     assert mix.share == 1
 
@@ -212,7 +212,7 @@ def test_with_both_updates_take_turns_by_lot() -> None:
     before = images(2, 12, 12) / 1000
     kinds = []
     for seed in range(60):
-        mix = mixed(before, torch.tensor([0, 1]), recipe, generator(seed))
+        mix = mix_images(before, torch.tensor([0, 1]), recipe, generator(seed))
         own = (mix.images[0] == before[0]) | (mix.images[0] == before[1])
         kinds.append(bool(own.all()))  # cutmix only moves pixels
     assert 15 < sum(kinds) < 45

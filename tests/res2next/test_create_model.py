@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from res2next import UnknownModel, WeightsNotAvailable, create_model, list_models
-from res2next.create import BY_NAME
 from res2next.model import Res2Branch
+from res2next.variants import BY_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

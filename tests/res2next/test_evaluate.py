@@ -22,8 +22,8 @@ from res2next import create_model
 from res2next.commands.evaluate import evaluate_
 from res2next.datasets import open_dataset
 from res2next.distributed import DeviceNotAvailable
-from res2next.evaluate import Evaluation, UnfitNetwork, evaluate
-from res2next.partial_results import OtherEvaluation, read_results
+from res2next.evaluation import Evaluation, UnfitNetwork, evaluate
+from res2next.evaluation.partial_results import OtherEvaluation, read_results
 from res2next.weights import file_digest
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from quick_digits import digits, trained_network
-from res2next.evaluate import evaluate
+from res2next.evaluation import evaluate
 
 def progress(done, total):
     if done >= 700:

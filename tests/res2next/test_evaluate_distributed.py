@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from quick_digits import MODEL, digits, trained_network, weights_file
 
-from res2next.evaluate import Evaluation, evaluate
+from res2next.evaluation import Evaluation, evaluate
 from res2next.weights import file_digest
 
 pytestmark = pytest.mark.slow  # each starts an interpreter or two

@@ -29,7 +29,7 @@ from res2next.datasets import (
     open_dataset,
 )
 from res2next.datasets.imagenet import INFO, PhotoSet, open_imagenet
-from res2next.evaluate import evaluate
+from res2next.evaluation import evaluate
 from res2next.registry import Preprocessing
 from res2next.transforms import evaluation_transform
 

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix as reference_confusion
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
-from res2next.metrics import (
+from res2next.evaluation.metrics import (
     NEVER,
     Scores,
     calibration,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import importlib.util
 import json
 import platform
@@ -18,12 +17,11 @@ from torch import nn
 from res2next import create_model, list_models
 from res2next.commands.evaluate import evaluate_
 from res2next.datasets import open_dataset
-from res2next.evaluate import evaluate
-from res2next.optimize import optimize
+from res2next.evaluation import evaluate
+from res2next.inference import export_onnx, fold, onednn, optimize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 
-module = importlib.import_module("res2next.optimize")
 torch.set_num_threads(1)
 
 
@@ -53,14 +51,14 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 @pytest.fixture(params=[True, False], ids=["onednn", "plain"])
-def onednn(request, monkeypatch) -> None:
-    if request.param and not module.has_onednn(torch.float32):
+def convolutions(request, monkeypatch) -> None:
+    if request.param and not onednn.has_onednn(torch.float32):
         pytest.skip("this torch has no oneDNN operators that give the right sums")
     if not request.param:
-        monkeypatch.setattr(module, "has_onednn", lambda dtype: False)
+        monkeypatch.setattr(onednn, "has_onednn", lambda dtype: False)
 
 
-@pytest.mark.usefixtures("onednn")
+@pytest.mark.usefixtures("convolutions")
 @pytest.mark.parametrize("name", list_models())
 def test_logits_are_those_of_the_network_at_any_size_and_batch(name):
     network = stirred(name).eval()
@@ -79,7 +77,7 @@ def test_no_norm_is_left_and_the_network_itself_is_as_it_was(name):
     before = copy.deepcopy(network.state_dict())
     fast = optimize(network)
     assert not [layer for layer in fast.modules() if isinstance(layer, nn.BatchNorm2d)]
-    assert [layer for layer in fast.modules() if isinstance(layer, module.Convolution)]
+    assert [layer for layer in fast.modules() if isinstance(layer, fold.Convolution)]
     assert network.training
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in before.items())
     network(images(name, 2, 64, 64)).sum().backward()
@@ -93,7 +91,7 @@ def test_an_optimized_network_cannot_be_trained():
 
 
 def test_other_networks_and_numbers_are_refused():
-    with pytest.raises(TypeError, match="Linear is no network of res2next"):
+    with pytest.raises(TypeError, match="Linear is not a network of res2next"):
         optimize(nn.Linear(2, 2))
     with pytest.raises(ValueError, match="float32 and bfloat16"):
         optimize(create_model("res2next_tiny"), dtype=torch.float16)
@@ -122,7 +120,7 @@ def test_a_trained_network_gives_the_same_answers(trained):
         assert torch.equal(optimize(network)(batch).argmax(1), network(batch).argmax(1))
 
 
-@pytest.mark.usefixtures("onednn")
+@pytest.mark.usefixtures("convolutions")
 def test_bfloat16_gives_the_same_answers_where_logits_are_clear(trained):
     """Clear: the two highest are further apart than a twentieth of the highest; a bfloat16 has 8 significant bits."""
     network, batch = trained
@@ -159,7 +157,7 @@ def test_an_optimized_network_is_evaluated_and_recorded_as_what_it_computes_in()
 
 def test_the_command_evaluates_optimized_networks_unless_told_not_to(monkeypatch):
     calls = []
-    monkeypatch.setattr("res2next.evaluate.optimize", lambda model: calls.append(model) or optimize(model))
+    monkeypatch.setattr("res2next.evaluation.precision.optimize", lambda model: calls.append(model) or optimize(model))
     runs = [CliRunner().invoke(evaluate_, ["res2next_tiny", "--json", *more]) for more in ([], ["--no-optimize"])]
     assert [run.exit_code for run in runs] == [0, 0]
     assert len(calls) == 1
@@ -178,20 +176,20 @@ def test_folding_is_the_norm_after_the_convolution():
     assert norm.running_mean is not None
     norm.running_mean.uniform_()
     x = torch.randn(2, 4, 8, 8)
-    weight, bias = module.folded(conv, norm)
+    weight, bias = fold.fold_norm(conv, norm)
     assert torch.allclose(nn.functional.conv2d(x, weight, bias), norm(conv(x)), atol=1e-5)
 
 
 def test_operators_that_give_other_sums_are_not_used(monkeypatch):
-    if not module.has_onednn(torch.float32):
+    if not onednn.has_onednn(torch.float32):
         pytest.skip("this torch has no oneDNN operators that give the right sums")
-    monkeypatch.setattr(module.OneDnnConvolution, "onto", lambda self, x, shortcut: shortcut)
-    assert not module.has_onednn.__wrapped__(torch.float32)
+    monkeypatch.setattr(onednn.OneDnnConvolution, "forward_add", lambda self, x, shortcut: shortcut)
+    assert not onednn.has_onednn.__wrapped__(torch.float32)
 
 
 def test_memory_is_kept_where_the_c_library_is_that_of_gnu():
     # in a process of its own: it cannot be undone
-    code = "from res2next.optimize import keep_memory; print(keep_memory())"
+    code = "from res2next.inference import keep_memory; print(keep_memory())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")
 
@@ -201,15 +199,15 @@ def test_memory_is_kept_where_the_c_library_is_that_of_gnu():
 
 def test_networks_that_cannot_be_exported_are_told_and_leave_no_file(tmp_path):
     for network in (nn.Linear(2, 2), optimize(create_model("res2next_tiny"))):
-        with pytest.raises(TypeError, match="is no network of res2next: export_onnx takes"):
-            module.export_onnx(network, tmp_path / "net.onnx")
+        with pytest.raises(TypeError, match="is not a network of res2next: export_onnx takes"):
+            export_onnx(network, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_export_without_the_package_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'cardproof\[export\]'"):
-        module.export_onnx(create_model("res2next_tiny"), tmp_path / "net.onnx")
+        export_onnx(create_model("res2next_tiny"), tmp_path / "net.onnx")
 
 
 @pytest.mark.slow
@@ -219,7 +217,7 @@ def test_an_exported_network_gives_the_same_logits_outside_of_torch(name, tmp_pa
     onnxruntime = pytest.importorskip("onnxruntime")
     network = stirred(name).eval()
     x = images(name, 3, 64, 64)
-    module.export_onnx(network, tmp_path / "net.onnx", size=tuple(x.shape[1:]))
+    export_onnx(network, tmp_path / "net.onnx", size=tuple(x.shape[1:]))
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"images": x.numpy()})

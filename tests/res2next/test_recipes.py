@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from res2next.recipes import Recipe, RecipeError, UnknownRecipe, changed, list_recipes, load_recipe, recipe_of
+from res2next.recipes import Recipe, RecipeError, UnknownRecipe, changed, list_recipes, load_recipe, make_recipe
 from res2next.registry import ENTRIES, PAPER_RECIPE
 from res2next.training_log import LogError, LogHeader, logged_recipe, read_log_header, read_log_rows, start_log
 
@@ -275,7 +275,7 @@ def test_a_recipe_comes_out_of_a_log_as_it_went_in(name: str, tmp_path: Path) ->
 def test_what_is_no_log_is_said_to_be_none(text: str, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text(text)
-    with pytest.raises(LogError, match=r"log\.csv is no log of a training run"):
+    with pytest.raises(LogError, match=r"log\.csv is not a log of a training run"):
         read_log_header(path)
 
 
@@ -287,4 +287,4 @@ def test_a_log_without_its_file_is_no_log(tmp_path: Path) -> None:
 def test_a_log_of_a_recipe_that_cannot_be_is_refused() -> None:
     values = {**asdict(load_recipe(PAPER_RECIPE)), "epochs": -1}
     with pytest.raises(RecipeError):
-        recipe_of(values, "log.csv")
+        make_recipe(values, "log.csv")

@@ -12,10 +12,11 @@ import pytest
 import torch
 from quick_digits import digits
 
-from res2next.checkpoint import Checkpoint, CheckpointError, newest, save, saved, write_whole
+from res2next.files import atomic_path, write_atomic
 from res2next.recipes import changed, load_recipe
-from res2next.train import Trained, train
-from res2next.training_log import LogError, LogRow, Progress, read_log_rows
+from res2next.training import Progress, Trained, train
+from res2next.training.checkpoint import Checkpoint, CheckpointError, list_checkpoints, load_newest, save
+from res2next.training_log import LogError, LogRow, read_log_rows
 
 torch.set_num_threads(1)
 
@@ -33,7 +34,7 @@ torch.set_num_threads(1)
 sys.modules["torch.utils.tensorboard"] = None  # it starts threads, which a fork would lose
 from res2next.datasets import open_dataset
 from res2next.recipes import changed, load_recipe
-from res2next.train import train
+from res2next.training import train
 
 recipe = changed(load_recipe("res2next_tiny_digits"), sys.argv[2:])
 data = open_dataset("Digits", split="train")
@@ -148,7 +149,7 @@ def test_a_signal_leaves_a_checkpoint_of_that_update_from_which_the_run_goes_on(
     stop = stopped(tmp_path, step, number)
     assert f"stopped after update {step} of 60" in stop.notices[-1]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
-    assert saved(tmp_path / "checkpoints")[-1].name == f"step-{step:09d}.pt"
+    assert list_checkpoints(tmp_path / "checkpoints")[-1].name == f"step-{step:09d}.pt"
     again = run(tmp_path, held_out=100, resume=True)
     assert again.weights.read_bytes() == unbroken.weights.read_bytes()
     assert numbers(tmp_path) == numbers(unbroken.log.parent)
@@ -164,7 +165,7 @@ def test_rows_after_the_checkpoint_are_cut_and_written_again(tmp_path: Path, unb
 
 def test_a_damaged_checkpoint_is_told_of_and_the_one_before_it_taken(tmp_path: Path, unbroken: Trained) -> None:
     stopped(tmp_path, 30)
-    older, newer = saved(tmp_path / "checkpoints")
+    older, newer = list_checkpoints(tmp_path / "checkpoints")
     newer.write_bytes(newer.read_bytes()[:5000])
     told = StopAfter(0, signal.SIGTERM)
     again = run(tmp_path, held_out=100, resume=True, listener=told)
@@ -206,7 +207,7 @@ def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     save(tmp_path, checkpoint(3, seed="0"))
-    found = newest(tmp_path, {"seed": "0"}, print)
+    found = load_newest(tmp_path, {"seed": "0"}, print)
     assert found is not None
     assert (found.step, found.loss, found.log_bytes, found.average) == (3, 0.5, 10, None)
     assert torch.equal(found.network["weight"], torch.ones(3))
@@ -215,7 +216,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_all_that_differs_is_said(tmp_path: Path) -> None:
     save(tmp_path, checkpoint(3, seed="0", model="a", same="x"))
     with pytest.raises(CheckpointError) as caught:
-        newest(tmp_path, {"seed": "1", "data": "d", "same": "x"}, print)
+        load_newest(tmp_path, {"seed": "1", "data": "d", "same": "x"}, print)
     for difference in ("seed was 0 and is 1", "model was a and is not set", "data was not set and is d"):
         assert difference in str(caught.value)
     assert "same" not in str(caught.value)
@@ -226,23 +227,33 @@ def test_where_no_checkpoint_can_be_read_that_is_an_error(tmp_path: Path) -> Non
     (tmp_path / "step-000000002.pt").write_bytes(b"not a checkpoint")
     notices: list[str] = []
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        newest(tmp_path, {}, notices.append)
+        load_newest(tmp_path, {}, notices.append)
     assert len(notices) == 2
 
 
 def test_a_checkpoint_that_holds_code_is_not_run(tmp_path: Path) -> None:
     torch.save({"run": Path}, tmp_path / "step-000000001.pt")
     with pytest.raises(CheckpointError):
-        newest(tmp_path, {}, lambda _: None)
+        load_newest(tmp_path, {}, lambda _: None)
 
 
 def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path: Path) -> None:
     save(tmp_path, checkpoint(1))
-    (tmp_path / ".step-000000002.pt.partial").write_bytes(b"half")
-    assert [path.name for path in saved(tmp_path)] == ["step-000000001.pt"]
+    (tmp_path / ".step-000000002.pt.77.partial").write_bytes(b"half")
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-000000001.pt"]
+    save(tmp_path, checkpoint(3))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-000000001.pt", "step-000000003.pt"]
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    write_whole(tmp_path / "file", b"old")
-    write_whole(tmp_path / "file", b"new")
+    write_atomic(tmp_path / "file", b"old")
+    write_atomic(tmp_path / "file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
+
+
+def test_a_file_that_could_not_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "file", b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "file") as partial:
+        partial.write_bytes(b"ne")
+        raise KeyboardInterrupt
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]

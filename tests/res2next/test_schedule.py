@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from res2next.recipes import Recipe, changed, load_recipe
-from res2next.schedule import learning_rate
+from res2next.recipes import Recipe, changed, learning_rate, load_recipe
 
 PAPER = load_recipe("res2next50_imagenet")
 STEPS = 10  # updates an epoch

@@ -16,17 +16,18 @@ from quick_digits import digits
 from torch import nn
 
 from res2next import create_model
-from res2next.augment import Mix
-from res2next.batches import MemoryBatches, Part, PhotoBatches, TrainingDataError
-from res2next.checkpoint import CheckpointError
 from res2next.datasets import open_dataset
 from res2next.distributed import World
-from res2next.evaluate import evaluate
-from res2next.metrics import wilson_interval
+from res2next.evaluation import evaluate
+from res2next.evaluation.metrics import wilson_interval
 from res2next.recipes import Recipe, changed, load_recipe
 from res2next.registry import find
-from res2next.train import FolderInUse, Run, loss_of, optimizer_of, train, update, update_average
-from res2next.training_log import LogRow, Progress, read_log_header, read_log_rows
+from res2next.training import CheckpointError, FolderInUse, Progress, TrainingDataError, train
+from res2next.training.augment import Mix
+from res2next.training.batches import MemoryBatches, Part, PhotoBatches
+from res2next.training.loop import compute_loss, update, update_average
+from res2next.training.run import Run, make_optimizer
+from res2next.training_log import LogRow, read_log_header, read_log_rows
 from res2next.weights import load_weights
 
 torch.set_num_threads(1)
@@ -74,7 +75,7 @@ def toy_run(recipe: Recipe) -> Run:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         run.network = Toy()
-    run.optimizer = optimizer_of(run.network, recipe)
+    run.optimizer = make_optimizer(run.network, recipe)
     return run
 
 
@@ -116,14 +117,14 @@ def test_four_parts_of_a_batch_give_the_update_of_the_whole() -> None:
 
 def test_weight_decay_holds_for_all_parameters_unless_the_recipe_says_otherwise() -> None:
     network = create_model("res2next_tiny")
-    (group,) = optimizer_of(network, QUICK).param_groups
+    (group,) = make_optimizer(network, QUICK).param_groups
     assert len(group["params"]) == len(list(network.parameters()))
     assert group["weight_decay"] == 5e-4
 
 
 def test_norms_and_biases_are_kept_from_weight_decay_if_the_recipe_says_so() -> None:
     network = create_model("res2next_tiny")
-    decayed, others = optimizer_of(network, replace(QUICK, decay_norm_and_bias=False)).param_groups
+    decayed, others = make_optimizer(network, replace(QUICK, decay_norm_and_bias=False)).param_groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (5e-4, 0)
     kernels = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     assert {id(parameter) for parameter in decayed["params"]} == {id(kernel) for kernel in kernels}
@@ -135,7 +136,9 @@ def test_the_loss_of_mixed_images_is_weighed_by_their_shares() -> None:
     target = 0.3 * nn.functional.one_hot(labels, 10) + 0.7 * nn.functional.one_hot(others, 10)
     smoothed = 0.9 * target + 0.1 / 10
     expected = -(smoothed * logits.log_softmax(1)).sum(1).mean()
-    assert float(loss_of(logits, labels, Mix(logits, others, 0.3), 0.1)) == pytest.approx(float(expected), rel=1e-5)
+    assert float(compute_loss(logits, labels, Mix(logits, others, 0.3), 0.1)) == pytest.approx(
+        float(expected), rel=1e-5
+    )
 
 
 def test_the_average_follows_its_formula_and_counters_are_copied() -> None:
@@ -212,7 +215,7 @@ def test_all_parts_together_are_the_batch_image_by_image(processes: int, accumul
 
 def test_batches_from_the_middle_are_those_that_would_have_come() -> None:
     batches = MemoryBatches(digits("train"), QUICK, TINY, 0, Part())
-    everything, later = list(batches.following(0)), list(batches.following(30))
+    everything, later = list(batches.parts_from(0)), list(batches.parts_from(30))
     assert len(everything) == 44
     assert len(later) == 14
     for (images, labels), (expected, expected_labels) in zip(later, everything[30:], strict=True):

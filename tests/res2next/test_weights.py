@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import res2next.weights
+import res2next
 from res2next import (
     TruncatedWeights,
     UnfitWeights,
@@ -38,6 +38,7 @@ from res2next.weights import (
     read_state_dict,
     weights_path,
 )
+from res2next.weights import find as find_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ FILE = f"tiny-{HEX[:8]}.pth"
 def a_machine_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    monkeypatch.setattr(res2next.weights, "BUNDLED", tmp_path / "pretrained")
+    monkeypatch.setattr(find_weights, "BUNDLED", tmp_path / "pretrained")
 
 
 def entry(*, url: str | None = "http://127.0.0.1:9/nobody", size: int | None = len(CONTENT), file: str = FILE) -> Entry:
@@ -146,7 +147,7 @@ def test_weights_that_come_with_the_package_are_looked_for_there_and_never_downl
     bundled = entry(url=None)
     with pytest.raises(WeightsNotAvailable, match="which comes with the package, is missing; install the package"):
         weights_path(bundled)
-    path = put(res2next.weights.BUNDLED / FILE)
+    path = put(find_weights.BUNDLED / FILE)
     assert weights_path(bundled) == path
 
 
@@ -328,7 +329,7 @@ def test_a_timeout_is_told_as_being_offline(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_published_nowhere_cannot_be_downloaded() -> None:
-    with pytest.raises(WeightsNotAvailable, match="is published nowhere"):
+    with pytest.raises(WeightsNotAvailable, match="is not published"):
         download(entry(url=None))
 
 
@@ -504,7 +505,7 @@ def test_up_to_three_differences_are_named_and_the_rest_counted(tmp_path: Path) 
     with pytest.raises(UnfitWeights) as caught:
         load_weights(tiny(), save(tmp_path, state))
     message = str(caught.value)
-    assert "do not fit the network: bn1.weight is missing, head.0 is none of the network's, head.1 is none" in message
+    assert "do not fit the network: bn1.weight is missing, head.0 is not in the network, head.1 is not" in message
     assert "and 2 more; give the weights of this architecture" in message
 
 
@@ -560,7 +561,7 @@ def test_pretrained_loads_the_entrys_own_file(tmp_path: Path, monkeypatch: pytes
     known = find("res2next_tiny")
     published = replace(known, weights=replace(known.weights, file=f"tiny-{digest[:8]}.safetensors"))
     monkeypatch.setattr("res2next.create.find", lambda name: published)
-    put(res2next.weights.BUNDLED / published.weights.file, (tmp_path / "w.safetensors").read_bytes())
+    put(find_weights.BUNDLED / published.weights.file, (tmp_path / "w.safetensors").read_bytes())
     assert_same(create_model("res2next_tiny", pretrained=True), state)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import nullcontext
 
 import pytest
 from msgspec.structs import replace
 
-from cardproof.commands.snippet_pages import run_pages
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
 from cardproof.snippets.prove import Policy
 from cardproof.snippets.run.runner import Runner
@@ -77,23 +78,10 @@ def case(shared, tmp_path, monkeypatch):
 
 
 def report(folder, runner, monkeypatch, name="page.md", **options):
-    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: _Lent(runner))
+    monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: nullcontext(runner))
     rewrite = options.pop("rewrite", False)
     run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
     return json.loads(pages_json_of(run))
-
-
-class _Lent:
-    """A runner that outlives the block that uses it."""
-
-    def __init__(self, runner):
-        self._runner = runner
-
-    def __enter__(self):
-        return self._runner
-
-    def __exit__(self, *_):
-        return None
 
 
 def lines_of(folder) -> list[int] | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.render.origin import FIRST, carried, trace
+from cardproof.render.origin import FIRST, trace, transfer_origin
 from cardproof.render.templates import Templates, TemplatesError
 from cardproof.snippets.find.blocks import find_blocks
 
@@ -20,7 +18,7 @@ def traced(write, tmp_path):
     def _traced(text: str, variables=None, **others: str):
         for name, content in others.items():
             write(f"{name}.md", content)
-        templates = Templates([tmp_path], tmp_path, lambda path: path.name)
+        templates = Templates([tmp_path], lambda path: path.name)
         rendered, origin = trace(templates, text, "page.md", variables or {})
         assert rendered == templates.render_text(text, "page.md", variables or {})
         lines = rendered.split("\n")
@@ -123,7 +121,7 @@ def test_errors_are_those_of_the_untraced_template(traced):
 
 def test_a_page_around_the_authors_text_is_traced_through_it():
     page = "header\n# T\n\nnew\n```python\nx\n```\nfooter"
-    origin = carried(page, "# T\n\n```python\nx\n```", {n: ("t.md", n) for n in range(1, 6)})
+    origin = transfer_origin(page, "# T\n\n```python\nx\n```", {n: ("t.md", n) for n in range(1, 6)})
     assert {number: place for number, place in origin.items() if page.split("\n")[number - 1]} == {
         2: ("t.md", 1),
         5: ("t.md", 3),
@@ -134,7 +132,7 @@ def test_a_page_around_the_authors_text_is_traced_through_it():
 
 def test_36_a_block_of_a_template_is_found_at_the_templates_line(shared):
     case = shared / "cases" / "snippets" / "36-template-page"
-    templates = Templates([case], case, lambda path: path.name)
+    templates = Templates([case], lambda path: path.name)
     text = "{# a comment\nof two lines #}" + (case / "page.md").read_text(encoding="utf-8")
     rendered, origin = trace(templates, text, str(case / "page.md"), {"model": {"name": "tinynet"}})
     (block,), _ = find_blocks(rendered, "models/page.md", origin=origin)
@@ -171,7 +169,7 @@ PARTS = st.sampled_from(
 @given(st.lists(PARTS, max_size=12))
 def test_a_traced_text_is_the_untraced_one_with_a_place_for_every_line(parts):
     text = "".join(parts)
-    templates = Templates([], Path(), lambda path: path.name)
+    templates = Templates([], lambda path: path.name)
     variables = {"v": "a\nb", "x": "c"}
     try:
         plain = templates.render_text(text, "page.md", variables)

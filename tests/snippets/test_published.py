@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import pytest
 
 from cardproof.build import render
 from cardproof.core.settings import Settings, SnippetSettings
+from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from cardproof.snippets.prove import Weights
 
@@ -46,19 +49,32 @@ EXPECTED: dict[Weights, list[tuple[str, str]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    """One fork server for all builds: importing timm is most of what they cost."""
+    with Runner(Limits(), ("torch", "timm")) as running:
+        yield running
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["strict", "random"])
 @pytest.mark.parametrize("form", ["fences", "prompts"])
 def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
-    shared: Path, write: Callable[[str, str], Path], form: str, weights: Weights
+    shared: Path,
+    write: Callable[[str, str], Path],
+    runner: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    weights: Weights,
 ) -> None:
+    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: nullcontext(runner))
     settings = Settings(
         base=write("mkdocs.yml", "site_name: Published\n").parent,
         templates=shared / "corpora" / "timm-model-templates",
         includes=PUBLISHED / form,
-        snippets=SnippetSettings(weights=weights, preload=("torch", "timm")),
+        snippets=SnippetSettings(weights=weights),
     )
-    found = {Path(card.file).stem: card.full()["blocks"] for card in render(settings, only=CARDS).cards}
+    found = {Path(card.file).stem: list(card.full().blocks) for card in render(settings, only=CARDS).cards}
     assert set(found) == set(CARDS)
     for card in ("densenet", "res2next"):
         assert_verdicts(found[card], EXPECTED[weights])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -25,7 +24,7 @@ from cardproof.zoos.published import ModelList, Published, Value, as_published
 
 def audited(*patterns: str, zoo: str = "torchvision", listed: ModelList | None = None):
     listed = listed or look_around(zoo, patterns, True)
-    return json.loads(json_of(audit((), Settings(zoo=zoo), workers=1, reading=read_metadata(listed))))
+    return json.loads(json_of(audit((), Settings(zoo=zoo), ONE_JOB, reading=read_metadata(listed))))
 
 
 def test_every_number_of_an_entry_is_a_claim_at_its_own_line():
@@ -107,8 +106,7 @@ def test_the_command_asks_for_a_zoo_and_fixes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments):
-        done = [sys.executable, "-m", "cardproof", "audit", "--from-metadata", *arguments]
-        return subprocess.run(done, capture_output=True, text=True, check=False)
+        return cardproof("audit", "--from-metadata", *arguments)
 
     assert "needs a zoo" in command().stderr
     assert "an installed package stays" in command("--zoo", "torchvision", "--fix").stderr

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from outlet_runs import claim_rows
+from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -18,7 +18,7 @@ from cardproof.core.settings import Settings, load_settings
 from cardproof.evidence.records import depends_on
 from cardproof.plan.needs import plan
 from cardproof.read import read_cards
-from cardproof.zoos.aliases import Names, names_of, read_names
+from cardproof.zoos.aliases import Names, load_names, read_names
 
 ZOO = """
 from torch import nn
@@ -53,8 +53,8 @@ def site(write):
 
 
 def test_models_are_measured_by_the_zoos_name_for_them(site):
-    run = audit([site], Settings(zoo="zoo.py:Zoo", names=Path("names.yml")), workers=1)
-    rows = [claim for card in run.cards for claim in card.full()["claims"]]
+    run = audit([site], Settings(zoo="zoo.py:Zoo", names=Path("names.yml")), ONE_JOB)
+    rows = claim_rows(run)
     assert [(row["model"], row["field"], row["verdict"], row["found"]) for row in rows] == [
         ("net-small_8xb32", "Parameters", "confirmed", 8),
         ("net-small_8xb32", "FLOPs", "confirmed", 384),
@@ -68,7 +68,7 @@ def test_models_are_measured_by_the_zoos_name_for_them(site):
 
 
 def test_without_a_table_the_cards_name_is_the_zoos(site):
-    run = audit([site], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([site], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert [f.message.partition(" ")[0] for f in run.findings if f.check == "unknown-model"] == [
         "net-small_8xb32",
         "net-large_8xb32",
@@ -78,12 +78,10 @@ def test_without_a_table_the_cards_name_is_the_zoos(site):
 def test_the_option_and_the_setting_say_the_same(site, write):
     write("mkdocs.yml", "plugins:\n- cardproof:\n    zoo: zoo.py:Zoo\n    names: names.yml\n")
     assert load_settings(Path("mkdocs.yml")).names == Path("names.yml")
-    command = [sys.executable, "-m", "cardproof", "audit", site.name, "-j", "1", "--json"]
-    by_setting = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ("audit", site.name, "-j", "1", "--json")
+    by_setting = cardproof(*command)
     Path("mkdocs.yml").unlink()
-    by_option = subprocess.run(
-        [*command, "--zoo", "zoo.py:Zoo", "--names", "names.yml"], capture_output=True, text=True, check=False
-    )
+    by_option = cardproof(*command, "--zoo", "zoo.py:Zoo", "--names", "names.yml")
     assert json.loads(by_setting.stdout)["claims"] == json.loads(by_option.stdout)["claims"]
     assert json.loads(by_option.stdout)["method"]["command"].endswith("--zoo zoo.py:Zoo --names names.yml")
 
@@ -115,14 +113,14 @@ def test_the_first_pattern_that_fits_the_whole_name_decides(write):
 
 @given(st.text(max_size=400))
 def test_any_name_is_looked_up(name):
-    assert isinstance(names_of(Settings(zoo="timm")).network(name), str)
+    assert isinstance(load_names(Settings(zoo="timm")).network(name), str)
 
 
 def test_names_of_mmpretrain_are_names_of_timm():
     timm = pytest.importorskip("timm")
     from timm.models import get_pretrained_cfg
 
-    names = names_of(Settings(zoo="timm"))
+    names = load_names(Settings(zoo="timm"))
     for _, network in names.rows:
         assert timm.is_model(network), network
         tag = network.partition(".")[2]
@@ -132,14 +130,14 @@ def test_names_of_mmpretrain_are_names_of_timm():
     assert names.network("swin-base_in21k-pre-3rdparty_in1k-384") == "swin_base_patch4_window12_384"
     assert names.network("convnext-base_3rdparty_in21k") == "convnext_base.fb_in22k"
     assert names.network("hrnet-w18_3rdparty_8xb32_in1k") == ""  # other biases
-    assert names_of(Settings(zoo="torchvision")).rows == ()
+    assert load_names(Settings(zoo="torchvision")).rows == ()
 
 
 def test_no_name_of_timm_is_taken_for_one_of_mmpretrain():
     timm = pytest.importorskip("timm")
     from timm.models import get_deprecated_models
 
-    names = names_of(Settings(zoo="timm"))
+    names = load_names(Settings(zoo="timm"))
     known = {*timm.list_models(), *timm.list_models(pretrained=True), *get_deprecated_models()}
     assert [name for name in known if names.network(name)] == []
 
@@ -155,7 +153,7 @@ PARAMETERS = {  # torchvision's metadata of the same networks
 
 def test_named_networks_have_the_parameters_that_torchvision_states_of_them(write):
     timm = pytest.importorskip("timm")
-    names = names_of(Settings(zoo="timm"))
+    names = load_names(Settings(zoo="timm"))
     found = {}
     for name in PARAMETERS:
         network = timm.create_model(names.network(name))

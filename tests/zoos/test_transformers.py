@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
@@ -58,7 +59,7 @@ def test_a_card_is_judged_by_the_configuration_in_a_folder(folder):
     Path("card.md").write_text(
         f"<!--\nType: model-index\nModels:\n- Name: vit-tiny\n  Metadata: {{{fields}, Mean: [0.5, 0.5, 0.5]}}\n-->\n"
     )
-    report = json.loads(json_of(audit([Path("card.md")], Settings(zoo="transformers"), workers=1)))
+    report = json.loads(json_of(audit([Path("card.md")], Settings(zoo="transformers"), ONE_JOB)))
     assert [(claim["field"], claim["verdict"]) for claim in report["claims"]] == [
         (name, "confirmed") for name in ("Parameters", "FLOPs", "Classes", "Image Size", "Interpolation", "Mean")
     ]
@@ -116,7 +117,7 @@ def test_the_digest_follows_the_configuration_and_imports_nothing(folder):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("[]", "it is no mapping"),
+        ("[]", "it is not a mapping"),
         ("{", "cannot be read"),
         ('{"model_type": "bert"}', "no image classifier"),
         ("{}", "of kind 'None'"),

@@ -1,6 +1,6 @@
-"""Run the benchmarks, all or some, and write their figures to a file; a figure that is written is on the guide's page.
+"""Run the benchmarks, all or some, and write their figures to a file and to the guide's page.
 
-The file is written after each part, so that a run that was interrupted goes on with --resume.
+The file is written after each part, so that an interrupted run can continue with --resume.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ PARTS = {
 """Names of the parts and the scripts that measure them, in the order of the page."""
 
 Figures = dict[str, dict[str, Any]]
-"""By part: what a script printed with ``--json``."""
+"""Part -> output of its script with ``--json``."""
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the chosen parts."""
     options = parser(__doc__)
     options.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     options.add_argument("--full", action="store_true", help="the long version of scaling: 10,000 cards")
     options.add_argument("--write", type=Path, metavar="FILE", help="write the figures here, and the guide's page")
     options.add_argument("--resume", action="store_true", help="leave out the parts that the file has already")
     given = options.parse_args()
-    figures = read(given.write) if given.write else {}
+    figures = read_figures(given.write_figures) if given.write_figures else {}
     names = given.only or [name for name in PARTS if Path(child(PARTS[name])[1]).is_file()]
     for name in names:
         if given.resume and name in figures:
             continue
-        found = measured(name, [*(["--full"] if given.full and name == "scaling" else [])], given.json)
+        found = run_part(name, [*(["--full"] if given.full and name == "scaling" else [])], given.json)
         if found:
             figures[name] = found
-            if given.write:
-                write(given.write, figures)
+            if given.write_figures:
+                write_figures(given.write_figures, figures)
     if given.json:
         print(json.dumps({name: figures[name] for name in names if name in figures}, indent=2))
 
 
-def measured(name: str, options: list[str], quiet: bool) -> dict[str, Any]:
-    """Run one part and return what it printed; empty where it failed, which is said."""
+def run_part(name: str, options: list[str], quiet: bool) -> dict[str, Any]:
+    """Run one part and return its figures; print an error and return none if it failed."""
     print(f"{name} …", file=sys.stderr)
     done = subprocess.run(child(PARTS[name], "--json", *options), capture_output=True, text=True)
     if done.returncode:
@@ -70,13 +70,13 @@ def measured(name: str, options: list[str], quiet: bool) -> dict[str, Any]:
     return found
 
 
-def read(file: Path) -> Figures:
-    """Return the figures of a file; none where there is no file."""
+def read_figures(file: Path) -> Figures:
+    """Return the figures of a file; none if it is missing."""
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def write(file: Path, figures: Figures) -> None:
-    """Write the figures in the order of the parts, and the guide's page where they are this project's own."""
+def write_figures(file: Path, figures: Figures) -> None:
+    """Write the figures in the order of the parts, and the guide's page if the file is the project's."""
     ordered = {name: figures[name] for name in PARTS if name in figures}
     file.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if file.resolve() == (ROOT / "docs" / "data" / "benchmarks.json").resolve():

@@ -17,17 +17,17 @@ from cardproof.read import read_cards
 
 
 def main() -> None:
-    """Count in the way that is asked for."""
+    """Count in the given mode."""
     mode, folder = sys.argv[1:]
     needs = list(dict.fromkeys(plan(read_cards([Path(folder)])).values()))
     if mode == "plain":
-        counts = plainly(needs)
+        counts = count_plainly(needs)
     else:
-        counts = in_workers([replace(need, questions=()) for need in needs] if mode == "counts" else needs)
+        counts = count_in_workers([replace(need, questions=()) for need in needs] if mode == "counts" else needs)
     print(json.dumps(counts))
 
 
-def in_workers(needs: list[Need]) -> dict[str, int | None]:
+def count_in_workers(needs: list[Need]) -> dict[str, int | None]:
     """Count as a cold build does, in its worker processes."""
     from cardproof.measure.submit import measure
 
@@ -36,8 +36,8 @@ def in_workers(needs: list[Need]) -> dict[str, int | None]:
     return {need.model: evidence.counts.multiply_adds if evidence.counts else None for need, evidence in found}
 
 
-def plainly(needs: list[Need]) -> dict[str, int | None]:
-    """Count as a script of twenty lines does: build on meta, and let torch count."""
+def count_plainly(needs: list[Need]) -> dict[str, int | None]:
+    """Count as a short script would: build on meta, and let torch count."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

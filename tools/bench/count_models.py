@@ -33,7 +33,7 @@ def main(counter: str, models: list[str]) -> None:
     count = COUNTERS[counter]()
     builders = {name: (load_zoo(name.partition("/")[0]).build, name.partition("/")[2]) for name in models}
     for build, name in builders.values():
-        _on_meta(lambda build=build, name=name: build(name))  # what a zoo imports or reads first is nobody's time
+        _on_meta(lambda build=build, name=name: build(name))  # imports of a zoo are not timed
     counts: dict[str, int] = {}
     started = time.perf_counter()
     for model, (build, name) in builders.items():
@@ -56,7 +56,7 @@ def by_cardproof() -> Callable[[Build], int]:
 
 
 def by_flopcountermode() -> Callable[[Build], int]:
-    """Return torch's own counter, on the meta device where a network can be built there."""
+    """Return torch's own counter, on the meta device if a network can be built there."""
     from torch.utils.flop_counter import FlopCounterMode
 
     def count(build: Build) -> int:
@@ -72,7 +72,7 @@ def _on_meta(build: Build) -> nn.Module:
     try:
         with torch.device("meta"):
             return build().eval()
-    except NotImplementedError:  # it reads values while it is built
+    except NotImplementedError:  # it reads values during construction
         return build().to("meta").eval()
 
 

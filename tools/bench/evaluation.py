@@ -1,8 +1,8 @@
-"""Time the evaluation of 1,000 photos (JPEG, 500x375) against a loop as timm's validate script has it, in one run.
+"""Time the evaluation of 1,000 photos (JPEG, 500x375) against a loop like that of timm's validate script, in one run.
 
-Each side is a process of its own, on two cores. Theirs: timm's data set, loader with two workers, transforms and model,
-batch 32, once as its users run it and once with memory kept (:func:`res2next.optimize.keep_memory`). Ours:
-:func:`res2next.evaluate.evaluate` with its defaults. Weights are equal, so photos must be taken for the same classes.
+Each side is a separate process on two cores. Theirs: timm's data set, loader with two workers, transforms and model,
+batch 32, once with defaults and once with memory kept (:func:`res2next.inference.keep_memory`). Ours:
+:func:`res2next.evaluation.evaluate` with its defaults. Weights are equal, so predicted classes must be equal.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _in_a_process(side: str, folder: str) -> dict[str, Any]:
 
 
 def photo_set(folder: Path) -> PhotoSet:
-    """Return the photos as this package reads them."""
+    """Return the photos as a data set of res2next."""
     from res2next.datasets import find_dataset
     from res2next.datasets.imagenet import PhotoSet
     from res2next.datasets.photos import FolderPhotos
@@ -101,12 +101,12 @@ def photo_set(folder: Path) -> PhotoSet:
 
 
 def theirs(side: str, folder: Path) -> dict[str, Any]:
-    """Return the seconds of a plain loop, and how often photos of a class were taken for another."""
+    """Return the seconds of a plain loop, and the confusion: class, predicted class, number."""
     import torch
     from timm.data import create_dataset, create_loader
 
     if side == KEPT:
-        from res2next.optimize import keep_memory
+        from res2next.inference import keep_memory
 
         keep_memory()
     torch.set_num_threads(THREADS)
@@ -134,11 +134,11 @@ def theirs(side: str, folder: Path) -> dict[str, Any]:
 
 
 def ours(folder: Path) -> dict[str, Any]:
-    """Return the seconds of our evaluation, and how often photos of a class were taken for another."""
+    """Return the seconds of our evaluation, and the confusion: class, predicted class, number."""
     import torch
 
-    from res2next.evaluate import evaluate
-    from res2next.optimize import keep_memory
+    from res2next.evaluation import evaluate
+    from res2next.inference import keep_memory
 
     keep_memory()
     torch.set_num_threads(THREADS)

@@ -1,7 +1,7 @@
-"""What the benchmarks share: parts of a report, the machine they ran on, commands that are measured from outside.
+"""Shared by the benchmarks: parts of a report, facts about the machine, measured commands.
 
 Each benchmark is a script with ``--help`` and ``--json``; its ``measure`` functions return parts, and :func:`show`
-prints them. ``all.py`` runs the scripts and keeps what they print; ``page.py`` draws it.
+prints them. ``all.py`` runs the scripts and stores their output; ``page.py`` draws it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpora" / "timm-model-templates"
-"""Published cards, which are no part of this repository; ``--corpus`` names another copy."""
+"""Published cards, which are not part of this repository; ``--corpus`` names another copy."""
 
 CARDPROOF = (sys.executable, "-m", "cardproof")
 
@@ -41,7 +42,7 @@ class Part:
 
     title: str
     what: str
-    """What was timed, and against what, in a sentence or two."""
+    """What was timed and compared, in a sentence or two."""
     rows: list[Row]
     """Each has the same columns; a column's name ends with its unit."""
     bar: str = ""
@@ -65,10 +66,9 @@ class Ran:
 
 
 def run(command: Sequence[str], folder: Path, statuses: Sequence[int] = (0,), **environment: str) -> Ran:
-    """Run a command to its end, and measure it. Raises RuntimeError where it ends with another status.
+    """Run a command and measure it. Raises RuntimeError if it ends with another status.
 
-    Python may keep its bytecode, as it does for everybody who does not forbid it: not kept, each run would compile the
-    files of this checkout that changed since it was installed.
+    Python may write bytecode, as it does by default: without it, each run would compile changed files of this checkout.
     """
     environment = {"PYTHONDONTWRITEBYTECODE": "", **environment}
     gauge = [sys.executable, str(Path(__file__).with_name("gauge.py")), *command]
@@ -81,7 +81,7 @@ def run(command: Sequence[str], folder: Path, statuses: Sequence[int] = (0,), **
 
 @contextmanager
 def workplace() -> Iterator[Path]:
-    """Give an empty folder with a cache of its own, so that the first build of a site in it is a cold one."""
+    """Give an empty folder with a separate cache, so that the first build of a site in it is a cold one."""
     before = os.environ.get("XDG_CACHE_HOME")
     with TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
@@ -100,7 +100,7 @@ def interleaved(rounds: int, *calls: Callable[[], float]) -> list[float]:
 
 
 def machine() -> dict[str, Cell]:
-    """Return what the figures depend on: processor, cores, memory, system, versions."""
+    """Return facts about the machine: processor, cores, memory, system, versions."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -114,7 +114,7 @@ def machine() -> dict[str, Cell]:
 
 
 def installed(distribution: str) -> str | None:
-    """Return the version of a distribution; None where it is not installed."""
+    """Return the version of a distribution; None if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -128,7 +128,7 @@ def _processor() -> str:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a command line with the options that all benchmarks have."""
+    """Return a parser with the options of all benchmarks."""
     options = argparse.ArgumentParser(description=description)
     options.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     return options
@@ -148,12 +148,12 @@ def show(parts: Sequence[Part], as_json: bool) -> None:
         for name in part.rows[0]:
             table.add_column(name, justify="left" if isinstance(part.rows[0][name], str) else "right")
         for row in part.rows:
-            table.add_row(*(in_words(cell) for cell in row.values()))
+            table.add_row(*(cell_text(cell) for cell in row.values()))
         console.print(table)
 
 
-def in_words(cell: Cell) -> str:
-    """Return a cell as it is shown: thousands separated, at most three decimals."""
+def cell_text(cell: Cell) -> str:
+    """Return a cell as text: thousands separated, three significant digits."""
     if cell is None:
         return "–"
     if isinstance(cell, float):
@@ -167,6 +167,14 @@ def copy_site(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "mkdocs.yml", folder)
     return folder
+
+
+def mkdocs_alone(site: Path) -> list[str]:
+    """Return the command that builds the pages of a site as they are, so that nothing but mkdocs is timed."""
+    config = site / "mkdocs-alone.yml"
+    text = (site / "mkdocs.yml").read_text(encoding="utf-8")
+    config.write_text(re.sub(r"(\n +)zoo:", r"\1render: false\1zoo:", text), encoding="utf-8")
+    return [sys.executable, "-m", "mkdocs", "build", "--quiet", "--no-strict", "-f", config.name]
 
 
 def child(script: str, *arguments: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""Run one command and print, as JSON, how long it took and how much memory it needed, with all that it started.
+"""Run one command and print, as JSON, time and memory of it and of all processes that it started.
 
-Usage: gauge.py COMMAND ARGUMENT... Processes that outlive their parent (the workers' server) are waited for as well.
+Usage: gauge.py COMMAND ARGUMENT... Processes that outlive their parent (the workers' server) are waited for too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Time inference of res2next50 against timm's model in the same run, with equal weights and equal outputs.
 
-In each round every way runs once, in a process of its own, so that all meet the same machine; figures are medians over
-the rounds of the median forward. Ways: timm as its users run it; timm with memory kept
-(:func:`res2next.optimize.keep_memory`); ours in float32 and bfloat16; ours exported and run by ONNX Runtime.
+In each round every way runs once, in a separate process, so that all run on the same machine; figures are medians over
+the rounds of the median forward. Ways: timm with defaults; timm with memory kept
+(:func:`res2next.inference.keep_memory`); ours in float32 and bfloat16; ours exported and run by ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ WAYS = (PEER, KEPT, OURS, HALF, EXPORTED)
 THREADS = 2
 ROUNDS = 3
 FORWARDS = {1: 20, 16: 4}
-"""By batch size: how many forwards are timed in each process, of other photos each, after one to warm up."""
+"""Batch size -> forwards that are timed in each process, each of other photos, after one to warm up."""
 
 MULTIPLY_ADDS = 4_172_677_120
-"""Of res2next50 on one image of 224x224, as its card's evidence has it."""
+"""Of res2next50 on one image of 224x224, by its evidence record."""
 
 Logits = list[list[float]]
 
@@ -62,13 +62,13 @@ def main() -> None:
 def measure(rounds: int = ROUNDS, batches: tuple[int, ...] = tuple(FORWARDS)) -> list[Part]:
     """Return a part for each batch size."""
     with tempfile.TemporaryDirectory() as folder:
-        teach(weights_in(Path(folder)))
+        teach(weights_file(Path(folder)))
         found = [{way: _in_a_process(way, batches, folder) for way in WAYS} for _ in range(rounds)]
     return [_part(batch, [{way: one[way][str(batch)] for way in WAYS} for one in found]) for batch in batches]
 
 
-def weights_in(folder: Path) -> Path:
-    """Return the file of the weights that all ways have."""
+def weights_file(folder: Path) -> Path:
+    """Return the file of the weights of all ways."""
     return folder / "weights.pt"
 
 
@@ -80,7 +80,7 @@ def _in_a_process(way: str, batches: tuple[int, ...], folder: str) -> dict[str, 
 
 
 def _part(batch: int, rounds: list[dict[str, Any]]) -> Part:
-    """Return the table of a batch size, from what each way gave in each round."""
+    """Return the table of a batch size, from the results of each way in each round."""
     seconds = {way: statistics.median(one[way]["seconds"] for one in rounds) for way in WAYS}
     logits: dict[str, Logits] = {way: rounds[0][way]["logits"] for way in WAYS}
     rows: list[Row] = [
@@ -106,7 +106,7 @@ def _part(batch: int, rounds: list[dict[str, Any]]) -> Part:
 
 
 def notes(batch: int) -> list[str]:
-    """Return what the figures depend on beside the machine."""
+    """Return facts that the figures depend on, other than the machine."""
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
@@ -119,7 +119,7 @@ def notes(batch: int) -> list[str]:
 
 
 def _least(batch: int) -> str:
-    """Say what this processor does at most in each type, and how long a forward so takes at least."""
+    """Return the processor's peak rate in each type, and the least time of a forward at that rate."""
     import torch
 
     torch.set_num_threads(1)
@@ -133,7 +133,7 @@ def _least(batch: int) -> str:
 
 
 def rate(numbers: torch.dtype) -> float:
-    """Return the thousand millions of multiply-adds a second of a product of two square matrices, the best of many."""
+    """Return the best rate of a product of two square matrices, in 10^9 multiply-adds a second."""
     import torch
 
     side = 256
@@ -150,12 +150,12 @@ def forwards(way: str, batches: list[int], folder: Path) -> dict[int, dict[str, 
     """Return the median seconds of a forward in this process, and the logits, by batch size."""
     import torch
 
-    from res2next.optimize import keep_memory
+    from res2next.inference import keep_memory
 
     if way != PEER:
         keep_memory()
     torch.set_num_threads(THREADS)
-    run = network_of(way, folder)
+    run = load_network(way, folder)
     found = {}
     for batch in batches:
         photos = images(0, batch * FORWARDS[batch])  # (n, 3, 224, 224)
@@ -164,13 +164,13 @@ def forwards(way: str, batches: list[int], folder: Path) -> dict[int, dict[str, 
     return found
 
 
-def network_of(way: str, folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return what turns images into logits; the exported network is written where there is none yet."""
+def load_network(way: str, folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the function from images to logits; exports the network if that was not done."""
     import torch
 
-    from res2next.optimize import export_onnx, optimize
+    from res2next.inference import export_onnx, optimize
 
-    theirs, ours = networks(weights_in(folder))
+    theirs, ours = networks(weights_file(folder))
     if way in (PEER, KEPT):
         return theirs
     if way == OURS:
@@ -207,7 +207,7 @@ def difference(one: Logits, other: Logits) -> float:
 
 
 def right(logits: Logits) -> int:
-    """Return how many of the first photos are taken for what they are."""
+    """Return how many photos are classified correctly."""
     return sum(said == index % CLASSES for index, said in enumerate(top(logits)))
 
 

@@ -1,7 +1,7 @@
 """Res2next50 with weights that tell the photos of :mod:`bench.photos` apart, made in seconds and without a download.
 
-The published weights are not for everybody, and random ones give all photos to one class, so that equal answers would
-say nothing. Here the trunk is random, its norms are fitted to photos, and its last layer by ridge regression.
+The published weights are non-commercial, and with random ones all photos get the same class, so that equal results
+would prove nothing. Here the trunk is random, its norms are fitted to photos, and its last layer by ridge regression.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import nn
 
 from bench.photos import CLASSES, jpeg
 from res2next import create_model
+from res2next.inference import optimize
 from res2next.model import Res2Branch
-from res2next.optimize import optimize
 from res2next.registry import Preprocessing
 from res2next.transforms import evaluation_transform
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "res2next50"
 LESSONS = 200
-"""Photos that are learned from; they are none of those that are evaluated."""
+"""Number of photos to fit the weights to; they are not among those that are evaluated."""
 FIRST_LESSON = 1_000_000
 SHRINKAGE = 0.1
 """Of the regression, in units of the mean square of the features."""
@@ -46,13 +46,13 @@ def networks(weights: Path) -> tuple[nn.Module, nn.Module]:
 
 
 def images(first: int, number: int) -> Tensor:
-    """Return photos made ready for the network, (number, 3, 224, 224)."""
+    """Return preprocessed photos, (number, 3, 224, 224)."""
     transform = evaluation_transform(Preprocessing())
     return torch.stack([transform(Image.open(BytesIO(jpeg(first + index)))) for index in range(number)])
 
 
 def teach(weights: Path) -> None:
-    """Write the weights."""
+    """Fit weights, and write them to a file."""
     torch.manual_seed(0)
     network = create_model(NAME)
     lessons = images(FIRST_LESSON, LESSONS)
@@ -77,7 +77,7 @@ def _fit_norms(network: nn.Module, lessons: Tensor) -> None:
 
 
 def _fit_head(network: nn.Module, lessons: Tensor) -> None:
-    """Let the first outputs tell the classes apart, and leave the others near zero."""
+    """Fit the first outputs to the classes, and leave the others near zero."""
     head = network.fc
     network.fc = nn.Identity()
     fast = optimize(network)

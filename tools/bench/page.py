@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import ROOT, Part, in_words
+from bench.figures import ROOT, Part, cell_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ HEAD = (
 )
 
 WIDTH, LEFT, BAR, STEP = 720, 330, 14, 24
-"""Of the drawings: all, the part for names, a bar, and from one bar to the next, in pixels."""
+"""Of the drawings, in pixels: total width, width of names, height of a bar, distance between bars."""
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def _section(part: Part) -> str:
     columns = list(part.rows[0])
     texts = [isinstance(part.rows[0][name], str) for name in columns]
     lines += [_line(columns), _line("---" if text else "---:" for text in texts)]
-    lines += [_line(in_words(cell) for cell in row.values()) for row in part.rows]
+    lines += [_line(cell_text(cell) for cell in row.values()) for row in part.rows]
     return "\n".join([*lines, "", *(f"{note}\n" for note in part.notes)])
 
 
@@ -60,7 +60,7 @@ def _line(cells: Any) -> str:
 
 
 def _bars(part: Part) -> str:
-    """Return an inline drawing; it takes its colours from the page, and says its numbers as text."""
+    """Return an inline drawing in the colours of the page, with its numbers as text."""
     rows = [(_name(row), row[part.bar]) for row in part.rows]
     known = [value for _, value in rows if isinstance(value, int | float)]
     most = max(known, default=0) or 1
@@ -76,15 +76,15 @@ def _bars(part: Part) -> str:
         drawn += [
             f'<text x="{LEFT - 8}" y="{top + 11}" text-anchor="end" fill="currentColor">{escape(name)}</text>',
             f'<rect x="{LEFT}" y="{top}" width="{length}" height="{BAR}" fill="currentColor" opacity="0.55"/>',
-            f'<text x="{LEFT + length + 6}" y="{top + 11}" fill="currentColor">{in_words(value)}</text>',
+            f'<text x="{LEFT + length + 6}" y="{top + 11}" fill="currentColor">{cell_text(value)}</text>',
         ]
     return "\n".join([*drawn, "</svg>", "</figure>"])
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    """Return the first column in few words."""
+    """Return the first column, shortened."""
     column, value = next(iter(row.items()))
-    text = value if isinstance(value, str) else f"{in_words(value)} {column}"
+    text = value if isinstance(value, str) else f"{cell_text(value)} {column}"
     return text if len(text) <= 52 else f"{text[:51]}…"
 
 

@@ -1,7 +1,7 @@
-"""Photos in classes that a network can be taught to tell apart: 500x375 JPEG, the same ones each time.
+"""Reproducible photos in classes that a network can learn: 500x375 JPEG.
 
-Each is a part of the package's own photo, in other colours and mirrored, under waves, with the noise of a camera. The
-class decides the direction and the length of the waves.
+Each is a part of the package's photo with changed colours, mirrored or not, with waves and noise added. The class
+determines the direction and the length of the waves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CLASSES = DIRECTIONS * len(LENGTHS)
 
 
 def write_photos(folder: Path, number: int) -> int:
-    """Write the first photos, in a folder for each class as ImageNet's are; return their bytes."""
+    """Write the first photos into a folder per class, as for ImageNet; return their total bytes."""
     size = 0
     for index in range(number):
         path = folder / f"n{index % CLASSES:08}" / f"{index:05}.JPEG"
@@ -48,7 +48,7 @@ def jpeg(index: int) -> bytes:
 
 
 def part(draw: np.random.Generator) -> NDArray[np.float32]:
-    """Return some part of the package's photo, large, and mirrored every other time."""
+    """Return a random part of the package's photo, enlarged, and mirrored with probability 1/2."""
     with Image.open(example_photo()) as photo:
         width = int(draw.integers(120, photo.width))
         height = min(width * 3 // 4, photo.height)
@@ -71,5 +71,5 @@ def waves(kind: int, draw: np.random.Generator) -> NDArray[np.float32]:
 
 @cache
 def noise() -> NDArray[np.float32]:
-    """Return the noise that all photos have, each another part of it first."""
+    """Return the noise of all photos; each uses it with another offset."""
     return np.random.default_rng(0).standard_normal((HEIGHT, WIDTH, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The peer of a render: what published tools do with the same cards, which is to check nothing.
+"""The peer of a render: a renderer like published tools, which check nothing.
 
 Each template's model index is cut out of its comment and read by PyYAML's own loader, the text is rendered by Jinja2
 with its includes, and the page is written as ``NAME/README.md``, with one ``model-index.yml`` beside them all.

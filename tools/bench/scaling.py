@@ -1,4 +1,4 @@
-"""Time builds of generated sites of 100, 1,000 and, with ``--full``, 10,000 cards: nothing may grow per card."""
+"""Time builds of generated sites of 100, 1,000 and, with ``--full``, 10,000 cards: time per card must not grow."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def measure(sizes: tuple[int, ...] = SIZES, rounds: int = ROUNDS) -> Part:
-    """Return the figures of sites of these many cards."""
+    """Return the figures of sites with these numbers of cards."""
     what = (
         "Whole builds of generated sites with one small network a card, snippets not run: from nothing, with nothing "
         "changed, and after one card was edited; a claim that is edited is measured again, which imports torch."
@@ -122,7 +122,7 @@ CLAIMS = ("Parameters: 47\n", "Parameters: 0.047 K\n")
 
 
 def _edited(site: Path, texts: tuple[str, str], *options: str) -> float:
-    """Write the one text where the other is, and return the seconds of the render after it."""
+    """Swap one text for the other, and return the seconds of the next render."""
     card = site / "templates" / "models" / "net-1.md"
     text, (one, other) = card.read_text(), texts
     card.write_text(text.replace(one, other) if one in text else text.replace(other, one))

@@ -1,4 +1,4 @@
-"""Time how long an edit of a template takes to the browser under ``mkdocs serve``, on a copy of this site."""
+"""Time from the edit of a template to the served page under ``mkdocs serve``, on a copy of this site."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
-from bench.figures import CARDPROOF, Part, Row, copy_site, parser, run, show, workplace
+from bench.figures import CARDPROOF, Part, Row, copy_site, mkdocs_alone, parser, run, show, workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROUNDS = 5
-PATIENCE = 120
-"""Seconds in which the site must be served, and an edit be shown."""
+TIMEOUT = 120
+"""Seconds to wait for the site, and for an edit."""
 
 MKDOCS = (sys.executable, "-m", "mkdocs")
-EDITED = {
+EDITS = {
     "a card without snippets, edited: until the browser can show it": ("templates/models/index.md", "models/"),
     "a card with snippets, edited: likewise": ("templates/models/res2next.md", "models/res2next/"),
 }
-"""What is edited, with its template and its page."""
+"""Description of an edit -> template and page."""
 
 
 def main() -> None:
@@ -46,12 +46,11 @@ def measure(rounds: int = ROUNDS) -> Part:
         render = [*CARDPROOF, "render", "--quiet"]
         run(render, site, (0, 1))
         warm = [run(render, site, (0, 1)).seconds for _ in range(rounds)]
-        mkdocs = [*MKDOCS, "build", "--quiet", "--no-strict"]
-        build = [run(mkdocs, site).seconds for _ in range(rounds)]
+        build = [run(mkdocs_alone(site), site).seconds for _ in range(rounds)]
         with serving(site) as address:
             edits = {
                 what: statistics.median(_edit(site / card, address + page, number) for number in range(rounds))
-                for what, (card, page) in EDITED.items()
+                for what, (card, page) in EDITS.items()
             }
     medians = {
         **edits,
@@ -85,10 +84,10 @@ def _edit(card: Path, url: str, number: int) -> float:
 
 
 def _wait_for(url: str, text: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
                 if text in answer.read().decode():
                     return
         except (URLError, ConnectionError):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import sys
 from typing import TYPE_CHECKING
 
-from bench.figures import CARDPROOF, Part, Row, interleaved, parser, run, show, workplace
+from bench.figures import CARDPROOF, Part, Row, interleaved, mkdocs_alone, parser, run, show, workplace
 from bench.scaling import write_site
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 CARDS = 300
 ROUNDS = 3
-MKDOCS = (sys.executable, "-m", "mkdocs", "build", "--quiet")
 EXTENSIONS = """markdown_extensions:
 - admonition
 - attr_list
@@ -77,7 +75,7 @@ def write_plain(pages: Path, plain: Path) -> None:
 
 
 def ordinary(title: str, size: int) -> str:
-    """Return a page of so many bytes: sections of a paragraph, a table and a block of code each."""
+    """Return a page of about ``size`` bytes: sections of a paragraph, a table and a block of code each."""
     parts = [f"# {title}\n\n"]
     number = 0
     while sum(map(len, parts)) < size:
@@ -90,7 +88,7 @@ def ordinary(title: str, size: int) -> str:
 
 
 def _build(site: Path) -> float:
-    return run(MKDOCS, site).seconds
+    return run(mkdocs_alone(site), site).seconds
 
 
 def _row(what: str, site: Path, seconds: float, peer: float) -> Row:

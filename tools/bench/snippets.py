@@ -1,7 +1,7 @@
 """Time a warm page of five blocks that need torch against the same code in a fresh interpreter, in the same run.
 
-What a page costs beyond its own work is the wall time of the run less what its blocks took. The forking process must
-come out of it with one thread and no device in use.
+The overhead of a page is the wall time of the run minus the time of its blocks. The forking process must end with one
+thread and no device in use.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def measure(pages: int = PAGES, fresh: int = FRESH, preload: tuple[str, ...] = (
 
 
 def _page(runner: Runner, job: Job) -> tuple[float, float]:
-    """Return the wall time of a page, and that less the time of its blocks."""
+    """Return the wall time of a page, and that without the time of its blocks."""
     started = time.perf_counter()
     results = runner.run(job)
     wall = time.perf_counter() - started

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG = "site_name: Workers\nplugins:\n- cardproof:\n    zoo: {zoo}\n    snippets: {{run: false}}\n"
-PATIENCE = 60
-"""Seconds that a cluster has to be there."""
+TIMEOUT = 60
+"""Seconds to wait for a cluster."""
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def measure(corpus: Path, cards: int | None = None, zoo: str = "timm") -> Part:
     one = _seconds(corpus, cards, zoo, "--jobs", "1")
     rows.append(_row("one local worker", one, one))
     rows.append(_row("two local workers", _seconds(corpus, cards, zoo, "--jobs", "2"), one))
-    missing = _missing()
+    missing = _reason_without_dask()
     if missing:
         rows.append(_row(f"Dask, two workers ({missing})", None, one))
     else:
@@ -64,8 +64,8 @@ def _seconds(corpus: Path, cards: int | None, zoo: str, *options: str) -> float:
         return run([*CARDPROOF, "render", "--quiet", *options], site, (0, 1)).seconds
 
 
-def _missing() -> str:
-    """Return why there is no row for Dask; empty where there can be one."""
+def _reason_without_dask() -> str:
+    """Return why Dask cannot be measured; empty if it can."""
     if not installed("distributed"):
         return "not run: Dask is not installed"
     shown = subprocess.run([*CARDPROOF, "render", "--help"], capture_output=True, text=True, check=True).stdout
@@ -95,7 +95,7 @@ def cluster() -> Iterator[str]:
 
 
 def _wait_for(file: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not file.is_file():
         if time.monotonic() > deadline:
             raise TimeoutError("the Dask scheduler did not start")
@@ -103,14 +103,14 @@ def _wait_for(file: Path) -> None:
 
 
 def _address(file: Path) -> str:
-    """Return the scheduler's address once both workers are there."""
+    """Return the scheduler's address when both workers are connected."""
     import json
 
     from distributed import Client
 
     address: str = json.loads(file.read_text())["address"]
-    with Client(address, timeout=PATIENCE) as client:
-        client.wait_for_workers(2, timeout=PATIENCE)
+    with Client(address, timeout=TIMEOUT) as client:
+        client.wait_for_workers(2, timeout=TIMEOUT)
     return address
 
 

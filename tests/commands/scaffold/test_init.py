@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import MULTIPLY_ADDS, PARAMETERS, TINY
+from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY, cardproof, mkdocs
 
 from cardproof.build import audit
-from cardproof.commands.scaffold.index import index_text
-from cardproof.commands.scaffold.site import FIXED
+from cardproof.commands.scaffold.families import index_text
+from cardproof.commands.scaffold.site import FIXED, IGNORE
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
 from cardproof.core.types import Place
 from cardproof.measure.list_models import look_around
 from cardproof.read import read_cards
-from cardproof.read.front_matter import find_index_comments
+from cardproof.read.markdown import find_index_comments
 from cardproof.zoos.published import ModelList, Published
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"
@@ -40,14 +38,8 @@ class Exits(Zoo):
 """
 
 
-def command(*arguments: str, module: str = "cardproof"):
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(done, capture_output=True, text=True, check=False, env=environment)
-
-
 def init(*arguments: str):
-    done = command("init", "--json", *arguments)
+    done = cardproof("init", "--json", *arguments)
     return done, json.loads(done.stdout) if done.stdout else None
 
 
@@ -58,16 +50,21 @@ def empty(tmp_path, monkeypatch):
 
 
 def assert_is_a_site(models: int) -> None:
-    """Build the site, render again: no warning, nothing measured, nothing refuted."""
-    built = command("build", "--strict", module="mkdocs")
+    """Build the site, render again: no warning, nothing measured, nothing refuted; Git is told of no derived file."""
+    built = mkdocs("build", "--strict")
     assert built.returncode == 0
     assert "WARNING" not in built.stderr
     assert Path("site/models/compare/index.html").is_file()
-    again = json.loads(command("render", "--json").stdout)["summary"]
+    again = json.loads(cardproof("render", "--json").stdout)["summary"]
     assert (again["models"], again["measured"], again["changed"], again["exit"]) == (models, 0, 0, 0)
     assert again["refuted"] == again["disputed"] == again["errors"] == 0
     assert again["confirmed"] > 8 * models
-    assert command("render", "--check", "--quiet").returncode == 0
+    assert cardproof("render", "--check", "--quiet").returncode == 0
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    listed = ["git", "ls-files", "--others", "--exclude-standard", "docs", "site"]
+    kept = {Path(name) for name in subprocess.check_output(listed, text=True).splitlines()}
+    assert {path.parts[1] for path in kept} <= {"models", "evidence", "data", "index.md", "evidence.md"}
+    assert Path("docs/models/compare.md") in kept
 
 
 @pytest.mark.slow
@@ -106,7 +103,7 @@ def test_a_zoo_of_the_users_own_needs_nothing_but_build(empty):
     found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
     assert found["tiny", "Parameters"] == str(PARAMETERS)
     assert found["tiny", "FLOPs"] == str(MULTIPLY_ADDS)
-    assert sorted(report["created"]) == sorted([*FIXED, "templates/models/zoo-py-zoo.md"])
+    assert sorted(report["created"]) == sorted([*FIXED, IGNORE, "templates/models/zoo-py-zoo.md"])
     assert [block["status"] for block in report["blocks"]] == ["pass"]
     assert_is_a_site(2)
 
@@ -129,9 +126,11 @@ def test_nothing_is_written_where_a_file_is_in_the_way(empty):
     assert "there already: docs/index.md; --force writes over them" in done.stderr
     assert sorted(path.as_posix() for path in Path().rglob("*") if path.is_file()) == ["docs/index.md", "zoo.py"]
 
+    Path(IGNORE).write_text("mine\n")
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets", "--force")
     assert done.returncode == 0
     assert Path("docs/index.md").read_text() != "mine\n"
+    assert Path(IGNORE).read_text() == "mine\n"
 
 
 def test_a_card_that_is_there_is_not_written_over(empty):
@@ -214,7 +213,7 @@ def test_a_site_name_with_marks_of_yaml_and_jinja_is_a_text(empty):
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets", "--site-name", name)
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(Path("mkdocs.yml").read_text())["site_name"] == name
-    assert command("build", "--strict", module="mkdocs").returncode == 0
+    assert mkdocs("build", "--strict").returncode == 0
     article = Path("site/index.html").read_text().partition("<article")[2].partition("</article>")[0]
     assert "<d>" not in article
     assert "&lt;d&gt; %ZOO%" in article.replace("&#60;", "&lt;").replace("&#62;", "&gt;").replace("&#37;", "%")
@@ -246,6 +245,6 @@ def test_a_survey_names_its_source():
 def test_what_init_wrote_is_judged_alike_by_an_audit(empty):
     Path("zoo.py").write_text(TINY)
     assert init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets")[0].returncode == 0
-    run = audit([Path("templates/models")], Settings(zoo="zoo.py:Zoo"), workers=1)
+    run = audit([Path("templates/models")], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert run.exit == 0
     assert not run.findings

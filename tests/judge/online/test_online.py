@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing
@@ -16,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sites import cardproof
 
 from cardproof.build import audit
 from cardproof.core.cache import Cache, Entry, cache_path
@@ -300,19 +299,17 @@ def test_code_templates_and_closed_sites_are_not_asked(write):
 
 def test_the_command_asks_only_with_the_flag(write, server):
     path = card(write, f"{server.url}/404")
-    command = [sys.executable, "-m", "cardproof", "audit", path.name]
-    quiet = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    command = ("audit", path.name)
+    quiet = cardproof(*command, "--json")
     assert json.loads(quiet.stdout)["summary"]["links"] == "not run"
     assert server.seen == []
-    refused = subprocess.run([*command, "--online"], capture_output=True, text=True, check=False)
+    refused = cardproof(*command, "--online")
     assert (refused.returncode, server.seen) == (0, [])
     assert "[private-link]" in refused.stdout
     assert "links asked on" in refused.stdout
-    asked = subprocess.run(
-        [*command, "--online", "--private-host", "127.0.0.1", "--json"], capture_output=True, text=True, check=False
-    )
+    asked = cardproof(*command, "--online", "--private-host", "127.0.0.1", "--json")
     assert asked.returncode == 1
     assert [finding["check"] for finding in json.loads(asked.stdout)["findings"]] == ["dead-link"]
     assert json.loads(asked.stdout)["summary"]["links"]["gone"] == 1
-    alone = subprocess.run([*command, "--private-host", "a"], capture_output=True, text=True, check=False)
+    alone = cardproof(*command, "--private-host", "a")
     assert alone.returncode == 2

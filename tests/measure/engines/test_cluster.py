@@ -17,6 +17,7 @@ from cardproof.core.settings import load_settings
 from cardproof.measure.engines import EngineError
 from cardproof.measure.engines.cluster import code_of, differences
 from cardproof.measure.submit import engine_named
+from cardproof.plan.options import MeasureOptions
 from cardproof.report.run import Run
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -73,8 +74,8 @@ def dask(tmp_path):
         yield started
 
 
-def build(site: Path, **options) -> Run:
-    return render(load_settings(site / "mkdocs.yml"), **options)
+def build(site: Path, *, engine: str = "local", **options) -> Run:
+    return render(load_settings(site / "mkdocs.yml"), MeasureOptions(engine=engine), **options)
 
 
 def evidence(site: Path) -> dict[str, dict]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,20 +10,21 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import TINY
+from outlet_runs import claim_rows
+from sites import ONE_JOB, TINY, cardproof
 
-from cardproof.build import audit, audit_with_cards
+from cardproof.build import audit
 from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings
-from cardproof.core.types import Number
+from cardproof.core.types import Judgement, Number, Place
 from cardproof.read import read_cards
 from cardproof.read.cited_results import CitedSource
+from cardproof.read.claims import make_claim
 from cardproof.render.views.about import Paper
 from cardproof.render.views.cite import cff, is_citable
 from cardproof.report.export.formats import FORMATS, chosen_models, export
 from cardproof.report.export.hub import readme
 from cardproof.report.export.model_index import model_index
-from cardproof.report.terminal import report_rows
 
 CARD = """# Tiny
 
@@ -91,8 +90,8 @@ def settings(write):
 
 def exported(kind: str, settings: Settings, *verdicts: str, models: tuple[str, ...] = ()) -> dict[str, str]:
     reading = chosen_models(read_cards([Path("card.md")]), models)
-    run, known = audit_with_cards((), settings, workers=1, reading=reading)
-    return export(kind, run, known, settings, ("confirmed", "cited", *verdicts))
+    run = audit((), settings, ONE_JOB, reading=reading)
+    return export(kind, run.audit, settings, ("confirmed", "cited", *verdicts))
 
 
 def of_claims(rows):
@@ -103,10 +102,10 @@ def of_claims(rows):
 def test_a_model_index_reads_back_to_the_same_claims_with_the_same_judgement(settings, write):
     (text,) = exported("model-index", settings).values()
     path = write("model-index.yml", text)
-    before = audit([Path("card.md")], settings, workers=1)
-    after = audit([path], settings, workers=1)
-    assert of_claims(report_rows(after, "claims")) == of_claims(report_rows(before, "claims"))
-    assert len(report_rows(before, "claims")) > 10
+    before = audit([Path("card.md")], settings, ONE_JOB)
+    after = audit([path], settings, ONE_JOB)
+    assert of_claims(claim_rows(after)) == of_claims(claim_rows(before))
+    assert len(claim_rows(before)) > 10
     assert {f.check for f in after.findings} == {f.check for f in before.findings if f.check != "yaml-1.1"}
     again = model_index(read_cards([path]))
     assert again == text
@@ -179,9 +178,9 @@ def test_results_that_do_not_hold_are_written_only_where_they_are_asked_for(sett
 def test_a_readme_for_the_hub_reads_back_with_our_own_reader_without_a_fault(settings, write):
     (text,) = exported("hub", settings, models=("tiny",)).values()
     path = write("out/README.md", text)
-    run = audit([path], settings, workers=1)
+    run = audit([path], settings, ONE_JOB)
     assert not run.findings
-    (claim,) = report_rows(run, "claims")
+    (claim,) = claim_rows(run)
     assert (claim["model"], claim["field"], claim["dataset"], claim["verdict"]) == (
         "tiny",
         "Top 1 Accuracy",
@@ -195,9 +194,6 @@ def test_a_card_without_results_has_no_model_index(settings):
     assert "model-index" not in yaml.safe_load(text.split("---\n")[1])
 
 
-ROW = {"metric": True, "task": None, "found": 1.0, "verdict": "confirmed", "unit": ""}
-
-
 @given(TEXT, TEXT, TEXT, TEXT, st.sampled_from(["78.24%", "0.5", "1e400", "good", "12 dB", "-3"]), TEXT, TEXT)
 def test_odd_names_read_back_through_the_library_of_the_hub(name, field, dataset, task, stated, licence, title):
     hub = pytest.importorskip("huggingface_hub")
@@ -206,10 +202,12 @@ def test_odd_names_read_back_through_the_library_of_the_hub(name, field, dataset
         index = {"Models": [{"Name": name, "License": licence, "Paper": {"Title": title, "URL": "x"}}]}
         path.write_text(yaml.safe_dump(index, allow_unicode=True), encoding="utf-8")
         (model,) = read_cards([path]).models
-    row = {**ROW, "model": name, "field": field, "dataset": dataset, "task": task, "stated": stated}
+    place = Place("card.yml", 1, 1)
+    metric = make_claim(name, field, stated, place, dataset=dataset, task=task, metric=True)
+    judgements = [Judgement(claim, "confirmed", 1.0) for claim in (metric, make_claim(name, field, stated, place))]
     values = {(name, field): (Number(1, 1), "1")}
     source = CitedSource(title, "https://example.org", "2026-11-25", dataset, values)
-    card = hub.ModelCard(readme(model, [row, {**row, "metric": False}], "timm", (source,)))
+    card = hub.ModelCard(readme(model, judgements, "timm", (source,)))
     (result,) = card.data.eval_results
     assert card.data.model_name == model.name
     assert (result.dataset_name, result.task_name, result.metric_name) == (dataset, task, field)
@@ -229,7 +227,7 @@ def test_each_claim_of_the_json_is_as_the_audit_has_it(settings):
     (text,) = exported("json", settings).values()
     document = json.loads(text)
     assert document["schema"] == "cardproof-export/1"
-    claims = report_rows(audit([Path("card.md")], settings, workers=1), "claims")
+    claims = claim_rows(audit([Path("card.md")], settings, ONE_JOB))
     found = [{**claim, "model": model["name"]} for model in document["models"] for claim in model["claims"]]
     assert of_claims(found) == of_claims(claims)
     assert document["models"][0]["paper"]["title"] == "Tiny: a net"
@@ -251,8 +249,8 @@ def test_a_citation_file_is_valid_and_has_the_papers_of_the_cards(settings, writ
     second = CARD.replace("'Tiny: a net'", "Second").replace("2001.00001", "2001.00002").replace("tiny", "other")
     write("second.md", second)
     reading = read_cards([Path("card.md"), Path("second.md")])
-    run, known = audit_with_cards((), Settings(), reading=reading)
-    data = _validate(export("cff", run, known, Settings(), ())["CITATION.cff"])
+    run = audit((), Settings(), reading=reading)
+    data = _validate(export("cff", run.audit, Settings(), ())["CITATION.cff"])
     assert data["preferred-citation"]["title"] == "Tiny: a net"
     assert data["authors"] == [
         {"family-names": "Doe", "given-names": "Jane"},
@@ -296,7 +294,7 @@ def test_what_cannot_be_exported_says_why(settings, write):
 
 
 def test_every_format_of_the_command_is_one_that_is_described():
-    from cardproof.commands.cli import export_command
+    from cardproof.commands.export import export_command
 
     (option,) = [one for one in export_command.params if one.name == "kind"]
     assert list(option.type.choices) == list(FORMATS)
@@ -306,8 +304,7 @@ def test_every_format_of_the_command_is_one_that_is_described():
 @pytest.mark.slow
 def test_the_command_writes_a_folder_of_readmes_and_one_file_of_others(settings):
     def command(*arguments):
-        done = [sys.executable, "-m", "cardproof", "export", "card.md", "--zoo", "zoo.py:Zoo", *arguments]
-        return subprocess.run(done, capture_output=True, text=True, check=False)
+        return cardproof("export", "card.md", "--zoo", "zoo.py:Zoo", *arguments)
 
     done = command("--format", "hub")
     assert done.returncode == 2

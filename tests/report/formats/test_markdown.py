@@ -12,7 +12,7 @@ from outlet_runs import judged, refuted, run_of
 
 from cardproof.core.types import Finding, Place
 from cardproof.report.formats import texts_of
-from cardproof.report.formats.markdown import MOST_ROWS
+from cardproof.report.formats.github import MOST_ROWS
 from cardproof.report.terminal import printable
 
 HOSTILE = [

@@ -14,7 +14,7 @@ from outlet_runs import refuted, run_of
 from sites import CARD
 
 from cardproof.build import audit
-from cardproof.commands.fixes import apply
+from cardproof.commands.edit import apply
 from cardproof.core.settings import Settings
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.checks import all_checks

@@ -1,27 +1,69 @@
-"""Time the networks of a site's cards, one after another in a process that has the machine for itself."""
+"""``cardproof speed``: time the networks of a site's cards, one after another in a process of its own."""
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from cardproof.build import network_digests_of_site
+import click
+
+from cardproof.commands.options import CONFIG, EPILOG, PATH, site_settings
+from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path
-from cardproof.measure.engines.local import ended, start_worker, usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
+from cardproof.plan.needs import plan
+from cardproof.plan.recall import digests_of
+from cardproof.render.site_build import read_site
+from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rich.table import Table
 
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
-    from cardproof.measure.gather import Progress
+    from cardproof.plan.options import Progress
+
+
+@click.command("speed", epilog=EPILOG)
+@click.option("--only", metavar="MODEL", multiple=True, help="Time this model alone. May be repeated.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core unless given.")
+@click.option("--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Least time per model.")
+@click.option("--again", is_flag=True, help="Time all models again, those with valid speeds too.")
+@click.option("--out", type=PATH, help="File of speeds; the setting 'speed' unless given.")
+@click.option("--zoo", metavar="ZOO", help="Where networks come from; see render.")
+@CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Print the speeds as JSON.")
+@click.option("--quiet", "-q", is_flag=True, help="Print troubles only.")
+def speed_command(
+    out: Path | None, zoo: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Time forward passes of the site's networks, for the pages to show.
+
+    Let nothing else run meanwhile. A model whose network is as it was when it was timed is not timed again; all speeds
+    of a file come from one processor, and are measured alike.
+    """
+    settings = site_settings(config, zoo)
+    path = out or (settings.path(settings.speed) if settings.speed else None)
+    if path is None:
+        raise click.UsageError("name the file: --out speed-cpu.json, or the setting 'speed' in mkdocs.yml")
+    troubles: list[str] = []
+    with progress_bar(quiet or as_json) as progress:
+        speeds = time_models(settings, path, progress=progress, tell=troubles.append, **options)
+    for trouble in troubles:
+        click.secho(f"not timed: {trouble}", err=True, fg="red")
+    if as_json:
+        click.echo(dump_speeds(speeds), nl=False)
+    elif not quiet:
+        from cardproof.report.terminal import new_console
+
+        new_console().print(speed_table(speeds))
+    return 1 if troubles else 0
 
 
 def time_models(
@@ -40,24 +82,29 @@ def time_models(
     """Time what is missing in a file of speeds, and write the file after each model; return all speeds.
 
     Missing are the models of the cards, or those that ``only`` names, that have no valid speed; with ``again`` all.
-    Models that cannot be built or run are told and left out. Raises InputError where the file's speeds were measured
-    under other conditions and not all are measured again, or where a model or the device is not there.
+    Models that cannot be built or run go to ``tell`` and are left out. Raises InputError if the file's speeds were
+    measured under other conditions and not all are measured again, or if a model or the device is not there.
     """
-    networks = network_digests_of_site(settings)
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from cardproof.measure.engines.local import ended, start_worker, usable_cores
+
+    networks = network_digests(settings)
     if unknown := sorted(set(only) - {need.model for need in networks}):
         raise InputError(f"no card defines the model {', '.join(unknown)}")
-    known = load_speeds(path)
+    stored = load_speeds(path)
     with ended(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:
             here = pool.submit(_conditions, device, threads or usable_cores(), batch).result()
         except ValueError as trouble:
             raise InputError(f"--device {device}: {trouble}") from None
-        if known and (other := here.differences(known.conditions)):
+        if stored and (other := here.differences(stored.conditions)):
             if only or not again:
                 message = f"the speeds in {show_path(path)} were measured under other conditions ({other})"
                 raise InputError(f"{message}: they cannot be compared with new ones; --again measures all of them here")
-            known = None
-        speeds = known or Speeds(here)
+            stored = None
+        speeds = stored or Speeds(here)
         chosen = {need: digest for need, digest in networks.items() if not only or need.model in only}
         missing = [need for need in chosen if again or not speeds.of(need.model, chosen[need])]
         for done, need in enumerate(missing):
@@ -74,6 +121,19 @@ def time_models(
         speeds = Speeds(speeds.conditions, {name: one for name, one in speeds.models.items() if name not in gone})
         _write(path, speeds)
     return speeds
+
+
+def network_digests(settings: Settings) -> dict[Need, str]:
+    """Return the need of each model of a site's cards, with the digest of its network.
+
+    Raises InputError as :func:`read_site` does and if no zoo is set; ZooError if it is not here.
+    """
+    if settings.zoo is None:
+        raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
+    reading, _ = read_site(settings)
+    needs = {need.model: need for need in plan(reading, load_names(settings)).values()}
+    digests = digests_of(needs.values(), settings.zoo)
+    return {need: digests[name] for name, need in sorted(needs.items())}
 
 
 def speed_table(speeds: Speeds) -> Table:

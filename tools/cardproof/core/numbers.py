@@ -39,7 +39,7 @@ _COUNT_UNITS = (
 
 
 def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
-    """Return the number that a text writes, or None where it writes none.
+    """Return the number that a text writes, or None if it writes none.
 
     ``kind`` says what a suffix means: in a count ``M`` and ``B`` are 10^6 and 10^9, in bytes ``B`` is the unit and
     ``MiB`` is 2^20 bytes. ``scale`` is a prefix that the field's name brings along (``Params (M)``). Trailing zeros
@@ -70,7 +70,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
 
 
 def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
-    """Return factor and unit of what follows the digits; None where a count carries an unknown unit."""
+    """Return factor and unit of what follows the digits; None if a count carries an unknown unit."""
     if kind == "plain":
         return Decimal(1), text
     lower = text.lower().strip()
@@ -100,7 +100,7 @@ def round_to_digits(value: Decimal, digits: int) -> Decimal:
 
 
 def write_like(found: int | float | Decimal, stated: Number, text: str) -> str | None:
-    """Write a value in the style and precision of a stated text; None where the style is not understood.
+    """Write a value in the style and precision of a stated text; None if the style is not understood.
 
     ``5.40G`` and 4172677120 give ``4.17G``; ``24670000`` and 24671464 give ``24670000``.
     """

@@ -10,9 +10,8 @@ from typing import Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.datasets import canonical, dataset_names
 from cardproof.core.errors import InputError
-from cardproof.core.field_names import normal_field
+from cardproof.core.names import canonical, dataset_names, normal_field
 from cardproof.core.source import read_source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
@@ -95,6 +94,8 @@ class Settings(Struct, frozen=True):
     ``models.csv`` and ``model-index.yml`` of all; none are written where it is not set."""
     badges: Badges = "claims"
     """Of which badges are made in the catalog: ``claims`` (each claim, and each model), ``models``, or ``none``."""
+    render: bool = True
+    """Whether ``mkdocs build`` and ``mkdocs serve`` render before they build; ``cardproof render`` does in any case."""
     includes: Path = Path("templates")
     """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
@@ -129,6 +130,7 @@ SETTINGS = (
     "assets",
     "catalog",
     "badges",
+    "render",
     "snippets",
     "tolerances",
     "flops",
@@ -238,6 +240,10 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):
             raise wrong("sources_agree is a number of percentage points")
         setting = Decimal(node.text)
+    elif name == "render":
+        if not isinstance(node.value, bool):
+            raise wrong("render is true or false")
+        setting = node.value
     elif name == "badges" and node.text not in ("claims", "models", "none"):
         raise wrong("badges is 'claims', 'models' or 'none'")
     elif name == "flops" and node.text not in ("multiply-adds", "operations"):

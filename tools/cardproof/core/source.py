@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec import Struct, field
 
 from cardproof.core.types import Finding, Fix, Place
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_BYTES = 4 * 1024 * 1024
 """Cards are text that people write; a larger file is refused before anything parses it."""

@@ -86,6 +86,14 @@ class Claim(Struct, frozen=True):
     stated: str
     """The text as written."""
     place: Place
+    name: str
+    """The normal spelling of its field."""
+    kind: str
+    """What its field states, whatever the spelling: a key of :data:`cardproof.core.names.FIELDS`, or ``name``."""
+    number: Number | None = None
+    """What it states, if that is a number of its kind; of a metric the number as written."""
+    size: tuple[int, int] | None = None
+    """Height and width, if it states the size of an image."""
     value: Any = None
     """The value as YAML gives it: number, text, or None."""
     dataset: str | None = None
@@ -97,6 +105,16 @@ class Claim(Struct, frozen=True):
     """How YAML wrote it: plain, ``'`` or ``"``; a fix keeps it."""
     metric: bool = False
     """Stated as the metric of a result."""
+
+    @property
+    def label(self) -> str:
+        """Its field as written, with the data set of a result."""
+        return f"{self.field} on {self.dataset}" if self.dataset else self.field
+
+    @property
+    def is_field(self) -> bool:
+        """Whether the card states it of the model itself: it is not a metric, nor a value that others publish."""
+        return not self.metric and not self.published
 
 
 class Question(Struct, frozen=True):
@@ -213,8 +231,10 @@ class Judgement(Struct, frozen=True):
     fix: Fix | None = None
     explained: bool = False
     """A way of counting gives the stated value exactly."""
-    faults: tuple[str, ...] = ()
+    discrepancies: tuple[str, ...] = ()
     """What a refuted claim shows, in the words of :mod:`cardproof.judge.discrepancies`."""
+    check: str = ""
+    """The check that judged it; empty if nothing measures its field."""
     card: str = ""
     """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
     detail: str = ""

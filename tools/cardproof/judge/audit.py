@@ -1,72 +1,136 @@
-"""What is known of some cards: what was read, what was proved, and the verdicts."""
+"""Audit: the chain from cards that were read to verdicts on their claims, and all that it found out."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec.structs import replace
 
-from cardproof.judge.card_report import CardReport, ModelRow, card_report
-from cardproof.plan.local_files import AtHand
+from cardproof.core.types import Evidence, Need, Recipe, Totals
+from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
+from cardproof.judge.ignores import apply_ignores
+from cardproof.judge.judge import Verdicts, judge
+from cardproof.measure.gather import GatheredEvidence, gather
+from cardproof.measure.speeds import Speed, Speeds, load_speeds
+from cardproof.plan.local_files import AtHand, look_at_hand
+from cardproof.plan.needs import plan
+from cardproof.plan.options import DEFAULTS
+from cardproof.read.cited_results import read_cited
+from cardproof.read.hub import header_facts
+from cardproof.snippets.results import findings_of
+from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Judgement, Need, Recipe
-    from cardproof.judge.judge import Verdicts
-    from cardproof.measure.gather import GatheredEvidence
-    from cardproof.measure.speeds import Speed, Speeds
+    from cardproof.core.settings import Settings
+    from cardproof.plan.options import MeasureOptions
     from cardproof.read import Card, Model, Reading
     from cardproof.snippets.results import PageRun
 
 
+def audit_cards(
+    reading: Reading,
+    settings: Settings,
+    options: MeasureOptions = DEFAULTS,
+    *,
+    store: Path | None = None,
+    wanted: Collection[str] | None = None,
+    others: Mapping[str, Totals] | None = None,
+) -> Audit:
+    """Plan, recall, measure and judge what was read.
+
+    What is on record in the folder ``store`` is not measured again. Only models of the cards ``wanted`` are measured,
+    those of all cards for None; ``others`` are the counts of models of cards that were not read. Raises InputError for
+    a word of ``options.force`` that means nothing here, and as :func:`gather` does.
+    """
+    options.force.check(model.name for model in reading.models)
+    cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
+    needs = plan(reading, load_names(settings))
+    unique = list(dict.fromkeys(needs.values()))
+    chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
+    gathered = gather(unique, chosen, settings, store, options)
+    # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
+    local = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
+    verdicts = judge(reading, needs, gathered, settings, cited, others, local)
+    speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
+    return Audit(reading, needs, gathered, verdicts, local, speeds)
+
+
 class Audit(Struct, frozen=True):
-    """Cards that were read, with all that is known of their models."""
+    """Cards that were read, with all that was found out about their models."""
 
     reading: Reading
     needs: Mapping[tuple[str, str], Need]
     """By the card's file and the model's name."""
-    proved: GatheredEvidence
+    gathered: GatheredEvidence
     verdicts: Verdicts
-    at_hand: AtHand = field(default_factory=AtHand)
+    local: AtHand
     """Files beside the cards that verdicts rest on."""
-    speeds: Speeds | None = None
-    """How long the networks take; None where nobody measured it."""
+    speeds: Speeds | None
+    """How long the networks take; None if nobody measured it."""
 
     def evidence(self, card: Card, model: Model) -> Evidence | None:
-        """Return the evidence of one model; None where there is none."""
-        return self.proved.evidence.get(self.needs[card.file, model.name])
+        """Return the evidence of one model; None if there is none."""
+        return self.gathered.evidence.get(self.needs[card.file, model.name])
 
     def recipe(self, need: Need) -> Recipe | None:
-        """Return how a model was trained, as its zoo says it; None where nobody says it."""
-        found = self.proved.evidence.get(need)
-        return self.proved.recipes.get(need) or (found.recipe if found else None)
+        """Return how a model was trained, as its zoo says it; None if nobody says it."""
+        found = self.gathered.evidence.get(need)
+        return self.gathered.recipes.get(need) or (found.recipe if found else None)
 
     def speed(self, model: Model) -> Speed | None:
-        """Return how long a model's network takes; None where that was not measured with the network of today."""
-        return self.speeds.of(model.name, self.proved.digests.get(model.name)) if self.speeds else None
+        """Return how long a model's network takes; None if that was not measured with the network of today."""
+        return self.speeds.of(model.name, self.gathered.digests.get(model.name)) if self.speeds else None
 
     def evidence_of(self, card: Card) -> list[Evidence]:
         """Return the evidence that there is of a card's models."""
         return [found for model in card.models if (found := self.evidence(card, model))]
 
+    def recalled(self, cards: Iterable[Card]) -> int:
+        """Return how many models of the cards that were wanted have evidence that was not measured in this run."""
+        needs = {self.needs[card.file, model.name] for card in cards for model in card.models}
+        found = {need for need, evidence in self.gathered.evidence.items() if evidence.key}
+        return len(needs & found) - self.gathered.measured
+
+    def sources(self, card: Card) -> set[Path]:
+        """Return the source files that a zoo of the user's own loaded for a card's models."""
+        names = (name for evidence in self.evidence_of(card) for name, _ in evidence.sources)
+        return {Path(name) for name in names if name.endswith(".py")}
+
     def report(self, card: Card, runs: Iterable[PageRun] = (), rows: tuple[ModelRow, ...] = ()) -> CardReport:
         """Put together what is reported of one card; ``runs`` are those of its snippets."""
-        from cardproof.judge.ignores import apply_ignores
-        from cardproof.snippets.results import findings_of
-
-        runs, file, verdicts = tuple(runs), card.file, self.verdicts
+        runs, file = tuple(runs), card.file
+        judgements, published = self.verdicts.judgements[file], self.verdicts.published[file]
         evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}
-        found = (*verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
-        undecided = {one.claim.place.line for one in verdicts.judgements[file] if one.verdict == "unchecked"}
-        proved = bool(evidence) and all(one.counts for one in evidence.values()) and len(evidence) == len(card.models)
-        findings = tuple(apply_ignores(card.source, found, undecided, proved))
-        return card_report(card, findings, verdicts.judgements[file], verdicts.published[file], evidence, runs, rows)
-
-
-def by_model(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
-    """Return judgements by the name of the model that they are about."""
-    found: dict[str, list[Judgement]] = {}
-    for judgement in judgements:
-        found.setdefault(judgement.claim.model, []).append(judgement)
-    return found
+        counts = {name: one.counts for name, one in evidence.items() if one.counts}
+        found = (*self.verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
+        undecided = {one.claim.place.line for one in judgements if one.verdict == "unchecked"}
+        proved = bool(evidence) and len(counts) == len(evidence) == len(card.models)
+        tally: dict[str, Counter[str]] = {}
+        for judgement in judgements:
+            tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+        lists = CardLists(
+            judgements,
+            published,
+            tuple(block_row(run, block) for run in runs for block in run.blocks),
+            tuple(model_row(card, model) for model in card.models),
+            ({"file": file, "fields": header_facts(card.header)},) if card.header else (),
+        )
+        return CardReport(
+            file,
+            defined_in(card),
+            tuple(apply_ignores(card.source, found, undecided, proved)),
+            {name: dict(counter) for name, counter in tally.items()},
+            sum(judgement.explained for judgement in judgements),
+            dict(Counter(block.status for run in runs for block in run.blocks)),
+            tuple(sorted({run.model for run in runs if run.model})),
+            tuple(sorted({run.device for run in runs})),
+            len(runs),
+            {name: Totals(one.parameters, one.multiply_adds) for name, one in counts.items()},
+            rows,
+            across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+            full=lambda: lists,
+        )

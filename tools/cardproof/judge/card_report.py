@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, convert, field, to_builtins
+from msgspec.structs import asdict
 
 from cardproof.core.files import show_path
-from cardproof.core.types import Finding, Fix, Place, Totals
-from cardproof.read.hub import header_facts
+from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Judgement, Verdict
-    from cardproof.read import Card
+    from cardproof.read import Card, Model
     from cardproof.snippets.results import BlockResult, PageRun
 
 
@@ -61,7 +58,20 @@ class Defined(Struct, frozen=True):
     """Defined by a model index; other places may speak of one model as often as they like."""
 
 
-class CardReport(Struct, frozen=True):
+class CardLists(Struct, frozen=True):
+    """The long lists of a report on one card, which most reports never read."""
+
+    claims: tuple[Judgement, ...] = ()
+    published: tuple[Judgement, ...] = ()
+    blocks: tuple[dict[str, Any], ...] = ()
+    """Of its snippets, as ``--json`` prints them; models and headers likewise."""
+    models: tuple[dict[str, Any], ...] = ()
+    headers: tuple[dict[str, Any], ...] = ()
+    index: dict[str, str] = field(default_factory=dict)
+    """Entries of the site's model index as YAML, by the model's name."""
+
+
+class CardFacts(Struct, frozen=True):
     """What a report says of one card, and what other cards need to know of it."""
 
     file: str
@@ -92,8 +102,6 @@ class CardReport(Struct, frozen=True):
     """Folders of the catalog that are its models' own, with the number of badges that were written into each."""
     across: Mapping[str, bool] = field(default_factory=dict)
     """What it looked at of others: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
-    full: Callable[[], Mapping[str, Any]] = dict
-    """Gives the long lists of a report: claims, published, blocks, models and headers as ``--json`` prints them."""
 
     @property
     def models(self) -> tuple[tuple[str, Place], ...]:
@@ -101,46 +109,10 @@ class CardReport(Struct, frozen=True):
         return tuple((model.name, model.place) for model in self.defined)
 
 
-def card_report(
-    card: Card,
-    findings: tuple[Finding, ...],
-    judgements: Iterable[Judgement],
-    published: Iterable[Judgement],
-    evidence: Mapping[str, Evidence],
-    runs: Iterable[PageRun] = (),
-    rows: tuple[ModelRow, ...] = (),
-) -> CardReport:
-    """Put together what is reported of one card; ``evidence`` is that of its models, by name."""
-    judgements, published, runs = tuple(judgements), tuple(published), tuple(runs)
-    tally: dict[str, Counter[str]] = {}
-    for judgement in judgements:
-        tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
-    full = {
-        "claims": [claim_row(judgement) for judgement in judgements],
-        "published": [claim_row(judgement) for judgement in published],
-        "blocks": [block_row(run, block) for run in runs for block in run.blocks],
-        "models": [model_row(card, index) for index in range(len(card.models))],
-        "headers": [{"file": card.file, "fields": header_facts(card.header)}] if card.header else [],
-    }
-    return CardReport(
-        card.file,
-        defined_in(card),
-        findings,
-        {name: dict(counts) for name, counts in tally.items()},
-        sum(judgement.explained for judgement in judgements),
-        dict(Counter(block.status for run in runs for block in run.blocks)),
-        tuple(sorted({run.model for run in runs if run.model})),
-        tuple(sorted({run.device for run in runs})),
-        len(runs),
-        {
-            name: Totals(found.counts.parameters, found.counts.multiply_adds)
-            for name, found in evidence.items()
-            if found.counts
-        },
-        rows,
-        across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
-        full=lambda: full,
-    )
+class CardReport(CardFacts, frozen=True):
+    """One card's part of a report."""
+
+    full: Callable[[], CardLists] = CardLists
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
@@ -162,11 +134,7 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
         Defined(
             model.name,
             model.place,
-            tuple(
-                (f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field, claim.stated)
-                for claim in claims
-                if claim.metric and not claim.published
-            ),
+            tuple((claim.label, claim.stated) for claim in claims if claim.metric and not claim.published),
             model.form == "index",
         )
         for model, claims in zip(card.models, card.claims_of, strict=True)
@@ -214,7 +182,7 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
         "difference": judgement.difference,
         "explanation": judgement.explanation,
         "explained": judgement.explained,
-        "faults": judgement.faults,
+        "faults": judgement.discrepancies,
         "method": judgement.method,
         "reason": judgement.reason,
         "published": claim.published,
@@ -240,9 +208,8 @@ def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
     }
 
 
-def model_row(card: Card, index: int) -> dict[str, Any]:
+def model_row(card: Card, model: Model) -> dict[str, Any]:
     """Return a model of a card as ``--json`` prints it."""
-    model = card.models[index]
     return {
         "name": model.name,
         "file": card.file,
@@ -254,65 +221,16 @@ def model_row(card: Card, index: int) -> dict[str, Any]:
 
 def facts_of(report: CardReport) -> dict[str, Any]:
     """Return a report as plain data, without its long lists."""
-    return {
-        "defined": [[model.name, to_builtins(model.place), model.results, model.by_index] for model in report.defined],
-        "findings": [to_builtins(finding) for finding in report.findings],
-        "tally": report.tally,
-        "explained": report.explained,
-        "statuses": report.statuses,
-        "exercised": report.exercised,
-        "devices": report.devices,
-        "runs": report.runs,
-        "totals": {name: to_builtins(totals) for name, totals in report.totals.items()},
-        "rows": [{**to_builtins(row, enc_hook=str), "page": show_path(row.page)} for row in report.rows],
-        "pages": report.pages,
-        "outputs": report.outputs,
-        "folders": report.folders,
-        "across": report.across,
-    }
+    facts: dict[str, Any] = to_builtins(convert(report, CardFacts, from_attributes=True), enc_hook=show_path)
+    return facts
 
 
-def from_facts(file: str, facts: Mapping[str, Any], full: Callable[[], Mapping[str, Any]]) -> CardReport:
-    """Return the report that :func:`facts_of` was given."""
-    return CardReport(
-        file,
-        tuple(
-            Defined(name, Place(**place), tuple((metric, value) for metric, value in results), by_index)
-            for name, place, results, by_index in facts["defined"]
-        ),
-        tuple(_finding(finding) for finding in facts["findings"]),
-        facts["tally"],
-        facts["explained"],
-        facts["statuses"],
-        tuple(facts["exercised"]),
-        tuple(facts["devices"]),
-        facts["runs"],
-        {name: Totals(**totals) for name, totals in facts["totals"].items()},
-        tuple(_row(row) for row in facts["rows"]),
-        tuple((page, template) for page, template in facts["pages"]),
-        tuple(facts["outputs"]),
-        facts["folders"],
-        facts["across"],
-        full,
-    )
+def from_facts(facts: Mapping[str, Any], lists: Callable[[], Mapping[str, Any]]) -> CardReport:
+    """Return the report that :func:`facts_of` was given; ``lists`` gives its long lists as plain data."""
+    kept = convert(facts, CardFacts, dec_hook=_path)
+    return CardReport(**asdict(kept), full=lambda: convert(lists(), CardLists))
 
 
-def _row(record: Mapping[str, Any]) -> ModelRow:
-    return ModelRow(
-        record["name"],
-        record["anchor"],
-        Path(record["page"]),
-        tuple(record["collections"]),
-        record["values"],
-        record["parameters"],
-        record["multiply_adds"],
-        record["milliseconds"],
-        tuple(Score(**score) for score in record["scores"]),
-        tuple((verdict, count) for verdict, count in record["verdicts"]),
-        record["listing"],
-    )
-
-
-def _finding(record: Mapping[str, Any]) -> Finding:
-    fix = Fix(**record["fix"]) if record["fix"] else None
-    return Finding(**{**record, "place": Place(**record["place"]), "fix": fix})
+def _path(kind: type, text: str) -> Path:
+    """Return a path of plain data."""
+    return Path(text)

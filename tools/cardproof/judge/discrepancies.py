@@ -1,14 +1,12 @@
-"""Kinds of faults: what a refuted claim shows, as words that reports count."""
+"""Discrepancies: what a refuted claim shows, as words that reports count and in a clause of plain English."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cardproof.core.types import Reproduction
+from cardproof.core.types import Reproduction
 
-FAULTS = {
+DISCREPANCIES = {
     "non-square": "Counted on an image that is not square",
     "other-size": "Counted at another image size",
     "batch-norm": "Batch norm counted as multiply-adds",
@@ -34,7 +32,7 @@ FAULTS = {
     "min-size": "A smallest image that the network does not take",
     "file-size": "Not the size of the file",
 }
-"""Word of a fault -> what a reader is told. One claim may show several."""
+"""Word of a discrepancy -> what a reader is told. One claim may show several."""
 
 _COUNTED = (
     ("batch norm", "batch-norm"),
@@ -52,15 +50,15 @@ _LEFT_OUT = {
 }
 
 
-def faults_of(reproduction: Reproduction) -> tuple[str, ...]:
-    """Return the faults that a way of counting consists of; a way that is only close shows none of them."""
+def discrepancies_of(reproduction: Reproduction) -> tuple[str, ...]:
+    """Return the discrepancies that a way of counting consists of; a way that is only close shows none of them."""
     if not reproduction.exact:
         return ("no-way",)
     found: dict[str, None] = {}
     if reproduction.input is not None:
         found["other-size" if reproduction.input[0] == reproduction.input[1] else "non-square"] = None
     for word in reproduction.counted:
-        found.update(dict.fromkeys(fault for part, fault in _COUNTED if part in word))
+        found.update(dict.fromkeys(shown for part, shown in _COUNTED if part in word))
     found.update(dict.fromkeys(_LEFT_OUT[word] for word in reproduction.left_out if word in _LEFT_OUT))
     if reproduction.factor != Fraction(1):
         found["factor"] = None
@@ -69,3 +67,69 @@ def faults_of(reproduction: Reproduction) -> tuple[str, ...]:
     if "truncates a float" in reproduction.note:
         found["truncated"] = None
     return tuple(found) or ("other-way",)
+
+
+def words(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
+    """Say what gives the stated number, and whether exactly; ``image_size`` is height and width.
+
+    >>> from cardproof.core.types import Reproduction
+    >>> found = Reproduction("flops", 69200, 69200, True, input=(32, 40))
+    >>> words(found, (32, 32))
+    'exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)'
+    """
+    closeness = "within 0.1 % of"
+    if reproduction.exact:
+        closeness = "exactly" if reproduction.value == reproduction.stated else "at the digits written,"
+    if reproduction.note and not (reproduction.counted or reproduction.left_out):
+        return _noted(reproduction, closeness)
+    clause = f"{closeness} {_times(reproduction.factor)}{_subject(reproduction, image_size)}"
+    return clause + _operations(reproduction)
+
+
+def _noted(reproduction: Reproduction, closeness: str) -> str:
+    note = reproduction.note
+    return f"{closeness} {note}" if note.startswith("the ") else f"{closeness} {reproduction.value:,}: {note}"
+
+
+def _times(factor: Fraction) -> str:
+    names = {Fraction(1): "", Fraction(2): "twice ", Fraction(1, 2): "half ", Fraction(3): "three times "}
+    return names.get(factor, f"{factor} times ")
+
+
+def _subject(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
+    if reproduction.field == "parameters":
+        head = "" if reproduction.classes is None else f" with {_article(reproduction.classes)}-class head"
+        return f"the parameters{head}"
+    head = "" if reproduction.classes is None else f" and {_article(reproduction.classes)}-class head"
+    if reproduction.input is None:
+        return f"the multiply-adds at the image size{head}"
+    height, width = reproduction.input
+    kind = "" if height == width else "non-square; "
+    own = f"({kind}the image size is {image_size[0]}x{image_size[1]})"
+    return f"the multiply-adds of {_article(height)}x{width} input{head} {own}"
+
+
+def _article(number: int) -> str:
+    """``a 224`` but ``an 80``."""
+    text = str(number)
+    an = text.startswith("8") or (text.startswith(("11", "18")) and len(text) % 3 == 2)
+    return f"{'an' if an else 'a'} {number}"
+
+
+def _operations(reproduction: Reproduction) -> str:
+    """What was counted besides, and what was left out."""
+    clauses = [_list([_counted(word) for word in reproduction.counted], "counted")]
+    clauses.append(_list([f"the {word}" for word in reproduction.left_out], "left out"))
+    said = [clause for clause in clauses if clause]
+    return f", with {' and '.join(said)}" if said else ""
+
+
+def _counted(word: str) -> str:
+    return word.replace(" twice", " (twice per element)").replace(" once", " (once per element)")
+
+
+def _list(items: list[str], verb: str) -> str:
+    if not items:
+        return ""
+    joined = items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    return f"{joined} {verb}"

@@ -7,20 +7,15 @@ behind a value it is about its own line, alone on a line about the next one.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.types import Finding
+from cardproof.core.source import Source
+from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import all_checks
-from cardproof.read.fences import Fences
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
-    from cardproof.core.source import Source
-    from cardproof.core.types import Place
+from cardproof.read.markdown import lines_of
 
 CHECK = "ignore"
 _IGNORE = re.compile(r"(?P<before>.*?)(?:#|<!--)[ \t]{0,8}cardproof:[ \t]{0,8}ignore(?P<rest>[^\r\n]*)")
@@ -42,8 +37,8 @@ def apply_ignores(
 ) -> list[Finding]:
     """Return the findings of a card with those that are ignored as notes, and with what is wrong about ignores.
 
-    An ignore that nothing needs is a warning, except where nothing was proved: on the lines ``undecided``, and for
-    checks that need a network where the card's networks were not all ``proved``.
+    An ignore that nothing needs is a warning, except if nothing was proved: on the lines ``undecided``, and for
+    checks that need a network if the card's networks were not all ``proved``.
     """
     findings = list(findings)
     if "cardproof:" not in source.text:
@@ -93,13 +88,10 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
 
 def _lines(source: Source) -> Iterator[tuple[int, str, int]]:
     """Yield number, text and position of the lines that are no code; an example of an ignore is none."""
-    fences, start = Fences(), 0
     markdown = source.path.suffix.lower() in (".md", ".mdx")
-    for number, line in enumerate(source.text.split("\n"), 1):
-        text = line.rstrip("\r")
-        if not (markdown and fences.feed(text)) and len(text) < 5000:
+    for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
+        if not (markdown and is_code) and len(text := line.rstrip("\r\n")) < 5000:
             yield number, text, start
-        start += len(line) + 1
 
 
 def known_words() -> set[str]:

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.field_names import normal_field
+from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
 from cardproof.judge.card_report import in_order, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import AtHand
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from cardproof.core.settings import Settings
-    from cardproof.read import Reading
-    from cardproof.read.cited_results import CitedSource
-    from cardproof.read.model_index import Model
-
+from cardproof.read import Reading
+from cardproof.read.cited_results import CitedSource
+from cardproof.read.model_index import Model
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
-"""What is said of the value that a check found, where it was not measured."""
+"""What is said of the value that a check found, if it was not measured."""
 
 
 class Verdicts(Struct, frozen=True):
@@ -36,6 +30,19 @@ class Verdicts(Struct, frozen=True):
     """Of values that cards report as published elsewhere; they are shown and never counted."""
     findings: Mapping[str, tuple[Finding, ...]]
     """In order of their places."""
+    by_model: Mapping[tuple[str, str], ModelVerdicts]
+    """The same judgements by the card's file and the model's name."""
+
+    def of_model(self, card: str, model: str) -> ModelVerdicts:
+        """Return the judgements about one model of a card."""
+        return self.by_model.get((card, model), ModelVerdicts())
+
+
+class ModelVerdicts(Struct):
+    """The judgements about one model, in the order of its claims."""
+
+    own: list[Judgement] = field(default_factory=list)
+    published: list[Judgement] = field(default_factory=list)
 
 
 def judge(
@@ -54,36 +61,35 @@ def judge(
         for need, found in proved.evidence.items()
         if found.counts
     }
-    judgements: dict[str, tuple[Judgement, ...]] = {}
+    own: dict[str, tuple[Judgement, ...]] = {}
     published: dict[str, tuple[Judgement, ...]] = {}
     findings: dict[str, tuple[Finding, ...]] = {}
+    by_model: dict[tuple[str, str], ModelVerdicts] = {}
     for card in reading.cards:
-        of_card = list(card.findings)
         judged: list[Judgement] = []
+        of_card = list(card.findings)
         contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
-            context = _context(model, claims, needs[card.file, model.name], proved, settings, cited, totals)
             key = (card.file, model.name)
-            context = replace(
-                context, weights=at_hand.weights.get(key), code=at_hand.code.get(key), network=needs[key].network
-            )
+            context = _context(model, claims, needs[key], proved, settings, cited, totals)
+            context = replace(context, weights=at_hand.weights.get(key), code=at_hand.code.get(key))
             contexts.append(context)
-            for claim in context.claims:
+            of_model = by_model.setdefault(key, ModelVerdicts())
+            for claim in claims:
                 judgement = replace(judge_claim(claim, context), card=card.file)
                 judged.append(judgement)
+                (of_model.published if claim.published else of_model.own).append(judgement)
                 if not claim.published and (finding := _finding(judgement)):
                     of_card.append(finding)
-            for check in all_checks():
-                if check.check_model:
-                    of_card += check.check_model(context)
+            of_card += (
+                finding for check in all_checks() if check.check_model for finding in check.check_model(context)
+            )
         whole = CardContext(card, tuple(contexts), at_hand.includes.get(card.file, ()))
-        for check in all_checks():
-            if check.check_card:
-                of_card += check.check_card(whole)
-        judgements[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
+        of_card += (finding for check in all_checks() if check.check_card for finding in check.check_card(whole))
+        own[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
         published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
         findings[card.file] = tuple(in_order(_without_rival_fixes(of_card)))
-    return Verdicts(judgements, published, findings)
+    return Verdicts(own, published, findings, by_model)
 
 
 def _context(
@@ -98,19 +104,20 @@ def _context(
     found = proved.evidence.get(need)
     reasons = {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))}
     recipe = proved.recipes.get(need) or (found.recipe if found else None)
-    return Context(model, claims, settings, found, _missing(found, settings), totals, cited, reasons, recipe)
+    missing = _missing(found, settings)
+    return Context(model, claims, settings, found, missing, totals, cited, reasons, recipe, network=need.network)
 
 
 def judge_claim(claim: Claim, context: Context) -> Judgement:
     """Judge one claim by the check of its field; without one it is unchecked, and the reason says so."""
-    check = check_of(claim, normal_field(claim.field))
+    check = check_of(claim)
     if check is None or check.judge is None:
         return Judgement(claim, "unchecked", reason="nothing measures this field")
-    return check.judge(claim, context)
+    return replace(check.judge(claim, context), check=check.name)
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:
-    """Say why there are no counts of a model; empty where there are some."""
+    """Say why there are no counts of a model; empty if there are some."""
     if found is None:
         return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
     return found.error or ""
@@ -118,9 +125,7 @@ def _missing(found: Evidence | None, settings: Settings) -> str:
 
 def _finding(judgement: Judgement) -> Finding | None:
     """Return what a person must see of a judgement: refuted claims are errors, disputed ones warnings."""
-    claim = judgement.claim
-    check = check_of(claim, normal_field(claim.field))
-    name = check.name if check else "reading"
+    claim, name = judgement.claim, judgement.check
     said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":
         message = f"{said}, {FOUND.get(name, 'measured')} {judgement.found}"
@@ -131,9 +136,9 @@ def _finding(judgement: Judgement) -> Finding | None:
 
 
 def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
-    """Take the fix off a finding where an error at the same characters brings another: one place is edited once."""
-    taken = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
+    """Take the fix off a finding if an error at the same characters brings another: one place is edited once."""
+    edited = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
     for finding in findings:
         fix = finding.fix
-        rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in taken
+        rival = fix and finding.severity != "error" and (finding.place.file, fix.line, fix.column) in edited
         yield replace(finding, fix=None) if rival else finding

@@ -64,7 +64,7 @@ def evaluate_job(job: Job, spec: str, threads: int, progress: Callable[[int, int
 
 def _evaluate(job: Job, zoo: Any, name: str, progress: Callable[[int, int], None]) -> tuple[Any, str]:
     from res2next.datasets import open_dataset
-    from res2next.evaluate import evaluate
+    from res2next.evaluation import evaluate
     from res2next.transforms import evaluation_transform
     from res2next.weights import load_weights
 

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError
-from cardproof.measure.engines import LOCAL
 from cardproof.measure.submit import engine_named
-from cardproof.zoos import Zoo, ZooError, load_zoo, version_of_zoo
+from cardproof.plan.options import LOCAL
+from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
 from cardproof.zoos.published import ModelList, Published, as_published
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def list_models(zoo: str, patterns: Sequence[str], *, entries: bool = False, eng
     """Ask a zoo for the models that match any of the patterns, in a worker: a zoo may import torch to answer.
 
     Without a pattern these are all models; with ``entries`` all weights where the zoo names them, and a pattern of a
-    model means all of its weights. Raises InputError where a pattern matches none or the zoo does not list its models,
-    ZooError where it cannot be loaded.
+    model means all of its weights. Raises InputError if a pattern matches none or the zoo does not list its models,
+    ZooError if it cannot be loaded.
     """
     chosen = engine_named(engine or LOCAL, 1)
     try:
@@ -57,14 +57,14 @@ def _listed(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> Mo
         raise InputError(f"zoo '{spec}' does not list its models: name those that you mean")
     return ModelList(
         getattr(zoo, "title", spec),
-        version_of_zoo(spec),
+        zoo_version(spec),
         getattr(zoo, "address", str)(),
         tuple(_published(zoo, name) for name in names),
     )
 
 
 def _published(zoo: Zoo, name: str) -> Published:
-    """Return what a zoo says of a model; nothing where it knows none of that name, which building it will tell."""
+    """Return what a zoo says of a model; nothing if it knows none of that name, which building it will tell."""
     try:
         return as_published(name, getattr(zoo, "published", zoo.weights)(name))
     except (LookupError, ValueError):

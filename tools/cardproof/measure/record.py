@@ -19,7 +19,7 @@ from cardproof.core.clock import now, time_limit
 from cardproof.core.types import Environment, Evidence, Need
 from cardproof.evidence.records import state_of
 from cardproof.measure.worker import measure_model
-from cardproof.zoos import BUILT_IN, Zoo, ZooError, load_zoo, preprocessing_of, recipe_in_words, version_of_zoo
+from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, preprocessing_of, zoo_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         reproductions=measured.reproductions,
         takes=measured.takes,
         preprocessing=config,
-        recipe=None if spec in BUILT_IN else recipe_in_words(zoo.recipe(known_as)),
+        recipe=None if spec in BUILT_IN else as_recipe(zoo.recipe(known_as)),
         refused=refused,
     )
 
@@ -100,12 +100,11 @@ def _sources(modules: set[str]) -> dict[str, str]:
     installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
     standard = str(Path(sysconfig.get_path("stdlib")).resolve())
     names: set[str] = set()
-    distributions = _distributions()
     for module in modules:
         file = getattr(sys.modules.get(module), "__file__", None)
         path = str(Path(file).resolve()) if file else ""
         if path.startswith(installed):
-            names.update(distributions.get(module.partition(".")[0], ()))
+            names.update(_distributions().get(module.partition(".")[0], ()))
         elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
             names.add(Path(os.path.relpath(path)).as_posix())
     return {name: state_of(name) for name in names if name not in _loaded}
@@ -113,7 +112,7 @@ def _sources(modules: set[str]) -> dict[str, str]:
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
-    """Return the distributions of each top-level package: looked up once a worker, since that takes half a second."""
+    """Return the distributions of each top-level package, looked up once a worker at most: it takes half a second."""
     return packages_distributions()
 
 
@@ -133,4 +132,4 @@ def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence
 
 def _zoo_version(spec: str) -> str:
     """Return name and version of the distribution behind a zoo; the zoo's own name where it is no distribution."""
-    return f"{spec} {version_of_zoo(spec)}".rstrip()
+    return f"{spec} {zoo_version(spec)}".rstrip()

@@ -6,27 +6,28 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
 from cardproof.core.types import Environment, Evidence, Need
-from cardproof.measure.engines import LOCAL, Engine, EngineError, check_engine
+from cardproof.measure.engines import Engine, EngineError, check_engine
+from cardproof.plan.options import DEFAULTS, LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Progress
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import MeasureOptions
 
 
 def measure(
-    needs: Iterable[Need], zoo: str, keys: Mapping[Need, str], workers: int | None = None, engine: str = LOCAL
+    needs: Iterable[Need], zoo: str, keys: Mapping[Need, str], options: MeasureOptions = DEFAULTS
 ) -> Iterator[tuple[Need, Evidence]]:
     """Measure each need in a worker and yield its evidence as soon as it is there, in any order.
 
     A network that cannot be built or run gives evidence with an error. A worker that dies takes down only the model
-    that it was measuring: the others are measured again in a fresh one. Raises ZooError where the zoo cannot be
-    loaded, and EngineError where the engine cannot be used.
+    that it was measuring: the others are measured again in a fresh one. Raises ZooError if the zoo cannot be
+    loaded, and EngineError if the engine cannot be used.
     """
     waiting = list(needs)
-    chosen = engine_named(engine, workers)
+    chosen = engine_named(options.engine, options.jobs)
     done: set[Need] = set()
     with chosen.open(zoo, len(waiting)) as submit:
         futures = {submit(measure_one, need, zoo, keys[need]): need for need in waiting}
@@ -61,23 +62,21 @@ def measure_one(need: Need, zoo: str, key: str) -> Evidence:
     return evidence_for(need, zoo, key)
 
 
-def evaluate(
-    jobs: Iterable[Job], zoo: str, workers: int | None, progress: Progress | None = None, engine: str = LOCAL
-) -> Iterator[tuple[Job, Evaluated | str]]:
+def evaluate(jobs: Iterable[Job], zoo: str, options: MeasureOptions) -> Iterator[tuple[Job, Evaluated | str]]:
     """Evaluate models and yield each result, or why there is none; raises as :func:`measure` does.
 
-    On this machine one model after another has all ``workers`` cores, and ``progress`` is called with images done,
-    images of all, and the name of the model; on a cluster with the models that are done.
+    On this machine one model after another has the cores of all jobs, and ``options.progress`` is called with images
+    done, images of all, and the name of the model; on a cluster with the models that are done.
     """
-    yield from engine_named(engine, workers).evaluate(list(jobs), zoo, progress)
+    yield from engine_named(options.engine, options.jobs).evaluate(list(jobs), zoo, options.progress)
 
 
-def engine_named(name: str, workers: int | None) -> Engine:
-    """Return the engine of a name; ``workers`` bounds the processes of the local one. Raises EngineError."""
+def engine_named(name: str, jobs: int | None) -> Engine:
+    """Return the engine of a name; ``jobs`` bounds the processes of the local one. Raises EngineError."""
     if name == LOCAL:
         from cardproof.measure.engines.local import LocalEngine
 
-        return LocalEngine(workers)
+        return LocalEngine(jobs)
     check_engine(name)
     try:
         from cardproof.measure.engines.cluster import ClusterEngine

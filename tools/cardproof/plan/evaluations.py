@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import InputError
 from cardproof.core.types import Evaluated
-from cardproof.plan.force import Force
+from cardproof.plan.options import Force
 from cardproof.zoos import BUILT_IN, load_zoo
 
 if TYPE_CHECKING:

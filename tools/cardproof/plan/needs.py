@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cardproof.core.datasets import canonical
-from cardproof.core.field_names import FLOPS, MIN_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field
+from cardproof.core.names import ACCURACIES, canonical
 from cardproof.core.types import Claim, Need, Number, Question
-from cardproof.read.claims import image_size, parse_size, stated_count, weights_file
+from cardproof.read.claims import image_size, weights_file
 
 MOST_SIDE = 4096
 """Of an image that a network is fed only to see whether it takes it."""
@@ -34,35 +33,28 @@ def need_of(model: Model, claims: tuple[Claim, ...], network: str = "") -> Need:
     for claim in claims:
         if question := _question(claim):
             questions.setdefault(question)
-    return Need(model.name, weights_file(model), image_size(model), tuple(questions), datasets_of(claims), network)
+    return Need(model.name, weights_file(model), image_size(claims), tuple(questions), datasets_of(claims), network)
 
 
 def datasets_of(claims: tuple[Claim, ...]) -> tuple[str, ...]:
     """Return the data sets, by their own names, on which accuracies are stated."""
     found: dict[str, None] = {}
     for claim in claims:
-        if claim.metric and claim.dataset and normal_field(claim.field) in TOP_1 | TOP_5:
+        if claim.metric and claim.dataset and claim.kind in ACCURACIES:
             name = canonical(claim.dataset)
             if name:
                 found[name] = None
     return tuple(found)
 
 
-def _smallest(claim: Claim) -> Question | None:
-    """Return the question whether a network takes a square image of a stated side."""
-    size = parse_size(claim.stated)
-    if claim.metric or size is None or size[0] != size[1] or size[0] > MOST_SIDE:
-        return None
-    return Question("min size", Number(Decimal(size[0]), Decimal(1)))
-
-
 def _question(claim: Claim) -> Question | None:
-    name = normal_field(claim.field)
-    if name in MIN_SIZE:
-        return _smallest(claim)
-    number = stated_count(claim)
-    if claim.metric or number is None or number.value <= 0:
+    """Return what is asked of a network about a stated count, or about the smallest square image that it takes."""
+    if claim.metric:
         return None
-    if name in FLOPS:
-        return Question("flops", number)
-    return Question("parameters", number) if name in PARAMETERS else None
+    if claim.kind == "min size" and claim.size and claim.size[0] == claim.size[1] <= MOST_SIDE:
+        return Question("min size", Number(Decimal(claim.size[0]), Decimal(1)))
+    if claim.number is None or claim.number.value <= 0:
+        return None
+    if claim.kind == "flops":
+        return Question("flops", claim.number)
+    return Question("parameters", claim.number) if claim.kind == "parameters" else None

@@ -1,4 +1,4 @@
-"""Outlook: which of a run's models are on record, and which have to be measured and why. Imports no torch."""
+"""Recall: which of a run's models are on record, and which have to be measured and why. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
-    from cardproof.plan.force import Force
+    from cardproof.plan.options import Force
 
 NEW, FORCED = "new", "forced"
 """Why something is measured; the third reason is ``stale: `` with what changed."""
@@ -26,7 +26,7 @@ class RecallPlan(Struct):
     """What is known before anything is measured."""
 
     digests: dict[str, str]
-    """Of the network of each model, by its name; empty where the zoo is not here."""
+    """Of the network of each model, by its name; empty if the zoo is not here."""
     wanted: dict[Need, Depends]
     recalled: Recalled
     valid: dict[Need, Record]
@@ -45,7 +45,7 @@ def plan_recall(
 ) -> RecallPlan:
     """Return what is on record of the models, and what has to be measured of the chosen ones.
 
-    Raises ZooError where the zoo is not here and nothing is on record either, and NewerError for a record that a newer
+    Raises ZooError if the zoo is not here and nothing is on record either, and NewerError for a record that a newer
     cardproof wrote.
     """
     assert settings.zoo is not None
@@ -91,17 +91,17 @@ def _why(need: Need, recalled: Recalled) -> str:
     return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else NEW
 
 
-def _without_zoo(unique: tuple[Need, ...], zoo: str, trouble: Exception, outlook: RecallPlan) -> RecallPlan:
-    """Return the outlook where the zoo is not here: no record can be compared with it."""
-    outlook.absent = str(_not_here(zoo, trouble))
+def _without_zoo(unique: tuple[Need, ...], zoo: str, trouble: Exception, plan: RecallPlan) -> RecallPlan:
+    """Return the plan if the zoo is not here: no record can be compared with it."""
+    plan.absent = str(_not_here(zoo, trouble))
     for need in unique:
-        record = outlook.recalled.stored.get(need)
+        record = plan.recalled.stored.get(need)
         results = (*record.evaluations, *record.outdated) if record else ()
-        outlook.evaluations.valid[need], outlook.evaluations.outdated[need] = (), results
-        outlook.evaluations.reasons |= {(need, name): f"not evaluated: {outlook.absent}" for name in need.datasets}
+        plan.evaluations.valid[need], plan.evaluations.outdated[need] = (), results
+        plan.evaluations.reasons |= {(need, name): f"not evaluated: {plan.absent}" for name in need.datasets}
         made = f"; evidence of {record.environment.measured[:10]} is on record, made with" if record else ""
-        outlook.lost[need] = outlook.absent + (f"{made} {record.environment.zoo}" if record else "")
-    return outlook
+        plan.lost[need] = plan.absent + (f"{made} {record.environment.zoo}" if record else "")
+    return plan
 
 
 def _not_here(zoo: str, trouble: Exception) -> ZooError:

@@ -1,17 +1,20 @@
-"""The mkdocs plugin: the place of cardproof's settings in ``mkdocs.yml``, and the watcher behind ``mkdocs serve``.
+"""The mkdocs plugin: renders before ``mkdocs build``, and watches behind ``mkdocs serve``.
 
-Pages are plain Markdown in ``docs/``; a site builds the same without the plugin.
+Pages are plain Markdown in ``docs/``; once they are rendered, a site builds the same without the plugin.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import stat
+import subprocess
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -20,11 +23,11 @@ from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
-from cardproof.render.output.assets import SCRIPTS, STYLES
-from cardproof.render.output.minify import minify
+from cardproof.render.output.files import SCRIPTS, STYLES
+from cardproof.render.output.text import minify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.livereload import LiveReloadServer
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
     from mkdocs.utils.templates import TemplateContext
 
+    from cardproof.core.settings import Settings
     from cardproof.plugins.watch import Watcher
 
 log = logging.getLogger("mkdocs.plugins.cardproof")
@@ -41,10 +45,10 @@ MOST_WAIT = 5.0
 
 
 class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  # mkdocs lets plugins go without a schema
-    """Stops a build whose settings mean nothing, and renders while a site is served.
+    """Stops a build whose settings are wrong, renders before a build, and again while a site is served.
 
-    Pages are rendered before the first build and by a thread beside the server, never in an event of a build: what an
-    event writes into the site is an edit to the server, which builds again.
+    Pages are rendered before the first build, so that mkdocs finds them all, and by a thread beside the server, never
+    in an event of a build: what an event writes into the site is an edit to the server, which builds again.
     """
 
     _config_file: Path | None = None
@@ -60,14 +64,20 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         return [], []
 
     def on_startup(self, *, command: str, dirty: bool) -> None:
-        """Render, and observe the sources from then on, where the site is to be served. Raises PluginError."""
-        if command != "serve" or not self._config_file:
+        """Render; if the site is served, watch the sources from then on. Raises PluginError."""
+        if not self._config_file:
             return
-        from cardproof.plugins.watch import Watcher
-
         config = Path(os.path.relpath(self._config_file))
         render = [sys.executable, "-m", "cardproof", "render", "--quiet", "--config", str(config)]
         try:
+            settings = load_settings(config)
+            if not settings.render:
+                return
+            if command != "serve":
+                _render(render, settings)
+                return
+            from cardproof.plugins.watch import Watcher
+
             self._watcher = Watcher(render, lambda: load_settings(config), config, log.info)
         except InputError as trouble:
             raise PluginError(str(trouble)) from trouble
@@ -98,10 +108,10 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         if not self._is_ours(page):
             return output
         if config.site_url:
-            from cardproof.render.output.social import social_card, verdicts_of
+            from cardproof.render.output.social import read_verdicts, social_card
 
             said = str(page.meta.get("description", ""))
-            picture = social_card(config.site_name, str(page.title), said, verdicts_of(page.markdown or ""))
+            picture = social_card(config.site_name, str(page.title), said, read_verdicts(page.markdown or ""))
             path = Path(config.site_dir, page.file.dest_uri).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture)
@@ -129,6 +139,28 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             self._watcher.stop()
         if self._thread:
             self._thread.join()
+
+
+def _render(command: Sequence[str], settings: Settings) -> None:
+    """Render once. Raises PluginError if pages could not be written; a refuted claim is on its page, and stops nothing.
+
+    A site without templates has nothing to render.
+    """
+    if not settings.path(settings.templates).is_dir():
+        return
+    with TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        status = subprocess.run([*command, "--write", f"json={report}"], check=False).returncode
+        if status == 0 or (status == 1 and report.is_file() and _all_written(json.loads(report.read_bytes()))):
+            return
+    raise PluginError(f"the pages could not be rendered (exit status {status}); 'render: false' builds the old ones")
+
+
+def _all_written(report: dict[str, Any]) -> bool:
+    """Return whether a render wrote the pages of all its cards."""
+    foreign = any(page["status"] == "foreign" for page in report["pages"])
+    pages: int = report["summary"]["pages"]
+    return not foreign and pages == report["summary"]["cards"]
 
 
 def _name_assets(config: MkDocsConfig, folder: Path) -> None:

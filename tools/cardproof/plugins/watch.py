@@ -1,8 +1,8 @@
 """Watch: render again whatever an edit of templates, includes, network sources, settings or evidence asks for.
 
 Every render is a process of its own: an edited network is imported anew, and a render that crashes ends nothing.
-What was edited is found by comparing the files' states, so an event only wakes the watcher: one that is lost costs
-:data:`SCAN` seconds, and one that the watcher causes itself costs a look at the files.
+What was edited is found by comparing the files' states a few times a second, as mkdocs does: network drives and shared
+folders send no events.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
@@ -28,8 +26,6 @@ from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
-
-    from watchdog.observers.api import BaseObserver
 
     from cardproof.core.settings import Settings
 
@@ -39,8 +35,8 @@ QUIET = 0.05
 MOST_QUIET = 1.0
 """Seconds after which a render starts although files still change."""
 
-SCAN = 2.0
-"""Seconds between looks at the files where no event comes: network drives and shared folders send none."""
+LOOK = 0.25
+"""Seconds between looks at the files; a look at a thousand of them takes a few milliseconds."""
 
 PATIENCE = 10.0
 """Seconds that an interrupted render has to end by itself."""
@@ -52,7 +48,7 @@ State = dict[str, tuple[int, int, int]]
 def watch(command: Sequence[str], load: Callable[[], Settings], config: Path | None, say: Callable[[str], None]) -> int:
     """Render, and again after every change, until Ctrl-C; return the exit status of the last render.
 
-    It is 130 where Ctrl-C ended that. The arguments are those of :class:`Watcher`, and so is what is raised.
+    It is 130 if Ctrl-C ended that. The arguments are those of :class:`Watcher`, and so is what is raised.
     """
     watcher = Watcher(command, load, config, say)
     try:
@@ -79,13 +75,6 @@ class Sources(Struct, frozen=True):
     """The folder of the evidence, which a render writes as well."""
     outputs: tuple[Path, ...]
     """Folders of what is rendered, of which nothing counts wherever they lie."""
-
-    def folders(self) -> Iterator[tuple[Path, bool]]:
-        """Yield the folders to observe, and whether with all below them."""
-        for folder in (*self.trees, self.records, *(found for top in self.code for found in _packages(top))):
-            yield folder, True
-        for folder in dict.fromkeys((*self.code, *(file.parent for file in self.files))):
-            yield folder, False
 
     def state(self) -> State:
         """Return the state of all files as it is now."""
@@ -130,7 +119,7 @@ class Watcher:
     ) -> None:
         """Prepare to run ``command``, which renders the site of the settings that ``load`` reads.
 
-        ``say`` is told what was changed. Raises InputError where the settings mean nothing.
+        ``say`` is told what was changed. Raises InputError if the settings mean nothing.
         """
         self.status = 0
         """Exit status of the last render."""
@@ -140,11 +129,9 @@ class Watcher:
         self._say = say
         self._sources = sources_of(load(), config)
         self._seen = self._sources.state()
-        self._changed = threading.Event()
         self._stopped = threading.Event()
         self._ended = threading.Condition()
         self._child: subprocess.Popen[bytes] | None = None
-        self._observer = self._observe()
 
     def render(self) -> int:
         """Render once and return the exit status of the render."""
@@ -172,15 +159,11 @@ class Watcher:
 
     def follow(self) -> None:
         """Render after every change, until :meth:`stop` is called."""
-        while not self._stopped.is_set():
-            edited = self._edited()
-            if edited:
+        while not self._stopped.wait(LOOK):
+            if edited := self._edited():
                 self._say(f"{_listing(edited)} changed")
                 self._reload(edited)
                 self.render()
-                continue
-            self._changed.wait(SCAN)
-            self._changed.clear()
 
     def settle(self, seconds: float) -> None:
         """Wait until every change up to now has been rendered, but no longer than this."""
@@ -194,13 +177,8 @@ class Watcher:
         with self._ended:
             self._stopped.set()
             child = self._child
-        self._changed.set()
         if child:
             _end(child)
-        if self._observer:
-            self._observer.stop()
-            self._observer.join()
-            self._observer = None
 
     def _is_record(self, path: str) -> bool:
         return path.startswith(f"{self._sources.records}{os.sep}")
@@ -217,38 +195,10 @@ class Watcher:
         return set()
 
     def _reload(self, edited: set[str]) -> None:
-        """Watch what the settings name now; where they mean nothing, the render says so, and the old ones stay."""
-        if str(self._config) not in edited:
-            return
-        with suppress(InputError):
-            self._sources = sources_of(self._load(), self._config)
-            observer, self._observer = self._observer, self._observe()
-            if observer:
-                observer.stop()
-
-    def _observe(self) -> BaseObserver | None:
-        """Start to be told of changes; None where the system cannot: files are looked at now and then in any case."""
-        observer = Observer()
-        handler = _Waker(self._changed)
-        try:
-            for folder, recursive in self._sources.folders():
-                if folder.is_dir():
-                    observer.schedule(handler, str(folder), recursive=recursive)
-            observer.start()
-        except OSError:
-            return None
-        return observer
-
-
-class _Waker(FileSystemEventHandler):
-    """Wakes the watcher when a file was written, and not when one was read."""
-
-    def __init__(self, changed: threading.Event) -> None:
-        self._changed = changed
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        if event.event_type not in ("opened", "closed_no_write"):
-            self._changed.set()
+        """Watch what the settings name now; if they are invalid, the render says so, and the old ones stay."""
+        if str(self._config) in edited:
+            with suppress(InputError):
+                self._sources = sources_of(self._load(), self._config)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -279,7 +229,7 @@ def _code_of(zoo: str) -> tuple[Path, ...]:
 
 
 def _packages(folder: Path) -> list[Path]:
-    """Return a folder's packages, and the folder itself where it is one."""
+    """Return a folder's packages, or the folder itself if it is one."""
     here = [folder] if (folder / "__init__.py").is_file() else []
     return here or [path.parent for path in sorted(folder.glob("*/__init__.py"))]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -14,12 +14,9 @@ from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
 from cardproof.read.claims import claims_of
-from cardproof.read.front_matter import Span, doubled_fence, find_header, find_index_comments
-from cardproof.read.hub import as_index, check_results
+from cardproof.read.hub import as_index, check_results, model_of_results
+from cardproof.read.markdown import Span, doubled_fence, find_header, find_index_comments
 from cardproof.read.model_index import IndexReader, Model
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
@@ -57,12 +54,11 @@ class Reading(Struct):
     findings: list[Finding] = field(default_factory=list)
     files: int = 0
 
-    def only(self, files: set[str]) -> Reading:
-        """Return what was read of these cards, with what was wrong with them and with files that are no card."""
-        cards = [card for card in self.cards if card.file in files]
-        others = {finding for card in self.cards if card.file not in files for finding in card.findings}
-        others -= {finding for card in cards for finding in card.findings}
-        return Reading(cards, [finding for finding in self.findings if finding not in others], len(cards))
+    @property
+    def unplaced(self) -> list[Finding]:
+        """What was found in files that could not be read as cards."""
+        of_cards = {finding for card in self.cards for finding in card.findings}
+        return [finding for finding in self.findings if finding not in of_cards]
 
     @property
     def models(self) -> list[Model]:
@@ -79,20 +75,20 @@ def read_cards(
     """Read the given files and folders.
 
     A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models.
-    ``root`` bounds what an index may import (by default each path's own folder, or the working directory where it
+    ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
     lies inside). Raises InputError for a path that does not exist.
     """
     reading = Reading()
     show = show or show_path
-    taken: set[Path] = set()
+    seen: set[Path] = set()
     for given in paths:
         if not given.exists():
             raise InputError(f"{show(given)}: no such file or folder")
         bound = (root or _root_of(given)).resolve()
         explicit = given.is_file()
         for path in [given] if explicit else _files_below(given):
-            if path.resolve() not in taken:
-                taken |= _read_file(path, bound, show, reading, explicit)
+            if path.resolve() not in seen:
+                seen |= _read_file(path, bound, show, reading, explicit)
     reading.findings.sort(key=lambda finding: (finding.place, finding.check, finding.message))
     return reading
 
@@ -140,8 +136,6 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
 def _yaml_models(tree: Node, source: Source, indexes: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
     if source.path.parent.name != ".eval_results":
         return indexes.models(tree, source)
-    from cardproof.read.eval_results import model_of_results
-
     models, more = model_of_results(tree, source)
     findings += more
     return models

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof import __version__
 from cardproof.core.cache import recalled
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_ENTRY = 20_000
 """Characters of one entry; a longer one is no citation."""
@@ -88,7 +86,7 @@ def words_of(title: str) -> str:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """Return the position after the brace that closes an entry; None where it is not closed."""
+    """Return the position after the brace that closes an entry; None if it is not closed."""
     depth = 1
     for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, min(len(text), start + MAX_ENTRY)):
         depth += {"{": 1, "}": -1}.get(match.group(), 0)

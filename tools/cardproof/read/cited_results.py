@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
 from cardproof.core.errors import InputError
-from cardproof.core.field_names import TOP_1, TOP_5, normal_field
+from cardproof.core.names import canonical, kind_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_data
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class CitedSource(Struct, frozen=True):
@@ -26,12 +22,13 @@ class CitedSource(Struct, frozen=True):
     """The day on which the values were taken over."""
     dataset: str
     values: dict[tuple[str, str], tuple[Number, str]]
+    """By model and kind of metric, with the text as written."""
 
-    def value(self, model: str, dataset: str, metric: str) -> Number | None:
-        """Return what this source states, or None."""
+    def value(self, model: str, dataset: str, kind: str) -> Number | None:
+        """Return what this source states of a metric of a kind, or None."""
         if (canonical(dataset) or dataset.lower()) != (canonical(self.dataset) or self.dataset.lower()):
             return None
-        found = self.values.get((model, metric_key(metric)))
+        found = self.values.get((model, kind))
         return found[0] if found else None
 
     def text(self, value: Number) -> str:
@@ -39,16 +36,10 @@ class CitedSource(Struct, frozen=True):
         return next(text for number, text in self.values.values() if number is value)
 
 
-def metric_key(metric: str) -> str:
-    """Return one spelling for the many of a metric."""
-    name = normal_field(metric)
-    return "top 1 accuracy" if name in TOP_1 else "top 5 accuracy" if name in TOP_5 else name
-
-
 def read_cited(path: Path) -> tuple[CitedSource, ...]:
     """Read ``Sources: [{Title, URL, Retrieved, Dataset, Metrics: [...], Values: {model: [...]}}]``.
 
-    Raises InputError, with file, line and column, where the file cannot be read or a source is not of that form.
+    Raises InputError, with file, line and column, if the file cannot be read or a source is not of that form.
     """
     tree = read_data(path)
     sources = tree.get("Sources") if isinstance(tree, Mapping) else None
@@ -69,7 +60,7 @@ def _source(node: Node) -> CitedSource:
     metrics, rows = node.get("Metrics"), node.get("Values")
     if not isinstance(metrics, Sequence) or not isinstance(rows, Mapping):
         raise InputError(f"{node.place}: a cited source needs a list 'Metrics' and a mapping 'Values'")
-    names = [metric_key(item.text) for item in metrics.items if isinstance(item, Scalar)]
+    names = [kind_of(item.text) for item in metrics.items if isinstance(item, Scalar)]
     values: dict[tuple[str, str], tuple[Number, str]] = {}
     for model, row in rows:
         items = row.items if isinstance(row, Sequence) else []

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
-from msgspec.structs import replace
-
-from cardproof.core.field_names import IMAGE_SIZE, MEAN, STD, normal_field, scale_of
+from cardproof.core.names import FIELDS, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
-from cardproof.core.types import Claim, Number
+from cardproof.core.types import Claim, Number, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.read.model_index import Model
 
-if TYPE_CHECKING:
-    from cardproof.read.model_index import Model, Result
-ONE_VALUE = IMAGE_SIZE | MEAN | STD
-"""Fields whose list is one value, not several."""
+ONE_VALUE = ("image size", "mean", "std")
+"""Kinds of fields whose list is one value, not several."""
 
 
 def claims_of(model: Model) -> list[Claim]:
@@ -24,33 +22,44 @@ def claims_of(model: Model) -> list[Claim]:
     A list states each of its items; a nested mapping states its leaves, with keys joined by dots.
     """
     claims: list[Claim] = []
-    if model.metadata:
-        for key, node in model.metadata:
-            _leaves(model.name, key.text, node, claims)
+    for key, node in model.metadata or ():
+        _leaves(model.name, key.text, node, claims)
     for result in model.results:
         for name, value in result.metrics:
             if value.value is not None:
-                claims.append(_metric(model.name, name.text, value, result))
+                about = {"dataset": result.dataset, "task": result.task, "metric": True}
+                claims.append(_claim(model.name, name.text, value, **about))
     return claims + _published(model)
+
+
+def make_claim(model: str, field: str, stated: str, place: Place, **others: Any) -> Claim:
+    """Return a claim with the kind of its field and the number that it states; ``others`` are its further fields."""
+    name, kind = normal_field(field), kind_of(field)
+    writing = "plain" if others.get("metric") else FIELDS[kind][0] if kind in FIELDS else "text"
+    number: Number | None = None
+    if writing in ("count", "bytes", "plain"):
+        number = parse_number(stated, writing, scale_of(field) if writing == "count" else "")
+    size = parse_size(stated) if writing == "size" else None
+    return Claim(model, field, stated, place, name, kind, number, size, **others)
+
+
+def _claim(model: str, field: str, node: Scalar, **others: Any) -> Claim:
+    return make_claim(model, field, node.text, node.place, value=node.value, style=node.style, **others)
 
 
 def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
     if isinstance(node, Scalar):
         if node.value is not None:
             claims.append(_claim(model, field, node))
-    elif (
-        isinstance(node, Sequence)
-        and normal_field(field) in ONE_VALUE
-        and all(isinstance(i, Scalar) for i in node.items)
-    ):
-        stated = ", ".join(item.text for item in node.items if isinstance(item, Scalar))
-        claims.append(Claim(model, field, stated, node.place, node.plain(), style="list"))
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            _leaves(model, field, item, claims)
-    else:
+    elif isinstance(node, Mapping):
         for key, value in node:
             _leaves(model, f"{field}.{key.text}", value, claims)
+    elif kind_of(field) in ONE_VALUE and all(isinstance(item, Scalar) for item in node.items):
+        stated = ", ".join(item.text for item in node.items if isinstance(item, Scalar))
+        claims.append(make_claim(model, field, stated, node.place, value=node.plain(), style="list"))
+    else:
+        for item in node.items:
+            _leaves(model, field, item, claims)
 
 
 def _published(model: Model) -> list[Claim]:
@@ -62,31 +71,17 @@ def _published(model: Model) -> list[Claim]:
             continue
         field, value, source = entry.get("Field"), entry.get("Value"), entry.get("Source")
         if isinstance(field, Scalar) and isinstance(value, Scalar) and isinstance(source, Scalar):
-            claims.append(_claim(model.name, field.text, value, source.text))
+            claims.append(_claim(model.name, field.text, value, published=source.text))
     return claims
 
 
-def _metric(model: str, name: str, value: Scalar, result: Result) -> Claim:
-    claim = _claim(model, name, value)
-    return replace(claim, dataset=result.dataset, task=result.task, metric=True)
-
-
-def _claim(model: str, field: str, value: Scalar, published: str | None = None) -> Claim:
-    return Claim(model, field, value.text, value.place, value.value, published=published, style=value.style)
-
-
-def image_size(model: Model) -> tuple[int, int] | None:
-    """Return height and width that the card states: ``224``, ``224x320`` or a list; None where it states none."""
-    for key, node in model.metadata or ():
-        if normal_field(key.text) in IMAGE_SIZE:
-            items = node.items if isinstance(node, Sequence) else [node]
-            text = "x".join(item.text for item in items if isinstance(item, Scalar))
-            return parse_size(text)
-    return None
+def image_size(claims: Iterable[Claim]) -> tuple[int, int] | None:
+    """Return height and width that a card states of its model: ``224``, ``224x320`` or a list; None if it has none."""
+    return next((claim.size for claim in claims if claim.kind == "image size" and claim.is_field), None)
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
-    """Return height and width of ``224``, ``224x320``, ``(3, 224, 320)``; None where the text is no size."""
+    """Return height and width of ``224``, ``224x320``, ``(3, 224, 320)``; None if the text is not a size."""
     numbers = [int(part) for part in re.findall(r"\d+", text)]
     if not re.fullmatch(r"[\s\d()\[\],x×*]+(px|pixels)?\s*", text) or not numbers or max(numbers) > 100_000:
         return None
@@ -106,8 +101,3 @@ def file_of_link(link: str | None) -> str | None:
     """Return the file name at the end of a link."""
     name = re.split(r"[?#]", link)[0].rpartition("/")[2] if link else ""
     return name or None
-
-
-def stated_count(claim: Claim) -> Number | None:
-    """Return the number of a claim about a count, with the scale that its field's name brings along."""
-    return parse_number(claim.stated, "count", scale_of(claim.field))

@@ -1,14 +1,14 @@
-"""The header of a card for the Hugging Face Hub: its ``model-index``, and fields that may be one text or a list."""
+"""Cards for the Hugging Face Hub: the ``model-index`` of their header, and results kept in ``.eval_results``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
+from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from cardproof.read.model_index import Model, Result
 
 LISTS = ("language", "datasets", "metrics", "tags", "base_model")
 """Fields that the Hub takes as one text or as a list of texts."""
@@ -54,3 +54,35 @@ def header_facts(header: Mapping) -> dict[str, Any]:
 
 def _is_text(node: Node | None) -> bool:
     return isinstance(node, Scalar) and node.value is not None and bool(node.text.strip())
+
+
+def model_of_results(root: Node, source: Source) -> tuple[tuple[Model, ...], list[Finding]]:
+    """Return the model with the results of one file, and what is wrong with them.
+
+    The file does not name the model: it is that of the repository, whose folder has its name.
+    """
+    findings: list[Finding] = []
+    results = []
+    for entry in root.items if isinstance(root, Sequence) else [root]:
+        try:
+            results.append(_result(entry))
+        except ValueError as trouble:
+            findings.append(Finding(entry.place, "hub-result", "error", str(trouble)))
+    if not results:
+        return (), findings
+    name = source.path.resolve().parent.parent.name
+    return (Model(name, results[0].place, (), Mapping(source, 0, 0, {}), tuple(results), "evaluations"),), findings
+
+
+def _result(entry: Node) -> Result:
+    """Return one result. Raises ValueError if the Hub would not take it."""
+    dataset = entry.get("dataset") if isinstance(entry, Mapping) else None
+    value = entry.get("value") if isinstance(entry, Mapping) else None
+    identifier, task = (dataset.get(key) if isinstance(dataset, Mapping) else None for key in ("id", "task_id"))
+    if not isinstance(identifier, Scalar) or not isinstance(identifier.value, str):
+        raise ValueError("a result needs dataset: with the id of a data set of the Hub")
+    if not isinstance(task, Scalar) or task.value is None:
+        raise ValueError("a result needs dataset: with the task_id of what was measured")
+    if not isinstance(value, Scalar) or value.value is None:
+        raise ValueError("a result needs a value")
+    return Result(entry.place, None, identifier.text, ((task, value),), identifier.place)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct, field
 
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ROOT_KEYS = ("models", "collections", "import")
 _NOT_INHERITED = ("name", "in collection", "models")

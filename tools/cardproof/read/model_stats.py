@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from cardproof.core.source import Source
 from cardproof.core.yaml import Scalar
-from cardproof.read.lines import text_lines
+from cardproof.read.markdown import Line, text_lines
+from cardproof.read.model_index import Model
 from cardproof.read.tables import stated_model
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.source import Source
-    from cardproof.read.lines import Line
-    from cardproof.read.model_index import Model
 
 _TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
 _LIST = re.compile(r"\s{0,8}[-*+] \*\*Model Stats:?\*\*:?\s{0,20}", re.IGNORECASE)

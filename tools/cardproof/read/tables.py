@@ -7,38 +7,26 @@ column that is not known, two columns for one thing, and a cell that holds no nu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
-from cardproof.core.field_names import FLOPS, IMAGE_SIZE, PARAMETERS, TOP_1, TOP_5, normal_field, scale_of
+from cardproof.core.names import ACCURACIES, FIELDS, canonical, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
+from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.lines import Line, text_lines
+from cardproof.read.markdown import Line, text_lines
 from cardproof.read.model_index import Form, Model, Result
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cardproof.core.source import Source
-
-Role = Literal["name", "parameters", "flops", "size", "top 1", "top 5"]
-
-_ROLES: tuple[tuple[Role, frozenset[str]], ...] = (
-    ("parameters", PARAMETERS),
-    ("flops", FLOPS),
-    ("size", IMAGE_SIZE),
-    ("top 1", TOP_1),
-    ("top 5", TOP_5),
-)
+COLUMNS = ("parameters", "flops", "image size", *ACCURACIES)
+"""Kinds of fields that a column may state."""
 _NAMES = ("model", "model name", "models", "network", "architecture", "arch", "variant", "name")
 """Heads of the column with the models, the clearest first; the last four need a column of counts beside them."""
 _CLEAR = 4
 
 SMALLEST = 100_000
-"""Where neither head nor cell has a unit, a smaller count is in one that we do not know."""
+"""If neither head nor cell has a unit, a smaller count is in one that we do not know."""
 MOST_CELLS = 100
 """Columns of a table that is read; a wider one is data."""
 
@@ -54,7 +42,8 @@ class _Column(Struct, frozen=True):
     """A column that states something."""
 
     index: int
-    role: Role
+    kind: str
+    """Of its field; ``name`` for the column with the models."""
     field: str
     """Its head, as the claims have it."""
     at: tuple[int, int]
@@ -99,13 +88,13 @@ def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Sca
 
 
 def _of_same_size(known: Model, row: Model) -> Model | None:
-    """Return what a second row adds: where it is about another image size, its parameters alone."""
-    sizes = [{v.text for k, v in _scalars(one) if normal_field(k.text) in IMAGE_SIZE} for one in (known, row)]
+    """Return what a second row adds: if it is about another image size, its parameters alone."""
+    sizes = [{v.text for k, v in _scalars(one) if kind_of(k.text) == "image size"} for one in (known, row)]
     if sizes[0] == sizes[1]:
-        cells = [(key, value) for key, value in _scalars(row) if normal_field(key.text) not in IMAGE_SIZE]
+        cells = [(key, value) for key, value in _scalars(row) if kind_of(key.text) != "image size"]
         results = row.results
     else:
-        cells = [(key, value) for key, value in _scalars(row) if normal_field(key.text) in PARAMETERS]
+        cells = [(key, value) for key, value in _scalars(row) if kind_of(key.text) == "parameters"]
         results = ()
     if not cells and not results:
         return None
@@ -164,7 +153,7 @@ def _cells(line: Line) -> list[tuple[int, int]]:
 
 
 def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
-    """Return the columns that state something of models; none where the table is about something else."""
+    """Return the columns that state something of models; none if the table is about something else."""
     found: list[_Column] = []
     names: list[tuple[int, int, tuple[int, int]]] = []
     for index, cell in enumerate(head):
@@ -177,10 +166,10 @@ def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
             names.append((_NAMES.index(normal), index, (first, last)))
         elif column := _column(index, text, (first, last)):
             found.append(column)
-    kinds = [(column.role, column.dataset) for column in found]
-    found = [column for column in found if kinds.count((column.role, column.dataset)) == 1]
-    counts = any(column.role in ("parameters", "flops") for column in found)
-    accuracies = any(column.role in ("top 1", "top 5") for column in found)
+    kinds = [(column.kind, column.dataset) for column in found]
+    found = [column for column in found if kinds.count((column.kind, column.dataset)) == 1]
+    counts = any(column.kind in ("parameters", "flops") for column in found)
+    accuracies = any(column.kind in ACCURACIES for column in found)
     rank, index, at = min(names, default=(len(_NAMES), 0, (0, 0)))
     if rank == len(_NAMES) or not (counts or (accuracies and rank < _CLEAR)):
         return []
@@ -190,20 +179,19 @@ def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
 def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
     """Return what a column states by its head."""
     field = re.sub(r"\.(?=\s|\(|$)", "", text)
+    kind = kind_of(field)
+    if kind in COLUMNS:
+        return _Column(index, kind, field, at)
     normal = normal_field(field)
-    for role, spellings in _ROLES:
-        if normal in spellings:
-            return _Column(index, role, field, at)
-        if role not in ("top 1", "top 5"):
-            continue
-        for spelling in spellings:
+    for kind in ACCURACIES:
+        for spelling in FIELDS[kind][1]:
             if normal.endswith(f" {spelling}") and (dataset := canonical(normal.removesuffix(spelling).strip())):
-                return _Column(index, role, "Top 1 Accuracy" if role == "top 1" else "Top 5 Accuracy", at, dataset)
+                return _Column(index, kind, kind.title(), at, dataset)
     return None
 
 
 def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
-    """Return what a row states; None where it names no model or states nothing."""
+    """Return what a row states; None if it names no model or states nothing."""
     cells = _cells(line)
     values: list[tuple[_Column, Scalar]] = []
     name: Scalar | None = None
@@ -213,19 +201,17 @@ def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
         first, last = _inner(source.text, *cells[column.index])
         text = source.text[first:last]
         scalar = Scalar(source, first, last, text, text, "")
-        if column.role == "name":
+        if column.kind == "name":
             name = scalar if _NAME.fullmatch(text) and not text.replace(".", "").isdigit() else None
         elif _states(column, text):
             values.append((column, scalar))
-    if name is None or not any(column.role != "size" for column, _ in values):
+    if name is None or not any(column.kind != "image size" for column, _ in values):
         return None
-    cells_of = [
-        (_head(source, column, value.text), value) for column, value in values if not column.role.startswith("top")
-    ]
+    cells_of = [(_head(source, column, value.text), value) for column, value in values if column.kind not in ACCURACIES]
     model = stated_model(source, name, cells_of, "table")
     results: dict[str | None, list[tuple[Scalar, Scalar]]] = {}
     for column, value in values:
-        if column.role.startswith("top"):
+        if column.kind in ACCURACIES:
             results.setdefault(column.dataset, []).append((_head(source, column, value.text), value))
     stated = tuple(Result(name.place, None, dataset, tuple(pairs)) for dataset, pairs in results.items())
     return Model(model.name, model.place, (), model.fields, stated, "table")
@@ -234,7 +220,7 @@ def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
 def _head(source: Source, column: _Column, cell: str) -> Scalar:
     """Return a column's head as the name of a field; timm's ``param_count`` is in millions without saying so."""
     field = column.field
-    if column.role == "parameters" and field.lower() == "param_count" and "." in cell:
+    if column.kind == "parameters" and field.lower() == "param_count" and "." in cell:
         field += " (M)"
     return Scalar(source, *column.at, field, field, "")
 
@@ -243,9 +229,9 @@ def _states(column: _Column, text: str) -> bool:
     """Return whether a cell holds a number whose unit is known."""
     if len(text) > 40:
         return False
-    if column.role == "size":
+    if column.kind == "image size":
         return bool(re.fullmatch(r"\d{2,4}(?:\s?[x×]\s?\d{2,4})?", text))
-    if column.role.startswith("top"):
+    if column.kind in ACCURACIES:
         number = parse_number(text)
         return number is not None and number.unit in ("", "%")
     number = parse_number(text, "count", scale_of(column.field))

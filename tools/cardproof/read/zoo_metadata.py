@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.source import Source
+from cardproof.core.types import Place
 from cardproof.core.yaml import read_yaml
 from cardproof.read import Card, Reading
 from cardproof.read.claims import claims_of
 from cardproof.read.model_index import IndexReader
-from cardproof.zoos.published import TASK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cardproof.core.types import Place
-    from cardproof.zoos.published import ModelList, Published
+from cardproof.zoos.published import TASK, ModelList, Published
 
 
 class MappedSource(Source, eq=False):

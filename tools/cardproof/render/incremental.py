@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from cardproof.core.cache import Cache, Entry, open_cache
 from cardproof.core.digests import Stamps, digest_of_data, stamp_of_tree
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.settings import Settings
     from cardproof.judge.card_report import ModelRow
-    from cardproof.render.views.comparison import Standings
+    from cardproof.render.views.comparison import ModelsBySize
 
 CUDA = Path("/dev/nvidiactl")
 """There where a driver for NVIDIA's devices is: snippets may run on one."""
@@ -61,7 +61,7 @@ class Memory(Struct):
     def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
         """Return the reports of the cards of which no file changed."""
         return {
-            file: from_facts(file, entry.value["report"], partial(self._full, file))
+            file: from_facts(entry.value["report"], partial(self._full, file))
             for file in files
             if (entry := self.entries.get(file)) and self._unchanged(entry)
         }
@@ -91,7 +91,7 @@ class Memory(Struct):
             seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
             inputs = {CONTEXT: self.context, **seen, **{path: stamps.of(path) for path in sorted(paths)}}
             entries.append(Entry(file, inputs, {"report": facts_of(report), "includes": includes}))
-            full.append(Entry(file, inputs, dict(report.full())))
+            full.append(Entry(file, inputs, to_builtins(report.full())))
         self.cache.put(f"cards {self.site}", entries)
         self.cache.put(f"full reports {self.site}", full)
 
@@ -172,16 +172,16 @@ class CrossCardDigests:
         )
 
     @cached_property
-    def _standings(self) -> Standings:
-        from cardproof.render.views.comparison import Standings
+    def _standings(self) -> ModelsBySize:
+        from cardproof.render.views.comparison import ModelsBySize
 
-        return Standings(row for report in self.reports.values() for row in report.rows)
+        return ModelsBySize(row for report in self.reports.values() for row in report.rows)
 
     def _standing(self, report: CardReport) -> str:
         """The models that a card's own are compared with."""
-        from cardproof.render.views.comparison import digest_of_comparison
+        from cardproof.render.views.comparison import comparison_digest
 
-        return digest_of_comparison(self._standings.of(report.rows))
+        return comparison_digest(self._standings.of(report.rows))
 
 
 def context_of(settings: Settings) -> str:

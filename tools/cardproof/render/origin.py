@@ -1,4 +1,4 @@
-"""Origin: render a Jinja template so that every line of the result can be traced to its template, through includes."""
+"""Origin: renders a Jinja template and traces every line of the result to its template, through includes."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
     from cardproof.render.templates import Templates
 
 Origin = dict[int, tuple[str, int]]
-"""For each line of a rendered text, from 1: the template as reports show it, and its line."""
+"""Line of a rendered text, from 1 -> path of the template as in reports, and its line."""
 
 FIRST, LAST = 0xF0000, 0x10FFFD
-"""Private-use characters (Unicode 16, section 23.5): each stands for one line of one template while it is rendered."""
+"""Private-use characters (Unicode 16, section 23.5): each marks one line of one template while it is rendered."""
 
 _MARKS = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
 
 
 def trace(templates: Templates, text: str, file: str, variables: Mapping[str, Any]) -> tuple[str, Origin]:
-    """Return what ``Templates.render_text`` returns, to the byte, and where each of its lines comes from.
+    """Return the result of ``Templates.render_text`` and the origin of each of its lines.
 
-    The template is rendered a second time with a mark at the start of each line of its text. Where the marks change the
-    result (a filter or a condition saw them) lines are traced by their likeness to those of the marked rendering.
+    The template is rendered a second time with a mark at the start of each line of its text. If the marks change the
+    result (a filter or a condition used them), lines are traced by similarity to those of the marked rendering.
     Raises TemplatesError.
     """
     rendered = templates.render_text(text, file, variables)
-    marked, places = _marked(templates, text, file, variables)
+    marked, places = _render_with_marks(templates, text, file, variables)
     lines = rendered.split("\n")
     found = list(_lines(marked, places, (file, 1)))
     if _MARKS.sub("", marked) == rendered:
         known = [place for _, place in found]
     else:
         known = filled(aligned([line for line, _ in found], [place for _, place in found], lines), (file, 1))
-    shown = {name: templates._shown(name) for name in {name for name, _ in known}}
+    shown = {name: templates._show_path(name) for name in {name for name, _ in known}}
     return rendered, {number: (shown[name], line) for number, (name, line) in enumerate(known, 1)}
 
 
-def carried(text: str, part: str, origin: Mapping[int, tuple[str, int]]) -> Origin:
-    """Return the origin of a text that contains another (a page around an author's text) by the other's lines.
+def transfer_origin(text: str, part: str, origin: Mapping[int, tuple[str, int]]) -> Origin:
+    """Return the origin of a text that contains ``part`` (a page around an author's text), from the origin of ``part``.
 
-    Lines of the text that are not in the part have none.
+    Lines that are not in the part have no origin.
     """
     lines, whole = part.split("\n"), text.split("\n")
     found: Origin = {}
@@ -60,25 +60,25 @@ def carried(text: str, part: str, origin: Mapping[int, tuple[str, int]]) -> Orig
     return found
 
 
-class _Places(Struct):
-    """Which line each mark stands for; a new mark for each line that is seen."""
+class _MarkedLines(Struct):
+    """The line of a template that each mark stands for."""
 
     lines: list[tuple[str, int]] = field(default_factory=list)
 
     def mark(self, file: str, line: int) -> str:
-        """Return the mark of a line; nothing where all marks are used up: the mark before it then stands for it."""
+        """Return a new mark for a line; empty if all are used, so that the mark before it counts."""
         if FIRST + len(self.lines) > LAST:
             return ""
         self.lines.append((file, line))
         return chr(FIRST + len(self.lines) - 1)
 
 
-class _Marking(Extension):
-    """Puts a mark before each line of a template's own text; the lexer has removed by then what ``-`` removes."""
+class _MarkExtension(Extension):
+    """Inserts a mark before each line of a template's text, after the lexer has applied ``-``."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """Return the tokens of a template with marks in its data."""
-        places: _Places = self.environment.globals[_PLACES]  # type: ignore[assignment]
+        """Return the tokens of a template with marks in its text."""
+        places: _MarkedLines = self.environment.globals[_PLACES]  # type: ignore[assignment]
         file = stream.filename or stream.name or ""
         for token in stream:
             if token.type != "data":
@@ -90,26 +90,28 @@ class _Marking(Extension):
 
 
 _PLACES = "cardproof places"
-"""A name that no template can spell."""
+"""A global that templates cannot name, because of its blank."""
 
 
-def _marked(templates: Templates, text: str, file: str, variables: Mapping[str, Any]) -> tuple[str, _Places]:
-    """Return the rendering with marks; the template itself, marked line by line, where that cannot be rendered."""
-    places = _Places()
-    environment: Environment = templates._environment.overlay(extensions=[_Marking])
+def _render_with_marks(
+    templates: Templates, text: str, file: str, variables: Mapping[str, Any]
+) -> tuple[str, _MarkedLines]:
+    """Return the rendering with marks; if it fails, the template itself, marked line by line."""
+    places = _MarkedLines()
+    environment: Environment = templates._environment.overlay(extensions=[_MarkExtension])
     environment.globals = {**environment.globals, _PLACES: places}
-    environment.bytecode_cache = None  # what is kept there has no marks
+    environment.bytecode_cache = None  # cached templates have no marks
     try:
         code = environment.compile(text, name=file, filename=file)
         template = environment.template_class.from_code(environment, code, environment.make_globals(None))
         return template.render(variables), places
-    except Exception:  # the text rendered without marks, so whatever went wrong is theirs
+    except Exception:  # the text was rendered without marks, so they are the cause
         lines = text.split("\n")
         return "\n".join(places.mark(file, number) + line for number, line in enumerate(lines, 1)), places
 
 
-def _lines(marked: str, places: _Places, last: tuple[str, int]) -> Iterator[tuple[str, tuple[str, int]]]:
-    """Yield each line without marks and its place: that of the last mark before its first visible character."""
+def _lines(marked: str, places: _MarkedLines, last: tuple[str, int]) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Yield each line without marks, and the place of the last mark before its first visible character."""
     for line in marked.split("\n"):
         visible = re.search(f"[^\\s{chr(FIRST)}-{chr(LAST)}]", line)
         marks = _MARKS.findall(line[: visible.start()] if visible else line)

@@ -1,9 +1,7 @@
-"""Sources: what a Markdown file is proved from: the template that it was rendered from, or else the file itself."""
+"""Snippets of any Markdown files: of the template that a file was rendered from, or else of the file itself."""
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,19 +10,38 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.files import replace_files, show_path
 from cardproof.core.settings import Settings, load_settings
+from cardproof.core.source import read_source
 from cardproof.read import read_cards
-from cardproof.render.output.stamp import template_of
+from cardproof.render.output.paths import relative
+from cardproof.render.output.text import read_stamp
 from cardproof.render.page_snippets import pages_of
-from cardproof.snippets.prove import Page, Policy, extensions_text, policy_of
+from cardproof.render.templates import TemplatesError
+from cardproof.snippets.prove import (
+    Page,
+    Policy,
+    blocks_of,
+    extensions_text,
+    gpu_is_visible,
+    not_run,
+    outcomes_of,
+    policy_of,
+    run_of,
+)
+from cardproof.snippets.results import PagesRun, findings_of
+from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.update import update
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Need
-    from cardproof.measure.gather import GatheredEvidence
+    from collections.abc import Callable, Sequence
+
+    from cardproof.plan.options import Progress
     from cardproof.read import Card, Reading
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
+    from cardproof.snippets.results import PageRun
+    from cardproof.snippets.types import Outcome
 
 
 class Source(Struct, frozen=True):
@@ -53,7 +70,7 @@ class Sources:
         """
         site = self._site_of(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        template = template_of(text.rstrip().rpartition("\n")[2] + "\n")
+        template = read_stamp(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
         if template is not None:
             card = site.card_named(template, path)
@@ -74,7 +91,7 @@ class Sources:
 
 
 def config_above(path: Path, root: Path) -> Path | None:
-    """Return the nearest ``mkdocs.yml`` above a file, or else that in ``root``; None where there is none."""
+    """Return the nearest ``mkdocs.yml`` above a file, or else that in ``root``; None if there is none."""
     found = (folder / "mkdocs.yml" for folder in (*path.parents, root))
     return next((config for config in found if config.is_file()), None)
 
@@ -88,18 +105,16 @@ class _CardSite:
     @cached_property
     def site(self) -> Site:
         """The site with the verdicts of its stored evidence; nothing is measured."""
-        from cardproof.judge.audit import Audit
-        from cardproof.judge.judge import judge
-        from cardproof.plan.needs import plan
-        from cardproof.read.cited_results import read_cited
+        from cardproof.judge.audit import audit_cards
         from cardproof.render.pages import Site
-        from cardproof.zoos.aliases import names_of
+        from cardproof.zoos import ZooError
 
-        needs = plan(self._reading, names_of(self.settings))
-        proved = _stored(self.settings, needs)
-        cited = read_cited(self.settings.path(self.settings.cited)) if self.settings.cited else ()
-        verdicts = judge(self._reading, needs, proved, self.settings, cited)
-        return Site(Audit(self._reading, needs, proved, verdicts), self._folders, show_path, self.settings)
+        settings, store = self.settings, self.settings.path(self.settings.evidence)
+        try:
+            audit = audit_cards(self._reading, settings, store=store, wanted=())
+        except ZooError:  # only templates that print measured values see it: it is no reason to run nothing
+            audit = audit_cards(self._reading, replace(settings, zoo=None), store=store, wanted=())
+        return Site(audit, self._folders, show_path, settings)
 
     def holds(self, path: Path) -> bool:
         """Return whether a file lies among the site's templates, and not among its pages."""
@@ -109,7 +124,7 @@ class _CardSite:
     def card_named(self, template: str, page: Path) -> Card:
         """Return the card that a page's stamp names. Raises InputError."""
         for card in self._reading.cards:
-            name = Path(os.path.relpath(card.source.path, self.settings.base)).as_posix()
+            name = relative(card.source.path, self.settings.base)
             if name.replace("--", "—") == template:  # as the stamp writes it
                 return card
         message = f"it was rendered from {template}, which is no template of {show_path(self.settings.base)}"
@@ -124,13 +139,13 @@ class _CardSite:
 
     @cached_property
     def _folders(self) -> Folders:
-        from cardproof.render.output.folders import folders_of
+        from cardproof.render.output.paths import site_folders
 
-        return folders_of(self.settings)
+        return site_folders(self.settings)
 
     @cached_property
     def _reading(self) -> Reading:
-        from cardproof.render.output.folders import page_templates
+        from cardproof.render.output.paths import page_templates
 
         reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
@@ -138,21 +153,98 @@ class _CardSite:
         return reading
 
 
-def _stored(settings: Settings, needs: dict[tuple[str, str], Need]) -> GatheredEvidence:
-    """Return what is on record and still valid; nothing is measured.
-
-    Only templates that print measured values see it, so a zoo that is not installed is no reason to run nothing.
-    """
-    from cardproof.measure.gather import GatheredEvidence, gather
-    from cardproof.zoos import ZooError
-
-    if settings.zoo is not None:
-        with suppress(ZooError):
-            unique = list(dict.fromkeys(needs.values()))
-            return gather(unique, set(), settings, settings.path(settings.evidence), None, None)
-    return GatheredEvidence()
-
-
 def _beside(policy: Policy, path: Path) -> Policy:
     """Let a page import the modules that lie beside it, as a program would."""
     return replace(policy, search_path=tuple(dict.fromkeys((str(path.parent.resolve()), *policy.search_path))))
+
+
+def run_pages(
+    paths: Sequence[Path],
+    policy: Policy,
+    show: Callable[[Path], str],
+    *,
+    rewrite: bool = False,
+    progress: Progress | None = None,
+) -> PagesRun:
+    """Run the snippets of pages on each device; with ``rewrite``, write what came out where it was stated otherwise.
+
+    A page that was rendered stands for its template: lines are those of the template or include, and those are
+    rewritten. Raises InputError for a path that is no file.
+    """
+    result = PagesRun()
+    readable = [path for path in dict.fromkeys(paths) if _is_readable(path, show, result)]
+    with Runner(policy.limits, policy.preload, policy.devices) as runner:
+        for done, path in enumerate(readable, 1):
+            _run_file(path, policy, runner, result, rewrite)
+            if progress:
+                progress(done, len(readable), show(path))
+    result.findings.sort(key=lambda finding: (finding.place, finding.message))
+    return result
+
+
+def _is_readable(path: Path, show: Callable[[Path], str], result: PagesRun) -> bool:
+    if not path.is_file():
+        raise InputError(f"{show(path)}: {'a folder; name its pages' if path.is_dir() else 'no such file'}")
+    source, findings = read_source(path, show(path))
+    result.findings += findings
+    return source is not None
+
+
+def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewrite: bool) -> None:
+    try:
+        pages = _pages(path, policy)
+    except TemplatesError as trouble:
+        result.findings += trouble.findings
+        return
+    runs: list[PageRun] = []
+    outcomes: list[Outcome] = []
+    for page, own in pages:
+        blocks, findings = blocks_of(page, own)
+        for device in own.devices:
+            if device == "cuda" and not gpu_is_visible():
+                runs.append(not_run(page, device, own))
+                continue
+            found, random = outcomes_of(page, blocks, device, own, runner)
+            runs.append(run_of(page, device, own, "", found, findings, random))
+            outcomes += found
+    if rewrite and (updated := _update(path, [page for page, _ in pages], outcomes)):
+        result.updated += updated
+        _run_file(path, policy, runner, result, rewrite=False)
+        return
+    result.runs += runs
+    result.findings += [finding for run in runs for finding in findings_of(run)]
+
+
+def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
+    """Return the page that a file is, or those of the template that it was rendered from, with how to run them."""
+    source = read_source(path, show_path(path))[0]
+    assert source is not None  # it was readable a moment ago
+    if read_stamp(source.text) is None:
+        return [(Page(source.name, source.text, path.parent), _beside(policy, path))]
+    found = Sources(Path.cwd()).of(path)
+    search = (*policy.search_path, *found.policy.search_path)
+    return [(page, replace(policy, search_path=search, config=found.policy.config)) for page in found.pages]
+
+
+def _update(path: Path, pages: list[Page], outcomes: list[Outcome]) -> list[Path]:
+    """Rewrite the outdated outputs of a page, or of the template and includes behind it; return what changed."""
+    if not any(page.origin for page in pages):
+        new = update(pages[0].text, outcomes)
+        if new == pages[0].text:
+            return []
+        _write(path, new)
+        return [path]
+    changed = []
+    for file in sorted({file for page in pages for file, _ in page.origin.values()}):
+        source, _ = read_source(Path(file), file)
+        if source and (new := update(source.text, outcomes, file)) != source.text:
+            _write(Path(file), new)
+            changed.append(Path(file))
+    return changed
+
+
+def _write(path: Path, text: str) -> None:
+    """Give a page a new text; a byte order mark stays."""
+    data = path.read_bytes()
+    mark = data[:3] if data.startswith(b"\xef\xbb\xbf") else b""
+    replace_files({path: mark + text.encode()})

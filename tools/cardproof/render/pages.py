@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,35 +12,24 @@ from msgspec import Struct
 
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.evidence.records import file_name
-from cardproof.judge.audit import by_model
 from cardproof.judge.card_report import ModelRow
-from cardproof.read.fences import split_at_section
-from cardproof.read.front_matter import find_header
-from cardproof.render.catalog.card_files import CardFiles, card_files, listed_models
-from cardproof.render.catalog.model_summary import summary_text_of
-from cardproof.render.functions.compare_table import compare_table, family_cards
-from cardproof.render.functions.model_table import COLUMNS, model_table
-from cardproof.render.output.folders import Folders, templates_of
-from cardproof.render.output.stamp import stamped
-from cardproof.render.output.urls import urls_of
+from cardproof.read.markdown import find_header, split_at_section
+from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
+from cardproof.render.catalog.model_summary import model_summary_text
+from cardproof.render.functions.audit_report import audit_report
+from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
+from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
+from cardproof.render.output.text import add_stamp
 from cardproof.render.templates import TemplatesError
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
-from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view
-from cardproof.render.views.comparison import Standings, scores_of
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view, split_shared
+from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
-from cardproof.render.views.evidence import RecordView, Sources, distinct, records_of
-from cardproof.render.views.linked_data import json_ld, lead_of
-from cardproof.render.views.shared import split_shared
-from cardproof.render.views.strips import shown_runs, stamp_of, with_strips
-from cardproof.render.views.training import (
-    ConfusionView,
-    CurveView,
-    RecipeView,
-    confusion_views,
-    curve_view,
-    recipe_views,
-)
+from cardproof.render.views.evidence import RecordView, Sources, claim_records, unique_records
+from cardproof.render.views.linked_data import first_paragraph, json_ld
+from cardproof.render.views.strips import insert_strips, shown_runs, snippets_summary
+from cardproof.render.views.training import TrainingView, training_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -52,14 +41,6 @@ if TYPE_CHECKING:
 
 MOST_INDEX = 4000
 """Letters of a model index that a page repeats; of a longer one it names the file."""
-
-
-class Training(Struct, frozen=True):
-    """How the models of a page were trained, and what came of it."""
-
-    recipes: tuple[RecipeView, ...]
-    curves: tuple[CurveView, ...]
-    confusions: tuple[ConfusionView, ...]
 
 
 class PageView(Struct, frozen=True):
@@ -74,7 +55,7 @@ class PageView(Struct, frozen=True):
     models: tuple[ModelView, ...]
     """Without the claims that all of them share."""
     shared: tuple[ClaimView, ...]
-    """Claims that are the same of all models, where there are several."""
+    """Claims that are the same of all models, if there are several."""
     verdicts: tuple[tuple[Verdict, int], ...]
     claims: int
     ran: str
@@ -95,17 +76,16 @@ class PageView(Struct, frozen=True):
     linked_data: str
     """JSON-LD."""
     citations: tuple[Citation, ...]
-    """Of the card's papers; none where the author wrote one."""
-    training: Training
+    """Of the card's papers; none if the author wrote one."""
+    training: TrainingView
 
 
-class Rendered(Struct, frozen=True):
-    """One page: where it goes, its text, and the models that it shows."""
+class RenderedPage(Struct, frozen=True):
+    """One page: where it goes, the template that it was made from, and its text."""
 
     path: Path
     template: Path
     text: str
-    models: tuple[str, ...]
 
 
 class AuthorText(Struct, frozen=True):
@@ -131,28 +111,29 @@ class Site:
         """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
         self._cards = known.reading.cards
         self._folders = folders
-        self._templates = templates_of(folders, show)
+        self._templates = site_templates(folders, show)
         records = {card.file: _records(card, known, folders) for card in self._cards}
-        self._records = {file: distinct(r for of in found for r in of.values()) for file, found in records.items()}
+        self._records = {
+            file: unique_records(r for of in found for r in of.values()) for file, found in records.items()
+        }
         self._views = {card.file: _views(card, known, folders, records[card.file]) for card in self._cards}
-        self._training = {card.file: _training(card, known) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
         self._known, self._settings = known, settings
-        self._listed = {card.file: listed_models(card, known, settings) for card in self._cards}
+        self._entries = {card.file: model_entries(card, known, settings) for card in self._cards}
         own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
         """Files that the templates of a card looked for, by the card's file."""
-        self._standings: Standings | None = None
+        self._standings: ModelsBySize | None = None
         self.looked: dict[str, set[str]] = {"rows": set(), "listings": set(), "standing": set()}
         """Cards that show models of other cards: as ``rows`` of a table, by their ``listings``, or in a plot."""
 
     def files(self, card: Card) -> CardFiles:
         """Return the files of the catalog that are a card's own."""
-        page, listed = self._pages[card.file], self._listed[card.file]
-        return card_files(card, page, listed, self._known, self._folders, self._settings)
+        page, entries = self._pages[card.file], self._entries[card.file]
+        return card_files(card, page, entries, self._known, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
         """Return the names of the templates that a card's own template includes."""
@@ -167,10 +148,10 @@ class Site:
             header, text = _author_text(card)
             rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
             known = self._authors[card.file, model] = AuthorText(header, rendered, origin)
-            self.asked.setdefault(card.file, set()).update(self._templates.asked())
+            self.asked.setdefault(card.file, set()).update(self._templates.requested())
         return known
 
-    def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[Rendered]:
+    def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[RenderedPage]:
         """Render the chosen templates; tables show all models. ``runs`` are the snippet runs by the card's file.
 
         Raises TemplatesError with what is wrong in all templates.
@@ -184,48 +165,35 @@ class Site:
             except TemplatesError as error:
                 trouble += error.findings
                 continue
-            page, template = self._pages[card.file], _relative(card.source.path, self._folders.base)
-            names = tuple(model.name for model in card.models)
-            rendered.append(Rendered(page, card.source.path, stamped(text, template), names))
+            page, template = self._pages[card.file], relative(card.source.path, self._folders.base)
+            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template)))
         if trouble:
             raise TemplatesError(trouble)
         return rendered
 
     def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
         rows = [row for found in self.rows.values() for row in found]
-        table = model_table(rows, self._pages[card.file])
+        page, urls = self._pages[card.file], site_urls(self._settings, self._folders)
 
-        def noted(*arguments: Any, **options: Any) -> str:
-            self.looked["rows"].add(card.file)
-            return table(*arguments, **options)
-
-        def listed() -> list[ModelRow]:
-            self.looked["listings"].add(card.file)
+        def models_as(kind: str) -> list[ModelRow]:
+            self.looked[kind].add(card.file)
             return rows
 
-        page, urls = self._pages[card.file], urls_of(self._settings, self._folders)
+        summaries = partial(models_as, "listings")
         catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
         variables: dict[str, Any] = {
             "models": self._views[card.file],
-            "model_table": noted,
-            "compare_table": compare_table(listed, page, urls, catalog),
-            "family_cards": family_cards(listed, page, urls),
-            "audit_report": self._audit_report(card),
+            "model_table": model_table(partial(models_as, "rows"), page),
+            "compare_table": compare_table(summaries, page, urls, catalog),
+            "family_cards": family_cards(summaries, page, urls),
+            "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
         }
         return variables if model is None else {**variables, "model_name": model}
-
-    def _audit_report(self, card: Card) -> Callable[[str], str]:
-        def report(file: str) -> str:
-            from cardproof.render.functions.audit_report import audit_report  # few pages show one
-
-            return audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add)(file)
-
-        return report
 
     def _stands(self, card: Card) -> ComparisonView | None:
         """Return where a card's models stand among all models of the site."""
         if self._standings is None:
-            self._standings = Standings(row for found in self.rows.values() for row in found)
+            self._standings = ModelsBySize(row for found in self.rows.values() for row in found)
         found = self._standings.of(self.rows[card.file])
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
@@ -233,8 +201,7 @@ class Site:
         return comparison_view(found, self._pages[card.file], conditions) if found else None
 
     def _rows(self, card: Card) -> tuple[ModelRow, ...]:
-        page, listed = self._pages[card.file], self._listed[card.file]
-        judged = by_model(self._known.verdicts.judgements[card.file])
+        page, entries = self._pages[card.file], self._entries[card.file]
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
             found = self._known.evidence(card, model)
@@ -249,9 +216,9 @@ class Site:
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                scores_of(judged.get(view.name, ())),
+                top1_scores(self._known.verdicts.of_model(card.file, view.name).own),
                 view.verdicts,
-                summary_text_of(listed[view.name].listing),
+                model_summary_text(entries[view.name].summary),
             )
             rows.append(row)
         return tuple(rows)
@@ -260,72 +227,47 @@ class Site:
         views = self._views[card.file]
         first = views[0].name if views else None
         source = self.author_text(card, first)
-        author = with_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
+        author = insert_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
         if not views:
             return source.header + author
-        stands = self._stands(card)
-        page = _page_view(
-            card,
-            views,
-            source.header,
-            author,
-            runs,
-            self._folders,
-            self._records[card.file],
-            stands,
-            self._training[card.file],
-        )
-        own = (self._folders.root / "page.md").is_file() or _in(self._folders.fallback, "page.md")
+        page = self._view(card, source.header, author, runs)
         variables = {**self._variables(card, first), "page": page, "meaning": MEANING}
+        looked = {folder / "page.md" for folder in (self._folders.root, self._folders.fallback) if folder}
+        own = any(path.is_file() for path in looked)
         text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
-        folders = [folder for folder in (self._folders.root, self._folders.fallback) if folder]
-        looked = {folder / "page.md" for folder in folders}
-        self.asked.setdefault(card.file, set()).update(looked | self._templates.asked())
+        self.asked.setdefault(card.file, set()).update(looked | self._templates.requested())
         return text
 
-
-def _page_view(
-    card: Card,
-    views: tuple[ModelView, ...],
-    header: str,
-    author: str,
-    runs: Sequence[PageRun],
-    folders: Folders,
-    records: tuple[RecordView, ...],
-    stands: ComparisonView | None,
-    training: Training,
-) -> PageView:
-    head, body = split_at_section(author)
-    shared, models = split_shared(views)
-    title, description, said = _title(author) or card.source.path.stem, lead_of(head), about(card)
-    return PageView(
-        title=title,
-        template=_relative(card.source.path, folders.base),
-        header=header,
-        head=head.strip("\n"),
-        body=body.strip("\n"),
-        models=models,
-        shared=shared,
-        verdicts=_sum_verdicts(views),
-        claims=sum(count for view in views for _, count in view.verdicts),
-        ran=_ran(views),
-        columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
-        index=_index_text(card),
-        index_fence="`" * _longest_fence(_index_text(card)),
-        is_long=len(_index_text(card)) > MOST_INDEX,
-        snippets=stamp_of(runs),
-        records=records,
-        stands=stands,
-        about=said,
-        description=description,
-        linked_data=json_ld(title, description, said, views),
-        citations=() if BIBTEX.search(author) else tuple(one for paper in said.papers for one in citations(paper)),
-        training=training,
-    )
-
-
-def _in(folder: Path | None, name: str) -> bool:
-    return folder is not None and (folder / name).is_file()
+    def _view(self, card: Card, header: str, author: str, runs: Sequence[PageRun]) -> PageView:
+        """Return what the layout sees of a card, with the author's text and the runs of its snippets."""
+        views, index = self._views[card.file], _index_text(card)
+        shared, models = split_shared(views)
+        head, body = split_at_section(author)
+        title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
+        return PageView(
+            title=title,
+            template=relative(card.source.path, self._folders.base),
+            header=header,
+            head=head.strip("\n"),
+            body=body.strip("\n"),
+            models=models,
+            shared=shared,
+            verdicts=_sum_verdicts(views),
+            claims=sum(count for view in views for _, count in view.verdicts),
+            ran=_ran(views),
+            columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
+            index=index,
+            index_fence="`" * _longest_fence(index),
+            is_long=len(index) > MOST_INDEX,
+            snippets=snippets_summary(runs),
+            records=self._records[card.file],
+            stands=self._stands(card),
+            about=facts,
+            description=description,
+            linked_data=json_ld(title, description, facts, views),
+            citations=() if BIBTEX.search(author) else tuple(c for paper in facts.papers for c in citations(paper)),
+            training=training_view(card, self._known),
+        )
 
 
 def _author_text(card: Card) -> tuple[str, str]:
@@ -363,22 +305,13 @@ def _title(text: str) -> str | None:
     return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
 
 
-def _training(card: Card, known: Audit) -> Training:
-    """Return how a card's models were trained, as far as anybody says it."""
-    models = [(model.name, known.needs[card.file, model.name], known.evidence(card, model)) for model in card.models]
-    recipes = [(name, known.recipe(need)) for name, need, _ in models]
-    curves = [curve_view(name, known.proved.curves.get(need, ())) for name, need, _ in models]
-    confusions = [view for name, _, found in models if found for view in confusion_views(name, found.evaluations)]
-    return Training(recipe_views(recipes), tuple(curve for curve in curves if curve), tuple(confusions))
-
-
 def _records(card: Card, known: Audit, folders: Folders) -> list[dict[str, RecordView]]:
     """Return for each model of a card what its verdicts rest on, by kind."""
     found = []
     for model, claims in zip(card.models, card.claims_of, strict=True):
         need, evidence = known.needs[card.file, model.name], known.evidence(card, model)
-        template = _relative(card.source.path, folders.base)
-        found.append(records_of(claims, Sources(template, need, evidence, known.recipe(need))))
+        template = relative(card.source.path, folders.base)
+        found.append(claim_records(claims, Sources(template, need, evidence, known.recipe(need))))
     return found
 
 
@@ -386,13 +319,12 @@ def _views(
     card: Card, known: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
 ) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
-    judged = by_model(known.verdicts.judgements[card.file])
-    published = by_model(known.verdicts.published[card.file])
     views = []
     for model, based in zip(card.models, records, strict=True):
         found = known.evidence(card, model)
-        link = _relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        views.append(model_view(model, judged.get(model.name, []), published.get(model.name, []), found, link, based))
+        link = relative(folders.evidence / file_name(model.name), page.parent) if found else None
+        verdicts = known.verdicts.of_model(card.file, model.name)
+        views.append(model_view(model, verdicts, found, link, based))
     return tuple(views)
 
 
@@ -411,7 +343,3 @@ def _ran(views: tuple[ModelView, ...]) -> str:
 
 def _page_path(card: Card, folders: Folders) -> Path:
     return folders.out / card.source.path.relative_to(folders.cards)
-
-
-def _relative(path: Path, start: Path) -> str:
-    return Path(os.path.relpath(path, start)).as_posix()

@@ -1,21 +1,26 @@
-"""Reference pages of the documentation, generated from the code: checks, commands, settings, exit statuses."""
+"""Reference pages of the documentation, generated from the code: checks, commands, settings, exit statuses, Python."""
 
 from __future__ import annotations
 
 import inspect
 import re
+import textwrap
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 from msgspec.structs import fields
 
+from cardproof import PUBLIC
 from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
-from cardproof.render.output.escape import markdown_text
-from cardproof.render.output.stamp import stamped
+from cardproof.render.output.text import add_stamp, markdown_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 WIDTH = 88
 """Columns of help texts: what a page shows without scrolling on a laptop."""
@@ -42,11 +47,12 @@ def reference_pages(folder: Path, program: click.Group) -> dict[Path, str]:
         "commands.md": (_commands(program), "tools/cardproof/commands/cli.py"),
         "settings.md": (_settings(), "tools/cardproof/core/settings.py"),
         "exit-statuses.md": (_exit_statuses(), "tools/cardproof/render/reference.py"),
+        "api.md": (_api(), "tools/cardproof/__init__.py"),
     }
     for check in all_checks():
         module = f"tools/cardproof/judge/checks/{check.name.replace('-', '_')}.py"
         pages[f"checks/{check.name}.md"] = (_check(check), module)
-    return {folder / name: stamped(text, source) for name, (text, source) in pages.items()}
+    return {folder / name: add_stamp(text, source) for name, (text, source) in pages.items()}
 
 
 def _index() -> str:
@@ -60,6 +66,7 @@ def _index() -> str:
             "- [Commands](commands.md)",
             "- [Settings](settings.md)",
             "- [Exit statuses](exit-statuses.md)",
+            "- [Python](api.md): what programs import",
             "",
             "| Check | What is checked |",
             "| :--- | :--- |",
@@ -102,7 +109,7 @@ def _commands(program: click.Group) -> str:
 
 
 def _settings() -> str:
-    described = _attribute_docs(Settings)
+    described = {name: text.replace("``", "") for name, text in _attribute_docs(Settings).items()}
     lines = [
         "# Settings",
         "",
@@ -115,9 +122,8 @@ def _settings() -> str:
     defaults = {field.name: field.default for field in fields(Settings)}
     for name in SETTINGS:
         default = defaults[name]
-        shown = f"`{default}`" if isinstance(default, (str, int)) or hasattr(default, "parts") else ""
-        if default is not None and not shown and hasattr(default, "is_finite"):
-            shown = f"`{default}`"
+        shown = f"`{default}`" if isinstance(default, str | int | Path | Decimal) else ""
+        shown = shown.lower() if isinstance(default, bool) else shown
         lines.append(f"| `{name}` | {shown} | {markdown_text(described[name])} |")
     return "\n".join(lines)
 
@@ -125,9 +131,64 @@ def _settings() -> str:
 def _attribute_docs(kind: type) -> dict[str, str]:
     """Return the docstrings that stand under the attributes of a record."""
     found = re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', inspect.getsource(kind), re.MULTILINE | re.DOTALL)
-    return {name: " ".join(text.replace("``", "").split()) for name, text in found}
+    return {name: " ".join(text.split()) for name, text in found}
 
 
 def _exit_statuses() -> str:
     rows = [f"| {status} | {meaning} |" for status, meaning in EXIT_STATUSES]
     return "\n".join(["# Exit statuses", "", "| Status | Meaning |", "| ---: | :--- |", *rows])
+
+
+API = """# Python
+
+```python
+from pathlib import Path
+
+from cardproof import Settings, audit
+
+run = audit([Path("README.md")], Settings(zoo="timm"))
+for finding in run.findings:
+    print(finding.place, finding.severity, finding.message)
+raise SystemExit(run.exit)
+```
+
+`cardproof` has the names on this page. Importing the package is cheap: each name is imported when it is first used.
+All other modules may change with any version."""
+
+
+def _api() -> str:
+    parts = [API]
+    for name, module in PUBLIC.items():
+        thing = getattr(import_module(module), name)
+        parts += ["", f"## {name}", ""]
+        if inspect.isfunction(thing):
+            parts += [*_signature(thing), "", _docs(thing)]
+        elif thing is Settings:
+            parts += [f"{_docs(thing)} See [Settings](settings.md)."]
+        elif issubclass(thing, Struct):
+            parts += [_docs(thing), "", *_attributes(thing)]
+        else:
+            parts += [_docs(thing)]
+            for method in (one for one in vars(thing).values() if inspect.isfunction(one) and one.__name__[0] != "_"):
+                parts += ["", *_signature(method), "", _docs(method)]
+    return "\n".join(parts)
+
+
+def _signature(function: Callable[..., object]) -> list[str]:
+    """Return the head of a function as its author wrote it."""
+    head = textwrap.dedent(inspect.getsource(function)).partition('"""')[0]
+    return ["```python", head.rstrip().removesuffix(":"), "```"]
+
+
+def _docs(thing: object) -> str:
+    return _markdown(inspect.getdoc(thing) or "")
+
+
+def _markdown(docstring: str) -> str:
+    return re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", docstring).replace("``", "`")
+
+
+def _attributes(kind: type[Struct]) -> list[str]:
+    """Return a list of what a record holds."""
+    described = {name: f": {_markdown(text)}" for name, text in _attribute_docs(kind).items()}
+    return [f"- `{name}: {kind.__annotations__[name]}`{described.get(name, '')}" for name in kind.__struct_fields__]

@@ -1,14 +1,17 @@
-"""Jinja2 templates: sandboxed, strict about undefined names, with every error at the template's own line."""
+"""Jinja2 templates: sandboxed, strict about undefined names, with every error at its line of the template."""
 
 from __future__ import annotations
 
 import traceback
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
     BytecodeCache,
     ChoiceLoader,
+    Environment,
     FileSystemLoader,
     PrefixLoader,
     StrictUndefined,
@@ -18,20 +21,27 @@ from jinja2 import (
     TemplateSyntaxError,
     UndefinedError,
     nodes,
+    pass_eval_context,
+    select_autoescape,
 )
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from cardproof import __version__
 from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import time_limit
-from cardproof.core.types import Finding, Place
-from cardproof.render.output.escape import code_text, html_text, markdown_text
+from cardproof.core.types import VERDICTS, Finding, Place
+from cardproof.render.output.text import code_text, html_text, markdown_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
-    from jinja2.bccache import Bucket
+    from jinja2.nodes import EvalContext
+
+LAYOUTS = Path(__file__).parent / "layouts"
+"""Layouts that come with cardproof: of pages, which templates may include, and of lists."""
+
 
 EXPRESSION_ERRORS = (
     TypeError,
@@ -43,20 +53,20 @@ EXPRESSION_ERRORS = (
     MemoryError,
     TimeoutError,
 )
-"""What an expression of a template can raise: it is the template's error, not ours."""
+"""Errors of expressions in templates, which are reported as findings."""
 
 MOST_EXPONENT = 64
 MOST_REPEATED = 100_000
-"""As many as Jinja's own sandbox lets ``range`` have."""
+"""The limit of ``range`` in Jinja's sandbox."""
 
 TIME_LIMIT = 60
-"""Seconds that one page may take to render; a page of a hundred models takes a tenth of one."""
+"""Seconds that a page may take to render; a page of a hundred models takes 0.1."""
 
 RAW_HINT = "define the name, or wrap literal braces in {% raw %} … {% endraw %}"
 
 
 class TemplatesError(Exception):
-    """A template that cannot be rendered; ``findings`` say where and why."""
+    """A template that cannot be rendered, for the reasons in ``findings``."""
 
     def __init__(self, findings: list[Finding]) -> None:
         super().__init__("; ".join(f"{finding.place}: {finding.message}" for finding in findings))
@@ -64,25 +74,25 @@ class TemplatesError(Exception):
 
 
 class CallError(Exception):
-    """A function that templates call was asked for something that it cannot give."""
+    """A template called a function with an invalid argument."""
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with products bounded as well: ``'x' * 10**10`` would take all memory."""
+    """The sandbox, with a limit for products: ``'x' * 10**10`` would take all memory."""
 
     intercepted_binops = frozenset({"*", "**"})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.asked: set[str] = set()
-        """Names of the templates that were asked for."""
+        self.requested: set[str] = set()
+        """Names of the templates that were requested."""
 
     def _load_template(self, name: str, globals: Any) -> Any:
-        self.asked.add(name)
+        self.requested.add(name)
         return super()._load_template(name, globals)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Compute a product or power whose result is of a sensible size; raise ValueError for others."""
+        """Compute a product or power. Raises ValueError if the result would be too large."""
         if operator == "**" and not (isinstance(right, int | float) and abs(right) <= MOST_EXPONENT):
             raise ValueError(f"a power above {MOST_EXPONENT} is too large for a template")
         for repeated, times in ((left, right), (right, left)):
@@ -93,15 +103,15 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class Templates:
-    """The templates of one site: its own folders first, then the layouts that come with cardproof."""
+    """The templates of one site: those of its folders first, then the layouts that come with cardproof."""
 
-    def __init__(self, folders: list[Path], layouts: Path, show: Callable[[Path], str]) -> None:
+    def __init__(self, folders: list[Path], show: Callable[[Path], str]) -> None:
         self._show = show
         self._folders = folders
         loader = ChoiceLoader(
             [
                 FileSystemLoader([str(f) for f in folders]),
-                PrefixLoader({"cardproof": FileSystemLoader(str(layouts))}),
+                PrefixLoader({"cardproof": FileSystemLoader(str(LAYOUTS))}),
             ]
         )
         self._environment = _Environment(
@@ -115,9 +125,9 @@ class Templates:
         self._environment.filters["code"] = code_text
         self._environment.filters["html"] = html_text
 
-    def asked(self) -> set[Path]:
-        """Return every file that rendering looked for since this was last asked, whether it was there or not."""
-        names, self._environment.asked = self._environment.asked, set()
+    def requested(self) -> set[Path]:
+        """Return every file that rendering looked for since the last call, also missing ones."""
+        names, self._environment.requested = self._environment.requested, set()
         found: set[Path] = set()
         for name in names:
             for folder in self._folders:
@@ -127,12 +137,12 @@ class Templates:
         return found
 
     def render_file(self, name: str, variables: Mapping[str, Any]) -> str:
-        """Render a template that is found by its name. Raises TemplatesError."""
+        """Render a template by its name. Raises TemplatesError."""
         source, filename, _ = self._source(name)
         return self._render(lambda: self._environment.get_template(name), source, filename or name, variables)
 
     def render_text(self, text: str, file: str, variables: Mapping[str, Any]) -> str:
-        """Render a template given as text; ``file`` is where it stands, for errors. Raises TemplatesError."""
+        """Render a template from its text; errors name ``file``. Raises TemplatesError."""
 
         def compiled() -> Template:
             code = self._environment.compile(text, name=file, filename=file)
@@ -141,43 +151,36 @@ class Templates:
 
         return self._render(compiled, text, file, variables)
 
-    def _render(self, template_of: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
+    def _render(self, compiled: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            template = template_of()
+            template = compiled()
             with time_limit(TIME_LIMIT, "rendering it took more than"):
                 return template.render(variables)
         except UndefinedError as trouble:
-            found = self._undefined(text, file, set(variables))
-            raise TemplatesError(found or [self._finding(trouble, file, RAW_HINT)]) from trouble
-        except (TemplateError, CallError) as trouble:
-            raise TemplatesError([self._finding(trouble, file)]) from trouble
-        except EXPRESSION_ERRORS as trouble:
+            undefined = self._undefined(text, file, set(variables))
+            raise TemplatesError(undefined or [self._finding(trouble, file, RAW_HINT)]) from trouble
+        except (TemplateError, CallError, *EXPRESSION_ERRORS) as trouble:
             raise TemplatesError([self._finding(trouble, file)]) from trouble
 
     def includes(self, text: str) -> set[str]:
-        """Return the names of the templates that a text includes, imports or extends; empty where it does not parse."""
+        """Return the names of the templates that a text includes, imports or extends; empty after a syntax error."""
         try:
             tree = self._environment.parse(text)
         except TemplateSyntaxError:
             return set()
         return {name for node in tree.find_all(_REFERENCES) for name in _names(node)}
 
-    def _undefined(self, text: str, file: str, known: set[str], seen: frozenset[str] = frozenset()) -> list[Finding]:
-        """Return every name that a template, or one that it includes, uses and nobody defines."""
+    def _undefined(self, text: str, file: str, defined: set[str], seen: frozenset[str] = frozenset()) -> list[Finding]:
+        """Return a finding for every undefined name in a template and those that it includes."""
         tree = self._environment.parse(text)
         stored = {node.name for node in tree.find_all(nodes.Name) if node.ctx in ("store", "param")}
-        known = known | stored | set(self._environment.globals) | {"loop", "self", "caller", "varargs", "kwargs"}
+        defined = defined | stored | set(self._environment.globals) | {"loop", "self", "caller", "varargs", "kwargs"}
         findings: dict[tuple[int, str], Finding] = {}
         for node in tree.find_all(nodes.Name):
-            if node.ctx == "load" and node.name not in known:
-                line = text.splitlines()[node.lineno - 1]
-                column = line.find(node.name) + 1
-                place = Place(
-                    self._shown(file),
-                    node.lineno,
-                    max(column, 1),
-                    column + len(node.name) if column else None,
-                )
+            if node.ctx == "load" and node.name not in defined:
+                column = text.splitlines()[node.lineno - 1].find(node.name) + 1
+                end = column + len(node.name) if column else None
+                place = Place(self._show_path(file), node.lineno, max(column, 1), end)
                 message = f"'{node.name}' is undefined"
                 findings.setdefault((node.lineno, node.name), Finding(place, "template", "error", message, RAW_HINT))
         found = list(findings.values())
@@ -186,46 +189,60 @@ class Templates:
                 inner, filename, _ = self._source(name)
             except TemplatesError:
                 continue
-            found += self._undefined(inner, filename or name, known, seen | {name})
+            found += self._undefined(inner, filename or name, defined, seen | {name})
         return found
 
     def _finding(self, trouble: Exception, file: str, hint: str | None = None) -> Finding:
         if isinstance(trouble, TemplateSyntaxError):
-            place = Place(self._shown(trouble.filename or file), trouble.lineno, 1)
+            place = Place(self._show_path(trouble.filename or file), trouble.lineno, 1)
             return Finding(place, "template", "error", f"template syntax: {trouble.message}", hint)
-        line = 1
+        line, message = 1, str(trouble) or type(trouble).__name__
         for frame in traceback.extract_tb(trouble.__traceback__):
             if frame.filename == file or any(frame.filename.startswith(str(folder)) for folder in self._folders):
                 file, line = frame.filename, frame.lineno or 1
         if isinstance(trouble, TemplateNotFound):
-            folders = ", ".join(self._show(folder) for folder in self._folders)
-            return Finding(
-                Place(self._shown(file), line, 1),
-                "template",
-                "error",
-                f"template '{trouble.name}' is not found",
-                f"looked in {folders}",
-            )
-        return Finding(
-            Place(self._shown(file), line, 1),
-            "template",
-            "error",
-            str(trouble) or type(trouble).__name__,
-            hint,
-        )
+            message = f"template '{trouble.name}' is not found"
+            hint = f"looked in {', '.join(self._show(folder) for folder in self._folders)}"
+        return Finding(Place(self._show_path(file), line, 1), "template", "error", message, hint)
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         assert self._environment.loader
-        self._environment.asked.add(name)
+        self._environment.requested.add(name)
         try:
             return self._environment.loader.get_source(self._environment, name)
         except TemplateNotFound as trouble:
             raise TemplatesError([self._finding(trouble, name)]) from trouble
 
-    def _shown(self, file: str) -> str:
-        from pathlib import Path
-
+    def _show_path(self, file: str) -> str:
         return self._show(Path(file))
+
+
+def render_layout(name: str, **variables: Any) -> str:
+    """Render a layout of cardproof, which is trusted; values in HTML and SVG become text on one line."""
+    return _layouts().get_template(name).render(variables)
+
+
+@cache
+def _layouts() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(str(LAYOUTS)),
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(("html", "svg")),
+        finalize=_finalized,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_Compiled(),
+    )
+    environment.globals["VERDICTS"] = VERDICTS
+    environment.filters["md"] = lambda value: Markup(markdown_text(value))
+    environment.filters["commas"] = "{:,}".format
+    return environment
+
+
+@pass_eval_context
+def _finalized(context: EvalContext, value: Any) -> Any:
+    """Return a value escaped for a layout, on one line: in HTML, a line of a card could begin Markdown."""
+    return value if not context.autoescape or hasattr(value, "__html__") else Markup(html_text(value))
 
 
 class _Compiled(BytecodeCache):
@@ -252,7 +269,7 @@ _REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
 def _names(node: nodes.Node) -> Iterator[str]:
-    """Return the constant names of an include; a name that is computed cannot be known before it runs."""
+    """Yield the constant names of an include; computed names are unknown before rendering."""
     template = getattr(node, "template", None)
     for item in template.items if isinstance(template, (nodes.List, nodes.Tuple)) else [template]:
         if isinstance(item, nodes.Const) and isinstance(item.value, str):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.core.types import Finding
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from cardproof.core.types import Finding
     from cardproof.report.run import Run
 
 FORMAT = "cardproof-baseline/1"
@@ -22,7 +21,7 @@ FORMAT = "cardproof-baseline/1"
 
 
 def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
-    """Return the known findings of a baseline. Raises InputError where it is none."""
+    """Return the known findings of a baseline. Raises InputError if it is not one."""
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:

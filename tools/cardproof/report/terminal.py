@@ -6,6 +6,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,17 +14,15 @@ from msgspec import to_builtins
 
 from cardproof.core.files import show_path
 from cardproof.core.types import SEVERITIES, VERDICTS, Finding, Severity
-from cardproof.judge.card_report import block_row
+from cardproof.judge.card_report import CardLists, block_row, claim_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from cardproof.judge.online import Links
-    from cardproof.render.write import Change
+    from cardproof.render.output.files import Change
     from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
 
 LISTS = ("claims", "published", "blocks", "models", "headers")
-"""Long lists of a report, by their names under ``--json``."""
+"""Long lists of a report, each put together of those of its cards."""
 
 STYLE = {
     "confirmed": "green",
@@ -45,22 +44,20 @@ STYLE = {
 }
 
 
-def json_of(run: Run, lists: Mapping[str, list[dict[str, Any]]] | None = None) -> str:
+def json_of(run: Run, lists: CardLists | None = None) -> str:
     """Return the run as one JSON object; the keys of the design stay, others may be added.
 
-    ``lists`` are its long lists, where somebody has them already.
+    ``lists`` are its long lists, if somebody has them already.
     """
     lists = lists or lists_of(run)
     status = {show_path(change.path): change for change in run.changes}
     pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
     others = [name for name in status if name not in {page for page, _, _ in pages}]
     data = {
-        "claims": lists["claims"],
-        "published": lists["published"],
+        "claims": [claim_row(judgement) for judgement in lists.claims],
+        "published": [claim_row(judgement) for judgement in lists.published],
         "findings": [_finding(finding) for finding in run.findings],
-        "blocks": lists["blocks"],
-        "models": lists["models"],
-        "headers": lists["headers"],
+        **{name: getattr(lists, name) for name in ("blocks", "models", "headers")},
         "pages": [
             {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
             for page, template, models in (*pages, *((name, None, []) for name in others))
@@ -71,27 +68,11 @@ def json_of(run: Run, lists: Mapping[str, list[dict[str, Any]]] | None = None) -
     return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 
 
-def lists_of(run: Run) -> dict[str, list[dict[str, Any]]]:
-    """Return the long lists of a report, by their names; each card, which may have to be recalled, gives its once."""
-    lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in LISTS}
-    for card in run.cards:
-        full = card.full()
-        for kind, rows in lists.items():
-            rows += full[kind]
-    return lists
-
-
-def report_rows(run: Run, kind: str) -> list[dict[str, Any]]:
-    """Return one of the long lists of a report: claims, published, blocks, models or headers."""
-    return lists_of(run)[kind]
-
-
-def claims_by_model(run: Run) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Return the claims of a report by the file of the card and the name of the model, where there are any."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in report_rows(run, "claims"):
-        found.setdefault((row["card"], row["model"]), []).append(row)
-    return found
+def lists_of(run: Run) -> CardLists:
+    """Return the long lists of a report; each card, which may have to be recalled, gives its own once."""
+    cards = [card.full() for card in run.cards]
+    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in LISTS}
+    return CardLists(**lists)
 
 
 def _status(change: Change | None) -> str:
@@ -123,9 +104,7 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
-        "links": ({**run.links.counts, "recalled": run.links.recalled, "date": run.links.date} | _why(run.links))
-        if run.links
-        else "not run",
+        "links": _links(run.links) if run.links else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
@@ -133,8 +112,9 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _why(links: Links) -> dict[str, str]:
-    return {"reason": links.missing} if links.missing else {}
+def _links(links: Links) -> dict[str, Any]:
+    reason = {"reason": links.missing} if links.missing else {}
+    return {**links.counts, "recalled": links.recalled, "date": links.date, **reason}
 
 
 def verdict_counts(run: Run) -> Counter[str]:

@@ -28,7 +28,7 @@ __all__ = [
     "network_digests",
     "preprocessing_of",
     "recipe_of",
-    "version_of_zoo",
+    "zoo_version",
 ]
 
 BUILT_IN = {
@@ -41,22 +41,22 @@ BUILT_IN = {
 
 
 class ZooError(Exception):
-    """A zoo that cannot be loaded; the message says what was looked for and what to do."""
+    """A zoo that cannot be loaded; the message states the cause and what to do."""
 
 
 @runtime_checkable
 class Zoo(Protocol):
     """Where networks come from.
 
-    Optional: ``known_as(name, weights)``, the name under which the zoo has the model today, by its own renames and by
-    the file name of the card's weights. Built-in zoos may have three methods more, which must not import torch:
-    ``find_weights(name, given)``, the file of a model's weights where one is on this machine,
-    ``training_log(name)``, the name of the log that travels with the weights and what it says of the recipe, and
-    ``training_curve(name)``, pairs of epoch and mean loss by that log.
+    Optional: ``known_as(name, weights)`` returns the present name of a model, by the zoo's renames and by the file name
+    of the card's weights. Built-in zoos may have three more methods, which must not import torch:
+    ``find_weights(name, given)`` returns the local file of a model's weights, if there is one,
+    ``training_log(name)`` the name of the log that comes with the weights and its recipe, and
+    ``training_curve(name)`` pairs of epoch and mean loss of that log.
 
-    ``models()``, the names of all models, lets ``cardproof init`` write cards for them. Zoos with metadata of their own
-    have ``published(name)``, ``entries()``, the names of all weights, and ``address()``, where it can be read;
-    ``knows(name)`` says whether a name that no list has is a model all the same.
+    ``models()``, the names of all models, lets ``cardproof init`` write cards for them. Zoos with metadata have
+    ``published(name)``, ``entries()`` with the names of all weights, and ``address()`` with its location;
+    ``knows(name)`` returns whether a name that is not in the list is a model too.
     """
 
     name: str
@@ -68,60 +68,60 @@ class Zoo(Protocol):
         """Return an object or mapping with the fields of :class:`cardproof.core.types.Preprocessing`, or None."""
 
     def weights(self, name: str) -> Any:
-        """Return what the zoo knows of the weights, or None."""
+        """Return information about the weights, or None."""
 
     def recipe(self, name: str) -> Any:
         """Return the training recipe, or None."""
 
     def digest(self, name: str) -> str:
-        """Return a digest of the source that decides the network, without importing torch."""
+        """Return a digest of the source code of the network, without importing torch."""
 
 
-class _Factory:
-    """Makes a zoo of a callable ``name -> nn.Module``, or of an object that has only part of the protocol."""
+class _ZooAdapter:
+    """Wraps a callable ``name -> nn.Module``, or an object with a part of the protocol, as a zoo."""
 
     def __init__(self, spec: str, thing: Any) -> None:
         self.name = spec
-        self._thing = thing
+        self._wrapped = thing
 
     def build(self, name: str) -> nn.Module:
-        build = getattr(self._thing, "build", self._thing)
+        build = getattr(self._wrapped, "build", self._wrapped)
         network: nn.Module = build(name)
         return network
 
     def preprocessing(self, name: str) -> Any:
-        return self._ask("preprocessing", name)
+        return self._call("preprocessing", name)
 
     def weights(self, name: str) -> Any:
-        return self._ask("weights", name)
+        return self._call("weights", name)
 
     def recipe(self, name: str) -> Any:
-        return self._ask("recipe", name)
+        return self._call("recipe", name)
 
     def known_as(self, name: str, weights: str | None) -> str:
-        answer = getattr(self._thing, "known_as", None)
-        return str(answer(name, weights)) if answer else name
+        function = getattr(self._wrapped, "known_as", None)
+        return str(function(name, weights)) if function else name
 
     def models(self) -> tuple[str, ...]:
-        answer = getattr(self._thing, "models", None)
-        return tuple(str(name) for name in answer()) if callable(answer) else ()
+        function = getattr(self._wrapped, "models", None)
+        return tuple(str(name) for name in function()) if callable(function) else ()
 
     def digest(self, name: str) -> str:
         return network_digests(self.name, [name])[name]
 
-    def _ask(self, what: str, name: str) -> Any:
-        answer = getattr(self._thing, what, None)
-        return answer(name) if callable(answer) else None
+    def _call(self, method: str, name: str) -> Any:
+        function = getattr(self._wrapped, method, None)
+        return function(name) if callable(function) else None
 
 
 def load_zoo(spec: str) -> Zoo:
-    """Return the zoo that ``--zoo`` names. Raises ZooError where there is none."""
+    """Return the zoo that ``--zoo`` names. Raises ZooError."""
     module_name, _, attribute = BUILT_IN.get(spec, spec).rpartition(":")
     if not module_name or not attribute:
         known = ", ".join(BUILT_IN)
         raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
     try:
-        with nullcontext() if spec in BUILT_IN else _keeping_no_bytecode():
+        with nullcontext() if spec in BUILT_IN else _no_bytecode():
             is_file = module_name.endswith(".py")
             module = _import_file(Path(module_name)) if is_file else importlib.import_module(module_name)
     except ZooError:
@@ -139,13 +139,13 @@ def load_zoo(spec: str) -> Zoo:
         return thing
     if not hasattr(thing, "build") and not callable(thing):
         raise ZooError(f"zoo '{spec}': '{attribute}' is neither a zoo nor a callable from name to network")
-    return _Factory(spec, thing)
+    return _ZooAdapter(spec, thing)
 
 
 def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
-    """Return for each model the digest of what decides its network; a zoo of the user's own is not imported for it.
+    """Return the digest of each model's network; a custom zoo is not imported for it.
 
-    Raises ZooError where its sources are not found.
+    Raises ZooError if its sources are not found.
     """
     if spec in BUILT_IN:
         zoo = load_zoo(spec)
@@ -153,8 +153,8 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
     return dict.fromkeys(names, digest_of_files(_source_files(spec)))
 
 
-def version_of_zoo(spec: str) -> str:
-    """Return the version of the distribution behind a zoo; empty where it is none."""
+def zoo_version(spec: str) -> str:
+    """Return the version of a zoo's distribution; empty if it has none."""
     from importlib.metadata import version
 
     try:
@@ -164,30 +164,30 @@ def version_of_zoo(spec: str) -> str:
 
 
 def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
-    """Return a model's preprocessing in our own words, whatever form its zoo gives it in."""
+    """Return a model's preprocessing, converted from the object or mapping that its zoo returns."""
     given = zoo.preprocessing(name)
     if given is None or isinstance(given, Preprocessing):
         return given
 
-    def look(*keys: str) -> Any:
+    def get(*keys: str) -> Any:
         for key in keys:
             value = given.get(key) if isinstance(given, Mapping) else getattr(given, key, None)
             if value is not None:
                 return value
         return None
 
-    size = look("input_size", "image_size", "img_size", "size")
+    size = get("input_size", "image_size", "img_size", "size")
     if size is None:
         return None
-    mean, std = look("mean"), look("std")
-    crop, interpolation = look("crop_pct"), look("interpolation")
+    mean, std = get("mean"), get("std")
+    crop, interpolation = get("crop_pct"), get("interpolation")
     return Preprocessing(
         _shape(size),
         float(crop) if crop is not None else None,
         str(interpolation) if interpolation is not None else None,
         tuple(float(v) for v in mean) if mean is not None else None,
         tuple(float(v) for v in std) if std is not None else None,
-        weights=look("weights"),
+        weights=get("weights"),
     )
 
 
@@ -199,16 +199,16 @@ RECIPE_FIELDS = {
     "weight decay": "weight_decay",
     "label smoothing": "label_smoothing",
 }
-"""Fields of cards, and the attribute or key of a zoo's recipe that has the value."""
+"""Field of cards -> attribute or key of a zoo's recipe."""
 
 
 def recipe_of(spec: str, name: str) -> Recipe | None:
-    """Return how a model of a built-in zoo was trained, without torch; None where nobody says it."""
+    """Return the training recipe of a model of a built-in zoo, without torch; None if unknown."""
     if spec not in BUILT_IN:
         return None
     zoo = load_zoo(spec)
     try:
-        return recipe_in_words(zoo.recipe(name), getattr(zoo, "training_log", lambda _: None)(name))
+        return as_recipe(zoo.recipe(name), getattr(zoo, "training_log", lambda _: None)(name))
     except LookupError:
         return None
     except ValueError as trouble:
@@ -218,33 +218,33 @@ def recipe_of(spec: str, name: str) -> Recipe | None:
 
 
 def curve_of(spec: str, name: str) -> Curve:
-    """Return the loss by epoch of the training of a built-in zoo's weights, without torch; empty without a log."""
+    """Return the training loss of a built-in zoo's weights by epoch, without torch; empty without a log."""
     curve = getattr(load_zoo(spec), "training_curve", None) if spec in BUILT_IN else None
     try:
         return tuple((float(epoch), float(loss)) for epoch, loss in curve(name)) if curve else ()
-    except (LookupError, ValueError):  # recipe_of reads the same log, and says what is wrong with it
+    except (LookupError, ValueError):  # recipe_of reads the same log and reports the error
         return ()
 
 
-def recipe_in_words(given: Any, log: Any = None) -> Recipe | None:
-    """Return a recipe in our own words, whatever form its zoo gives it in: an object or a mapping."""
+def as_recipe(given: Any, log: Any = None) -> Recipe | None:
+    """Return a recipe, converted from the object or mapping that its zoo returns."""
     if given is None or isinstance(given, Recipe):
         return given
 
-    def look(thing: Any, key: str) -> Any:
+    def get(thing: Any, key: str) -> Any:
         return thing.get(key) if isinstance(thing, Mapping) else getattr(thing, key, None)
 
     def values(thing: Any) -> tuple[tuple[str, str], ...]:
-        pairs = ((field, look(thing, key)) for field, key in RECIPE_FIELDS.items())
+        pairs = ((field, get(thing, key)) for field, key in RECIPE_FIELDS.items())
         return tuple((field, str(value)) for field, value in pairs if value is not None)
 
     return Recipe(
-        str(look(given, "name") or ""),
-        str(look(given, "source") or ""),
+        str(get(given, "name") or ""),
+        str(get(given, "source") or ""),
         values(given),
-        tuple(str(word) for word in look(given, "techniques") or ()),
+        tuple(str(word) for word in get(given, "techniques") or ()),
         values(log[1]) if log else None,
-        tuple(str(word) for word in look(log[1], "techniques") or ()) if log else (),
+        tuple(str(word) for word in get(log[1], "techniques") or ()) if log else (),
         str(log[0]) if log else "",
     )
 
@@ -258,22 +258,21 @@ def _shape(size: Any) -> tuple[int, int, int]:
     return 3, values[0], values[-1]
 
 
-class _FromSource(SourceFileLoader):
-    """Reads a module's source whatever bytecode is kept of it.
+class _SourceLoader(SourceFileLoader):
+    """Compiles a module from its source, never from cached bytecode.
 
-    Python takes kept bytecode for that of a source of the same size and second: an edit can be as quick, and what is
-    measured then would be the network of before.
+    Python uses cached bytecode if the source has the same size and modification second: after a quick edit, the old
+    network would be measured.
     """
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile the source as it is now."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
 
 @contextmanager
-def _keeping_no_bytecode() -> Iterator[None]:
-    """Keep no bytecode of what is imported in the block, for the same reason."""
+def _no_bytecode() -> Iterator[None]:
+    """Write no bytecode of modules imported in the block, for the same reason."""
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
@@ -288,7 +287,7 @@ def _import_file(path: Path) -> Any:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     name = f"cardproof_zoo_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -297,7 +296,7 @@ def _import_file(path: Path) -> Any:
 
 
 def _source_files(spec: str) -> tuple[Path, ...]:
-    """Return the sources that may decide a network: all of its top-level package, or all beside a single file."""
+    """Return the source files of a network: all of its top-level package, or all in the folder of a single file."""
     module_name = spec.rpartition(":")[0]
     if module_name.endswith(".py"):
         return tuple(sorted(Path(module_name).parent.glob("*.py")))

@@ -1,4 +1,4 @@
-"""Names: which network of a zoo a card means where the card has a name of its own for it. Imports no torch."""
+"""Tables of names: from names of models in cards to names of networks in a zoo. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 _WILD = re.compile(r"[*?\[]")
 
-LONGEST = 300
-"""Characters of a name that is looked up."""
+MOST_CHARACTERS = 300
+"""Longer names are not looked up."""
 
-_OWN = {"timm": Path(__file__).parent / "names_for_timm.yml"}
-"""Tables that come with the package, by the zoo."""
+_BUNDLED = {"timm": Path(__file__).parent / "names_for_timm.yml"}
+"""Tables that come with the package, by zoo."""
 
 
 class Names(Struct, frozen=True):
-    """A table of names: patterns of cards' names, each with the zoo's name; the first that fits decides."""
+    """A table of names: patterns of cards' names, each with the zoo's name; the first match counts."""
 
     rows: tuple[tuple[str, str], ...] = ()
-    """The zoo's name is empty where the card's own is meant."""
+    """The zoo's name is empty if it is the card's."""
 
     def network(self, name: str) -> str:
-        """Return the zoo's name of a model; empty where the table says nothing, and the card's own name is meant."""
-        if len(name) > LONGEST:
+        """Return the zoo's name of a model; empty if it is the card's name."""
+        if len(name) > MOST_CHARACTERS:
             return ""
-        return next((network for pattern, network in self.rows if _fits(name, pattern)), "")
+        return next((network for pattern, network in self.rows if _matches(name, pattern)), "")
 
 
-def names_of(settings: Settings) -> Names:
-    """Return the table of the setting ``names``, followed by the package's own for the zoo. Raises InputError."""
+def load_names(settings: Settings) -> Names:
+    """Return the table of the setting ``names``, followed by the bundled one for the zoo. Raises InputError."""
     given = read_names(settings.path(settings.names)).rows if settings.names else ()
-    own = _OWN.get(settings.zoo or "")
-    return Names(given + (read_names(own).rows if own else ()))
+    bundled = _BUNDLED.get(settings.zoo or "")
+    return Names(given + (read_names(bundled).rows if bundled else ()))
 
 
 def read_names(path: Path) -> Names:
     """Read a YAML mapping from cards' names, in which ``*`` and ``?`` stand for any characters, to the zoo's names.
 
-    A name without a value is the zoo's own, whatever later lines say. Raises InputError, with file, line and column,
-    where the file cannot be read or is not of that form.
+    A name without a value is the zoo's name too, whatever later lines state. Raises InputError, with file, line and
+    column, if the file cannot be read or does not have that form.
     """
     tree = read_data(path)
     if not isinstance(tree, Mapping):
@@ -64,8 +64,8 @@ def read_names(path: Path) -> Names:
     return Names(tuple(rows))
 
 
-def _fits(name: str, pattern: str) -> bool:
-    literal = _WILD.split(pattern, 1)[0]  # few patterns have to be compiled for one name
+def _matches(name: str, pattern: str) -> bool:
+    literal = _WILD.split(pattern, 1)[0]  # so that few patterns are compiled for a name
     return name == pattern or (literal != pattern and name.startswith(literal) and _compiled(pattern)(name))
 
 

@@ -1,4 +1,4 @@
-"""Where values stand in the Python source of a zoo: found in its syntax tree, without running it."""
+"""Places of values in the Python source of a zoo, found in its syntax tree without running it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cardproof.core.types import Place
 
 
 class SourceFile:
-    """One file of an installed package, by a name that is the same on every machine."""
+    """One file of an installed package."""
 
     def __init__(self, path: Path, name: str) -> None:
-        """``name`` is its path from the folder that holds the package."""
+        """``name`` is its path relative to the folder of the package, the same on every machine."""
         self.name = name
         self._text = path.read_text(encoding="utf-8")
         self._lines = self._text.splitlines(keepends=True)
@@ -39,13 +39,13 @@ class SourceFile:
                         return statement.value
         return None
 
-    def line_of(self, text: str) -> Place:
-        """Return the place of a text constant, the last one where there are several; of the file where it is none."""
+    def place_of_text(self, text: str) -> Place:
+        """Return the place of the last such text constant; of the file if there is none."""
         found = self._texts.get(text)
         return self.place(found) if found else Place(self.name, 1, 1)
 
     def value(self, within: ast.expr, *keys: str) -> ast.expr | None:
-        """Return what keys lead to in the dictionaries of an expression; names of this file are followed."""
+        """Return the value at nested keys of a dictionary in an expression; names of this file are resolved."""
         for node in ast.walk(within):
             if isinstance(node, ast.Dict) and (found := self._look_up(node, keys, 0)) is not None:
                 return found
@@ -57,7 +57,7 @@ class SourceFile:
         return Place(self.name, node.lineno, self._column(node.lineno, node.col_offset), end)
 
     def text(self, node: ast.expr) -> str:
-        """Return an expression as it is written."""
+        """Return the source text of an expression."""
         return ast.get_source_segment(self._text, node) or ""
 
     def _look_up(self, node: ast.expr, keys: tuple[str, ...], depth: int) -> ast.expr | None:
@@ -69,7 +69,7 @@ class SourceFile:
         if not isinstance(node, ast.Dict):
             return None
         pairs = list(zip(node.keys, node.values, strict=True))
-        for key, value in reversed(pairs):  # of two entries with one key, the later one holds
+        for key, value in reversed(pairs):  # the last entry of a key counts
             if key is None:
                 found = self._look_up(value, keys, depth + 1)
             else:
@@ -86,7 +86,7 @@ class SourceFile:
 
 @cache
 def source_file(path: str, package: str) -> SourceFile | None:
-    """Return a file of a package; None where it cannot be read, as in an archive."""
+    """Return a file of a package; None if it cannot be read, as in an archive."""
     parts = Path(path).parts
     start = max((i for i, part in enumerate(parts) if part == package), default=0)
     try:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof.core.types import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Published", "Value", "as_published"]
 
@@ -33,7 +31,7 @@ class Published(Struct, frozen=True):
     place: Place
     """Where the zoo's source has the entry."""
     weights: str = ""
-    """Address of the file, or of the repository that holds it; empty where none is published."""
+    """Address of the file, or of the repository that holds it; empty if none is published."""
     licence: str = ""
     data: tuple[str, ...] = ()
     """What the weights were trained on, as far as the metadata says it."""
@@ -67,9 +65,9 @@ class ModelList(Struct, frozen=True):
     title: str
     """The zoo's name, as readers know it."""
     version: str
-    """Of its distribution; empty where it is none."""
+    """Of its distribution; empty if it is none."""
     address: str
-    """Where its metadata is to be read; empty where it has none."""
+    """Where its metadata is to be read; empty if it has none."""
     models: tuple[Published, ...]
     """In the order of the zoo, each once."""
 

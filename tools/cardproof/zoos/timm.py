@@ -34,7 +34,7 @@ class TimmZoo:
         return f"https://github.com/huggingface/pytorch-image-models/tree/v{_timm().__version__}/timm/models"
 
     def published(self, name: str) -> Published | None:
-        """Return what the configuration of a model's weights says that is no preprocessing; it has no results."""
+        """Return the metadata of a model's weights; timm has no results in it."""
         from timm.models import get_pretrained_cfg
 
         _timm()
@@ -61,14 +61,14 @@ class TimmZoo:
         if not timm.is_model(known):
             raise LookupError(f"timm {timm.__version__} has no model '{name}'")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old names were resolved above, and the finding says so
+            warnings.simplefilter("ignore")  # old names were resolved above, which a finding reports
             network: nn.Module = timm.create_model(known, pretrained=False)
         return network
 
     def known_as(self, name: str, weights: str | None) -> str:
         """Return timm's present name: by its table of deprecated names, then by the file of the card's weights.
 
-        The file has the last word on a deprecated name: the table sends some of several sizes to one of them.
+        The file decides for a deprecated name: the table maps some names of several sizes to one of them.
         """
         from timm.models import get_deprecated_models
 
@@ -81,7 +81,7 @@ class TimmZoo:
                 if _file_name(config.url) == weights:
                     return tagged
             if renamed:
-                return _by_file().get(weights, known)
+                return _entries_by_file().get(weights, known)
         return known
 
     def preprocessing(self, name: str) -> Preprocessing | None:
@@ -109,7 +109,7 @@ class TimmZoo:
         return {"url": config.url, "hub": config.hf_hub_id, "licence": config.license} if config else None
 
     def recipe(self, name: str) -> None:
-        """Return None: timm publishes its recipes as shell lines of its documentation, not with the models."""
+        """Return None: timm publishes recipes as command lines in its documentation, not with the models."""
         return
 
     def digest(self, name: str) -> str:
@@ -130,11 +130,11 @@ TRAINED_ON = {
     "in21k": "ImageNet-21k",
     "in22k": "ImageNet-21k",
 }
-"""Words of a tag that name a data set: of ``fb_in22k_ft_in1k`` the second and the fourth."""
+"""Words of a tag that name a data set, such as the second and the fourth of ``fb_in22k_ft_in1k``."""
 
 
 def _place(config: Any) -> Place:
-    """Return where timm's source has the configuration of some weights: the line of its name."""
+    """Return the place of the name of a configuration in timm's source."""
     import inspect
 
     from timm.models import model_entrypoint
@@ -144,7 +144,7 @@ def _place(config: Any) -> Place:
     function = model_entrypoint(config.architecture)
     file = source_file(inspect.getsourcefile(function) or "", "timm")
     name = f"{config.architecture}.{config.tag}" if config.tag else config.architecture
-    return file.line_of(name) if file else Place(f"{function.__module__.replace('.', '/')}.py", 1, 1)
+    return file.place_of_text(name) if file else Place(f"{function.__module__.replace('.', '/')}.py", 1, 1)
 
 
 def _configs(architecture: str) -> list[tuple[str, Any]]:
@@ -154,8 +154,8 @@ def _configs(architecture: str) -> list[tuple[str, Any]]:
 
 
 @cache
-def _by_file() -> dict[str, str]:
-    """Return the entries of all networks by the name of the file of their weights."""
+def _entries_by_file() -> dict[str, str]:
+    """Return the name of the file of weights -> entry, for all networks."""
     entries = (entry for architecture in _timm().list_models() for entry in _configs(architecture))
     found: dict[str, str] = {}
     for tagged, config in entries:

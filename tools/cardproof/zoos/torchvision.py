@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 class TorchvisionZoo:
     """Networks of the installed torchvision, without quantised ones.
 
-    Names are its own (``resnet50``, ``vit_b_16``: the default weights), or those of an entry of its weights
-    (``ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1``), which for vision transformers decides the network's image size.
+    A name is that of a model (``resnet50``, ``vit_b_16``), which stands for its default weights, or of an entry of
+    weights (``ViT_B_16_Weights.IMAGENET1K_SWAG_E2E_V1``), which determines the image size of a vision transformer.
     """
 
     name = "torchvision"
-
     title = "torchvision"
 
     def models(self) -> tuple[str, ...]:
@@ -48,7 +47,7 @@ class TorchvisionZoo:
         return f"https://github.com/pytorch/vision/tree/v{version}/torchvision/models"
 
     def published(self, name: str) -> Published | None:
-        """Return what the metadata of a model's weights says, with its places in torchvision's source."""
+        """Return the metadata of a model's weights, with the places of values in torchvision's source."""
         _, weights = self._find(name)
         if weights is None:
             return None
@@ -84,7 +83,7 @@ class TorchvisionZoo:
         if model in ("googlenet", "inception_v3"):
             options["init_weights"] = False
         if model == "googlenet":
-            options["aux_logits"] = False  # its published weights, and their counts, are those of the network without
+            options["aux_logits"] = False  # the published weights and counts are without them
         if model.startswith("vit_") and weights is not None:
             options["image_size"] = weights.transforms().crop_size[0]
         network: nn.Module = torchvision.models.get_model(model, weights=None, **options)
@@ -120,14 +119,14 @@ class TorchvisionZoo:
         return digest_of_distribution("torchvision")
 
     def known_as(self, name: str, weights: str | None) -> str:
-        """Return the entry of the model's weights whose file the card links; the name itself where there is none."""
+        """Return the entry of the model's weights whose file the card links; the name if there is none."""
         for entry in self._entries(name) if weights else ():
             if entry.url.rpartition("/")[2] == weights:
                 return str(entry)
         return name
 
     def _find(self, name: str) -> tuple[str | None, Any]:
-        """Return a model's name and weights: the entry named, or the default; None for what there is not."""
+        """Return a model's name and its entry of weights, named or default; None for each that is missing."""
         kind, _, entry_name = name.partition(".")
         for model in self.models():
             entries = list(self._entries(model))
@@ -148,7 +147,7 @@ METRICS = {"acc@1": "Top 1 Accuracy", "acc@5": "Top 5 Accuracy"}
 
 
 class _Entry:
-    """The metadata of one entry of weights, with the places in torchvision's source."""
+    """The metadata of one entry of weights, with places in torchvision's source."""
 
     def __init__(self, weights: Any) -> None:
         import inspect
@@ -164,17 +163,17 @@ class _Entry:
         return self._file.place(self._node) if self._file and self._node else Place(self._name, 1, 1)
 
     def value(self, field: str, value: Any, *keys: str, unit: str = "", text: str = "") -> Value:
-        """Return a value with the digits that the source writes; ``text`` stands for one that is no number there."""
+        """Return a value with the digits of the source; ``text`` replaces one that is not a number there."""
         node = self._file.value(self._node, *keys) if self._file and self._node else None
         if self._file is None or node is None:
             return Value(field, (text or str(value)) + unit, keys[-1], self.place())
-        return Value(field, (text or self._written(node, value)) + unit, keys[-1], self._file.place(node))
+        return Value(field, (text or self._source_text(node, value)) + unit, keys[-1], self._file.place(node))
 
     def accuracy(self, dataset: str, metric: str, value: Any) -> Value:
         return self.value(METRICS.get(metric, metric), value, "_metrics", dataset, metric, unit="%")
 
-    def _written(self, node: Any, value: Any) -> str:
-        """Return a number as the source writes it, which may have more digits than Python shows of it."""
+    def _source_text(self, node: Any, value: Any) -> str:
+        """Return a number as written in the source, which may have more digits than Python shows."""
         assert self._file
         written = self._file.text(node)
         try:

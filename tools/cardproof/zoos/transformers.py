@@ -1,4 +1,4 @@
-"""The zoo of image classifiers of transformers: its kinds of network, and configurations on this machine."""
+"""The zoo of image classifiers of transformers: its kinds of network, and local configurations."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 MOST_BYTES = 4 * 1024 * 1024
-"""Of a configuration: class names of ImageNet-21k take half of that."""
+"""Size limit of a configuration; class names of ImageNet-21k take half of it."""
 RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
-"""Interpolations by Pillow's numbers, which configurations of images have."""
+"""Pillow's number of an interpolation, as in configurations, -> its name."""
 NO_IMAGES = frozenset({"imagegpt", "shieldgemma2", "siglip2"})
-"""Kinds whose network takes tokens or cut patches in place of an image."""
+"""Kinds whose networks take tokens or patches instead of images."""
 
 
 class TransformersZoo:
     """Networks of the installed transformers.
 
-    A name is a folder with a ``config.json``, a repository of the Hub of which this machine has the configuration in
-    its cache, or a kind of network such as ``vit``, with the default configuration. Nothing is downloaded, no code of
-    a repository is run, and weights are not needed.
+    A name is a folder with a ``config.json``, a repository of the Hub whose configuration is in the local cache, or a
+    kind of network such as ``vit``, with the default configuration. Nothing is downloaded, no code of a repository is
+    run, and weights are not needed.
     """
 
     name = "transformers"
@@ -39,23 +39,23 @@ class TransformersZoo:
         return tuple(kind for kind in sorted(_classes()) if kind not in NO_IMAGES)
 
     def knows(self, name: str) -> bool:
-        """Return whether a name stands for a configuration on this machine."""
-        return _file(name, CONFIG) is not None
+        """Return whether there is a local configuration of this name."""
+        return _find_file(name, CONFIG) is not None
 
     def build(self, name: str) -> nn.Module:
-        """Return the classifier with random weights. Raises LookupError for a name that stands for none."""
+        """Return the classifier with random weights. Raises LookupError for an unknown name."""
         transformers = _transformers()
         config = self._configuration(name)
         classes = _classes().get(config.model_type)
         if not classes:
             raise LookupError(f"'{name}' is a '{config.model_type}', of which transformers has no image classifier")
-        wanted = next((one for one in config.architectures or () if one in classes), classes[0])
+        wanted = next((name for name in config.architectures or () if name in classes), classes[0])
         network: nn.Module = getattr(transformers, wanted)(config)
         return network
 
     def preprocessing(self, name: str) -> Preprocessing | None:
-        """Return what the configuration says of images; without one, the side that the network is made for."""
-        given = _read(name, PROCESSOR)
+        """Return the configured preprocessing; without one, the image size of the network."""
+        given = _read_json(name, PROCESSOR)
         if given is not None:
             return _preprocessing(given)
         try:
@@ -67,23 +67,23 @@ class TransformersZoo:
         return Preprocessing((channels, *_sides(side))) if side and isinstance(channels, int) else None
 
     def weights(self, name: str) -> None:
-        """Return None: a configuration does not say where weights are."""
+        """Return None: a configuration has no link to weights."""
         return
 
     def recipe(self, name: str) -> None:
-        """Return None: a configuration does not say how weights were trained."""
+        """Return None: a configuration has no recipe."""
         return
 
     def digest(self, name: str) -> str:
         """Return version and record of the installed transformers, with the content of the configuration."""
-        parts = [path.read_bytes() for file in (CONFIG, PROCESSOR) if (path := _file(name, file))]
+        parts = [path.read_bytes() for file in (CONFIG, PROCESSOR) if (path := _find_file(name, file))]
         own = hashlib.sha256(b"\0".join(parts)).hexdigest()
         return digest_of_distribution("transformers") + (f" configuration sha256:{own}" if parts else "")
 
     def _configuration(self, name: str) -> Any:
-        """Return the configuration that a name stands for. Raises LookupError where it stands for none."""
+        """Return the configuration of a name. Raises LookupError if there is none."""
         transformers = _transformers()
-        given = _read(name, CONFIG)
+        given = _read_json(name, CONFIG)
         if given is None and name in _classes():
             return transformers.AutoConfig.for_model(name)
         kind = given.pop("model_type", None) if given else None
@@ -110,7 +110,7 @@ def _transformers() -> Any:
 
 
 def _classes() -> dict[str, tuple[str, ...]]:
-    """Return the classes of image classifiers by the kind of network."""
+    """Return kind of network -> classes of its image classifiers."""
     _transformers()
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
@@ -118,8 +118,8 @@ def _classes() -> dict[str, tuple[str, ...]]:
     return {kind: (names,) if isinstance(names, str) else tuple(names) for kind, names in found}
 
 
-def _file(name: str, file: str) -> Path | None:
-    """Return a file of a folder, or of a repository in the cache of the Hub; None where it is not here."""
+def _find_file(name: str, file: str) -> Path | None:
+    """Return a file of a folder, or of a repository in the local cache of the Hub; None if missing."""
     path = Path(name, file)
     if path.is_file():
         return path
@@ -127,14 +127,14 @@ def _file(name: str, file: str) -> Path | None:
         from huggingface_hub import try_to_load_from_cache
 
         cached = try_to_load_from_cache(name, file)
-    except (ImportError, ValueError):  # the name is none of a repository
+    except (ImportError, ValueError):  # the name is not that of a repository
         return None
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _read(name: str, file: str) -> dict[str, Any] | None:
-    """Return a configuration as plain data; None where it is not here. Raises LookupError where it cannot be read."""
-    path = _file(name, file)
+def _read_json(name: str, file: str) -> dict[str, Any] | None:
+    """Return a configuration as plain data; None if missing. Raises LookupError if it cannot be read."""
+    path = _find_file(name, file)
     if path is None:
         return None
     try:
@@ -142,7 +142,7 @@ def _read(name: str, file: str) -> dict[str, Any] | None:
             raise ValueError(f"it is larger than {MOST_BYTES // 2**20} MiB")
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
-            raise ValueError("it is no mapping")
+            raise ValueError("it is not a mapping")
     except (OSError, ValueError, RecursionError) as trouble:
         raise LookupError(f"{name}/{file} cannot be read: {trouble}") from trouble
     return found
@@ -171,7 +171,7 @@ def _preprocessing(given: dict[str, Any]) -> Preprocessing | None:
 
 
 def _sides(given: Any) -> tuple[int, int]:
-    """Return height and width of the forms that configurations have them in; zeros for others."""
+    """Return height and width from any form that configurations use; zeros for others."""
     if isinstance(given, dict):
         side = given.get("shortest_edge", 0)
         given = (given.get("height", side), given.get("width", side))

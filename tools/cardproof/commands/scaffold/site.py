@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cardproof.commands.scaffold.families import Family, families
-from cardproof.commands.scaffold.index import index_of, index_text
+from cardproof.commands.scaffold.families import Family, families, index_of, index_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +29,10 @@ FIXED = (
     "templates/code_snippets.md",
 )
 """Files that every new site has."""
+IGNORE = ".gitignore"
+"""Names what a render makes; one that is there already is the user's."""
 COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
-"""Metrics in the table of all models, where any model states them."""
+"""Metrics in the table of all models, if any model states them."""
 
 
 def card_file(family: Family) -> str:
@@ -51,6 +52,8 @@ def site_texts(
     filled |= {"%COLUMNS%": json.dumps(_columns([one for one, _ in models]))}
     texts = {path: _fill((STARTER / _starter(path, zoo)).read_text(encoding="utf-8"), filled) for path in FIXED}
     texts |= {card_file(family): _card(family, listed) for family in families(models, listed.title)}
+    if not (folder / IGNORE).exists():
+        texts[IGNORE] = (STARTER / "gitignore").read_text(encoding="utf-8")
     return {**texts, CITED: cited} if cited else texts
 
 
@@ -78,7 +81,7 @@ def _filled(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, st
 
 
 def _imported(zoo: str, folder: Path) -> dict[str, str]:
-    """Return how a snippet names a zoo: a file as a module of the site's folder, and not run where it is no such."""
+    """Return how a snippet names a zoo: a file as a module of the site's folder, and not run if it is not one."""
     path, _, attribute = zoo.rpartition(":")
     if not path.endswith(".py"):
         return {"%IMPORTED%": _quoted(zoo), "%SKIP%": ""}

@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from cardproof.core.types import Claim, Counts, Evidence, Finding, Judgement, LocalCode, LocalFile, Recipe, Totals
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from cardproof.core.settings import Settings
-    from cardproof.core.source import Source
-    from cardproof.read import Card
-    from cardproof.read.cited_results import CitedSource
-    from cardproof.read.model_index import Model
+from cardproof.core.names import spellings_of
+from cardproof.core.settings import Settings
+from cardproof.core.source import Source
+from cardproof.core.types import (
+    Claim,
+    Counts,
+    Evidence,
+    Finding,
+    Judgement,
+    LocalCode,
+    LocalFile,
+    Number,
+    Recipe,
+    Totals,
+)
+from cardproof.read import Card
+from cardproof.read.cited_results import CitedSource
+from cardproof.read.model_index import Model
 
 __all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
@@ -45,15 +54,23 @@ class Context(Struct, frozen=True):
     recipe: Recipe | None = None
     """How the weights were trained, as the zoo says it."""
     weights: LocalFile | None = None
-    """The file of weights that the card names, where it is on this machine."""
+    """The file of weights that the card names, if it is on this machine."""
     code: LocalCode | None = None
-    """The source file that the card links, where the repository is on this machine."""
+    """The source file that the card links, if the repository is on this machine."""
     network: str = ""
-    """The zoo's name of the model, where a table of names has it."""
+    """The zoo's name of the model, if a table of names has it."""
 
     @property
     def counts(self) -> Counts | None:
         return self.evidence.counts if self.evidence else None
+
+    def stated(self, kind: str) -> Iterator[Claim]:
+        """Yield what the card states of the model itself in fields of a kind."""
+        return (claim for claim in self.claims if claim.kind == kind and claim.is_field)
+
+    def numbers(self, kind: str) -> Iterator[tuple[Claim, Number]]:
+        """Yield the claims of a kind that state a number, with it."""
+        return ((claim, claim.number) for claim in self.stated(kind) if claim.number)
 
 
 class CardContext(Struct, frozen=True):
@@ -70,8 +87,8 @@ class Check(Struct, frozen=True):
 
     name: str
     """Its word in reports and the name of its page."""
-    fields: frozenset[str] = frozenset()
-    """Fields that it judges, in their normal spelling."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of fields that it judges."""
     judge: Callable[[Claim, Context], Judgement] | None = None
     results: bool = False
     """Judges the metrics of results."""
@@ -82,7 +99,12 @@ class Check(Struct, frozen=True):
     findings: tuple[str, ...] = ()
     """Words of findings that its page describes beside its own."""
     page: str = ""
-    """Its documentation: the docstring of its module."""
+    """Its documentation: the docstring of its module, which is filled in when the module is read."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it judges, in all their normal spellings."""
+        return spellings_of(*self.kinds)
 
 
 @cache
@@ -91,15 +113,21 @@ def all_checks() -> tuple[Check, ...]:
     found = []
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
-        check: Check | None = getattr(module, "CHECK", None)
-        if check:
-            found.append(check)
+        if check := getattr(module, "CHECK", None):
+            found.append(replace(check, page=module.__doc__ or ""))
     return tuple(sorted(found, key=lambda check: check.name))
 
 
-def check_of(claim: Claim, name: str) -> Check | None:
-    """Return the check that judges a claim whose field has this normal spelling."""
-    for check in all_checks():
-        if check.judge and (check.results if claim.metric else name in check.fields):
-            return check
-    return None
+def check_of(claim: Claim) -> Check | None:
+    """Return the check that judges a claim."""
+    by_kind, of_results = _judging()
+    return of_results if claim.metric else by_kind.get(claim.kind)
+
+
+@cache
+def _judging() -> tuple[dict[str, Check], Check | None]:
+    """Return the checks that judge claims: by the kind of their field, and the one of results."""
+    return (
+        {kind: check for check in all_checks() for kind in check.kinds},
+        next((check for check in all_checks() if check.results), None),
+    )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from cardproof.core.field_names import FLOPS, PARAMETERS, normal_field
+from msgspec.structs import replace
+
 from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, Totals
+from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import mistaken
-from cardproof.judge.checks._wording import words
-from cardproof.judge.discrepancies import faults_of
-from cardproof.read.claims import stated_count
-
-if TYPE_CHECKING:
-    from cardproof.judge.checks import Context
+from cardproof.judge.discrepancies import discrepancies_of, words
 
 What = Literal["flops", "parameters"]
 
@@ -25,21 +22,36 @@ def judge_count(claim: Claim, context: Context, what: What, unit: str, method: s
     found = found_count(context, what)
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
-    stated = stated_count(claim)
-    if stated is None:
+    if (stated := claim.number) is None:
         reason = f"'{claim.stated}' is not a number of {unit}"
         return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
     if why := mistaken(context):
         return Judgement(claim, "unchecked", found, unit, method=method, reason=why)
+    judgement = compare(claim, stated, found, unit, method, context)
+    if judgement.verdict == "confirmed":
+        return judgement
+    explanation, explained, shows = explain(claim, context, what, stated)
+    return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
+
+
+def compare(
+    claim: Claim,
+    stated: Number,
+    found: int,
+    unit: str,
+    method: str,
+    context: Context,
+    explanation: str = "",
+    shows: tuple[str, ...] = (),
+) -> Judgement:
+    """Confirm a stated number that is the found one within the tolerance of its field, or refute it with a fix."""
     tolerance = tolerance_of(claim, context)
-    difference = signed(found - stated.value, stated.value)
-    allowed = allowed_text(tolerance, stated)
+    allowed, difference = allowed_text(tolerance, stated), signed(found - stated.value, stated.value)
     if within(found, stated, tolerance):
         return Judgement(claim, "confirmed", found, unit, allowed, difference, method=method)
-    explanation, explained, faults = explain(claim, context, what, stated)
     fix = fix_of(claim, stated, found)
     return Judgement(
-        claim, "refuted", found, unit, allowed, difference, explanation, method, "", fix, explained, faults
+        claim, "refuted", found, unit, allowed, difference, explanation, method, fix=fix, discrepancies=shows
     )
 
 
@@ -57,7 +69,7 @@ def count_in(counts: Counts | Totals, what: What, settings: Settings) -> int:
 
 def tolerance_of(claim: Claim, context: Context) -> Tolerance:
     """Return the tolerance that the settings name for the claim's field."""
-    return context.settings.tolerances.get(normal_field(claim.field), Tolerance())
+    return context.settings.tolerances.get(claim.name, Tolerance())
 
 
 def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -> bool:
@@ -92,7 +104,7 @@ def allowed_text(tolerance: Tolerance, stated: Number) -> str:
 
 
 def signed(difference: Decimal, of: Decimal) -> str:
-    """Write a difference with its sign and, where it means something, its share of the stated value."""
+    """Write a difference with its sign and, if it means something, its share of the stated value."""
     if not difference:
         return "0"
     text = f"{'+' if difference > 0 else '−'}{show_count(abs(difference))}"
@@ -102,7 +114,7 @@ def signed(difference: Decimal, of: Decimal) -> str:
 def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """Return the edit that writes the found value at the precision and in the style of the claim.
 
-    None where the style is not understood, and where no digit of the found value would be left.
+    None if the style is not understood, or if no digit of the found value would be left.
     """
     if found * 2 <= stated.quantum:
         return None
@@ -111,7 +123,7 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
 
 
 def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
-    """Return the edit that writes another text in place of a claim's; None where there is none to make."""
+    """Return the edit that writes another text in place of a claim's; None if there is none to make."""
     place = claim.place
     if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:
         return None
@@ -119,7 +131,7 @@ def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
 
 
 def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
-    """Say what would reproduce a refuted count, whether anything does exactly, and which faults that shows."""
+    """Say what would reproduce a refuted count, whether anything does exactly, and which discrepancies that shows."""
     assert context.evidence and context.counts
     if stated.value <= 0:
         return "A network that computes something has a positive count.", False, ("no-way",)
@@ -130,12 +142,12 @@ def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple
     if unit := _unit(context, what, stated):
         return unit, True, ("unit",)
     if counted := next((r for r in candidates if r.exact), None):
-        return _sentence(counted, size) + _sum(counted, context.counts), True, faults_of(counted)
+        return _sentence(counted, size) + _sum(counted, context.counts), True, discrepancies_of(counted)
     if other := _another_model(context, what, stated):
         return other, True, ("another-model",)
     if near := next(iter(candidates), None):
         sentence = f"No way of counting that was tried gives exactly this. {_sentence(near, size)}"
-        return sentence, False, faults_of(near)
+        return sentence, False, discrepancies_of(near)
     return "No way of counting that was tried gives this value.", False, ("no-way",)
 
 
@@ -154,12 +166,7 @@ def _unit(context: Context, what: What, stated: Number) -> str | None:
 
 def other_count_claim(context: Context, what: What) -> tuple[Claim, Number] | None:
     """Return the claim of the other count (FLOPs for parameters, parameters for FLOPs), with its number."""
-    names = PARAMETERS if what == "flops" else FLOPS
-    for claim in context.claims:
-        own = claim.published is None and not claim.metric
-        if own and normal_field(claim.field) in names and (number := stated_count(claim)):
-            return claim, number
-    return None
+    return next(context.numbers("parameters" if what == "flops" else "flops"), None)
 
 
 def _swapped(context: Context, what: What, stated: Number) -> str | None:
@@ -188,7 +195,7 @@ def _another_model(context: Context, what: What, stated: Number) -> str | None:
 
 
 def _sum(reproduction: Reproduction, counts: Counts) -> str:
-    """Show the sum where buffers were counted as parameters."""
+    """Show the sum if buffers were counted as parameters."""
     if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
         return ""
     return (

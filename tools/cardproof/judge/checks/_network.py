@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import PARAMETERS, normal_field
 from cardproof.core.numbers import equal_as_written
-from cardproof.read.claims import stated_count, weights_file
-
-if TYPE_CHECKING:
-    from cardproof.judge.checks import Context
+from cardproof.judge.checks import Context
+from cardproof.read.claims import weights_file
 
 THRESHOLD = Decimal("0.02")
 
 
+def unmeasured(context: Context) -> str:
+    """Say why nothing that the network decides can be judged; empty if it can."""
+    return f"not measured: {context.missing}" if context.counts is None else mistaken(context) or ""
+
+
 def mistaken(context: Context) -> str | None:
-    """Say that the zoo has another network than the card's under its name; None where nothing speaks for it.
+    """Say that the zoo has another network than the card's under its name; None if nothing speaks for it.
 
     Either the zoo's renames lead to another name, or none of its weights for the name is the card's file.
 
@@ -44,18 +45,11 @@ def another_network(context: Context) -> str | None:
     evidence = context.evidence
     assert evidence and evidence.counts
     measured = Decimal(evidence.counts.parameters)
-    for claim in context.claims:
-        own = not claim.published and not claim.metric
-        stated = stated_count(claim) if own and normal_field(claim.field) in PARAMETERS else None
-        explained = any(r.exact and r.field == "parameters" for r in evidence.reproductions)
-        in_units = stated and any(equal_as_written(measured.scaleb(-power), stated) for power in (3, 6, 9))
-        if (
-            not stated
-            or stated.value <= 0
-            or explained
-            or in_units
-            or abs(stated.value - measured) <= THRESHOLD * measured
-        ):
+    if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
+        return None
+    for claim, stated in context.numbers("parameters"):
+        in_units = any(equal_as_written(measured.scaleb(-power), stated) for power in (3, 6, 9))
+        if stated.value <= 0 or in_units or abs(stated.value - measured) <= THRESHOLD * measured:
             continue
         if context.network:
             return (

@@ -6,39 +6,37 @@ Max Pooling, Residual Connection, Grouped Convolution and others, in any case an
 
 **Why.** Lists are copied from card to card. A word that the network does not know misleads whoever filters by it.
 
-**Refuted** only where the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
+**Refuted** only if the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
 only a class could tell, and words that nobody has taught this check. A model's name is never taken for evidence.
+
+**Example.** `Architecture: [Layer Normalization]` gives `Architecture of res2next50 says Layer Normalization, found
+none`.
+
+**Fix.** None: what should stand there instead is not known. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.field_names import ARCHITECTURE
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
-from cardproof.measure.count.vocabulary import judge_word
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
+from cardproof.judge.checks._network import unmeasured
+from cardproof.measure.count.vocabulary import word_presence
 
 METHOD = "looked for among the layers and functions that ran on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge one word of an architecture list."""
-    if context.counts is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
-    answer = judge_word(claim.stated, context.counts.parts)
+    assert context.counts
+    answer = word_presence(claim.stated, context.counts.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":
         explanation = f"No {claim.stated} runs in this network."
-        return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, faults=("absent-part",))
+        return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, discrepancies=("absent-part",))
     return Judgement(claim, "unchecked", reason="a run of the network cannot decide this word")
 
 
-CHECK = Check("architecture", ARCHITECTURE, judge, page=__doc__)
+CHECK = Check("architecture", ("architecture",), judge)

@@ -9,22 +9,22 @@
 - `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`.
 
 **Why.** Citations are pasted into papers unread. One that belongs to another paper gives credit to the wrong authors.
+
+**Example.** `@article{a, title={A}, year={2020}, month={2020}}` gives `month is '2020', which is a year`.
+
+**Fix.** Two hyphens in page ranges, with `--fix-unsafe`. **Settings.** None.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
 from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, entries_of, plain, words_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.source import Source
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DASHES = "‐‑‒–—―−"
@@ -139,9 +139,4 @@ def _short(text: str) -> str:
     return words_of(text.partition(":")[0])
 
 
-CHECK = Check(
-    "citation",
-    check_card=check_card,
-    findings=("citation-syntax", "citation-paper", "page-range"),
-    page=__doc__,
-)
+CHECK = Check("citation", check_card=check_card, findings=("citation-syntax", "citation-paper", "page-range"))

@@ -1,27 +1,29 @@
 """Code: the source file and line that a card links, against the network that was built.
 
-**What it does.** Where a network comes from a zoo of the user's own, its sources are known. A link to a file that is
-none of them is reported (`code-file`). Where the linked file is on this machine, below the card's folder or, for a link
+**What it does.** If a network comes from a zoo of the user's own, its sources are known. A link to a file that is
+none of them is reported (`code-file`). If the linked file is on this machine, below the card's folder or, for a link
 to a branch, in the git working tree that the card lies in, its line must lie inside the class of the network or the
 function that builds the model (`code-line`).
 
 **Why.** Files are renamed and lines move; the link stays and shows a reader other code.
 
 **Not judged** for `timm` and `torchvision`: their cards link one version and the installed package is another.
+
+**Example.** `Code: https://github.com/me/nets/blob/main/nets/old.py#L7` gives `the link names old.py; tiny is Tiny of
+toys.py`.
+
+**Fix.** None. **Settings.** `zoo`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
 from cardproof.plan.local_files import link_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_model(context: Context) -> Iterator[Finding]:
@@ -48,4 +50,4 @@ def check_model(context: Context) -> Iterator[Finding]:
         yield Finding(link.place, "code-line", "warning", message, "link the line where it is defined")
 
 
-CHECK = Check("code", check_model=check_model, findings=("code-file", "code-line"), page=__doc__)
+CHECK = Check("code", check_model=check_model, findings=("code-file", "code-line"))

@@ -10,24 +10,21 @@
 that a network cannot say belongs to another head.
 
 Names that are not in the table are taken as they are.
+
+**Example.** `Training Data: [ImageNet, ImageNet-1k]` gives `'ImageNet' (card.md:9:21) and 'ImageNet-1k' are one data
+set under two names`.
+
+**Fix.** None. **Settings.** None.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from cardproof.core.field_names import TOP_1, normal_field
-from cardproof.core.types import Finding
+from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import mistaken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Place
-
-TRAINING_DATA = frozenset({"training data", "training dataset", "training datasets", "pretraining data", "datasets"})
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "ImageNet-1k": ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc12", "imagenetilsvrc2012", "in1k"),
@@ -52,13 +49,13 @@ CLASSES = {
 
 
 def common_name(text: str) -> str | None:
-    """Return the one name of a data set; None where the table does not know it."""
+    """Return the one name of a data set; None if the table does not know it."""
     plain = re.sub(r"[\s_-]+", "", text.strip().lower())
     return next((name for name, spellings in _SPELLINGS.items() if plain in spellings), None)
 
 
 def classes_of(text: str) -> tuple[int, ...]:
-    """Return how many classes a head for a data set may have; nothing where the table does not know it."""
+    """Return how many classes a head for a data set may have; nothing if the table does not know it."""
     return CLASSES.get(common_name(text) or "", ())
 
 
@@ -84,7 +81,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     classes = context.counts.head.classes
     for claim in context.claims:
         wanted = classes_of(claim.dataset or "")
-        if wanted and claim.metric and normal_field(claim.field) in TOP_1 and classes not in wanted:
+        if wanted and claim.metric and claim.kind == "top 1 accuracy" and classes not in wanted:
             message = (
                 f"{claim.field} of {claim.model} is stated on {claim.dataset}, which has {wanted[0]:,} classes; the "
                 f"network's head has {classes:,}"
@@ -95,18 +92,10 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 def _named(context: CardContext) -> Iterator[tuple[str, Place]]:
     for model in context.models:
-        for claim in model.claims:
-            if not claim.metric and not claim.published and normal_field(claim.field) in TRAINING_DATA:
-                yield claim.stated, claim.place
+        yield from ((claim.stated, claim.place) for claim in model.stated("training data"))
         for result in model.model.results:
             if result.dataset and result.dataset_at:
                 yield result.dataset, result.dataset_at
 
 
-CHECK = Check(
-    "data-sets",
-    check_model=check_model,
-    check_card=check_card,
-    findings=("data-set-alias", "class-count"),
-    page=__doc__,
-)
+CHECK = Check("data-sets", check_model=check_model, check_card=check_card, findings=("data-set-alias", "class-count"))

@@ -1,6 +1,6 @@
 """File Size: the bytes of the published weights file.
 
-**What it does.** Where the file is on this machine (a path beside the card, or its name in the folder of `--weights`),
+**What it does.** If the file is on this machine (a path beside the card, or its name in the folder of `--weights`),
 compares its bytes with the claim at the precision written. A rendered page says so only of files beside the card: it
 must not depend on the machine. Until then the claim is unchecked, and the reason names the
 bytes of the network's state dict in its own types.
@@ -11,24 +11,20 @@ beside them lie in between and are no fault.
 
 **Why.** A size that fits no precision of the network's state dict is a sign of another network.
 
-**Fix.** Writes the size of the file at the claim's precision.
+**Example.** `File Size: 1000` gives `File Size of res2next50 says 1000; the network's state dict has 98,944,328 bytes,
+and no file of it is that small`.
+
+**Fix.** Writes the size of the file at the claim's precision. **Settings.** `zoo`, `weights`, `tolerances`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from cardproof.core.field_names import FILE_SIZE, normal_field
-from cardproof.core.numbers import parse_number
-from cardproof.core.types import Finding, Judgement
+from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import allowed_text, fix_of, signed, tolerance_of, within
+from cardproof.judge.checks._counts import compare
 from cardproof.judge.checks._network import mistaken
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim
 
 FEWEST, MOST = 0.2, 5.0
 """Of the state dict's bytes: 8-bit weights take a quarter, weights with two moments and an average take four times."""
@@ -42,30 +38,19 @@ def judge(claim: Claim, context: Context) -> Judgement:
         if context.counts and not mistaken(context):
             reason += f"; the network's state dict has {context.counts.state_dict_bytes:,} bytes"
         return Judgement(claim, "unchecked", unit="bytes", reason=reason)
-    stated = parse_number(claim.stated, "bytes")
     method = f"size of {file.name}"
-    if stated is None:
+    if claim.number is None:
         reason = f"'{claim.stated}' is not a number of bytes"
         return Judgement(claim, "unchecked", file.size, "bytes", method=method, reason=reason)
-    tolerance = tolerance_of(claim, context)
-    allowed, difference = allowed_text(tolerance, stated), signed(file.size - stated.value, stated.value)
-    if within(file.size, stated, tolerance):
-        return Judgement(claim, "confirmed", file.size, "bytes", allowed, difference, method=method)
     explanation = f"{file.name} has {file.size:,} bytes."
-    fix = fix_of(claim, stated, file.size)
-    return Judgement(
-        claim, "refuted", file.size, "bytes", allowed, difference, explanation, method, "", fix, faults=("file-size",)
-    )
+    return compare(claim, claim.number, file.size, "bytes", method, context, explanation, ("file-size",))
 
 
 def check_model(context: Context) -> Iterator[Finding]:
     """Report a size that no file of the network's tensors has."""
     if context.weights or not context.counts or not context.counts.state_dict_bytes or mistaken(context):
         return
-    for claim in context.claims:
-        stated = parse_number(claim.stated, "bytes") if normal_field(claim.field) in FILE_SIZE else None
-        if stated is None or claim.metric or claim.published:
-            continue
+    for claim, stated in context.numbers("file size"):
         share = float(stated.value) / context.counts.state_dict_bytes
         size = "small" if share < 1 else "large"
         if not FEWEST <= share <= MOST:
@@ -76,4 +61,4 @@ def check_model(context: Context) -> Iterator[Finding]:
             yield Finding(claim.place, "file-size", "warning", message, "is this the size of another model's file?")
 
 
-CHECK = Check("file-size", FILE_SIZE, judge, check_model=check_model, page=__doc__)
+CHECK = Check("file-size", ("file size",), judge, check_model=check_model)

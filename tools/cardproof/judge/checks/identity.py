@@ -3,23 +3,25 @@
 **What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have is an error. A
 name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
 that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
-decides is unchecked where such a network has a new name that is no part of the old one, or where the zoo has other
+decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
 weights under the name than those that the card links. A name of the table of names is taken at its word.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
+
+**Example.** `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model 'res2next51':
+did you mean res2next50 or res2net50d or res2net101d?`.
+
+**Fix.** None. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import another_network
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def check_model(context: Context) -> Iterator[Finding]:
@@ -50,6 +52,4 @@ def _is_same(name: str, known_as: str) -> bool:
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 
-CHECK = Check(
-    "identity", check_model=check_model, findings=("unknown-model", "another-network", "renamed"), page=__doc__
-)
+CHECK = Check("identity", check_model=check_model, findings=("unknown-model", "another-network", "renamed"))

@@ -1,35 +1,32 @@
 """Layers: the depth that a card states, against the layers that ran.
 
-**What it does.** Counts the convolution and linear layers that run for one image. A depth is **confirmed** where it is
+**What it does.** Counts the convolution and linear layers that run for one image. A depth is **confirmed** if it is
 this number. Any other number is **unchecked**, with the layers that ran: papers leave out shortcuts, or count blocks,
 and a claim is not refuted by another convention.
 
 **Why.** A depth that is copied from the next model is one of the first things that readers compare.
+
+**Example.** `Layers: 50` of `res2next50` stays unchecked: `86 convolution and linear layers ran; papers count layers in
+several ways`.
+
+**Fix.** None. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.field_names import LAYERS
-from cardproof.core.numbers import parse_number
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
+from cardproof.judge.checks._network import unmeasured
 
 METHOD = "convolution and linear layers that ran on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated depth."""
-    if context.counts is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
-    stated, layers = parse_number(claim.stated), context.counts.layers
+    assert context.counts
+    stated, layers = claim.number, context.counts.layers
     if stated is None or stated.unit or stated.value != stated.value.to_integral_value():
         return Judgement(claim, "unchecked", layers, "layers", reason=f"'{claim.stated}' is not a number of layers")
     if stated.value == layers:
@@ -38,4 +35,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "unchecked", layers, "layers", method=METHOD, reason=reason)
 
 
-CHECK = Check("layers", LAYERS, judge, page=__doc__)
+CHECK = Check("layers", ("layers",), judge)

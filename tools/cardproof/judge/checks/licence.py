@@ -1,30 +1,31 @@
 """Licence: the licence that a card states for machines against the one that its text names.
 
 **What it does.** Reads `license` of the page's header, or `License` of a model, and looks through the text for licences
-that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". Where the one allows what the
+that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". If the one allows what the
 other forbids, the line of the text is reported (`licence`). So is a link to weights whose authors forbid it, by a short
 dated list of places. A card for the Hub whose header states no licence is
 reported as a note; no default is filled in.
 
 **Why.** Filters and companies' tools read the header. A header of `mit` above weights for research only leads them to
 break a licence.
+
+**Example.** `license: mit` in the header, and in the text `the weights are CC BY-NC 4.0` gives `the text says 'CC BY-NC
+4.0', the licence (line 2) is mit`.
+
+**Fix.** None: only the authors can say which is right. **Settings.** None.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar, Sequence
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
-from cardproof.read.fences import Fences
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.read import Card
+from cardproof.read import Card
+from cardproof.read.markdown import lines_of
 
 PERMISSIVE = frozenset(
     {
@@ -79,19 +80,16 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
     """Report the first line of the text that forbids what a licence allows."""
-    position, fences = card.header.end if card.header else 0, Fences()
-    for line in card.source.text[position:].splitlines(keepends=True):
-        found = [] if fences.feed(line) else list(_FORBIDS.finditer(line[:5000]))
-        if found:
+    for line in lines_of(card.source.text, card.header.end if card.header else 0):
+        if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
-            place = card.source.place(position + match.start(), position + match.end())
+            place = card.source.place(line.start + match.start(), line.start + match.end())
             message = (
                 f"the text says '{match.group()}', the licence (line {permissive.place.line}) is {permissive.text}"
             )
             hint = "state the licence of the weights in both places, or say in the text what each is for"
             yield Finding(place, "licence", "warning", message, hint)
             return
-        position += len(line)
 
 
 def _stated_in(fields: Mapping | None) -> list[Scalar]:
@@ -107,4 +105,4 @@ def _is_permissive(licence: Scalar) -> bool:
     return licence.text.strip().lower() in PERMISSIVE
 
 
-CHECK = Check("licence", check_card=check_card, page=__doc__)
+CHECK = Check("licence", check_card=check_card)

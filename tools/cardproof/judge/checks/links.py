@@ -16,7 +16,7 @@ that closed.
 the paper; `--fix-unsafe` writes it there. Nothing is invented.
 
 **Asked of the network** is nothing, unless `--online` is given. Then each address outside of code is asked, HEAD first
-and GET where that fails:
+and GET if that fails:
 
 - `dead-link`: the server says that there is no such page (404), or no longer (410).
 - `unreachable-link`: no answer, a server error, a certificate that is not valid.
@@ -28,22 +28,24 @@ Pages that a server shows to people only (401, 403, 429) are counted and not rep
 another, each one address after the other, with a pause. Pages that were there are asked again after seven days, others
 after one day at most; what is remembered lies in the user's cache folder. Without a network the report says that links
 were not run, and nothing of any of them.
+
+**Example.** `https://paperswithcode.com/method/relu` gives `paperswithcode.com closed on 2025-07-24 (list of 2026-11):
+https://paperswithcode.com/method/relu leads nowhere`.
+
+**Fix.** The address of the card's own citation, with `--fix-unsafe`. **Settings.** None.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
 from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, plain, words_of
-from cardproof.read.fences import Fences
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from cardproof.read.markdown import lines_of
 
 CLOSED = {
     "paperswithcode.com": "2025-07-24",
@@ -84,19 +86,14 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
     """Yield the addresses of a text with their positions, and whether they stand in code: there, many are made up."""
-    fences, position = Fences(), 0
-    for line in text.splitlines(keepends=True):
-        fenced = fences.feed(line)
-        ticks, last = 0, 0
-        for match in _ADDRESS.finditer(line):
-            ticks += line.count("`", last, match.start())
-            last = match.start()
-            yield _trimmed(match.group()), position + match.start(), fenced or ticks % 2 == 1
-        position += len(line)
+    for line in lines_of(text):
+        for match in _ADDRESS.finditer(line.text):
+            is_code = line.is_code or line.text.count("`", 0, match.start()) % 2 == 1
+            yield _trimmed(match.group()), line.start + match.start(), is_code
 
 
 def wrong(address: str) -> tuple[str, str, str] | None:
-    """Return check, message and hint for an address that is none; None where nothing is wrong with it."""
+    """Return check, message and hint for an address that is none; None if nothing is wrong with it."""
     if len(address) > LONGEST:
         return None
     scheme, _, rest = address.partition(":")
@@ -122,7 +119,7 @@ def wrong(address: str) -> tuple[str, str, str] | None:
 
 
 def _misnamed(host: str, path: str) -> str | None:
-    """Return what an address of arXiv or of DOIs should have and has not; None where it has it, or leads elsewhere."""
+    """Return what an address of arXiv or of DOIs should have and has not; None if it has it, or leads elsewhere."""
     if host.removeprefix("www.") == "arxiv.org" and (match := re.fullmatch(r"(?:abs|pdf)/(.{1,60})", path)):
         number = match[1].removesuffix(".pdf").rstrip("/")
         return None if ARXIV_NUMBER.fullmatch(number) else "arXiv number such as 1904.01169"
@@ -165,7 +162,7 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 
 def _from_citation(text: str, title: str) -> str | None:
-    """Return the arXiv or DOI address that the card's citation of a paper has; None where it has none."""
+    """Return the arXiv or DOI address that the card's citation of a paper has; None if it has none."""
     wanted = words_of(title)
     for entry in entries_of(text):
         if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:
@@ -177,5 +174,4 @@ CHECK = Check(
     "links",
     check_card=check_card,
     findings=("closed-site", "link-syntax", "doubled-slash", "dead-link", "unreachable-link", "private-link"),
-    page=__doc__,
 )

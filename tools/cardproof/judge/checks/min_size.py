@@ -6,44 +6,41 @@ smaller one, or that is a single pixel, is **confirmed**.
 
 **Why.** Somebody who feeds smaller images than a network takes learns of it from an error deep inside of it.
 
-**Unchecked** where the network takes the smaller image too: the card may mean the smallest image that is of use. And
-where the size is not square.
+**Unchecked** if the network takes the smaller image too: the card may mean the smallest image that is of use.
+And if the size is not square.
+
+**Example.** `Min Size: 32` of timm's `inception_v3` gives `Min Size of inception_v3 says 32, the network refuses it`.
+
+**Fix.** None: the smallest size is not looked for. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from cardproof.core.field_names import MIN_SIZE
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
-from cardproof.read.claims import parse_size
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim
+from cardproof.judge.checks._network import unmeasured
 
 METHOD = "fed square images of this side, and one pixel less, on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated smallest size."""
-    if context.counts is None or context.evidence is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
-    size = parse_size(claim.stated)
-    takes = dict(context.evidence.takes)
+    assert context.evidence
+    size, takes = claim.size, dict(context.evidence.takes)
     if size is None or size[0] != size[1] or size[0] not in takes:
         return Judgement(claim, "unchecked", unit="pixels", reason=f"'{claim.stated}' is no side of a square image")
     side = size[0]
     if not takes[side]:
         explanation = f"The network takes no image of {side}x{side}."
-        return Judgement(claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, faults=("min-size",))
+        return Judgement(
+            claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, discrepancies=("min-size",)
+        )
     if takes.get(side - 1):
         reason = f"the network takes an image of {side - 1}x{side - 1} too; the size may be the smallest of use"
         return Judgement(claim, "unchecked", unit="pixels", method=METHOD, reason=reason)
     return Judgement(claim, "confirmed", side, "pixels", "exact", "0", method=METHOD)
 
 
-CHECK = Check("min-size", MIN_SIZE, judge, page=__doc__)
+CHECK = Check("min-size", ("min size",), judge)

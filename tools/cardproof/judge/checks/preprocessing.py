@@ -2,7 +2,7 @@
 
 **What it does.** Compares `Image Size`, `Crop Pct`, `Interpolation`, `Mean` and `Std` with what the zoo itself uses
 for the weights that the card links. These are settings, not measurements: they are equal or not, and `'0.875'` as
-text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. Where a zoo
+text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. If a zoo
 evaluates the same weights at two sizes, either is confirmed.
 
 Snippets are looked at too: a literal `mean` or `std`, or the size of a `CenterCrop`, in a Python block of the card or
@@ -11,27 +11,24 @@ of a file that it includes, that is not the configuration of any of its models i
 **Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
 and does not learn why.
 
-**Unchecked** where the zoo states no preprocessing, or states it for other weights than those that the card links.
+**Unchecked** if the zoo states no preprocessing, or states it for other weights than those that the card links.
 
-**Fix.** Writes the configuration's value.
+**Example.** `Crop Pct: 0.9` gives `Crop Pct of res2next50 says 0.9, the zoo has 0.875`.
+
+**Fix.** Writes the configuration's value, with `--fix-unsafe`. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import CROP, IMAGE_SIZE, INTERPOLATION, MEAN, STD, normal_field
-from cardproof.core.types import Finding, Fix, Judgement, Preprocessing
+from cardproof.core.types import Claim, Finding, Judgement, Preprocessing
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.read.claims import image_size, parse_size, weights_file
-from cardproof.read.fences import Fences
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim
+from cardproof.judge.checks._counts import edit
+from cardproof.read.claims import image_size, weights_file
+from cardproof.read.markdown import Fences, split_lines
 
 METHOD = "compared with the zoo's configuration"
 
@@ -46,33 +43,31 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if mine and config.weights and mine != config.weights:
         reason = f"the zoo's configuration belongs to other weights ({config.weights})"
         return Judgement(claim, "unchecked", reason=reason)
-    name = normal_field(claim.field)
-    found, equal = _compare(name, claim, config, context)
+    found, equal = _compare(claim, config, context)
     if found is None:
-        return Judgement(claim, "unchecked", reason=f"the zoo states no {name}")
+        return Judgement(claim, "unchecked", reason=f"the zoo states no {claim.name}")
     if equal:
         return Judgement(claim, "confirmed", found, allowed="exact", difference="0", method=METHOD)
-    if name in IMAGE_SIZE and context.model.form == "table":
+    if claim.kind == "image size" and context.model.form == "table":
         reason = f"a table says at which size its numbers were made; the configuration of the zoo says {found}"
         return Judgement(claim, "unchecked", found, reason=reason)
     explanation = f"The configuration of the zoo says {found}."
-    fix, faults = _fix(claim, found), ("configuration",)
-    return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, faults=faults)
+    fix, shows = edit(claim, str(found)), ("configuration",)
+    return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, discrepancies=shows)
 
 
-def _compare(name: str, claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:
+def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:
     """Return the configured value and whether the claim states it."""
-    if name in IMAGE_SIZE:
+    if claim.kind == "image size":
         sizes = [size[1:] for size in (config.input_size, config.test_size) if size]
-        stated = parse_size(claim.stated)
         shown = sizes[0][0] if sizes[0][0] == sizes[0][1] else f"{sizes[0][0]}x{sizes[0][1]}"
-        return (claim.stated, True) if stated in sizes else (shown, False)
-    if name in CROP:
-        crop = _crop_at(image_size(context.model), config)
+        return (claim.stated, True) if claim.size in sizes else (shown, False)
+    if claim.kind == "crop":
+        crop = _crop_at(image_size(context.claims), config)
         return crop, _is_crop(claim.stated, crop)
-    if name in INTERPOLATION:
+    if claim.kind == "interpolation":
         return config.interpolation, config.interpolation == claim.stated.strip().lower()
-    values = config.mean if name in MEAN else config.std
+    values = config.mean if claim.kind == "mean" else config.std
     if values is None:
         return None, False
     stated_values = [_number(part) for part in re.findall(r"[\d.]+", claim.stated)]
@@ -100,19 +95,12 @@ def _is_crop(text: str, configured: float | None) -> bool:
 
 
 def _number(text: str) -> Decimal | None:
-    """Return a number, with ``87.5%`` as 0.875; None where the text is none."""
+    """Return a number, with ``87.5%`` as 0.875; None if the text is none."""
     try:
         value = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:
         return None
     return value / 100 if text.strip().endswith("%") else value
-
-
-def _fix(claim: Claim, found: str | float | int) -> Fix | None:
-    place = claim.place
-    if place.end_column is None or claim.style not in ("", "'", '"'):
-        return None
-    return Fix(place.line, place.column, place.end_column, f"{claim.style}{found}{claim.style}")
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -173,17 +161,15 @@ def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
 
 def _python(text: str) -> Iterator[tuple[str, int]]:
     """Yield the fenced Python blocks of a text, with their positions."""
-    fences, position, start = Fences(), 0, -1
-    for line in text.splitlines(keepends=True):
-        inside = fences.feed(line)
-        opens = inside and start < 0
-        if opens:
-            start = position + len(line) if re.match(r"\s{0,3}[`~]{3,20}\s?\{?\.?(?:py|python)", line) else -2
+    fences, start = Fences(), -1
+    for position, line in split_lines(text):
+        if fences.feed(line) and start < 0:
+            is_python = re.match(r"\s{0,3}[`~]{3,20}\s?\{?\.?(?:py|python)", line)
+            start = position + len(line) if is_python else -2
         elif start != -1 and not fences.is_open:
             if start >= 0:
                 yield text[start:position], start
             start = -1
-        position += len(line)
 
 
 def _shown(values: tuple[float, ...]) -> str:
@@ -199,9 +185,8 @@ _COMMA = re.compile(r"\s{0,20},?\s{0,20}")
 
 CHECK = Check(
     "preprocessing",
-    IMAGE_SIZE | CROP | INTERPOLATION | MEAN | STD,
+    ("image size", "crop", "interpolation", "mean", "std"),
     judge,
     check_card=check_card,
     findings=("snippet-preprocessing",),
-    page=__doc__,
 )

@@ -20,7 +20,10 @@
 
 **Why.** A reader that guesses turns a typing error into a wrong page.
 
+**Example.** `Batch Norm: no` gives `'no' is the boolean false under YAML 1.1, and text under YAML 1.2`.
+
 **Fix.** Quotes for values that YAML 1.1 misreads, and numbers in the spelling that both versions understand.
+**Settings.** None.
 """
 
 from __future__ import annotations
@@ -51,5 +54,4 @@ CHECK = Check(
         "evidence",
         "stale-page",
     ),
-    page=__doc__,
 )

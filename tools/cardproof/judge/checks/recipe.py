@@ -5,30 +5,30 @@
 not measurements, and each of the `Training Techniques` is looked for in it. What differs is **refuted**, at the card's
 line.
 
-What is equal is **confirmed** only where a log of the training travels with the weights and says the same as the
-recipe; a recipe that was written down from a paper makes the claim **cited**. Where recipe and log differ, the claim is
+What is equal is **confirmed** only if a log of the training travels with the weights and says the same as the
+recipe; a recipe that was written down from a paper makes the claim **cited**. If recipe and log differ, the claim is
 refuted whatever the card says: one of the two does not belong to these weights. No recipe: **unchecked**.
 
 **Why.** A recipe is copied from card to card and from script to script, and nobody runs it again to see whether it is
 the one that made the weights.
+
+**Example.** `Epochs: 90` gives `Epochs of res2next50 says 90, the recipe has 100`.
+
+**Fix.** Writes the recipe's value, with `--fix-unsafe`. **Settings.** `zoo`, `tolerances`.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import RECIPE, TECHNIQUES, normal_field
-from cardproof.core.numbers import parse_number
+from cardproof.core.names import RECIPE
 from cardproof.core.settings import Tolerance
-from cardproof.core.types import Judgement
+from cardproof.core.types import Claim, Judgement, Recipe, Verdict
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, edit, within
 
-if TYPE_CHECKING:
-    from cardproof.core.types import Claim, Recipe, Verdict
-
-FAULTS = ("recipe",)
+TECHNIQUES = "training techniques"
+SHOWS = ("recipe",)
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
@@ -36,39 +36,38 @@ def judge(claim: Claim, context: Context) -> Judgement:
     recipe = context.recipe
     if recipe is None:
         return Judgement(claim, "unchecked", reason="the zoo has no recipe of these weights")
-    name = normal_field(claim.field)
-    if name in TECHNIQUES:
-        return _judge_technique(claim, recipe)
-    return _judge_value(claim, context, recipe, RECIPE[name])
+    return _judge_technique(claim, recipe) if claim.kind == TECHNIQUES else _judge_value(claim, context, recipe)
 
 
-def _judge_value(claim: Claim, context: Context, recipe: Recipe, field: str) -> Judgement:
-    has = dict(recipe.values).get(field)
+def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
+    has = dict(recipe.values).get(claim.kind)
     if has is None:
         return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} does not say it")
-    stated = parse_number(claim.stated, "plain")
+    stated = claim.number
     if stated is None or stated.unit:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
     found = Decimal(has)
     shown = int(found) if found == found.to_integral_value() else float(found)
     # a setting is a choice and not a measurement: 0.1 is no rounded 0.05
-    tolerance = context.settings.tolerances.get(normal_field(claim.field), Tolerance("exact"))
+    tolerance = context.settings.tolerances.get(claim.name, Tolerance("exact"))
     allowed = allowed_text(tolerance, stated)
     method = _method(recipe)
-    logged = dict(recipe.logged or ()).get(field) if recipe.logged is not None else None
+    logged = dict(recipe.logged or ()).get(claim.kind) if recipe.logged is not None else None
     if logged is not None and Decimal(logged) != found:
         explanation = (
             f"The recipe {recipe.name} has {has}, and {recipe.log}, the log of the training that made these weights, "
             f"has {logged}: one of them was changed since."
         )
-        return Judgement(claim, "refuted", shown, "", allowed, "", explanation, method, faults=FAULTS)
+        return Judgement(claim, "refuted", shown, "", allowed, "", explanation, method, discrepancies=SHOWS)
     if within(found, stated, tolerance):
         verdict: Verdict = "cited" if logged is None else "confirmed"
         return Judgement(claim, verdict, shown, "", allowed, "0", method=method)
     difference = f"{found - stated.value:+f}".replace("-", "−")
     explanation = f"The recipe {recipe.name} has {has} ({recipe.source})."
     fix = edit(claim, has)
-    return Judgement(claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix, faults=FAULTS)
+    return Judgement(
+        claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix, discrepancies=SHOWS
+    )
 
 
 def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
@@ -78,13 +77,15 @@ def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
     if recipe.logged is not None and (name in words) != (name in logged):
         which = f"the recipe {recipe.name}, and not in {recipe.log}" if name in words else f"{recipe.log} only"
         explanation = f"It is in {which}: one of the two was changed since the training."
-        return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, faults=FAULTS)
+        return Judgement(
+            claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, discrepancies=SHOWS
+        )
     if found := words.get(name):
         verdict: Verdict = "cited" if recipe.logged is None else "confirmed"
         return Judgement(claim, verdict, found, "", "as the recipe has it", "0", method=method)
     listed = ", ".join(recipe.techniques) or "none"
     explanation = f"The recipe {recipe.name} has these techniques: {listed}."
-    return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, faults=FAULTS)
+    return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, discrepancies=SHOWS)
 
 
 def _method(recipe: Recipe) -> str:
@@ -93,4 +94,4 @@ def _method(recipe: Recipe) -> str:
     return f"recipe {recipe.name}, from {recipe.source}"
 
 
-CHECK = Check("recipe", frozenset(RECIPE) | TECHNIQUES, judge, page=__doc__)
+CHECK = Check("recipe", (*RECIPE, TECHNIQUES), judge)

@@ -1,11 +1,11 @@
-"""Results: stated accuracies against evaluations, and against named sources where nothing was evaluated.
+"""Results: stated accuracies against evaluations, and against named sources if nothing was evaluated.
 
-**What it does.** Where the weights and the data set are on this machine, or an evaluation of the same weights is on
+**What it does.** If the weights and the data set are on this machine, or an evaluation of the same weights is on
 record, top-1 and top-5 are compared with the number of images that the network gets right: equal at the precision
 written is **confirmed**, anything else **refuted**, with the difference in images and the 95 % interval of the
 measurement (Wilson), which tells a slip of the pen from another set of weights.
 
-Where nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
+If nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
 values that named sources publish, each with its address and date. Equal to a source at the precision written (the
 coarser of the two): **cited**. Equal to one source while another differs by more than `sources_agree` percentage
 points, or equal to none of several: **disputed**, and the reason names each source with its value. No source:
@@ -21,53 +21,53 @@ is a warning (`mixed-units`).
 
 **Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
 image library, the crop and the person.
+
+**Example.** `{Top 1 Accuracy: 98%, Top 5 Accuracy: 93%}` gives `Top 1 Accuracy of res2next50 (98%) is above Top 5
+Accuracy (93%, line 12), which is impossible: the best class is among the five best`.
+
+**Fix.** Writes the accuracy that was evaluated. **Settings.** `zoo`, `data`, `weights`, `cited`, `sources_agree`,
+`tolerances`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from cardproof.core.datasets import canonical
-from cardproof.core.numbers import equal_as_written, parse_number, show_count
-from cardproof.core.types import Finding, Judgement, Number
+from msgspec.structs import replace
+
+from cardproof.core.names import ACCURACIES, canonical
+from cardproof.core.numbers import equal_as_written, show_count
+from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
-from cardproof.read.cited_results import metric_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from cardproof.core.types import Claim, Evaluated
-    from cardproof.core.yaml import Scalar
-    from cardproof.read.model_index import Result
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated metric by an evaluation, or by what named sources say."""
-    stated = points(claim.stated)
+    stated = points(claim)
     if stated is None:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
     result = _result(claim, context)
-    if result and metric_key(claim.field) in ("top 1 accuracy", "top 5 accuracy"):
+    if result and claim.kind in ACCURACIES:
         return _judge_by_images(claim, context, stated, result)
     return _judge_by_sources(claim, context, stated)
 
 
-def points(text: str) -> Number | None:
-    """Return an accuracy in percentage points; ``0.7824`` without a sign is a fraction."""
-    number = parse_number(text, "plain")
+def points(claim: Claim) -> Number | None:
+    """Return a stated accuracy in percentage points; ``0.7824`` without a sign is a fraction."""
+    number = claim.number
     if number is None or number.unit not in ("", "%"):
         return None
-    if not number.unit and "." in text and number.value <= 1:
+    if not number.unit and "." in claim.stated and number.value <= 1:
         return Number(number.value * 100, number.quantum * 100, "%")
     return number
 
 
 def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Evaluated) -> Judgement:
     """Compare a stated accuracy with the images that the network gets right."""
-    top = 1 if metric_key(claim.field) == "top 1 accuracy" else 5
-    correct, interval = (result.top1, result.top1_interval) if top == 1 else (result.top5, result.top5_interval)
+    is_top1 = claim.kind == "top 1 accuracy"
+    correct, interval = (result.top1, result.top1_interval) if is_top1 else (result.top5, result.top5_interval)
     found = Decimal(correct) * 100 / result.images
     detail = f"{correct:,} of {result.images:,} images"
     low, high = (f"{100 * bound:.2f}" for bound in interval)
@@ -80,11 +80,12 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     tolerance = tolerance_of(claim, context)
     allowed = allowed_text(tolerance, stated)
     shown = float(round(found, 4))
+    difference = _in_images(stated, correct, result.images)
+    judgement = Judgement(
+        claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
+    )
     if within(found, stated, tolerance):
-        difference = "0 images" if equal_as_written(found, stated) else _in_images(stated, correct, result.images)
-        return Judgement(
-            claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
-        )
+        return replace(judgement, difference="0 images") if equal_as_written(found, stated) else judgement
     inside = interval[0] * 100 <= stated.value <= interval[1] * 100
     meaning = (
         "another run of the same training could have it, these weights have not."
@@ -94,24 +95,9 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     where = "within" if inside else "outside"
     explanation = f"{detail} are right. The stated value lies {where} the 95% interval of the measurement, "
     explanation += f"{low} to {high}%: {meaning}"
-    difference = _in_images(stated, correct, result.images)
     scale = 100 if stated.unit == "%" and "%" not in claim.stated else 1  # written as a fraction
     fix = fix_of(claim, Number(stated.value / scale, stated.quantum / scale), found / scale)
-    return Judgement(
-        claim,
-        "refuted",
-        shown,
-        "%",
-        allowed,
-        difference,
-        explanation,
-        method,
-        "",
-        fix,
-        faults=("images",),
-        detail=detail,
-        interval=interval,
-    )
+    return replace(judgement, verdict="refuted", explanation=explanation, fix=fix, discrepancies=("images",))
 
 
 def _in_images(stated: Number, correct: int, images: int) -> str:
@@ -135,7 +121,7 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     sources = [
         (source, value)
         for source in context.cited
-        if (value := source.value(claim.model, claim.dataset or "", claim.field)) is not None
+        if (value := source.value(claim.model, claim.dataset or "", claim.kind)) is not None
     ]
     unit = "%" if stated.unit == "%" else ""
     missing = _why_not_evaluated(claim, context)
@@ -167,7 +153,7 @@ def _equal(stated: Number, source: Number) -> bool:
     return abs(stated.value - source.value) * 2 <= max(stated.quantum, source.quantum)
 
 
-def _look(context: Context) -> Iterable[Finding]:
+def check_model(context: Context) -> Iterable[Finding]:
     """Report evaluations that were asked for and failed, at the first claim of the data set, and impossible values."""
     for dataset, reason in context.unevaluated.items():
         if reason.startswith("evaluating failed"):
@@ -175,34 +161,31 @@ def _look(context: Context) -> Iterable[Finding]:
             if claim := next(claims, None):
                 message = f"{context.model.name} could not be evaluated on {dataset}: {reason}"
                 yield Finding(claim.place, "results", "error", message)
+    metrics = (claim for claim in context.claims if claim.metric)  # in the order of the results
     for result in context.model.results:
-        yield from _impossible(result, context.model.name)
+        yield from _impossible([next(metrics) for _, value in result.metrics if value.value is not None])
 
 
-def _impossible(result: Result, model: str) -> Iterator[Finding]:
-    """Report what no evaluation can give."""
-    accuracies: dict[str, tuple[Scalar, Scalar]] = {}
-    for name, value in result.metrics:
-        key = metric_key(name.text)
-        stated = points(value.text) if isinstance(value.value, (str, int, float)) else None
-        if stated is None or not (key in ("top 1 accuracy", "top 5 accuracy") or key.endswith("accuracy")):
+def _impossible(result: list[Claim]) -> Iterator[Finding]:
+    """Report what no evaluation can give of the metrics of one result."""
+    accuracies: dict[str, tuple[Claim, Number]] = {}
+    for claim in result:
+        if not claim.kind.endswith("accuracy") or (stated := points(claim)) is None:
             continue
         if not 0 <= stated.value <= 100:
-            message = f"{name.text} of {model} says {value.text}; an accuracy lies between 0 and 100 %"
-            yield Finding(value.place, "impossible-result", "error", message)
-        accuracies.setdefault(key, (name, value))
-    if "top 1 accuracy" not in accuracies or "top 5 accuracy" not in accuracies:
+            message = f"{claim.field} of {claim.model} says {claim.stated}; an accuracy lies between 0 and 100 %"
+            yield Finding(claim.place, "impossible-result", "error", message)
+        accuracies.setdefault(claim.kind, (claim, stated))
+    if not all(kind in accuracies for kind in ACCURACIES):
         return
-    (first, top1), (fifth, top5) = accuracies["top 1 accuracy"], accuracies["top 5 accuracy"]
-    one, five = points(top1.text), points(top5.text)
-    assert one and five
-    if ("%" in top1.text) != ("%" in top5.text) and _is_fraction(top1.text) != _is_fraction(top5.text):
-        message = f"{first.text} of {model} says {top1.text} and {fifth.text} {top5.text}: one is a fraction"
+    (top1, one), (top5, five) = (accuracies[kind] for kind in ACCURACIES)
+    if ("%" in top1.stated) != ("%" in top5.stated) and _is_fraction(top1.stated) != _is_fraction(top5.stated):
+        message = f"{top1.field} of {top1.model} says {top1.stated} and {top5.field} {top5.stated}: one is a fraction"
         yield Finding(top5.place, "mixed-units", "warning", message, "write both in percent")
     elif one.value > five.value:
         message = (
-            f"{first.text} of {model} ({top1.text}) is above {fifth.text} ({top5.text}, line {top5.place.line}), "
-            "which is impossible: the best class is among the five best"
+            f"{top1.field} of {top1.model} ({top1.stated}) is above {top5.field} ({top5.stated}, line "
+            f"{top5.place.line}), which is impossible: the best class is among the five best"
         )
         yield Finding(top1.place, "impossible-result", "error", message, "were the two swapped?")
 
@@ -212,5 +195,5 @@ def _is_fraction(text: str) -> bool:
 
 
 CHECK = Check(
-    "results", judge=judge, results=True, check_model=_look, findings=("impossible-result", "mixed-units"), page=__doc__
+    "results", judge=judge, results=True, check_model=check_model, findings=("impossible-result", "mixed-units")
 )

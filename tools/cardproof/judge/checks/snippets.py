@@ -17,14 +17,17 @@ skipped without a reason.
 above (`<!-- snippet: skip reason="…" -->`). Hidden set-up is `<!-- snippet: setup … -->`, or a line that ends in
 `# snippet: hide`. Upper-case placeholders get their value for the run from the setting `snippets`.
 
-**Weights** that are not at hand: a block that loads them is skipped, or runs with random weights where the setting
+**Weights** that are missing: a block that loads them is skipped, or runs with random weights if the setting
 allows it; the page says so, and decimals that depend on them are not compared.
 
-**Fix.** `cardproof snippets --update` writes what came out where it was stated, and nothing else.
+**Example.** A block `print(x)` in which nothing binds `x` gives `NameError: name 'x' is not defined`.
+
+**Fix.** `cardproof snippets --update` writes what came out where it was stated, and nothing else. **Settings.**
+`snippets`, `includes`.
 """
 
 from __future__ import annotations
 
 from cardproof.judge.checks import Check
 
-CHECK = Check("snippets", findings=("snippets",), page=__doc__)
+CHECK = Check("snippets", findings=("snippets",))

@@ -1,27 +1,25 @@
 """Tasks: what a card says a network is for, against what it puts out.
 
-**What it does.** `Image Classification` is **confirmed** where the network that ran gives as many values as its last
+**What it does.** `Image Classification` is **confirmed** if the network that ran gives as many values as its last
 linear layer, and as a data set of the card has classes. Anything else is **unchecked**: the shape of an output does not
 tell scores from features, nor a detector from an encoder. A task that is written almost like a common one is a warning.
 
 **Why.** Tools filter by task; a misspelt one is found by nobody.
+
+**Example.** `Tasks: Image Clasification` gives `no common task is called 'Image Clasification'`.
+
+**Fix.** None: the hint names the task that was probably meant. **Settings.** `zoo`, `names`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import TASKS, normal_field
-from cardproof.core.types import Finding, Judgement
+from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import mistaken
-from cardproof.judge.checks.data_sets import TRAINING_DATA, classes_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.types import Claim
+from cardproof.judge.checks._network import unmeasured
+from cardproof.judge.checks.data_sets import classes_of
 
 KNOWN = (
     "image classification", "object detection", "semantic segmentation", "instance segmentation", "image retrieval",
@@ -37,10 +35,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated task by the network's output."""
     if claim.stated.strip().lower().replace("-", " ") != "image classification":
         return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
-    if context.counts is None:
-        return Judgement(claim, "unchecked", reason=f"not measured: {context.missing}")
-    if why := mistaken(context):
+    if why := unmeasured(context):
         return Judgement(claim, "unchecked", reason=why)
+    assert context.counts
     shape, head = context.counts.output_shape, context.counts.head
     if head is None or shape != (1, head.classes):
         return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
@@ -56,15 +53,13 @@ def _data_sets(context: Context) -> Iterator[str]:
     for claim in context.claims:
         if claim.metric and claim.dataset:
             yield claim.dataset
-        elif normal_field(claim.field) in TRAINING_DATA:
+        elif claim.kind == "training data":
             yield claim.stated
 
 
 def check_model(context: Context) -> Iterator[Finding]:
     """Report tasks that are written almost like a common one."""
-    for claim in context.claims:
-        if normal_field(claim.field) not in TASKS or claim.metric or claim.published:
-            continue
+    for claim in context.stated("tasks"):
         task = claim.stated.strip().lower()
         near = get_close_matches(task, KNOWN, 1, 0.9) if 3 < len(task) < 60 and task not in KNOWN else []
         if near and near[0].replace("-", " ") != task.replace("-", " "):
@@ -72,4 +67,4 @@ def check_model(context: Context) -> Iterator[Finding]:
             yield Finding(claim.place, "tasks", "warning", f"no common task is called '{claim.stated}'", hint)
 
 
-CHECK = Check("tasks", TASKS, judge, check_model=check_model, page=__doc__)
+CHECK = Check("tasks", ("tasks",), judge, check_model=check_model)

@@ -8,21 +8,21 @@ r"""Text: what was left standing in a card that nobody meant to publish.
   from there on, the page shows source.
 
 **Why.** A card that is half filled in looks as if somebody had answered for it.
+
+**Example.** `TODO: describe the training` gives `'TODO' stands for text that is not there`.
+
+**Fix.** None. **Settings.** None.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check
-from cardproof.read.fences import Fences
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.read import Card
+from cardproof.read import Card
+from cardproof.read.markdown import Fences, split_lines
 
 _PLACEHOLDER = re.compile(
     r"\[(?:more information needed|needs? more information|todo|tbd|your [a-z ]{1,40}|insert [a-z ]{1,40})\](?!\()"
@@ -70,24 +70,17 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 def _visible(card: Card) -> Iterator[tuple[int, str]]:
     """Yield the lines that are neither header, index, code nor comment, with their positions; inline code is blank."""
-    text, fences = card.source.text, Fences()
-    position = card.header.end if card.header else 0
     if card.source.path.suffix.lower() not in (".md", ".mdx"):
         return
-    comment = False
-    while position < len(text):
-        end = text.find("\n", position)
-        end = len(text) if end < 0 else end + 1
-        line = text[position:end]
+    comment, fences = False, Fences()
+    for start, line in split_lines(card.source.text, card.header.end if card.header else 0):
         if comment:
             comment = "-->" not in line
-        elif not fences.feed(line.rstrip("\r\n")):
-            if (opened := line.find("<!--")) >= 0:
-                comment = "-->" not in line[opened:]
-                line = line[:opened]
-            if not line.startswith(("    ", "\t")):
-                yield position, _CODE.sub(lambda match: " " * len(match.group()), line[:20_000])
-        position = end
+        elif not fences.feed(line):
+            text, opened, after = line.partition("<!--")
+            comment = bool(opened) and "-->" not in opened + after
+            if not text.startswith(("    ", "\t")):
+                yield start, _CODE.sub(lambda match: " " * len(match.group()), text[:20_000])
 
 
-CHECK = Check("text", check_card=check_card, findings=("placeholder", "formula"), page=__doc__)
+CHECK = Check("text", check_card=check_card, findings=("placeholder", "formula"))

@@ -12,31 +12,32 @@
 by copying the one above, and its link stays.
 
 **Not done.** Nothing is downloaded, and no file is renamed; the right name is a suggestion.
+
+**Example.** `Weights: https://example.org/resnet18-5c106cde.pth` of `resnet34` gives `resnet34 links
+resnet18-5c106cde.pth, named after another model of this card: resnet18`.
+
+**Fix.** None: nobody may link weights that nobody looked at. **Settings.** `weights`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from decimal import Decimal
 from itertools import combinations
-from typing import TYPE_CHECKING
 
-from cardproof.core.field_names import PARAMETERS, normal_field
 from cardproof.core.numbers import show_count
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.plan.local_files import link_of
-from cardproof.read.claims import stated_count, weights_file
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from decimal import Decimal
+from cardproof.read.claims import weights_file
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
 _DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
 
 
 def promised_digest(name: str) -> str | None:
-    """Return the digits of a SHA-256 that the name of a file ends in; None where it promises none."""
+    """Return the digits of a SHA-256 that the name of a file ends in; None if it promises none."""
     match = _DIGEST.search(name[:300].partition(".")[0])
     return match[1] if match and not _DATE.fullmatch(match[1]) else None
 
@@ -102,11 +103,8 @@ def _shared(context: CardContext) -> Iterator[Finding]:
 
 
 def _parameters(context: Context) -> Decimal | None:
-    for claim in context.claims:
-        if normal_field(claim.field) in PARAMETERS and not claim.metric and not claim.published:
-            number = stated_count(claim)
-            return number.value if number and number.value > 0 else None
-    return None
+    first = next(context.stated("parameters"), None)
+    return first.number.value if first and first.number and first.number.value > 0 else None
 
 
 def _named_after_another(context: CardContext) -> Iterator[Finding]:
@@ -138,5 +136,4 @@ CHECK = Check(
     check_model=check_model,
     check_card=check_card,
     findings=("weights-digest", "same-weights", "shared-weights", "weights-name"),
-    page=__doc__,
 )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from cardproof.core.types import Counts, Head
-from cardproof.measure.count.build import modules_of
+from cardproof.measure.count.build import iterate_modules
 from cardproof.measure.count.tally import tally
-from cardproof.measure.count.vocabulary import parts
+from cardproof.measure.count.vocabulary import count_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,10 +32,10 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 
 
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
-    """The counts of a network that has run already."""
+    """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     cls = type(model)
-    modules = tuple(modules_of(model))
+    modules = tuple(iterate_modules(model))
     parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
     buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
     return Counts(
@@ -48,13 +48,13 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
         activations=sum(event.elements for event in layers if event.kind == "convolution"),
         layers=len(layers),
         head=_head(head_event(result)),
-        parts=parts(result),
+        parts=count_words(result),
         source=f"{cls.__module__}:{cls.__qualname__}",
     )
 
 
 def head_event(result: Tally) -> Event | None:
-    """The classifier: the last layer that ran, if it is linear or a 1x1 convolution and its width comes out."""
+    """Return the classifier: the last layer that ran, if it is linear or 1x1 and its width is in an output's shape."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     if not layers:
         return None
@@ -64,7 +64,7 @@ def head_event(result: Tally) -> Event | None:
 
 
 def _classes(layer: Event) -> int:
-    """Output features, or 0 for a convolution that looks at more than one position."""
+    """Return the output features; 0 for a convolution over more than one position."""
     if layer.convolution is None:
         return layer.shape[1]
     pointwise = set(layer.convolution.kernel) <= {1} and layer.convolution.groups == 1
@@ -79,31 +79,31 @@ def _head(event: Event | None) -> Head | None:
 
 
 def _unique(tensors: Iterable[torch.Tensor | None]) -> list[torch.Tensor]:
-    """Return tensors without those that are there twice: tied weights."""
+    """Return each tensor once: weights may be tied."""
     return list({id(tensor): tensor for tensor in tensors if tensor is not None}.values())
 
 
 def _state_dict_bytes(model: nn.Module, modules: tuple[nn.Module, ...]) -> int:
-    """Bytes of the state dict's tensors; a tensor under two names is stored once."""
-    if all(map(_saves_as_usual, modules)):
-        stored = _unique(tensor for module in modules for tensor in _stored(module))
+    """Return the bytes of the state dict's tensors; a tensor with two names is stored once."""
+    if all(map(_has_standard_state_dict, modules)):
+        stored = _unique(tensor for module in modules for tensor in _saved_tensors(module))
     else:
         kept = model.state_dict(keep_vars=True).values()
         stored = _unique(tensor for tensor in kept if hasattr(tensor, "element_size"))
     return sum(tensor.numel() * tensor.element_size() for tensor in stored)
 
 
-_SAVING = ("state_dict", "_save_to_state_dict", "get_extra_state")
+_STATE_DICT_METHODS = ("state_dict", "_save_to_state_dict", "get_extra_state")
 
 
-def _saves_as_usual(module: nn.Module) -> bool:
-    """Whether a module's part of the state dict is its parameters and lasting buffers, so that none has to be made."""
+def _has_standard_state_dict(module: nn.Module) -> bool:
+    """Return whether a module saves just its parameters and persistent buffers, so that no state dict is needed."""
     cls = type(module)
-    own = all(getattr(cls, name) is getattr(nn.Module, name) for name in _SAVING)
+    own = all(getattr(cls, name) is getattr(nn.Module, name) for name in _STATE_DICT_METHODS)
     return own and not module._state_dict_hooks and not module._state_dict_pre_hooks
 
 
-def _stored(module: nn.Module) -> Iterator[torch.Tensor | None]:
+def _saved_tensors(module: nn.Module) -> Iterator[torch.Tensor | None]:
     yield from module._parameters.values()
-    passing = module._non_persistent_buffers_set
-    yield from (buffer for name, buffer in module._buffers.items() if name not in passing)
+    transient = module._non_persistent_buffers_set
+    yield from (buffer for name, buffer in module._buffers.items() if name not in transient)

@@ -1,4 +1,4 @@
-"""What a forward pass leaves behind: one event for every operation that some way of counting counts."""
+"""Records of a forward pass: one event for every operation that some way of counting includes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Event(Struct, frozen=True):
     multiply_adds: int = 0
     bias: bool = False
     detail: int = 0
-    """What more the kind needs: pooled positions, parts of a split or cat, heads, cost of an upsampling."""
+    """Depends on the kind: pooled positions, parts of a split or cat, heads, cost of an upsampling."""
     shape: tuple[int, ...] = ()
     """For linear layers: features in, features out, axes of the input."""
     convolution: Convolution | None = None
 
 
 class Tally(Struct):
-    """What ran in one forward pass of one image."""
+    """All that ran in a forward pass of one image."""
 
     events: list[Event] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
@@ -57,13 +57,13 @@ class Tally(Struct):
     """Names of the module classes that ran."""
     output_shapes: tuple[tuple[int, ...], ...] = ()
     modules: list[nn.Module] = field(default_factory=list)
-    """The modules that are running, innermost last."""
-    in_layer: bool = False
-    """Whether a composite layer (multi-head attention, recurrent) runs, whose matrix products are linear layers."""
+    """The modules now running, innermost last."""
+    in_composite: bool = False
+    """Whether a composite layer (multi-head attention, recurrent) is running: its matrix products are linear layers."""
     owners: dict[tuple[type, Family], Owner] = field(default_factory=dict)
 
     def owner(self, family: Family) -> Owner:
-        """How the innermost module is related to torch.nn's own ``family`` of classes."""
+        """Return how the innermost module is related to ``family``, classes of torch.nn."""
         if not self.modules:
             return "function"
         cls = type(self.modules[-1])
@@ -72,9 +72,9 @@ class Tally(Struct):
             found = self.owners[cls, family] = _owner(cls, family)
         return found
 
-    def note(self, kind: str, elements: int, family: Family = (), **more: Any) -> None:
-        """Add one event."""
-        self.events.append(Event(kind, self.owner(family), elements, **more))
+    def record(self, kind: str, elements: int, family: Family = (), **extra: Any) -> None:
+        """Record an event of the innermost module."""
+        self.events.append(Event(kind, self.owner(family), elements, **extra))
 
 
 def _owner(cls: type, family: Family) -> Owner:

@@ -1,4 +1,4 @@
-"""What the kernels that reach torch's dispatcher multiply and add."""
+"""Multiply-adds of the kernels that reach torch's dispatcher."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 
-def note_convolution(
+def record_convolution(
     result: Tally,
     output: Sequence[int],
     x: Sequence[int],
@@ -30,7 +30,7 @@ def note_convolution(
     transposed: bool,
     groups: int,
 ) -> None:
-    """Note a convolution: each element of the output (transposed: of the input) meets one filter."""
+    """Record a convolution: each element of the output (transposed: of the input) is multiplied with one filter."""
     strides = stride if isinstance(stride, (tuple, list)) else (stride,)
     shape = Convolution(
         inputs=x[1],
@@ -41,7 +41,7 @@ def note_convolution(
         area=prod(output[2:]),
         weight=_origin(result, weight),
     )
-    result.note(
+    result.record(
         "convolution",
         prod(output),
         _ConvNd,
@@ -58,75 +58,75 @@ def _origin(result: Tally, weight: torch.Tensor) -> Literal["parameter", "buffer
     return "buffer" if any(weight is buffer for buffer in buffers) else "computed"
 
 
-def note_attention(result: Tally, q: torch.Size, k: torch.Size, v: torch.Size) -> None:
-    """Note softmax(q k') v: two products over all heads."""
+def record_attention(result: Tally, q: torch.Size, k: torch.Size, v: torch.Size) -> None:
+    """Record softmax(q k') v: two products over all heads."""
     rows = q[:-1].numel()
     heads = q[-3] if len(q) > 3 else 1
-    result.note("attention", rows * v[-1], multiply_adds=rows * k[-2] * (q[-1] + v[-1]), detail=heads)
+    result.record("attention", rows * v[-1], multiply_adds=rows * k[-2] * (q[-1] + v[-1]), detail=heads)
 
 
-def _matrix(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
+def _mm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """Every output element is a sum over the last axis of ``a``."""
     multiply_adds = output.numel() * a.shape[-1]
-    if result.in_layer:
-        result.note("linear", output.numel(), multiply_adds=multiply_adds, shape=(a.shape[-1], b.shape[-1], 2))
+    if result.in_composite:
+        result.record("linear", output.numel(), multiply_adds=multiply_adds, shape=(a.shape[-1], b.shape[-1], 2))
     else:
-        result.note("product", output.numel(), multiply_adds=multiply_adds)
+        result.record("product", output.numel(), multiply_adds=multiply_adds)
 
 
-def _added_matrix(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    _matrix(result, output, a, b)
+def _addmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
+    _mm(result, output, a, b)
 
 
-def _batches(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    result.note("product", output.numel(), multiply_adds=output.numel() * a.shape[-1])
+def _bmm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
+    result.record("product", output.numel(), multiply_adds=output.numel() * a.shape[-1])
 
 
-def _added_batches(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    _batches(result, output, a, b)
+def _baddbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
+    _bmm(result, output, a, b)
 
 
-def _summed_batches(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
+def _addbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """addbmm sums over the batch as well."""
-    result.note("product", output.numel(), multiply_adds=a.shape[0] * output.numel() * a.shape[-1])
+    result.record("product", output.numel(), multiply_adds=a.shape[0] * output.numel() * a.shape[-1])
 
 
 def _convolution(
     result: Tally, output: Any, x: torch.Tensor, weight: torch.Tensor, bias: Any, stride: Any,
     padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, *rest: Any,
 ) -> None:  # fmt: skip
-    note_convolution(result, output.shape, x.shape, weight, bias is not None, stride, transposed, groups)
+    record_convolution(result, output.shape, x.shape, weight, bias is not None, stride, transposed, groups)
 
 
 def _attention(result: Tally, output: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *rest: Any) -> None:
-    note_attention(result, q.shape, k.shape, v.shape)
+    record_attention(result, q.shape, k.shape, v.shape)
 
 
 def _softmax(result: Tally, output: Any, *rest: Any) -> None:
-    result.note("softmax", output.numel())
+    result.record("softmax", output.numel())
 
 
 def _batch_norm(result: Tally, output: Any, *rest: Any) -> None:
-    result.note("batch norm", output[0].numel(), _NormBase)
+    result.record("batch norm", output[0].numel(), _NormBase)
 
 
 def _layer_norm(result: Tally, output: Any, *rest: Any) -> None:
-    result.note("layer norm", output[0].numel(), nn.LayerNorm)
+    result.record("layer norm", output[0].numel(), nn.LayerNorm)
 
 
 def _group_norm(result: Tally, output: Any, *rest: Any) -> None:
-    result.note("group norm", output[0].numel(), nn.GroupNorm)
+    result.record("group norm", output[0].numel(), nn.GroupNorm)
 
 
 KERNELS: dict[Any, Callable[..., None]] = {
-    aten.mm: _matrix,
-    aten.mv: _matrix,
-    aten.dot: _matrix,
-    aten.addmm: _added_matrix,
-    aten.addmv: _added_matrix,
-    aten.bmm: _batches,
-    aten.baddbmm: _added_batches,
-    aten.addbmm: _summed_batches,
+    aten.mm: _mm,
+    aten.mv: _mm,
+    aten.dot: _mm,
+    aten.addmm: _addmm,
+    aten.addmv: _addmm,
+    aten.bmm: _bmm,
+    aten.baddbmm: _baddbmm,
+    aten.addbmm: _addbmm,
     aten.convolution: _convolution,
     aten._convolution: _convolution,
     aten._scaled_dot_product_flash_attention: _attention,
@@ -139,4 +139,4 @@ KERNELS: dict[Any, Callable[..., None]] = {
     aten.native_layer_norm: _layer_norm,
     aten.native_group_norm: _group_norm,
 }
-"""Kernel -> what notes it, called with the tally, the output and the positional arguments."""
+"""Kernel -> function that records it, called with the tally, the output and the positional arguments."""

@@ -1,8 +1,8 @@
-"""Answers of common torch functions, found from the shapes of their arguments alone.
+"""Outputs of common torch functions, computed from the shapes of their arguments alone.
 
 torch's own meta kernels take up to 0.4 ms for one elementwise operation; arithmetic on shapes takes 2 µs.
-Every answer says NotImplemented where it is not sure (another device, mixed types, shapes that do not fit),
-and torch then computes the answer, or raises the error, itself.
+A rule returns NotImplemented if it does not apply (another device, mixed types, shapes that do not fit);
+torch then computes the output, or raises the error, itself.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.pooling import _AdaptiveAvgPoolNd
 
-from cardproof.measure.count.kernels import note_attention, note_convolution
+from cardproof.measure.count.kernels import record_attention, record_convolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cardproof.measure.count.events import Tally
 
-Answer = Any
+Output = Any
 """A tensor, or NotImplemented."""
 
 _META = torch.device("meta")
@@ -35,13 +35,13 @@ def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
     return torch.empty(shape, dtype=like.dtype, device=_META)
 
 
-def _is_real(x: Any) -> bool:
-    """Whether ``x`` is a meta tensor of floating type, so that elementwise results have its type."""
+def _is_float_meta(x: Any) -> bool:
+    """Return whether ``x`` is a meta tensor of floating type, so that elementwise results have its type."""
     return isinstance(x, Tensor) and x.is_meta and x.is_floating_point()
 
 
-def _several(value: Any, axes: int) -> tuple[int, ...]:
-    """A number or sequence of numbers as one number per axis."""
+def _per_axis(value: Any, axes: int) -> tuple[int, ...]:
+    """Return a number or sequence of numbers as one number per axis."""
     if isinstance(value, int):
         return (value,) * axes
     return tuple(value) if len(value) == axes else tuple(value) * axes
@@ -53,8 +53,8 @@ def _several(value: Any, axes: int) -> tuple[int, ...]:
 def _conv2d(
     result: Tally, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     dilation: Any = 1, groups: int = 1,
-) -> Answer:  # fmt: skip
-    if isinstance(padding, str) or not _is_real(input) or not isinstance(weight, Tensor) or input.dim() != 4:
+) -> Output:  # fmt: skip
+    if isinstance(padding, str) or not _is_float_meta(input) or not isinstance(weight, Tensor) or input.dim() != 4:
         return NotImplemented
     shape, filters = input.shape, weight.shape
     if shape[1] != filters[1] * groups or filters[0] % groups or input.dtype != weight.dtype:
@@ -63,32 +63,32 @@ def _conv2d(
     if min(spatial) < 1:
         return NotImplemented
     output = (shape[0], filters[0], *spatial)
-    note_convolution(result, output, shape, weight, bias is not None, stride, False, groups)
+    record_convolution(result, output, shape, weight, bias is not None, stride, False, groups)
     return _empty(output, input)
 
 
 def _windows(sides: Sequence[int], kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
-    """How many windows fit along each axis."""
+    """Return how many windows fit along each axis."""
     axes = len(sides)
     settings = zip(
         sides,
-        _several(kernel, axes),
-        _several(stride, axes),
-        _several(padding, axes),
-        _several(dilation, axes),
+        _per_axis(kernel, axes),
+        _per_axis(stride, axes),
+        _per_axis(padding, axes),
+        _per_axis(dilation, axes),
         strict=True,
     )
     return tuple((side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d in settings)
 
 
-def _linear(result: Tally, input: Any, weight: Any, bias: Any = None) -> Answer:
-    if not _is_real(input) or not isinstance(weight, Tensor) or input.dtype != weight.dtype:
+def _linear(result: Tally, input: Any, weight: Any, bias: Any = None) -> Output:
+    if not _is_float_meta(input) or not isinstance(weight, Tensor) or input.dtype != weight.dtype:
         return NotImplemented
     shape, (outputs, inputs) = input.shape, weight.shape
     if weight.dim() != 2 or not shape or shape[-1] != inputs:
         return NotImplemented
     elements = shape[:-1].numel() * outputs
-    result.note(
+    result.record(
         "linear",
         elements,
         nn.Linear,
@@ -99,15 +99,15 @@ def _linear(result: Tally, input: Any, weight: Any, bias: Any = None) -> Answer:
     return _empty((*shape[:-1], outputs), input)
 
 
-def _attention(result: Tally, query: Any, key: Any, value: Any, *rest: Any, **more: Any) -> Answer:
-    if not _is_real(query) or query.dim() < 3 or key.dim() < 3:
+def _attention(result: Tally, query: Any, key: Any, value: Any, *rest: Any, **extra: Any) -> Output:
+    if not _is_float_meta(query) or query.dim() < 3 or key.dim() < 3:
         return NotImplemented
     q, k, v = query.shape, key.shape, value.shape
     if q[-1] != k[-1] or k[-2] != v[-2] or q[:-3] != k[:-3]:
         return NotImplemented
-    if q[-3] != k[-3] and not more.get("enable_gqa"):
+    if q[-3] != k[-3] and not extra.get("enable_gqa"):
         return NotImplemented
-    note_attention(result, q, k, v)
+    record_attention(result, q, k, v)
     return _empty((*q[:-1], v[-1]), query)
 
 
@@ -116,90 +116,90 @@ def _attention(result: Tally, query: Any, key: Any, value: Any, *rest: Any, **mo
 
 def _batch_norm(
     result: Tally, input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,
-    training: bool = False, *rest: Any, **more: Any,
-) -> Answer:  # fmt: skip
-    if not _is_real(input) or input.dim() < 2:
+    training: bool = False, *rest: Any, **extra: Any,
+) -> Output:  # fmt: skip
+    if not _is_float_meta(input) or input.dim() < 2:
         return NotImplemented
     if any(t is not None and t.shape[0] != input.shape[1] for t in (running_mean, weight)):
         return NotImplemented
     owner = result.owner(_NormBase)
     kind = "weight norm" if training and owner == "function" else "batch norm"
-    result.note(kind, input.numel(), _NormBase)
+    result.record(kind, input.numel(), _NormBase)
     return input.detach()
 
 
-def _layer_norm(result: Tally, input: Any, normalized_shape: Any, *rest: Any, **more: Any) -> Answer:
+def _layer_norm(result: Tally, input: Any, normalized_shape: Any, *rest: Any, **extra: Any) -> Output:
     axes = tuple(normalized_shape)
-    if not _is_real(input) or tuple(input.shape[-len(axes) :]) != axes:
+    if not _is_float_meta(input) or tuple(input.shape[-len(axes) :]) != axes:
         return NotImplemented
-    result.note("layer norm", input.numel(), nn.LayerNorm)
+    result.record("layer norm", input.numel(), nn.LayerNorm)
     return input.detach()
 
 
-def _group_norm(result: Tally, input: Any, num_groups: int, *rest: Any, **more: Any) -> Answer:
-    if not _is_real(input) or input.dim() < 2 or input.shape[1] % num_groups:
+def _group_norm(result: Tally, input: Any, num_groups: int, *rest: Any, **extra: Any) -> Output:
+    if not _is_float_meta(input) or input.dim() < 2 or input.shape[1] % num_groups:
         return NotImplemented
-    result.note("group norm", input.numel(), nn.GroupNorm)
+    result.record("group norm", input.numel(), nn.GroupNorm)
     return input.detach()
 
 
 # Pooling
 
 
-def _max_pool(axes: int) -> Callable[..., Answer]:
-    def answer(
+def _max_pool(axes: int) -> Callable[..., Output]:
+    def infer(
         result: Tally, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
         ceil_mode: bool = False, return_indices: bool = False,
-    ) -> Answer:  # fmt: skip
-        if return_indices or not _is_real(input) or input.dim() != axes + 2:
+    ) -> Output:  # fmt: skip
+        if return_indices or not _is_float_meta(input) or input.dim() != axes + 2:
             return NotImplemented
         return _pool(result, "max pool", (), input, kernel_size, stride, padding, dilation, ceil_mode)
 
-    return answer
+    return infer
 
 
-def _average_pool(axes: int) -> Callable[..., Answer]:
-    def answer(
+def _average_pool(axes: int) -> Callable[..., Output]:
+    def infer(
         result: Tally, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-        ceil_mode: bool = False, *rest: Any, **more: Any,
-    ) -> Answer:  # fmt: skip
-        if not _is_real(input) or input.dim() != axes + 2:
+        ceil_mode: bool = False, *rest: Any, **extra: Any,
+    ) -> Output:  # fmt: skip
+        if not _is_float_meta(input) or input.dim() != axes + 2:
             return NotImplemented
         family = _AVERAGE_POOLS
         return _pool(result, "average pool", family, input, kernel_size, stride, padding, 1, ceil_mode)
 
-    return answer
+    return infer
 
 
 def _pool(
     result: Tally, kind: str, family: Any, x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any,
     ceil_mode: bool,
-) -> Answer:  # fmt: skip
+) -> Output:  # fmt: skip
     sides = x.shape[2:]
-    strides = _several(kernel if stride is None or stride == [] else stride, len(sides))
+    strides = _per_axis(kernel if stride is None or stride == [] else stride, len(sides))
     if ceil_mode:
         spatial = _windows_rounded_up(sides, kernel, strides, padding, dilation)
     else:
         spatial = _windows(sides, kernel, strides, padding, dilation)
     if min(spatial) < 1:
         return NotImplemented
-    area = prod(_several(kernel, len(sides)))
+    area = prod(_per_axis(kernel, len(sides)))
     output = (*x.shape[:2], *spatial)
-    result.note(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area)
+    result.record(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area)
     return _empty(output, x)
 
 
 def _windows_rounded_up(
     sides: Sequence[int], kernel: Any, stride: tuple[int, ...], padding: Any, dilation: Any
 ) -> tuple[int, ...]:
-    """ceil_mode: a last window may hang over the edge, if it starts inside the input or its left padding."""
+    """As _windows, in ceil_mode: the last window may extend past the edge if it starts in the input or left padding."""
     axes = len(sides)
     settings = zip(
         sides,
-        _several(kernel, axes),
+        _per_axis(kernel, axes),
         stride,
-        _several(padding, axes),
-        _several(dilation, axes),
+        _per_axis(padding, axes),
+        _per_axis(dilation, axes),
         strict=True,
     )
     counts = []
@@ -209,69 +209,69 @@ def _windows_rounded_up(
     return tuple(counts)
 
 
-def _adaptive_pool(kind: str, axes: int) -> Callable[..., Answer]:
-    def answer(result: Tally, input: Any, output_size: Any, return_indices: bool = False) -> Answer:
-        if return_indices or not _is_real(input) or input.dim() != axes + 2:
+def _adaptive_pool(kind: str, axes: int) -> Callable[..., Output]:
+    def infer(result: Tally, input: Any, output_size: Any, return_indices: bool = False) -> Output:
+        if return_indices or not _is_float_meta(input) or input.dim() != axes + 2:
             return NotImplemented
         sides = input.shape[2:]
         wanted = (output_size,) * axes if isinstance(output_size, int) else tuple(output_size)
         spatial = tuple(side if size is None else size for side, size in zip(sides, wanted, strict=True))
         output = (*input.shape[:2], *spatial)
         pooled = prod(side // size for side, size in zip(sides, spatial, strict=True))
-        result.note(kind, prod(output), _AdaptiveAvgPoolNd, detail=pooled, shape=spatial)
+        result.record(kind, prod(output), _AdaptiveAvgPoolNd, detail=pooled, shape=spatial)
         return _empty(output, input)
 
-    return answer
+    return infer
 
 
-def _mean(result: Tally, input: Any, dim: Any = None, keepdim: bool = False, **more: Any) -> Answer:
-    if more or dim is None or not _is_real(input):
+def _mean(result: Tally, input: Any, dim: Any = None, keepdim: bool = False, **extra: Any) -> Output:
+    if extra or dim is None or not _is_float_meta(input):
         return NotImplemented
     shape = input.shape
     axes = {axis % len(shape) for axis in ((dim,) if isinstance(dim, int) else dim)}
     if not axes:
         return NotImplemented
     kept = [1 if i in axes else side for i, side in enumerate(shape) if keepdim or i not in axes]
-    result.note("mean", prod(kept), detail=prod(shape[i] for i in axes), shape=(len(shape), *sorted(axes)))
+    result.record("mean", prod(kept), detail=prod(shape[i] for i in axes), shape=(len(shape), *sorted(axes)))
     return _empty(kept, input)
 
 
 # Elementwise
 
 
-def _activation(kind: str, in_place: bool = False) -> Callable[..., Answer]:
-    def answer(result: Tally, input: Any, *rest: Any, **more: Any) -> Answer:
-        if not _is_real(input) or "out" in more or more.get("dtype") is not None:
+def _activation(kind: str, in_place: bool = False) -> Callable[..., Output]:
+    def infer(result: Tally, input: Any, *rest: Any, **extra: Any) -> Output:
+        if not _is_float_meta(input) or "out" in extra or extra.get("dtype") is not None:
             return NotImplemented
-        result.note(kind, input.numel())
-        return input if in_place or more.get("inplace") else input.detach()
+        result.record(kind, input.numel())
+        return input if in_place or extra.get("inplace") else input.detach()
 
-    return answer
+    return infer
 
 
-def _clip(result: Tally, input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Answer:
+def _clip(result: Tally, input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Output:
     """hardtanh, which is ReLU6 between 0 and 6."""
-    if not _is_real(input):
+    if not _is_float_meta(input):
         return NotImplemented
-    result.note("relu6" if (min_val, max_val) == (0.0, 6.0) else "hardtanh", input.numel())
+    result.record("relu6" if (min_val, max_val) == (0.0, 6.0) else "hardtanh", input.numel())
     return input if inplace else input.detach()
 
 
-def _dropout(result: Tally, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Answer:
-    if not _is_real(input):
+def _dropout(result: Tally, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Output:
+    if not _is_float_meta(input):
         return NotImplemented
     if p > 0:
-        result.note("dropout", input.numel(), _DROPOUTS)
+        result.record("dropout", input.numel(), _DROPOUTS)
     return input if inplace else input.detach()
 
 
-def _binary(kind: str, in_place: bool = False) -> Callable[..., Answer]:
-    def answer(result: Tally, input: Any, other: Any, **more: Any) -> Answer:
-        if not _is_real(input) or "out" in more or more.get("rounding_mode"):
+def _binary(kind: str, in_place: bool = False) -> Callable[..., Output]:
+    def infer(result: Tally, input: Any, other: Any, **extra: Any) -> Output:
+        if not _is_float_meta(input) or "out" in extra or extra.get("rounding_mode"):
             return NotImplemented
         if isinstance(other, (int, float)):
             return input if in_place else input.detach()
-        if not _is_real(other) or other.dtype != input.dtype:
+        if not _is_float_meta(other) or other.dtype != input.dtype:
             return NotImplemented
         shape = input.shape
         if other.shape != shape:
@@ -279,16 +279,16 @@ def _binary(kind: str, in_place: bool = False) -> Callable[..., Answer]:
             if shape is None or (in_place and shape != input.shape):
                 return NotImplemented
         if not isinstance(input, nn.Parameter) and not isinstance(other, nn.Parameter) and len(shape) > 2:
-            result.note(kind, prod(shape), detail=_spread(input, other))
+            result.record(kind, prod(shape), detail=_is_gate(input, other))
         if in_place:
             return input
         return input.detach() if shape == input.shape else _empty(shape, input)
 
-    return answer
+    return infer
 
 
 def _broadcast(a: torch.Size, b: torch.Size) -> torch.Size | None:
-    """The common shape, or None where there is none."""
+    """Return the common shape; None if the shapes do not match."""
     axes = max(len(a), len(b))
     a_sides = (1,) * (axes - len(a)) + tuple(a)
     b_sides = (1,) * (axes - len(b)) + tuple(b)
@@ -297,8 +297,8 @@ def _broadcast(a: torch.Size, b: torch.Size) -> torch.Size | None:
     return torch.Size(y if x == 1 else x for x, y in zip(a_sides, b_sides, strict=True))
 
 
-def _spread(a: Tensor, b: Tensor) -> int:
-    """1 where one operand is one value per channel spread over all positions (or expanded to look otherwise)."""
+def _is_gate(a: Tensor, b: Tensor) -> int:
+    """Return 1 if one operand is one value per channel, or an expanded view of that; 0 otherwise."""
     if a.dim() != 4 or b.dim() != 4:
         return 0
     small = b if b.numel() <= a.numel() else a
@@ -309,8 +309,8 @@ def _spread(a: Tensor, b: Tensor) -> int:
 # Rearranging
 
 
-def _cat(result: Tally, tensors: Any, dim: int = 0, **more: Any) -> Answer:
-    if more or not tensors or not all(map(_is_real, tensors)):
+def _cat(result: Tally, tensors: Any, dim: int = 0, **extra: Any) -> Output:
+    if extra or not tensors or not all(map(_is_float_meta, tensors)):
         return NotImplemented
     first = tensors[0]
     axes = first.dim()
@@ -322,12 +322,12 @@ def _cat(result: Tally, tensors: Any, dim: int = 0, **more: Any) -> Answer:
             return NotImplemented
     shape = list(first.shape)
     shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
-    result.note("cat", prod(shape), detail=len(tensors))
+    result.record("cat", prod(shape), detail=len(tensors))
     return _empty(shape, first)
 
 
-def _pad(result: Tally, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Answer:
-    if mode != "constant" or not _is_real(input) or len(pad) % 2 or len(pad) > 2 * input.dim():
+def _pad(result: Tally, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Output:
+    if mode != "constant" or not _is_float_meta(input) or len(pad) % 2 or len(pad) > 2 * input.dim():
         return NotImplemented
     shape = list(input.shape)
     for axis in range(len(pad) // 2):
@@ -335,12 +335,12 @@ def _pad(result: Tally, input: Any, pad: Any, mode: str = "constant", value: Any
     return _empty(shape, input) if min(shape) >= 0 else NotImplemented
 
 
-# Observed only
+# Only observed
 
 
 def _split(result: Tally, func: Any, *args: Any, **kwargs: Any) -> Any:
     parts = func(*args, **kwargs)
-    result.note("split", sum(part.numel() for part in parts), detail=len(parts))
+    result.record("split", sum(part.numel() for part in parts), detail=len(parts))
     return parts
 
 
@@ -351,31 +351,31 @@ _UPSAMPLING_COST = {"nearest": 0, "linear": 5, "bilinear": 11, "bicubic": 259}
 def _interpolate(result: Tally, func: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
     output = func(input, *args, **kwargs)
     mode = kwargs.get("mode", args[2] if len(args) > 2 else "nearest")
-    result.note("upsample", output.numel(), nn.Upsample, detail=_UPSAMPLING_COST.get(mode, 0))
+    result.record("upsample", output.numel(), nn.Upsample, detail=_UPSAMPLING_COST.get(mode, 0))
     return output
 
 
 def _composite(kind: str) -> Callable[..., Any]:
-    """A layer whose matrix products torch computes inside."""
+    """Return an observer of a layer whose matrix products torch computes inside."""
 
     def observe(result: Tally, func: Any, *args: Any, **kwargs: Any) -> Any:
-        result.in_layer = True
+        result.in_composite = True
         try:
             output = func(*args, **kwargs)
         finally:
-            result.in_layer = False
-        result.note(kind, 0)
+            result.in_composite = False
+        result.record(kind, 0)
         return output
 
     return observe
 
 
 def _functions(names: str, *spaces: Any) -> list[Any]:
-    """The functions of these names in those name spaces, where they exist."""
+    """Return the functions with these names that the namespaces have."""
     return [getattr(space, name) for name in names.split() for space in spaces if hasattr(space, name)]
 
 
-_EVERYWHERE = (torch, Tensor, F)
+_NAMESPACES = (torch, Tensor, F)
 _ACTIVATIONS = {
     "relu": "relu",
     "relu6": "relu6",
@@ -393,8 +393,8 @@ _ACTIVATIONS = {
 _BINARY = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div true_divide"}
 
 
-def _table() -> dict[Any, Callable[..., Answer]]:
-    answers: dict[Any, Callable[..., Answer]] = {
+def _shape_rules() -> dict[Any, Callable[..., Output]]:
+    rules: dict[Any, Callable[..., Output]] = {
         F.conv2d: _conv2d,
         F.linear: _linear,
         F.scaled_dot_product_attention: _attention,
@@ -405,25 +405,25 @@ def _table() -> dict[Any, Callable[..., Answer]]:
         F.pad: _pad,
     }
     for axes in (1, 2, 3):
-        answers |= dict.fromkeys(_functions(f"max_pool{axes}d", torch, F), _max_pool(axes))
-        answers |= dict.fromkeys(_functions(f"avg_pool{axes}d", torch, F), _average_pool(axes))
-        answers[getattr(F, f"adaptive_avg_pool{axes}d")] = _adaptive_pool("adaptive average pool", axes)
-        answers[getattr(F, f"adaptive_max_pool{axes}d")] = _adaptive_pool("adaptive max pool", axes)
+        rules |= dict.fromkeys(_functions(f"max_pool{axes}d", torch, F), _max_pool(axes))
+        rules |= dict.fromkeys(_functions(f"avg_pool{axes}d", torch, F), _average_pool(axes))
+        rules[getattr(F, f"adaptive_avg_pool{axes}d")] = _adaptive_pool("adaptive average pool", axes)
+        rules[getattr(F, f"adaptive_max_pool{axes}d")] = _adaptive_pool("adaptive max pool", axes)
     for kind, names in _ACTIVATIONS.items():
-        answers |= dict.fromkeys(_functions(names, *_EVERYWHERE), _activation(kind))
-        written = " ".join(f"{name}_" for name in names.split())
-        answers |= dict.fromkeys(_functions(written, *_EVERYWHERE), _activation(kind, in_place=True))
+        rules |= dict.fromkeys(_functions(names, *_NAMESPACES), _activation(kind))
+        in_place_names = " ".join(f"{name}_" for name in names.split())
+        rules |= dict.fromkeys(_functions(in_place_names, *_NAMESPACES), _activation(kind, in_place=True))
     for kind, names in _BINARY.items():
-        answers |= dict.fromkeys(_functions(names, torch, Tensor), _binary(kind))
-        written = " ".join(f"{name}_" for name in names.split())
-        answers |= dict.fromkeys(_functions(written, Tensor), _binary(kind, in_place=True))
-    answers |= dict.fromkeys(_functions("dropout dropout1d dropout2d dropout3d", F), _dropout)
-    answers |= dict.fromkeys(_functions("mean", torch, Tensor), _mean)
-    return answers | dict.fromkeys(_functions("cat concat concatenate", torch), _cat)
+        rules |= dict.fromkeys(_functions(names, torch, Tensor), _binary(kind))
+        in_place_names = " ".join(f"{name}_" for name in names.split())
+        rules |= dict.fromkeys(_functions(in_place_names, Tensor), _binary(kind, in_place=True))
+    rules |= dict.fromkeys(_functions("dropout dropout1d dropout2d dropout3d", F), _dropout)
+    rules |= dict.fromkeys(_functions("mean", torch, Tensor), _mean)
+    return rules | dict.fromkeys(_functions("cat concat concatenate", torch), _cat)
 
 
-ANSWERS: dict[Any, Callable[..., Answer]] = _table()
-"""Function -> what answers it, called with the tally and the function's arguments."""
+SHAPE_RULES: dict[Any, Callable[..., Output]] = _shape_rules()
+"""Function -> rule that infers its output, called with the tally and the function's arguments."""
 
 OBSERVERS: dict[Any, Callable[..., Any]] = {
     F.interpolate: _interpolate,
@@ -431,4 +431,4 @@ OBSERVERS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys(_functions("lstm gru rnn_tanh rnn_relu", torch), _composite("recurrent")),
     **dict.fromkeys(_functions("split chunk unbind tensor_split split_with_sizes", torch, Tensor), _split),
 }
-"""Function -> what calls it and notes that it ran."""
+"""Function -> observer that calls it and records that it ran."""

@@ -1,8 +1,8 @@
-"""Runs a network once on shapes alone and notes every operation: the raw material of all counts.
+"""Runs a network once on shapes alone and records every operation; all counts are computed from these events.
 
-A function mode answers the common operations by arithmetic on shapes (:mod:`~cardproof.measure.count.shapes`);
-what it does not know runs on torch's meta kernels under a dispatch mode that notes matrix products and
-convolutions there. The function mode's answers never reach the dispatcher, so nothing is noted twice.
+A function mode computes common operations by arithmetic on shapes (:mod:`~cardproof.measure.count.shapes`);
+other operations run on torch's meta kernels under a dispatch mode that records matrix products and
+convolutions. What the function mode computes never reaches the dispatcher, so nothing is recorded twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cardproof.measure.count.build import collector_paused
 from cardproof.measure.count.events import Tally
 from cardproof.measure.count.kernels import KERNELS
-from cardproof.measure.count.shapes import ANSWERS, OBSERVERS
+from cardproof.measure.count.shapes import OBSERVERS, SHAPE_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,9 @@ _META = torch.device("meta")
 
 
 def tally(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:
-    """Run ``model`` (on the meta device, in eval mode) on one image and return what ran.
+    """Run ``model`` (on the meta device, in eval mode) on one image.
 
-    A network that makes tensors of its own on the CPU is run again with meta as the default device.
+    A network that makes tensors on the CPU is run again with meta as the default device.
     """
     with collector_paused():
         try:
@@ -68,7 +68,7 @@ def _run(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:
 
 
 def _tensors(output: Any) -> Iterator[torch.Tensor]:
-    """All tensors of nested tuples, lists, dicts and data classes, in order."""
+    """Yield the tensors of nested tuples, lists, dicts and data classes, in order."""
     if isinstance(output, torch.Tensor):
         yield output
     elif isinstance(output, dict):
@@ -82,7 +82,7 @@ def _tensors(output: Any) -> Iterator[torch.Tensor]:
 
 
 class _Functions(TorchFunctionMode):
-    """Answers by shape what it can; lets the rest through to torch."""
+    """Applies the shape rules; other functions run in torch."""
 
     def __init__(self, result: Tally) -> None:
         super().__init__()
@@ -92,11 +92,11 @@ class _Functions(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        answer = ANSWERS.get(func)
-        if answer is not None:
+        rule = SHAPE_RULES.get(func)
+        if rule is not None:
             off = torch._C._DisableTorchDispatch()
             try:
-                output = answer(self.result, *args, **kwargs)
+                output = rule(self.result, *args, **kwargs)
             finally:
                 del off
             if output is not NotImplemented:
@@ -108,7 +108,7 @@ class _Functions(TorchFunctionMode):
 
 
 class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the kernels that multiply matrices or convolve, and the names of all others."""
+    """Records the kernels that multiply matrices or convolve, and the names of all."""
 
     def __init__(self, result: Tally) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -116,7 +116,7 @@ class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled here; torch's own guard would import its compiler, which takes a second a process."""
+        """Return False: nothing is compiled here, and torch's own check would import its compiler (1 s)."""
         return False
 
     def __torch_dispatch__(
@@ -125,7 +125,7 @@ class _Kernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
         output = func(*args, **(kwargs or {}))
         packet = func.overloadpacket
         self.result.names.add(packet.__name__)
-        note = KERNELS.get(packet)
-        if note is not None:
-            note(self.result, output, *args)
+        record = KERNELS.get(packet)
+        if record is not None:
+            record(self.result, output, *args)
         return output

@@ -1,9 +1,9 @@
-"""The words of the field ``Architecture``, found in what a network ran.
+"""Words of the field ``Architecture``, decided by the operations that a network ran.
 
-A word is *present* where its operation or pattern ran, and *absent* only where the run proves that it cannot be
-there. Everything else is *unknown*: a softmax that a network leaves to its loss, a dropout whose rate is zero by
-default, a block whose name only its class could tell. Names of models are never looked at; names of classes only
-turn a proof of absence into doubt.
+A word is *present* if its operation or pattern ran, and *absent* only if the run proves that the network cannot have
+it. Everything else is *unknown*: a softmax that a network leaves to its loss, a dropout whose rate is zero by default,
+a block that only its class name would show. Names of models are never used; names of classes can only prevent a proof
+of absence.
 """
 
 from __future__ import annotations
@@ -16,33 +16,28 @@ if TYPE_CHECKING:
 
     from cardproof.measure.count.events import Convolution, Event, Tally
 
-Judged = Literal["present", "absent", "unknown"]
+Presence = Literal["present", "absent", "unknown"]
 
 
-def judge_word(word: str, found: dict[str, int]) -> Judged:
-    """Whether the network has what ``word`` names; ``found`` is what :func:`parts` returned."""
+def word_presence(word: str, found: dict[str, int]) -> Presence:
+    """Return whether a network has what ``word`` names; ``found`` is the result of :func:`count_words`."""
     count = found.get(_canonical(word))
     if count is None:
         return "unknown"
     return "present" if count else "absent"
 
 
-def known(word: str) -> bool:
-    """Whether ``word`` is one that a run may decide."""
-    return _canonical(word) in _WORDS
-
-
-def parts(result: Tally) -> dict[str, int]:
-    """How many there are of each word that the run decides: 0 where absence is proved, no entry where it is not."""
-    found = _present(result)
-    proofs = _Proofs(result, found)
+def count_words(result: Tally) -> dict[str, int]:
+    """Return how often each decided word occurs: 0 if absence is proved, no entry if undecided."""
+    found = _count_occurrences(result)
+    proofs = _AbsenceProofs(result, found)
     decided = {word: found[word] for word in _WORDS if found[word] or proofs.absent(word)}
     return dict(sorted(decided.items()))
 
 
 def _canonical(word: str) -> str:
     plain = " ".join(word.lower().replace("-", " ").replace("_", " ").split())
-    return _ALIASES.get(plain, _BY_PLAIN.get(plain, word))
+    return _ALIASES.get(plain, _BY_LOWERCASE.get(plain, word))
 
 
 _SIMPLE = {
@@ -70,7 +65,7 @@ _SIMPLE = {
     "Multi-Head Attention": ("multi-head attention",),
     "Concatenated Skip Connection": ("cat",),
 }
-"""Word -> the kinds of event that are it."""
+"""Word -> the kinds of event that it stands for."""
 
 _PATTERNS = (
     "1x1 Convolution", "Grouped Convolution", "Depthwise Convolution", "Depthwise Separable Convolution",
@@ -78,20 +73,20 @@ _PATTERNS = (
     "Efficient Channel Attention", "Blur Pooling", "Bottleneck Residual Block", "Inverted Residual Block",
     "ResNeXt Block", "Res2Net Block", "Res2NeXt Block",
 )  # fmt: skip
-"""Words that are a pattern of events."""
+"""Words for a pattern of events."""
 
 _NEED_CAT = (
     "Dense Block", "DPN Block", "One-Shot Aggregation", "SelecSLS Block", "Inception-v3 Module", "Inception-A",
     "Inception-B", "Inception-C", "Reduction-A", "Reduction-B",
 )  # fmt: skip
-"""Blocks that only a class name could tell, but that cannot be where nothing is concatenated."""
+"""Blocks that events cannot prove present, but that are absent if nothing is concatenated."""
 
 _NEED_GATE = ("Split Attention", "Selective Kernel")
-"""Blocks that only a class name could tell, but that cannot be where no activations are multiplied."""
+"""Blocks that events cannot prove present, but that are absent if no activations are multiplied."""
 
 _WORDS = (*_SIMPLE, *_PATTERNS, *_NEED_CAT, *_NEED_GATE)
 
-_BY_PLAIN = {word.lower().replace("-", " "): word for word in _WORDS}
+_BY_LOWERCASE = {word.lower().replace("-", " "): word for word in _WORDS}
 
 _ALIASES = {
     "silu": "Swish",
@@ -121,11 +116,10 @@ _ALIASES = {
 }
 
 
-def _present(result: Tally) -> Counter[str]:
-    """How often each word was found."""
+def _count_occurrences(result: Tally) -> Counter[str]:
     events = result.events
     kinds = Counter(event.kind for event in events)
-    found = Counter({word: sum(kinds[kind] for kind in of) for word, of in _SIMPLE.items()})
+    found = Counter({word: sum(kinds[kind] for kind in simple) for word, simple in _SIMPLE.items()})
     shapes = [event.convolution for event in events if event.convolution]
     learned = [shape for shape in shapes if shape.weight != "buffer"]
     averages = sum(map(_is_global_average, events))
@@ -163,8 +157,10 @@ def _is_global_average(event: Event) -> bool:
 
 
 def _gates(events: Iterable[Event]) -> Iterator[str]:
-    """Per-channel gates: pooled, weighed, squashed, multiplied. Two layers make squeeze-and-excitation, one along
-    the channels makes efficient channel attention."""
+    """Yield per-channel gates: pooled, weighted, squashed, multiplied.
+
+    Two layers make squeeze-and-excitation, one along the channels makes efficient channel attention.
+    """
     layers: list[Event] = []
     squashed = False
     for event in events:
@@ -183,7 +179,7 @@ def _gates(events: Iterable[Event]) -> Iterator[str]:
 
 
 def _blocks(events: Iterable[Event]) -> Iterator[str]:
-    """Residual blocks by the convolutions between one addition and the next (gates aside): 1x1, larger, 1x1."""
+    """Yield residual blocks by the convolutions between two additions, without gates: 1x1, larger, 1x1."""
     path: list[Convolution] = []
     for event in events:
         if event.convolution and event.convolution.area > 1:
@@ -194,7 +190,7 @@ def _blocks(events: Iterable[Event]) -> Iterator[str]:
 
 
 def _block(path: list[Convolution]) -> Iterator[str]:
-    """What the last 1x1, larger, 1x1 on a path is; a shortcut's own 1x1 may follow."""
+    """Yield the names of the last 1x1, larger, 1x1 on a path; the 1x1 of a shortcut may follow."""
     for start, shape in enumerate(path):
         middle = path[start + 1 : start + 2]
         last = path[start + 2 : start + 3]
@@ -212,7 +208,7 @@ def _block(path: list[Convolution]) -> Iterator[str]:
 
 
 def _split_blocks(events: Iterable[Event]) -> Iterator[str]:
-    """Res2Net's block: channels split in n, n - 1 equal convolutions one after the other, n concatenated."""
+    """Yield Res2Net blocks: channels split in n, n - 1 equal convolutions in sequence, n parts concatenated."""
     split = 0
     path: list[Convolution] = []
     for event in events:
@@ -227,7 +223,7 @@ def _split_blocks(events: Iterable[Event]) -> Iterator[str]:
             split = 0
 
 
-_DOUBTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_OTHER_FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ReLU": (("relu6", "hardtanh"), ("relu", "relu_", "clamp", "clamp_", "clamp_min", "threshold", "maximum")),
     "ReLU6": (("hardtanh", "hard sigmoid", "hard swish"), ("clamp", "clamp_", "hardtanh", "minimum")),
     "Leaky ReLU": ((), ("leaky_relu", "leaky_relu_", "where", "maximum", "_prelu_kernel")),
@@ -253,9 +249,9 @@ _DOUBTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "1x1 Convolution": (("linear", "product"), ("mm", "addmm", "bmm")),
     "Convolution": (("product",), ("unfold", "im2col", "_fft_r2c")),
 }
-"""Word -> kinds of event and names of kernels that may be it in another form."""
+"""Word -> kinds of event and names of kernels that may be another form of it."""
 
-_SAME_DOUBT = {
+_SAME_FORMS = {
     "Residual Block": "Residual Connection",
     "Efficient Channel Attention": "Squeeze-and-Excitation Block",
     **dict.fromkeys(_NEED_CAT, "Concatenated Skip Connection"),
@@ -265,8 +261,8 @@ _SAME_DOUBT = {
 _NORMS = {"Batch Normalization": "batchnorm", "Layer Normalization": "layernorm", "Group Normalization": "groupnorm"}
 
 
-class _Proofs:
-    """What a run proves absent."""
+class _AbsenceProofs:
+    """Decides which words a run proves absent."""
 
     def __init__(self, result: Tally, found: Counter[str]) -> None:
         self.found = found
@@ -276,12 +272,12 @@ class _Proofs:
         self.shapes = [event.convolution for event in result.events if event.convolution]
 
     def absent(self, word: str) -> bool:
-        """Whether ``word``, of which none was found, cannot be there in another form either."""
+        """Return whether ``word``, which did not occur, cannot be present in another form either."""
         match word:
             case "Batch Normalization" | "Layer Normalization" | "Group Normalization":
                 return self._no_norm(_NORMS[word])
             case "Depthwise Convolution" | "Depthwise Separable Convolution":
-                return not self.found["Depthwise Convolution"] and self._clear("Grouped Convolution")
+                return not self.found["Depthwise Convolution"] and self._did_not_run("Grouped Convolution")
             case "Weight Standardization":
                 return all(shape.weight != "computed" for shape in self.shapes)
             case "Blur Pooling":
@@ -289,20 +285,20 @@ class _Proofs:
                     _is_depthwise(shape) or shape.weight != "parameter" for shape in self.shapes
                 )
             case "Bottleneck Residual Block" | "Inverted Residual Block" | "ResNeXt Block":
-                return self._clear("Residual Connection") or self._clear("1x1 Convolution")
+                return self._did_not_run("Residual Connection") or self._did_not_run("1x1 Convolution")
             case "Res2Net Block" | "Res2NeXt Block":
-                return self._clear("Concatenated Skip Connection")
-        doubt = _SAME_DOUBT.get(word, word)
-        return doubt in _DOUBTS and self._clear(doubt)
+                return self._did_not_run("Concatenated Skip Connection")
+        doubt = _SAME_FORMS.get(word, word)
+        return doubt in _OTHER_FORMS and self._did_not_run(doubt)
 
-    def _clear(self, word: str) -> bool:
-        """Whether neither the word nor anything that may stand for it ran."""
-        kinds, names = _DOUBTS[word]
+    def _did_not_run(self, word: str) -> bool:
+        """Return whether neither the word nor another form of it ran."""
+        kinds, names = _OTHER_FORMS[word]
         return not self.found[word] and self.kinds.isdisjoint(kinds) and self.names.isdisjoint(names)
 
     def _no_norm(self, token: str) -> bool:
-        """No norm of this kind ran, no class bears its name, and every norm that ran is of a known kind."""
+        """Return whether no norm of this kind ran, no class has its name, and all norms that ran are of known kinds."""
         named = all(any(other in name for other in _NORMS.values()) for name in self.classes)
         own = any(token in name for name in self.classes)
-        by_hand = {"var", "var_mean", "std", "std_mean", "native_batch_norm"} & self.names
-        return named and not own and not by_hand
+        manual = {"var", "var_mean", "std", "std_mean", "native_batch_norm"} & self.names
+        return named and not own and not manual

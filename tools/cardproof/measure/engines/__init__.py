@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from cardproof.core.errors import InputError
+from cardproof.plan.options import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,13 +16,10 @@ if TYPE_CHECKING:
 
     from cardproof.core.types import Evaluated
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import Progress
 
     Submit = Callable[..., Future[Any]]
     """``submit(function, *arguments)``: the function is a module's, and it and its arguments can be pickled."""
-
-    Progress = Callable[[int, int, str], None]
-
-LOCAL = "local"
 
 
 class EngineError(InputError):

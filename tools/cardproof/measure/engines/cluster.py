@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Progress, Submit
+    from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import Progress
 
 Code = dict[str, str]
 """The code that measures: names of parts, with a version or digest each; a worker must have the client's."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Progress, Submit
+    from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
+    from cardproof.plan.options import Progress
 
 WORKER_MEMORY = 512 * 1024**2
 """Bytes that a worker may come to need for itself: networks have no weights while they are counted, and what torch and

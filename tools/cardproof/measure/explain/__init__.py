@@ -1,1 +1,1 @@
-"""Explain: which other way of counting, input size or network gives a stated count that is not the network's."""
+"""Explain: the way of counting, input size or class count that gives a stated count which is not the network's."""

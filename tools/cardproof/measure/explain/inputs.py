@@ -1,4 +1,4 @@
-"""The input sizes that are tried as an explanation of a count, the usual ones first."""
+"""Input sizes that are tried to explain a count, the usual ones first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Shape = tuple[int, int]
-"""Height and width. Counts of a turned input are the same in all but a few networks, so one of both is tried."""
+"""Height and width. Few networks have other counts for a transposed input, so only one of both is tried."""
 
 _USUAL_SQUARES = (224, 256, 299, 32, 64, 128, 192, 288, 320, 384, 448, 512, 600)
 _OTHER_SQUARES = (
@@ -28,38 +28,38 @@ _SCENES = (
     (480, 640), (600, 800), (800, 1333), (800, 1216), (800, 1280), (800, 1344), (512, 1024), (1024, 2048), (720, 1280),
     (1080, 1920), (375, 1242), (352, 480), (256, 128), (384, 128), (256, 192), (384, 288), (32, 100), (32, 128),
 )  # fmt: skip
-"""Inputs of detectors, of segmentation of street scenes, and of models of persons and of text."""
+"""Inputs of detectors, street scene segmentation, person and text models."""
 
 
 def usual_inputs(size: Shape) -> tuple[tuple[Shape, int], ...]:
-    """Sizes to try and their cost, cheapest first, none twice; ``size`` is the card's own and costs nothing."""
+    """Return sizes to try with their cost, cheapest first, each once; ``size`` is the card's own and costs nothing."""
     found: dict[Shape, int] = {}
-    for shape, cost in sorted(_all(size), key=lambda entry: entry[1]):
+    for shape, cost in sorted(_candidates(size), key=lambda entry: entry[1]):
         found.setdefault(shape, cost)
     return tuple(found.items())
 
 
-def _all(size: Shape) -> Iterator[tuple[Shape, int]]:
+def _candidates(size: Shape) -> Iterator[tuple[Shape, int]]:
     yield size, 0
     short = min(size)
-    yield (short, _long(short, *_HUB_PHOTO)), 1
+    yield (short, _long_side(short, *_HUB_PHOTO)), 1
     for side in _USUAL_SQUARES:
         yield (side, side), 1
-    for side in (*_OTHER_SQUARES, *_resized(short)):
+    for side in (*_OTHER_SQUARES, *_sizes_before_crop(short)):
         yield (side, side), 2
-    for side in (short, *_resized(short)):
+    for side in (short, *_sizes_before_crop(short)):
         for long, short_side in (_HUB_PHOTO, *_PHOTO_RATIOS):
-            for width in {_long(side, long, short_side), round(side * long / short_side)}:
+            for width in {_long_side(side, long, short_side), round(side * long / short_side)}:
                 yield (side, width), 2 if side == short else 3
     for scene in _SCENES:
         yield scene, 3
 
 
-def _long(short: int, long_side: int, short_side: int) -> int:
-    """The other side of a photo whose short side is resized to ``short``, as torchvision's Resize rounds it."""
+def _long_side(short: int, long_side: int, short_side: int) -> int:
+    """Return the long side of a photo whose short side is resized to ``short``, rounded as torchvision's Resize."""
     return int(short * long_side / short_side)
 
 
-def _resized(crop: int) -> tuple[int, ...]:
-    """The sizes an image is resized to before a crop of this size, at the usual crop shares."""
+def _sizes_before_crop(crop: int) -> tuple[int, ...]:
+    """Return the sizes that an image is resized to before a crop of this size, at the usual crop shares."""
     return tuple(sorted({int(crop / share) for share in (0.875, 0.9, 0.95, 0.96)}))

@@ -25,11 +25,11 @@ USUAL_CLASSES = (
 
 
 SOLVED_CHANCE = Fraction(1, 100)
-"""Share of the stated precision in what one class adds, for a class count of no known data set to mean something."""
+"""The most that the stated precision may be of one class's parameters, for an unusual class count to be accepted."""
 
 
 class _Guess(Struct, frozen=True):
-    """One way of counting and what it gives."""
+    """One way of counting and its result."""
 
     value: Fraction
     factor: Fraction = Fraction(1)
@@ -42,7 +42,7 @@ class _Guess(Struct, frozen=True):
 def explain_parameters(
     model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated
 ) -> tuple[Reproduction, ...]:
-    """The simplest way of counting that gives the stated number of parameters, or nothing.
+    """Return the simplest way of counting that gives the stated number of parameters, or nothing.
 
     ``ran`` holds the identities of the modules that ran.
     """
@@ -51,8 +51,8 @@ def explain_parameters(
             break
         if guess.value != counts.parameters and stated.is_met_by(guess.value):
             return (_reproduction(stated, guess),)
-    solved = _solved_classes(counts, stated)
-    return (_reproduction(stated, solved),) if solved else ()
+    solution = _solve_classes(counts, stated)
+    return (_reproduction(stated, solution),) if solution else ()
 
 
 def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated) -> Iterator[_Guess]:
@@ -67,7 +67,7 @@ def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stat
     frozen = sum(q.numel() for q in model.parameters() if not q.requires_grad)
     if frozen:
         yield _Guess(Fraction(p - frozen), left_out=("frozen parameters",))
-    idle = _idle(model, ran)
+    idle = _idle_parameters(model, ran)
     if idle:
         yield _Guess(Fraction(p - idle), left_out=("parts that do not run in eval mode",))
     yield _Guess(Fraction(counts.multiply_adds), note="the multiply-adds at the image size, not the parameters")
@@ -87,7 +87,7 @@ def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stat
 
 
 def _truncated(parameters: int) -> Iterator[_Guess]:
-    """int(x * 1e6) of a rounded number of millions can end one below it, because a float can."""
+    """Yield guesses one below a count: int(x * 1e6) truncates, and a float can lie just below the intended number."""
     note = "int(x * 1e6) truncates a float to one below the intended {intended:,}"
     yield _Guess(Fraction(parameters - 1), note=note.format(intended=parameters))
     for decimals in (2, 3, 1, 4):
@@ -100,8 +100,8 @@ def _per_class(head: Head) -> int:
     return head.in_features + int(head.bias)
 
 
-def _solved_classes(counts: Counts, stated: Stated) -> _Guess | None:
-    """A class count of no known data set, where the steps between class counts are wide against the precision."""
+def _solve_classes(counts: Counts, stated: Stated) -> _Guess | None:
+    """Return the class count that gives the stated number, if one class adds much more than its precision."""
     head = counts.head
     if head is None or stated.quantum > SOLVED_CHANCE * _per_class(head):
         return None
@@ -113,8 +113,8 @@ def _solved_classes(counts: Counts, stated: Stated) -> _Guess | None:
     return _Guess(value, classes=classes)
 
 
-def _idle(model: nn.Module, ran: frozenset[int]) -> int:
-    """Parameters of modules that did not run, such as auxiliary classifiers; an attention's own layers run with it."""
+def _idle_parameters(model: nn.Module, ran: frozenset[int]) -> int:
+    """Return the parameters of modules that did not run, such as auxiliary heads; an attention runs its layers."""
     used: set[int] = set()
     for module in model.modules():
         if id(module) in ran:

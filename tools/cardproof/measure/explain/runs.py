@@ -1,4 +1,4 @@
-"""The forward passes of a search: one per input size, each turned into what every way of counting gives."""
+"""The forward passes of a search, one per input size, each with the result of every way of counting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cardproof.measure.count.events import Tally
     from cardproof.measure.explain.inputs import Shape
 
-_PATIENCE = 3
-"""Sizes that a network may refuse before no other is tried: one with a fixed size refuses them all."""
+_MOST_REFUSALS = 3
+"""Sizes that a network may refuse before no other is tried: a network of fixed size refuses them all."""
 
 
 class Runs(Struct):
@@ -27,27 +27,27 @@ class Runs(Struct):
 
     model: nn.Module
     channels: int
-    done: dict[Shape, Run | None] = field(default_factory=dict)
+    runs: dict[Shape, Run | None] = field(default_factory=dict)
     refused: int = 0
 
-    def known(self, shape: Shape) -> Run | None:
-        """The run at this shape, where there was one; nothing is run for it."""
-        return self.done.get(shape)
+    def get(self, shape: Shape) -> Run | None:
+        """Return the run at this shape; None if it was not made or failed."""
+        return self.runs.get(shape)
 
     def at(self, shape: Shape) -> Run | None:
-        """The run at this height and width; None where the network refuses it."""
-        if shape not in self.done:
-            self.done[shape] = self._try(shape)
-        return self.done[shape]
+        """Return the run at this height and width, made now if necessary; None if the network refuses it."""
+        if shape not in self.runs:
+            self.runs[shape] = self._try(shape)
+        return self.runs[shape]
 
     def _try(self, shape: Shape) -> Run | None:
-        if self.refused >= _PATIENCE:
+        if self.refused >= _MOST_REFUSALS:
             return None
         try:
-            return run_of(tally(self.model, (self.channels, *shape)))
+            return make_run(tally(self.model, (self.channels, *shape)))
         except MemoryError:
             raise
-        except Exception:  # a network may refuse a size in any way it likes
+        except Exception:  # a network may refuse a size with any error
             self.refused += 1
             return None
 
@@ -57,15 +57,15 @@ class Run(Struct, frozen=True):
 
     tally: Tally
     amounts: tuple[int, ...]
-    """By :data:`~cardproof.measure.explain.ways.COLUMNS`."""
+    """In the order of :data:`~cardproof.measure.explain.ways.COLUMNS`."""
     values: torch.Tensor
-    """One integer per way of :func:`~cardproof.measure.explain.ways.ways`."""
+    """Results of :func:`~cardproof.measure.explain.ways.ways`, in their order."""
     head_positions: int
     """How often the classifier runs: once, or at every position of a map."""
 
 
-def run_of(result: Tally) -> Run:
-    """Return a forward pass with what every way of counting gives for it."""
+def make_run(result: Tally) -> Run:
+    """Return a forward pass with the result of every way of counting."""
     head = head_event(result)
     values = amounts(result, head)
     classes = 0 if head is None else head.shape[1] if head.convolution is None else head.convolution.outputs

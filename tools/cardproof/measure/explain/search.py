@@ -1,10 +1,9 @@
-"""Finds the way of counting that gives a stated count which is not the network's own.
+"""Finds the way of counting that gives a stated count which is not the network's.
 
-A match must be rarer than chance. A stated number is known to one part in ``value / quantum``, and each way of
-counting that is tried meets it by luck about that seldom. With N ways at least as simple as the one found,
-N * quantum / value chance matches are expected, and the match counts only where that is at most a tenth
-(``precision.MOST_CHANCE``). A side or a class count that was solved for adds the share of
-one quantum in the step from one side or class count to the next.
+A match must be unlikely by chance. Each way of counting that is tried meets a stated number by chance with a
+probability of about ``quantum / value``. With N ways at least as simple as the one found, N * quantum / value chance
+matches are expected, and the match is accepted only if that is at most ``precision.MOST_CHANCE``. A side or class count
+that was solved for adds the quotient of the quantum and the step from one side or class count to the next.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from msgspec import Struct
 from cardproof.core.types import Counts, Question, Reproduction
 from cardproof.measure.explain.inputs import usual_inputs
 from cardproof.measure.explain.parameters import MOST_CHANCE, USUAL_CLASSES, Stated, explain_parameters
-from cardproof.measure.explain.runs import Run, Runs, run_of, solve_side
-from cardproof.measure.explain.ways import COLUMNS, FACTORS, Way, told, ways
+from cardproof.measure.explain.runs import Run, Runs, make_run, solve_side
+from cardproof.measure.explain.ways import COLUMNS, FACTORS, Way, describe_way, ways
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,40 +33,39 @@ if TYPE_CHECKING:
     from cardproof.measure.explain.inputs import Shape
 
 MOST_COST = 7
-"""What costs more is no explanation, however rare."""
+"""Explanations that cost more are not tried."""
 
 SOLVED_COST = 4
-"""Cost of a side that is no usual one."""
+"""Cost of an unusual side."""
 
 MOST_CLASSES = 30_000
 """A little more than ImageNet-21k has."""
 
 MOST_GROWTH = 64
-"""How many times larger or smaller than the image's an input's area may be for its side to be solved for."""
+"""Largest factor between an input's area and the image's, in either direction, for its side to be solved for."""
 
 BEYOND_DOUBT = Fraction(1, 1000)
-"""A match with fewer chance matches to be expected ends the search; rarer ones come before solved sides."""
+"""A match with fewer expected chance matches ends the search, before sides are solved for."""
 
 MULTIPLE_CHANCE = Fraction(1, 10)
-"""Chance matches allowed for twice and half the plain count, which cards state more often than anything else."""
+"""Expected chance matches allowed for twice and half the plain count, which cards state most often."""
 
 NEIGHBOURHOOD = Fraction(1, 50)
-"""How far around a stated number its neighbours are counted."""
+"""Relative distance within which values count as neighbours of a stated number."""
 
 NEAR = Fraction(1, 1000)
-"""How far off a simple way of counting may be to be called close."""
+"""Relative difference up to which a simple way of counting is reported as close."""
 
 
 def explain(
     model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...], ran: Tally | None = None
 ) -> tuple[Reproduction, ...]:
-    """For each stated count that is not the measured one, the simplest way of counting that gives it.
+    """Return the simplest way of counting for each stated count that is not the measured one.
 
-    A close way (within 0.1 %) is reported only where none is exact; a question without an explanation adds
-    nothing. ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is what ran at that size,
-    where that is known already.
+    A close way (within 0.1 %) is reported only if none is exact; a question without an explanation adds nothing.
+    ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is the tally at that size, if made.
     """
-    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: run_of(ran)})
+    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: make_run(ran)})
     found: list[Reproduction] = []
     for question in sorted(questions, key=lambda question: question.field != "parameters"):
         if question.field == "min size":
@@ -87,7 +85,7 @@ def explain(
 
 
 class _Match(Struct, frozen=True):
-    """A way of counting that gives the stated number, and how far-fetched it is."""
+    """A way of counting that gives the stated number."""
 
     cost: int
     shape: Shape
@@ -111,17 +109,17 @@ class _Search:
         self.classes = classes
         """Class counts that explain the card's number of parameters."""
         self.inputs = usual_inputs(size)
-        self.luck = _luck(self.inputs, stated.chance)
-        """Chance matches to be expected up to each cost."""
+        self.expected = _expected_matches(self.inputs, stated.chance)
+        """Chance matches that are expected up to each cost."""
 
     def results(self) -> Iterator[Reproduction]:
-        """The simplest exact match, or else a close one, or else nothing."""
+        """Yield the simplest exact match, or else a close one, or else nothing."""
         match = (
-            self._multiple()
-            or self._usual(BEYOND_DOUBT)
-            or self._solved()
-            or self._solved_classes()
-            or self._usual(MOST_CHANCE)
+            self._match_multiple()
+            or self._search_inputs(BEYOND_DOUBT)
+            or self._solve_side()
+            or self._solve_classes()
+            or self._search_inputs(MOST_CHANCE)
         )
         if match and not self._is_crowded(match):
             yield self._reproduction(match, exact=True)
@@ -130,11 +128,11 @@ class _Search:
             value = self.counts.parameters
             yield Reproduction("flops", round(self.stated.value), value, exact=True, note=note)
         else:
-            yield from (self._reproduction(match, exact=False) for match in self._near())
+            yield from (self._reproduction(match, exact=False) for match in self._closest())
 
     def _reproduction(self, match: _Match, exact: bool) -> Reproduction:
         run = self.runs.at(match.shape) or self.base
-        counted, left_out = told(match.way, run.amounts)
+        counted, left_out = describe_way(match.way, run.amounts)
         return Reproduction(
             field="flops",
             stated=round(self.stated.value),
@@ -148,10 +146,10 @@ class _Search:
         )
 
     def _is_crowded(self, match: _Match) -> bool:
-        """Whether the ways tried lie so close together here that one of them meets any number.
+        """Return whether results lie so densely here that any number would be met.
 
-        Small additions to the plain count cluster around it, which an even spread of values does not foresee: so
-        the values that are at most as far-fetched are counted within two percent of the stated one.
+        The expected chance matches assume evenly spread results, but small additions to the plain count cluster around
+        it. So the results of at most this cost within two percent of the stated number are counted.
         """
         if match.factor in (FACTORS[1][0], FACTORS[2][0]) and match.way.cost == 0 and match.shape == self.size:
             return False  # twice and half the plain count lie far from all others
@@ -159,8 +157,8 @@ class _Search:
         return neighbours * self.stated.quantum > MOST_CHANCE * 2 * NEIGHBOURHOOD * self.stated.value
 
     def _neighbours(self, shape: Shape, most_cost: int) -> int:
-        """How many different values of at most this cost, of those computed, lie in the neighbourhood."""
-        run = self.runs.known(shape)
+        """Return how many different results of at most this cost lie in the neighbourhood, of the runs made so far."""
+        run = self.runs.get(shape)
         if run is None or most_cost < 0:
             return 0
         near: set[Fraction] = set()
@@ -171,21 +169,21 @@ class _Search:
             near.update(int(value) * factor for value in run.values[met])
         return len(near)
 
-    def _multiple(self) -> _Match | None:
-        """The plain count doubled or halved: so common that two digits are enough to tell."""
+    def _match_multiple(self) -> _Match | None:
+        """Return the plain count doubled or halved: so common that two stated digits suffice."""
         for tried, (factor, cost) in enumerate(FACTORS[1:3], start=1):
             value = self.counts.multiply_adds * factor
             if tried * self.stated.chance <= MULTIPLE_CHANCE and self.stated.is_met_by(value):
                 return _Match(cost, self.size, ways()[0], factor, value)
         return None
 
-    def _usual(self, most_luck: Fraction) -> _Match | None:
-        """Look through the usual class counts and inputs until a match is beyond doubt, or no simpler can come."""
+    def _search_inputs(self, most_expected: Fraction) -> _Match | None:
+        """Try the usual class counts and inputs until a match is beyond doubt, or no simpler one can follow."""
         reachable = _Reachable(self.base, self.size, self.stated)
-        most_cost = sum(luck <= most_luck for luck in self.luck) - 1
-        best = self._usual_classes()
+        most_cost = sum(expected <= most_expected for expected in self.expected) - 1
+        best = self._match_usual_classes()
         for shape, cost in self.inputs:
-            if cost > most_cost or (best and (cost >= best.cost or self.luck[best.cost] < BEYOND_DOUBT)):
+            if cost > most_cost or (best and (cost >= best.cost or self.expected[best.cost] < BEYOND_DOUBT)):
                 break
             allowed = best.cost - 1 if best else most_cost
             if cost < 1 or reachable.includes(shape, allowed - cost):
@@ -193,7 +191,7 @@ class _Search:
         return best
 
     def _at(self, shape: Shape, shape_cost: int, most_cost: int) -> _Match | None:
-        """The simplest match at this input that costs at most this."""
+        """Return the simplest match at this input that costs at most ``most_cost``."""
         run = self.runs.at(shape)
         best: _Match | None = None
         if run is None:
@@ -210,8 +208,8 @@ class _Search:
                 most_cost -= 1
         return best
 
-    def _usual_classes(self) -> _Match | None:
-        """A classifier for another data set's number of classes, at the image size."""
+    def _match_usual_classes(self) -> _Match | None:
+        """Return a match with a classifier for another data set's number of classes, at the image size."""
         for tried, (match, _) in enumerate(self._heads(), start=1):
             if tried * len(USUAL_CLASSES) * self.stated.chance > MOST_CHANCE:
                 return None
@@ -219,22 +217,22 @@ class _Search:
                 return match
         return None
 
-    def _solved_classes(self) -> _Match | None:
-        """A classifier for the number of classes that explains the card's parameters too.
+    def _solve_classes(self) -> _Match | None:
+        """Return a match with the number of classes that also explains the card's parameters.
 
-        Alone it would be no evidence: counts of convolutions share large factors, as one more class's does.
+        Alone it would not be evidence: counts of convolutions share large factors with the count of a class.
         """
-        luck = Fraction(0)
+        expected = Fraction(0)
         for match, step in self._heads():
-            luck += self.stated.quantum / step
-            if luck > MOST_CHANCE:
+            expected += self.stated.quantum / step
+            if expected > MOST_CHANCE:
                 return None
             if match.classes is not None and match.classes in self.classes:
                 return match
         return None
 
     def _heads(self) -> Iterator[tuple[_Match, Fraction]]:
-        """Simple ways of counting with the class count that comes nearest (None: not met), and one class's share."""
+        """Yield simple ways with the nearest class count (None if it does not match), and the step of a class."""
         head = self.counts.head
         heads = [entry for entry in enumerate(ways()) if entry[1].cost <= 1 and entry[1].counts_head]
         for (index, way), (factor, factor_cost) in product(heads, FACTORS[:2]):
@@ -249,15 +247,15 @@ class _Search:
             yield _Match(cost, self.size, way, factor, value, classes if met else None), step
 
     def _per_class(self, way: Way) -> int:
-        """What one more class adds."""
+        """Return the multiply-adds of one more class."""
         head = self.counts.head
         assert head is not None
         biases = sum(way.weights[COLUMNS.index(f"head bias {kind}")] for kind in ("linear", "convolution"))
         return self.base.head_positions * (head.in_features + (biases > 0 and head.bias))
 
-    def _solved(self) -> _Match | None:
-        """A square of another side, or the image's height with another width: found by bisection."""
-        luck = Fraction(0)
+    def _solve_side(self) -> _Match | None:
+        """Return a match with another square, or with the image's height and another width."""
+        expected = Fraction(0)
         height, width = self.size
         for (index, way), (factor, factor_cost) in _simple_ways():
             low, high = self.stated.bounds(factor)
@@ -266,8 +264,8 @@ class _Search:
                 continue
             for square in (True, False):
                 guess = height * growth**0.5 if square else width * growth
-                luck += self.stated.quantum * max(1, round(guess)) / self.stated.value
-                if luck > MOST_CHANCE:
+                expected += self.stated.quantum * max(1, round(guess)) / self.stated.value
+                if expected > MOST_CHANCE:
                     return None
                 shape = solve_side(self.runs, index, None if square else height, guess, (low, high))
                 if shape:
@@ -277,8 +275,8 @@ class _Search:
                     return _Match(SOLVED_COST + way.cost + factor_cost, shape, way, factor, value)
         return None
 
-    def _near(self) -> Iterator[_Match]:
-        """The nearest of the simplest ways, where it is within 0.1 %; so few are tried that luck is no cause."""
+    def _closest(self) -> Iterator[_Match]:
+        """Yield the closest of the simplest ways if it is within 0.1 %; too few are tried for a match by chance."""
         if self.stated.chance > NEAR:
             return
         matches: list[tuple[Fraction, _Match]] = []
@@ -303,14 +301,14 @@ def _costs() -> torch.Tensor:
 
 @functools.cache
 def _simple_ways() -> tuple[tuple[tuple[int, Way], tuple[Fraction, int]], ...]:
-    """Ways for which a side is solved, with a factor: the plain count, its multiples, and without the classifier."""
+    """Return ways for which a side is solved, with factors: the plain count, its multiples, without the classifier."""
     indexed = tuple(enumerate(ways()))
     headless = [entry for entry in indexed if entry[1].cost == 1 and not entry[1].counts_head]
     return (*((indexed[0], factor) for factor in FACTORS), *((entry, FACTORS[0]) for entry in headless))
 
 
-def _luck(inputs: tuple[tuple[Shape, int], ...], chance: Fraction) -> tuple[Fraction, ...]:
-    """For each cost, the chance matches to be expected among all ways of counting that cost at most that."""
+def _expected_matches(inputs: tuple[tuple[Shape, int], ...], chance: Fraction) -> tuple[Fraction, ...]:
+    """Return for each cost the chance matches expected among all ways and inputs of at most that cost."""
     number: Counter[int] = Counter()
     way_costs = Counter(way.cost for way in ways())
     input_costs = Counter(cost for _, cost in inputs)
@@ -321,7 +319,7 @@ def _luck(inputs: tuple[tuple[Shape, int], ...], chance: Fraction) -> tuple[Frac
 
 
 class _Reachable:
-    """Which input sizes can give the stated number at all, as counts grow about as the area does."""
+    """The input sizes that can give the stated number at all: counts grow about with the area."""
 
     def __init__(self, base: Run, size: Shape, stated: Stated) -> None:
         self.size = size
@@ -330,7 +328,7 @@ class _Reachable:
         self.growths: dict[int, list[float]] = {}
 
     def includes(self, shape: Shape, most_cost: int) -> bool:
-        """Whether some way of at most this cost needs about this area, give or take the rounding up of strides."""
+        """Return whether a way of at most this cost needs about this area, allowing for strides that round up."""
         if most_cost not in self.growths:
             self.growths[most_cost] = sorted(self._growths(most_cost))
         growths = self.growths[most_cost]
@@ -339,7 +337,7 @@ class _Reachable:
         return bisect_left(growths, area / slack) < bisect_left(growths, area * slack)
 
     def _growths(self, most_cost: int) -> Iterator[float]:
-        """How much larger than the image each way needs the input to be."""
+        """Yield by what factor the input would have to be larger than the image, for each way."""
         for factor, factor_cost in FACTORS:
             wanted = float(self.stated.value / factor)
             pairs = zip(ways(), self.values, strict=True)

@@ -1,7 +1,7 @@
-"""The ways of counting that are tried, simplest first: which operations, at what weight, times what factor.
+"""The ways of counting that are tried, simplest first: operations, their weights, and a factor.
 
-Every way is a row of integers, one per kind of amount a forward pass leaves behind (:data:`COLUMNS`), so all
-ways are computed for one input by one product of integers.
+Every way is a row of integer weights, one per amount of a forward pass (:data:`COLUMNS`), so all results for one input
+are one integer matrix product.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLUMNS = (
     "adaptive area own", "adaptive out own", "adaptive area other", "adaptive out other",
     "leaky relu", "activations", "upsample", "other norms", "max pool", "additions", "softmax",
 )  # fmt: skip
-"""Amounts for one image. ``own``: run by a module of exactly torch.nn's class; ``other``: by anything else."""
+"""Amounts for one image. ``own``: of modules of torch.nn's own classes; ``other``: of subclasses and functions."""
 
 FACTORS: tuple[tuple[Fraction, int], ...] = (
     (Fraction(1), 0),
@@ -38,11 +38,11 @@ FACTORS: tuple[tuple[Fraction, int], ...] = (
 """Factor and its cost; 2 is a multiply and an add, 3 a training step."""
 
 MOST_COST = 4
-"""Ways that cost more than this are no explanation."""
+"""Ways that cost more than this are not tried."""
 
 
 class Choice(Struct, frozen=True):
-    """One decision of a way of counting: what it changes, how far-fetched it is, how a reader is told."""
+    """One decision of a way of counting: its cost, the weights that it sets, and the words for a reader."""
 
     cost: int
     weights: tuple[tuple[str, int], ...] = ()
@@ -51,7 +51,7 @@ class Choice(Struct, frozen=True):
 
 
 class Way(Struct, frozen=True):
-    """A set of operations counted."""
+    """One way of counting; the cost grows with the number of unusual decisions."""
 
     cost: int
     weights: tuple[int, ...]
@@ -66,22 +66,22 @@ class Way(Struct, frozen=True):
 
 @functools.cache
 def ways() -> tuple[Way, ...]:
-    """All ways up to :data:`MOST_COST`, simplest first, none twice."""
+    """Return all ways up to :data:`MOST_COST`, simplest first, each once."""
     found: dict[tuple[int, ...], Way] = {}
-    for way in sorted((*_combinations(), *_old_tool(), *_analyser()), key=lambda way: way.cost):
+    for way in sorted((*_combinations(), *_thop(), *_fvcore()), key=lambda way: way.cost):
         found.setdefault(way.weights, way)
     return tuple(found.values())
 
 
 def amounts(tally: Tally, head: Event | None) -> tuple[int, ...]:
-    """The amounts of :data:`COLUMNS` in a tally."""
+    """Return the amounts of a tally, in the order of :data:`COLUMNS`."""
     total: Counter[str] = Counter()
     for event in tally.events:
         if event is head:
             total["head"] += event.multiply_adds
             total[f"head bias {event.kind}"] += event.elements * event.bias
         else:
-            _add(total, event)
+            _add_event(total, event)
     return tuple(total[column] for column in COLUMNS)
 
 
@@ -106,7 +106,7 @@ _PLAIN_AMOUNTS = {
 }
 
 
-def _add(total: Counter[str], event: Event) -> None:
+def _add_event(total: Counter[str], event: Event) -> None:
     owner = "own" if event.owner == "own" else "other"
     match event.kind:
         case "convolution":
@@ -129,7 +129,7 @@ def _add(total: Counter[str], event: Event) -> None:
 
 
 def _layers() -> Iterator[Choice]:
-    """Convolution and linear layers: with subclasses or without, with biases or without, with the head or without."""
+    """Yield the choices for layers: with or without subclasses of convolutions, classifier, biases, linear layers."""
     for others, head, bias, linear in product((1, 0), (1, 0), ("", "convolution", "all"), (1, 0)):
         with_head = head and linear
         weights = {
@@ -207,7 +207,7 @@ _PRODUCTS = (Choice(0, (("products", 1),)), Choice(1, (), (), ("attention produc
 
 
 def _combinations() -> Iterator[Way]:
-    """Any decisions together whose costs add up to little."""
+    """Yield all combinations of choices up to the largest cost."""
     partial: list[tuple[int, tuple[Choice, ...]]] = [(0, ())]
     for axis in (tuple(_layers()), _PRODUCTS, *_AXES):
         partial = [
@@ -220,8 +220,8 @@ def _combinations() -> Iterator[Way]:
         yield _way(cost, choices)
 
 
-def _old_tool() -> Iterator[Way]:
-    """thop 0.0.31, which hooks leaf modules by class, and its variants: many decisions, but made by one tool."""
+def _thop() -> Iterator[Way]:
+    """Yield thop 0.0.31, which hooks leaf modules by class, and variants: cheap, since one tool makes all choices."""
     rest = (_POOL_OWN, _ADAPTIVE_OWN, _LEAKY, _UPSAMPLE)
     for layers, norm in product(_layers(), (_BATCH_NORM_TWICE, _BATCH_NORM_TWICE_OWN, _NOTHING)):
         if layers.counted != ("convolution biases",) or "linear layers" in layers.left_out:
@@ -231,10 +231,10 @@ def _old_tool() -> Iterator[Way]:
         yield _way(min(cost, MOST_COST), (layers, _PRODUCTS[1], norm, *rest))
 
 
-def _analyser() -> Iterator[Way]:
-    """fvcore 0.1.5 and mmengine 0.10, which follow a trace: many decisions, but made by one tool.
+def _fvcore() -> Iterator[Way]:
+    """Yield fvcore 0.1.5 and mmengine 0.10, which follow a trace: cheap, since one tool makes all the choices.
 
-    A norm is five operations for each element, a batch norm in eval mode two; pooling to a size is its additions.
+    They count five operations per element of a norm (two for batch norm in eval mode), and the additions of pooling.
     """
     for layers, norm in product(_layers(), (_BATCH_NORM_TWICE, _BATCH_NORM_FIVE)):
         if layers.counted or set(layers.left_out) - {"classifier"}:
@@ -250,14 +250,14 @@ def _way(cost: int, choices: tuple[Choice, ...]) -> Way:
     return Way(cost, tuple(total[column] for column in COLUMNS), choices)
 
 
-def told(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a reader is told was counted and left out; only what this network has."""
+def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the words for what was counted and left out, without parts that this network does not have."""
     present = {column for column, value in zip(COLUMNS, values, strict=True) if value}
     counted = tuple(
         word
         for choice in way.choices
         for word in choice.counted
-        if any(column in present and weight and _extra(column) for column, weight in choice.weights)
+        if any(column in present and weight and _is_not_multiply_add(column) for column, weight in choice.weights)
     )
     has = {
         "classifier": "head" in present,
@@ -269,6 +269,6 @@ def told(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str,
     return counted, left_out
 
 
-def _extra(column: str) -> bool:
-    """Whether a column holds something that is no multiply-add."""
+def _is_not_multiply_add(column: str) -> bool:
+    """Return whether a column's amount is not of multiply-adds."""
     return column not in {"convolution own", "convolution other", "linear", "head", "products"}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from html import escape
 from typing import TYPE_CHECKING
 
-from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.types import Verdict
+from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,23 +67,10 @@ def _width(character: str) -> float:
 
 
 def _badge(label: str, message: str, verdict: Verdict) -> str:
-    assert verdict in VERDICTS
     label, message = _clean(label), _clean(message)
     left, right = (round(text_width(text)) for text in (label, message))
-    middle, width = left + 12, left + right + 24
-    said = escape(f"{label}: {message}")
-    texts = "".join(
-        f'<text x="{x}" y="14" textLength="{length}">{escape(text)}</text>'
-        for x, length, text in ((6, left, label), (middle + 6, right, message))
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {MARK} width="{width}" height="20" role="img" '
-        f'aria-label="{said}"><title>{said}</title>'
-        f'<clipPath id="r"><rect width="{width}" height="20" rx="3"/></clipPath><g clip-path="url(#r)">'
-        f'<rect width="{middle}" height="20" fill="#3b4650"/>'
-        f'<rect x="{middle}" width="{right + 12}" height="20" fill="{COLOURS[verdict]}"/></g>'
-        f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">{texts}</g></svg>\n'
-    )
+    parts = {"label": label, "message": message, "left": left, "middle": left + 12, "right": right}
+    return render_layout("badge.svg", **parts, colour=COLOURS[verdict]).replace("\n", "") + "\n"
 
 
 def _clean(text: str) -> str:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_data
+from cardproof.core.types import Judgement
 from cardproof.evidence.records import file_name
-from cardproof.judge.audit import by_model
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
-from cardproof.render.output.slugs import slug
-from cardproof.render.output.urls import urls_of
+from cardproof.render.output.paths import site_urls
+from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Judgement
     from cardproof.judge.audit import Audit
     from cardproof.read import Card, Model
-    from cardproof.render.output.folders import Folders
+    from cardproof.render.output.paths import Folders
 
 
 class CardFiles(Struct, frozen=True):
@@ -42,31 +40,30 @@ class CardFiles(Struct, frozen=True):
 
     def leftovers(self) -> list[Path]:
         """Return badges of claims that the card makes no more."""
-        from cardproof.render.catalog.leftovers import gone_badges
+        from cardproof.render.catalog.site_files import badges_of_gone_claims
 
-        return [path for folder in {path.parent for path in self.texts} for path in gone_badges(folder, self.badges)]
+        return badges_of_gone_claims({path.parent for path in self.texts}, self.badges)
 
 
-class Listed(Struct, frozen=True):
+class ModelEntry(Struct, frozen=True):
     """What lists of all models say of one, and its entry in the site's model index."""
 
-    listing: ModelSummary
+    summary: ModelSummary
     index: str
-    """As YAML; empty where the site has no catalog."""
+    """As YAML; empty if the site has no catalog."""
 
 
-def listed_models(card: Card, known: Audit, settings: Settings) -> dict[str, Listed]:
+def model_entries(card: Card, audit: Audit, settings: Settings) -> dict[str, ModelEntry]:
     """Return what lists say of a card's models, by their names."""
-    judged = by_model(known.verdicts.judgements[card.file])
     found = {}
     for model in card.models:
-        judgements, evidence = judged.get(model.name, ()), known.evidence(card, model)
+        judgements, evidence = audit.verdicts.of_model(card.file, model.name).own, audit.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
         entry = _index_entry(model, judgements) if settings.catalog else ""
-        digest, speed = digest_of_data(entry) if entry else "", known.speed(model)
-        timed = (known.speeds.conditions, speed) if known.speeds and speed else None
-        listing = summarize_model(card, model, judgements, evidence, record, digest, timed)
-        found[model.name] = Listed(listing, entry)
+        digest, speed = digest_of_data(entry) if entry else "", audit.speed(model)
+        timed = (audit.speeds.conditions, speed) if audit.speeds and speed else None
+        summary = summarize_model(card, model, judgements, evidence, record, digest, timed)
+        found[model.name] = ModelEntry(summary, entry)
     return found
 
 
@@ -78,28 +75,26 @@ def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
 
 
 def card_files(
-    card: Card, page: Path, listed: Mapping[str, Listed], known: Audit, folders: Folders, settings: Settings
+    card: Card, page: Path, entries: Mapping[str, ModelEntry], audit: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
-    """Return records and badges of a card's models, whose page is ``page``; nothing where there is no catalog."""
-    files, urls = CardFiles(), urls_of(settings, folders)
+    """Return records and badges of a card's models, whose page is ``page``; nothing if there is no catalog."""
+    files, urls = CardFiles(), site_urls(settings, folders)
     if settings.catalog is None:
         return files
     from cardproof.render.catalog.model_records import Addresses, model_folder, model_record, record_text
 
-    judged = by_model(known.verdicts.judgements[card.file])
-    published = by_model(known.verdicts.published[card.file])
     for model in card.models:
-        listing = listed[model.name].listing
+        summary = entries[model.name].summary
         folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
         addresses = Addresses(
             urls.of(page, slug(model.name)),
             f"{urls.of(folder)}/",
-            urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
+            urls.of(folders.evidence / summary.evidence) if summary.evidence else None,
             settings.badges,
         )
-        both = (judged.get(model.name, ()), published.get(model.name, ()))
-        record, badges = model_record(card.file, model, both, listing, known.evidence(card, model), addresses)
+        verdicts, evidence = audit.verdicts.of_model(card.file, model.name), audit.evidence(card, model)
+        record, badges = model_record(card.file, model, verdicts, summary, evidence, addresses)
         files.texts[folder / "model.json"] = record_text(record)
         files.badges.update({folder / name: text for name, text in badges.items()})
-        files.index[model.name] = listed[model.name].index
+        files.index[model.name] = entries[model.name].index
     return files

@@ -1,10 +1,11 @@
-"""The catalog: files about all models of a site, for other programs. Made only where a listing changed."""
+"""The catalog: files about all models of a site, for other programs. Made only if a model's summary changed."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,12 @@ from cardproof.core.types import VERDICTS
 from cardproof.judge.card_report import CardReport, ModelRow
 from cardproof.render.catalog.badges import MARK
 from cardproof.render.catalog.model_records import is_model_record, model_folder, model_schema
-from cardproof.render.catalog.model_summary import ModelSummary, summary_of
+from cardproof.render.catalog.model_summary import ModelSummary, SummarizedRow, sorted_models
+from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from cardproof.core.settings import Settings
-    from cardproof.render.output.folders import Folders
-    from cardproof.render.output.urls import Urls
+    from cardproof.render.output.paths import Folders, Urls
 
 SCHEMA = "cardproof-models/1"
 MADE = "# Made by cardproof from the cards of this site; edit those."
@@ -37,13 +36,13 @@ def site_files(settings: Settings, folders: Folders, urls: Urls, reports: Mappin
     """Return the files about all models of a site, by path; ``reports`` are those of all its cards."""
     assert settings.catalog
     catalog = settings.path(settings.catalog)
-    listed = list(_listed(reports.values()))
+    models = sorted_models(row for report in reports.values() for row in report.rows)
     return {
-        catalog / "models.json": _json(settings, folders, urls, listed),
-        catalog / "models.csv": _csv(urls, listed),
-        catalog / "model-index.yml": _index(listed, reports),
+        catalog / "models.json": _json(settings, folders, urls, models),
+        catalog / "models.csv": _csv(urls, models),
+        catalog / "model-index.yml": _index(models, reports),
         catalog / "model.schema.json": json.dumps(model_schema(), indent=2, ensure_ascii=False) + "\n",
-        urls.root / "llms.txt": _llms(settings, urls, listed),
+        urls.root / "llms.txt": _llms(settings, urls, models),
     }
 
 
@@ -58,33 +57,26 @@ def is_ours(text: str) -> bool:
     )
 
 
-def _listed(reports: Iterable[CardReport]) -> Iterator[tuple[ModelRow, ModelSummary]]:
-    """Yield all models by family and name, which is no one's order but that of a reader."""
-    rows = [row for report in reports for row in report.rows]
-    for row in sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name)):
-        yield row, summary_of(row.listing)
-
-
-def _json(settings: Settings, folders: Folders, urls: Urls, listed: Sequence[tuple[ModelRow, ModelSummary]]) -> str:
+def _json(settings: Settings, folders: Folders, urls: Urls, models: Sequence[SummarizedRow]) -> str:
     """Return models.json: one line for each model, so that a change is one line of a diff."""
-    lines = [json.dumps(_entry(settings, folders, urls, row, listing), ensure_ascii=False) for row, listing in listed]
+    lines = [json.dumps(_entry(settings, folders, urls, row, summary), ensure_ascii=False) for row, summary in models]
     head = {"schema": SCHEMA, "site": settings.site.name, "url": settings.site.url or None}
     return json.dumps(head, ensure_ascii=False)[:-1] + ', "models": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
-def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, listing: ModelSummary) -> dict[str, Any]:
+def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, summary: ModelSummary) -> dict[str, Any]:
     assert settings.catalog
     folder = settings.path(settings.catalog) / "models" / model_folder(row.name)
     return {
         "name": row.name,
         "page": urls.of(row.page, row.anchor),
         "record": urls.of(folder / "model.json"),
-        "evidence": urls.of(folders.evidence / listing.evidence) if listing.evidence else None,
+        "evidence": urls.of(folders.evidence / summary.evidence) if summary.evidence else None,
         "families": list(row.collections),
-        "tasks": list(listing.tasks),
-        "datasets": list(listing.datasets),
-        "licence": listing.licence,
-        "verdicts": listing.verdicts,
+        "tasks": list(summary.tasks),
+        "datasets": list(summary.datasets),
+        "licence": summary.licence,
+        "verdicts": summary.verdicts,
         "quantities": {
             quantity.key: {
                 "label": quantity.label,
@@ -94,25 +86,25 @@ def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, list
                 "verdict": quantity.verdict,
                 **({"stated": quantity.stated} if quantity.stated else {}),
             }
-            for quantity in listing.quantities
+            for quantity in summary.quantities
         },
     }
 
 
-def _csv(urls: Urls, listed: Sequence[tuple[ModelRow, ModelSummary]]) -> str:
-    keys = list(dict.fromkeys(quantity.key for _, listing in listed for quantity in listing.quantities))
+def _csv(urls: Urls, models: Sequence[SummarizedRow]) -> str:
+    keys = list(dict.fromkeys(quantity.key for _, summary in models for quantity in summary.quantities))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*CSV_HEAD, *keys])
-    for row, listing in listed:
-        found = {quantity.key: quantity.value for quantity in listing.quantities}
+    for row, summary in models:
+        found = {quantity.key: quantity.value for quantity in summary.quantities}
         writer.writerow(
             [
                 *map(csv_text, (row.name, urls.of(row.page, row.anchor))),
-                *(csv_text("; ".join(texts)) for texts in (row.collections, listing.tasks, listing.datasets)),
-                csv_text(listing.licence),
-                listing.claims,
-                *(listing.verdicts.get(verdict, 0) for verdict in VERDICTS),
+                *(csv_text("; ".join(texts)) for texts in (row.collections, summary.tasks, summary.datasets)),
+                csv_text(summary.licence),
+                summary.claims,
+                *(summary.verdicts.get(verdict, 0) for verdict in VERDICTS),
                 *(found.get(key, "") for key in keys),
             ]
         )
@@ -124,15 +116,15 @@ def csv_text(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _index(listed: Sequence[tuple[ModelRow, ModelSummary]], reports: Mapping[str, CardReport]) -> str:
+def _index(models: Sequence[SummarizedRow], reports: Mapping[str, CardReport]) -> str:
     """Return the site's model index: collections, then the entries of all models, which are YAML already."""
     entries: dict[str, str] = {}
     for report in reports.values():
-        entries |= report.full().get("index", {})
-    names = sorted({name for row, _ in listed for name in row.collections})
+        entries |= report.full().index
+    names = sorted({name for row, _ in models for name in row.collections})
     collections = index_text([{"Name": name} for name in names])
-    models = "".join(entries.get(row.name, "") for row, _ in listed)
-    return f"{MADE}\nType: model-index\nCollections:\n{collections}Models:\n{models}"
+    texts = "".join(entries.get(row.name, "") for row, _ in models)
+    return f"{MADE}\nType: model-index\nCollections:\n{collections}Models:\n{texts}"
 
 
 def index_text(entries: list[dict[str, Any]]) -> str:
@@ -142,40 +134,28 @@ def index_text(entries: list[dict[str, Any]]) -> str:
     return found
 
 
-def _llms(settings: Settings, urls: Urls, listed: Sequence[tuple[ModelRow, ModelSummary]]) -> str:
+def _llms(settings: Settings, urls: Urls, models: Sequence[SummarizedRow]) -> str:
     """Return llms.txt: what the site is and where each model is described, for readers with little room."""
     catalog = settings.path(settings.catalog or Path())
-    lines = [f"# {_plain(settings.site.name)}", ""]
-    if settings.site.description:
-        lines += [f"> {_plain(settings.site.description)}", ""]
-    lines += [
-        "Numbers of a model are measured in the build of this site where its claims are confirmed or refuted; cited "
-        "means equal to a named source, disputed that sources differ, unchecked that there was nothing to check with.",
-        "",
-        "## Data",
-        "",
-        *(
-            f"- [{name}]({urls.full(urls.of(catalog / name))}): {what}"
-            for name, what in (
-                ("models.json", "all models with their numbers and verdicts"),
-                ("models.csv", "the same as a table"),
-                ("model-index.yml", "the same as a model index"),
-                ("model.schema.json", "JSON Schema of each model's own record"),
-            )
-        ),
-    ]
-    family: str | None = None
-    for row, listing in listed:
-        name = ", ".join(row.collections) or "Other models"
-        if name != family:
-            family = name
-            lines += ["", f"## {_plain(name)}", ""]
-        record = urls.full(urls.of(catalog / "models" / model_folder(row.name) / "model.json"))
-        facts = [*(f"{q.label} {q.text}" for q in listing.quantities[:6])]
-        facts += [f"{number} {verdict}" for verdict, number in listing.verdicts.items()]
-        page = urls.full(urls.of(row.page, row.anchor))
-        lines.append(f"- [{_plain(row.name)}]({page}): {_plain(', '.join(facts))} ([record]({record}))")
-    return "\n".join([*lines, "", LLMS_MARK, ""])
+
+    def address(name: str) -> str:
+        return urls.full(urls.of(catalog / name))
+
+    text = render_layout(
+        "llms.txt",
+        site=settings.site,
+        models=[(row, _facts(summary)) for row, summary in models],
+        plain=_plain,
+        address=address,
+        page=lambda row: urls.full(urls.of(row.page, row.anchor)),
+        record=lambda row: address(f"models/{model_folder(row.name)}/model.json"),
+    )
+    return text + "\n"
+
+
+def _facts(summary: ModelSummary) -> list[str]:
+    numbers = [f"{quantity.label} {quantity.text}" for quantity in summary.quantities[:6]]
+    return numbers + [f"{number} {verdict}" for verdict, number in summary.verdicts.items()]
 
 
 def _plain(text: str) -> str:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, convert, to_builtins
 
-from cardproof.core.types import Verdict
+from cardproof.core.types import Evidence, Judgement, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of
+from cardproof.judge.card_report import claim_row
 from cardproof.render.catalog.badges import claim_badge, model_badge
-from cardproof.render.catalog.model_summary import Quantity
-from cardproof.render.output.slugs import slug
-from cardproof.render.views.claims import claim_view
+from cardproof.render.catalog.model_summary import ModelSummary, Quantity
+from cardproof.render.output.text import slug
+from cardproof.render.views.claims import ClaimView, claim_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Judgement
+    from cardproof.judge.judge import ModelVerdicts
     from cardproof.read import Model
     from cardproof.read.model_index import Result
-    from cardproof.render.catalog.model_summary import ModelSummary
-    from cardproof.render.views.claims import ClaimView
 
 SCHEMA = "cardproof-model/1"
 
@@ -115,16 +113,16 @@ def model_folder(name: str) -> str:
 def model_record(
     card: str,
     model: Model,
-    judged: tuple[Iterable[Judgement], Iterable[Judgement]],
-    listing: ModelSummary,
+    verdicts: ModelVerdicts,
+    summary: ModelSummary,
     evidence: Evidence | None,
     addresses: Addresses,
 ) -> tuple[ModelRecord, dict[str, str]]:
-    """Return the record of a model, and its badges by their file names; ``judged`` are claims, then published."""
+    """Return the record of a model, and its badges by their file names."""
     badges: dict[str, str] = {}
     anchors: Counter[str] = Counter()
     records = []
-    for judgements in judged:
+    for judgements in (verdicts.own, verdicts.published):
         rows = []
         for judgement in judgements:
             claim = claim_view(judgement, anchors, {})
@@ -132,23 +130,24 @@ def model_record(
             if addresses.badges == "claims" and not judgement.claim.published:
                 name = badge_name(claim.anchor, slug(model.name))
                 badges[name] = claim_badge(claim.field, _value(claim, judgement), judgement.verdict)
-            rows.append(_claim_record(judgement, claim, addresses.folder + name if name else None))
+            more = {"anchor": claim.anchor, "badge": addresses.folder + name if name else None}
+            rows.append(convert({**claim_row(judgement), **more}, ClaimRecord))
         records.append(tuple(rows))
     if addresses.badges != "none":
-        badges["badge.svg"] = model_badge(model.name, listing.verdicts)
+        badges["badge.svg"] = model_badge(model.name, summary.verdicts)
     where = evidence.environment if evidence and evidence.counts else None
     record = ModelRecord(
         model.name,
         addresses.page,
         card,
         model.collections,
-        listing.tasks,
-        listing.datasets,
-        listing.licence,
+        summary.tasks,
+        summary.datasets,
+        summary.licence,
         model.text("Paper"),
         model.text("Weights"),
-        listing.verdicts,
-        listing.quantities,
+        summary.verdicts,
+        summary.quantities,
         records[0],
         records[1],
         addresses.evidence,
@@ -169,27 +168,6 @@ def badge_name(anchor: str, model: str) -> str:
     """Return the file name of a claim's badge: its anchor without that of its model."""
     name = anchor.removeprefix(f"{model}-") or anchor
     return file_name(f"claim-{name}" if name in ("badge", "model") else name).removesuffix(".json") + ".svg"
-
-
-def _claim_record(judgement: Judgement, view: ClaimView, badge: str | None) -> ClaimRecord:
-    claim = judgement.claim
-    return ClaimRecord(
-        view.anchor,
-        claim.field,
-        claim.dataset,
-        claim.stated,
-        judgement.found,
-        judgement.unit,
-        judgement.verdict,
-        judgement.allowed,
-        judgement.difference,
-        judgement.explanation,
-        judgement.method,
-        judgement.reason,
-        claim.place.file,
-        claim.place.line,
-        badge,
-    )
 
 
 def record_text(record: ModelRecord) -> str:

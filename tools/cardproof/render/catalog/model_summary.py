@@ -1,27 +1,23 @@
-"""Listings: what lists of all models say of one model — the compare page, the index, models.json and models.csv."""
+"""Summaries: what lists of all models say of one: the compare page, the index, models.json and models.csv."""
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, json
 
-from cardproof.core.datasets import canonical
-from cardproof.core.field_names import FILE_SIZE, FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
-from cardproof.core.numbers import parse_number
-from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.names import canonical
+from cardproof.core.types import VERDICTS, Evidence, Judgement, Verdict
 from cardproof.core.yaml import Scalar
-from cardproof.read.cited_results import metric_key
-from cardproof.read.claims import parse_size, stated_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from cardproof.core.types import Evidence, Judgement
+    from cardproof.judge.card_report import ModelRow
     from cardproof.measure.speeds import Conditions, Speed
     from cardproof.read import Card, Model
+
+SummarizedRow = tuple["ModelRow", "ModelSummary"]
 
 Better = Literal["less", "more", ""]
 
@@ -76,16 +72,20 @@ class ModelSummary(Struct, frozen=True):
         return next((quantity for quantity in self.quantities if quantity.key == key), None)
 
 
-def summary_text_of(listing: ModelSummary) -> str:
-    """Return a listing as text, in which form builds remember it: most of them never read it."""
-    return json.dumps(to_builtins(listing, enc_hook=str), ensure_ascii=False, separators=(",", ":"))
+def model_summary_text(summary: ModelSummary) -> str:
+    """Return a summary as text, in which form builds remember it: most of them never read it."""
+    return json.encode(summary).decode()
 
 
-def summary_of(text: str) -> ModelSummary:
-    """Return the listing that :func:`summary_text_of` was given."""
-    data = json.loads(text)
-    lists = {name: tuple(data[name]) for name in ("tasks", "datasets")}
-    return ModelSummary(**{**data, **lists, "quantities": tuple(Quantity(**entry) for entry in data["quantities"])})
+def read_model_summary(text: str) -> ModelSummary:
+    """Return the summary that :func:`model_summary_text` was given."""
+    return json.decode(text, type=ModelSummary)
+
+
+def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
+    """Return models by family and name, with what lists say of them."""
+    in_order = sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name))
+    return [(row, read_model_summary(row.listing)) for row in in_order if row.listing]
 
 
 def summarize_model(
@@ -97,7 +97,7 @@ def summarize_model(
     index: str,
     speed: tuple[Conditions, Speed] | None = None,
 ) -> ModelSummary:
-    """Return the listing of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
+    """Return the summary of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
     judgements = tuple(judgements)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
@@ -166,36 +166,36 @@ def _time(conditions: Conditions, speed: Speed) -> Quantity:
 
 def _quantity(judgement: Judgement) -> Quantity | None:
     """Return the number that a claim is about; None where it is about none."""
-    claim, name = judgement.claim, normal_field(judgement.claim.field)
+    claim = judgement.claim
     if claim.metric:
         return _result(judgement)
-    if name in PARAMETERS or name in FLOPS:
-        label = "Parameters" if name in PARAMETERS else "Multiply-adds"
-        label = "Operations" if judgement.unit == "operations" else label
-        stated = stated_count(claim)
-        if not isinstance(judgement.found, int) and stated is None:
-            return None
-        value = judgement.found if isinstance(judgement.found, int) else _plain(stated.value if stated else 0)
-        return _made(label, value, short(value), "less", judgement)
-    if name in IMAGE_SIZE and (size := parse_size(claim.stated)):
-        return _made("Image size", size[0], "x".join(str(side) for side in dict.fromkeys(size)), "", judgement)
-    if name in FILE_SIZE and (number := parse_number(claim.stated, "bytes")):
-        value = judgement.found if isinstance(judgement.found, int) else _plain(number.value)
+    if claim.kind == "image size" and claim.size:
+        return _made("Image size", claim.size[0], "x".join(map(str, dict.fromkeys(claim.size))), "", judgement)
+    if claim.kind not in ("parameters", "flops", "file size"):
+        return None
+    if isinstance(judgement.found, int):
+        value: int | float = judgement.found
+    elif claim.number:
+        value = _plain(claim.number.value)
+    else:
+        return None
+    if claim.kind == "file size":
         return _made("File size", value, f"{short(value)}B", "less", judgement)
-    return None
+    label = "Parameters" if claim.kind == "parameters" else "Multiply-adds"
+    label = "Operations" if judgement.unit == "operations" else label
+    return _made(label, value, short(value), "less", judgement)
 
 
 def _result(judgement: Judgement) -> Quantity | None:
     claim = judgement.claim
-    number = parse_number(claim.stated)
     found = judgement.found if judgement.verdict in ("confirmed", "refuted") else None
     value = _plain(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
-    if value is None and number is not None:
-        value = _plain(number.value)
+    if value is None and claim.number:
+        value = _plain(claim.number.value)
     if value is None:
         return None
     names = {"top 1 accuracy": "Top-1 accuracy", "top 5 accuracy": "Top-5 accuracy"}
-    metric = names.get(metric_key(claim.field), claim.field)
+    metric = names.get(claim.kind, claim.field)
     label = f"{metric} on {canonical(claim.dataset) or claim.dataset}" if claim.dataset else metric
     refuted = judgement.verdict == "refuted" and found is not None
     text = f"{found}{judgement.unit}" if refuted else claim.stated.strip()

@@ -1,20 +1,21 @@
-"""Files of a site that belong to no single card: made where what they say changed, removed with their models."""
+"""Files of a site that belong to no single card: made if what they say changed, removed with their models."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from cardproof.core.settings import Settings
     from cardproof.judge.card_report import CardReport
     from cardproof.render.incremental import CrossCardDigests, Memory
-    from cardproof.render.output.folders import Folders
-    from cardproof.render.write import Change
+    from cardproof.render.output.files import Change
+    from cardproof.render.output.paths import Folders
 
 
 class SiteFiles(Struct, frozen=True):
@@ -30,7 +31,7 @@ class SiteFiles(Struct, frozen=True):
 def make_site_files(
     changes: list[Change], settings: Settings, folders: Folders, across: CrossCardDigests, memory: Memory
 ) -> SiteFiles | None:
-    """Make the files about all models, unless those that are there say the same; None where none are wanted.
+    """Make the files about all models, unless those that are there say the same; None if none are wanted.
 
     What has to happen to them is added to the ``changes``.
     """
@@ -40,18 +41,33 @@ def make_site_files(
     if paths := memory.site_files(inputs):
         return SiteFiles(inputs, tuple(map(Path, paths)), False)
     from cardproof.render.catalog.files import site_files
-    from cardproof.render.output.urls import urls_of
-    from cardproof.render.write import compare
+    from cardproof.render.output.files import compare
+    from cardproof.render.output.paths import site_urls
 
-    texts = site_files(settings, folders, urls_of(settings, folders), across.reports)
+    texts = site_files(settings, folders, site_urls(settings, folders), across.reports)
     changes += compare(texts, ())
     return SiteFiles(inputs, tuple(texts), True)
 
 
 def files_of_gone_models(settings: Settings, known: Mapping[str, CardReport]) -> list[Path]:
     """Return the files of the catalog that belong to models that are gone."""
-    from cardproof.render.catalog.leftovers import gone_models
-
     assert settings.catalog
-    kept = {folder.rpartition("/")[2] for card in known.values() for folder in card.folders}
-    return gone_models(settings.path(settings.catalog), kept)
+    folders = {folder.rpartition("/")[2] for card in known.values() for folder in card.folders}
+    try:
+        with os.scandir(settings.path(settings.catalog) / "models") as found:
+            gone = sorted(Path(folder) for folder in found if folder.name not in folders and folder.is_dir())
+    except FileNotFoundError:
+        return []
+    return [path for folder in gone for path in sorted(folder.iterdir()) if _is_ours(path)]
+
+
+def badges_of_gone_claims(folders: Iterable[Path], kept: Container[Path]) -> list[Path]:
+    """Return the badges in models' folders that no claim has any more."""
+    found = (path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.svg")))
+    return [path for path in found if path not in kept and _is_ours(path)]
+
+
+def _is_ours(path: Path) -> bool:
+    from cardproof.render.catalog.files import is_ours  # only if something is gone
+
+    return path.is_file() and is_ours(path.read_text(encoding="utf-8", errors="replace"))

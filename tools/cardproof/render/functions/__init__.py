@@ -1,1 +1,1 @@
-"""Functions that templates call: tables of models and the report of an audit."""
+"""Functions for templates: tables of models and the report of an audit."""

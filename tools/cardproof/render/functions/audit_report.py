@@ -1,42 +1,100 @@
-"""The function ``audit_report`` of templates: what an audit of other cards found, as sections of a page."""
+"""The function ``audit_report`` of templates: the result of an audit of other cards, as sections of a page.
+
+The input is the audit's JSON, complete or reduced to counts, kinds of faults and the worst examples.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, ValidationError, convert, to_builtins
+
+from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.types import VERDICTS
-from cardproof.render.functions.audit_summary import AuditSummary, Example, read_summary
-from cardproof.render.functions.compare_table import verdict_bar
-from cardproof.render.templates import CallError
+from cardproof.judge.discrepancies import DISCREPANCIES
+from cardproof.render.templates import CallError, render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
+SCHEMA = "cardproof-audit/1"
 MOST_BYTES = 50_000_000
-"""The largest published corpus gives 4 MB."""
+"""Size limit of the JSON; that of the largest published corpus has 4 MB."""
+MOST_WORST = 10
+MOST_REASONS = 8
 
 
-NUMBERS = ("Claims", "Refuted", "Number", "Stated", "Measured", "Factor")
-"""Columns that hold numbers."""
+class Example(Struct, frozen=True):
+    """A refuted claim."""
+
+    model: str
+    field: str
+    file: str
+    line: int
+    stated: str
+    found: str
+    explanation: str
 
 
-def audit_report(base: Path, read: Callable[[Path], None]) -> Callable[[str], str]:
-    """Return the function; files are read below ``base`` only, and each is told to ``read``."""
+class Kind(Struct, frozen=True):
+    """A kind of fault, its number of claims, and one example."""
+
+    name: str
+    claims: int
+    example: Example
+
+
+class AuditSummary(Struct, frozen=True):
+    """An audit in numbers."""
+
+    command: str
+    """The command that repeats it."""
+    zoo: str
+    """Name and version of the distribution that the networks come from; empty if none was measured."""
+    torch: str
+    cardproof: str
+    date: str
+    cards: int
+    models: int
+    measured: int
+    """Models with a measured claim."""
+    explained: int
+    """Refuted counts that another way of counting gives exactly."""
+    verdicts: dict[str, int]
+    fields: tuple[tuple[str, dict[str, int]], ...]
+    """Field -> verdict -> number of claims; without fields of which no claim was checked."""
+    unchecked_fields: int
+    """Claims about fields of which no claim was checked."""
+    kinds: tuple[Kind, ...]
+    worst: tuple[tuple[Example, float], ...]
+    """Counts that differ most from the measured one, with the factor between both; one for each card."""
+    reasons: tuple[tuple[str, int], ...]
+    """Why claims were not checked, the most frequent first."""
+    notes: tuple[tuple[str, int], ...]
+    """Other findings: check, and number of findings."""
+
+
+def audit_report(base: Path, on_read: Callable[[Path], None]) -> Callable[[str], str]:
+    """Return the function; it reads files below ``base`` only, and calls ``on_read`` with the path of each."""
 
     def report(file: str) -> str:
-        """Return the report of an audit whose JSON, whole or reduced, is in a file. Raises CallError."""
+        """Return the report of an audit whose JSON is in a file. Raises CallError."""
         path = base / file
-        read(path)
+        on_read(path)
         if not path.resolve().is_relative_to(base.resolve()):
             raise CallError(f"audit '{file}' lies outside of the site's folder")
         try:
             if path.stat().st_size > MOST_BYTES:
                 raise CallError(f"audit '{file}' has more than {MOST_BYTES:,} bytes; write it with --report")
-            return _report(read_summary(path.read_text(encoding="utf-8")))
+            audit = read_summary(path.read_text(encoding="utf-8"))
+            versions = [f"cardproof {audit.cardproof}" if audit.cardproof else "", audit.zoo]
+            versions += [f"torch {audit.torch}" if audit.torch else "", audit.date]
+            return render_layout("audit.html", audit=audit, versions=[*filter(None, versions)], value=_with_commas)
         except OSError as trouble:
             raise CallError(f"audit '{file}' cannot be read: {trouble.strerror}") from trouble
         except ValueError as trouble:
@@ -45,147 +103,118 @@ def audit_report(base: Path, read: Callable[[Path], None]) -> Callable[[str], st
     return report
 
 
-def _report(audit: AuditSummary) -> str:
-    parts = [
-        _lead(audit),
-        "## Verdicts by field",
-        _wide(
-            "Verdicts by field",
-            ("Field", "Claims", "Verdicts", "Refuted"),
-            [
-                (_cell(field), _count(sum(verdicts.values())), _bar(verdicts), _count(verdicts.get("refuted", 0)))
-                for field, verdicts in audit.fields
-            ],
-        ),
-    ]
-    if audit.unchecked_fields:
-        parts.append(f"<p>{audit.unchecked_fields:,} more claims are about fields of which nothing was checked.</p>")
-    if audit.kinds:
-        rows = [(_cell(kind.name), _count(kind.claims), _claim(kind.example)) for kind in audit.kinds]
-        parts += [
-            "## Kinds of faults",
-            "<p>By what gives the stated value. One claim may show several kinds, so the numbers add up to more than "
-            "the refuted claims.</p>",
-            _wide("Kinds of faults", ("Kind", "Claims", "One of them"), rows),
-        ]
-    if audit.worst:
-        worst = [_worst(example, factor) for example, factor in audit.worst]
-        head = ("Model", "Field", "Stated", "Measured", "Factor", "What gives the stated value")
-        parts += [
-            "## Furthest off",
-            "<p>Counts that differ most from the network's own, by the factor between both; one for each card.</p>",
-            _wide("Furthest off", head, worst),
-        ]
-    return "\n\n".join([*parts, *_method(audit)])
-
-
-def _lead(audit: AuditSummary) -> str:
-    total = sum(audit.verdicts.values())
-    models = f"models, {audit.measured:,} of them measured"
-    tiles = [("", f"{audit.cards:,}", "cards"), ("", f"{audit.models:,}", models), ("", f"{total:,}", "claims")]
-    tiles += [
-        (f' class="cp-{verdict}"', f"{audit.verdicts[verdict]:,}", verdict)
-        for verdict in VERDICTS
-        if audit.verdicts.get(verdict)
-    ]
-    shown = "".join(f"<div{kind}><b>{number}</b><span>{words}</span></div>" for kind, number, words in tiles)
-    refuted = audit.verdicts.get("refuted", 0)
-    said = (
-        f"<p>{audit.explained:,} of {refuted:,} refuted claims are explained exactly: a way of counting gives the "
-        "stated number to the last digit that was written.</p>"
-        if refuted
-        else "<p>No claim was refuted.</p>"
-    )
-    bar = verdict_bar(Counter(audit.verdicts))
-    return f'<div class="cp-audit">\n<div class="cp-audit__lead">{shown}</div>\n{bar}\n{said}\n</div>'
-
-
-def _method(audit: AuditSummary) -> list[str]:
-    versions = [f"cardproof {audit.cardproof}" if audit.cardproof else "", audit.zoo]
-    versions += [f"torch {audit.torch}" if audit.torch else "", audit.date]
-    reasons = [(_cell(text), _count(number)) for text, number in audit.reasons]
-    notes = [(f"<td><code>{_text(word)}</code></td>", _count(number)) for word, number in audit.notes]
-    parts = [
-        "## Method",
-        "<p>Each network was built without its weights and run once on the meta device at the image size of its card. "
-        "Parameters and multiply-adds were counted there and compared with what the card states, at the precision "
-        "that it states. Where they differ, inputs, factors and ways of counting were tried, and an explanation is "
-        "given only where one of them gives the stated number. Preprocessing was compared with the zoo's configuration "
-        "of the same weights, architecture with the layers and functions that ran. A claim for which weights, images "
-        "or recipe were not at hand is unchecked, and is neither right nor wrong by this report.</p>",
-    ]
-    if reasons:
-        parts.append(_wide("Why claims were not checked", ("Why claims were not checked", "Claims"), reasons))
-    if notes:
-        parts.append(_wide("Other findings", ("Other findings", "Number"), notes))
-    parts += [
-        "## Repeat it",
-        f'<div class="highlight"><pre><code>{_text(audit.command)}</code></pre></div>',
-        f"<p>Made with {_text(', '.join(text for text in versions if text))}.</p>" if any(versions) else "",
-    ]
-    return [part for part in parts if part]
-
-
-def _wide(label: str, head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
-    kinds = {text: ' class="cp-number"' if text in NUMBERS else "" for text in head}
-    top = "".join(f'<th scope="col"{kind}>{text}</th>' for text, kind in kinds.items())
-    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return (
-        f'<div class="cp-audit"><div class="cp-wide" tabindex="0" role="region" aria-label="{label}">\n'
-        f'<table class="cp-plain">\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div></div>'
-    )
-
-
-def _worst(example: Example, factor: float) -> tuple[str, ...]:
-    return (
-        f"<td><code>{_text(example.model)}</code>{_place(example)}</td>",
-        _cell(example.field),
-        _shown(example.stated),
-        _shown(example.found),
-        _number(f"{factor:,.2f}×"),
-        f"<td><small>{_text(example.explanation)}</small></td>",
-    )
-
-
-def _claim(example: Example) -> str:
-    found = f", found {_value(example.found)}" if example.found else ""
-    return (
-        f"<td><code>{_text(example.model)}</code> {_text(example.field)}: stated {_value(example.stated)}{found}"
-        f"{_place(example)}<br><small>{_text(example.explanation)}</small></td>"
-    )
-
-
-def _place(example: Example) -> str:
-    return f"<br><small>{_text(example.file)}:{example.line:d}</small>"
-
-
-def _bar(verdicts: dict[str, int]) -> str:
-    words = ", ".join(f"{number:,} {verdict}" for verdict, number in verdicts.items())
-    return f"<td>{verdict_bar(Counter(verdicts))}<small>{_text(words)}</small></td>"
-
-
-def _value(text: str) -> str:
-    """Return a stated or found value; whole numbers get commas, so that a reader can tell millions from billions."""
+def _with_commas(text: str) -> str:
+    """Return a stated or found value, whole numbers with commas."""
     number = parse_number(text, "count") if text.isdecimal() else None
-    return show_count(number.value) if number else _text(text)
+    return show_count(number.value) if number else text
 
 
-def _shown(text: str) -> str:
-    return _number(_value(text))
+def summarize(data: dict[str, Any]) -> AuditSummary:
+    """Summarise the output of ``cardproof audit --json``. Raises ValueError for other data."""
+    try:
+        return _summary(data)
+    except (KeyError, TypeError, AttributeError) as trouble:
+        raise ValueError(f"this is not what cardproof audit --json prints ({trouble!r})") from trouble
 
 
-def _number(text: str) -> str:
-    return f'<td class="cp-number">{text}</td>'
+def _summary(data: dict[str, Any]) -> AuditSummary:
+    claims, summary, method = data["claims"], data["summary"], data.get("method") or {}
+    fields: dict[str, Counter[str]] = {}
+    for claim in claims:
+        fields.setdefault(claim["field"], Counter())[claim["verdict"]] += 1
+    checked = {field: counts for field, counts in fields.items() if set(counts) != {"unchecked"}}
+    order = sorted(checked, key=lambda field: (-checked[field]["refuted"], -sum(checked[field].values()), field))
+    refuted = [claim for claim in claims if claim["verdict"] == "refuted"]
+    reasons = Counter(_reason(claim["reason"]) for claim in claims if claim["verdict"] == "unchecked")
+    checks = Counter(finding["check"] for finding in data["findings"] if finding["severity"] != "error")
+    return AuditSummary(
+        str(method.get("command", "cardproof audit PATH")),
+        str(method.get("zoo", "")),
+        str(method.get("torch", "")),
+        str(method.get("cardproof", "")),
+        str(method.get("date", "")),
+        summary["cards"],
+        summary["models"],
+        len({claim["model"] for claim in claims if claim["verdict"] in ("confirmed", "refuted")}),
+        summary["explained"],
+        {verdict: summary[verdict] for verdict in VERDICTS},
+        tuple((field, _verdicts(checked[field])) for field in order),
+        sum(sum(counts.values()) for field, counts in fields.items() if field not in checked),
+        _kinds(refuted),
+        _worst(refuted),
+        tuple(reasons.most_common(MOST_REASONS)),
+        tuple(sorted(checks.items(), key=lambda item: (-item[1], item[0]))),
+    )
 
 
-def _count(number: int) -> str:
-    return _number(f"{number:,d}")
+def summary_text(summary: AuditSummary) -> str:
+    """Return a summary as JSON, which :func:`read_summary` reads."""
+    return json.dumps({"schema": SCHEMA, **to_builtins(summary, enc_hook=str)}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _cell(text: str) -> str:
-    return f"<td>{_text(text)}</td>"
+def read_summary(text: str) -> AuditSummary:
+    """Read a summary, or the complete JSON of an audit. Raises ValueError if the text is neither."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        return summarize(data)
+    try:
+        return convert(data, AuditSummary)
+    except ValidationError as trouble:
+        raise ValueError(f"this is not a summary of an audit ({trouble})") from trouble
 
 
-def _text(text: str) -> str:
-    """Return a text as HTML on one line."""
-    return escape(" ".join(str(text).split()))
+def _verdicts(counts: Counter[str]) -> dict[str, int]:
+    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def _reason(text: str) -> str:
+    """Return a reason without names of models, files and numbers, so that equal ones can be counted."""
+    text = re.sub(r"^(not measured: \w+: ).*", r"\1…", text)
+    text = re.sub(r"weights \S+ and", "weights and", text)
+    text = re.sub(r" \(?[\w.+-]*\.(?:pth|pt|safetensors|npz|tar|bin)\S*", "", text)
+    return re.sub(r"\b\d[\d,]* bytes", "a known number of bytes", text)
+
+
+def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    kinds_of_claim = {}
+    for claim in refuted:
+        names = [DISCREPANCIES.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
+        kinds_of_claim[id(claim)] = len(names)
+        for name in names:
+            found.setdefault(name, []).append(claim)
+    # the example of a kind is the claim with the fewest other kinds
+    kinds = [
+        Kind(name, len(claims), _example(min(claims, key=lambda claim: kinds_of_claim[id(claim)])))
+        for name, claims in found.items()
+    ]
+    return tuple(sorted(kinds, key=lambda kind: (-kind.claims, kind.name)))
+
+
+def _worst(refuted: list[dict[str, Any]]) -> tuple[tuple[Example, float], ...]:
+    """Return the counts that differ most, one for each card, so that a family does not fill the list."""
+    factors: dict[str, tuple[float, dict[str, Any]]] = {}
+    for claim in refuted:
+        number = parse_number(str(claim["stated"]), "count")
+        found = claim["found"]
+        is_count = kind_of(claim["field"]) in ("flops", "parameters") and isinstance(found, int)
+        if not is_count or not number or number.value <= 0 or found <= 0:
+            continue
+        factor = float(number.value) / found
+        factor = max(factor, 1 / factor)
+        if factor > factors.get(claim["file"], (0.0, {}))[0]:
+            factors[claim["file"]] = (factor, claim)
+    worst = sorted(factors.values(), key=lambda pair: (-pair[0], pair[1]["file"]))[:MOST_WORST]
+    return tuple((_example(claim), round(factor, 3)) for factor, claim in worst)
+
+
+def _example(claim: dict[str, Any]) -> Example:
+    return Example(
+        str(claim["model"]),
+        str(claim["field"]),
+        str(claim["file"]),
+        int(claim["line"]),
+        str(claim["stated"]),
+        "" if claim["found"] is None else str(claim["found"]),
+        str(claim["explanation"] or claim["reason"] or ""),
+    )

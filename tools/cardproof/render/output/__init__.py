@@ -1,1 +1,1 @@
-"""Output: from finished texts to files of a site: escapes, addresses, assets, stamps, minified pages."""
+"""Output: files of a site from finished texts: escapes, addresses, assets, stamps, minified pages."""

@@ -1,1 +1,1 @@
-"""Views: what a page shows of claims, evidence, training and snippets, in words."""
+"""Views: claims, evidence, training and snippets in the words of a page."""

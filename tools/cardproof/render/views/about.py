@@ -1,4 +1,4 @@
-"""What a card says of its models beside numbers: tasks, data, licence and paper."""
+"""Facts of a card that are not numbers: tasks, data, licence and papers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Paper(Struct, frozen=True):
-    """The paper that a card names; empty where it does not say."""
+    """The paper that a card names; missing parts are empty."""
 
     title: str
     url: str = ""
@@ -25,30 +25,30 @@ class Paper(Struct, frozen=True):
 
 
 class About(Struct, frozen=True):
-    """What a page says of all its models."""
+    """Facts about all models of a page."""
 
     tasks: tuple[str, ...]
     data: tuple[str, ...]
-    """What they were trained on."""
+    """Training data."""
     licence: str
     papers: tuple[Paper, ...]
 
 
 def about(card: Card) -> About:
-    """Return what a card says of its models; what they say alike once."""
+    """Return the facts of a card's models, each once."""
     return About(
-        _all(card, "Tasks"),
-        _all(card, "Training Data"),
+        _metadata_texts(card, "Tasks"),
+        _metadata_texts(card, "Training Data"),
         _licence(card),
-        tuple(dict.fromkeys(paper for model in card.models if (paper := paper_of(model)))),
+        tuple(dict.fromkeys(paper for model in card.models if (paper := read_paper(model)))),
     )
 
 
-def paper_of(model: Model) -> Paper | None:
-    """Return the paper of a model, which may be written as text or as a mapping; None without a title or address."""
+def read_paper(model: Model) -> Paper | None:
+    """Return the paper of a model, written as text or as a mapping; None without a title or address."""
     node = model.fields.get("Paper")
     if isinstance(node, Scalar) and node.value is not None:
-        text = _line(node.text)
+        text = _one_line(node.text)
         return Paper("", text) if text.startswith(("http://", "https://")) else Paper(text)
     if not isinstance(node, Mapping):
         return None
@@ -63,30 +63,29 @@ def paper_of(model: Model) -> Paper | None:
     return paper if paper.title or paper.url else None
 
 
-def _all(card: Card, field: str) -> tuple[str, ...]:
+def _metadata_texts(card: Card, field: str) -> tuple[str, ...]:
     found = (text for model in card.models if model.metadata for text in _texts(model.metadata.get(field)))
     return tuple(dict.fromkeys(found))
 
 
 def _licence(card: Card) -> str:
-    """Return the licence: of the models where the card says one for all, otherwise of the card's header."""
-    said = {_text(model.fields, key) for model in card.models for key in ("License", "Licence")} - {""}
-    said |= {_text(model.metadata, key) for model in card.models if model.metadata for key in ("License", "Licence")}
-    said -= {""}
-    if len(said) == 1:
-        return said.pop()
-    return _text(card.header, "license") if card.header and not said else ""
+    """Return the licence of the models if they have the same one; that of the card's header if they have none."""
+    nodes = [node for model in card.models for node in (model.fields, model.metadata) if node]
+    licences = {_text(node, key) for node in nodes for key in ("License", "Licence")} - {""}
+    if len(licences) == 1:
+        return licences.pop()
+    return _text(card.header, "license") if card.header and not licences else ""
 
 
 def _texts(node: Node | None) -> tuple[str, ...]:
     nodes = node.items if isinstance(node, Sequence) else [node]
-    return tuple(_line(item.text) for item in nodes if isinstance(item, Scalar) and item.value is not None)
+    return tuple(_one_line(item.text) for item in nodes if isinstance(item, Scalar) and item.value is not None)
 
 
 def _text(node: Mapping, key: str) -> str:
     found = node.get(key)
-    return _line(found.text) if isinstance(found, Scalar) and found.value is not None else ""
+    return _one_line(found.text) if isinstance(found, Scalar) and found.value is not None else ""
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""How to cite a paper: BibTeX, APA and CFF, made of what the card says; a style that lacks something is left out."""
+"""Citations of a paper in BibTeX, APA and CFF; a style whose required parts are missing is left out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from cardproof.render.views.about import Paper
 
 BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IGNORECASE | re.MULTILINE)
-"""A fence with a citation that the card's author wrote."""
+"""A fenced block with a citation by the card's author."""
 MOST_AUTHORS = 20
-"""APA names so many; of more, the first nineteen and the last."""
+"""APA lists up to so many authors; of more, the first nineteen and the last."""
 _ARXIV = re.compile(r"https?://(?:www\.)?arxiv\.org/(?:abs|pdf)/(\d{4}\.\d{4,5}|[\w.-]+/\d{7})(?:v\d+)?(?:\.pdf)?/?")
 _DOI = re.compile(r"10\.\d{4,9}(\.\d+)?/[A-Za-z0-9:/_;\-.()\[\]\\]+")
-"""As CFF has them; DOIs may have other characters, in theory."""
+"""DOIs as in CFF's schema, although the DOI system allows other characters."""
 _SPECIAL = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
@@ -30,14 +30,14 @@ _SPECIAL = {
 
 
 class Citation(Struct, frozen=True):
-    """One style, ready to copy."""
+    """A citation in one style."""
 
     style: str
     text: str
 
 
 def citations(paper: Paper) -> tuple[Citation, ...]:
-    """Return a paper's citations in all styles for which enough is known."""
+    """Return a paper's citations in all styles whose required parts it has."""
     if not paper.title:
         return ()
     found = [Citation("BibTeX", bibtex(paper))]
@@ -49,10 +49,10 @@ def citations(paper: Paper) -> tuple[Citation, ...]:
 
 
 def bibtex(paper: Paper) -> str:
-    """Return a BibTeX entry; capitals inside words are kept from being lowered."""
+    """Return a BibTeX entry; words with inner capitals are in braces, so that BibTeX keeps them."""
     arxiv = arxiv_id(paper.url)
     values = {
-        "title": re.sub(r"[^\W_]+", _kept, _latex(paper.title)),
+        "title": re.sub(r"[^\W_]+", _protect_capitals, _latex(paper.title)),
         "author": " and ".join(map(_latex, paper.authors)),
         "journal": _latex(paper.journal),
         "year": _latex(paper.year),
@@ -83,7 +83,7 @@ def apa(paper: Paper) -> str:
 def cff(paper: Paper, others: Sequence[Paper] = ()) -> str:
     """Return a CITATION.cff, version 1.2.0, that asks for the paper to be cited; ``others`` are its references.
 
-    Each paper has a title and authors. What the format does not allow is left out, or written as it has it.
+    Each paper has a title and authors. Values that the format does not allow are left out or converted.
     """
     whole: dict[str, object] = {
         "cff-version": "1.2.0",
@@ -99,7 +99,7 @@ def cff(paper: Paper, others: Sequence[Paper] = ()) -> str:
 
 
 def is_citable(paper: Paper) -> bool:
-    """Return whether enough is known of a paper for a CITATION.cff."""
+    """Return whether a paper has the required parts of a CITATION.cff."""
     return bool(paper.title and _people(paper))
 
 
@@ -120,7 +120,7 @@ def _reference(paper: Paper) -> dict[str, object]:
 
 
 def _people(paper: Paper) -> list[dict[str, str]]:
-    """Return the authors of a paper, each once: the format wants at least one, and no one twice."""
+    """Return the authors of a paper; the format requires them to be unique."""
     people: list[dict[str, str]] = []
     for author in paper.authors:
         parts = _parts(author)
@@ -130,20 +130,19 @@ def _people(paper: Paper) -> list[dict[str, str]]:
 
 
 def arxiv_id(url: str) -> str:
-    """Return the identifier that an address at arxiv.org names; empty for others."""
+    """Return the identifier in an address at arxiv.org; empty for other addresses."""
     match = _ARXIV.fullmatch(url)
     return match[1] if match else ""
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes lists of authors twice instead of naming them by an anchor."""
+    """Repeats lists of authors instead of writing anchors and aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Return whether a value is written out where it occurs again."""
         return True
 
 
-def _kept(match: re.Match[str]) -> str:
+def _protect_capitals(match: re.Match[str]) -> str:
     word = match.group()
     return f"{{{word}}}" if re.search(r".[A-Z]", word) else word
 
@@ -153,7 +152,7 @@ def _latex(text: str) -> str:
 
 
 def _balanced(text: str) -> str:
-    """Return a value whose braces close, as those of a DOI or address may not."""
+    """Return a value without its braces if they are unbalanced, as in a DOI or address they may be."""
     plain = text.replace("\\{", "").replace("\\}", "")
     depth = 0
     for character in plain:

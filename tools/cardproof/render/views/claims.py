@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.field_names import FLOPS, IMAGE_SIZE, PARAMETERS, normal_field
+from cardproof.core.names import ACCURACIES
 from cardproof.core.numbers import show_count
 from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
-from cardproof.judge.checks import check_of
-from cardproof.judge.judge import FOUND
-from cardproof.read.cited_results import metric_key
-from cardproof.read.claims import stated_count
-from cardproof.render.output.slugs import slug
-from cardproof.render.views.evidence import kind_of
+from cardproof.judge.judge import FOUND, ModelVerdicts
+from cardproof.render.output.text import slug
+from cardproof.render.views.evidence import RecordView, record_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from cardproof.read.model_index import Model
-    from cardproof.render.views.evidence import RecordView
 
 MEANING: dict[Verdict, str] = {
     "confirmed": "measured, equal at the precision written",
@@ -35,6 +31,9 @@ MEANING: dict[Verdict, str] = {
 
 ATTENTION: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
 """Order of rows in a claims table: what needs a reader's attention first."""
+
+COUNTS = ("parameters", "flops")
+"""Kinds of claims whose numbers are written with separators."""
 
 UNITS = ((9, "G"), (6, "M"), (3, "k"))
 """Powers of ten that counts are written with."""
@@ -108,26 +107,24 @@ class ModelView(Struct, frozen=True):
 
 def model_view(
     model: Model,
-    judgements: Iterable[Judgement],
-    published: Iterable[Judgement],
+    verdicts: ModelVerdicts,
     evidence: Evidence | None,
     link: str | None,
     records: Mapping[str, RecordView],
 ) -> ModelView:
     """Put one model into words; ``records`` are what its verdicts rest on, by kind."""
-    judgements = tuple(judgements)
     anchors: Counter[str] = Counter()
-    views = [claim_view(judgement, anchors, records) for judgement in judgements]
-    claims = sorted(_joined(views), key=lambda view: ATTENTION.index(view.verdict))
-    others = tuple(claim_view(judgement, anchors, {}) for judgement in published)
+    views = [claim_view(judgement, anchors, records) for judgement in verdicts.own]
+    claims = sorted(_join_lists(views), key=lambda view: ATTENTION.index(view.verdict))
+    others = tuple(claim_view(judgement, anchors, {}) for judgement in verdicts.published)
     return ModelView(
         model.name,
         slug(model.name),
         tuple(claims),
         others,
-        tuple(_facts(judgements, evidence)),
-        count_verdicts(judgements),
-        _values(judgements),
+        tuple(_facts(verdicts.own, evidence)),
+        count_verdicts(verdicts.own),
+        _values(verdicts.own),
         model.collections,
         link,
         _ran(evidence),
@@ -140,28 +137,19 @@ def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int]
     return tuple((verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict])
 
 
-def _joined(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
+def _join_lists(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
     """Join items of one list that were judged alike, which stand beside one another, to one row."""
-    group: list[ClaimView] = []
-    for view in views:
-        if group and not _alike(group[-1], view):
-            yield _one(group)
-            group = []
-        group.append(view)
-    if group:
-        yield _one(group)
+    return (_list_row(list(group)) for _, group in groupby(views, _judged_alike))
 
 
-def _alike(one: ClaimView, other: ClaimView) -> bool:
-    def kept(view: ClaimView) -> ClaimView:
-        # what was found of an item is the item itself, or the same word for all
-        found = "" if view.found == view.stated else view.found
-        return replace(view, anchor="", stated="", found=found)
-
-    return one.verdict != "refuted" and kept(one) == kept(other)
+def _judged_alike(view: ClaimView) -> ClaimView:
+    """Return what items of one row have in common; a refuted claim has a row of its own."""
+    # what was found of an item is the item itself, or the same word for all
+    found = "" if view.found == view.stated else view.found
+    return replace(view, anchor=view.anchor if view.verdict == "refuted" else "", stated="", found=found)
 
 
-def _one(group: list[ClaimView]) -> ClaimView:
+def _list_row(group: list[ClaimView]) -> ClaimView:
     first = group[0]
     if len(group) == 1:
         return first
@@ -174,62 +162,54 @@ def _one(group: list[ClaimView]) -> ClaimView:
 def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str, RecordView]) -> ClaimView:
     """Put one claim into words; ``anchors`` counts those of the model's claims before it."""
     claim = judgement.claim
-    label = f"{claim.field} on {claim.dataset}" if claim.dataset else claim.field
     anchor = slug(f"{claim.model}-{'published-' if claim.published else ''}{claim.field}")
     anchors[anchor] += 1
     if anchors[anchor] > 1:
         anchor = f"{anchor}-{anchors[anchor]}"
-    check = check_of(claim, normal_field(claim.field))
     how = "; ".join(text for text in (judgement.method, judgement.reason) if text)
     return ClaimView(
         anchor,
-        label,
+        claim.label,
         judgement.verdict,
         _stated(claim),
         _found(judgement),
         judgement.difference,
         judgement.allowed,
-        FOUND.get(check.name, "measured") if check else "",
+        FOUND.get(judgement.check, "measured") if judgement.check else "",
         how,
         judgement.explanation or "",
         claim.published or "",
-        (record.anchor,) if (record := records.get(kind_of(claim))) else (),
+        (record.anchor,) if (record := records.get(record_kind(claim))) else (),
     )
 
 
 def _stated(claim: Claim) -> str:
-    name = normal_field(claim.field)
-    if (
-        isinstance(claim.value, int)
-        and not isinstance(claim.value, bool)
-        and name in PARAMETERS | FLOPS | {"file size"}
-    ):
-        return show_count(claim.value)
-    return claim.stated
+    is_whole = isinstance(claim.value, int) and not isinstance(claim.value, bool)
+    return show_count(claim.value) if is_whole and claim.kind in (*COUNTS, "file size") else claim.stated
 
 
 def _found(judgement: Judgement) -> str:
     found = judgement.found
     if found is None:
         return ""
-    if isinstance(found, int) and normal_field(judgement.claim.field) in PARAMETERS | FLOPS:
+    if isinstance(found, int) and judgement.claim.kind in COUNTS:
         return show_count(found)
     return f"{found}{judgement.unit if judgement.unit == '%' else ''}"
 
 
-def _facts(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> Iterable[Fact]:
+def _facts(judgements: Iterable[Judgement], evidence: Evidence | None) -> Iterable[Fact]:
     counts = evidence.counts if evidence else None
     for judgement in judgements:
-        name = normal_field(judgement.claim.field)
+        kind = judgement.claim.kind
         if judgement.claim.metric:
-            if metric_key(judgement.claim.field) in ("top 1 accuracy", "top 5 accuracy"):
+            if kind in ACCURACIES:
                 yield _accuracy_fact(judgement)
-        elif name in PARAMETERS:
+        elif kind == "parameters":
             yield _count_fact("Parameters", judgement)
-        elif name in FLOPS:
+        elif kind == "flops":
             label = "Operations" if judgement.unit == "operations" else "Multiply-adds"
             yield _count_fact(f"{label} at {counts.input_shape[1]}" if counts else label, judgement)
-        elif name in IMAGE_SIZE:
+        elif kind == "image size":
             yield _size_fact(judgement)
 
 
@@ -241,7 +221,7 @@ def _size_fact(judgement: Judgement) -> Fact:
 
 
 def _accuracy_fact(judgement: Judgement) -> Fact:
-    label = "Top-1" if metric_key(judgement.claim.field).startswith("top 1") else "Top-5"
+    label = "Top-1" if judgement.claim.kind == "top 1 accuracy" else "Top-5"
     value = judgement.claim.stated.strip().removesuffix("%")
     note = judgement.detail or judgement.claim.dataset or ""
     if judgement.verdict == "refuted":
@@ -250,8 +230,8 @@ def _accuracy_fact(judgement: Judgement) -> Fact:
 
 
 def _count_fact(label: str, judgement: Judgement) -> Fact:
-    """Return a tile with the measured count; the stated one is kept visible where it differs."""
-    stated = stated_count(judgement.claim)
+    """Return a tile with the measured count; the stated one is kept visible if it differs."""
+    stated = judgement.claim.number
     found = judgement.found if isinstance(judgement.found, int) else None
     if found is None:
         value, unit = short_count(stated.value) if stated else (judgement.claim.stated, "")
@@ -269,12 +249,12 @@ def short_count(value: int | Decimal) -> tuple[str, str]:
     return f"{value:,.0f}", ""
 
 
-def _values(judgements: tuple[Judgement, ...]) -> dict[str, str]:
-    """Return what tables show: measured counts where there are any, stated values otherwise; lists are joined."""
+def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
+    """Return what tables show: measured counts if there are any, stated values otherwise; lists are joined."""
     values: dict[str, str] = {}
     for judgement in judgements:
         text = judgement.claim.stated
-        if isinstance(judgement.found, int) and normal_field(judgement.claim.field) in PARAMETERS | FLOPS:
+        if isinstance(judgement.found, int) and judgement.claim.kind in COUNTS:
             text = " ".join(short_count(judgement.found)).strip()
         key = judgement.claim.field
         values[key] = f"{values[key]}, {text}" if key in values else text
@@ -286,3 +266,30 @@ def _ran(evidence: Evidence | None) -> str:
         return NOT_MEASURED
     where = evidence.environment
     return f"Counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"
+
+
+def split_shared(models: Sequence[ModelView]) -> tuple[tuple[ClaimView, ...], tuple[ModelView, ...]]:
+    """Return the rows that say the same of every model, and the models without them; none are shared of one model."""
+    if len(models) < 2:
+        return (), tuple(models)
+    by_key = [
+        {_key(row): row for row in model.claims if row.verdict not in ("refuted", "disputed")} for model in models
+    ]
+    keys = [key for key in by_key[0] if all(key in rows for rows in by_key[1:])]
+    shared = tuple(_merged([rows[key] for rows in by_key]) for key in keys)
+    own = [
+        replace(model, claims=tuple(row for row in model.claims if row.verdict == "refuted" or _key(row) not in keys))
+        for model in models
+    ]
+    return shared, tuple(own)
+
+
+def _key(row: ClaimView) -> ClaimView:
+    return replace(row, anchor="", records=(), items=tuple(("", stated) for _, stated in row.items))
+
+
+def _merged(rows: Sequence[ClaimView]) -> ClaimView:
+    """Return one row for the same claims of several models."""
+    anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
+    records = tuple(dict.fromkeys(record for row in rows for record in row.records))
+    return replace(rows[0], items=anchors, records=records)

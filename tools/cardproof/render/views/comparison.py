@@ -1,4 +1,4 @@
-"""Where models stand: the numbers that place them among the other models of the site, and which others are shown."""
+"""Comparison of a page's models with models of other pages that have similar multiply-adds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
+from cardproof.core.names import canonical
 from cardproof.judge.card_report import Score
 from cardproof.judge.checks.results import points
-from cardproof.read.cited_results import metric_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
     from cardproof.judge.card_report import ModelRow
 
 METRIC = "top 1 accuracy"
-LEAST = 3
-"""Models that make a comparison."""
+LEAST_MODELS = 3
+"""Fewer models are not compared."""
 MOST_OTHERS = 10
-"""Models of other pages that a page shows: it does not grow with the site."""
+"""Models of other pages on a page, so that it does not grow with the site."""
 
 
 class Comparison(Struct, frozen=True):
@@ -44,15 +43,15 @@ class Comparison(Struct, frozen=True):
         return next(score for score in row.scores if score.dataset == self.dataset)
 
 
-def scores_of(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
-    """Return a model's top-1 accuracies, one for each data set: as measured where it was, as stated otherwise."""
+def top1_scores(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
+    """Return a model's top-1 accuracy on each data set: the measured one, or else the stated one."""
     found: dict[str, Score] = {}
     for judgement in judgements:
         claim = judgement.claim
-        if not claim.metric or metric_key(claim.field) != METRIC:
+        if not claim.metric or claim.kind != METRIC:
             continue
         measured = judgement.verdict in ("confirmed", "refuted") and isinstance(judgement.found, int | float)
-        stated = points(claim.stated)
+        stated = points(claim)
         value = judgement.found if measured else float(stated.value) if stated else None
         if isinstance(value, int | float) and math.isfinite(value):
             dataset = canonical(claim.dataset or "") or claim.dataset or ""
@@ -60,26 +59,26 @@ def scores_of(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
     return tuple(found.values())
 
 
-class Standings:
-    """All models of a site by data set, in order of their multiply-adds, so that the nearest ones are found quickly."""
+class ModelsBySize:
+    """The models of a site by data set, sorted by multiply-adds to find the nearest ones quickly."""
 
     def __init__(self, rows: Iterable[ModelRow]) -> None:
-        self._placed: dict[str, list[ModelRow]] = {}
+        self._models: dict[str, list[ModelRow]] = {}
         for row in rows:
             for score in row.scores:
-                if _is_placed(row, score.dataset):
-                    self._placed.setdefault(score.dataset, []).append(row)
-        for placed in self._placed.values():
-            placed.sort(key=lambda row: (row.multiply_adds or 0, row.name, row.page))
+                if _is_comparable(row, score.dataset):
+                    self._models.setdefault(score.dataset, []).append(row)
+        for models in self._models.values():
+            models.sort(key=lambda row: (row.multiply_adds or 0, row.name, row.page))
 
     def of(self, own: Sequence[ModelRow]) -> Comparison | None:
-        """Return which models a page compares; None where they are too few.
+        """Return the comparison on a page; None if there are too few models.
 
-        The data set is that of the page's first accuracy; of other pages those are shown whose multiply-adds are
-        nearest.
+        The data set is that of the page's first accuracy; of other pages, the models with the nearest multiply-adds are
+        compared.
         """
         dataset = next((score.dataset for row in own for score in row.scores), None)
-        mine = tuple(row for row in own if dataset and _is_placed(row, dataset))
+        mine = tuple(row for row in own if dataset and _is_comparable(row, dataset))
         if dataset is None or not mine:
             return None
         names = {(row.page, row.name) for row in own}
@@ -90,31 +89,31 @@ class Standings:
         }
         sizes = [math.log(row.multiply_adds or 1) for row in mine]
         others = sorted(near.values(), key=lambda row: (_distance(row, sizes), row.name, row.page))[:MOST_OTHERS]
-        return Comparison(dataset, mine, tuple(others)) if len(mine) + len(others) >= LEAST else None
+        return Comparison(dataset, mine, tuple(others)) if len(mine) + len(others) >= LEAST_MODELS else None
 
     def _near(self, dataset: str, mine: Sequence[ModelRow], own: int) -> Iterator[ModelRow]:
-        """Yield more than enough neighbours of a page's models; its own are among them."""
-        placed = self._placed.get(dataset, [])
+        """Yield at least the nearest models of other pages, among them the page's own."""
+        models = self._models.get(dataset, [])
         for row in mine:
-            at = bisect_left(placed, row.multiply_adds or 0, key=lambda other: other.multiply_adds or 0)
-            yield from placed[max(0, at - MOST_OTHERS - own) : at + MOST_OTHERS + own]
+            at = bisect_left(models, row.multiply_adds or 0, key=lambda other: other.multiply_adds or 0)
+            yield from models[max(0, at - MOST_OTHERS - own) : at + MOST_OTHERS + own]
 
 
-def digest_of_comparison(stands: Comparison | None) -> str:
-    """Return a digest of all that a comparison shows."""
-    return digest_of_data([_shown(row) for row in stands.rows] if stands else [])
+def comparison_digest(comparison: Comparison | None) -> str:
+    """Return a digest of all values in a comparison."""
+    return digest_of_data([_row_data(row) for row in comparison.rows] if comparison else [])
 
 
-def _shown(row: ModelRow) -> list[object]:
+def _row_data(row: ModelRow) -> list[object]:
     scores = [(score.dataset, score.value, score.verdict) for score in row.scores]
     return [row.name, row.anchor, show_path(row.page), row.multiply_adds, row.parameters, row.milliseconds, scores]
 
 
-def _is_placed(row: ModelRow, dataset: str) -> bool:
+def _is_comparable(row: ModelRow, dataset: str) -> bool:
     return bool(row.multiply_adds and row.parameters) and any(score.dataset == dataset for score in row.scores)
 
 
 def _distance(row: ModelRow, sizes: Sequence[float]) -> float:
-    """Return by what factor a model's multiply-adds differ from the nearest of some, all as logarithms."""
+    """Return the logarithm of the factor between a model's multiply-adds and the nearest of ``sizes`` (logarithms)."""
     size = math.log(row.multiply_adds or 1)
     return min([abs(size - other) for other in sizes])

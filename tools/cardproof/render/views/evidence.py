@@ -1,4 +1,4 @@
-"""Records of a page: what its verdicts rest on, once for all its claims, with the command to measure again."""
+"""Evidence records on a page, each once for all its claims, with the command to measure again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.datasets import canonical
-from cardproof.core.field_names import normal_field
+from cardproof.core.names import canonical
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
-from cardproof.render.output.slugs import slug
+from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,18 +22,18 @@ RECIPE = "recipe"
 
 
 class RecordView(Struct, frozen=True):
-    """One record in words."""
+    """One evidence record in words."""
 
     anchor: str
     title: str
     facts: tuple[tuple[str, str], ...]
     """Inputs, versions and time, by name."""
     command: str
-    """Measures it again, in the folder of ``mkdocs.yml``."""
+    """The command that measures it again, in the folder of ``mkdocs.yml``."""
 
 
 class Sources(Struct, frozen=True):
-    """All that records of one model are made of."""
+    """The inputs of the records of one model."""
 
     template: str
     """The card, relative to the folder of ``mkdocs.yml``."""
@@ -43,9 +42,9 @@ class Sources(Struct, frozen=True):
     recipe: Recipe | None
 
 
-def kind_of(claim: Claim) -> str:
-    """Return which record of its model a claim rests on; empty where nothing measures its field."""
-    check = check_of(claim, normal_field(claim.field))
+def record_kind(claim: Claim) -> str:
+    """Return the kind of record that a claim's verdict is based on; empty if no check measures its field."""
+    check = check_of(claim)
     if check is None:
         return ""
     if check.results:
@@ -53,10 +52,10 @@ def kind_of(claim: Claim) -> str:
     return RECIPE if check.name == "recipe" else COUNTED
 
 
-def records_of(claims: Iterable[Claim], sources: Sources) -> dict[str, RecordView]:
-    """Return the records that the claims of a model rest on, by their kinds; those of several models may be equal."""
+def claim_records(claims: Iterable[Claim], sources: Sources) -> dict[str, RecordView]:
+    """Return the records for the claims of a model, by kind; those of several models may be equal."""
     found = {}
-    for kind in dict.fromkeys(map(kind_of, claims)):
+    for kind in dict.fromkeys(map(record_kind, claims)):
         record = _record(kind, sources)
         if record:
             found[kind] = record
@@ -66,27 +65,27 @@ def records_of(claims: Iterable[Claim], sources: Sources) -> dict[str, RecordVie
 def _record(kind: str, sources: Sources) -> RecordView | None:
     evidence = sources.evidence
     if kind == COUNTED and evidence and evidence.counts:
-        return _of_counts(evidence, sources)
+        return _counts_record(evidence, sources)
     if kind == RECIPE and sources.recipe:
-        return _of_recipe(sources.recipe, sources)
+        return _recipe_record(sources.recipe, sources)
     if kind.startswith("results ") and evidence:
         dataset = kind.partition(" ")[2]
         result = next((result for result in evidence.evaluations if result.dataset == dataset), None)
-        return _of_result(result, sources) if result else _of_sources(dataset, sources)
+        return _result_record(result, sources) if result else _cited_record(dataset, sources)
     return None
 
 
-def _of_counts(evidence: Evidence, sources: Sources) -> RecordView:
+def _counts_record(evidence: Evidence, sources: Sources) -> RecordView:
     inputs = getattr(evidence, "inputs", ())
     return RecordView(
         f"evidence-{slug(evidence.model)}",
         f"{evidence.model}: built, counted and compared with its zoo",
-        (("Inputs", _joined(inputs)), *_facts_of(evidence.environment)),
+        (("Inputs", _joined(inputs)), *_environment_facts(evidence.environment)),
         audit_command(sources),
     )
 
 
-def _of_recipe(recipe: Recipe, sources: Sources) -> RecordView:
+def _recipe_record(recipe: Recipe, sources: Sources) -> RecordView:
     facts = [("Recipe", recipe.name), ("From", recipe.source)]
     if recipe.log:
         facts.append(("Log of the training", recipe.log))
@@ -98,7 +97,7 @@ def _of_recipe(recipe: Recipe, sources: Sources) -> RecordView:
     )
 
 
-def _of_result(result: Evaluated, sources: Sources) -> RecordView:
+def _result_record(result: Evaluated, sources: Sources) -> RecordView:
     model = sources.need.model
     inputs = (
         *result.inputs,
@@ -108,12 +107,12 @@ def _of_result(result: Evaluated, sources: Sources) -> RecordView:
     return RecordView(
         f"evidence-{slug(model)}-on-{slug(result.dataset)}",
         f"{model}: evaluated on {result.dataset}",
-        (("Inputs", _joined(inputs)), *_facts_of(result.environment)),
+        (("Inputs", _joined(inputs)), *_environment_facts(result.environment)),
         audit_command(sources, result.dataset),
     )
 
 
-def _of_sources(dataset: str, sources: Sources) -> RecordView:
+def _cited_record(dataset: str, sources: Sources) -> RecordView:
     known = dataset if canonical(dataset) else None
     return RecordView(
         f"evidence-cited-{slug(dataset)}" + ("-with-weights" if sources.need.weights else ""),
@@ -124,7 +123,7 @@ def _of_sources(dataset: str, sources: Sources) -> RecordView:
 
 
 def audit_command(sources: Sources, dataset: str | None = None) -> str:
-    """Return the command line that judges a card anew; upper-case words stand for paths on the reader's machine."""
+    """Return the command line that judges a card again, with upper-case placeholders for the reader's paths."""
     words = ["cardproof", "audit", sources.template]
     if sources.evidence:
         words += ["--zoo", sources.evidence.zoo]
@@ -135,17 +134,16 @@ def audit_command(sources: Sources, dataset: str | None = None) -> str:
     return shlex.join(words)
 
 
-def distinct(records: Iterable[RecordView]) -> tuple[RecordView, ...]:
-    """Return records without repetitions, in order."""
+def unique_records(records: Iterable[RecordView]) -> tuple[RecordView, ...]:
+    """Return each record once, in order."""
     return tuple({record.anchor: record for record in records}.values())
 
 
-def _facts_of(environment: Environment) -> Sequence[tuple[str, str]]:
-    where = environment
-    versions = f"{where.zoo}, torch {where.torch}, Python {where.python}"
+def _environment_facts(environment: Environment) -> Sequence[tuple[str, str]]:
+    env = environment
     return (
-        ("Versions", versions),
-        ("Ran", f"{where.measured}, {where.seconds:.2f} s, device {where.device}, {where.processor}"),
+        ("Versions", f"{env.zoo}, torch {env.torch}, Python {env.python}"),
+        ("Ran", f"{env.measured}, {env.seconds:.2f} s, device {env.device}, {env.processor}"),
     )
 
 

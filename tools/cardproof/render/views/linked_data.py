@@ -1,4 +1,4 @@
-"""What machines read in a page: schema.org's description as JSON-LD, and the header's description for Open Graph."""
+"""Metadata of a page: schema.org's JSON-LD, and the description for Open Graph."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from cardproof.render.views.about import About, Paper
     from cardproof.render.views.claims import ModelView
 
-MOST_LETTERS = 300
+MOST_CHARACTERS = 300
 _BRACE = "\ue000"
-"""Stands for a brace while JSON, which has braces of its own, is written."""
+"""Replaces a brace in a text until the JSON, which has braces too, is written."""
 _MARKUP = re.compile(r"<[^>]*>|!\[[^\]]*\]\([^)]*\)|[`*_]|\{[^}]*\}")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def json_ld(title: str, description: str, about: About, models: Sequence[ModelView]) -> str:
-    """Return a page's description as the content of a script element, which no value can end."""
+    """Return a page's JSON-LD, escaped for a script element."""
     data = {
         "@context": "https://schema.org",
         "@type": "TechArticle",
@@ -30,7 +30,7 @@ def json_ld(title: str, description: str, about: About, models: Sequence[ModelVi
         "citation": [_paper(paper) for paper in about.papers],
         "about": [_model(model.name, about, _facts(model) if len(models) == 1 else "") for model in models],
     }
-    text = json.dumps(_filled(data), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_without_empty(data), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&`\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text.replace(_BRACE, "\\u007b")
@@ -60,20 +60,20 @@ def _model(name: str, about: About, description: str) -> dict[str, Any]:
     }
 
 
-def _filled(value: Any) -> Any:
-    """Return data without what is empty; a brace in a text, which macros of other plugins would read, is marked."""
+def _without_empty(value: Any) -> Any:
+    """Return data without empty parts, and with ``_BRACE`` for braces in texts, which other plugins could expand."""
     if isinstance(value, dict):
-        return {key: filled for key, inner in value.items() if (filled := _filled(inner))}
+        return {key: filled for key, inner in value.items() if (filled := _without_empty(inner))}
     if isinstance(value, list):
-        return [_filled(item) for item in value]
+        return [_without_empty(item) for item in value]
     return value.replace(_BRACE, "").replace("{", _BRACE)
 
 
-def lead_of(head: str) -> str:
-    """Return the first paragraph of a page as plain text, cut at a word."""
+def first_paragraph(head: str) -> str:
+    """Return the first paragraph of a page as plain text, shortened at a word."""
     paragraphs = re.split(r"\n\s*\n", head)
     chosen = next(
         (text for text in paragraphs if text.strip() and not text.lstrip().startswith(("#", "!", "<", "|"))), ""
     )
     plain = " ".join(_MARKUP.sub("", _LINK.sub(r"\1", chosen)).split())
-    return plain if len(plain) <= MOST_LETTERS else plain[:MOST_LETTERS].rpartition(" ")[0] + " …"
+    return plain if len(plain) <= MOST_CHARACTERS else plain[:MOST_CHARACTERS].rpartition(" ")[0] + " …"

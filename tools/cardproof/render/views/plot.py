@@ -1,22 +1,22 @@
-"""Plots as inline SVG: drawn from numbers at render time, coloured by the style sheet, with title and description."""
+"""Plots as inline SVG: coloured by the style sheet, with title and description."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from cardproof.render.output.escape import html_text
+from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 54, 16, 16, 46
-LETTER = 7.6
+LETTER_WIDTH = 7.6
 """Mean width of a letter of a bold label, in the units of the plot."""
-CHOICES = (
+LABEL_OFFSETS = (
     (10, 4, "start"),
     (-10, 4, "end"),
     (0, -11, "middle"),
@@ -26,8 +26,8 @@ CHOICES = (
     (5, 19, "start"),
     (-5, 19, "end"),
 )
-"""Where a label may stand: its offset from the centre of its mark, and which of its ends is there."""
-LINE = 13
+"""Possible positions of a label, in order: offset from the centre of its mark, and text anchor."""
+LINE_HEIGHT = 13
 
 
 class Mark(Struct, frozen=True):
@@ -36,18 +36,18 @@ class Mark(Struct, frozen=True):
     x: float
     y: float
     label: str
-    says: str
-    """What it stands for, in one line."""
+    description: str
+    """The model and its values, in one line."""
     link: str
     """Anchor of its row on the page."""
     own: bool
-    """Of the page's own models."""
+    """Whether it is a model of the page."""
     measured: bool
-    """Filled; values that were taken from others are hollow."""
+    """Whether the accuracy was measured here: filled; cited ones are hollow."""
 
 
-class Words(Struct, frozen=True):
-    """What a plot says around its marks."""
+class PlotText(Struct, frozen=True):
+    """The texts of a plot."""
 
     name: str
     """Prefix of the ids of title and description, which are unique on the page."""
@@ -67,21 +67,21 @@ class Axis(Struct, frozen=True):
     step: float
 
     def at(self, value: float) -> float:
-        """Return where a value is drawn."""
+        """Return the position of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Return the values that are written at the axis."""
+        """Return the values to label."""
         first, last = math.ceil(self.low / self.step - 1e-9), math.floor(self.high / self.step + 1e-9)
         return [tick * self.step for tick in range(first, last + 1)]
 
     def text(self, tick: float) -> str:
-        """Write a value with the decimals that the steps need."""
+        """Return the label of a value, with the decimals of the step."""
         return f"{tick:.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
 
 
 def axis(values: Iterable[float], start: float, end: float, most: int = 6) -> Axis:
-    """Return an axis that shows all values, with at most so many steps of 1, 2 or 5 times a power of ten."""
+    """Return an axis for the values, with at most ``most`` steps of 1, 2 or 5 times a power of ten."""
     values = list(values)
     low, high = min(values), max(values)
     span = (high - low) or abs(high) or 1.0
@@ -91,31 +91,32 @@ def axis(values: Iterable[float], start: float, end: float, most: int = 6) -> Ax
     return Axis(low, high, start, end, step)
 
 
-def scatter(marks: Sequence[Mark], words: Words) -> str:
-    """Return models by two numbers: less of x and more of y is better; a line joins those that no other beats."""
+def scatter(marks: Sequence[Mark], words: PlotText) -> str:
+    """Return a scatter plot: less of x and more of y is better; a line joins the Pareto front."""
     xs = axis((mark.x for mark in marks), LEFT, WIDTH - RIGHT)
     ys = axis((mark.y for mark in marks), HEIGHT - BOTTOM, TOP)
-    parts = [_open(words), *_grid(xs, ys, words)]
     best = front([(mark.x, mark.y) for mark in marks])
-    if len(best) > 1:
-        parts.append(f'<path class="cp-front" d="{_path((xs.at(x), ys.at(y)) for x, y in best)}"/>')
     centres = [(xs.at(mark.x), ys.at(mark.y)) for mark in marks]
     places = place_labels(centres, [mark.label for mark in marks])
-    drawn = sorted(zip(marks, centres, places, strict=True), key=lambda one: one[0].own)
-    parts += [_mark(mark, centre, place) for mark, centre, place in drawn]
-    return "".join([*parts, "</svg>"])
+    own_last = sorted(zip(marks, centres, places, strict=True), key=lambda drawn: drawn[0].own)
+    return _plot(words=words, xs=xs, ys=ys, line=best if len(best) > 1 else (), marks=own_last)
 
 
-def curve(series: Sequence[tuple[float, float]], words: Words) -> str:
-    """Return one number over another as a line, such as a loss over epochs."""
+def curve(series: Sequence[tuple[float, float]], words: PlotText) -> str:
+    """Return a line plot, such as a loss over epochs."""
     xs = axis((x for x, _ in series), LEFT, WIDTH - RIGHT, 8)
     ys = axis((y for _, y in series), HEIGHT - BOTTOM, TOP)
-    line = _path((xs.at(x), ys.at(y)) for x, y in series)
-    return "".join([_open(words), *_grid(xs, ys, words), f'<path class="cp-line" d="{line}"/></svg>'])
+    return _plot(words=words, xs=xs, ys=ys, line=series, marks=())
+
+
+def _plot(**parts: Any) -> str:
+    """Return SVG on one line; coordinates are whole units, smaller than a pixel on most screens."""
+    svg = render_layout("plot.svg", width=WIDTH, height=HEIGHT, unit="{:.0f}".format, **parts)
+    return svg.replace("\n", "")
 
 
 def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the points that no other beats, by rising x: none has less of x and as much of y, or more of y for it."""
+    """Return the Pareto front, by rising x: the points for which no other has less x and at least as much y."""
     best: list[tuple[float, float]] = []
     for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
         if not best or y > best[-1][1]:
@@ -126,21 +127,21 @@ def front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 def place_labels(
     centres: Sequence[tuple[float, float]], labels: Sequence[str]
 ) -> list[tuple[float, float, str] | None]:
-    """Return where each label starts and how it is anchored; None for one that would cover a mark or another label.
+    """Return position and anchor of each label; None for one that would cover a mark or another label.
 
-    The first labels have the choice: beside their mark, above or below it, or at one of its corners.
+    Labels are placed in order: next to their mark, above or below it, or at one of its corners.
     """
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in centres]
+    occupied = [(x - 7, y - 7, x + 7, y + 7) for x, y in centres]
     places: list[tuple[float, float, str] | None] = []
     for (x, y), label in zip(centres, labels, strict=True):
-        width = len(label) * LETTER
+        width = len(label) * LETTER_WIDTH
         place = None
-        for dx, dy, anchor in CHOICES:
+        for dx, dy, anchor in LABEL_OFFSETS:
             left = x + dx - {"start": 0, "end": width, "middle": width / 2}[anchor]
-            box = (left, y + dy - LINE + 3, left + width, y + dy + 3)
+            box = (left, y + dy - LINE_HEIGHT + 3, left + width, y + dy + 3)
             inside = box[0] > LEFT and box[1] > 0 and box[2] < WIDTH and box[3] < HEIGHT - BOTTOM
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
+            if inside and not any(_overlap(box, other) for other in occupied):
+                occupied.append(box)
                 place = (x + dx, y + dy, anchor)
                 break
         places.append(place)
@@ -149,48 +150,3 @@ def place_labels(
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _open(words: Words) -> str:
-    ids = html_text(words.name)
-    return (
-        f'<svg class="cp-plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-labelledby="{ids}-t"'
-        f' aria-describedby="{ids}-d"><title id="{ids}-t">{html_text(words.title)}</title>'
-        f'<desc id="{ids}-d">{html_text(words.description)}</desc>'
-    )
-
-
-def _grid(xs: Axis, ys: Axis, words: Words) -> Iterator[str]:
-    middle_x, middle_y = _number((LEFT + WIDTH - RIGHT) / 2), _number((TOP + HEIGHT - BOTTOM) / 2)
-    yield '<g class="cp-grid" aria-hidden="true">'
-    for tick in ys.ticks():
-        y = ys.at(tick)
-        yield f'<path d="M{LEFT} {_number(y)}H{WIDTH - RIGHT}"/>'
-        yield f'<text class="cp-y" x="{LEFT - 8}" y="{_number(y + 4)}">{ys.text(tick)}</text>'
-    for tick in xs.ticks():
-        yield f'<text x="{_number(xs.at(tick))}" y="{HEIGHT - BOTTOM + 18}">{xs.text(tick)}</text>'
-    yield f'<text x="{middle_x}" y="{HEIGHT - 6}">{html_text(words.x)}</text>'
-    yield f'<text transform="translate(13 {middle_y}) rotate(-90)">{html_text(words.y)}</text></g>'
-
-
-def _mark(mark: Mark, centre: tuple[float, float], place: tuple[float, float, str] | None) -> str:
-    x, y = (_number(value) for value in centre)
-    kind = f"{'own' if mark.own else 'other'} cp-{'filled' if mark.measured else 'hollow'}"
-    text = ""
-    if place:
-        anchor = "" if place[2] == "start" else f' text-anchor="{place[2]}"'
-        dx, dy = place[0] - centre[0], place[1] - centre[1]  # as everywhere: pages are sent compressed
-        text = f'<text x="{_number(dx)}" y="{_number(dy)}"{anchor}>{html_text(mark.label)}</text>'
-    return (
-        f'<a class="cp-mark cp-{kind}" href="#{html_text(mark.link)}" transform="translate({x} {y})">'
-        f'<title>{html_text(mark.says)}</title><circle r="{6 if mark.own else 5}"/>{text}</a>'
-    )
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
-
-
-def _number(value: float) -> str:
-    """Write a coordinate to the nearest unit, which is less than a pixel on most screens."""
-    return f"{value:.0f}"

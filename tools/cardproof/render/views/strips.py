@@ -1,4 +1,4 @@
-"""Strips under the snippets of a page: whether a block ran as shown, for how long and where, and what came out."""
+"""Strips under the snippets of a page: status of a block, seconds, device, and output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cardproof.render.output.escape import markdown_text
+from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from cardproof.snippets.results import BlockResult, PageRun
     from cardproof.snippets.types import Status
 
-WORDS: dict[Status, str] = {"pass": "Ran as shown", "fail": "Failed", "skip": "Skipped", "not-run": "Not run"}
+STATUS_LABELS: dict[Status, str] = {"pass": "Ran as shown", "fail": "Failed", "skip": "Skipped", "not-run": "Not run"}
 _HIDDEN = re.compile(r"<!--\s*snippet:|#\s*snippet:\s*hide|\.hide\b")
 MOST_OUTPUT = 4000
-"""Characters of output that a page shows; the record has all of it."""
+"""Characters of output on a page; the evidence record has all."""
 
 
 def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
@@ -25,14 +25,14 @@ def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
     return [run for run in runs if run.model == model]
 
 
-def stamp_of(runs: Sequence[PageRun]) -> str:
-    """Say what ran of a page's snippets: blocks by status, models and devices."""
+def snippets_summary(runs: Sequence[PageRun]) -> str:
+    """Return a summary of a page's snippets: blocks by status, models and devices."""
     if not runs:
         return "Snippets not run"
     counts = Counter(block.status for run in runs for block in run.blocks if not block.hidden)
     if not counts:
         return "No snippets"
-    statuses = ", ".join(f"{counts[status]} {status}" for status in WORDS if counts[status])
+    statuses = ", ".join(f"{counts[status]} {status}" for status in STATUS_LABELS if counts[status])
     models = len({run.model for run in runs})
     devices = ", ".join(sorted({run.device for run in runs}))
     random = "; random weights" if any(run.random_weights for run in runs) else ""
@@ -41,8 +41,8 @@ def stamp_of(runs: Sequence[PageRun]) -> str:
     return f"Snippets{when}: {statuses}, for {models} model{'' if models == 1 else 's'} on {devices}{random}"
 
 
-def with_strips(text: str, runs: Sequence[PageRun]) -> str:
-    """Return a page's text with a strip under each block that ran, and without what is hidden."""
+def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
+    """Return a page's text with a strip under each block of a run, and without hidden code."""
     lines = text.split("\n")
     ends: dict[int, list[tuple[PageRun, BlockResult]]] = {}
     for run in runs:
@@ -63,28 +63,10 @@ def with_strips(text: str, runs: Sequence[PageRun]) -> str:
 
 
 def _strip(run: PageRun, block: BlockResult) -> list[str]:
-    facts = [f"<strong>{WORDS[block.status]}</strong>"]
-    if block.message:
-        facts.append(markdown_text(block.message))
-    if block.status in ("pass", "fail"):
-        facts.append(f"{block.seconds:.1f} s")
-    facts.append(run.device)
-    if run.random_weights:
-        facts.append("random weights")
-    if run.measured:
-        facts.append(run.measured[:10])
-    lines = ["", f'<p class="cp-strip cp-{block.status}">{" · ".join(facts)}</p>']
-    output = block.output.rstrip()
-    if output and not block.stated and block.status != "skip":  # of a skipped block it is no result
-        shown = output[:MOST_OUTPUT] + ("\n…" if len(output) > MOST_OUTPUT else "")
-        fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", shown)), 3)
-        lines += ["", f'{fence}text title="Output"', *shown.split("\n"), fence]
-    lines += [
-        line
-        for image in block.images
-        for line in (
-            "",
-            f'<img class="cp-image" alt="Picture that this block shows" src="data:image/png;base64,{image}">',
-        )
-    ]
-    return [*lines, ""]
+    output = block.output.rstrip() if not block.stated and block.status != "skip" else ""  # skipped: no result
+    if len(output) > MOST_OUTPUT:
+        output = output[:MOST_OUTPUT] + "\n…"
+    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", output)), 3)
+    words = STATUS_LABELS[block.status]
+    text = render_layout("strip.html", run=run, block=block, words=words, output=output, fence=fence)
+    return ["", *text.split("\n")]

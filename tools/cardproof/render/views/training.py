@@ -1,4 +1,4 @@
-"""What templates see of training: recipes, the curve of the loss, and which classes are taken for which."""
+"""Training for templates: recipes, loss curves, and confusions of classes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.render.output.slugs import slug
-from cardproof.render.views.plot import Words, curve
+from cardproof.render.output.text import slug
+from cardproof.render.views.plot import PlotText, curve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cardproof.core.types import Evaluated, Recipe
+    from cardproof.judge.audit import Audit
+    from cardproof.read import Card
 
 MOST_CLASSES = 20
-"""Classes whose confusion is shown as a table; that of more is in the evidence file."""
+"""A confusion of more classes is in the evidence file only."""
 LABELS = {"lr": "Learning rate"}
 
 
 class RecipeView(Struct, frozen=True):
-    """One recipe, with the models that it made."""
+    """One recipe, with the models trained by it."""
 
     models: tuple[str, ...]
     name: str
     source: str
     log: str
-    """Name of the log of the training; empty where none travels with the weights."""
+    """Name of the training log; empty if the weights have none."""
     rows: tuple[tuple[str, str, str], ...]
-    """Setting, value, and what the log says."""
+    """Setting, value, and value in the log."""
 
 
 class CurveView(Struct, frozen=True):
@@ -39,16 +41,35 @@ class CurveView(Struct, frozen=True):
 
 
 class ConfusionView(Struct, frozen=True):
-    """How often each class was said of the images of each class."""
+    """How often images of each class were predicted as each class."""
 
     model: str
     dataset: str
     images: int
     classes: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[int, int, bool], ...]], ...]
-    """Class that is right; for each class that was said: images, percent of the row, whether it is the right one."""
+    """True class; for each predicted class: images, percent of the row, whether it is the true one."""
     worst: str
     """The most frequent mistakes in words."""
+
+
+class TrainingView(Struct, frozen=True):
+    """Training and its results for the models of a page."""
+
+    recipes: tuple[RecipeView, ...]
+    curves: tuple[CurveView, ...]
+    confusions: tuple[ConfusionView, ...]
+
+
+def training_view(card: Card, audit: Audit) -> TrainingView:
+    """Return how a card's models were trained, as far as known."""
+    models = [(model.name, audit.needs[card.file, model.name], audit.evidence(card, model)) for model in card.models]
+    curves = (curve_view(name, audit.gathered.curves.get(need, ())) for name, need, _ in models)
+    return TrainingView(
+        recipe_views((name, audit.recipe(need)) for name, need, _ in models),
+        tuple(curve for curve in curves if curve),
+        tuple(view for name, _, found in models if found for view in confusion_views(name, found.evaluations)),
+    )
 
 
 def recipe_views(recipes: Iterable[tuple[str, Recipe | None]]) -> tuple[RecipeView, ...]:
@@ -69,11 +90,11 @@ def _recipe(recipe: Recipe, models: Sequence[str]) -> RecipeView:
 
 
 def curve_view(model: str, losses: Sequence[tuple[float, float]]) -> CurveView | None:
-    """Return the curve of a training, from pairs of epoch and loss; None where there are too few."""
+    """Return the loss curve of a training, from pairs of epoch and loss; None for fewer than two."""
     if len(losses) < 2:
         return None
     (first, start), (last, end) = losses[0], losses[-1]
-    words = Words(
+    words = PlotText(
         f"curve-{slug(model)}",
         f"Training loss of {model} by epoch",
         f"The loss falls from {start:.3f} after epoch {first:g} to {end:.3f} after epoch {last:g}.",
@@ -84,7 +105,7 @@ def curve_view(model: str, losses: Sequence[tuple[float, float]]) -> CurveView |
 
 
 def confusion_views(model: str, results: Iterable[Evaluated]) -> tuple[ConfusionView, ...]:
-    """Return the confusion of each result that has one of few enough classes."""
+    """Return the confusion of each result with few enough classes."""
     return tuple(_confusion(model, result) for result in results if 1 < len(result.classes) <= MOST_CLASSES)
 
 
@@ -94,10 +115,10 @@ def _confusion(model: str, result: Evaluated) -> ConfusionView:
     mistakes = []
     for right, (name, row) in enumerate(zip(result.classes, counts, strict=True)):
         total = sum(row) or 1
-        rows.append((name, tuple((n, round(100 * n / total), said == right) for said, n in enumerate(row))))
-        mistakes += [(-n, right, said, total) for said, n in enumerate(row) if n and said != right]
+        rows.append((name, tuple((n, round(100 * n / total), predicted == right) for predicted, n in enumerate(row))))
+        mistakes += [(-n, right, predicted, total) for predicted, n in enumerate(row) if n and predicted != right]
     named = (
-        f"{result.classes[right]} for {result.classes[said]} ({-n:,} of {total:,})"
-        for n, right, said, total in sorted(mistakes)[:3]
+        f"{result.classes[right]} for {result.classes[predicted]} ({-n:,} of {total:,})"
+        for n, right, predicted, total in sorted(mistakes)[:3]
     )
     return ConfusionView(model, result.dataset, result.images, result.classes, tuple(rows), ", ".join(named))

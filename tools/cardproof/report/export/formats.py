@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import Any
 
 from msgspec.structs import replace
 
+from cardproof import __version__
 from cardproof.core.errors import InputError
+from cardproof.core.settings import Settings
+from cardproof.core.types import Judgement, Verdict
+from cardproof.judge.audit import Audit
+from cardproof.judge.card_report import claim_row
 from cardproof.read import Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cardproof.core.settings import Settings
-    from cardproof.core.types import Verdict
-    from cardproof.judge.audit import Audit
-    from cardproof.report.run import Run
+from cardproof.read.model_index import Model
 
 FORMATS = {
     "mlbom": "CycloneDX 1.6",
@@ -25,6 +25,8 @@ FORMATS = {
     "cff": "CITATION.cff of the cards' papers",
     "json": "all claims with their verdicts",
 }
+SCHEMA = "cardproof-export/1"
+"""Of the JSON."""
 
 
 def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
@@ -45,16 +47,16 @@ def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
     return Reading(cards, findings, len(cards))
 
 
-def export(kind: str, run: Run, known: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
+def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     """Return the files of a format, by their names; only ``hub`` makes several. Raises InputError for none.
 
     ``verdicts`` are those of the results that ``hub`` writes.
     """
-    reading = known.reading
+    reading = audit.reading
     if not reading.models:
         raise InputError("no model is in these cards")
     if kind == "hub":
-        return _readmes(reading, run, settings, verdicts)
+        return _readmes(audit, settings, verdicts)
     if kind == "model-index":
         from cardproof.report.export.model_index import model_index
 
@@ -62,35 +64,55 @@ def export(kind: str, run: Run, known: Audit, settings: Settings, verdicts: Sequ
     if kind == "cff":
         return {"CITATION.cff": _citation(reading)}
     if kind == "json":
-        from cardproof.report.export.claims_json import records
-
-        return {"models.json": records(reading, run)}
+        return {"models.json": claims_json(audit)}
     from cardproof.report.export.mlbom import mlbom
 
-    return {"bom.json": mlbom(run, known)}
+    return {"bom.json": mlbom(audit)}
 
 
-def _readmes(reading: Reading, run: Run, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
+def claims_json(audit: Audit) -> str:
+    """Return the models of some cards in order of their names, each with its claims as ``audit --json`` has them."""
+    pairs = [(card, model) for card in audit.reading.cards for model in card.models]
+    models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.name).own) for card, model in pairs]
+    models.sort(key=lambda record: (record["name"], record["card"]))
+    document = {"schema": SCHEMA, "cardproof": __version__, "models": models}
+    return json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    from cardproof.render.views.about import read_paper
+
+    paper, rows = read_paper(model), map(claim_row, judgements)
+    return {
+        "name": model.name,
+        "card": file,
+        "families": list(model.collections),
+        "weights": model.text("Weights"),
+        "paper": {"title": paper.title, "url": paper.url, "doi": paper.doi} if paper else None,
+        "claims": [{key: value for key, value in row.items() if key not in ("card", "model")} for row in rows],
+    }
+
+
+def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     from cardproof.read.cited_results import read_cited
     from cardproof.render.catalog.model_records import model_folder
     from cardproof.report.export.hub import readme
-    from cardproof.report.terminal import claims_by_model
 
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    claims = claims_by_model(run)
     found = {}
-    for card in reading.cards:
+    for card in audit.reading.cards:
         for model in card.models:
-            text = readme(model, claims.get((card.file, model.name), []), settings.zoo, cited, verdicts)
+            judgements = audit.verdicts.of_model(card.file, model.name).own
+            text = readme(model, judgements, settings.zoo, cited, verdicts)
             found[f"{model_folder(model.name)}/README.md"] = text
     return found
 
 
 def _citation(reading: Reading) -> str:
-    from cardproof.render.views.about import paper_of
+    from cardproof.render.views.about import read_paper
     from cardproof.render.views.cite import cff, is_citable
 
-    papers = dict.fromkeys(paper for model in reading.models if (paper := paper_of(model)))
+    papers = dict.fromkeys(paper for model in reading.models if (paper := read_paper(model)))
     citable = [paper for paper in papers if is_citable(paper)]
     if not citable:
         raise InputError("none of these cards names a paper with its title and authors, which a CITATION.cff needs")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-
-if TYPE_CHECKING:
-    from cardproof.read import Model, Reading
+from cardproof.read import Model, Reading
 
 HEAD = "# Made by cardproof from cards; edit those.\n"
 _STRING = "tag:yaml.org,2002:str"
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes our own nodes; what stands twice is written twice."""
+class Dumper(yaml.SafeDumper):
+    """Writes our own nodes; what stands twice is written twice: the Hub's reader knows no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Return whether a value is written out where it occurs again."""
+        """Return whether a value is written out if it occurs again."""
         return True
 
 
@@ -37,9 +35,9 @@ def _mapping(dumper: yaml.SafeDumper, node: Mapping) -> yaml.Node:
     return dumper.represent_mapping("tag:yaml.org,2002:map", [(key.text, value) for key, value in node])
 
 
-_Dumper.add_representer(Scalar, _scalar)
-_Dumper.add_representer(Mapping, _mapping)
-_Dumper.add_representer(Sequence, lambda dumper, node: dumper.represent_list(node.items))
+Dumper.add_representer(Scalar, _scalar)
+Dumper.add_representer(Mapping, _mapping)
+Dumper.add_representer(Sequence, lambda dumper, node: dumper.represent_list(node.items))
 
 
 def model_index(reading: Reading) -> str:
@@ -50,7 +48,7 @@ def model_index(reading: Reading) -> str:
     if names:
         index["Collections"] = [{"Name": name} for name in sorted(names)]
     index["Models"] = [_entry(model) for model in models]
-    text: str = yaml.dump(index, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    text: str = yaml.dump(index, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return HEAD + text
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cardproof.report.formats.github import github_of
+from cardproof.report.formats.github import github_of, markdown_of
 from cardproof.report.formats.junit import junit_of
-from cardproof.report.formats.markdown import markdown_of
 from cardproof.report.formats.sarif import sarif_of
 from cardproof.report.formats.view import view_of
 from cardproof.report.terminal import json_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cardproof.report.run import Run
 
 __all__ = ["texts_of"]

@@ -1,24 +1,31 @@
-"""Annotations: findings as workflow commands of GitHub, which shows them beside the lines of a pull request.
+"""For GitHub: findings as annotations of a pull request, and a summary in Markdown for a job's page or a comment.
 
-https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands
+Annotations are workflow commands,
+https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands. In the summary, everything that comes
+from a card is escaped; it is text, whatever it looks like.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable
 
-from cardproof.report.formats.view import in_repository
-from cardproof.report.terminal import headline, printable
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Finding
-    from cardproof.report.formats.view import View
+from cardproof.core.types import VERDICTS, Finding, Judgement
+from cardproof.render.output.text import markdown_text
+from cardproof.report.formats.view import View, in_repository
+from cardproof.report.terminal import headline, printable, summary
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
-
+"""Of GitHub's workflows, by severity."""
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
+
+MOST_ROWS = 100
+"""Rows of one table: GitHub shows a summary of at most 1 MiB."""
+MOST_TEXT = 400
+"""Characters of one cell."""
+MOST_REASONS = 5
 
 
 def github_of(view: View) -> str:
@@ -45,3 +52,71 @@ def _annotation(finding: Finding) -> str:
 def _escaped(text: str, entities: dict[str, str]) -> str:
     """Return a text that cannot end the command that it stands in."""
     return re.sub("[%\r\n:,]", lambda match: entities.get(match.group(), match.group()), text)
+
+
+def markdown_of(view: View) -> str:
+    """Return a run as a summary in Markdown."""
+    facts = summary(view.run)
+    refuted = [judgement for judgement in view.lists.claims if judgement.verdict == "refuted"]
+    reported = {id(view.finding_of(judgement.claim)) for judgement in refuted}
+    others = [finding for finding in view.findings if id(finding) not in reported and not finding.settled]
+    parts = ["## Cardproof", f"{headline(view.run)}."]
+    if facts["claims"]:
+        parts.append(_table(("Verdict", "Claims"), ((verdict, str(facts[verdict])) for verdict in VERDICTS)))
+    if refuted:
+        parts += ["### Refuted claims", _refuted(view, refuted)]
+    for severity, title in (("error", "Errors"), ("warning", "Warnings"), ("note", "Notes")):
+        if found := [finding for finding in others if finding.severity == severity]:
+            parts += [f"### {title}", _findings(found)]
+    if reasons := _unchecked(view.lists.claims):
+        parts += ["### Not checked", reasons]
+    return "\n\n".join(parts) + "\n"
+
+
+def _refuted(view: View, refuted: list[Judgement]) -> str:
+    heads = ("Where", "Model", "Field", "Stated", "Found", "Why")
+    rows = []
+    for judgement in refuted[:MOST_ROWS]:
+        claim, finding = judgement.claim, view.finding_of(judgement.claim)
+        why = finding.hint if finding and finding.settled else judgement.explanation or judgement.reason
+        cells = (f"{claim.place.file}:{claim.place.line}", claim.model, claim.field, claim.stated, judgement.found)
+        rows.append((*map(_code, cells), _text(why or "")))
+    return _table(heads, rows, len(refuted))
+
+
+def _findings(findings: list[Finding]) -> str:
+    rows = (
+        (_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), _text(finding.message))
+        for finding in findings[:MOST_ROWS]
+    )
+    return _table(("Where", "Check", "What"), rows, len(findings))
+
+
+def _unchecked(judgements: Iterable[Judgement]) -> str:
+    """Return the most frequent reasons why claims were not checked."""
+    reasons = Counter(judgement.reason for judgement in judgements if judgement.verdict == "unchecked")
+    rows = ((_text(reason), str(number)) for reason, number in reasons.most_common(MOST_REASONS))
+    return _table(("Reason", "Claims"), rows) if reasons else ""
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], among: int = 0) -> str:
+    """Return a table; of ``among`` rows, it has the first ones."""
+    shown = [f"| {' | '.join(row)} |" for row in rows]
+    table = "\n".join([f"| {' | '.join(heads)} |", f"|{' :--- |' * len(heads)}", *shown])
+    more = among - len(shown)
+    return f"{table}\n\n{more} more are in the full report." if more > 0 else table
+
+
+def _text(value: object) -> str:
+    """Return a text as Markdown shows it as it is; names behind an @ call nobody."""
+    return markdown_text(_clipped(value)).replace("@", "@<!-- -->")
+
+
+def _code(value: object) -> str:
+    """Return a text in the type of code, in which GitHub neither calls people nor links anything."""
+    return f"<code>{markdown_text(_clipped(value))}</code>" if value is not None else ""
+
+
+def _clipped(value: object) -> str:
+    text = printable(" ".join(str(value).split()))
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"

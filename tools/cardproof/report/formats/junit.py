@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from cardproof.core.types import Finding, Judgement
 
-    from cardproof.core.types import Finding
+if TYPE_CHECKING:
     from cardproof.report.formats.view import View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -65,31 +65,32 @@ def _suite(file: str, cases: list[Case], others: list[Finding]) -> ElementTree.E
 
 
 def _cases(view: View) -> Iterator[Case]:
-    told: set[int] = set()
-    for claim in view.lists["claims"]:
-        finding = view.finding_of(claim)
+    reported: set[int] = set()
+    for judgement in view.lists.claims:
+        finding = view.finding_of(judgement.claim)
         if finding and finding.severity == "error":
-            told.add(id(finding))
-        yield _of_claim(claim, finding)
-    for block in view.lists["blocks"]:
+            reported.add(id(finding))
+        yield _of_claim(judgement, finding)
+    for block in view.lists.blocks:
         if block["status"] != "fail":
             yield _of_block(block)
     for finding in view.findings:
-        if finding.severity == "error" and id(finding) not in told:
+        if finding.severity == "error" and id(finding) not in reported:
             yield _failure(finding, f"{finding.check}: {finding.message}")
 
 
-def _of_claim(claim: Mapping[str, Any], finding: Finding | None) -> Case:
+def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
     """Return the test of a claim; its name is the same whatever the verdict, so that services see its history."""
-    name = f"{claim['model']}: {claim['field']}" + (f" on {claim['dataset']}" if claim["dataset"] else "")
+    claim = judgement.claim
+    name = f"{claim.model}: {claim.label}"
     if finding and finding.severity == "error":
         return _failure(finding, name)
     skipped = ""
-    if claim["verdict"] == "unchecked":
-        skipped = f"unchecked: {claim['reason']}"
+    if judgement.verdict == "unchecked":
+        skipped = f"unchecked: {judgement.reason}"
     elif finding and finding.settled:
         skipped = f"{finding.message}: {finding.hint}"
-    return Case(claim["file"], claim["line"], name, "skipped" if skipped else "passed", skipped)
+    return Case(claim.place.file, claim.place.line, name, "skipped" if skipped else "passed", skipped)
 
 
 def _of_block(block: Mapping[str, Any]) -> Case:

@@ -9,23 +9,17 @@ import hashlib
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from cardproof import __version__
 from cardproof.core.source import BOM_COLUMN
-from cardproof.core.types import VERDICTS
-from cardproof.judge.checks import all_checks
-from cardproof.report.formats.view import in_repository
+from cardproof.core.types import VERDICTS, Finding, Fix
+from cardproof.judge.checks import Check, all_checks
+from cardproof.report.formats.view import View, in_repository
 from cardproof.report.terminal import summary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cardproof.core.types import Finding, Fix
-    from cardproof.judge.checks import Check
-    from cardproof.report.formats.view import View
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
@@ -113,7 +107,7 @@ def _fix(finding: Finding, fix: Fix) -> dict[str, Any]:
 
 
 def _file(finding: Finding) -> dict[str, str]:
-    """Return where a file is: from the root of the repository, or as an address where it lies outside."""
+    """Return where a file is: from the root of the repository, or as an address if it lies outside."""
     inside = in_repository(finding.place.file)
     if inside is None:
         return {"uri": Path(finding.place.file).absolute().as_uri()}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cardproof.core.files import show_path
-from cardproof.core.types import Finding, Place
-from cardproof.judge.card_report import in_order, statement
+from cardproof.core.types import Claim, Finding, Place
+from cardproof.judge.card_report import CardLists, in_order, statement
 from cardproof.report.terminal import lists_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cardproof.render.write import Change
+    from cardproof.render.output.files import Change
     from cardproof.report.run import Run
 
 STALE = {"new": "is missing", "removed": "has no template any more", "edited": "was edited by hand"}
@@ -28,17 +27,16 @@ class View(Struct, frozen=True):
     """What outlets write of a run."""
 
     run: Run
-    lists: Mapping[str, list[dict[str, Any]]]
-    """Claims, published values, blocks, models and headers, as ``--json`` prints them."""
+    lists: CardLists
     findings: tuple[Finding, ...]
     """Of the run, and of files that are stale under ``--check``; in order of their places."""
     at: Mapping[tuple[str, int, int], list[Finding]]
     """Findings by file, line and column, in order of their messages: thousands of models may inherit one value."""
 
-    def finding_of(self, claim: Mapping[str, Any]) -> Finding | None:
+    def finding_of(self, claim: Claim) -> Finding | None:
         """Return the finding that says that a claim is refuted or disputed."""
-        said = statement(claim["field"], claim["model"], claim["stated"])
-        found = self.at.get((claim["file"], claim["line"], claim["column"]), [])
+        said = statement(claim.field, claim.model, claim.stated)
+        found = self.at.get((claim.place.file, claim.place.line, claim.place.column), [])
         first = bisect_left(found, said, key=_message)
         return found[first] if first < len(found) and found[first].message.startswith(said) else None
 
@@ -56,7 +54,7 @@ def view_of(run: Run) -> View:
 def in_repository(file: str) -> str | None:
     """Return a file's path from the root of the repository that this process runs in, with ``/``; None outside of it.
 
-    Services know files by these paths, whatever folder a tool runs in. Where there is no repository, the working
+    Services know files by these paths, whatever folder a tool runs in. If there is no repository, the working
     directory stands for it.
     """
     here = Path.cwd()

@@ -1,0 +1,9 @@
+"""Evaluation of a network on a data set: exact counts, each image once."""
+
+from __future__ import annotations
+
+from res2next.evaluation.loop import UnfitNetwork, evaluate
+from res2next.evaluation.partial_results import OtherEvaluation
+from res2next.evaluation.result import ClassResult, Evaluation
+
+__all__ = ["ClassResult", "Evaluation", "OtherEvaluation", "UnfitNetwork", "evaluate"]

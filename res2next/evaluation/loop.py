@@ -1,0 +1,118 @@
+"""Measures a network on a data set: exact counts, each image once.
+
+Counts are the same for any batch size, number of worker processes and number of processes of torchrun, as far as
+the network's float arithmetic is; :attr:`Evaluation.close_calls` is the number of images that could differ.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from res2next.distributed import World
+from res2next.errors import Res2NextError
+from res2next.evaluation.batches import loaded, workers_for
+from res2next.evaluation.metrics import score
+from res2next.evaluation.partial_results import Results, in_order, inputs_of
+from res2next.evaluation.precision import Place, exact_on, quickest
+from res2next.evaluation.result import Evaluation, Subject, Timing, summarised
+from res2next.inference import evaluating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch import nn
+
+    from res2next.datasets import ImageSet
+    from res2next.evaluation.batches import Batches, Places
+    from res2next.evaluation.metrics import Scores
+
+
+def evaluate(
+    model: nn.Module,
+    data: ImageSet,
+    *,
+    device: str = "cpu",
+    batch_size: int = 64,
+    workers: int | None = None,
+    amp: bool = False,
+    optimized: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    name: str = "",
+    weights: str = "",
+    world: World = World(),  # noqa: B008 - immutable
+    partial: Path | None = None,
+) -> Evaluation:
+    """Measure ``model`` on all images of ``data``, whose transform makes tensors (C, H, W) of one size.
+
+    Args:
+        model: returns logits (n, classes). It is moved to the device; its mode is restored.
+        device: as torch writes it. Float32 is exact there too: TF32 is off. On a CPU a network of this package
+            is computed by its optimized copy (:func:`res2next.optimize`), which gives the same sums in another order.
+        batch_size: images per batch; changes speed only.
+        workers: processes that decode images; chosen by the machine unless given.
+        amp: mixed precision: bfloat16, or float16 on GPUs without it. Counts may differ from those of float32, and
+            with the batch size: ``close_calls`` is about float32.
+        optimized: on a CPU, compute float32 by an optimized copy (:func:`res2next.optimize`) if ``model``
+            is a network of this package: the same sums in another order.
+        progress: called with the numbers of images done by this process, and of all its images.
+        name: of the model, for the record.
+        weights: digest of its weights, for the record.
+        world: the processes that share the images; each calls this function and gets the result.
+        partial: folder for partial results; an evaluation continues with those in it. It is not deleted.
+
+    Raises:
+        UnfitNetwork: the number of logits is not the number of classes.
+        OtherEvaluation: ``partial`` is of another network, other images or another way of evaluating.
+        CorruptImage: an image cannot be decoded; none is left out.
+        ValueError: ``data`` has no transform, or ``batch_size`` is below 1.
+    """
+    started = time.perf_counter()
+    if data.transform is None:
+        raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
+    place = Place.of(model, torch.device(device), amp)
+    computing = quickest(model, place) if optimized else model
+    results = Results(partial, inputs_of(model, data, name, weights, place) if partial else {})
+    mine = results.missing(len(data), world)
+    workers = workers_for(data, place.device) if workers is None else workers
+    batches = loaded(data, mine, batch_size, workers, place.device)
+    with evaluating(model), exact_on(place.device):
+        for places, scores in scored(computing, batches, data, place):
+            results.add(places, scores)
+            if progress:
+                progress(results.added, len(mine))
+    results.write()
+
+    known = world.gather((results.places, results.scores, results.added))
+    evaluation: Evaluation | None = None
+    if known:  # on the first process
+        scores = in_order([(places, scores) for places, scores, _ in known], len(data))
+        timing = Timing(time.perf_counter() - started, sum(added for *_, added in known))
+        evaluation = summarised(scores, data, Subject(name, weights), place, timing)
+    evaluation = world.broadcast(evaluation)
+    assert evaluation is not None
+    return evaluation
+
+
+class UnfitNetwork(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
+    """A network whose number of logits is not the number of classes."""
+
+
+def scored(model: nn.Module, batches: Batches, data: ImageSet, place: Place) -> Iterator[tuple[Places, Scores]]:
+    """The places of the images of each batch, and their scores."""
+    model.to(place.device)
+    kind, mixed = place.device.type, place.mixed
+    for places, images, labels in batches:
+        # not around the loop: the caller's code between two batches is not in inference mode
+        with torch.inference_mode(), torch.autocast(kind, mixed, enabled=mixed is not None):
+            images = images.to(place.device, place.numbers, non_blocking=True, memory_format=torch.channels_last)
+            logits = model(images)  # (n, classes)
+        if logits.shape[1:] != (data.info.num_classes,):
+            raise UnfitNetwork(
+                f"the network gives {'x'.join(map(str, logits.shape[1:]))} logits an image, and {data.info.name} "
+                f"has {data.info.num_classes} classes: choose a network for it, or another data set"
+            )
+        yield places, score(logits, labels)

@@ -1,0 +1,172 @@
+"""Stores the partial results of an evaluation in memory and, so that it can be interrupted, in a folder.
+
+The folder has a file of each process: one line of JSON with the inputs of the evaluation, then one line for each chunk
+of images. A line is written at once and ends with a line end, so a kill loses at most the chunk that was being written:
+a partial line at the end of a file is ignored. Numbers are read back bit for bit: JSON has the shortest digits that
+give the same float.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
+import torch
+
+from res2next.errors import Res2NextError
+from res2next.evaluation.metrics import Scores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from res2next.datasets import ImageSet
+    from res2next.distributed import World
+    from res2next.evaluation.precision import Place
+
+CHUNK = 512
+"""Images between two writes."""
+
+TYPES = {
+    "label": "int64",
+    "rank": "int64",
+    "predicted": "int64",
+    "confidence": "float64",
+    "loss": "float64",
+    "close": "bool",
+}
+
+
+class OtherEvaluation(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
+    """Partial results of another network, other images or another method."""
+
+
+class Results:
+    """The scores of the evaluated images, with their indices in the data set."""
+
+    def __init__(self, folder: Path | None, inputs: Mapping[str, str]) -> None:
+        """Read the results in ``folder``; without one, results are in memory only.
+
+        Raises:
+            OtherEvaluation: the folder has results with other inputs; the message names those that differ.
+        """
+        self.places, self.scores = nothing() if folder is None else read_results(folder, inputs)
+        self.added = 0
+        """Images that this process has added."""
+        self._folder, self._inputs = folder, inputs
+        self._file: Path | None = None
+        self._chunk: list[tuple[NDArray[np.int64], Scores]] = []
+
+    def missing(self, images: int, world: World) -> NDArray[np.int64]:
+        """Indices of this process's share of the images without results. Every process must call this."""
+        everyone = world.gather(self.places)
+        done = world.broadcast(np.concatenate(everyone) if everyone else self.places)
+        return np.setdiff1d(np.arange(images), done)[world.rank :: world.size]
+
+    def add(self, places: NDArray[np.int64], scores: Scores) -> None:
+        """Add results; a chunk is written when it is full."""
+        self._chunk.append((places, scores))
+        self.added += len(places)
+        if sum(len(places) for places, _ in self._chunk) >= CHUNK:
+            self.write()
+
+    def write(self) -> None:
+        """Write what has not been written."""
+        if not self._chunk:
+            return
+        places = np.concatenate([places for places, _ in self._chunk])
+        scores = Scores.joined([scores for _, scores in self._chunk])
+        self._chunk = []
+        if self._folder is not None:
+            values = {field.name: getattr(scores, field.name).tolist() for field in fields(scores)}
+            self._append(self._folder, {"image": places.tolist(), **values})
+        self.places = np.concatenate([self.places, places])
+        self.scores = Scores.joined([self.scores, scores])
+
+    def _append(self, folder: Path, content: dict[str, object]) -> None:
+        text = json.dumps(content) + "\n"
+        if self._file is None:  # a new file: an earlier one may end with a partial line
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = folder / f"{uuid4().hex}.jsonl"
+            text = json.dumps(dict(self._inputs)) + "\n" + text
+        with self._file.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def inputs_of(model: nn.Module, data: ImageSet, name: str, weights: str, place: Place) -> dict[str, str]:
+    """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation."""
+    digest = hashlib.sha256(repr(model).encode())
+    for key, value in model.state_dict().items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return {
+        "format": "1",
+        "model": name,
+        "weights file": weights,
+        "network": f"sha256:{digest.hexdigest()}",
+        "data set": f"{data.info.name} {data.split} {data.digest}",
+        "preprocessing": repr(data.transform),
+        "device": place.device.type,
+        "precision": place.precision,
+    }
+
+
+def nothing() -> tuple[NDArray[np.int64], Scores]:
+    """No images."""
+    return np.empty(0, np.int64), Scores(**{name: np.empty(0, kind) for name, kind in TYPES.items()})
+
+
+def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.int64], Scores]:
+    """Indices and scores of the images in a folder; none if it is missing.
+
+    Raises:
+        OtherEvaluation: as :class:`Results`.
+    """
+    places, scores = nothing()
+    found = [scores]
+    for path in sorted(folder.glob("*.jsonl")):
+        lines = path.read_bytes().split(b"\n")[:-1]  # after the last line end: a partial line, or nothing
+        for line in lines[:1]:
+            _compare(folder, json.loads(line), inputs)
+        for line in lines[1:]:
+            chunk = json.loads(line)
+            places = np.concatenate([places, np.array(chunk["image"], np.int64)])
+            found.append(Scores(**{name: np.array(chunk[name], kind) for name, kind in TYPES.items()}))
+    return places, Scores.joined(found)
+
+
+def in_order(known: list[tuple[NDArray[np.int64], Scores]], images: int) -> Scores:
+    """The scores of all ``images`` in order, from those of all processes, each image once."""
+    places, first = np.unique(np.concatenate([places for places, _ in known]), return_index=True)
+    if not np.array_equal(places, np.arange(images)):
+        raise AssertionError(f"{len(places)} of {images} images were evaluated: this must never happen")
+    return Scores.joined([scores for _, scores in known]).taken(first)
+
+
+def forget_results(folder: Path) -> None:
+    """Delete partial results from a folder, and the folder if it is then empty."""
+    if not folder.is_dir():
+        return
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _compare(folder: Path, found: Mapping[str, str], inputs: Mapping[str, str]) -> None:
+    other = [name for name in {**found, **inputs} if found.get(name) != inputs.get(name)]
+    if other:
+        raise OtherEvaluation(
+            f"{folder} has results of an evaluation with another {', another '.join(other)}: "
+            "delete it, or start without --resume"
+        )

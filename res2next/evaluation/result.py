@@ -1,0 +1,157 @@
+"""The result of an evaluation: counts of images, and values derived from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from res2next.evaluation.metrics import (
+    Bin,
+    Scores,
+    calibration,
+    calibration_error,
+    confusion_matrix,
+    correct_within,
+    mean_loss,
+    wilson_interval,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from res2next.datasets import ImageSet
+    from res2next.evaluation.precision import Place
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """The images of one class."""
+
+    name: str
+    images: int
+    correct: int
+    """Those with top-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The result of a network on one split of a data set. Results are counts of images."""
+
+    model: str
+    dataset: str
+    split: str
+    images: int
+    top1: int
+    """Images whose class has the highest logit; of equal logits, that of the lower class comes first."""
+    top5: int
+    """Images whose class is among the five highest."""
+    top1_interval: tuple[float, float]
+    """95 % score interval of top-1 (Wilson, 1927), as fractions."""
+    top5_interval: tuple[float, float]
+    loss: float
+    """Mean cross entropy in nats; NaN if it is for any image."""
+    ece: float
+    """Expected calibration error in 15 bins (Guo et al., 2017), as a fraction."""
+    bins: tuple[Bin, ...]
+    classes: tuple[str, ...]
+    per_class: tuple[ClassResult, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """How often images of a class (row) were predicted as each class (column)."""
+    close_calls: int
+    """Images whose result depends on two logits that differ by at most a ten-thousandth: with none, no batch size,
+    number of processes or order of summation in float32 changes a count."""
+    not_numbers: int
+    """Images with a logit that is NaN or plus infinity: they count as wrong, and are in no column of ``confusion``."""
+    data_digest: str
+    weights_digest: str
+    preprocessing: str
+    device: str
+    """Kind of device: ``cpu`` or ``cuda``."""
+    precision: str
+    """Type of convolutions: ``float32`` or, with mixed precision, ``bfloat16`` or ``float16``."""
+    seconds: float
+    """Wall time, loading of images included; of the last run only if there were several."""
+    images_per_second: float
+    """Of that run."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: ``confusion`` lists the nonzero [row, column, number]; a loss that is not finite is null."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        rows = enumerate(self.confusion)
+        content["confusion"] = [[i, j, n] for i, row in rows for j, n in enumerate(row) if n]
+        content["bins"] = [asdict(part) for part in self.bins]
+        content["per_class"] = [asdict(part) for part in self.per_class]
+        for name in ("classes", "top1_interval", "top5_interval"):
+            content[name] = list(content[name])
+        content["loss"] = self.loss if math.isfinite(self.loss) else None
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Evaluation:
+        """From what :meth:`to_dict` gave."""
+        size = len(content["classes"])
+        confusion = [[0] * size for _ in range(size)]
+        for row, column, number in content["confusion"]:
+            confusion[row][column] = number
+        changed = {
+            "confusion": tuple(map(tuple, confusion)),
+            "bins": tuple(Bin(**part) for part in content["bins"]),
+            "per_class": tuple(ClassResult(**part) for part in content["per_class"]),
+            "loss": math.nan if content["loss"] is None else content["loss"],
+            **{name: tuple(content[name]) for name in ("classes", "top1_interval", "top5_interval")},
+        }
+        return cls(**{**content, **changed})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is evaluated."""
+
+    name: str
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of the evaluation, and images evaluated in them."""
+
+    seconds: float
+    images: int
+
+
+def summarised(scores: Scores, data: ImageSet, subject: Subject, place: Place, timing: Timing) -> Evaluation:
+    """The result, from the scores of all images in order."""
+    images, classes = len(data), data.classes
+    confusion = confusion_matrix(scores, len(classes))
+    bins = calibration(scores)
+    top1, top5 = correct_within(scores, 1), correct_within(scores, 5)
+    totals = np.bincount(scores.label, minlength=len(classes)).tolist()
+    per_class = zip(classes, totals, confusion.diagonal().tolist(), strict=True)
+    return Evaluation(
+        model=subject.name,
+        dataset=data.info.name,
+        split=data.split,
+        images=images,
+        top1=top1,
+        top5=top5,
+        top1_interval=wilson_interval(top1, images),
+        top5_interval=wilson_interval(top5, images),
+        loss=mean_loss(scores),
+        ece=calibration_error(bins),
+        bins=bins,
+        classes=classes,
+        per_class=tuple(ClassResult(*one) for one in per_class),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        close_calls=int(scores.close.sum()),
+        not_numbers=int((scores.predicted < 0).sum()),
+        data_digest=data.digest,
+        weights_digest=subject.weights,
+        preprocessing=repr(data.transform),
+        device=place.device.type,
+        precision=place.precision,
+        seconds=timing.seconds,
+        images_per_second=timing.images / timing.seconds,
+    )

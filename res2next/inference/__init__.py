@@ -1,0 +1,9 @@
+"""Inference: faster networks with the same outputs, memory settings, and export to ONNX."""
+
+from __future__ import annotations
+
+from res2next.inference.memory import keep_memory
+from res2next.inference.network import Optimized, can_optimize, evaluating, optimize
+from res2next.inference.onnx import export_onnx
+
+__all__ = ["Optimized", "can_optimize", "evaluating", "export_onnx", "keep_memory", "optimize"]

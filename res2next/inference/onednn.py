@@ -1,0 +1,75 @@
+"""Folded convolutions by oneDNN, the library that torch computes with on CPUs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from res2next.inference.fold import Convolution
+
+
+def fused_convolution(conv: nn.Module, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> Convolution:
+    """A convolution with its norm and ReLU, by oneDNN if available and the weights are on a CPU."""
+    assert isinstance(conv, nn.Conv2d)
+    kind = OneDnnConvolution if conv.weight.device.type == "cpu" and has_onednn(dtype) else Convolution
+    return kind(conv, norm, relu, dtype)
+
+
+@cache
+def has_onednn(dtype: torch.dtype) -> bool:
+    """Whether torch's operators of oneDNN exist and give the results of a plain convolution."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    conv = nn.Conv2d(16, 16, 3, padding=1, groups=2)
+    with torch.inference_mode():
+        x = torch.linspace(-1, 1, 2 * 16 * 25).view(2, 16, 5, 5).to(dtype).contiguous(memory_format=torch.channels_last)
+        try:
+            other = OneDnnConvolution(conv, None, True, dtype)
+            plain = Convolution(conv, None, True, dtype)
+            pairs = ((other(x), plain(x)), (other.forward_add(x, x.clone()), plain.forward_add(x, x.clone())))
+        except (RuntimeError, AttributeError, TypeError):
+            return False
+        return all(torch.allclose(a.float(), b.float(), atol=1e-5 if dtype == torch.float32 else 0.1) for a, b in pairs)
+
+
+class OneDnnConvolution(Convolution):
+    """The same by oneDNN, on a CPU: one pass over memory for convolution, addition and ReLU.
+
+    oneDNN's layout of weights depends on the input size: they are packed again when the size changes, not at each
+    forward. The operators are those that torch's compiler calls; they are not a public interface, so their presence and
+    results are tested before they are used (:func:`has_onednn`).
+    """
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> None:
+        super().__init__(conv, norm, relu, dtype)
+        self._packed: tuple[torch.Size, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, D, H', W')."""
+        attribute = "relu" if self.relu else "none"
+        shape = (self.padding, self.stride, self.dilation, self.groups)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.packed_weight(x), self.bias, *shape, attribute, [], ""
+        )
+        return y
+
+    def forward_add(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        """relu(convolution of x + shortcut), written into the shortcut."""
+        shape = (self.padding, self.stride, self.dilation, self.groups)
+        shortcut = shortcut.contiguous(memory_format=torch.channels_last)
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
+            shortcut, x, self.packed_weight(x), self.bias, *shape, "add", 1.0, "relu", [], None
+        )
+        return y
+
+    def packed_weight(self, x: Tensor) -> Tensor:
+        """The weights in the layout for inputs of this size."""
+        cached = self._packed
+        if cached is None or cached[0] != x.shape:
+            assert self.weight is not None
+            shape = (self.padding, self.stride, self.dilation, self.groups)
+            weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight.contiguous(), *shape, list(x.shape))
+            self._packed = cached = (x.shape, weight)
+        return cached[1]

@@ -1,0 +1,44 @@
+"""Networks as ONNX, for use outside of torch."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from typing import TYPE_CHECKING
+
+import torch
+
+from res2next.files import atomic_path
+from res2next.inference.network import can_optimize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+
+def export_onnx(model: nn.Module, path: Path, *, size: tuple[int, int, int] = (3, 224, 224)) -> None:
+    """Write a network as ONNX, for images (C, H, W) of one size and batches of any size, with norms folded.
+
+    The input is ``images`` (n, C, H, W), the output ``logits`` (n, classes), both float32. The write is atomic.
+
+    Raises:
+        TypeError: not a network of this package as :func:`res2next.create_model` makes it.
+        ModuleNotFoundError: the package onnx is missing; the extra ``export`` installs it.
+    """
+    if not can_optimize(model):
+        raise TypeError(f"{type(model).__name__} is not a network of res2next: export_onnx takes one of create_model()")
+    if importlib.util.find_spec("onnx") is None:
+        raise ModuleNotFoundError("export_onnx needs the package onnx: pip install 'cardproof[export]'")
+    network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    with atomic_path(path) as partial:
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, *size),),
+            str(partial),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}},
+            opset_version=17,
+            dynamo=False,  # the other exporter needs one more package, onnxscript
+        )

@@ -1,0 +1,11 @@
+"""Training a network by a recipe, from fresh weights to a file."""
+
+from __future__ import annotations
+
+from res2next.training.batches import TrainingDataError
+from res2next.training.checkpoint import CheckpointError
+from res2next.training.folder import FolderInUse, Trained
+from res2next.training.loop import train
+from res2next.training.monitor import Listener, Progress
+
+__all__ = ["CheckpointError", "FolderInUse", "Listener", "Progress", "Trained", "TrainingDataError", "train"]

@@ -1,0 +1,149 @@
+"""The folder of a run and its files."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import save as as_safetensors
+
+from res2next.errors import Res2NextError
+from res2next.files import write_atomic
+from res2next.registry import ENTRIES
+from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save
+from res2next.training.monitor import Listeners
+from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from res2next.datasets import ImageSet
+    from res2next.distributed import World
+    from res2next.recipes import Recipe
+    from res2next.training.monitor import Listener
+    from res2next.training.run import Run
+
+
+class FolderInUse(Res2NextError, RuntimeError):  # noqa: N818 - it says what is the matter
+    """A folder that already has a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The result of training."""
+
+    weights: Path
+    """``MODEL-TAG-HASH.safetensors``, the hash being the first eight digits of the file's SHA-256."""
+    log: Path
+    """The log, under the same name with ``.csv``."""
+    step: int
+    """Updates done."""
+
+
+class Folder:
+    """The folder of a run: ``log.csv``, ``checkpoints``, ``tensorboard``, and finally weights with their log."""
+
+    def __init__(self, path: Path, header: LogHeader) -> None:
+        self.path = path
+        self.header = header
+        self.log = path / "log.csv"
+        self.checkpoints = path / "checkpoints"
+        self.identity = run_identity(header)
+
+    def start(self, run: Run, resume: bool, listener: Listener | None) -> Listeners:
+        """Start a run in the folder, or continue it.
+
+        Returns:
+            The listeners; none except on the first process.
+
+        Raises:
+            FolderInUse: it has a run and ``resume`` is False, or a finished run without checkpoints.
+            CheckpointError: it has another run, or a damaged one.
+        """
+        notices: list[str] = []
+        self._check_unused(resume)
+        checkpoint = load_newest(self.checkpoints, self.identity, notices.append) if resume else None
+        if checkpoint is not None:
+            run.restore(checkpoint)
+        run.world.barrier()  # no process writes before all have read
+        if run.world.rank > 0:
+            return Listeners(())
+        if checkpoint is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            start_log(self.log, self.header)
+        else:
+            truncate_log(self.log, checkpoint.log_bytes)
+        board = tensorboard(self.path / "tensorboard", run.step)
+        if board is None:
+            notices.append("no log for TensorBoard: it is not installed (pip install tensorboard); log.csv has it all")
+        listeners = Listeners((TrainingLog(self.log, board), *(() if listener is None else (listener,))))
+        for text in notices:
+            listeners.notice(text)
+        return listeners
+
+    def save_checkpoint(self, run: Run) -> None:
+        """Write a checkpoint. Every process must call this; the first writes."""
+        loss = run.shared_loss()
+        if run.world.rank == 0:
+            checkpoint = Checkpoint(
+                run=self.identity,
+                step=run.step,
+                network=run.network.state_dict(),
+                average=run.average,
+                optimizer=run.optimizer.state_dict(),
+                scaler=run.scaler.state_dict(),
+                loss=loss,
+                log_bytes=self.log.stat().st_size,
+            )
+            save(self.checkpoints, checkpoint)
+
+    def finish(self, run: Run) -> Trained | None:
+        """Write the weights, and the log with the same name."""
+        if run.world.rank > 0:
+            return None
+        content = as_safetensors(run.result(), metadata={"format": "pt"})
+        tag = weights_tag(run.recipe)
+        stem = f"{run.recipe.model}-{tag}-{hashlib.sha256(content).hexdigest()[:8]}"
+        weights, log = self.path / f"{stem}.safetensors", self.path / f"{stem}.csv"
+        write_atomic(log, self.log.read_bytes())
+        write_atomic(weights, content)
+        return Trained(weights, log, run.step)
+
+    def _check_unused(self, resume: bool) -> None:
+        finished = sorted(self.path.glob("*.safetensors"))
+        started = list_checkpoints(self.checkpoints)
+        if finished and not (resume and started):
+            raise FolderInUse(f"{self.path} has a finished run, {finished[0].name}; train into another folder")
+        if started and not resume:
+            raise FolderInUse(
+                f"{self.path} has a run that was begun; continue it with --resume, or take another folder"
+            )
+
+
+def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> LogHeader:
+    """The header of a run's log."""
+    return LogHeader(
+        recipe=recipe,
+        dataset=data.info.name,
+        digest=data.digest,
+        images=len(data) - held_out,
+        held_out=held_out,
+        device=world.device.type,
+        processes=world.size,
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+    )
+
+
+def run_identity(header: LogHeader) -> dict[str, str]:
+    """Values that must be equal to continue a run. Device, versions and number of processes may change."""
+    values = {f"recipe.{key}": value for key, value in asdict(header.recipe).items()}
+    values |= {"digest of the data": header.digest, "images held out": header.held_out}
+    return {key: str(value) for key, value in values.items()}
+
+
+def weights_tag(recipe: Recipe) -> str:
+    """The tag of the data set in names of weights, as in the registry: ``in1k`` for ImageNet."""
+    return next((entry.tag for entry in ENTRIES if entry.dataset == recipe.dataset), recipe.dataset.lower())

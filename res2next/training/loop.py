@@ -1,0 +1,154 @@
+"""Trains a network by a recipe: one loop, from fresh weights to a file.
+
+The numbers of a run are a function of its recipe and its images: order, augmentation and mixing are drawn from
+(seed, epoch, step), never from global state. So a killed run continues from its last checkpoint with the same
+results, bit for bit on a CPU, and processes of torchrun share every batch without changing it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from res2next.distributed import World
+from res2next.recipes import learning_rate
+from res2next.registry import find
+from res2next.training.augment import generator, mix_images
+from res2next.training.batches import Part, make_batches
+from res2next.training.folder import Folder, Trained, make_header
+from res2next.training.monitor import REPORT_EVERY, Clock, interruptions
+from res2next.training.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from res2next.datasets import ImageSet
+    from res2next.recipes import Recipe
+    from res2next.training.augment import Mix
+    from res2next.training.monitor import Listener
+
+
+def train(
+    recipe: Recipe,
+    data: ImageSet,
+    output: Path,
+    *,
+    held_out: int = 0,
+    resume: bool = False,
+    world: World = World(),  # noqa: B008 - immutable
+    workers: int = 0,
+    checkpoint_every: int = 500,
+    listener: Listener | None = None,
+) -> Trained | None:
+    """Train by ``recipe`` on the images of ``data``, and write weights and log to the folder ``output``.
+
+    Args:
+        held_out: number of images that are not trained on; after each epoch the network is measured on them.
+        resume: continue from the last checkpoint in ``output``, if there is one.
+        world: the processes that share the work; each calls this function.
+        workers: processes that decode photos. Small images are held in memory and need none.
+        checkpoint_every: updates between two checkpoints within an epoch; there is one after each epoch too.
+
+    Returns:
+        The files written; None on all processes but the first.
+
+    Raises:
+        FolderInUse: ``output`` has a run, and ``resume`` is False.
+        CheckpointError: ``resume`` is True, and ``output`` has another run, or a damaged one.
+        TrainingDataError: images that do not suit the recipe.
+        KeyboardInterrupt: on SIGINT or SIGTERM, after a checkpoint.
+    """
+    part = Part(world.rank, world.size, recipe.accumulate)
+    batches = make_batches(data, recipe, find(recipe.model).preprocessing, held_out, part, workers)
+    run = Run.fresh(recipe, len(data.classes), world)
+    folder = Folder(output, make_header(recipe, data, held_out, world))
+    listeners = folder.start(run, resume, listener)
+    network = DistributedDataParallel(run.network) if world.size > 1 else run.network
+
+    steps, total = batches.steps_per_epoch, recipe.epochs * batches.steps_per_epoch
+    clock = Clock(run.step, total, recipe.batch_size)
+    parts = batches.parts_from(run.step)  # of this process, `accumulate` of them per update
+    with listeners, interruptions() as stop:
+        while run.step < total:
+            epoch = run.step // steps
+            rate = learning_rate(recipe, run.step, steps)
+            loss = update(run, network, list(islice(parts, recipe.accumulate)), rate)
+            epoch_done = run.step % steps == 0
+            if run.step % REPORT_EVERY == 0:
+                listeners.progress(clock.progress(run.step, epoch, recipe.epochs, rate, float(loss)))
+            if epoch_done:
+                row = run.row(epoch, rate, clock.images_per_second(run.step), batches)
+                listeners.epoch(row, held_out)
+            stopping = stop.requested_by_any(run.step, world)
+            if epoch_done or stopping or run.step % checkpoint_every == 0:
+                folder.save_checkpoint(run)
+            if stopping:
+                listeners.notice(f"stopped after update {run.step} of {total}; continue with --resume")
+                raise KeyboardInterrupt
+    return folder.finish(run)
+
+
+def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]], rate: float) -> Tensor:
+    """Update the weights from this process's parts of a batch; return their mean loss."""
+    recipe = run.recipe
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    total = torch.zeros((), device=run.device)
+    for turn, (images, labels) in enumerate(parts):
+        images = images.to(run.device, memory_format=torch.channels_last, non_blocking=True)  # (n, C, H, W)
+        labels = labels.to(run.device, non_blocking=True)  # (n,)
+        mix = mix_images(images, labels, recipe, generator(recipe.seed, "mix", run.step))
+        with gradient_exchange(network, last=turn == len(parts) - 1):
+            with torch.autocast(run.device.type, run.precision, enabled=recipe.mixed_precision):
+                logits = network(mix.images)  # (n, classes)
+            loss = compute_loss(logits.float(), labels, mix, recipe.label_smoothing) / len(parts)
+            run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.optimizer.zero_grad()
+    run.step += 1
+    run.loss += total
+    if run.average is not None:
+        update_average(run.average, run.network, recipe.ema_decay or 0.0, run.step)
+    return total
+
+
+@contextmanager
+def gradient_exchange(network: nn.Module, *, last: bool) -> Iterator[None]:
+    """Let processes exchange gradients once per update, in the last of its parts."""
+    with network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext():
+        yield
+
+
+def compute_loss(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> Tensor:
+    """Mean cross entropy of logits (n, classes) with labels (n,), and with the second labels of mixed images."""
+    loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    if mix.share < 1:
+        others = functional.cross_entropy(logits, mix.others, label_smoothing=smoothing)
+        loss = mix.share * loss + (1 - mix.share) * others
+    return loss
+
+
+@torch.no_grad()
+def update_average(average: dict[str, Tensor], network: nn.Module, decay: float, updates: int) -> None:
+    """The exponential moving average after ``updates`` updates: average = d average + (1 - d) weights.
+
+    d = min(decay, (1 + updates) / (10 + updates)), the rule of TensorFlow's ExponentialMovingAverage: it is
+    smaller in the beginning, to forget the fresh weights. Statistics of batch norm are averaged like weights; counters
+    are copied.
+    """
+    share = 1 - min(decay, (1 + updates) / (10 + updates))
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            average[name].lerp_(value, share)
+        else:
+            average[name].copy_(value)

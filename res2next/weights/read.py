@@ -1,0 +1,105 @@
+"""Reads tensors from a file of weights, without running code from it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from res2next.errors import UnreadableWeights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+WRAPPERS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model")
+"""Keys of a state dict in checkpoints of training scripts; averaged weights first, since these are evaluated."""
+
+PREFIXES = ("module.", "_orig_mod.")
+"""Prefixes of names by DistributedDataParallel and ``torch.compile``."""
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` file by name, on the CPU.
+
+    Checkpoints of training scripts are unwrapped (:data:`WRAPPERS`), prefixes of wrapping modules are removed
+    (:data:`PREFIXES`). No code of a pickle is run.
+
+    Raises:
+        UnreadableWeights: another format, a damaged file, or one with more than tensors and plain values.
+        OSError: no such file, or no permission.
+    """
+    if path.suffix == ".safetensors":
+        return _strip_prefixes(_require_dense(_read_safetensors(path), path))
+    if path.name.endswith((".pth", ".pt", ".pth.tar")):
+        return _strip_prefixes(_require_dense(_unwrap(_read_pickle(path), path), path))
+    known = ".safetensors, .pth, .pt and .pth.tar"
+    raise UnreadableWeights(path, f"is of no format that is read ({known})", "save its state dict as one of these")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as trouble:
+        raise UnreadableWeights(path, f"is not a whole safetensors file ({trouble})", "fetch it again") from None
+
+
+def _read_pickle(path: Path) -> Any:
+    from pickle import UnpicklingError
+
+    import torch
+
+    try:
+        # timm's checkpoints have the arguments of the training script; a Namespace runs no code
+        with torch.serialization.safe_globals([Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as trouble:
+        if "Unsupported global" not in str(trouble):
+            raise _damaged_error(path) from trouble
+        raise UnreadableWeights(
+            path,
+            "holds Python objects besides its tensors, and only tensors are loaded, since a pickle can run any code",
+            "where you trust it, save its state dict alone",
+        ) from trouble
+    except (RuntimeError, EOFError, ValueError, KeyError) as trouble:
+        raise _damaged_error(path) from trouble
+
+
+def _damaged_error(path: Path) -> UnreadableWeights:
+    trouble = "is damaged, was not written by torch.save, or holds more than tensors, which alone are loaded"
+    return UnreadableWeights(path, trouble, "fetch it again, or save its state dict alone")
+
+
+def _unwrap(loaded: Any, path: Path) -> dict[str, Tensor]:
+    from torch import Tensor
+
+    if isinstance(loaded, Mapping):
+        loaded = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)), loaded)
+        if loaded and all(isinstance(name, str) and isinstance(loaded[name], Tensor) for name in loaded):
+            return dict(loaded)
+    advice = f"save a state dict, by itself or under one of {', '.join(WRAPPERS)}"
+    raise UnreadableWeights(path, "holds no state dict", advice)
+
+
+def _require_dense(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors unchanged. Raises UnreadableWeights if one is not a dense array of real numbers."""
+    import torch
+
+    for name, tensor in state.items():
+        dense = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+        if not dense or tensor.is_complex():
+            kinds = {"meta": tensor.is_meta, "quantized": tensor.is_quantized, "complex": tensor.is_complex()}
+            kind = next((kind for kind, holds in kinds.items() if holds), "sparse")
+            raise UnreadableWeights(path, f"holds {name} as a {kind} tensor", "save it as a dense one of real numbers")
+    return state
+
+
+def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    state.pop("n_averaged", None)  # number of updates in torch's AveragedModel
+    while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), None):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state

@@ -1,0 +1,57 @@
+"""The published cards of timm: rendered once, since measuring 220 networks takes most of what their tests take."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+class Corpus:
+    """A site of 50 published cards with a cache of its own."""
+
+    def __init__(self, folder: Path, cards: Path) -> None:
+        """Write the site and render it from nothing."""
+        self.folder = folder
+        self.evidence = folder / "evidence"
+        """What the first render put on record, whatever is rendered later."""
+        shutil.copytree(cards, folder / "templates/models")
+        (folder / "templates/code_snippets.md").write_text("## Use it\n\n```python\nname = '{{ model_name }}'\n```\n")
+        (folder / "mkdocs.yml").write_text(
+            "site_name: Corpus\nplugins:\n- cardproof: {zoo: timm, snippets: {run: true}}\n"
+        )
+        assert self.render()["summary"]["measured"] == 220
+        shutil.copytree(folder / "docs/evidence", self.evidence)
+
+    def render(self, *blocked: str) -> dict:
+        """Render in a fresh process in which some packages cannot be imported; return its report."""
+        code = (
+            "import sys\n"
+            "class Block:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            f"        if name.partition('.')[0] in {blocked!r}:\n"
+            "            raise ImportError('blocked: ' + name)\n"
+            "sys.meta_path.insert(0, Block())\n"
+            "sys.argv = ['cardproof', 'render', '--json']\n"
+            "from cardproof.commands.cli import main\n"
+            "if __name__ == '__main__':\n"
+            "    main()\n"
+        )
+        script = self.folder / "run.py"
+        script.write_text(code)
+        environment = os.environ | {"XDG_CACHE_HOME": str(self.folder / "cache")}
+        command = [sys.executable, str(script)]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    pytest.importorskip("timm")
+    return Corpus(tmp_path_factory.mktemp("corpus"), shared / "corpora" / "timm-model-templates")

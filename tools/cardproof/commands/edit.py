@@ -1,0 +1,202 @@
+"""``cardproof edit``, and the fixes of ``--fix``: changes of a file's text; everything else stays byte for byte."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cardproof.commands.options import EPILOG, PATH
+from cardproof.core.errors import InputError
+from cardproof.core.files import replace_files, show_path
+from cardproof.core.source import BOM_COLUMN, Source
+from cardproof.core.types import Finding, Fix
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.read import read_cards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BOM = "\ufeff"
+
+
+@click.command("edit", epilog=EPILOG)
+@click.argument("path", type=PATH)
+@click.argument("edits", metavar="FIELD=VALUE...", nargs=-1, required=True)
+def edit_command(path: Path, edits: tuple[str, ...]) -> int:
+    """Write values into fields of a page's YAML header; everything else stays byte for byte."""
+    for text in edits:
+        field, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"{text}: write FIELD=VALUE")
+        try:
+            changed = set_field(path, field, value)
+        except EditError as trouble:
+            raise click.ClickException(str(trouble)) from trouble
+        click.echo(f"{show_path(path)}: {field} {'is now' if changed else 'was already'} {value}")
+    return 0
+
+
+class EditError(Exception):
+    """An edit that would change something else than it says; nothing was written."""
+
+
+def apply(text: str, fixes: Iterable[Fix]) -> str:
+    """Return a text, with or without a byte order mark, after some fixes. Raises EditError if two overlap."""
+    bom, body = text.startswith(_BOM), text.removeprefix(_BOM)
+    starts = [0, *(match.end() for match in re.finditer("\n", body))]
+    spans: list[tuple[int, int, str]] = []
+    for fix in sorted(set(fixes), key=lambda fix: (fix.line, fix.column)):
+        if fix.column == BOM_COLUMN:
+            bom = False
+            continue
+        first = starts[fix.line - 1]
+        spans.append((first + fix.column - 1, first + fix.end_column - 1, fix.text))
+    parts, position = [], 0
+    for start, end, written in spans:
+        if start < position:
+            raise EditError(f"two fixes of the same characters, at {body[start : start + 40]!r}")
+        parts += [body[position:start], written]
+        position = end
+    return (_BOM if bom else "") + "".join(parts) + body[position:]
+
+
+def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path, list[Fix]]:
+    """Make the fixes of findings in their files, and return what was made; others than safe ones if asked.
+
+    Where two findings would edit the same characters, the first one, in order of severity, is made. A file whose
+    values would change beyond the fixes is left alone. Raises EditError then, after the other files were written.
+    """
+    by_file: dict[Path, list[Finding]] = {}
+    for finding in findings:
+        if finding.fix and (unsafe or finding.fix.safe):
+            by_file.setdefault(Path(finding.place.file), []).append(finding)
+    made: dict[Path, list[Fix]] = {}
+    refused: list[str] = []
+    for path, found in sorted(by_file.items()):
+        fixes = _compatible(found)
+        try:
+            if fixes and _edit(path, fixes):
+                made[path] = fixes
+        except EditError as trouble:
+            refused.append(f"{show_path(path)}: {trouble}")
+    if refused:
+        raise EditError("; ".join(refused))
+    return made
+
+
+def set_field(path: Path, field: str, value: str) -> bool:
+    """Write another value into a field of a page's header, in its own quotes; return whether anything changed.
+
+    Raises InputError if the header has no such field, and EditError if the value cannot be written on its line.
+    """
+    cards = read_cards([path]).cards
+    header = cards[0].header if cards else None
+    node = header.get(field) if header else None
+    if not isinstance(node, Scalar):
+        raise InputError(f"{show_path(path)}: the header has no field '{field}' with one value")
+    if node.text == value and node.value is not None:
+        return False
+    fix = node.fix(_as_scalar(value, node.style))
+    if fix is None or fix.column == fix.end_column:
+        raise EditError(f"{node.place}: this value cannot be edited in its line")
+    return _edit(path, [fix])
+
+
+def _as_scalar(value: str, style: str) -> str:
+    """Return a text as YAML writes it between the given quotes. Raises InputError if it needs others."""
+    if style == "'":
+        return value.replace("'", "''")
+    if style == '"':
+        return value.replace("\\", "\\\\").replace('"', '\\"')
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*(?: [A-Za-z0-9._/+-]+)*", value):
+        raise InputError(f"'{value}' needs quotes, and the field has none")
+    return value
+
+
+def _compatible(findings: list[Finding]) -> list[Fix]:
+    """Return the fixes of findings of one file, the gravest first if two would edit the same characters.
+
+    One value that several models inherit may be wrong for each of them in another way: then it is left alone.
+    """
+    order = {"error": 0, "warning": 1, "note": 2}
+    kept: list[Fix] = []
+    contested: set[Fix] = set()
+    for finding in sorted(findings, key=lambda finding: order[finding.severity]):
+        fix = finding.fix
+        assert fix
+        rival = next((one for one in kept if _overlap(one, fix)), None)
+        if rival is None:
+            kept.append(fix)
+        elif (rival.column, rival.end_column) == (fix.column, fix.end_column) and rival.text != fix.text:
+            contested.add(rival)
+    return sorted((fix for fix in kept if fix not in contested), key=lambda fix: (fix.line, fix.column))
+
+
+def _overlap(one: Fix, other: Fix) -> bool:
+    return one.line == other.line and one.column < other.end_column and other.column < one.end_column
+
+
+def _edit(path: Path, fixes: list[Fix]) -> bool:
+    """Make fixes in a file and return whether it changed. Raises EditError if more than their values would."""
+    before = path.read_bytes().decode("utf-8")
+    after = apply(before, fixes)
+    if after == before:
+        return False
+    old, new = _leaves(path, before), _leaves(path, after)
+    if old and (_keys(old) != _keys(new) or sum((old - new).values()) > len(fixes)):
+        raise EditError("the fixes would change other values; nothing was written")
+    replace_files({path: after})
+    return True
+
+
+def _leaves(path: Path, text: str) -> Counter[Any]:
+    """Return all values of a file's YAML, each with the keys that lead to it."""
+    from cardproof.read.markdown import find_header, find_index_comments
+
+    source = Source(path.name, path, text.removeprefix(_BOM))
+    found: Counter[Any] = Counter()
+    if path.suffix.lower() in (".yml", ".yaml"):
+        spans: list[tuple[int, int | None]] = [(0, None)]
+    else:
+        header = find_header(source)
+        comments, _ = find_index_comments(source, header.end if header else 0)
+        spans = [(span.yaml_start, span.yaml_end) for span in (*([header] if header else []), *comments)]
+    for number, (start, end) in enumerate(spans):
+        tree, _ = read_yaml(source, start, end)
+        if tree is not None:
+            _collect(tree, (number,), found)
+    if len(spans) < 2 and path.suffix.lower() not in (".yml", ".yaml"):
+        _collect_stated(source, spans[0][1] or 0 if spans else 0, found)
+    return found
+
+
+def _collect_stated(source: Source, start: int, found: Counter[Any]) -> None:
+    """Collect what a text states in its list for the Hub and in its tables."""
+    from cardproof.read.model_stats import model_in_details
+    from cardproof.read.tables import models_in_tables
+
+    details = model_in_details(source, start)
+    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+        _collect(model.fields, (model.form, model.name), found)
+        for number, result in enumerate(model.results):
+            for name, value in result.metrics:
+                _collect(value, (model.form, model.name, number, name.text), found)
+
+
+def _keys(leaves: Counter[Any]) -> Counter[Any]:
+    return Counter(keys for keys, _ in leaves.elements())
+
+
+def _collect(node: Node, keys: tuple[Any, ...], found: Counter[Any]) -> None:
+    if isinstance(node, Scalar):
+        found[keys, repr(node.value)] += 1
+    elif isinstance(node, Sequence):
+        for number, item in enumerate(node.items):
+            _collect(item, (*keys, number), found)
+    elif isinstance(node, Mapping):
+        for key, value in node:
+            _collect(value, (*keys, key.text), found)

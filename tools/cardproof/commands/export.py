@@ -1,0 +1,90 @@
+"""``cardproof export``: models and verdicts in the formats of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cardproof.commands.options import CONFIG, EPILOG, JOBS, PATH, complete_zoo, site_settings
+from cardproof.commands.output import progress_bar
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path, write_report
+from cardproof.plan.options import MeasureOptions
+
+
+@click.command("export", epilog=EPILOG)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["mlbom", "hub", "model-index", "cff", "json"]),
+    default="mlbom",
+    help="mlbom: CycloneDX 1.6; hub: a README for the Hugging Face Hub; model-index: one model-index.yml; "
+    "cff: CITATION.cff; json: all claims with their verdicts.",
+)
+@click.option("--model", "models", metavar="NAME", multiple=True, help="Only this model. May be repeated.")
+@click.option(
+    "--with",
+    "more",
+    multiple=True,
+    type=click.Choice(["unchecked", "disputed", "refuted"]),
+    help="Results with this verdict go into the header for the Hub too; confirmed and cited ones do always.",
+)
+@click.option("--out", type=PATH, help="File to write, or for several READMEs a folder; the output unless given.")
+@click.option("--zoo", metavar="ZOO", shell_complete=complete_zoo, help="Where networks come from; see audit.")
+@click.option("--data", metavar="NAME=PATH", multiple=True, help="Where images are; see audit.")
+@click.option("--weights", type=PATH, help="Where files of weights are; see audit.")
+@JOBS
+@CONFIG
+def export_command(
+    paths: tuple[Path, ...],
+    kind: str,
+    models: tuple[str, ...],
+    more: tuple[Any, ...],
+    out: Path | None,
+    zoo: str | None,
+    data: tuple[str, ...],
+    weights: Path | None,
+    jobs: int | None,
+    config: Path | None,
+) -> int:
+    """Write the models of cards, with the verdicts of their claims, in a format of other tools.
+
+    What the site's folder of evidence has on record is not measured again.
+    """
+    from cardproof.build import audit
+    from cardproof.read import read_cards
+    from cardproof.report.export.formats import chosen_models, export
+    from cardproof.report.export.hub import HELD
+
+    settings = site_settings(config, zoo, data=data, weights=weights)
+    reading = chosen_models(read_cards(paths), models)
+    evidence = settings.path(settings.evidence)
+    store = evidence if evidence.is_dir() and settings.weights is None else None
+    with progress_bar(out is None) as progress:
+        run = audit(paths, settings, MeasureOptions(jobs=jobs, progress=progress), reading=reading, store=store)
+    assert run.audit
+    _write(export(kind, run.audit, settings, (*HELD, *more)), out)
+    if unread := [finding for finding in run.findings if finding.fatal]:
+        from cardproof.report.terminal import print_findings
+
+        print_findings(unread)
+    return run.exit
+
+
+def _write(texts: dict[str, str], out: Path | None) -> None:
+    """Write one text into a file or to the output, several into a folder. Raises InputError for several at once."""
+    if len(texts) > 1:
+        if out is None or out.is_file():
+            raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
+        for name, text in texts.items():
+            write_report(out / name, text)
+        click.echo(f"{show_path(out)}: {len(texts)} files", err=True)
+        return
+    ((name, text),) = texts.items()
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_report(out / name if out.is_dir() else out, text)

@@ -1,0 +1,158 @@
+"""Markdown line by line: fenced code, the lines that are text, the YAML header, and the comment with a model index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from cardproof.core.source import Source
+from cardproof.core.types import Finding
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_COMMENT = re.compile(r" {0,3}<!--")
+_MDX_COMMENT = re.compile(r" {0,3}(?:<!--|\{/\*)")
+_CLOSING = {"<!--": "-->", "{/*": "*/}"}
+_INDEX = re.compile(
+    r"^[ \t]*type[ \t]*:[ \t]*['\"]?model-index['\"]?[ \t]*(?:#[^\n]*)?\r?$", re.IGNORECASE | re.MULTILINE
+)
+
+
+class Fences(Struct):
+    """Feed it the lines in order; it knows whether a line belongs to fenced code (CommonMark 0.31, section 4.5)."""
+
+    _open: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next line belongs to fenced code."""
+        return bool(self._open)
+
+    def feed(self, line: str) -> bool:
+        """Return whether the line is code or a fence."""
+        match = _FENCE.match(line.rstrip("\r\n"))
+        if self._open:
+            if match and match[1].startswith(self._open) and not match[2].strip():
+                self._open = ""
+            return True
+        if match and not (match[1][0] == "`" and "`" in match[2]):
+            self._open = match[1]
+            return True
+        return False
+
+
+class Line(NamedTuple):
+    """A line with its line end, and where it starts in the file."""
+
+    start: int
+    text: str
+    is_code: bool = False
+    """It belongs to fenced code, or is a fence."""
+
+
+class Span(Struct, frozen=True):
+    """Characters ``[start, end)`` of the file, and in ``yaml_start, yaml_end`` the YAML inside its marks."""
+
+    start: int
+    end: int
+    yaml_start: int
+    yaml_end: int
+
+
+def split_lines(text: str, start: int = 0) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text from ``start`` on, with their ends, each with its position."""
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield start, text[start:end]
+        start = end
+
+
+def lines_of(text: str, start: int = 0) -> Iterator[Line]:
+    """Yield the lines of a text from ``start`` on, those of fenced code marked as such."""
+    fences = Fences()
+    return (Line(position, line, fences.feed(line)) for position, line in split_lines(text, start))
+
+
+def text_lines(source: Source, start: int = 0) -> Iterator[Line]:
+    """Yield the lines that are neither code nor comments; an empty line stands for those that are left out."""
+    fences, closing = Fences(), ""
+    for position, line in split_lines(source.text, start):
+        if closing:
+            closing = "" if closing in line else closing
+        elif fences.feed(line) or line.startswith(("    ", "\t")):
+            pass
+        elif opened := next((close for mark, close in _CLOSING.items() if _stays_open(line, mark, close)), ""):
+            closing = opened
+        else:
+            yield Line(position, line)
+            continue
+        yield Line(position, "")
+
+
+def _stays_open(text: str, mark: str, close: str) -> bool:
+    """Return whether a line begins a comment that it does not end."""
+    opened = text.rfind(mark)
+    return opened >= 0 and close not in text[opened + len(mark) :]
+
+
+def split_at_section(text: str) -> tuple[str, str]:
+    """Split Markdown before its first second-level heading outside fenced code."""
+    for line in lines_of(text):
+        if not line.is_code and line.text.startswith("## "):
+            return text[: line.start], text[line.start :]
+    return text, ""
+
+
+def find_header(source: Source) -> Span | None:
+    """Return the YAML header (``---`` … ``---`` at the very start), or None.
+
+    A second fence right below the first one starts the YAML document if a third one ends it: so the Hub reads it.
+    """
+    match = re.match(r"---[ \t]*\r?\n", source.text)
+    if not match:
+        return None
+    fence = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+    close = fence.search(source.text, match.end())
+    if close and close.start() == match.end():
+        close = fence.search(source.text, close.end()) or close
+    return Span(0, close.end(), match.end(), close.start()) if close else None
+
+
+def doubled_fence(source: Source, header: Span) -> Finding | None:
+    """Return a note if a header begins with two fences."""
+    if not re.match(r"---[ \t]*\r?\n", source.text[header.yaml_start : header.end]):
+        return None
+    place = source.place(header.yaml_start, header.yaml_start + 3)
+    message = "a second --- right below the first: some readers take the header for empty"
+    return Finding(place, "hub-header", "note", message, "delete one of the two")
+
+
+def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], list[Finding]]:
+    """Return the comments that hold a model index, in order.
+
+    In MDX, ``{/* … */}`` is a comment, too. Comments inside fenced or indented code are examples and are left alone.
+    A comment that starts an index and is never closed is an error: the page would end there.
+    """
+    spans: list[Span] = []
+    text, end = source.text, start
+    comments = _MDX_COMMENT if source.path.suffix.lower() == ".mdx" else _COMMENT
+    fences = Fences()
+    while (position := end) < len(text):
+        end = text.find("\n", position) + 1 or len(text)
+        line = text[position:end]
+        if fences.feed(line) or not (comment := comments.match(line)):
+            continue
+        mark, inside = comment.group().lstrip(), position + comment.end()
+        opening, close = inside - len(mark), text.find(_CLOSING[mark], inside)
+        body = text[inside : close if close >= 0 else len(text)]
+        if close < 0:
+            message, hint = "the comment with the model index is never closed", f"end it with {_CLOSING[mark]}"
+            found = Finding(source.place(opening), "open-comment", "error", message, hint, fatal=True)
+            return spans, [found] if _INDEX.search(body) else []
+        if _INDEX.search(body):
+            yaml_start = inside + len(body) - len(body.lstrip(" \t"))
+            spans.append(Span(opening, close + len(_CLOSING[mark]), yaml_start, close))
+        end = text.find("\n", close) + 1 or len(text)
+    return spans, []

@@ -1,0 +1,161 @@
+"""Functions for templates that list models of the site: a Markdown table, the compare page, and cards of families."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, short, sorted_models
+from cardproof.render.output.paths import relative
+from cardproof.render.output.text import code_text, markdown_text
+from cardproof.render.templates import CallError, render_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from cardproof.judge.card_report import ModelRow
+    from cardproof.render.output.paths import Urls
+
+COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
+"""Default columns of a table, and of the variants of a page if a model has them."""
+
+MOST_ROWS = 1000
+"""Models in the table; the page reads more from models.json. A page of a thousand has 1 MB."""
+
+MOST_COLUMNS = 24
+"""Columns of the compare page, those that most models have first."""
+
+
+class Family(Struct, frozen=True):
+    """The card of a collection of models."""
+
+    name: str
+    address: str
+    rows: tuple[ModelRow, ...]
+    tasks: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    """Label and text: ranges of counts, and the best result."""
+    verdicts: Counter[str]
+
+
+def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Callable[..., str]:
+    """Return the function ``model_table`` of templates for a page at ``here``."""
+
+    def table(collection: str | None = None, columns: Sequence[str] = COLUMNS) -> str:
+        """Return a table of the models of a collection, or of all. Raises CallError if it would be empty."""
+        models = all_models()
+        rows = [row for row in models if collection is None or collection in row.collections]
+        if not rows:
+            names = sorted({name for row in models for name in row.collections})
+            raise CallError(f"no model is in collection '{collection}'{_similar(collection or '', names)}")
+        for column in columns:
+            if not any(column in row.values for row in rows):
+                names = sorted({name for row in models for name in row.values})
+                raise CallError(f"column '{column}' exists in no model{_similar(column, names)}")
+        lines = [
+            "| Model | " + " | ".join(markdown_text(column) for column in columns) + " |",
+            "| :--- |" + " ---: |" * len(columns),
+        ]
+        for row in rows:
+            link = f"{relative(row.page, here.parent)}#{row.anchor}"
+            cells = [markdown_text(row.values.get(column, "")) for column in columns]
+            lines.append(f"| [{code_text(row.name)}]({link}) | " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    return table
+
+
+def _similar(name: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, names, 3)
+    if close:
+        return f" (did you mean {' or '.join(repr(other) for other in sorted(close))}?)"
+    return f"; there is {', '.join(names)}" if names else ""
+
+
+def compare_table(
+    all_models: Callable[[], Sequence[ModelRow]], here: Path, urls: Urls, catalog: Path | None
+) -> Callable[[], str]:
+    """Return the function ``compare_table`` of templates, for a page at ``here``."""
+
+    def table() -> str:
+        """Return a table of all models and numbers, which the page's script sorts, filters and plots."""
+        rows = sorted_models(all_models())
+        columns = _columns(summary for _, summary in rows)
+        results = [column.key for column in columns if column.better == "more"][:2]
+        return render_layout(
+            "compare.html",
+            rows=rows[:MOST_ROWS],
+            total=len(rows),
+            columns=columns,
+            shown={"multiply-adds", "operations", "parameters", "image-size", *results},
+            models=urls.between(catalog / "models.json", here) if catalog else None,
+            root=urls.between(urls.root / "index.md", here),
+            address=partial(_address, urls, here),
+        )
+
+    return table
+
+
+def family_cards(all_models: Callable[[], Sequence[ModelRow]], here: Path, urls: Urls) -> Callable[[], str]:
+    """Return the function ``family_cards`` of templates, for a page at ``here``."""
+
+    def cards() -> str:
+        """Return a card for each family of models: its size, its best result, and its verdicts."""
+        families: dict[str, list[SummarizedRow]] = {}
+        for row, summary in sorted_models(all_models()):
+            for name in row.collections or ("Other models",):
+                families.setdefault(name, []).append((row, summary))
+        views = [_family(name, rows, here, urls) for name, rows in families.items()]
+        return render_layout("families.html", families=views, address=partial(_address, urls, here))
+
+    return cards
+
+
+def _address(urls: Urls, here: Path, row: ModelRow) -> str:
+    return urls.between(row.page, here, row.anchor)
+
+
+def _columns(summaries: Iterable[ModelSummary]) -> list[Quantity]:
+    """Return an example of each kind of quantity, those that most models have first."""
+    count: Counter[str] = Counter()
+    first: dict[str, Quantity] = {}
+    for summary in summaries:
+        for quantity in summary.quantities:
+            count[quantity.key] += 1
+            first.setdefault(quantity.key, quantity)
+    return sorted(first.values(), key=lambda quantity: -count[quantity.key])[:MOST_COLUMNS]
+
+
+def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) -> Family:
+    rows = tuple(row for row, _ in models)
+    is_one_page = len(rows) > 1 and len({row.page for row in rows}) == 1
+    verdicts: Counter[str] = Counter()
+    for _, summary in models:
+        verdicts.update(summary.verdicts)
+    return Family(
+        name,
+        urls.between(rows[0].page, here, "" if is_one_page else rows[0].anchor),
+        rows,
+        tuple(dict.fromkeys(task for _, summary in models for task in summary.tasks)),
+        tuple(_family_facts([summary for _, summary in models])),
+        verdicts,
+    )
+
+
+def _family_facts(summaries: Sequence[ModelSummary]) -> Iterable[tuple[str, str]]:
+    """Yield the ranges of the counts, and the best value of the result that most models have."""
+    columns = _columns(summaries)
+    for key in ("parameters", "multiply-adds"):
+        found = [quantity for summary in summaries if (quantity := summary.quantity(key))]
+        if found:
+            values = [quantity.value for quantity in found]
+            yield found[0].label, " to ".join(dict.fromkeys(short(value) for value in (min(values), max(values))))
+    result = next((column for column in columns if column.better == "more"), None)
+    if result:
+        best = max((q for summary in summaries if (q := summary.quantity(result.key))), key=lambda q: q.value)
+        yield result.label, best.text if len(summaries) == 1 else f"up to {best.text}"

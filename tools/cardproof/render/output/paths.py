@@ -1,0 +1,164 @@
+"""Folders of a site, the templates that become pages, and addresses in the finished site."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin
+
+from msgspec import Struct
+
+from cardproof.render.output.text import read_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cardproof.core.settings import Settings
+    from cardproof.render.templates import Templates
+
+
+class Folders(Struct, frozen=True):
+    """The folders of a site's templates and outputs."""
+
+    root: Path
+    """Templates and the files that they include."""
+    cards: Path
+    """Templates of pages: ``models`` below the root, or the root itself if there is no such folder."""
+    out: Path
+    evidence: Path
+    base: Path
+    """Paths on pages are written relative to it."""
+    fallback: Path | None = None
+    """A second folder for included files."""
+
+    @property
+    def bound(self) -> Path:
+        """The folder below which an index may import: the site's, or the cards' folder if that is outside of it."""
+        return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
+
+    def is_committed(self, path: Path) -> bool:
+        """Return whether a file is a page or a record of evidence; all else is derived, and no check fails for it."""
+        path = path.resolve()
+        is_page = path.suffix == ".md" and path.is_relative_to(self.out.resolve())
+        return is_page or path.is_relative_to(self.evidence.resolve())
+
+
+def site_folders(settings: Settings) -> Folders:
+    """Return the folders of a site; templates of pages are in ``models`` if there is such a folder."""
+    root, includes = settings.path(settings.templates), settings.path(settings.includes)
+    return Folders(
+        root=root,
+        cards=root / "models" if (root / "models").is_dir() else root,
+        out=settings.path(settings.out),
+        evidence=settings.path(settings.evidence),
+        base=settings.base,
+        fallback=includes if includes != root else None,
+    )
+
+
+def page_templates(
+    folders: Folders, show: Callable[[Path], str], known: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, Path]:
+    """Return the templates that become pages, named as by ``show``: no layouts, and none that another one includes.
+
+    ``known`` has the names that some of them include, by the same names of templates.
+    """
+    known = known or {}
+    paths = {show(path): path for path in sorted(folders.cards.rglob("*.md"), key=lambda path: path.parts)}
+    found = {shown: path for shown, path in paths.items() if shown in known or _is_template(path, folders)}
+    templates: Templates | None = None
+    users: dict[str, set[Path]] = {}
+    for shown, path in found.items():
+        names = known.get(shown)
+        if names is None:
+            templates = templates or site_templates(folders, show)
+            names = templates.includes(_text(path))
+        for name in names:
+            users.setdefault(name, set()).add(path)
+    users.setdefault("page.md", set())
+    included = _Included(folders, users)
+    return {shown: path for shown, path in found.items() if path.name[0] != "_" and path not in included}
+
+
+class _Included:
+    """The templates that others include; reads the disk only for those whose file name is included somewhere."""
+
+    def __init__(self, folders: Folders, users: Mapping[str, set[Path]]) -> None:
+        """``users`` maps a name to the templates that include it."""
+        self._users: dict[Path, set[Path]] = {}
+        for name, including in users.items():
+            for folder in (folders.root, folders.cards):
+                self._users.setdefault((folder / name).resolve(), set()).update(including)
+        self._layout = (folders.root / "page.md").resolve()
+        self._names = {path.name for path in self._users}
+
+    def __contains__(self, path: Path) -> bool:
+        if path.name not in self._names and not path.is_symlink():
+            return False
+        place = path.resolve()
+        return place == self._layout or bool(self._users.get(place, set()) - {path})
+
+
+def _is_template(path: Path, folders: Folders) -> bool:
+    """Return whether a file may be a template: not an output, in any folder."""
+    return path.is_file() and not path.is_relative_to(folders.out) and read_stamp(_text(path)) is None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
+    """Return the templates of a site; imports Jinja, which a warm build does not need."""
+    from cardproof.render.templates import Templates
+
+    search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
+    return Templates(list(dict.fromkeys(search)), show)
+
+
+def relative(path: Path, start: Path) -> str:
+    """Return a path as seen from a folder, with ``/``."""
+    return Path(os.path.relpath(path, start)).as_posix()
+
+
+class Urls(Struct, frozen=True):
+    """Addresses of files in the built site."""
+
+    root: Path
+    """The folder that becomes the root of the site."""
+    directory_urls: bool = True
+    """Whether a page becomes a folder: ``models/a.md`` is ``models/a/``."""
+    site: str = ""
+    """The address of the site; empty if unknown."""
+
+    def of(self, path: Path, anchor: str = "") -> str:
+        """Return the address of a page or file, relative to the root of the site."""
+        address = relative(path, self.root)
+        if address.endswith(".md"):
+            stem = address.removesuffix(".md")
+            folder = stem.rpartition("/")[0] if posixpath.basename(stem) in ("index", "README") else stem
+            if not self.directory_urls:
+                address = f"{folder}/index.html".lstrip("/") if folder != stem else f"{stem}.html"
+            else:
+                address = f"{folder}/" if folder else "./"
+        return quote(address) + (f"#{quote(anchor)}" if anchor else "")
+
+    def between(self, target: Path, here: Path, anchor: str = "") -> str:
+        """Return the address of a page or file as seen from the page ``here``."""
+        base, found = posixpath.dirname(self.of(here)), self.of(target)
+        address = posixpath.relpath(found.rstrip("/") or ".", base or ".")
+        folder = "/" if found.endswith("/") and not address.endswith("/") else ""
+        return f"{address}{folder}" + (f"#{quote(anchor)}" if anchor else "")
+
+    def full(self, address: str) -> str:
+        """Return the full form of an address relative to the root, if the address of the site is known."""
+        return urljoin(self.site.rstrip("/") + "/", address) if self.site else address
+
+
+def site_urls(settings: Settings, folders: Folders) -> Urls:
+    """Return the addresses of a site; its root is the folder of pages if that is outside of ``docs_dir``."""
+    docs = settings.path(settings.site.docs)
+    root = docs if folders.out.resolve().is_relative_to(docs.resolve()) else folders.out
+    return Urls(root, settings.site.directory_urls, settings.site.url)

@@ -1,0 +1,108 @@
+"""Text of pages: escapes, anchors, minified HTML, and the stamp of rendered files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+_ENTITIES = {
+    **{c: f"\\{c}" for c in "\\`*_{}[]"},
+    **{c: f"&#{ord(c)};" for c in "|~^=$:#"},
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+}
+_SPECIAL = re.compile("[" + re.escape("".join(_ENTITIES)) + "]")
+
+
+def markdown_text(value: Any) -> str:
+    """Return a value escaped for Markdown and HTML, on one line (table cells, headings, attributes)."""
+    return _SPECIAL.sub(lambda match: _ENTITIES[match.group()], " ".join(str(value).split()))
+
+
+def html_text(value: Any) -> str:
+    """Return a value escaped for raw HTML or SVG, on one line; also braces, which other plugins may expand."""
+    from html import escape  # a warm build does not need it
+
+    text = escape(" ".join(str(value).split()))
+    return text.replace("{", "&#123;").replace("}", "&#125;").replace("`", "&#96;")
+
+
+def code_text(value: Any) -> str:
+    """Return a value as inline code for a table cell."""
+    return f"<code>{markdown_text(value)}</code>" if str(value).strip() else ""
+
+
+def slug(text: str) -> str:
+    """Return a text as the anchor of a heading, row or record."""
+    return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-") or "x"
+
+
+_PREFORMATTED = re.compile(r"<(/?)(pre|textarea|script|style)\b", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"[ \t\r\f]*\n[ \t\r\n\f]*")
+_IN_TABLE = re.compile(r"(?<=>)\n(?=</?(?:t[dhr]|thead|tbody)\b)")
+"""Line breaks between the parts of a table, which browsers do not show."""
+
+
+def minify(page: str) -> str:
+    """Return an HTML page with each whitespace run that has a line break as one line break: a seventh smaller.
+
+    The content of ``pre``, ``textarea``, ``script`` and ``style`` is unchanged.
+    """
+    parts: list[str] = []
+    start, inside = 0, ""
+    for tag in _PREFORMATTED.finditer(page):
+        closes, name = bool(tag[1]), tag[2].lower()
+        if inside and closes and name == inside:
+            parts.append(page[start : tag.start()])
+            start, inside = tag.start(), ""
+        elif not inside and not closes:
+            parts.append(_collapse(page[start : tag.start()]))
+            start, inside = tag.start(), name
+    rest = page[start:]
+    return "".join([*parts, rest if inside else _collapse(rest)])
+
+
+def _collapse(text: str) -> str:
+    return _IN_TABLE.sub("", _LINE_BREAK.sub("\n", text))
+
+
+_STAMP = re.compile(
+    r"(?:<!--|/\*) cardproof: rendered from (?P<template>.*); edit that file, not this one\. "
+    r"(?P<digest>\w{16}) (?:-->|\*/)\n"
+)
+"""The last line of a rendered file: its source, and a digest that shows whether it was edited."""
+
+
+def add_stamp(text: str, template: str) -> str:
+    """Return a page's text with its stamp."""
+    body = text.rstrip("\n") + "\n\n"
+    template = template.replace("--", "—")  # two hyphens would end the comment
+    return f"{body}<!-- cardproof: rendered from {template}; edit that file, not this one. {_digest(body)} -->\n"
+
+
+def add_asset_stamp(text: str, source: str) -> str:
+    """Return a style sheet or script with its stamp."""
+    body = text.rstrip("\n") + "\n\n"
+    return f"{body}/* cardproof: rendered from {source}; edit that file, not this one. {_digest(body)} */\n"
+
+
+def read_stamp(text: str) -> str | None:
+    """Return the source that a stamp names; None for a file that was not rendered."""
+    match = _STAMP.search(text.replace("\r\n", "\n"))
+    return match["template"] if match else None
+
+
+def is_edited(text: str) -> bool:
+    """Return whether a file with a stamp was edited after it was rendered."""
+    text = text.replace("\r\n", "\n")
+    match = _STAMP.search(text)
+    if match is None:
+        return False
+    return match.end() != len(text) or _digest(text[: match.start()]) != match["digest"]
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]

@@ -1,0 +1,332 @@
+"""The build of a site: cards that changed go through the whole flow, until none shows anything outdated of another."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.core.types import Finding, Place
+from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
+from cardproof.read import read_cards
+from cardproof.render.catalog.site_files import SiteFiles, files_of_gone_models, make_site_files
+from cardproof.render.incremental import CrossCardDigests, Memory, open_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from cardproof.core.settings import Settings
+    from cardproof.evidence.records import EvidenceWriter
+    from cardproof.judge.audit import Audit
+    from cardproof.plan.options import MeasureOptions
+    from cardproof.read import Card, Reading
+    from cardproof.render.output.files import Change
+    from cardproof.render.output.paths import Folders
+    from cardproof.render.pages import Site
+    from cardproof.snippets.results import PageRun
+
+# what a build that remembers all its cards does not need is imported in functions
+
+
+class RenderedCard(Struct, frozen=True):
+    """One card that went through the whole flow."""
+
+    report: CardReport
+    read: set[Path]
+    """Files that were read for it."""
+    includes: tuple[str, ...]
+    """Templates that its own template includes."""
+    lasting: bool
+    """It says the same again while these files are the same."""
+
+
+class SiteBuild:
+    """One build of a site, and what it found."""
+
+    def __init__(self, settings: Settings, options: MeasureOptions, only: tuple[str, ...], check: bool) -> None:
+        """Look which cards have to be rendered; with ``check`` nothing is remembered or written.
+
+        Raises InputError if templates are missing or ``only`` names none of them.
+        """
+        self.settings = settings
+        self.folders = checked_folders(settings)
+        self.memory = Memory() if check else open_memory(settings, self.folders.out)
+        self.writer = None if check else _evidence_writer(settings, self.folders)
+        self.options = replace(options, keep=self.writer.keep) if self.writer else options
+        self.templates = site_templates(self.folders, self.memory)
+        self.only = only
+        self.check = check
+        self.chosen = chosen_templates(self.templates, only)
+        self.reports: dict[str, CardReport] = {}
+        """Of the cards that need not be rendered, or were."""
+        self.made: dict[str, RenderedCard] = {}
+        self.defined: set[Defined] = set()
+        """Models of all cards that were read."""
+        self._take({} if options.force.words else self.memory.reports(self.templates))
+        self.unrendered: list[CardReport] = []
+        """Reports of the cards that could not be rendered."""
+        self.findings: list[Finding] = []
+        """Those that belong to no card."""
+        self.changes: list[Change] = []
+        self.files = self.measured = self.evaluated = self.recalled = self.snippets_ran = self.snippets_recalled = 0
+
+    def run(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
+        """Render what is not as an earlier build left it, and write all if all cards could be rendered.
+
+        ``reference`` makes the generated pages of the setting ``reference``.
+        """
+        while todo := self._outdated():
+            others = [file for file in self.templates if file not in self.chosen and file not in self.reports]
+            if not self._build(todo, others):
+                break
+        else:
+            self._finish(None if self.only else reference)
+        remembered = self.remembered
+        self.recalled += sum(len(card.totals) for card in remembered)
+        self.snippets_recalled += sum(card.runs for card in remembered)
+        defined = {model for card in self.reports.values() for model in card.defined} | self.defined
+        self.findings += [finding for finding in duplicates(defined) if finding.place.file in self.chosen]
+
+    @property
+    def cards(self) -> list[CardReport]:
+        """The reports of the chosen cards, in order of their files."""
+        found = [*self.unrendered, *(self.reports[file] for file in self.chosen & self.reports.keys())]
+        return sorted(found, key=lambda card: card.file)
+
+    @property
+    def remembered(self) -> list[CardReport]:
+        """The reports of chosen cards that are as an earlier build left them."""
+        return [self.reports[file] for file in (self.chosen & self.reports.keys()) - self.made.keys()]
+
+    def _take(self, reports: dict[str, CardReport]) -> None:
+        self.reports, self.across = reports, CrossCardDigests(reports)
+
+    def _outdated(self) -> list[str]:
+        """Return the cards to render: those without a report, or else those that show outdated things of others."""
+        if not (todo := self.chosen - self.reports.keys()):
+            todo = (self.memory.outdated(self.across) & self.chosen) - self.made.keys()
+            if todo:
+                self._take({file: report for file, report in self.reports.items() if file not in todo})
+        return [file for file in self.templates if file in todo]
+
+    def _build(self, todo: list[str], others: list[str]) -> bool:
+        """Take cards through the flow; ``others`` are read for what tables and explanations say of them.
+
+        False if a card cannot be read or a template cannot be rendered: the findings then say why.
+        """
+        from cardproof.judge.audit import audit_cards
+        from cardproof.render.pages import Site
+        from cardproof.render.templates import TemplatesError
+
+        reading = read_cards(sorted(self.templates[file] for file in (*todo, *others)), root=self.folders.bound)
+        totals = {name: found for report in self.reports.values() for name, found in report.totals.items()}
+        store = self.folders.evidence
+        audit = audit_cards(reading, self.settings, self.options, store=store, wanted=set(todo), others=totals)
+        cards = [card for card in reading.cards if card.file in todo]
+        self.defined |= {model for card in reading.cards for model in defined_in(card)}
+        self.measured += audit.gathered.measured
+        self.evaluated += audit.gathered.evaluated
+        self.recalled += audit.recalled(cards)
+        unplaced = reading.unplaced
+        self.findings += [*unplaced, *map(_tampered, audit.gathered.tampered)]
+        if not any(f.severity == "error" for f in [*unplaced, *(f for card in cards for f in card.findings)]):
+            rows = {file: report.rows for file, report in self.reports.items()}
+            try:
+                self._render(Site(audit, self.folders, show_path, self.settings, rows), cards, audit)
+                return True
+            except TemplatesError as trouble:
+                self.findings += trouble.findings
+        self.unrendered = [audit.report(card) for card in cards]
+        return False
+
+    def _render(self, site: Site, cards: list[Card], audit: Audit) -> None:
+        """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
+        from cardproof.render.output.files import compare
+        from cardproof.render.page_snippets import prove_site
+        from cardproof.snippets.results import SiteRuns
+
+        runs = SiteRuns()
+        if self.settings.snippets.run:
+            runs = prove_site(site, cards, self.settings, audit.gathered.digests, self.options.progress)
+        pages = {page.template: page for page in site.render([card.source.path for card in cards], runs.by_card)}
+        self.snippets_ran += runs.ran
+        self.snippets_recalled += runs.recalled
+        self.findings += map(_tampered, runs.tampered)
+        made: dict[str, RenderedCard] = {}
+        for card in cards:
+            page, of_card = pages[card.source.path], runs.by_card.get(card.file, ())
+            records = site.files(card)
+            texts = {page.path: page.text, **self._evidence_texts(card, audit)}
+            texts |= {path: text for path, text in runs.outputs.items() if path == runs.paths.get(card.file)}
+            texts |= records.texts
+            self.changes += self._since_before(compare({**texts, **records.badges}, records.leftovers()))
+            report = audit.report(card, of_card, site.rows[card.file])
+            full = replace(report.full(), index=records.index)
+            report = replace(
+                report,
+                pages=((show_path(page.path), card.file),),
+                outputs=tuple(show_path(path) for path in texts),
+                folders=records.folders(show_path),
+                full=partial(replace, full),
+                across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
+            )
+            read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
+            read |= set(audit.local.files.get(card.file, ()))
+            lasting = "--8<--" not in page.text and _is_lasting(card, audit, of_card)
+            made[card.file] = RenderedCard(report, set(map(_relative, read)), site.includes(card), lasting)
+        self.made |= made
+        self._take(self.reports | {file: one.report for file, one in made.items()})
+
+    def _evidence_texts(self, card: Card, audit: Audit) -> dict[Path, str]:
+        """Return the records of evidence of a card's models, by their files."""
+        from cardproof.evidence.records import file_name, text_of
+
+        texts = {e.model: text_of(e, self.folders.evidence) for e in audit.evidence_of(card)}
+        return {self.folders.evidence / file_name(model): text for model, text in texts.items() if text is not None}
+
+    def _since_before(self, changes: list[Change]) -> list[Change]:
+        """Return changes as they are since before the build, of which evidence may be stored already."""
+        from cardproof.render.output.files import change_since
+
+        before = self.writer.before if self.writer else {}
+        return [change_since(change, before[change.path]) if change.path in before else change for change in changes]
+
+    def _finish(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
+        """Add the files that belong to no card, write all, and remember the cards."""
+        from cardproof.render.output.files import asset_texts, compare, write
+
+        settings = self.settings
+        site_files = None
+        if not self.only:
+            site_files = make_site_files(self.changes, settings, self.folders, self.across, self.memory)
+        assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
+        self.changes += [change for change in compare(assets, ()) if change.differs]
+        generated = settings.path(settings.reference) if reference and settings.reference else None
+        if reference and generated:
+            self.changes += compare(reference(generated), ())
+        self.changes = list({change.path: change for change in self.changes}.values())
+        kept = {path for card in self.reports.values() for path in card.outputs}
+        kept |= {show_path(path) for path in (*assets, *(change.path for change in self.changes))}
+        kept |= {show_path(path) for path in (site_files.paths if site_files else ())}
+        if not self.only:
+            self.changes += compare({}, self._gone(generated, kept))
+        if self.check:
+            self.changes = [change for change in self.changes if self.folders.is_committed(change.path)]
+        badges = sum(number for card in self.reports.values() for number in card.folders.values())
+        removed = {show_path(change.path) for change in self.changes if change.status == "removed"}
+        self.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges
+        self.findings += _edited(self.changes, self.check)
+        if not self.check and all(change.status != "foreign" for change in self.changes):
+            write(self.changes, self.folders.evidence)
+            self._remember(site_files)
+
+    def _gone(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
+        """Yield the files of templates and models that are gone."""
+        from cardproof.render.output.files import find_orphans
+
+        base = self.folders.base
+        yield from find_orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, show_path, kept)
+        if generated:
+            yield from find_orphans(_relative(generated), None, base, show_path, kept)
+        if self.settings.catalog:
+            yield from files_of_gone_models(self.settings, self.reports)
+
+    def _remember(self, site_files: SiteFiles | None) -> None:
+        lasting = {file: (one.report, one.read, one.includes) for file, one in self.made.items() if one.lasting}
+        self.memory.keep(lasting, self.across)
+        if site_files and site_files.changed:
+            self.memory.keep_site_files(site_files.inputs, map(show_path, site_files.paths))
+
+
+def read_site(settings: Settings, only: tuple[str, ...] = ()) -> tuple[Reading, set[str]]:
+    """Read all cards of a site; return the files of those that ``only`` names beside them. Raises InputError."""
+    folders = checked_folders(settings)
+    templates = site_templates(folders, Memory())
+    return read_cards(templates.values(), root=folders.bound), chosen_templates(templates, only)
+
+
+def checked_folders(settings: Settings) -> Folders:
+    """Return the folders of a site. Raises InputError if the pages would be written over their templates."""
+    from cardproof.render.output.paths import site_folders
+
+    folders = site_folders(settings)
+    if not folders.root.is_dir():
+        raise InputError(f"{show_path(folders.root)}: no such folder of templates")
+    if any(folder.resolve().is_relative_to(folders.out.resolve()) for folder in (folders.root, folders.cards)):
+        raise InputError(
+            f"{show_path(folders.out)}: pages cannot be written where their templates are; name another --out"
+        )
+    return folders
+
+
+def site_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
+    """Return the templates of the site's pages, by their names in reports. Raises InputError if there are none."""
+    from cardproof.render.output.paths import page_templates
+
+    templates = page_templates(folders, show_path, memory.includes())
+    if not templates:
+        raise InputError(f"{show_path(folders.cards)}: no card template (*.md) is in it")
+    return templates
+
+
+def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> set[str]:
+    """Return the names of the templates that ``only`` asks for. Raises InputError if it asks for others."""
+    if not only:
+        return set(templates)
+    wanted = {name.removesuffix(".md") for name in only}
+    chosen = {shown: path.stem for shown, path in templates.items() if path.stem in wanted}
+    if unknown := wanted - set(chosen.values()):
+        stems = ", ".join(path.stem for path in templates.values())
+        raise InputError(f"no card template is named {', '.join(sorted(unknown))}; there is {stems}")
+    return set(chosen)
+
+
+def _evidence_writer(settings: Settings, folders: Folders) -> EvidenceWriter:
+    """Return what stores evidence at once, in a site from which leftovers of killed builds are removed."""
+    from cardproof.core.files import sweep
+    from cardproof.evidence.records import EvidenceWriter
+
+    generated = [settings.path(settings.reference)] if settings.reference else []
+    sweep(folders.evidence, [folders.out, folders.evidence, *generated])
+    return EvidenceWriter(folders.evidence)
+
+
+def _is_lasting(card: Card, audit: Audit, runs: Sequence[PageRun]) -> bool:
+    """Return whether nothing failed that may pass another time."""
+    names = {model.name for model in card.models}
+    reasons = (why for (need, _), why in audit.gathered.unevaluated.items() if need.model in names)
+    return (
+        all(run.key for run in runs)
+        and not any(why.startswith("evaluating failed") for why in reasons)
+        and not any(evidence.passing for evidence in audit.evidence_of(card))
+    )
+
+
+def _relative(path: Path) -> Path:
+    """Return a path relative to the working directory, if it lies below it."""
+    return Path(show_path(path))
+
+
+def _edited(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
+    what = "and is not what its template renders to" if check else "and was rendered anew"
+    for change in changes:
+        place = Place(show_path(change.path), 1, 1)
+        if change.status == "edited":
+            hint = "edit the template instead; the last line of the page names it"
+            yield Finding(place, "hand-edit", "warning", f"this page was edited by hand {what}", hint)
+        elif change.status == "foreign":
+            message = "this file was not rendered, and a page would overwrite it"
+            hint = "move it away, or name another --out; nothing was written"
+            yield Finding(place, "hand-edit", "error", message, hint)
+
+
+def _tampered(path: Path) -> Finding:
+    message = (
+        "this record is not as it was written: its seal does not fit; it was not used, and the model measured again"
+    )
+    return Finding(Place(show_path(path), 1, 1), "evidence", "warning", message, "do not edit evidence by hand")
