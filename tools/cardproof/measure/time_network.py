@@ -22,7 +22,7 @@ LEAST_PASSES = 5
 """Timed forward passes of a network, however long one takes."""
 
 
-def conditions_here(device: str, threads: int, batch: int) -> Conditions:
+def current_conditions(device: str, threads: int, batch: int) -> Conditions:
     """Return the conditions of a measurement in this process. Raises ValueError for a device that is not here."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no GPU is visible")
