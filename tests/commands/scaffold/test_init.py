@@ -18,7 +18,7 @@ from cardproof.commands.scaffold.site import COMMON_FILES, IGNORE
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
 from cardproof.core.types import Place
-from cardproof.measure.list_models import look_around
+from cardproof.measure.list_models import list_in_worker
 from cardproof.read import read_cards
 from cardproof.read.markdown import find_index_comments
 from cardproof.zoos.published import ModelList, Published
@@ -175,7 +175,7 @@ def test_a_dry_run_says_which_models_there_are_and_writes_nothing(empty):
 
 
 def test_a_pattern_with_a_dot_is_about_weights():
-    found = look_around("torchvision", ("ResNet50_Weights.*", "alexnet"), False)
+    found = list_in_worker("torchvision", ("ResNet50_Weights.*", "alexnet"), False)
     assert [one.model for one in found.models] == [
         "alexnet",
         "ResNet50_Weights.IMAGENET1K_V1",

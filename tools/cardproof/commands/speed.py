@@ -88,13 +88,13 @@ def time_models(
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from cardproof.measure.engines.local import ended, start_worker, usable_cores
+    from cardproof.measure.engines.local import start_worker, terminating, usable_cores
 
     networks = network_digests(settings)
     if unknown := sorted(set(only) - {need.model for need in networks}):
         raise InputError(f"no card defines the model {', '.join(unknown)}")
     stored = load_speeds(path)
-    with ended(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
+    with terminating(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:
             here = pool.submit(_conditions, device, threads or usable_cores(), batch).result()
         except ValueError as error:
