@@ -150,7 +150,7 @@ def test_a_page_whose_template_is_gone_is_removed(site):
 
 def test_only_one_card_is_rendered_without_reading_the_others(site, monkeypatch):
     edit(site / "templates/models/tiny.md", "# Tiny", "# Very tiny")
-    from cardproof import build as module
+    from cardproof.render import site_build as module
 
     read: list[Path] = []
     original = module.read_cards

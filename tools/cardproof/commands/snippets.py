@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, QUIET, parse_devices, site_settings
 from cardproof.commands.output import progress_bar
-from cardproof.core.files import show_path
 
 
 @click.command("snippets", epilog=EPILOG)
@@ -45,7 +44,7 @@ def snippets_command(
     if devices:
         policy = replace(policy, devices=parse_devices(devices))
     with progress_bar(as_json or quiet) as progress:
-        run = run_pages(pages, policy, show_path, rewrite=rewrite, progress=progress)
+        run = run_pages(pages, policy, rewrite=rewrite, progress=progress)
     if as_json:
         click.echo(pages_json_of(run))
     else:

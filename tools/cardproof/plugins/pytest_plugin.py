@@ -223,7 +223,7 @@ class _Prover:
             self._sources = Sources(self._root)
         if not named and self._sources.is_template(path):
             return []
-        source = self._sources.of(path)
+        source = self._sources.read(path)
         policy = replace(source.policy, weights="random") if self._random else source.policy
         devices = self._devices or policy.devices
         proofs = []
