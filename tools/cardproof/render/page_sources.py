@@ -106,7 +106,7 @@ class _CardSite:
             audit = audit_cards(self._reading, settings, store=store, wanted=())
         except ZooError:  # affects only templates that print measured values
             audit = audit_cards(self._reading, replace(settings, zoo=None), store=store, wanted=())
-        return Site(audit, self._folders, show_path, settings)
+        return Site(audit, self._folders, settings)
 
     def has_template(self, path: Path) -> bool:
         """Return whether a file is in the folder of templates, and not in that of the pages."""

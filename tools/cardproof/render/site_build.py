@@ -137,7 +137,7 @@ class SiteBuild:
         if not any(f.severity == "error" for f in [*unplaced, *(f for card in cards for f in card.findings)]):
             rows = {file: report.rows for file, report in self.reports.items()}
             try:
-                self._render(Site(audit, self.folders, show_path, self.settings, rows), cards, audit)
+                self._render(Site(audit, self.folders, self.settings, rows), cards, audit)
                 return True
             except TemplatesError as error:
                 self.findings += error.findings
