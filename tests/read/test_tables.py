@@ -14,7 +14,7 @@ from outlet_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
-from cardproof.commands.edit import apply
+from cardproof.commands.edit import apply_fixes
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
@@ -264,7 +264,7 @@ def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured
     fix = fix_of(claim, stated_number, measured)
     if fix is None:
         return
-    after = apply(text, [fix])
+    after = apply_fixes(text, [fix])
     assert after.splitlines()[:2] == text.splitlines()[:2]
     (again,) = claims(after)
     assert equal_as_written(measured, again.number)

@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
 from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
 from cardproof.snippets.prove import Policy
@@ -80,7 +79,7 @@ def case(shared, tmp_path, monkeypatch):
 def report(folder, runner, monkeypatch, name="page.md", **options):
     monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: nullcontext(runner))
     rewrite = options.pop("rewrite", False)
-    run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
+    run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), rewrite=rewrite)
     return json.loads(pages_json_of(run))
 
 
