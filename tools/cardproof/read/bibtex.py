@@ -1,16 +1,15 @@
-"""Citations: the BibTeX entries of a card, split one by one, so that a broken one takes no other with it."""
+"""The BibTeX entries of a card, split one by one, so that a broken one does not spoil the others."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
 MAX_ENTRY = 20_000
-"""Characters of one entry; a longer one is no citation."""
+"""Characters of one entry; a longer one is not a citation."""
 MAX_ENTRIES = 100
 
 _ENTRY = re.compile(r"^[ \t]{0,12}@([A-Za-z]{2,30})[ \t]{0,12}\{", re.MULTILINE)
@@ -20,8 +19,6 @@ MAX_STRINGS = 5_000
 ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE)
 ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
-
-_NO_BRACES = str.maketrans("", "", "{}")
 
 
 class Entry(Struct, frozen=True):
@@ -34,10 +31,10 @@ class Entry(Struct, frozen=True):
     at: Mapping[str, int]
     """For each field, the position of its value in the text."""
     start: int
-    """Position in the text that it was found in."""
+    """Position in the text."""
     end: int
-    trouble: str = ""
-    """Why it cannot be read; then there are no fields."""
+    error: str = ""
+    """Why it cannot be read; then it has no fields."""
 
 
 def entries_of(text: str) -> tuple[Entry, ...]:
@@ -56,7 +53,7 @@ def entries_of(text: str) -> tuple[Entry, ...]:
 
 
 def address_of(entry: Entry) -> str | None:
-    """Return the arXiv or DOI address that an entry itself has."""
+    """Return the arXiv or DOI address that an entry states."""
     eprint = entry.fields.get("eprint", "")
     archive = entry.fields.get("archiveprefix", entry.fields.get("eprinttype", "")).lower()
     if archive == "arxiv" and ARXIV_NUMBER.fullmatch(eprint):
@@ -76,13 +73,13 @@ def plain(text: str) -> str:
     from pybtex.richtext import Text
 
     try:
-        shown = str(Text.from_latex(text))
+        decoded = str(Text.from_latex(text))
     except (PybtexError, ValueError, RecursionError):
-        shown = text.translate(_NO_BRACES)
-    return " ".join(shown.split())
+        decoded = re.sub("[{}]", "", text)
+    return " ".join(decoded.split())
 
 
-def words_of(title: str) -> str:
+def normal_title(title: str) -> str:
     """Return the letters and digits of a title, without case, accents and punctuation."""
     decomposed = unicodedata.normalize("NFKD", title)
     return "".join(character.lower() for character in decomposed if character.isalnum())
@@ -99,26 +96,18 @@ def _closing(text: str, start: int) -> int | None:
 
 
 def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> Entry:
-    if end is None:
-        return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
-    whole = text[match.start() : end]
-    parsed = _parsed(strings + whole)
-    if "trouble" in parsed:
-        return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
-    at: dict[str, int] = {}
-    for found in re.finditer(r"(?:^|[,\n])[ \t]{0,40}([A-Za-z-]{1,30})[ \t]{0,40}=[ \t]{0,40}", whole):
-        at.setdefault(found[1].lower(), match.start() + found.end())
-    return Entry(parsed["kind"], parsed["key"], parsed["fields"], at, match.start(), end)
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """Return the kind, key and fields of the one entry of a text, or the trouble that there is in reading it."""
     from pybtex.database.input.bibtex import Parser
     from pybtex.exceptions import PybtexError
 
+    if end is None:
+        return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
+    whole = text[match.start() : end]
     try:
-        ((key, entry),) = Parser().parse_string(text).entries.items()
-    except (PybtexError, ValueError, RecursionError) as trouble:
-        return {"trouble": " ".join(str(trouble).split())}
-    fields = {name.lower(): str(value) for name, value in entry.fields.items()}
-    return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
+        ((key, parsed),) = Parser().parse_string(strings + whole).entries.items()
+    except (PybtexError, ValueError, RecursionError) as error:
+        return Entry(match[1].lower(), "", {}, {}, match.start(), end, " ".join(str(error).split()))
+    fields = {name.lower(): str(value) for name, value in parsed.fields.items()}
+    at: dict[str, int] = {}
+    for found in re.finditer(r"(?:^|[,\n])[ \t]{0,40}([A-Za-z-]{1,30})[ \t]{0,40}=[ \t]{0,40}", whole):
+        at.setdefault(found[1].lower(), match.start() + found.end())
+    return Entry(parsed.type.lower(), str(key), fields, at, match.start(), end)

@@ -24,7 +24,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
-from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, entries_of, plain, words_of
+from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, entries_of, normal_title, plain
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DASHES = "‐‑‒–—―−"
@@ -42,9 +42,9 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
-    if entry.trouble:
+    if entry.error:
         place = source.place(entry.start)
-        yield Finding(place, "citation-syntax", "warning", f"BibTeX cannot read this entry: {entry.trouble}")
+        yield Finding(place, "citation-syntax", "warning", f"BibTeX cannot read this entry: {entry.error}")
         return
 
     def wrong(name: str, message: str, hint: str | None = None) -> Finding:
@@ -78,7 +78,7 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
     """Report a paper of the model index that none of the citations is of."""
     source = context.card.source
-    titles = {words_of(plain(entry.fields.get("title", ""))): entry for entry in entries}
+    titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
     for model in context.models:
         paper = model.model.fields.get("Paper")
@@ -88,14 +88,14 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         if title.source is not source or not title.text.strip():
             continue
         seen.add(title.start)
-        entry = titles.get(words_of(title.text)) or titles.get(_short(title.text))
+        entry = titles.get(normal_title(title.text)) or titles.get(_short(title.text))
         if entry is not None:
             yield from _identifiers(entry, paper, source)
             yield from _years(entry, paper, source)
             continue
         first = entries[0]
         cited = plain(first.fields.get("title", ""))
-        if not cited or any(_begins(words_of(title.text), words) for words in titles):
+        if not cited or any(_begins(normal_title(title.text), words) for words in titles):
             continue
         paper_field = f"the field Paper (line {title.place.line})"
         message = f"the citation is of '{cited[:200]}', {paper_field} of '{title.text[:200]}'"
@@ -136,7 +136,7 @@ def _begins(one: str, other: str) -> bool:
 
 def _short(text: str) -> str:
     """Return a title up to its colon, as Crossref's short titles have it."""
-    return words_of(text.partition(":")[0])
+    return normal_title(text.partition(":")[0])
 
 
 CHECK = Check("citation", check_card=check_card, findings=("citation-syntax", "citation-paper", "page-range"))

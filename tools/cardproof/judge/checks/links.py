@@ -44,7 +44,7 @@ from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
-from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, plain, words_of
+from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, normal_title, plain
 from cardproof.read.markdown import lines_of
 
 CLOSED = {
@@ -163,9 +163,9 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 def _from_citation(text: str, title: str) -> str | None:
     """Return the arXiv or DOI address that the card's citation of a paper has; None if it has none."""
-    wanted = words_of(title)
+    wanted = normal_title(title)
     for entry in entries_of(text):
-        if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:
+        if entry.fields and normal_title(plain(entry.fields.get("title", ""))) == wanted:
             return address_of(entry)
     return None
 
