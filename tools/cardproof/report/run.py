@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from cardproof import __version__
 from cardproof.core.files import show_path
-from cardproof.judge.card_report import CardReport, in_order
+from cardproof.judge.card_report import CardReport, sort_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ class Run(Struct):
     @property
     def findings(self) -> list[Finding]:
         """All findings, in order of their places."""
-        return in_order([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
+        return sort_findings([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
 
     @property
     def exit(self) -> int:

@@ -31,7 +31,7 @@ _DASHES = "‐‑‒–—―−"
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report the citations of a card that are wrong by themselves, and those of another paper."""
+    """Report invalid citations, and those of another paper."""
     source = context.card.source
     entries = entries_of(source.text)
     for entry in entries:
@@ -52,19 +52,19 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 
     year = entry.fields.get("year", "").strip("{} ")
     if year and not re.fullmatch(r"(1[89]|20)\d\d", year):
-        yield wrong("year", f"'{year}' is no year")
+        yield wrong("year", f"'{year}' is not a year")
     month = entry.fields.get("month", "").strip("{} ").lower()
     if re.fullmatch(r"\d{4}", month):
         yield wrong("month", f"month is '{month}', which is a year", "name the month, or leave it out")
     elif month and not month.startswith(_MONTHS) and month not in map(str, range(1, 13)):
-        yield wrong("month", f"'{month}' is no month")
+        yield wrong("month", f"'{month}' is not a month")
     doi = entry.fields.get("doi", "")
     if doi and not DOI.search(doi.replace("\\_", "_")):
-        yield wrong("doi", f"'{doi}' is no DOI", "a DOI begins with 10. and has a slash")
+        yield wrong("doi", f"'{doi}' is not a DOI", "a DOI begins with 10. and has a slash")
     eprint = entry.fields.get("eprint", "")
     archive = entry.fields.get("archiveprefix", "").lower()
     if archive == "arxiv" and eprint and not ARXIV_NUMBER.fullmatch(eprint):
-        yield wrong("eprint", f"'{eprint}' is no arXiv number", "write it as 1904.01169")
+        yield wrong("eprint", f"'{eprint}' is not an arXiv number", "write it as 1904.01169")
     pages = entry.fields.get("pages", "")
     if any(dash in pages for dash in _DASHES) and (start := entry.at.get("pages")):
         dash = re.compile(f"[{_DASHES}]+").search(source.text, start, entry.end)
@@ -76,7 +76,7 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 
 
 def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
-    """Report a paper of the model index that none of the citations is of."""
+    """Report papers of the model index that no citation has."""
     source = context.card.source
     titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
@@ -88,7 +88,9 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         if title.source is not source or not title.text.strip():
             continue
         seen.add(title.start)
-        entry = titles.get(normal_title(title.text)) or titles.get(_short(title.text))
+        # Crossref's short titles end at the colon
+        entry = titles.get(normal_title(title.text)) or titles.get(normal_title(title.text.partition(":")[0]))
+
         if entry is not None:
             yield from _identifiers(entry, paper, source)
             yield from _years(entry, paper, source)
@@ -104,7 +106,7 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
 
 
 def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report an arXiv number or DOI of the paper's address that is another than the citation's."""
+    """Report an arXiv number or DOI of the paper's address that differs from the citation's."""
     url = paper.get("URL")
     if not isinstance(url, Scalar):
         return
@@ -117,7 +119,7 @@ def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Findi
 
 
 def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report a year of the paper that is another than the citation's."""
+    """Report a year of the paper that differs from the citation's."""
     year, cited = paper.get("Year"), entry.fields.get("year", "").strip("{} ")
     if isinstance(year, Scalar) and year.text.isdecimal() and cited.isdecimal() and year.text != cited:
         message = f"the citation is of {cited}, the field Paper (line {year.place.line}) of {year.text}"
@@ -130,13 +132,8 @@ def _all(pattern: re.Pattern[str], text: str) -> set[str]:
 
 
 def _begins(one: str, other: str) -> bool:
-    """Return whether one title is the other with more words at its end: a subtitle that one place leaves out."""
+    """Return whether one title is the other with a subtitle."""
     return len(min(one, other, key=len)) >= 12 and (one.startswith(other) or other.startswith(one))
-
-
-def _short(text: str) -> str:
-    """Return a title up to its colon, as Crossref's short titles have it."""
-    return normal_title(text.partition(":")[0])
 
 
 CHECK = Check("citation", check_card=check_card, findings=("citation-syntax", "citation-paper", "page-range"))

@@ -34,7 +34,7 @@ PERMISSIVE = frozenset(
         "mpl-2.0", "wtfpl", "zlib", "afl-3.0", "artistic-2.0", "bsl-1.0", "ecl-2.0", "epl-2.0", "eupl-1.1",
     }
 )  # fmt: skip
-"""Licences that allow commercial use, by the names that the Hub has for them."""
+"""Licences that allow commercial use, by the Hub's names."""
 
 SOURCES = {
     "dl.fbaipublicfiles.com/semiweaksupervision/": "CC BY-NC 4.0",
@@ -79,7 +79,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
-    """Report the first line of the text that forbids what a licence allows."""
+    """Report the first line of the text that forbids commercial use."""
     for line in lines_of(card.source.text, card.header.end if card.header else 0):
         if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])

@@ -78,7 +78,7 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
 
 
 def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | None:
-    """Return the crop that belongs to the card's image size: a zoo may evaluate at a second size with another crop."""
+    """Return the crop at the card's image size: a zoo may evaluate at a second size with another crop."""
     if config.test_size and config.test_crop_pct and size == config.test_size[1:] != config.input_size[1:]:
         return config.test_crop_pct
     return config.crop_pct
@@ -95,7 +95,7 @@ def _is_crop(text: str, configured: float | None) -> bool:
 
 
 def _number(text: str) -> Decimal | None:
-    """Return a number, with ``87.5%`` as 0.875; None if the text is none."""
+    """Return a number, with ``87.5%`` as 0.875; None if the text is not a number."""
     try:
         value = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:
@@ -104,7 +104,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report snippets that normalise images otherwise than the zoo does for every model of the card."""
+    """Report snippets that normalise or crop images unlike the zoo for every model of the card."""
     configs = [model.evidence.preprocessing for model in context.models if model.evidence]
     yield from _other_crops(context, [config for config in configs if config])
     for what in ("mean", "std"):
@@ -124,7 +124,6 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _other_crops(context: CardContext, configs: list[Preprocessing]) -> Iterator[Finding]:
-    """Report snippets that crop images to another size than the zoo does for every model of the card."""
     sizes = {side for config in configs for size in (config.input_size, config.test_size) if size for side in size[1:]}
     for source in (context.card.source, *context.includes):
         for block, offset in _python(source.text) if sizes else ():

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cardproof.core.files import show_path
 from cardproof.core.types import Claim, Finding, Place
-from cardproof.judge.card_report import CardLists, in_order, statement
+from cardproof.judge.card_report import CardLists, sort_findings, statement
 from cardproof.report.terminal import lists_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class View(Struct, frozen=True):
 def view_of(run: Run) -> View:
     """Return what outlets write of a run."""
     stale = [_stale(change) for change in run.changes if run.checked and change.differs]
-    findings = tuple(in_order([*run.findings, *stale]))
+    findings = tuple(sort_findings([*run.findings, *stale]))
     at: dict[tuple[str, int, int], list[Finding]] = {}
     for finding in sorted(findings, key=_message):
         at.setdefault((finding.place.file, finding.place.line, finding.place.column), []).append(finding)
