@@ -16,7 +16,7 @@ from cardproof.plan.local_files import link_of
 from cardproof.read.model_index import Model
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")
-"""Of serial numbers: each is made of the content, so that the same cards have the same."""
+"""Of serial numbers, which depend on the content only."""
 
 
 def mlbom(audit: Audit) -> str:
@@ -83,7 +83,7 @@ def _model_card(reference: str, judgements: Sequence[Judgement]) -> dict[str, An
 
 
 def _metric(judgement: Judgement) -> dict[str, Any]:
-    """Return a metric; CycloneDX has texts for its value and its bounds."""
+    """Return a metric; its value and its bounds are texts in CycloneDX."""
     claim = judgement.claim
     metric: dict[str, Any] = {"type": claim.field, "value": claim.stated.strip().removesuffix("%").rstrip()}
     if claim.dataset:
@@ -95,7 +95,7 @@ def _metric(judgement: Judgement) -> dict[str, Any]:
 
 
 def _properties(judgement: Judgement) -> list[dict[str, str]]:
-    """Return what a claim says, its verdict and what was found, as names and values."""
+    """Return a claim, its verdict and the found value, as names and values."""
     name = f"cardproof:{judgement.claim.label}"
     facts: list[tuple[str, object]] = [(name, judgement.claim.stated), (f"{name}:verdict", judgement.verdict)]
     if judgement.found is not None:
