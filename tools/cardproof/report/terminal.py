@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from cardproof.judge.online import Links
     from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status
@@ -84,6 +83,8 @@ def summary(run: Run) -> dict[str, Any]:
         statuses.update(card.statuses)
     severities = Counter(finding.severity for finding in run.findings)
     devices = {device for card in run.cards for device in card.devices}
+    links = run.links
+    reason = {"reason": links.missing} if links and links.missing else {}
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
@@ -101,17 +102,12 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
-        "links": _links(run.links) if run.links else "not run",
+        "links": {**links.counts, "recalled": links.recalled, "date": links.date, **reason} if links else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
         "exit": run.exit,
     }
-
-
-def _links(links: Links) -> dict[str, Any]:
-    reason = {"reason": links.missing} if links.missing else {}
-    return {**links.counts, "recalled": links.recalled, "date": links.date, **reason}
 
 
 def verdict_counts(run: Run) -> Counter[str]:

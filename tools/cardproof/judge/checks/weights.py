@@ -78,7 +78,7 @@ def _identical(context: CardContext) -> Iterator[Finding]:
         if len(files) > 1:
             models = [model.model.name for model in files.values()]
             link = link_of(list(files.values())[1].model, "Weights")
-            message = f"the files {_listed(files)} of {_listed(models)} are the same bytes, SHA-256 {digest}"
+            message = f"the files {_listed(list(files))} of {_listed(models)} are the same bytes, SHA-256 {digest}"
             if link:
                 yield Finding(link.place, "same-weights", "error", message, "link each model's own weights")
 
@@ -126,9 +126,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_. ]+", "_", name.lower())
 
 
-def _listed(names: dict[str, Context] | list[str]) -> str:
-    found = list(names)
-    return f"{', '.join(found[:-1])} and {found[-1]}"
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 CHECK = Check(

@@ -15,6 +15,7 @@ from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
 from cardproof.read.model_index import Model
 
+_ADDRESS = re.compile(r"https?://[^\s<>\"{}|\\^`]+")
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")
 """Of serial numbers, which depend on the content only."""
 
@@ -52,7 +53,9 @@ def _component(model: Model, file: str, judgements: Sequence[Judgement], weights
     if weights:
         component["hashes"] = [{"alg": "SHA-256", "content": weights.sha256}]
     links = [("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")]
-    found = [(kind, link.text) for kind, field in links if (link := link_of(model, field)) and _is_address(link.text)]
+    found = [
+        (kind, link.text) for kind, field in links if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text)
+    ]
     if found:
         component["externalReferences"] = [{"type": kind, "url": address} for kind, address in found]
     component["modelCard"] = _model_card(reference, judgements)
@@ -101,7 +104,3 @@ def _properties(judgement: Judgement) -> list[dict[str, str]]:
     if judgement.found is not None:
         facts.append((f"{name}:found", judgement.found))
     return [{"name": key, "value": str(value)} for key, value in facts]
-
-
-def _is_address(text: str) -> bool:
-    return bool(re.fullmatch(r"https?://[^\s<>\"{}|\\^`]+", text))
