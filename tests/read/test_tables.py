@@ -23,8 +23,7 @@ from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
 from cardproof.read.claims import image_size
 from cardproof.read.hub import model_of_results
-from cardproof.read.model_stats import model_in_details
-from cardproof.read.tables import models_in_tables
+from cardproof.read.tables import model_in_details, models_in_tables
 
 README = """# Networks
 

@@ -176,8 +176,7 @@ def _leaves(path: Path, text: str) -> Counter[Any]:
 
 def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
     """Collect the values in a text's list for the Hub and in its tables."""
-    from cardproof.read.model_stats import model_in_details
-    from cardproof.read.tables import models_in_tables
+    from cardproof.read.tables import model_in_details, models_in_tables
 
     details = model_in_details(source, start)
     for model in (*([details] if details else ()), *models_in_tables(source, start)):

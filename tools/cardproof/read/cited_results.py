@@ -19,13 +19,13 @@ class CitedSource(Struct, frozen=True):
     title: str
     url: str
     retrieved: str
-    """The day on which the values were taken over."""
+    """Date on which the values were copied."""
     dataset: str
     values: dict[tuple[str, str], tuple[Number, str]]
     """By model and kind of metric, with the text as written."""
 
     def value(self, model: str, dataset: str, kind: str) -> Number | None:
-        """Return what this source states of a metric of a kind, or None."""
+        """Return the value that this source states for a model's metric, or None."""
         if (canonical(dataset) or dataset.lower()) != (canonical(self.dataset) or self.dataset.lower()):
             return None
         found = self.values.get((model, kind))
