@@ -19,7 +19,7 @@ from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
-from cardproof.snippets.compare.causes import with_causes
+from cardproof.snippets.compare.causes import hint_for, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
 from cardproof.snippets.types import Block, Options, Outcome, Ran
 
@@ -320,7 +320,6 @@ def outcomes_of(
 
 def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
     from cardproof.snippets.compare.match import judge_block
-    from cardproof.snippets.placeholders import hint_for
 
     reason = (ran.error or "").removeprefix("not run: ")
     if not block.options.skip and reason != (ran.error or ""):

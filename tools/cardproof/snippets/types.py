@@ -103,8 +103,6 @@ class Ran(Struct, frozen=True):
     device: str = "cpu"
     warnings: tuple[str, ...] = ()
     """What a person should see although the block ended: processes or threads left running, a closed output."""
-    files: tuple[str, ...] = ()
-    """Files that the block made in the page's working folder."""
 
 
 class Outcome(Struct, frozen=True):
@@ -118,8 +116,6 @@ class Outcome(Struct, frozen=True):
     ran: Ran | None = None
     expected_file: str | None = None
     """The file of ``expected_line`` where it is not ``block.file``: the code was included."""
-    statement_line: int | None = None
-    """Source line of the statement whose output was compared with the expectation that failed."""
     hint: str | None = None
     """What to do about a failure."""
     warnings: tuple[str, ...] = ()

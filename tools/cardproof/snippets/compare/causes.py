@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cardproof.snippets.types import Block, Outcome
 
 _LACKS = re.compile(r"NameError: name '(\w+)' is not defined")
+_UNDECLARED = re.compile(r"NameError: name '([A-Z][A-Z0-9_]+)' is not defined")
+_OTHER_LANGUAGE = re.compile(r"NameError: name '(true|false|null|none)' is not defined")
+_PYTHON = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
 
 
@@ -30,6 +33,18 @@ def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
         cause = next((earlier for earlier in reversed(result) if _should_define(earlier, name)), None)
         result.append(_explained(outcome, name, cause) if name and cause else outcome)
     return result
+
+
+def hint_for(error: str | None) -> str | None:
+    """Return what to do about a NameError of an upper-case name that is not declared, or of another language's name."""
+    if other := _OTHER_LANGUAGE.search(error or ""):
+        return f"write {_PYTHON[other[1]]}: that is how Python spells {other[1]}"
+    if not (match := _UNDECLARED.search(error or "")):
+        return None
+    return (
+        f"declare it as a placeholder: 'placeholders: {{{match[1]}: value}}' under the plugin cardproof, "
+        f"or set it in hidden set-up: <!-- snippet: setup … -->"
+    )
 
 
 def _should_define(outcome: Outcome, name: str) -> bool:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.snippets.compare.causes import hint_for
 from cardproof.snippets.compare.expect import ConsoleError, Expectation, expectations
 from cardproof.snippets.compare.outputs import alike, cleaned, has_decimals, same, without_device
-from cardproof.snippets.placeholders import hint_for
 from cardproof.snippets.types import Outcome
 
 if TYPE_CHECKING:
@@ -138,7 +138,6 @@ def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool
                 line,
                 ran,
                 expected_file=file if file != block.file else None,
-                statement_line=block.located(expectation.statements[-1][0])[1] if expectation.statements else None,
                 hint=result.hint,
                 warnings=tuple(warnings),
             )

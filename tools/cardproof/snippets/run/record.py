@@ -29,7 +29,6 @@ PAGE_FOLDER = "/page"
 """What stands for the page's temporary folder, so that two builds print the same."""
 
 _LARGEST_PICTURE = 16 * 2**20
-_MOST_FILES = 1000
 
 
 class OverOutputLimitError(Exception):
@@ -58,7 +57,6 @@ class Record:
         self._device = device
         self._mask = mask
         self._running: _Running | None = None
-        self._files = frozenset(self._listed())
 
     @property
     def started(self) -> float | None:
@@ -136,8 +134,6 @@ class Record:
             self.done[-1] = replace(self.done[-1], warnings=(*self.done[-1].warnings, *warnings))
 
     def _finish(self, running: _Running, ran: Ran) -> None:
-        new = [name for name in self._listed() if name not in self._files]
-        self._files = self._files.union(new)
         self.done.append(
             replace(
                 ran,
@@ -145,7 +141,6 @@ class Record:
                 images=tuple(running.images),
                 seconds=time.monotonic() - running.started,
                 device=self._device,
-                files=tuple(new),
             )
         )
         self._running = None
@@ -181,17 +176,6 @@ class Record:
         frames = [found for found in re.findall(r'File "(.*)", line (\d+) in (.*)', thread) if found[0] in files]
         shown = [f'  File "{file}", line {number}, in {name}' for file, number, name in reversed(frames)]
         return "\n".join([text.partition("\n")[0], *shown]) if text else ""
-
-    def _listed(self) -> list[str]:
-        """Return the files in the page's working folder."""
-        work = Path(self._task.folder, "work")
-        found: list[str] = []
-        for folder, folders, names in os.walk(work):
-            folders.sort()
-            found += [Path(folder, name).relative_to(work).as_posix() for name in sorted(names)]
-            if len(found) > _MOST_FILES:
-                break
-        return found
 
 
 def as_shown(text: str) -> str:

@@ -60,8 +60,6 @@ class Job(Struct, frozen=True):
     """Blocks marked ``.network`` may reach it; without this they do not run. Other blocks never reach it."""
     placeholders: Mapping[str, object] = field(default_factory=dict)
     """Names that the page's code finds defined: JSON values."""
-    files: Mapping[str, Path | bytes] = field(default_factory=dict)
-    """What lies in the page's working folder: a name there, and a file or folder to copy, or content."""
     search_path: tuple[str, ...] = ()
     """Folders of modules that the page may import, beside those of this interpreter."""
     seed: int = 0
@@ -120,7 +118,7 @@ class Runner:
         )
 
     def _run(self, job: Job, blocks: Sequence[Block]) -> tuple[Ran, ...]:
-        with _folder(job.files) as folder, self._page(job, folder, blocks) as page:
+        with _folder() as folder, self._page(job, folder, blocks) as page:
             task = self._task(job, folder, blocks)
             return Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
 
@@ -238,34 +236,16 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
 
 
 @contextmanager
-def _folder(files: Mapping[str, Path | bytes]) -> Iterator[Path]:
-    """Make a page's temporary folder with its files, and remove it whatever was done to it."""
+def _folder() -> Iterator[Path]:
+    """Make a page's temporary folder, and remove it whatever was done to it; closed folders in it are opened first."""
     folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
     try:
         for name in ("work", "home", "tmp"):
             (folder / name).mkdir()
-        for name, source in files.items():
-            _put(folder / "work" / name, source)
         yield folder
     finally:
-        _remove(folder)
-
-
-def _put(target: Path, source: Path | bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(source, bytes):
-        target.write_bytes(source)
-    elif source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, target)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder; folders in it that were closed to their owner are opened first."""
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            inner = Path(path, name)
-            if not inner.is_symlink():
-                inner.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder)
+        for path, folders, _ in os.walk(folder):
+            for inner in (Path(path, name) for name in folders):
+                if not inner.is_symlink():
+                    inner.chmod(stat.S_IRWXU)
+        shutil.rmtree(folder)
