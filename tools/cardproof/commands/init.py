@@ -17,7 +17,7 @@ from cardproof.commands.render import reference_of_program
 from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
 from cardproof.core.clock import now
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path, writing
+from cardproof.core.files import replace_files, show_path, site_lock
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
@@ -161,7 +161,7 @@ def new_site(site: NewSite, found: ModelList, options: MeasureOptions) -> Scaffo
     texts = site_texts(site.zoo, found, measured, name, now()[:10], site.folder)
     _refuse(site, texts)
     paths = {site.folder / path: text for path, text in texts.items()}
-    with writing(site.folder / "docs" / "evidence"):
+    with site_lock(site.folder / "docs" / "evidence"):
         replace_files(paths)
     return Scaffolded(tuple(paths), len(measured), findings)
 

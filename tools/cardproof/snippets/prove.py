@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.clock import now, time_of_build
+from cardproof.core.clock import build_time, now
 from cardproof.core.digests import digest_of_data
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
@@ -258,7 +258,7 @@ def run_of(
 ) -> PageRun:
     """Put the outcomes of a page into the form that is stored."""
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
-    if time_of_build():
+    if build_time():
         results = tuple(replace(result, seconds=0.0) for result in results)
     return PageRun(page.file, page.model, device, key, random, now(), _versions(policy), results, findings)
 
