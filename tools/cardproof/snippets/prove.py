@@ -21,7 +21,7 @@ from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
 from cardproof.snippets.compare.causes import hint_for, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
-from cardproof.snippets.types import Block, Options, Outcome, Ran
+from cardproof.snippets.types import Block, BlockRun, Options, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,10 +40,12 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _LINE = re.compile(r"\bline \d|:\d")
 """How messages name a line."""
 
-_UNREACHED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
+_DOWNLOAD_FAILED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
 """How loaders of weights say that they could not fetch them."""
 
-ASKS = re.compile(r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\(")
+LOADS_WEIGHTS = re.compile(
+    r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\("
+)
 """What code that loads published weights looks like."""
 
 SETUP = '''
@@ -152,7 +154,7 @@ def prove(
     runs on it, and the run says so.
     """
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
-    sought_pages = [_Sought(page, policy) for page in pages]
+    sought_pages = [_PageRuns(page, policy) for page in pages]
     pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
     stored = stored or {}
     runs = {key: stored[key] for _, _, key in pairs if key in stored}
@@ -178,7 +180,7 @@ def _place(run: PageRun) -> tuple[str, str | None, str]:
     return run.page, run.model, run.device
 
 
-class _Sought:
+class _PageRuns:
     """A page of which runs are sought; its blocks are found once, and only where no run is on record by its text."""
 
     def __init__(self, page: Page, policy: Policy) -> None:
@@ -188,7 +190,7 @@ class _Sought:
     @cached_property
     def found(self) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
         """The page's blocks, and the finder's findings."""
-        return blocks_of(self.page, self._policy)
+        return page_blocks(self.page, self._policy)
 
     def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
         """Return a stored run of the same blocks, which stood elsewhere."""
@@ -199,7 +201,7 @@ class _Sought:
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
         """Run and judge the blocks."""
         blocks, findings = self.found
-        outcomes, random = outcomes_of(self.page, blocks, device, self._policy, runner)
+        outcomes, random = run_blocks(self.page, blocks, device, self._policy, runner)
         run = run_of(self.page, device, self._policy, key, outcomes, findings, random)
         return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
@@ -240,7 +242,7 @@ def gpu_is_visible() -> bool:
 
 def not_run(page: Page, device: Device, policy: Policy) -> PageRun:
     """Return a run in which nothing ran for want of a GPU; it has no key, so that no store keeps it."""
-    blocks, findings = blocks_of(page, policy)
+    blocks, findings = page_blocks(page, policy)
     status: Status = "fail" if policy.strict_device else "not-run"
     outcomes = [Outcome(block, status, "no GPU is visible here") for block in blocks]
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
@@ -263,7 +265,7 @@ def run_of(
     return PageRun(page.file, page.model, device, key, random, now(), _versions(policy), results, findings)
 
 
-def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
@@ -296,13 +298,13 @@ def _extensions(config: Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
     return site_extensions(config)
 
 
-def outcomes_of(
+def run_blocks(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
     """Run blocks and judge them; the second value says whether networks had random weights."""
     from cardproof.snippets.run.runner import Job
 
-    random = policy.weights == "random" and any(ASKS.search(block.code) for block in blocks)
+    random = policy.weights == "random" and any(LOADS_WEIGHTS.search(block.code) for block in blocks)
     first = (Block(page.file, 1, SETUP, Options(hide=True, setup=True)),) if random else ()
     job = Job(
         page.file,
@@ -318,7 +320,7 @@ def outcomes_of(
     return with_causes(judged), random
 
 
-def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
+def _judge(block: Block, ran: BlockRun, device: str, policy: Policy, random: bool) -> Outcome:
     from cardproof.snippets.compare.match import judge_block
 
     reason = (ran.error or "").removeprefix("not run: ")
@@ -326,7 +328,7 @@ def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) ->
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not random)
     said = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
-    if outcome.status == "fail" and ASKS.search(block.code) and _UNREACHED.search(said):
+    if outcome.status == "fail" and LOADS_WEIGHTS.search(block.code) and _DOWNLOAD_FAILED.search(said):
         return Outcome(block, "skip", "needs weights that are not at hand", ran=ran)
     if outcome.status == "fail" and outcome.hint is None:
         return replace(outcome, hint=hint_for(ran.error))

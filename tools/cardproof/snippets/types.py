@@ -86,7 +86,7 @@ class Image(Struct, frozen=True):
     png: bytes
 
 
-class Ran(Struct, frozen=True):
+class BlockRun(Struct, frozen=True):
     """What the runner says of one block."""
 
     ended: bool
@@ -113,7 +113,7 @@ class Outcome(Struct, frozen=True):
     message: str = ""
     expected_line: int | None = None
     """Line in ``block.file`` of the expectation that failed."""
-    ran: Ran | None = None
+    ran: BlockRun | None = None
     expected_file: str | None = None
     """The file of ``expected_line`` where it is not ``block.file``: the code was included."""
     hint: str | None = None

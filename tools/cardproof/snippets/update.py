@@ -9,14 +9,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.expect import ConsoleError, expectations
-from cardproof.snippets.compare.match import compared
+from cardproof.snippets.compare.match import compare
 from cardproof.snippets.compare.outputs import same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cardproof.snippets.compare.expect import Expectation, Span
-    from cardproof.snippets.compare.match import Compared
+    from cardproof.snippets.compare.match import Comparison
     from cardproof.snippets.types import Block, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
@@ -65,13 +65,13 @@ def _apply(lines: list[tuple[str, str]], edit: Edit) -> None:
     lines[edit.first - 1 : edit.last] = zip(edit.lines, [*ends, old[-1][1]], strict=True)
 
 
-def _results(outcome: Outcome) -> tuple[Compared, ...]:
+def _results(outcome: Outcome) -> tuple[Comparison, ...]:
     """Return what the expectations of a block came to; none where it did not run to its end."""
     ran = outcome.ran
     if ran is None or not ran.ended or ran.error is not None or outcome.status not in ("fail", "pass"):
         return ()
     try:
-        return compared(outcome.block, ran, ran.device)
+        return compare(outcome.block, ran, ran.device)
     except ConsoleError:
         return ()
 
@@ -87,7 +87,7 @@ def _same_device(block: Block, expectation: Expectation, device: str) -> bool:
     return expectation.kind != "loose" and stated_on_gpu == (device != "cpu")
 
 
-def _edit(source: Sequence[str], outcome: Outcome, result: Compared, file: str) -> Edit | None:
+def _edit(source: Sequence[str], outcome: Outcome, result: Comparison, file: str) -> Edit | None:
     """Return the edit that brings one stated output up to date; None where it is refused."""
     block, device = outcome.block, outcome.ran.device if outcome.ran else ""
     if not (result.exact and result.got and _same_device(block, result.expectation, device)):
@@ -99,7 +99,7 @@ def _edit(source: Sequence[str], outcome: Outcome, result: Compared, file: str) 
     return _code_edit(source, block, result, file)
 
 
-def _code_edit(source: Sequence[str], block: Block, result: Compared, file: str) -> Edit | None:
+def _code_edit(source: Sequence[str], block: Block, result: Comparison, file: str) -> Edit | None:
     code, spans = block.code.split("\n"), _spans(result.expectation)
     new = _rewritten(code, result)
     if new is None or not _reads_back(block, code, new, result):
@@ -123,7 +123,7 @@ def _spans(expectation: Expectation) -> tuple[Span, ...]:
     return expectation.spans or ((expectation.heading,) if expectation.heading else ())
 
 
-def _new_lines(result: Compared) -> list[str]:
+def _new_lines(result: Comparison) -> list[str]:
     """Return the lines to be stated: as they are where they still hold, else as they came out."""
     stated, got = result.expectation.text.split("\n"), result.got.split("\n")
     if len(stated) != len(got) or "..." in result.expectation.text:
@@ -131,7 +131,7 @@ def _new_lines(result: Compared) -> list[str]:
     return [old if same(old, new) else new for old, new in zip(stated, got, strict=True)]
 
 
-def _rewritten(code: Sequence[str], result: Compared) -> list[str] | None:
+def _rewritten(code: Sequence[str], result: Comparison) -> list[str] | None:
     """Return the code lines that state an output anew; None where they cannot."""
     expectation, got = result.expectation, _new_lines(result)
     if expectation.kind == "console":
@@ -152,7 +152,7 @@ def _rewritten(code: Sequence[str], result: Compared) -> list[str] | None:
     return new
 
 
-def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: Compared) -> bool:
+def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: Comparison) -> bool:
     """Return whether rewritten code states the output and is otherwise the code that ran."""
     old = result.expectation
     spans = _spans(old)
@@ -177,7 +177,7 @@ def _prefix(source: Sequence[str], line: int, rest: str) -> str | None:
     return whole[: len(whole) - len(rest)] if whole.endswith(rest) else None
 
 
-def _output_edit(source: Sequence[str], block: Block, result: Compared, file: str) -> Edit | None:
+def _output_edit(source: Sequence[str], block: Block, result: Comparison, file: str) -> Edit | None:
     """Return the edit of an output block; lines are added and taken away before its closing fence."""
     stated = result.expectation.text.split("\n") if result.expectation.spans else []
     got = _new_lines(result)

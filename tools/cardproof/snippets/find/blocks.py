@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.types import Finding, Place
-from cardproof.snippets.find.observe import Comment, Fence, Observed, Prose, indentation, observe
+from cardproof.snippets.find.observe import Comment, Fence, ObservedPage, Prose, indentation, observe
 from cardproof.snippets.find.options import comment_options, fence_options
 from cardproof.snippets.find.overlooked import CONSOLE, PYTHON, overlooked
 from cardproof.snippets.types import Block, Options
@@ -117,7 +117,7 @@ def _without_front_matter(text: str) -> tuple[str, int]:
     return body, text.count("\n") - body.count("\n")
 
 
-def _hidden(page: Observed) -> set[int]:
+def _hidden(page: ObservedPage) -> set[int]:
     """Return the indexes of the lines that run and are not shown."""
     hidden: set[int] = set()
     waiting: list[Comment] = []
@@ -135,7 +135,7 @@ def _hidden(page: Observed) -> set[int]:
     return hidden
 
 
-def _hidden_of(fence: Fence, comments: Sequence[Comment], page: Observed) -> set[int]:
+def _hidden_of(fence: Fence, comments: Sequence[Comment], page: ObservedPage) -> set[int]:
     """Return the hidden lines of a fence: all of it, with the comments that say so, or those that are marked."""
     options, _, _ = fence_options(fence.classes, fence.attributes)
     for comment in comments:
@@ -145,14 +145,14 @@ def _hidden_of(fence: Fence, comments: Sequence[Comment], page: Observed) -> set
     return {index for index in range(fence.start + 1, fence.end - 1) if HIDDEN_LINE.search(page.lines[index])}
 
 
-def _comment_end(page: Observed, start: int) -> int:
+def _comment_end(page: ObservedPage, start: int) -> int:
     return next((i + 1 for i in range(start, len(page.lines)) if "-->" in page.lines[i]), len(page.lines))
 
 
 class _Finder(Struct):
     """Walks over what a page shows and collects its blocks."""
 
-    page: Observed
+    page: ObservedPage
     body: str
     """The page's text without front matter, before inclusion."""
     file: str

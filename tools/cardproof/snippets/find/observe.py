@@ -65,7 +65,7 @@ class Prose(Struct, frozen=True):
     """Headings, list items, tables, images."""
 
 
-class Observed(Struct, frozen=True):
+class ObservedPage(Struct, frozen=True):
     """A page after its snippets (``--8<--``) were included, and what the conversion made of it."""
 
     lines: tuple[str, ...]
@@ -85,7 +85,7 @@ class Observed(Struct, frozen=True):
 
 def observe(
     text: str, extensions: Sequence[Any], extension_configs: Mapping[str, Any], base_path: str | Path
-) -> Observed:
+) -> ObservedPage:
     """Convert Markdown that has no front matter and ``\\n`` as line ends. Nothing is downloaded.
 
     Raises what Markdown raises for an extension that cannot be loaded.
@@ -103,7 +103,7 @@ def observe(
     events.close()
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
     fences = tuple(mark.fence(events.fate(number)) for number, mark in enumerate(recorder.marks))
-    return Observed(
+    return ObservedPage(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
         fences,

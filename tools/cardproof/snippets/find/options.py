@@ -17,7 +17,7 @@ NAMES = ("skip", "gpu", "network", "expect-error", "hide", "fresh", "output")
 """Options of a block; ``setup`` exists in comments only."""
 THEME_CLASSES = frozenset({"annotate", "copy", "no-copy", "select", "no-select", "highlight", "linenums", "result"})
 """Classes that mkdocs-material and pymdown give a meaning."""
-MEANT = {
+OTHER_NAMES = {
     **dict.fromkeys(("notest", "no-test", "norun", "no-run", "ignore", "skipped", "no-check", "noexec"), "skip"),
     **dict.fromkeys(("cuda", "requires-gpu", "needs-gpu"), "gpu"),
     **dict.fromkeys(("internet", "online", "net"), "network"),
@@ -40,7 +40,7 @@ def fence_options(classes: Sequence[str], attributes: Mapping[str, str]) -> tupl
     for name in classes:
         if (known := "output" if name == "expected" else name) in NAMES:
             options = _with(options, known, attributes)
-        elif meant := meant_option(name):
+        elif meant := suggest_option(name):
             errors.append(f"unknown option '.{name}', did you mean '.{meant}'?")
         elif name not in THEME_CLASSES:
             warnings.append(f"class '.{name}' is no option of a snippet and changes nothing about how it runs")
@@ -56,18 +56,18 @@ def comment_options(text: str, options: Options) -> tuple[Options, list[str]]:
         if name in NAMES:
             options = _with(options, name, {"error": value, **values} if value else values)
         elif name not in ("reason", "error") or value is None:
-            meant = meant_option(name)
+            meant = suggest_option(name)
             errors.append(
                 f"unknown option '{name}' in a snippet comment" + (f", did you mean '{meant}'?" * bool(meant))
             )
     return options, errors
 
 
-def meant_option(word: str) -> str | None:
+def suggest_option(word: str) -> str | None:
     """Return the option that a word which is none was probably meant to be."""
     word = word.lower().replace("_", "-")
     close = get_close_matches(word, NAMES, 1, 0.75)
-    return MEANT.get(word) or (close[0] if close else None)
+    return OTHER_NAMES.get(word) or (close[0] if close else None)
 
 
 def _with(options: Options, name: str, values: Mapping[str, Any]) -> Options:
