@@ -26,7 +26,7 @@ _LIKE = re.compile(
 
 
 class Overlooked(Struct, frozen=True):
-    """One fence that is none."""
+    """Text that looks like a fence."""
 
     line: int
     """Index in the page's lines."""
@@ -38,7 +38,7 @@ class Overlooked(Struct, frozen=True):
 
 
 def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
-    """Yield fence-like text of a page, in the order of its lines; what stands in an HTML comment is left alone."""
+    """Yield fence-like text of a page, in the order of its lines; HTML comments are skipped."""
     covered = {fence.start: fence.end for fence in page.fences}
     for fence in page.fences:
         if fence.fate == "lost" and fence.language.lower() in PYTHON | CONSOLE:
@@ -80,14 +80,14 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
 
 
 def _rewritten(fence: str, info: str, language: str) -> str:
-    """Return a header that superfences accepts and that says what the refused one probably means."""
+    """Return a header that superfences accepts, with the probable meaning of the refused one."""
     words = re.findall(r"[\w-]+", info)[1:]
     meant = next((option for word in words if (option := suggest_option(word))), "skip")
     return f"{fence} {{ .{language or 'python'} .{meant} }}"
 
 
 def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
-    """Return the index after the line that closes a fence; code that the page shows is no part of it."""
+    """Return the index after the line that closes a fence; None if it is not closed before the next code."""
     for at in range(index + 1, len(page.lines)):
         if at in covered:
             return None
