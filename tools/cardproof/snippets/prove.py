@@ -1,4 +1,4 @@
-"""Prove pages: find their blocks, run them, compare what they print, and recall runs that are still valid."""
+"""Prove pages: find their blocks, run them, compare their output, and recall runs that are still valid."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ METHOD = "snippets/1"
 """Version of finding, running and comparing: a new one makes all older runs stale."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-"""Tells hubs to fail at once instead of trying again for minutes."""
+"""Variables that let hubs fail at once instead of trying again for minutes."""
 
 _LINE = re.compile(r"\bline \d|:\d")
-"""How messages name a line."""
+"""A line number in a message."""
 
 _DOWNLOAD_FAILED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
-"""How loaders of weights say that they could not fetch them."""
+"""Errors of loaders that could not download weights."""
 
 LOADS_WEIGHTS = re.compile(
     r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\("
 )
-"""What code that loads published weights looks like."""
+"""Code that loads published weights."""
 
 SETUP = '''
 def _cardproof_random_weights():
@@ -93,15 +93,15 @@ class Policy(Struct, frozen=True):
     devices: tuple[Device, ...] = ("cpu",)
     placeholders: Mapping[str, object] = field(default_factory=dict)
     weights: Weights = "strict"
-    """Where published weights are not at hand: ``strict`` skips the block, ``random`` runs it with random ones."""
+    """If published weights are missing: ``strict`` skips the block, ``random`` runs it with random ones."""
     network: bool = False
     """Blocks marked ``.network`` may reach it."""
     search_path: tuple[str, ...] = ()
     """Folders of modules that pages may import."""
     config: Path | None = None
-    """The site's mkdocs.yml, whose Markdown extensions decide what is shown as code; None: usual ones."""
+    """The site's mkdocs.yml, whose Markdown extensions decide what is shown as code; None: default ones."""
     preload: tuple[str, ...] = ("torch",)
-    """What the forking process imports once."""
+    """Modules that the forking process imports once."""
     limits: Limits | None = None
     strict_device: bool = False
     """A block that finds no GPU fails instead of being skipped."""
@@ -111,28 +111,29 @@ class Page(Struct, frozen=True):
     """A page whose blocks are to be proved."""
 
     file: str
-    """The source as reports show it: the template, or the Markdown file itself."""
+    """The source for reports: the template, or the Markdown file itself."""
     text: str
     """The page's Markdown."""
     base: Path
-    """Where ``--8<--`` looks for files, and where helper modules lie."""
+    """Folder of helper modules and of files for ``--8<--``."""
     origin: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     """Source file and line of each line of the text; other lines are the file's own."""
     model: str | None = None
     """The model that the page shows."""
     inputs: str = ""
-    """Digest of what else decides the run: the network's source, the site's Markdown extensions."""
+    """Digest of further inputs: the network's source, the site's Markdown extensions."""
 
 
 def key_of(page: Page, device: str, policy: Policy) -> str:
-    """Return the digest of all that decides a run and what it says: the blocks, and where they stand."""
+    """Return the digest of all inputs of a run and of its messages: the blocks and their positions."""
     origin = sorted((line, *place) for line, place in page.origin.items())
     return digest_of_data([*_surroundings(page, device, policy), page.text, origin])
 
 
 def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Policy) -> str:
-    """Return the digest of all that decides a run, wherever on the page the blocks stand."""
-    return digest_of_data([*_surroundings(page, device, policy), _without_places(blocks)])
+    """Return the digest of all inputs of a run, without the positions of the blocks."""
+    parts = [[b.code, repr(b.options), b.console, b.stated_output and b.stated_output[0]] for b in blocks]
+    return digest_of_data([*_surroundings(page, device, policy), parts])
 
 
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
@@ -149,9 +150,8 @@ def prove(
 ) -> list[PageRun]:
     """Return a run of each page on each device, in that order.
 
-    ``stored`` has runs by each of their keys. A run on a device that is not asked for is returned as well where
-    a stored one is still valid. A process is started only where something has to run; without a visible GPU nothing
-    runs on it, and the run says so.
+    ``stored`` has runs by each of their keys. Valid stored runs on other devices are returned as well. A process is
+    started only if something has to run; without a visible GPU nothing runs on it, and the run states that.
     """
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
     sought_pages = [_PageRuns(page, policy) for page in pages]
@@ -181,7 +181,7 @@ def _place(run: PageRun) -> tuple[str, str | None, str]:
 
 
 class _PageRuns:
-    """A page of which runs are sought; its blocks are found once, and only where no run is on record by its text."""
+    """A page to run; its blocks are found once, and only if no run is on record by its text."""
 
     def __init__(self, page: Page, policy: Policy) -> None:
         self.page = page
@@ -193,7 +193,7 @@ class _PageRuns:
         return page_blocks(self.page, self._policy)
 
     def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
-        """Return a stored run of the same blocks, which stood elsewhere."""
+        """Return a stored run of the same blocks at other positions."""
         blocks, findings = self.found
         run = stored.get(code_key_of(self.page, blocks, device, self._policy))
         return moved(run, key, blocks, findings) if run else None
@@ -206,18 +206,10 @@ class _PageRuns:
         return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
 
-def _without_places(blocks: tuple[Block, ...]) -> list[list[object]]:
-    """Return what a run of blocks depends on of them, as plain data: all but where they stand."""
-    return [
-        [block.code, repr(block.options), block.console, block.stated_output and block.stated_output[0]]
-        for block in blocks
-    ]
-
-
 def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]) -> PageRun | None:
-    """Return a run of the same blocks as one of where they stand now; None where what it says names lines.
+    """Return a run of the same blocks with their current positions; None if its messages contain line numbers.
 
-    ``key`` is that of the page as it is now, and ``findings`` are the finder's.
+    ``key`` is that of the current page, and ``findings`` are the finder's.
     """
     if len(run.blocks) != len(blocks) or not all(_names_no_line(result, run.page) for result in run.blocks):
         return None
@@ -229,19 +221,19 @@ def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Fin
 
 
 def _names_no_line(result: BlockResult, page: str) -> bool:
-    """Return whether nothing that is said of a block could be about a line; of failures there is always one."""
+    """Return whether no message of a block contains a line number; failures always do."""
     fails = result.status == "fail" or result.hint or result.traceback or result.warnings
     return not fails and not _LINE.search(result.message) and page not in result.output
 
 
 def gpu_is_visible() -> bool:
-    """Return whether the machine shows this process a GPU; asked without importing torch."""
+    """Return whether a GPU is visible to this process, without importing torch."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd"))
 
 
 def not_run(page: Page, device: Device, policy: Policy) -> PageRun:
-    """Return a run in which nothing ran for want of a GPU; it has no key, so that no store keeps it."""
+    """Return a run without results because no GPU is visible; it has no key, so that it is not stored."""
     blocks, findings = page_blocks(page, policy)
     status: Status = "fail" if policy.strict_device else "not-run"
     outcomes = [Outcome(block, status, "no GPU is visible here") for block in blocks]
@@ -258,7 +250,7 @@ def run_of(
     findings: tuple[Finding, ...],
     random: bool,
 ) -> PageRun:
-    """Put the outcomes of a page into the form that is stored."""
+    """Return the outcomes of a page as a run to store."""
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
     if build_time():
         results = tuple(replace(result, seconds=0.0) for result in results)
@@ -301,7 +293,7 @@ def _extensions(config: Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
 def run_blocks(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
-    """Run blocks and judge them; the second value says whether networks had random weights."""
+    """Run blocks and judge them; the second value is whether networks had random weights."""
     from cardproof.snippets.run.runner import Job
 
     random = policy.weights == "random" and any(LOADS_WEIGHTS.search(block.code) for block in blocks)
@@ -327,8 +319,8 @@ def _judge(block: Block, ran: BlockRun, device: str, policy: Policy, random: boo
     if not block.options.skip and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not random)
-    said = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
-    if outcome.status == "fail" and LOADS_WEIGHTS.search(block.code) and _DOWNLOAD_FAILED.search(said):
+    text = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
+    if outcome.status == "fail" and LOADS_WEIGHTS.search(block.code) and _DOWNLOAD_FAILED.search(text):
         return Outcome(block, "skip", "needs weights that are not at hand", ran=ran)
     if outcome.status == "fail" and outcome.hint is None:
         return replace(outcome, hint=hint_for(ran.error))
@@ -336,12 +328,12 @@ def _judge(block: Block, ran: BlockRun, device: str, policy: Policy, random: boo
 
 
 def _states(block: Block) -> bool:
-    """Return whether a block says exactly what it prints; of an illustration the page shows what came out as well."""
+    """Return whether a block states its exact output; otherwise the page shows the output as well."""
     from cardproof.snippets.compare.match import expectations
 
     stated = expectations(block)
-    site_findings = any(expectation.kind == "loose" for expectation in stated)
-    return not site_findings and (block.console or block.stated_output is not None or bool(stated))
+    loose = any(expectation.kind == "loose" for expectation in stated)
+    return not loose and (block.console or block.stated_output is not None or bool(stated))
 
 
 def _versions(policy: Policy) -> tuple[str, ...]:
@@ -357,7 +349,7 @@ def _versions(policy: Policy) -> tuple[str, ...]:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return how the settings want pages to be run, with the Markdown extensions of the site."""
+    """Return the policy of the settings, with the Markdown extensions of the site."""
     wanted = settings.snippets
     config = settings.base / "mkdocs.yml"
     preload = wanted.preload
@@ -377,7 +369,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def extensions_text(settings: Settings) -> str:
-    """Return what mkdocs.yml says of Markdown extensions, as written."""
+    """Return the Markdown extensions in mkdocs.yml, as written."""
     source, _ = read_source(settings.base / "mkdocs.yml", "mkdocs.yml")
     tree = read_yaml(source)[0] if source else None
     node = tree.get("markdown_extensions") if isinstance(tree, Tree) else None

@@ -1,4 +1,4 @@
-"""Match: what a block printed against what its page states."""
+"""Match: compare the output of a block with the stated outputs of its page."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _NO_GPU = re.compile(
 
 
 class Comparison(Struct, frozen=True):
-    """An expectation with the output that it speaks of."""
+    """An expectation with its output."""
 
     expectation: Expectation
     got: str
-    """Cleaned."""
+    """The cleaned output."""
     holds: bool
     exact: bool = True
-    """``got`` is the output of this expectation alone, so that it can take the place of the stated text."""
+    """``got`` is the output of this expectation alone, so that it can replace the stated text."""
     message: str = ""
     hint: str | None = None
     line: int = 0
@@ -48,10 +48,10 @@ class Comparison(Struct, frozen=True):
 def judge_block(
     block: Block, ran: BlockRun, device: str, *, strict_device: bool = False, values: bool = True
 ) -> Outcome:
-    """Return what became of a block that ran on ``device`` (``cpu``, ``cuda:0``).
+    """Return the outcome of a block that ran on ``device`` (``cpu``, ``cuda:0``).
 
-    Without ``strict_device`` a block that finds no GPU on the CPU is skipped. Without ``values`` (the weights were not
-    at hand) expectations that state decimals are not compared, and the outcome says so.
+    Without ``strict_device`` a block that finds no GPU on the CPU is skipped. Without ``values`` (the weights were
+    missing) expectations with decimals are not compared, which gives a warning.
     """
     if block.options.skip:
         return Outcome(block, "skip", block.options.reason, ran=ran)
@@ -66,7 +66,7 @@ def judge_block(
 
 
 def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
-    """Return each expectation that was reached, with the output it speaks of. Raises ConsoleError."""
+    """Return each expectation that was reached, with its output. Raises ConsoleError."""
     results: list[Comparison] = []
     stated = expectations(block)
     for _, group in groupby(stated, key=lambda e: (e.kind == "output", e.statements[-1:])):
@@ -85,7 +85,7 @@ def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
 
 
 def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> Outcome | None:
-    """Return the outcome of a block by its exception; None where it raised what it may, or nothing."""
+    """Return the outcome of a block by its exception; None if it raised nothing, or the expected exception."""
     expected = block.options.expect_error
     if expected is not None:
         if ran.error is None:
@@ -94,7 +94,7 @@ def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> 
         if expected and expected.split(".")[-1] != name.split(".")[-1]:
             return Outcome(block, "fail", f"{name}, expected {expected}", ran=ran)
         if not expected and name == "SyntaxError":
-            hint = "a typing error would pass as well: write expect-error=SyntaxError where it is meant"
+            hint = "a typing error would pass as well: write expect-error=SyntaxError if it is meant"
             return Outcome(block, "fail", ran.error, ran=ran, hint=hint)
         return None
     if ran.error is None or (block.console and _is_stated(block, ran)):
@@ -148,7 +148,7 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
 
 
 def _unreached(block: Block, ran: BlockRun) -> list[int]:
-    """Return the source lines of expectations that stand after the exception that a block was to raise."""
+    """Return the source lines of expectations after the expected exception of a block."""
     if block.options.expect_error is None or block.console:
         return []
     later = [e for e in expectations(block) if e.kind != "output" and not _reached(e, ran)]
@@ -161,7 +161,7 @@ def _reached(expectation: Expectation, ran: BlockRun) -> bool:
 
 
 def _outputs(expectation: Expectation, printed: Sequence[Printed]) -> tuple[str, ...]:
-    """Return the outputs that an expectation may speak of: of its statement, of the last two, three, … statements."""
+    """Return the possible outputs of an expectation: of its statement, of the last two, three, … statements."""
     outputs: list[str] = []
     for first, last in reversed(expectation.statements):
         own = "".join(_text(item, False) for item in printed if item.line <= last and item.end_line >= first)
@@ -170,7 +170,7 @@ def _outputs(expectation: Expectation, printed: Sequence[Printed]) -> tuple[str,
 
 
 def _compare(expectation: Expectation, outputs: Sequence[str], device: str) -> Comparison:
-    """Compare with the first of several outputs that matches; else with the one that has as many lines."""
+    """Compare with the first output that matches; else with the one that has as many lines."""
     want = expectation.text
     candidates = [_cleaned(output, want, device) for output in outputs]
     for got in candidates:
@@ -185,7 +185,7 @@ def _holds(expectation: Expectation, got: str) -> bool:
 
 
 def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
-    """Compare the expectations inside one statement, which together state its output."""
+    """Compare the expectations of one statement, which together state its output."""
     want = "\n".join(member.text for member in members)
     got = _cleaned(outputs[0], want, device)
     if same(want, got):
@@ -204,7 +204,7 @@ def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str)
 
 
 def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:
-    """Compare one example by doctest's rules; one that states nothing is run, not compared."""
+    """Compare one example by doctest's rules; one without an output is not compared."""
     first, last = expectation.statements[0]
     entries = [item for item in ran.printed if item.line <= last and item.end_line >= first]
     error = next((item.error for item in entries if item.error), None)
@@ -241,13 +241,13 @@ def _raised(expectation: Expectation, error: str | None) -> Comparison:
 
 
 def _unqualified(error: str, detail: bool) -> str:
-    """Return an exception's text with its class name only, as consoles of several Python versions show it."""
+    """Return an exception's text without its module, which depends on the Python version."""
     name, colon, message = error.partition(":")
     return name.strip().split(".")[-1] + (f":{message}" if detail and colon else "")
 
 
 def _differs(expectation: Expectation, got: str) -> Comparison:
-    """Say how an output differs: in the first line that does, where there are equally many."""
+    """Return a comparison that fails: in the first line that differs if the number of lines is equal."""
     if expectation.kind == "loose":
         message = f"expected something like {_shown(expectation.text)}, got {_shown(got) if got else 'nothing'}"
         return Comparison(expectation, got, False, message=message)
