@@ -69,11 +69,11 @@ def test_builds_that_begin_at_once_share_one_cache(tmp_path):
 def test_a_file_that_changed_within_one_tick_of_the_clock_is_compared_by_content(tmp_path):
     path = tmp_path / "a"
     path.write_text("one")
-    stamp = Stamps().of(path)
+    stamp = Stamps().stamp(path)
     path.write_text("two")
     assert not Stamps().unchanged(str(path), stamp)
     path.write_text("one")
     assert Stamps().unchanged(str(path), stamp)
     path.unlink()
     assert not Stamps().unchanged(str(path), stamp)
-    assert Stamps().unchanged(str(path), Stamps().of(path))
+    assert Stamps().unchanged(str(path), Stamps().stamp(path))

@@ -88,7 +88,7 @@ def lines_of(folder) -> list[int] | None:
     return [int(number) for number in match[1].split(",")] if match else None
 
 
-def blocks_of(folder) -> int:
+def page_blocks(folder) -> int:
     return int(re.search(r"^blocks: (\d+)", (folder / "EXPECT.txt").read_text(), re.MULTILINE)[1])
 
 
@@ -102,7 +102,7 @@ def test_a_case_comes_out_as_it_expects(case, runner, monkeypatch, number):
     folder = case(number)
     data = report(folder, runner, monkeypatch)
     assert [block["status"] for block in data["blocks"]] == RESULTS[number], said(data)
-    assert len(data["blocks"]) == blocks_of(folder)
+    assert len(data["blocks"]) == page_blocks(folder)
     if lines_of(folder):
         assert [block["line"] for block in data["blocks"]] == lines_of(folder)
     missing = [words for words in SAID.get(number, ()) if words not in said(data)]

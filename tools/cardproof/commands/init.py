@@ -17,7 +17,7 @@ from cardproof.commands.render import program_reference
 from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_texts
 from cardproof.core.clock import now
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path, writing
+from cardproof.core.files import replace_files, show_path, site_lock
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
@@ -146,7 +146,7 @@ def _create_site(site: NewSite, found: ModelList, options: MeasureOptions) -> Cr
     texts = site_texts(site.zoo, found, measured, name, now()[:10], site.folder)
     _check_overwrite(site, texts)
     paths = {site.folder / path: text for path, text in texts.items()}
-    with writing(site.folder / "docs" / "evidence"):
+    with site_lock(site.folder / "docs" / "evidence"):
         replace_files(paths)
     return CreatedSite(tuple(paths), len(measured), findings)
 

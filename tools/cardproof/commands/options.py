@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import ACCURACIES, RECIPE, dataset_names, normal_field, spellings_of
-from cardproof.core.settings import Settings, dataset_named, load_settings, parse_tolerance
-from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, force_of
+from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_tolerance
+from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, parse_force
 from cardproof.report.formats import FORMATS
 from cardproof.zoos import BUILT_IN
 
@@ -153,7 +153,7 @@ class RunOptions(Struct, frozen=True):
 
     def measure_options(self, progress: Progress | None) -> MeasureOptions:
         """Return the options of measuring."""
-        return MeasureOptions(force_of(self.force), self.engine or LOCAL, self.jobs, progress)
+        return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
 
 
 def run_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -192,7 +192,7 @@ def site_settings(
             name, _, path = text.partition("=")
             if not path:
                 raise ValueError("write NAME=PATH")
-            folders[dataset_named(name)] = Path(path).expanduser().absolute()
+            folders[parse_dataset(name)] = Path(path).expanduser().absolute()
     return replace(
         settings,
         zoo=settings.zoo if zoo is None else zoo,

@@ -16,7 +16,7 @@ from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
 from cardproof.measure.speeds import Speed, Speeds, load_speeds
-from cardproof.plan.local_files import AtHand, look_at_hand
+from cardproof.plan.local_files import LocalFiles, find_local_files
 from cardproof.plan.needs import plan
 from cardproof.plan.options import DEFAULTS
 from cardproof.read.cited_results import read_cited
@@ -52,8 +52,8 @@ def audit_cards(
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)
-    # a page must not depend on the machine that renders it: only an audit reads the folder of weights
-    local = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
+    # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
+    local = find_local_files(reading, settings if store is None else replace(settings, weights=None))
     verdicts = judge(reading, needs, gathered, settings, cited, others, local)
     speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
     return Audit(reading, needs, gathered, verdicts, local, speeds)
@@ -67,7 +67,7 @@ class Audit(Struct, frozen=True):
     """By the card's file and the model's name."""
     gathered: GatheredEvidence
     verdicts: Verdicts
-    local: AtHand
+    local: LocalFiles
     """Local files that verdicts depend on."""
     speeds: Speeds | None
     """Times of the networks; None if there is no file of them."""

@@ -12,7 +12,7 @@ from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Tota
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.measure.gather import GatheredEvidence
-from cardproof.plan.local_files import AtHand
+from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Reading
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.model_index import Model
@@ -52,10 +52,10 @@ def judge(
     settings: Settings,
     cited: tuple[CitedSource, ...],
     others: Mapping[str, Totals] | None = None,
-    at_hand: AtHand | None = None,
+    local_files: LocalFiles | None = None,
 ) -> Verdicts:
     """Judge every claim of every card; ``others`` are the counts of models of cards that were not read."""
-    at_hand = at_hand or AtHand()
+    local_files = local_files or LocalFiles()
     totals = dict(others or {}) | {
         need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
         for need, found in proved.evidence.items()
@@ -72,7 +72,7 @@ def judge(
         for model, claims in zip(card.models, card.claims_of, strict=True):
             key = (card.file, model.name)
             context = _context(model, claims, needs[key], proved, settings, cited, totals)
-            context = replace(context, weights=at_hand.weights.get(key), code=at_hand.code.get(key))
+            context = replace(context, weights=local_files.weights.get(key), code=local_files.code.get(key))
             contexts.append(context)
             of_model = by_model.setdefault(key, ModelVerdicts())
             for claim in claims:
@@ -84,7 +84,7 @@ def judge(
             of_card += (
                 finding for check in all_checks() if check.check_model for finding in check.check_model(context)
             )
-        whole = CardContext(card, tuple(contexts), at_hand.includes.get(card.file, ()))
+        whole = CardContext(card, tuple(contexts), local_files.includes.get(card.file, ()))
         of_card += (finding for check in all_checks() if check.check_card for finding in check.check_card(whole))
         own[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
         published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from cardproof.core.clock import as_recorded
+from cardproof.core.clock import recorded_environment
 from cardproof.core.types import Curve, Environment, Evidence, Recipe
 from cardproof.evidence.records import Inputs, Record
-from cardproof.plan.recall import RecallPlan, on_record, plan_recall
+from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Measuring:
         self.zoo = zoo
         self.options = options
         self.evidence: dict[Need, Evidence] = dict(recall.valid)
-        self.evidence |= {need: self._unmeasured(need, why) for need, why in recall.lost.items()}
+        self.evidence |= {need: self._unmeasured(need, why) for need, why in recall.impossible.items()}
 
     def count(self) -> None:
         """Measure the missing counts. Raises ZooError if the zoo cannot be loaded and nothing is on record."""
@@ -89,8 +89,8 @@ class _Measuring:
         try:
             for done, (need, found) in enumerate(measure(missing, self.zoo, keys, self.options), 1):
                 if found.error:
-                    found = replace(found, error=found.error + on_record(need, self.recall.recalled))
-                found = replace(found, environment=as_recorded(found.environment))
+                    found = replace(found, error=found.error + record_note(need, self.recall.recalled))
+                found = replace(found, environment=recorded_environment(found.environment))
                 self.evidence[need] = with_inputs(found, self.recall.wanted[need].inputs)
                 self._store(need, {})
                 if self.options.progress:
@@ -99,7 +99,7 @@ class _Measuring:
             if not self.recall.recalled.stored:
                 raise
             for need in missing.keys() - self.evidence.keys():
-                why = str(error) + on_record(need, self.recall.recalled, "the zoo")
+                why = str(error) + record_note(need, self.recall.recalled, "the zoo")
                 self.evidence[need] = self._unmeasured(need, why)
 
     def evaluate(self) -> dict[Need, list[Evaluated]]:
@@ -114,7 +114,9 @@ class _Measuring:
             if isinstance(result, str):
                 plan.reasons[job.need, job.dataset] = f"evaluating failed: {result}"
                 continue
-            results.setdefault(job.need, []).append(replace(result, environment=as_recorded(result.environment)))
+            results.setdefault(job.need, []).append(
+                replace(result, environment=recorded_environment(result.environment))
+            )
             replaced = [old for old in plan.outdated[job.need] if old.dataset != job.dataset]
             plan.outdated[job.need] = tuple(replaced)
             if job.need in self.evidence:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from cardproof.core.clock import now, time_limit
 from cardproof.core.types import Environment, Evidence, Need
-from cardproof.evidence.records import state_of
+from cardproof.evidence.records import source_state
 from cardproof.measure.worker import measure_model
 from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, preprocessing_of, zoo_version
 
@@ -105,7 +105,7 @@ def _module_sources(modules: set[str]) -> dict[str, str]:
             names.update(_distributions().get(module.partition(".")[0], ()))
         elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
             names.add(Path(os.path.relpath(path)).as_posix())
-    return {name: state_of(name) for name in names if name not in _loaded}
+    return {name: source_state(name) for name in names if name not in _loaded}
 
 
 @cache

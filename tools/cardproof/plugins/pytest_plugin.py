@@ -214,7 +214,7 @@ class _Prover:
         Raises InputError, TemplatesError, ConfigurationError and OSError.
         """
         from cardproof.render.page_sources import Sources
-        from cardproof.snippets.prove import blocks_of
+        from cardproof.snippets.prove import page_blocks
 
         if self._sources is None:
             self._sources = Sources(self._root)
@@ -225,7 +225,7 @@ class _Prover:
         devices = self._devices or policy.devices
         proofs = []
         for page in source.pages:
-            blocks, findings = blocks_of(page, policy)
+            blocks, findings = page_blocks(page, policy)
             for device in devices:
                 parts = [page.model] if page.model and len(source.pages) > 1 else []
                 parts += [device] if len(devices) > 1 else []
@@ -235,7 +235,7 @@ class _Prover:
 
     def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
         """Return the outcomes of a page's blocks; the first call runs the page."""
-        from cardproof.snippets.prove import outcomes_of
+        from cardproof.snippets.prove import run_blocks
         from cardproof.snippets.run.runner import RunnerError
         from cardproof.snippets.types import Outcome
 
@@ -245,7 +245,7 @@ class _Prover:
                 if proof.device == "cuda" and not self._has_gpu(runner):
                     proof.outcomes = [Outcome(block, "not-run", NO_GPU) for block in proof.blocks]
                 else:
-                    ran = outcomes_of(proof.page, proof.blocks, proof.device, proof.policy, runner)
+                    ran = run_blocks(proof.page, proof.blocks, proof.device, proof.policy, runner)
                     proof.outcomes, proof.random = ran
             except RunnerError as trouble:
                 proof.outcomes = [Outcome(block, "fail", str(trouble)) for block in proof.blocks]

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from cardproof.core.names import ACCURACIES, FIELDS, canonical, kind_of, normal_field, scale_of
+from cardproof.core.names import ACCURACIES, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar
@@ -189,7 +189,9 @@ def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
     normal = normal_field(field)
     for kind in ACCURACIES:
         for spelling in FIELDS[kind][1]:
-            if normal.endswith(f" {spelling}") and (dataset := canonical(normal.removesuffix(spelling).strip())):
+            if normal.endswith(f" {spelling}") and (
+                dataset := canonical_dataset(normal.removesuffix(spelling).strip())
+            ):
                 return _Column(index, kind, kind.title(), at, dataset)
     return None
 

@@ -84,7 +84,7 @@ class Memory(Struct):
         for file, (report, read, includes) in cards.items():
             paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
             seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
-            inputs = {CONTEXT: self.context, **seen, **{path: stamps.of(path) for path in sorted(paths)}}
+            inputs = {CONTEXT: self.context, **seen, **{path: stamps.stamp(path) for path in sorted(paths)}}
             entries.append(Entry(file, inputs, {"report": facts_of(report), "includes": includes}))
             full.append(Entry(file, inputs, to_builtins(report.full())))
         self.cache.put(f"cards {self.site}", entries)
@@ -101,7 +101,7 @@ class Memory(Struct):
         """Store the files about all models, as they are now, with the digest of their inputs."""
         if self.cache:
             stamps = Stamps()
-            found = {path: stamps.of(path) for path in files}
+            found = {path: stamps.stamp(path) for path in files}
             entry = Entry(self.site, {CONTEXT: self.context, CARDS: inputs, **found}, list(found))
             self.cache.put("site files", [entry])
 

@@ -21,12 +21,12 @@ from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import (
     Page,
     Policy,
-    blocks_of,
     extensions_text,
     gpu_is_visible,
     not_run,
-    outcomes_of,
+    page_blocks,
     policy_of,
+    run_blocks,
     run_of,
 )
 from cardproof.snippets.results import PagesRun, findings_of
@@ -190,12 +190,12 @@ def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewr
     runs: list[PageRun] = []
     outcomes: list[Outcome] = []
     for page, own in pages:
-        blocks, findings = blocks_of(page, own)
+        blocks, findings = page_blocks(page, own)
         for device in own.devices:
             if device == "cuda" and not gpu_is_visible():
                 runs.append(not_run(page, device, own))
                 continue
-            found, random = outcomes_of(page, blocks, device, own, runner)
+            found, random = run_blocks(page, blocks, device, own, runner)
             runs.append(run_of(page, device, own, "", found, findings, random))
             outcomes += found
     if rewrite and (updated := _update(path, [page for page, _ in pages], outcomes)):

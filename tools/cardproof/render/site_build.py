@@ -57,7 +57,7 @@ class SiteBuild:
         self.folders = checked_folders(settings)
         self.memory = Memory() if check else open_memory(settings, self.folders.out)
         self.writer = None if check else _evidence_writer(settings, self.folders)
-        self.options = replace(options, keep=self.writer.keep) if self.writer else options
+        self.options = replace(options, keep=self.writer.write) if self.writer else options
         self.templates = site_templates(self.folders, self.memory)
         self.only = only
         self.check = check
@@ -186,9 +186,9 @@ class SiteBuild:
         self._set_reports(self.reports | {file: built.report for file, built in rendered.items()})
 
     def _evidence_texts(self, card: Card, audit: Audit) -> dict[Path, str]:
-        from cardproof.evidence.records import file_name, text_of
+        from cardproof.evidence.records import file_name, record_text
 
-        texts = {e.model: text_of(e, self.folders.evidence) for e in audit.evidence_of(card)}
+        texts = {e.model: record_text(e, self.folders.evidence) for e in audit.evidence_of(card)}
         return {self.folders.evidence / file_name(model): text for model, text in texts.items() if text is not None}
 
     def _finish(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
@@ -280,11 +280,11 @@ def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> se
 
 def _evidence_writer(settings: Settings, folders: Folders) -> EvidenceWriter:
     """Return the writer of evidence, after removing leftovers of killed builds."""
-    from cardproof.core.files import sweep
+    from cardproof.core.files import remove_temporary_files
     from cardproof.evidence.records import EvidenceWriter
 
     generated = [settings.path(settings.reference)] if settings.reference else []
-    sweep(folders.evidence, [folders.out, folders.evidence, *generated])
+    remove_temporary_files(folders.evidence, [folders.out, folders.evidence, *generated])
     return EvidenceWriter(folders.evidence)
 
 
@@ -295,7 +295,7 @@ def _is_lasting(card: Card, audit: Audit, runs: Sequence[PageRun]) -> bool:
     return (
         all(run.key for run in runs)
         and not any(why.startswith("evaluating failed") for why in reasons)
-        and not any(evidence.passing for evidence in audit.evidence_of(card))
+        and not any(evidence.is_temporary_failure for evidence in audit.evidence_of(card))
     )
 
 

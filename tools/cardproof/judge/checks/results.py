@@ -36,7 +36,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, canonical
+from cardproof.core.names import ACCURACIES, canonical_dataset
 from cardproof.core.numbers import equal_as_written, show_count
 from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number
 from cardproof.judge.checks import Check, Context
@@ -48,7 +48,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     stated = points(claim)
     if stated is None:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
-    name = canonical(claim.dataset or "")
+    name = canonical_dataset(claim.dataset or "")
     results = context.evidence.evaluations if context.evidence else ()
     result = next((result for result in results if result.dataset == name), None)
     if result and claim.kind in ACCURACIES:
@@ -136,7 +136,7 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
 
 
 def _why_not_evaluated(claim: Claim, context: Context) -> str:
-    name = canonical(claim.dataset or "")
+    name = canonical_dataset(claim.dataset or "")
     if name is None:
         return f"not evaluated: no images of '{claim.dataset or 'an unnamed data set'}' can be read here"
     return context.unevaluated.get(name) or "not evaluated: no weights and data here"
@@ -150,7 +150,7 @@ def check_model(context: Context) -> Iterable[Finding]:
     """Report failed evaluations, at the first claim of the data set, and impossible values."""
     for dataset, reason in context.unevaluated.items():
         if reason.startswith("evaluating failed"):
-            claims = (c for c in context.claims if c.metric and canonical(c.dataset or "") == dataset)
+            claims = (c for c in context.claims if c.metric and canonical_dataset(c.dataset or "") == dataset)
             if claim := next(claims, None):
                 message = f"{context.model.name} could not be evaluated on {dataset}: {reason}"
                 yield Finding(claim.place, "results", "error", message)

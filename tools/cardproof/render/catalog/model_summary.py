@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, json
 
-from cardproof.core.names import canonical
+from cardproof.core.names import canonical_dataset
 from cardproof.core.types import VERDICTS, Evidence, Judgement, Verdict
 from cardproof.core.yaml import Scalar
 
@@ -101,7 +101,7 @@ def summarize_model(
     judgements = tuple(judgements)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
-    datasets = [canonical(result.dataset) or result.dataset for result in model.results if result.dataset]
+    datasets = [canonical_dataset(result.dataset) or result.dataset for result in model.results if result.dataset]
     quantities = _quantities(judgements, evidence) + ([_time(*speed)] if speed else [])
     return ModelSummary(
         tuple(dict.fromkeys(tasks)),
@@ -196,7 +196,7 @@ def _result(judgement: Judgement) -> Quantity | None:
         return None
     names = {"top 1 accuracy": "Top-1 accuracy", "top 5 accuracy": "Top-5 accuracy"}
     metric = names.get(claim.kind, claim.field)
-    label = f"{metric} on {canonical(claim.dataset) or claim.dataset}" if claim.dataset else metric
+    label = f"{metric} on {canonical_dataset(claim.dataset) or claim.dataset}" if claim.dataset else metric
     refuted = judgement.verdict == "refuted" and found is not None
     text = f"{found}{judgement.unit}" if refuted else claim.stated.strip()
     return _claimed(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement)

@@ -115,9 +115,9 @@ def write(changes: Iterable[Change], site: Path) -> None:
     changes = [change for change in changes if change.differs]
     if not changes:
         return
-    from cardproof.core.files import replace_files, writing
+    from cardproof.core.files import replace_files, site_lock
 
-    with writing(site):
+    with site_lock(site):
         replace_files({change.path: change.new for change in changes if _needs_write(change)})
         for change in changes:
             if change.status == "removed":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cardproof import __version__
-from cardproof.core.clock import time_of_build
+from cardproof.core.clock import build_time
 from cardproof.core.types import Judgement, LocalFile
 from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
@@ -32,7 +32,7 @@ def mlbom(audit: Audit) -> str:
     metadata: dict[str, Any] = {
         "tools": {"components": [{"type": "application", "name": "cardproof", "version": __version__}]}
     }
-    if when := time_of_build():
+    if when := build_time():
         metadata = {"timestamp": when, **metadata}
     content = {"metadata": metadata, "components": components}
     serial = uuid.uuid5(NAMESPACE, json.dumps(content, sort_keys=True, ensure_ascii=False))
