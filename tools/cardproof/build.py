@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import duplicates
-from cardproof.plan.options import DEFAULTS
+from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read import Reading, read_cards
 from cardproof.render.site_build import SiteBuild, read_site
 from cardproof.report.run import Run, provenance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.judge.online import Links
     from cardproof.plan.dry_run import DryRun
-    from cardproof.plan.options import MeasureOptions
 
 
 def audit(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +17,6 @@ from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read import read_cards
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _BOM = "\ufeff"
 

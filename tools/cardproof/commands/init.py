@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ from cardproof.plan.options import LOCAL, MeasureOptions
 from cardproof.read.claims import file_of_link
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cardproof.zoos.published import ModelList, Published
 
 

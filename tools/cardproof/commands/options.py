@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,14 +16,9 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 from cardproof.core.names import ACCURACIES, RECIPE, dataset_names, normal_field, spellings_of
 from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_tolerance
-from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, parse_force
+from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, Progress, parse_force
 from cardproof.report.formats import FORMATS
 from cardproof.zoos import BUILT_IN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from cardproof.plan.options import Progress
 
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage."""

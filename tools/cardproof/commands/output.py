@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,6 @@ from cardproof.core.files import show_path, write_report
 from cardproof.report.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cardproof.commands.options import RunOptions
     from cardproof.plan.dry_run import DryRun
     from cardproof.plan.options import Progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,6 @@ from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cardproof.core.settings import Settings
 
 

@@ -15,16 +15,14 @@ import hashlib
 import json
 import sqlite3
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof.core.files import cache_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 VERSION = 1
 """Version of the table; another version starts with an empty cache."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,9 +16,6 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from cardproof.core.types import Environment
 
 VARIABLE = "SOURCE_DATE_EPOCH"

@@ -6,12 +6,10 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any
 
 ABSENT = "absent"
 """The stamp of a missing file."""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from msgspec import convert, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from msgspec import Struct
 
 T = TypeVar("T")
 

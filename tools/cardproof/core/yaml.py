@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.source import read_source
+from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Fix, Place
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.source import Source
 
 MAX_NODES = 100_000
 """Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values."""

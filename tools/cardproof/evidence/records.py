@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -14,9 +14,6 @@ from cardproof.core.digests import digest_of_data, digest_of_files
 from cardproof.core.files import replace_files, site_lock
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Evidence, Need, Number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 SCHEMA = "cardproof-evidence/1"
 METHOD = "counts/2"

@@ -18,17 +18,15 @@ from cardproof.measure.gather import GatheredEvidence, gather
 from cardproof.measure.speeds import Speed, Speeds, load_speeds
 from cardproof.plan.local_files import LocalFiles, find_local_files
 from cardproof.plan.needs import plan
-from cardproof.plan.options import DEFAULTS
+from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import header_facts
-from cardproof.snippets.results import findings_of
+from cardproof.snippets.results import PageRun, findings_of
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
-    from cardproof.plan.options import MeasureOptions
     from cardproof.read import Card, Model, Reading
-    from cardproof.snippets.results import PageRun
 
 
 def audit_cards(

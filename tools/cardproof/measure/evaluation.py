@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.types import Evaluated
+from cardproof.core.types import Evaluated, Preprocessing
 from cardproof.measure.record import blank, name_in
 from cardproof.plan.evaluations import Job, digest_of
 from cardproof.zoos import load_zoo, preprocessing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cardproof.core.types import Preprocessing
     from res2next.registry import Preprocessing as Feeding
 
 MOST_CLASSES = 100

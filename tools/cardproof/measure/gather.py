@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
 from cardproof.core.clock import recorded_environment
-from cardproof.core.types import Curve, Environment, Evidence, Recipe
+from cardproof.core.types import Curve, Environment, Evaluated, Evidence, Need, Recipe
 from cardproof.evidence.records import Inputs, Record
 from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Evaluated, Need
     from cardproof.plan.evaluations import Plan
     from cardproof.plan.options import MeasureOptions
 

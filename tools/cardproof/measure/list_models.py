@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError
 from cardproof.measure.submit import create_engine
 from cardproof.plan.options import LOCAL
 from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
 from cardproof.zoos.published import ModelList, Published, as_published
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 MOST_NEAR = 5
 

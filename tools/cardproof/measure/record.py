@@ -7,10 +7,10 @@ import platform
 import sys
 import sysconfig
 import time
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from msgspec.structs import replace
@@ -20,9 +20,6 @@ from cardproof.core.types import Environment, Evidence, Need
 from cardproof.evidence.records import source_state
 from cardproof.measure.worker import measure_model
 from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, preprocessing_of, zoo_version
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DEFAULT_SIZE = (224, 224)
 """Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""

@@ -6,7 +6,7 @@ models' evidence, which comes from many machines, but one sealed file with its c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec import field
 from msgspec.structs import fields, replace
@@ -15,9 +15,6 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Stored
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA = "cardproof-speed/1"
 METHOD = "speed/1"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
-from cardproof.core.types import Environment, Evidence, Need
+from cardproof.core.types import Environment, Evaluated, Evidence, Need
 from cardproof.measure.engines import Engine, EngineError, check_engine
-from cardproof.plan.options import DEFAULTS, LOCAL
+from cardproof.plan.options import DEFAULTS, LOCAL, MeasureOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from cardproof.core.types import Evaluated
     from cardproof.plan.evaluations import Job
-    from cardproof.plan.options import MeasureOptions
 
 
 def measure(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 from torch import nn
 
@@ -12,9 +13,6 @@ from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import summarise
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Builder(Protocol):

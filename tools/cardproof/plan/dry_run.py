@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
@@ -10,16 +12,12 @@ from msgspec import Struct, to_builtins
 
 from cardproof.plan.needs import plan
 from cardproof.plan.options import parse_force
-from cardproof.plan.recall import plan_recall
+from cardproof.plan.recall import RecallPlan, plan_recall
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
-    from cardproof.plan.recall import RecallPlan
     from cardproof.read import Reading
 
 COUNTS = "counts"

@@ -6,6 +6,7 @@ and data once; everybody else uses its committed record.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,12 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import InputError
-from cardproof.core.types import Evaluated
+from cardproof.core.types import Evaluated, Evidence, Need
 from cardproof.plan.options import Force
 from cardproof.zoos import BUILT_IN, load_zoo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Evidence, Need
 
 METHOD = "evaluation/1"
 """Version of the evaluation: a new one makes all older results outdated."""

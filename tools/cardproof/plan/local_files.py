@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +13,14 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.files import show_path
-from cardproof.core.source import read_source
+from cardproof.core.source import Source, read_source
 from cardproof.core.types import LocalCode, LocalFile
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar
 from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.source import Source
     from cardproof.read import Card, Reading
     from cardproof.read.model_index import Model
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -11,9 +13,6 @@ from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.zoos import ZooError, network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
     from cardproof.plan.options import Force

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,20 +23,17 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
-from cardproof.core.settings import load_settings
+from cardproof.core.settings import Settings, load_settings
 from cardproof.render.output.files import SCRIPTS, STYLES
 from cardproof.render.output.text import minify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.livereload import LiveReloadServer
     from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
     from mkdocs.utils.templates import TemplateContext
 
-    from cardproof.core.settings import Settings
     from cardproof.plugins.watch import Watcher
 
 log = logging.getLogger("mkdocs.plugins.cardproof")

@@ -6,6 +6,7 @@ Loaded into every pytest run where cardproof is installed, so it imports nothing
 from __future__ import annotations
 
 import warnings
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Iterator, Sequence
 
     from _pytest._code.code import ExceptionInfo, TerminalRepr
 

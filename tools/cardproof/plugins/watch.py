@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -24,8 +25,6 @@ from cardproof.core.files import show_path
 from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
-
     from cardproof.core.settings import Settings
 
 QUIET = 0.05

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,14 +20,11 @@ from msgspec import Struct, field, to_builtins
 from cardproof.core.cache import Cache, Entry, open_cache
 from cardproof.core.digests import Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
-from cardproof.judge.card_report import CardReport, facts_of, from_facts
+from cardproof.judge.card_report import CardReport, ModelRow, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.judge.card_report import ModelRow
     from cardproof.render.views.comparison import ModelsBySize
 
 CUDA = Path("/dev/nvidiactl")

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.sealed_json import TamperedError
 from cardproof.evidence.records import file_name
 from cardproof.snippets.prove import Page, extensions_text, policy_of, prove
-from cardproof.snippets.results import FOLDER, SiteRuns, dump_runs, load_runs
+from cardproof.snippets.results import FOLDER, PageRun, SiteRuns, dump_runs, load_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.read import Card
     from cardproof.render.pages import Site
-    from cardproof.snippets.results import PageRun
 
 
 def prove_site(

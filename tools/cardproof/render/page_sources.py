@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
-from cardproof.read import read_cards
-from cardproof.render.output.paths import relative
+from cardproof.read import Card, Reading, read_cards
+from cardproof.render.output.paths import Folders, relative
 from cardproof.render.output.text import read_stamp
 from cardproof.render.page_snippets import pages_of
 from cardproof.render.templates import TemplatesError
@@ -29,18 +30,13 @@ from cardproof.snippets.prove import (
     run_blocks,
     run_of,
 )
-from cardproof.snippets.results import PagesRun, findings_of
+from cardproof.snippets.results import PageRun, PagesRun, findings_of
 from cardproof.snippets.run.runner import Runner
 from cardproof.snippets.update import update
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cardproof.plan.options import Progress
-    from cardproof.read import Card, Reading
-    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
-    from cardproof.snippets.results import PageRun
     from cardproof.snippets.types import Outcome
 
 

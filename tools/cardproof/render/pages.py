@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,6 @@ from cardproof.render.views.strips import insert_strips, shown_runs, snippets_su
 from cardproof.render.views.training import TrainingView, training_view
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
-
     from cardproof.core.settings import Settings
     from cardproof.judge.audit import Audit
     from cardproof.read import Card

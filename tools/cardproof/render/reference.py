@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -18,9 +18,6 @@ from cardproof import PUBLIC
 from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
 from cardproof.render.output.text import add_stamp, markdown_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WIDTH = 88
 """Columns of help texts that a page shows without scrolling on a laptop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,18 +14,15 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
-from cardproof.read import read_cards
+from cardproof.read import Card, Reading, read_cards
 from cardproof.render.catalog.site_files import make_site_files, orphaned_model_files
 from cardproof.render.incremental import CrossCardDigests, Memory, open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from cardproof.core.settings import Settings
     from cardproof.evidence.records import EvidenceWriter
     from cardproof.judge.audit import Audit
     from cardproof.plan.options import MeasureOptions
-    from cardproof.read import Card, Reading
     from cardproof.render.output.files import Change
     from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site

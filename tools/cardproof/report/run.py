@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -12,8 +13,6 @@ from cardproof.core.files import show_path
 from cardproof.judge.card_report import CardReport, sort_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cardproof.core.settings import Settings
     from cardproof.core.types import Finding
     from cardproof.judge.audit import Audit

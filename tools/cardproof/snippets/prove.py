@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,13 +22,10 @@ from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
 from cardproof.snippets.compare.causes import hint_for, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
-from cardproof.snippets.types import Block, BlockRun, Options, Outcome
+from cardproof.snippets.types import Block, BlockRun, Device, Limits, Options, Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from cardproof.snippets.run.runner import Runner
-    from cardproof.snippets.types import Device, Limits, Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
 from cardproof.core.types import Finding, Place, Stored
-from cardproof.snippets.types import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cardproof.snippets.types import Outcome
+from cardproof.snippets.types import Outcome, Status
 
 SCHEMA = "cardproof-evidence/snippets/1"
 FOLDER = "snippets"

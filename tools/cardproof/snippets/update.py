@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import ConsoleError, expectations
-from cardproof.snippets.compare.match import compare
+from cardproof.snippets.compare.expect import ConsoleError, Expectation, Span, expectations
+from cardproof.snippets.compare.match import Comparison, compare
 from cardproof.snippets.compare.outputs import same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from cardproof.snippets.compare.expect import Expectation, Span
-    from cardproof.snippets.compare.match import Comparison
     from cardproof.snippets.types import Block, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,6 @@ from cardproof.core.errors import InputError
 from cardproof.core.yaml import Mapping, Scalar, read_yaml_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cardproof.core.settings import Settings
 
 _WILD = re.compile(r"[*?\[]")

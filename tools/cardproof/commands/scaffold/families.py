@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from msgspec import Struct
 
 from cardproof.judge.checks.data_sets import classes_of
-from cardproof.zoos.published import TASK
+from cardproof.zoos.published import TASK, Published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from cardproof.core.types import Counts, Evidence
-    from cardproof.zoos.published import Published
 
 RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
 """Names of a site's pages that are not cards."""

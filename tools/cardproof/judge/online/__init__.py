@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,8 +16,6 @@ from cardproof.judge.checks.links import addresses, closed_since, wrong
 from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from cardproof.read import Reading
 
 __all__ = ["Answer", "Links", "check_links"]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cardproof.core.errors import InputError
-from cardproof.plan.options import LOCAL
+from cardproof.plan.options import LOCAL, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
-    from contextlib import AbstractContextManager
-    from typing import Any
 
     from cardproof.core.types import Evaluated
     from cardproof.plan.evaluations import Job
-    from cardproof.plan.options import Progress
 
     Submit = Callable[..., Future[Any]]
     """``submit(function, *arguments)``; both must be picklable."""

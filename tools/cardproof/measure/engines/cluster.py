@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -21,14 +22,11 @@ from distributed.scheduler import KilledWorker
 
 from cardproof import __version__
 from cardproof.core.digests import digest_of_package
-from cardproof.measure.engines import EngineError
+from cardproof.measure.engines import EngineError, Submit
 from cardproof.zoos import BUILT_IN, ZooError, network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from cardproof.core.types import Evaluated
-    from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
     from cardproof.plan.options import Progress
 

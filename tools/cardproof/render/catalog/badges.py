@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from cardproof.core.types import Verdict
 from cardproof.render.templates import render_layout
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MARK = 'data-cardproof="badge"'
 """Marks an SVG file as a badge."""

@@ -11,14 +11,13 @@ from msgspec import Struct, field
 from cardproof.core.digests import digest_of_data
 from cardproof.evidence.records import file_name
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
-from cardproof.render.output.paths import site_urls
+from cardproof.render.output.paths import Folders, site_urls
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.judge.audit import Audit
     from cardproof.read import Card
-    from cardproof.render.output.paths import Folders
 
 
 class CardFiles(Struct, frozen=True):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
-
     from cardproof.core.settings import Settings
     from cardproof.judge.card_report import CardReport
     from cardproof.render.incremental import CrossCardDigests, Memory

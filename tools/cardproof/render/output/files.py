@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
 
 ASSETS = Path(__file__).parent.parent / "assets"
 STYLES = ("cardproof.css", "compare.css")

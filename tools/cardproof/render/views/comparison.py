@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -11,14 +12,11 @@ from msgspec import Struct
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
 from cardproof.core.names import canonical_dataset
-from cardproof.judge.card_report import Score
+from cardproof.judge.card_report import ModelRow, Score
 from cardproof.judge.checks.results import points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from cardproof.core.types import Judgement
-    from cardproof.judge.card_report import ModelRow
 
 METRIC = "top 1 accuracy"
 LEAST_MODELS = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,8 +14,6 @@ from cardproof.plan.evaluations import PACKAGED
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from cardproof.core.types import Claim, Environment, Evaluated, Evidence, Need, Recipe
 
 COUNTED = "counted"

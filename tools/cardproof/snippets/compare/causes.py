@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cardproof.snippets.types import Block, Outcome
 
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")

@@ -6,13 +6,13 @@ import ast
 import io
 import re
 import tokenize
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     import doctest
-    from collections.abc import Mapping, Sequence
 
     from cardproof.snippets.types import Block
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,12 +12,7 @@ from msgspec.structs import replace
 from cardproof.snippets.compare.causes import hint_for
 from cardproof.snippets.compare.expect import ConsoleError, Expectation, expectations
 from cardproof.snippets.compare.outputs import alike, cleaned, has_decimals, same, without_device
-from cardproof.snippets.types import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cardproof.snippets.types import Block, BlockRun, Printed
+from cardproof.snippets.types import Block, BlockRun, Outcome, Printed
 
 __all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"]
 

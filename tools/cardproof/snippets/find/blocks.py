@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.types import Finding, Place
+from cardproof.core.types import Finding, Place, Severity
 from cardproof.snippets.find.observe import Comment, Fence, ObservedPage, Prose, indentation, observe
 from cardproof.snippets.find.options import comment_options, fence_options
 from cardproof.snippets.find.overlooked import CONSOLE, PYTHON, overlooked
 from cardproof.snippets.types import Block, Options
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from cardproof.core.types import Severity
 
 CHECK = "snippets"
 OUTPUT = frozenset({"", "text", "txt", "plaintext", "console", "output"})

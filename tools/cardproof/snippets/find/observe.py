@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import markdown  # type: ignore[import-untyped]
 from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
@@ -17,10 +19,6 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
 )
 
 from cardproof.snippets.find.include import Includes, Origin, aligned, filled, include_config
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
 _FENCE, _END, _COMMENT = "data-cardproof-fence", "data-cardproof-end", "<!-- snippet:"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from cardproof.snippets.types import Options
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 NAMES = ("skip", "gpu", "network", "expect-error", "hide", "fresh", "output")
 """Options of a block; ``setup`` exists in comments only."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]
 
-from cardproof.snippets.find.observe import indentation
+from cardproof.snippets.find.observe import ObservedPage, indentation
 from cardproof.snippets.find.options import suggest_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cardproof.core.types import Severity
-    from cardproof.snippets.find.observe import ObservedPage
 
 PYTHON = frozenset({"python", "py", "python3", "py3"})
 CONSOLE = frozenset({"pycon", "pycon3", "python-console"})

@@ -15,19 +15,14 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 from cardproof.snippets.run.messages import HEADER, frame
 from cardproof.snippets.run.page import run_page
 from cardproof.snippets.run.processes import reap
-from cardproof.snippets.run.supervise import SupervisedPage, adopt_orphans, permitted_reach, supervise
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import NoReturn
-
-    from cardproof.snippets.run.supervise import Reach
+from cardproof.snippets.run.supervise import Reach, SupervisedPage, adopt_orphans, permitted_reach, supervise
 
 
 def main(descriptor: int, preload: Sequence[str]) -> NoReturn:

@@ -9,13 +9,13 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
 
 
 class Pictures:

@@ -18,7 +18,7 @@ import traceback
 from inspect import CO_COROUTINE
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cardproof.snippets.run import worker
 from cardproof.snippets.run.hooks import NetworkGuard, pictures, prepare_libraries
@@ -27,12 +27,15 @@ from cardproof.snippets.run.messages import (
     HEADER,
     BlockEnded,
     BlockStarted,
+    Code,
+    Message,
     PageFinished,
     PictureShown,
     ProcessReplaced,
     StatementEnded,
     StatementStarted,
     StreamSwitched,
+    Task,
     message_frame,
     task_from,
 )
@@ -43,9 +46,6 @@ from cardproof.snippets.run.traceback import Failure, describe
 if TYPE_CHECKING:
     import socket
     from asyncio import AbstractEventLoop
-    from typing import NoReturn
-
-    from cardproof.snippets.run.messages import Code, Message, Task
 
 CHANNEL_LOST = 121
 """Exit status if the code closed the descriptor of the private channel."""

@@ -10,6 +10,7 @@ import re
 import sys
 import sysconfig
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,6 @@ from cardproof.snippets.run.statements import Place
 from cardproof.snippets.types import BlockRun, Image, Printed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from cardproof.snippets.run.messages import BlockEnded, Task
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")

@@ -14,9 +14,11 @@ import stat
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import TracebackType
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -25,13 +27,7 @@ from cardproof.snippets.run.record import Mask
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
-from cardproof.snippets.types import BlockRun, Device, Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
-
-    from cardproof.snippets.types import Block
+from cardproof.snippets.types import Block, BlockRun, Device, Limits
 
 __all__ = ["Device", "Job", "Limits", "Runner", "RunnerError", "ServerState"]
 

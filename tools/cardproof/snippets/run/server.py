@@ -13,17 +13,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof.snippets.run.messages import HEADER, frame
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants
 from cardproof.snippets.run.supervise import END, Reach
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _PATIENCE = 3.0
 """Seconds that a process gets to end."""

@@ -6,14 +6,13 @@ import __future__
 import ast
 import doctest
 import linecache
+from collections.abc import Iterator
+from types import CodeType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import CodeType
-
     from cardproof.snippets.run.messages import Code
 
 _REPLAYED = (

@@ -8,10 +8,8 @@ import fcntl
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Any
 
 HIGH = 500
 """Lowest descriptor that the runner reserves, so that ``os.closerange(3, 256)`` does not close it."""

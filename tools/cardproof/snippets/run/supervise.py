@@ -15,17 +15,14 @@ import shutil
 import signal
 import socket
 import struct
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NoReturn
 
 from msgspec import Struct
 
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants, reap
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import NoReturn
 
 Reach = Literal["all", "network", "none"]
 """Which namespaces are permitted here: of processes, mounts and network; of the network; none."""

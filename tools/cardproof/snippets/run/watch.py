@@ -11,19 +11,17 @@ import socket
 import struct
 import termios
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cardproof.snippets.run import messages
 from cardproof.snippets.run.page import CHANNEL_LOST
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
 from cardproof.snippets.run.record import OverOutputLimitError, Record, size_text
-from cardproof.snippets.run.server import is_readable
+from cardproof.snippets.run.server import PageProcess, is_readable
 from cardproof.snippets.run.supervise import STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cardproof.snippets.run.server import PageProcess
     from cardproof.snippets.types import BlockRun, Limits
 
 _TICK = 0.05
