@@ -81,7 +81,8 @@ def built_site(own_site: Path) -> Path:
     """Return the site of this project, as MkDocs builds it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(own_site / "cache"))
-        done = mkdocs("build", "--strict", "--config-file", str(own_site / "mkdocs.yml"))
+        patch.chdir(own_site)
+        done = mkdocs("build", "--strict")
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
     return own_site / "site"
