@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sites import mkdocs, write_site
+from sites import cardproof, mkdocs, write_site
 
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -39,9 +37,10 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "mkdocs.yml", folder)
     shutil.copytree(ROOT / "templates", folder / "templates")
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("catalog", "reference"))
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
-    command = [sys.executable, "-m", "cardproof", "render", "--quiet"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        done = cardproof("render", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -80,8 +79,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def built_site(own_site: Path) -> Path:
     """Return the site of this project, as MkDocs builds it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(own_site / "cache"))
         patch.chdir(own_site)
+        patch.setenv("XDG_CACHE_HOME", str(own_site / "cache"))
         done = mkdocs("build", "--strict")
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr

@@ -31,10 +31,23 @@ class Reader:
         self.page.on("request", self._asked)
         self.page.on("response", self._answered)
 
+    def leave(self) -> None:
+        """Go away and forget all but the files that the browser has fetched; nothing may have gone wrong till now."""
+        self.page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        self.page.goto("about:blank")
+        troubles, self.troubles = self.troubles, []
+        assert not troubles
+
     def open(self, path: str) -> Page:
         """Go to a page of the site and wait until its scripts have run."""
         self.page.goto(path, wait_until="load")
         return self.page
+
+    def resize(self, width: int) -> None:
+        """Make the window wider or narrower, and wait until everything has moved to its place."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.evaluate("() => new Promise(requestAnimationFrame)")
+        self.page.evaluate("() => Promise.allSettled(document.getAnimations().map(one => one.finished))")
 
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the window."""

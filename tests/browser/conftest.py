@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.browsing import Reader
+from browser.browsing import WIDTHS, Reader
 
 from shots import ARGUMENTS, chromium, served
 
@@ -21,15 +18,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def built(folder: Path, to: Path) -> str:
-    """Build a site as its README says; return what MkDocs printed."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(to)]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "XDG_CACHE_HOME": str(folder / "cache")}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
@@ -37,6 +25,7 @@ def browser() -> Iterator[Browser]:
     program = chromium()
     if program is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
+    api.expect.set_options(timeout=60_000)
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         yield started
@@ -60,13 +49,32 @@ def reader_of(browser: Browser) -> Iterator[Callable[..., Reader]]:
         return readers[-1]
 
     yield make
-    troubles = [trouble for reader in readers for trouble in reader.troubles]
     for reader in readers:
+        reader.leave()
         reader.context.close()
-    assert not troubles
+
+
+@pytest.fixture(scope="session")
+def _readers(browser: Browser, site: str) -> Iterator[dict[int, Reader]]:
+    """Readers who have been here before, by the width of their windows: browsers have fetched what pages share."""
+    readers = {width: Reader(browser, site, width) for width in (WIDTHS[0], 1440)}
+    yield readers
+    for reader in readers.values():
+        reader.context.close()
 
 
 @pytest.fixture
-def reader(reader_of: Callable[..., Reader], site: str) -> Reader:
+def reader(_readers: dict[int, Reader]) -> Iterator[Reader]:
     """A reader of this project's site, with a wide window."""
-    return reader_of(site)
+    yield _readers[1440]
+    _readers[1440].leave()
+
+
+@pytest.fixture(scope="module")
+def opened(_readers: dict[int, Reader], request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """A reader of this project's site with a narrow window, before the page that the test names."""
+    reader = _readers[WIDTHS[0]]
+    reader.resize(WIDTHS[0])
+    reader.open(request.param)
+    yield reader
+    reader.leave()

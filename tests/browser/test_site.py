@@ -6,7 +6,7 @@ import gzip
 import urllib.request
 
 import pytest
-from browser.browsing import WIDTHS
+from browser.browsing import WIDTHS, Reader
 from browser.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -15,6 +15,8 @@ PAGES = {
     "home": "",
     "guide": "guide/write-a-card/",
     "benchmarks": "guide/benchmarks/",
+    "settings": "guide/configuration/",
+    "speed": "guide/speed/",
     "index of models": "models/",
     "model with variants": "models/res2net/",
     "one model": "models/res2next/",
@@ -27,32 +29,55 @@ PAGES = {
 SERIOUS = ("serious", "critical")
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_no_page_is_wider_than_its_window(name, reader_of, site):
-    reader = reader_of(site)
+every_page = pytest.mark.parametrize("opened", PAGES.values(), ids=PAGES, indirect=True, scope="module")
+
+
+@every_page
+def test_no_page_is_wider_than_its_window(opened):
     for width in WIDTHS:
-        reader.page.set_viewport_size({"width": width, "height": 900})
-        reader.open(PAGES[name])
-        assert reader.overflow() <= 0, width
+        opened.resize(width)
+        assert opened.overflow() <= 0, width
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_serious(name, dark, reader_of, site):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    reader = reader_of(site, dark=dark)
+@every_page
+def test_axe_finds_nothing_serious(opened):
+    opened.resize(1440)
+    assert not violations(opened)
+
+
+@pytest.mark.parametrize("name", ["home", "model with variants", "compare"])
+def test_axe_finds_nothing_serious_in_the_dark(name, reader_of, site):
+    reader = reader_of(site, dark=True)
     reader.open(PAGES[name])
-    found = axe.run(reader.page).response["violations"]
-    said = [
+    assert not violations(reader)
+
+
+def violations(reader: Reader) -> list[str]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found
+        for one in axe.run(reader.page).response["violations"]
         if one["impact"] in SERIOUS
         for node in one["nodes"][:3]
     ]
-    assert not said
 
 
-def test_the_theme_is_switched_and_stays(reader):
+@every_page
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_table_that_scrolls_can_be_reached_by_keyboard(width, opened):
+    opened.resize(width)
+    opened.page.wait_for_function(
+        """() => [...document.querySelectorAll("article *")]
+            .filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth > 1
+                && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+            .every((one) => one.tabIndex === 0 || one.querySelector("a, button"))"""
+    )
+    if (width, opened.page.url.rpartition("/guide/")[2]) == (390, "benchmarks/"):
+        assert opened.page.locator("article [role=region][aria-label^='Table of']").count()
+
+
+def test_the_theme_is_switched_and_stays(reader_of, site):
+    reader = reader_of(site)
     page = reader.open("models/res2next/")
     assert page.locator("body").get_attribute("data-md-color-scheme") == "default"
     page.get_by_title("Switch to dark mode").click()
@@ -94,22 +119,6 @@ def test_a_page_without_scripts_is_whole(browser, site):
     page.goto("models/compare/")
     assert page.locator("table.cp-list tbody tr").count() >= 13
     context.close()
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-def test_every_table_that_scrolls_can_be_reached_by_keyboard(width, reader_of, site):
-    reader = reader_of(site, width=width)
-    scrolling = 0
-    for path in (*PAGES.values(), "guide/configuration/", "guide/speed/"):
-        reader.open(path)
-        reader.page.wait_for_function(
-            """() => [...document.querySelectorAll("article *")]
-                .filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth > 1
-                    && ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
-                .every((one) => one.tabIndex === 0 || one.querySelector("a, button"))"""
-        )
-        scrolling += reader.page.locator("article [role=region][aria-label^='Table of']").count()
-    assert scrolling or width == 1440
 
 
 def test_what_is_printed_is_dark_on_white_whatever_the_scheme(reader_of, site):

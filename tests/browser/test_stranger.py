@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.conftest import built
+from sites import cardproof, mkdocs
 
 from shots import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
@@ -71,11 +68,12 @@ def zoo(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     (folder / "docs").mkdir()
     (folder / "docs" / "index.md").write_text("# Cards\n\n[Compare all models](models/compare.md)\n")
     (folder / "mkdocs.yml").write_text(CONFIG)
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
-    render = [sys.executable, "-m", "cardproof", "render", "--quiet"]
-    done = subprocess.run(render, cwd=folder, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 1, done.stderr  # claims of published cards are refuted
-    built(folder, folder / "site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        assert cardproof("render", "--quiet").returncode == 1  # claims of published cards are refuted
+        built = mkdocs("build", "--strict")
+    assert built.returncode == 0, built.stderr
     with served(folder / "site") as address:
         yield address
 
