@@ -109,7 +109,7 @@ def test_the_command_asks_for_a_zoo_and_fixes_nothing(tmp_path, monkeypatch):
         return cardproof("audit", "--from-metadata", *arguments)
 
     assert "needs a zoo" in command().stderr
-    assert "an installed package stays" in command("--zoo", "torchvision", "--fix").stderr
+    assert "an installed package is not edited" in command("--zoo", "torchvision", "--fix").stderr
     done = command("--zoo", "torchvision", "alexnet", "--json")
     assert done.returncode == 0
     method = json.loads(done.stdout)["method"]

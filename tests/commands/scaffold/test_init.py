@@ -150,7 +150,7 @@ def test_a_card_that_is_there_is_not_written_over(empty):
         (["--zoo", "torchvision", "xyzzy*"], "matches 'xyzzy*'"),
         (["--zoo", "nonsense"], "zoo 'nonsense' is not known"),
         (["--zoo", "zoo.py:Zoo", "t*"], "does not list its models"),
-        (["--zoo", "zoo.py:Zoo"], "does not list its models: name those"),
+        (["--zoo", "zoo.py:Zoo"], "does not list its models: name them"),
         (["--zoo", "zoo.py:Zoo", "broken"], "none of 1 models could be measured"),
         (["--zoo", "zoo.py:Raises"], "zoo 'zoo.py:Raises' does not list its models: RuntimeError: no list"),
         (["--zoo", "zoo.py:Exits"], "zoo 'zoo.py:Exits' does not list its models: SystemExit: 3"),

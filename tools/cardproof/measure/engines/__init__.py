@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cardproof.core.types import Evaluated
     from cardproof.plan.evaluations import Job
 
-    Submit = Callable[..., Future[Any]]
-    """``submit(function, *arguments)``; both must be picklable."""
+Submit = Callable[..., "Future[Any]"]
+"""``submit(function, *arguments)``; both must be picklable."""
 
 
 class EngineError(InputError):
