@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help cards serve test lint bench shots clean
+.PHONY: help cards serve test pytest lint bench shots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,9 +27,12 @@ lint: $(READY) ## style, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## lint, then all tests on two cores, then the site's own pages
-	$(BIN)/pytest -n 2 --dist worksteal --durations 20 --durations-min 5
+test: $(READY) ## lint and types beside all tests, which run on two cores, then the site's own pages
+	$(MAKE) --no-print-directory --jobs=2 lint pytest
 	$(BIN)/python tools/render_cards.py --check --quiet
+
+pytest: $(READY)
+	$(BIN)/pytest -n 2 --dist worksteal --durations 20 --durations-min 5
 
 bench: $(READY) ## time builds, counting, snippets, inference and evaluation against peers in the same run
 	$(BIN)/python tools/bench/all.py

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cardproof.snippets.run.processes import descendants
 from cardproof.snippets.run.runner import Job, Runner
-from cardproof.snippets.types import Block, Limits, Options, Printed, Ran
+from cardproof.snippets.types import Block, BlockRun, Limits, Options, Printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class Pages:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
-    def run(self, *codes: str, **job: Any) -> tuple[Ran, ...]:
+    def run(self, *codes: str, **job: Any) -> tuple[BlockRun, ...]:
         """Run a page of these blocks."""
         return self.runner.run(Job("page", blocks(*codes), **job))
 

@@ -54,7 +54,7 @@ def test_the_script_renders_checks_and_fails_as_the_design_says(site):
         (["audit", "templates", "--zoo", "nonsense"], "zoo 'nonsense' is not known"),
         (["audit", "templates", "--zoo", "nonsense.module:zoo"], "is not known"),
         (["audit", "templates", "--zoo", "zoo.py:nothing"], "has no 'nothing'"),
-        (["audit", "templates", "--tolerance", "FLOPs=loose"], "is no tolerance"),
+        (["audit", "templates", "--tolerance", "FLOPs=loose"], "is not a tolerance"),
         (["audit", "templates", "--tolerance", "FLOPs"], "FIELD=SPEC"),
         (["audit", "templates", "--config", "none.yml"], "cannot be read"),
     ],
@@ -71,7 +71,7 @@ def test_bad_input_exits_with_two_and_one_clear_sentence(site, arguments, words)
     ("config", "words"),
     [
         ("plugins:\n- cardproof:\n    zo: res2next\n", "mkdocs.yml:3:5: cardproof has no setting 'zo'"),
-        ("plugins:\n- cardproof:\n    tolerances: {FLOPs: x}\n", "mkdocs.yml:3:25: 'x' is no tolerance"),
+        ("plugins:\n- cardproof:\n    tolerances: {FLOPs: x}\n", "mkdocs.yml:3:25: 'x' is not a tolerance"),
         ("plugins:\n- cardproof:\n    flops: both\n", "mkdocs.yml:3:12: flops is"),
         ("plugins:\n- cardproof:\n    templates: [a]\n", "mkdocs.yml:3:16: templates must be one value"),
         ("plugins: [\n", "mkdocs.yml:"),

@@ -81,7 +81,7 @@ def test_json_is_a_format(site):
         (["--dry-run", "--write", "sarif=a"], "--dry-run"),
         (["--write", "sarif=zoo.py/a"], "zoo.py"),
         (["--write", "sarif=templates"], "templates"),
-        (["--write", "sarif=-"], "--format says what is printed"),
+        (["--write", "sarif=-"], "--format selects what is printed"),
         (["--write", "markdown=templates/models/tiny.md"], "is a card of this run"),
     ],
 )

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from cardproof.core import cache as module
-from cardproof.core.cache import Cache, Entry
+from cardproof.core.cache import Cache, Entry, recalled
 from cardproof.core.digests import Stamps
 
 
@@ -32,6 +32,22 @@ def test_the_oldest_results_go(tmp_path, monkeypatch):
     assert set(cache.entries("kind")) == {"c", "a", "d"}
 
 
+def test_a_text_is_read_once_for_each_version_of_its_reader(monkeypatch, tmp_path):
+    asked = []
+
+    def make(text: str) -> list[str]:
+        asked.append(text)
+        return [text, "é"]
+
+    for inputs in ({"reader": "1"}, {"reader": "1"}, {"reader": "2"}):
+        assert recalled("kind", "a\ud800", make, inputs) == ["a\ud800", "é"]
+    assert len(asked) == 2
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # a folder that cannot be written
+    assert recalled("kind", "a\ud800", make, {"reader": "2"}) == ["a\ud800", "é"]
+    assert len(asked) == 3
+
+
 def test_builds_that_begin_at_once_share_one_cache(tmp_path):
     for number in range(30):
         path = tmp_path / f"{number}.sqlite"
@@ -53,11 +69,11 @@ def test_builds_that_begin_at_once_share_one_cache(tmp_path):
 def test_a_file_that_changed_within_one_tick_of_the_clock_is_compared_by_content(tmp_path):
     path = tmp_path / "a"
     path.write_text("one")
-    stamp = Stamps().of(path)
+    stamp = Stamps().stamp(path)
     path.write_text("two")
     assert not Stamps().unchanged(str(path), stamp)
     path.write_text("one")
     assert Stamps().unchanged(str(path), stamp)
     path.unlink()
     assert not Stamps().unchanged(str(path), stamp)
-    assert Stamps().unchanged(str(path), Stamps().of(path))
+    assert Stamps().unchanged(str(path), Stamps().stamp(path))

@@ -16,7 +16,7 @@ from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
 from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
-from cardproof.plan.options import force_of
+from cardproof.plan.options import parse_force
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def settings(site):
 
 
 def build(site, *, force=(), **options):
-    return render(settings(site), replace(ONE_JOB, force=force_of(force)), **options)
+    return render(settings(site), replace(ONE_JOB, force=parse_force(force)), **options)
 
 
 def plan(site, **options) -> dict[str, str]:
@@ -129,7 +129,7 @@ def test_a_model_may_be_forced_while_another_card_alone_is_rendered(rendered):
 
 
 def test_a_word_that_is_no_field_is_a_model_in_its_own_spelling():
-    assert force_of(["FLOPs", "Tiny"]).words == {"flops", "Tiny"}
+    assert parse_force(["FLOPs", "Tiny"]).words == {"flops", "Tiny"}
 
 
 def test_an_engine_that_nobody_knows_is_bad_input_even_where_nothing_has_to_be_measured(rendered):

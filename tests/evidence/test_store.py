@@ -215,7 +215,7 @@ def test_a_record_of_a_newer_schema_stops_the_build_and_is_left_as_it_is(site):
 def test_a_whole_record_with_a_field_that_nobody_knows_is_a_newer_one(site):
     build(site)
     rewrite(site / "docs/evidence/tiny.json", energy=3)
-    with pytest.raises(NewerError, match="it says things that this one does not know"):
+    with pytest.raises(NewerError, match="it has content that this one does not know"):
         record(site)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cardproof.core.settings import Settings
-from cardproof.plan.local_files import look_at_hand
+from cardproof.plan.local_files import find_local_files
 from cardproof.read import read_cards
 
 INDEX = "<!--\nType: model-index\nModels:\n- Name: net\n  Weights: {weights}\n  Code: {code}\n-->\n"
@@ -14,7 +14,7 @@ OUTSIDE = ["../secret.{}", "/etc/passwd", "link.{}", "a/../../secret.{}", "//etc
 
 def at_hand(write, weights="x.bin", code="y.py", include="z.md"):
     text = INDEX.format(weights=weights, code=code) + f"{{% include '{include}' %}}\n"
-    return look_at_hand(read_cards([write("site/card.md", text)]), Settings())
+    return find_local_files(read_cards([write("site/card.md", text)]), Settings())
 
 
 @pytest.mark.parametrize("way", OUTSIDE)
@@ -88,4 +88,4 @@ def test_a_link_of_the_working_tree_that_leads_out_of_it_is_not_followed(write, 
     (tmp_path / "tree" / ".git").mkdir(parents=True)
     (tmp_path / "tree" / "net.py").symlink_to(tmp_path / "secret.py")
     text = INDEX.format(weights="x", code="https://github.com/us/nets/blob/main/net.py")
-    assert look_at_hand(read_cards([write("tree/cards/card.md", text)]), Settings()).code == {}
+    assert find_local_files(read_cards([write("tree/cards/card.md", text)]), Settings()).code == {}

@@ -16,7 +16,7 @@ from sites import ONE_JOB, cardproof
 from toys import copy_case, settings_of
 
 from cardproof.build import audit
-from cardproof.commands.edit import EditError, apply, fix_files, set_field
+from cardproof.commands.edit import EditError, apply_fixes, fix_files, set_field
 from cardproof.core.errors import InputError
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.settings import Settings
@@ -163,7 +163,7 @@ def test_edits_change_the_values_that_they_name_and_nothing_else(values, end, ma
         assert again == {name: wanted.get(name, claim.stated) for name, claim in claims.items()}
         assert after.count(b"\r\n") == text.count("\r\n")
         assert after.startswith("\ufeff".encode()) == mark
-        back = apply(after.decode(), [_back(fix, claims, values) for fix in fixes])
+        back = apply_fixes(after.decode(), [_back(fix, claims, values) for fix in fixes])
         assert back == text
 
 

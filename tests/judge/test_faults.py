@@ -15,7 +15,7 @@ from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Reproduction
 from cardproof.judge import checks
-from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import DISCREPANCIES, discrepancies_of
 from cardproof.measure.explain.ways import ways
 from cardproof.render.functions.audit_report import summarize
@@ -134,4 +134,4 @@ def test_without_evidence_nothing_is_mistaken():
     class Context:
         evidence = None
 
-    assert mistaken(Context()) is None
+    assert mismatch_reason(Context()) is None

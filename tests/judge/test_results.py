@@ -235,12 +235,12 @@ def test_a_name_that_looks_like_a_digest_and_is_none_is_not_trusted(planned, tmp
 
 
 def test_other_weights_than_the_cards_are_not_evaluated_for_it(planned, tmp_path):
-    from cardproof.plan.evaluations import weights_at_hand
+    from cardproof.plan.evaluations import local_weights
 
     need, _ = planned(None)
     other = tmp_path / "other.pth"
     other.write_text("x")
-    assert weights_at_hand("zoo.py:zoo", need, other) is None
+    assert local_weights("zoo.py:zoo", need, other) is None
 
 
 def test_weights_without_a_digest_in_their_name_are_known_by_content(planned, tmp_path):

@@ -97,7 +97,7 @@ def test_a_host_is_closed_with_all_below_it_and_no_other():
 def test_a_broken_entry_takes_no_other_with_it():
     text = "@article{a,\n@misc{b,\n title={B {Net}},\n eprint={1610.02357},\n archivePrefix={arXiv}\n}\n"
     broken, good = entries_of(text)
-    assert broken.trouble
+    assert broken.error
     assert (plain(good.fields["title"]), address_of(good)) == ("B Net", "https://arxiv.org/abs/1610.02357")
 
 

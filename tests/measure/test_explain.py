@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cardproof.judge.discrepancies import words
+from cardproof.judge.discrepancies import describe
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count, summarise
 from cardproof.measure.count.tally import tally
@@ -48,7 +48,7 @@ def test_the_cases_are_explained(shared: Path, case: str, field: str, stated: in
     found = explained(toy_module(case).ToyNet, field, stated)
     assert found
     assert found.exact
-    assert words(found, (32, 32)) == said
+    assert describe(found, (32, 32)) == said
 
 
 def test_a_count_that_holds_is_not_a_question() -> None:
@@ -110,7 +110,7 @@ def test_another_class_count_in_the_multiply_adds() -> None:
 def test_the_parameters_given_as_flops_are_noticed() -> None:
     found = explained(toy, "flops", 322)
     assert found
-    assert words(found, (32, 32)) == "exactly the number of parameters, not the multiply-adds"
+    assert describe(found, (32, 32)) == "exactly the number of parameters, not the multiply-adds"
 
 
 def test_what_was_counted_besides_is_said() -> None:
@@ -165,7 +165,7 @@ def test_close_is_said_to_be_close() -> None:
     close = explained(lambda: convnet([64, 64]), "flops", 2 * count_at((32, 32), [64, 64]) + 1001)
     assert close
     assert not close.exact
-    assert words(close, (32, 32)).startswith("within 0.1 % of ")
+    assert describe(close, (32, 32)).startswith("within 0.1 % of ")
 
 
 class FixedSize(nn.Module):
@@ -275,7 +275,7 @@ def test_an_analyser_that_follows_a_trace_is_recognised(norm: int, words_of_norm
     found = explained(wide, "flops", stated)
     assert found
     assert found.exact
-    said = words(found, (32, 32))
+    said = describe(found, (32, 32))
     assert words_of_norm in said
     assert "layer and group norm five times" in said
     assert "adaptive average pooling (its additions)" in said

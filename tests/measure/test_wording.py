@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from cardproof.core.types import Reproduction
-from cardproof.judge.discrepancies import words
+from cardproof.judge.discrepancies import describe
 
 
 def said(**more: Any) -> str:
     values: dict[str, Any] = {"field": "flops", "stated": 5_396_798_208, "value": 5_396_798_208, "exact": True}
-    return words(Reproduction(**values | more), (224, 224))
+    return describe(Reproduction(**values | more), (224, 224))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from xml.etree import ElementTree
 import pytest
 from sites import CARD, write_site
 
-from cardproof.core.files import show_path
 from cardproof.plugins import pytest_plugin
 from cardproof.render.output.text import add_stamp
 from cardproof.render.page_sources import run_pages
@@ -72,7 +71,7 @@ def _all_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import what a page needs: runs of pytest within this process forget what they were the first to import."""
     page = tmp_path_factory.mktemp("imports") / "page.md"
     page.write_text(PAGE)
-    run_pages([page], Policy(preload=()), show_path)
+    run_pages([page], Policy(preload=()))
 
 
 UNUSED = ("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio")
@@ -349,7 +348,7 @@ def test_a_rendered_page_is_tested_from_its_template(pytester: pytest.Pytester, 
 def test_a_card_template_may_be_named_and_what_it_includes_may_not(pytester: pytest.Pytester, card: Path) -> None:
     done = run(pytester, "templates/models/tiny.md", "templates/code_snippets.md", "--continue-on-collection-errors")
     done.assert_outcomes(failed=1, errors=1)
-    done.stdout.fnmatch_lines(["templates/code_snippets.md: templates include it, and it is no page itself*"])
+    done.stdout.fnmatch_lines(["templates/code_snippets.md: templates include it, and it is not a page itself*"])
 
 
 def test_a_page_whose_template_is_gone_is_an_error(pytester: pytest.Pytester, card: Path) -> None:
@@ -357,7 +356,7 @@ def test_a_page_whose_template_is_gone_is_an_error(pytester: pytest.Pytester, ca
     (card / "old.md").write_text(f"# Old\n\n{stamp}\n")
     done = run(pytester, "old.md")
     done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["old.md: it was rendered from templates/models/old.md, which is no template of*"])
+    done.stdout.fnmatch_lines(["old.md: it was rendered from templates/models/old.md, which is not a template of*"])
 
 
 def test_a_card_that_cannot_be_read_is_an_error_of_its_page(pytester: pytest.Pytester, card: Path) -> None:

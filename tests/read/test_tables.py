@@ -14,7 +14,7 @@ from outlet_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
-from cardproof.commands.edit import apply
+from cardproof.commands.edit import apply_fixes
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
@@ -23,8 +23,7 @@ from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
 from cardproof.read.claims import image_size
 from cardproof.read.hub import model_of_results
-from cardproof.read.model_stats import model_in_details
-from cardproof.read.tables import models_in_tables
+from cardproof.read.tables import model_in_details, models_in_tables
 
 README = """# Networks
 
@@ -265,7 +264,7 @@ def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured
     if fix is None:
         assert measured * 2 <= stated_number.quantum or equal_as_written(measured, stated_number)
         return
-    after = apply(text, [fix])
+    after = apply_fixes(text, [fix])
     assert after.splitlines()[:2] == text.splitlines()[:2]
     (again,) = claims(after)
     assert equal_as_written(measured, again.number)

@@ -244,8 +244,8 @@ def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
     include.write_text(PAGE.replace("# prints: 8", "# prints: 9"))
     policy = policy_of(load_settings(site / "mkdocs.yml"))
     page_path = site / "docs/models/tiny.md"
-    failed = run_pages([page_path], policy, show_path)
+    failed = run_pages([page_path], policy)
     assert [str(f.place) for f in failed.findings if f.severity == "error"] == ["templates/code_snippets.md:15:1"]
-    result = run_pages([page_path], policy, show_path, rewrite=True)
+    result = run_pages([page_path], policy, rewrite=True)
     assert (result.exit, [show_path(path) for path in result.updated]) == (0, ["templates/code_snippets.md"])
     assert include.read_text() == PAGE

@@ -69,7 +69,7 @@ def test_a_file_of_speeds_is_read_as_it_was_written(tmp_path):
 def test_a_file_that_was_edited_by_hand_is_refused(tmp_path):
     path = tmp_path / "speed.json"
     path.write_text(dump_speeds(Speeds(HERE, {"a": speed()})).replace("2.5", "0.5"))
-    with pytest.raises(InputError, match="not as `cardproof speed` wrote it"):
+    with pytest.raises(InputError, match="changed after `cardproof speed` wrote it"):
         load_speeds(path)
 
 

@@ -12,7 +12,6 @@ import pytest
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
 from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
 from cardproof.snippets.prove import Policy
@@ -81,7 +80,7 @@ def case(shared, tmp_path, monkeypatch):
 def report(folder, runner, monkeypatch, name="page.md", **options):
     monkeypatch.setattr("cardproof.render.page_sources.Runner", lambda *_: nullcontext(runner))
     rewrite = options.pop("rewrite", False)
-    run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), show_path, rewrite=rewrite)
+    run = run_pages([folder / name], replace(Policy(limits=LIMITS), **options), rewrite=rewrite)
     return json.loads(pages_json_of(run))
 
 
@@ -90,7 +89,7 @@ def lines_of(folder) -> list[int] | None:
     return [int(number) for number in match[1].split(",")] if match else None
 
 
-def blocks_of(folder) -> int:
+def page_blocks(folder) -> int:
     return int(re.search(r"^blocks: (\d+)", (folder / "EXPECT.txt").read_text(), re.MULTILINE)[1])
 
 
@@ -104,7 +103,7 @@ def test_a_case_comes_out_as_it_expects(case, runner, monkeypatch, number):
     folder = case(number)
     data = report(folder, runner, monkeypatch)
     assert [block["status"] for block in data["blocks"]] == RESULTS[number], said(data)
-    assert len(data["blocks"]) == blocks_of(folder)
+    assert len(data["blocks"]) == page_blocks(folder)
     if lines_of(folder):
         assert [block["line"] for block in data["blocks"]] == lines_of(folder)
     missing = [words for words in SAID.get(number, ()) if words not in said(data)]

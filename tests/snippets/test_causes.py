@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from running import blocks
 
-from cardproof.snippets.compare.causes import with_causes
+from cardproof.snippets.compare.causes import hint_for, with_causes
 from cardproof.snippets.types import Outcome, Status
 
 
@@ -48,3 +48,10 @@ def test_a_name_that_no_block_before_should_have_given_is_the_blocks_own_fault(b
 
 def test_other_errors_stay_as_they_are() -> None:
     assert outcomes("skip", "x = 1", "TypeError: no") == [("fail", "TypeError: no", "")]
+
+
+def test_only_undefined_upper_case_names_get_the_hint_to_declare_them() -> None:
+    assert "NUM_CLASSES" in (hint_for("NameError: name 'NUM_CLASSES' is not defined") or "")
+    assert hint_for("NameError: name 'model' is not defined") is None
+    assert hint_for("ValueError: NUM_CLASSES") is None
+    assert hint_for(None) is None

@@ -78,7 +78,7 @@ def test_the_closing_line_of_a_refused_fence_opens_one_as_on_the_page():
         ("``` { .python .notest }\nx\n```\n", "unknown option '.notest', did you mean '.skip'?"),
         (
             "``` { .python .mine }\nx\n```\n",
-            "class '.mine' is no option of a snippet and changes nothing about how it runs",
+            "class '.mine' is not an option of a snippet and changes nothing about how it runs",
         ),
         ("``` { .python .skip }\nx\n```\n", "a block is skipped without a reason"),
         (
@@ -87,7 +87,7 @@ def test_the_closing_line_of_a_refused_fence_opens_one_as_on_the_page():
         ),
         ("<!-- snippet: skip -->\n```python\nx\n```\n", "a block is skipped without a reason"),
         ("<!-- snippet: gpu -->\n\ntext\n\n```python\nx\n```\n", "no code block follows the comment 'snippet: gpu'"),
-        ("<!-- snippet: gpu -->\n```bash\nx\n```\n", "a 'bash' block is not run, so its options mean nothing"),
+        ("<!-- snippet: gpu -->\n```bash\nx\n```\n", "a 'bash' block is not run, so its options have no effect"),
         ("``` { .text .output }\nx\n```\n", "an output block follows no Python block whose output it could state"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from cardproof.snippets.compare.expect import statement_lines
 from cardproof.snippets.compare.match import expectations, judge_block
 from cardproof.snippets.find.blocks import find_blocks
-from cardproof.snippets.types import Block, Printed, Ran
+from cardproof.snippets.types import Block, BlockRun, Printed
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "snippets"
 
@@ -53,18 +53,18 @@ CHECKED = {
 """Per case: first source lines of what is compared, by EXPECT.txt."""
 
 
-def blocks_of(name: str) -> tuple[Block, ...]:
+def page_blocks(name: str) -> tuple[Block, ...]:
     text = (CASES / name / "page.md").read_bytes().decode("utf-8")
     return find_blocks(text, "page.md", base_path=CASES / name)[0]
 
 
-def ran(block: Block, prints: dict[int, str], **more) -> Ran:
+def ran(block: Block, prints: dict[int, str], **more) -> BlockRun:
     statements = statement_lines(block.code)
-    return Ran(True, tuple(Printed(a, b, prints.get(a, "")) for a, b in statements), **more)
+    return BlockRun(True, tuple(Printed(a, b, prints.get(a, "")) for a, b in statements), **more)
 
 
 def judged(name: str, number: int = 0, device: str = "cpu", prints: dict[int, str] | None = None, **more):
-    block = blocks_of(name)[number]
+    block = page_blocks(name)[number]
     return judge_block(block, ran(block, PRINTS[name] if prints is None else prints, device=device, **more), device)
 
 
@@ -82,7 +82,7 @@ def test_a_case_that_prints_what_it_states_passes(name):
 @pytest.mark.parametrize("name", [*PRINTS])
 def test_a_case_that_prints_nothing_fails_where_it_states_an_output(name):
     outcome = judged(name, prints={})
-    stated = expectations(blocks_of(name)[0])
+    stated = expectations(page_blocks(name)[0])
     site_findings = any(expectation.kind == "loose" for expectation in stated)
     assert outcome.status == ("fail" if stated and not site_findings else "pass")
     assert bool(outcome.warnings) == site_findings
@@ -90,7 +90,7 @@ def test_a_case_that_prints_nothing_fails_where_it_states_an_output(name):
 
 @pytest.mark.parametrize("name", [*CHECKED])
 def test_the_lines_that_a_case_says_are_compared(name):
-    block = blocks_of(name)[0]
+    block = page_blocks(name)[0]
     found = [e for e in expectations(block) if e.text]
     lines = [block.stated_output[1] if e.kind == "output" else block.line + e.line - 1 for e in found]
     if name == "02-doctest-prompts":
@@ -104,22 +104,21 @@ def test_05_a_wrong_output_is_reported_at_its_line_with_the_statements_line_besi
     assert f"page.md:{outcome.expected_line}: {outcome.message}" == (
         'page.md:4: expected "torch.Size([2, 3])", got "torch.Size([3, 2])"'
     )
-    assert outcome.statement_line == 3
 
 
 def test_02_consoles_show_values_by_repr_and_none_as_nothing():
-    (block,) = blocks_of("02-doctest-prompts")
+    (block,) = page_blocks("02-doctest-prompts")
     printed = (Printed(1, 1, ""), Printed(2, 4, ""), Printed(5, 5, "", "3"), Printed(7, 7, "", "'aaa'"))
-    assert judge_block(block, Ran(True, printed), "cpu").status == "pass"
+    assert judge_block(block, BlockRun(True, printed), "cpu").status == "pass"
     wrong = (*printed[:3], Printed(7, 7, "", "'aa'"))
-    outcome = judge_block(block, Ran(True, wrong), "cpu")
+    outcome = judge_block(block, BlockRun(True, wrong), "cpu")
     assert (outcome.message, outcome.expected_line) == ("""expected "'aaa'", got "'aa'\"""", 9)
 
 
 def test_03_a_value_without_a_stated_output_is_not_compared():
-    (block,) = blocks_of("03-doctest-prompts-no-output")
+    (block,) = page_blocks("03-doctest-prompts-no-output")
     printed = (Printed(3, 3, "", "Linear(in_features=2, out_features=2, bias=True)"),)
-    assert judge_block(block, Ran(True, printed), "cpu").status == "pass"
+    assert judge_block(block, BlockRun(True, printed), "cpu").status == "pass"
 
 
 def test_06_a_loose_output_only_warns_however_it_differs():
@@ -132,15 +131,17 @@ def test_06_a_loose_output_only_warns_however_it_differs():
 
 def test_21_and_39_skipped_blocks_have_their_reason():
     for name, reason in [("21-brace-attributes", "needs 80 GB"), ("39-skip-with-reason", "downloads 3 GB")]:
-        outcome = judge_block(blocks_of(name)[0], Ran(False, ()), "cpu")
+        outcome = judge_block(page_blocks(name)[0], BlockRun(False, ()), "cpu")
         assert (outcome.status, outcome.message) == ("skip", reason)
 
 
 def test_44_a_block_without_its_own_message_failed():
-    outcome = judge_block(blocks_of("44-os-exit-zero")[0], Ran(False, (Printed(2, 2, "about to vanish\n"),)), "cpu")
+    outcome = judge_block(
+        page_blocks("44-os-exit-zero")[0], BlockRun(False, (Printed(2, 2, "about to vanish\n"),)), "cpu"
+    )
     assert outcome.status == "fail"
     assert outcome.message == "process ended inside this block, before reporting"
-    killed = judge_block(blocks_of("45-segfault")[0], Ran(False, (), "killed by SIGSEGV"), "cpu")
+    killed = judge_block(page_blocks("45-segfault")[0], BlockRun(False, (), "killed by SIGSEGV"), "cpu")
     assert (killed.status, killed.message) == ("fail", "killed by SIGSEGV")
 
 
@@ -154,8 +155,8 @@ def test_57_and_87_a_gpu_in_the_output_is_ignored_on_a_gpu_only():
 
 
 def test_59_dots_that_are_a_prompt_are_named():
-    (block,) = blocks_of("59-ellipsis-first-line")
-    outcome = judge_block(block, Ran(True, (Printed(1, 2, "noise\nend\n"),)), "cpu")
+    (block,) = page_blocks("59-ellipsis-first-line")
+    outcome = judge_block(block, BlockRun(True, (Printed(1, 2, "noise\nend\n"),)), "cpu")
     assert outcome.status == "fail"
     assert outcome.message == (
         "line 3 '...' is read as a continuation prompt; write <...> or [...] to match any first line"
@@ -163,31 +164,31 @@ def test_59_dots_that_are_a_prompt_are_named():
 
 
 def test_69_only_the_last_statements_output_is_stated():
-    block = blocks_of("69-fd-level-output")[0]
+    block = page_blocks("69-fd-level-output")[0]
     assert judge_block(block, ran(block, {**PRINTS["69-fd-level-output"], 2: "other\n"}), "cpu").status == "pass"
     assert judge_block(block, ran(block, {5: "py 3\n"}), "cpu").status == "fail"
 
 
 def test_74_expected_exceptions_pass():
-    script, console = blocks_of("74-expected-exception")
+    script, console = page_blocks("74-expected-exception")
     error = "ValueError: invalid literal for int() with base 10: 'x'"
-    assert judge_block(script, Ran(True, (), error, error_line=1), "cpu").status == "pass"
-    assert judge_block(console, Ran(True, (), error, error_line=1), "cpu").status == "pass"
-    other = judge_block(console, Ran(True, (), "TypeError: no", error_line=1), "cpu")
+    assert judge_block(script, BlockRun(True, (), error, error_line=1), "cpu").status == "pass"
+    assert judge_block(console, BlockRun(True, (), error, error_line=1), "cpu").status == "pass"
+    other = judge_block(console, BlockRun(True, (), "TypeError: no", error_line=1), "cpu")
     assert (other.status, other.expected_line) == ("fail", 7)
 
 
 def test_75_missing_and_other_exceptions_are_named():
-    first, second = blocks_of("75-expected-exception-missing")
-    none = judge_block(first, Ran(True, ()), "cpu")
-    other = judge_block(second, Ran(True, (), "ZeroDivisionError: division by zero", error_line=1), "cpu")
+    first, second = page_blocks("75-expected-exception-missing")
+    none = judge_block(first, BlockRun(True, ()), "cpu")
+    other = judge_block(second, BlockRun(True, (), "ZeroDivisionError: division by zero", error_line=1), "cpu")
     assert (none.status, none.message) == ("fail", "no exception, expected ValueError")
     assert (other.status, other.message) == ("fail", "ZeroDivisionError, expected ValueError")
 
 
 def test_87_a_block_that_finds_no_gpu_is_skipped_unless_devices_are_strict():
-    block = blocks_of("87-cuda-on-a-cpu-machine")[1]
-    result = Ran(True, (), "AssertionError: Torch not compiled with CUDA enabled", error_line=1)
+    block = page_blocks("87-cuda-on-a-cpu-machine")[1]
+    result = BlockRun(True, (), "AssertionError: Torch not compiled with CUDA enabled", error_line=1)
     outcome = judge_block(block, result, "cpu")
     assert (outcome.status, outcome.message) == ("skip", "needs a GPU")
     assert judge_block(block, result, "cpu", strict_device=True).status == "fail"
@@ -195,8 +196,8 @@ def test_87_a_block_that_finds_no_gpu_is_skipped_unless_devices_are_strict():
 
 
 def test_92_ipython_syntax_is_named():
-    (block,) = blocks_of("92-magic-and-shell")
-    outcome = judge_block(block, Ran(True, (), "SyntaxError: invalid syntax", error_line=1), "cpu")
+    (block,) = page_blocks("92-magic-and-shell")
+    outcome = judge_block(block, BlockRun(True, (), "SyntaxError: invalid syntax", error_line=1), "cpu")
     assert outcome.message == "SyntaxError at line 2: IPython syntax in a python block"
 
 

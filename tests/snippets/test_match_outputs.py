@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from cardproof.snippets.compare.expect import statement_lines
 from cardproof.snippets.compare.match import expectations, judge_block
 from cardproof.snippets.compare.outputs import alike, cleaned, same
-from cardproof.snippets.types import Block, Options, Printed, Ran
+from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
 
 def block(code: str, **more) -> Block:
     return Block("page.md", 10, textwrap.dedent(code).strip("\n"), more.pop("options", Options()), **more)
 
 
-def run(code: Block) -> Ran:
+def run(code: Block) -> BlockRun:
     """Run a block's statements in this process, as the real runner does in another."""
     names: dict[str, object] = {}
     printed = []
@@ -33,7 +33,7 @@ def run(code: Block) -> Ran:
         with contextlib.redirect_stdout(out):
             exec("\n".join(lines[first - 1 : last]), names)
         printed.append(Printed(first, last, out.getvalue()))
-    return Ran(True, tuple(printed))
+    return BlockRun(True, tuple(printed))
 
 
 def judged(code: str, **more):
@@ -99,7 +99,7 @@ def test_a_bare_expression_gets_the_hint_to_print_it():
 def test_expectations_of_included_code_name_the_included_file():
     made = block("x = 1\nprint(x)\n# prints: 2", lines=(("demo.py", 1), ("demo.py", 2), ("demo.py", 3)))
     outcome = judge_block(made, run(made), "cpu")
-    assert (outcome.expected_file, outcome.expected_line, outcome.statement_line) == ("demo.py", 3, 2)
+    assert (outcome.expected_file, outcome.expected_line) == ("demo.py", 3)
 
 
 def test_a_stated_output_block_is_compared_with_all_that_was_printed():
@@ -111,7 +111,7 @@ def test_a_stated_output_block_is_compared_with_all_that_was_printed():
 def test_standard_error_is_no_output_where_the_runner_tells_them_apart():
     made = block("print(1)\n# prints: 1")
     printed = Printed(1, 1, "a warning\n1\n", stdout="1\n")
-    assert judge_block(made, Ran(True, (printed,)), "cpu").status == "pass"
+    assert judge_block(made, BlockRun(True, (printed,)), "cpu").status == "pass"
 
 
 def test_numbers_of_weights_that_were_not_at_hand_are_not_compared_and_that_is_said():
@@ -126,14 +126,14 @@ def test_code_that_is_no_python_states_nothing():
 
 
 def test_an_undeclared_placeholder_gets_the_hint_to_declare_it():
-    result = Ran(True, (), "NameError: name 'NUM_FINETUNE_CLASSES' is not defined", error_line=1)
+    result = BlockRun(True, (), "NameError: name 'NUM_FINETUNE_CLASSES' is not defined", error_line=1)
     outcome = judge_block(block("f(NUM_FINETUNE_CLASSES)"), result, "cpu")
     assert outcome.status == "fail"
     assert "placeholders: {NUM_FINETUNE_CLASSES: value}" in outcome.hint
 
 
 def test_an_expected_exception_of_any_class_and_of_a_qualified_one():
-    error = Ran(True, (), "torch.cuda.OutOfMemoryError: no", error_line=1)
+    error = BlockRun(True, (), "torch.cuda.OutOfMemoryError: no", error_line=1)
     for expected in ("", "OutOfMemoryError", "torch.cuda.OutOfMemoryError"):
         assert judge_block(block("x", options=Options(expect_error=expected)), error, "cpu").status == "pass"
 
@@ -144,30 +144,30 @@ def console(code: str) -> Block:
 
 def test_a_blank_line_in_a_console_is_written_blankline():
     made = console(">>> f()\na\n<BLANKLINE>\nb")
-    assert judge_block(made, Ran(True, (Printed(1, 1, "a\n\nb\n"),)), "cpu").status == "pass"
+    assert judge_block(made, BlockRun(True, (Printed(1, 1, "a\n\nb\n"),)), "cpu").status == "pass"
 
 
 def test_directives_of_doctest_are_followed():
     spaces = console(">>> f()  # doctest: +NORMALIZE_WHITESPACE\na b")
-    assert judge_block(spaces, Ran(True, (Printed(1, 1, "a   b\n"),)), "cpu").status == "pass"
+    assert judge_block(spaces, BlockRun(True, (Printed(1, 1, "a   b\n"),)), "cpu").status == "pass"
     skipped = console(">>> f()  # doctest: +SKIP\nnever")
-    assert judge_block(skipped, Ran(True, ()), "cpu").status == "pass"
+    assert judge_block(skipped, BlockRun(True, ()), "cpu").status == "pass"
     detail = console(">>> f()  # doctest: +IGNORE_EXCEPTION_DETAIL\nTraceback (most recent call last):\nValueError: x")
-    assert judge_block(detail, Ran(True, (), "ValueError: y", error_line=1), "cpu").status == "pass"
+    assert judge_block(detail, BlockRun(True, (), "ValueError: y", error_line=1), "cpu").status == "pass"
 
 
 def test_a_console_that_goes_on_after_a_stated_exception():
     made = console(">>> f()\nTraceback (most recent call last):\n    ...\nValueError: x\n>>> 1\n1")
-    went_on = Ran(True, (Printed(1, 1, "", error="ValueError: x"), Printed(5, 5, "", "1")))
+    went_on = BlockRun(True, (Printed(1, 1, "", error="ValueError: x"), Printed(5, 5, "", "1")))
     assert judge_block(made, went_on, "cpu").status == "pass"
-    stopped = judge_block(made, Ran(True, (), "ValueError: x", error_line=1), "cpu")
+    stopped = judge_block(made, BlockRun(True, (), "ValueError: x", error_line=1), "cpu")
     assert (stopped.status, stopped.expected_line) == ("fail", 15)
-    missing = judge_block(made, Ran(True, (Printed(1, 1, ""), Printed(5, 5, "", "1"))), "cpu")
+    missing = judge_block(made, BlockRun(True, (Printed(1, 1, ""), Printed(5, 5, "", "1"))), "cpu")
     assert missing.message == 'no exception, expected "ValueError: x"'
 
 
 def test_a_console_that_doctest_cannot_read_fails_with_the_reason():
-    outcome = judge_block(console(">>>x = 1"), Ran(True, ()), "cpu")
+    outcome = judge_block(console(">>>x = 1"), BlockRun(True, ()), "cpu")
     assert outcome.status == "fail"
     assert "lacks blank after >>>" in outcome.message
 
@@ -278,7 +278,7 @@ def test_any_two_texts_can_be_compared(want, got):
 
 
 def test_matching_needs_neither_torch_nor_markdown():
-    modules = "compare.match, cardproof.snippets.placeholders, cardproof.snippets.update"
+    modules = "compare.match, cardproof.snippets.compare.causes, cardproof.snippets.update"
     code = f"import sys, cardproof.snippets.{modules}\nprint(sorted({{'torch', 'markdown'}} & set(sys.modules)))"
     tools = str(Path(__file__).parents[2] / "tools")
     run = subprocess.run([sys.executable, "-c", code], cwd=tools, capture_output=True, text=True, check=True)

@@ -6,36 +6,36 @@ import json
 
 import pytest
 
-from cardproof.snippets.run import messages as say
+from cardproof.snippets.run import messages
 
-ENDED = {"kind": "Ended", "error": None, "traceback": "", "error_line": 1, "warnings": ["a"]}
-
-
-def taken(body: bytes) -> list[say.Message]:
-    return say.Frames("nonce").feed(len(body).to_bytes(say.HEADER, "big") + body)
+ENDED = {"kind": "BlockEnded", "error": None, "traceback": "", "error_line": 1, "warnings": ["a"]}
 
 
-def sent(message: object, nonce: object = "nonce", **more: object) -> list[say.Message]:
+def taken(body: bytes) -> list[messages.Message]:
+    return messages.Frames("nonce").feed(len(body).to_bytes(messages.HEADER, "big") + body)
+
+
+def sent(message: object, nonce: object = "nonce", **more: object) -> list[messages.Message]:
     return taken(json.dumps({"nonce": nonce, "message": message, **more}).encode())
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        say.Begun(3),
-        say.Turned(),
-        say.Left("1", None),
-        say.Ended("KeyError: '\ud800'", "a\nb", None, ("one", "two")),
-        say.Finished(10**25),
+        messages.BlockStarted(3),
+        messages.StreamSwitched(),
+        messages.StatementEnded("1", None),
+        messages.BlockEnded("KeyError: '\ud800'", "a\nb", None, ("one", "two")),
+        messages.PageFinished(10**25),
     ],
 )
 def test_a_message_arrives_as_it_was_sent_in_whatever_pieces(message):
-    frames, data = say.Frames("nonce"), say.message_frame(message, "nonce")
+    frames, data = messages.Frames("nonce"), messages.message_frame(message, "nonce")
     assert [one for byte in data for one in frames.feed(bytes([byte]))] == [message]
 
 
 def test_the_messages_that_the_cases_below_spoil_are_right():
-    assert sent(ENDED) == [say.Ended(None, "", 1, ("a",))]
+    assert sent(ENDED) == [messages.BlockEnded(None, "", 1, ("a",))]
 
 
 @pytest.mark.parametrize(
@@ -61,34 +61,35 @@ def test_the_messages_that_the_cases_below_spoil_are_right():
     ],
 )
 def test_a_message_with_another_kind_field_or_type_is_refused(change):
-    with pytest.raises(say.BrokenChannelError, match="not a message"):
+    with pytest.raises(messages.BrokenChannelError, match="not a message"):
         sent({**ENDED, **change})
 
 
 @pytest.mark.parametrize("name", ENDED)
 def test_a_message_that_lacks_a_field_is_refused(name):
-    with pytest.raises(say.BrokenChannelError, match="not a message"):
+    with pytest.raises(messages.BrokenChannelError, match="not a message"):
         sent({key: value for key, value in ENDED.items() if key != name})
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"1", b"null", b"\xff", b"[" * 100_000, b"{}", b'{"kind": "Turned", "nonce": "nonce"}']
+    "body",
+    [b"", b"{", b"[]", b"1", b"null", b"\xff", b"[" * 100_000, b"{}", b'{"kind": "StreamSwitched", "nonce": "nonce"}'],
 )
 def test_bytes_that_are_not_an_envelope_are_refused(body):
-    with pytest.raises(say.BrokenChannelError, match="not a message"):
+    with pytest.raises(messages.BrokenChannelError, match="not a message"):
         taken(body)
 
 
 def test_a_message_of_another_page_or_of_nobody_is_refused():
-    with pytest.raises(say.BrokenChannelError, match="not this page's"):
+    with pytest.raises(messages.BrokenChannelError, match="not this page's"):
         sent(ENDED, "another")
     for nonce in (None, 1, ["nonce"]):
-        with pytest.raises(say.BrokenChannelError):
+        with pytest.raises(messages.BrokenChannelError):
             sent(ENDED, nonce)
-    with pytest.raises(say.BrokenChannelError):
+    with pytest.raises(messages.BrokenChannelError):
         sent(ENDED, more=1)
 
 
 def test_a_message_that_is_too_large_is_refused_before_it_has_arrived():
-    with pytest.raises(say.BrokenChannelError, match="bytes"):
-        say.Frames("nonce").feed((2**26 + 1).to_bytes(say.HEADER, "big"))
+    with pytest.raises(messages.BrokenChannelError, match="bytes"):
+        messages.Frames("nonce").feed((2**26 + 1).to_bytes(messages.HEADER, "big"))

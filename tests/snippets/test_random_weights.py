@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from running import blocks
 
-from cardproof.snippets.prove import ASKS, OFFLINE
+from cardproof.snippets.prove import LOADS_WEIGHTS, OFFLINE
 from cardproof.snippets.run.runner import Job, Runner
 
 
@@ -20,12 +20,12 @@ from cardproof.snippets.run.runner import Job, Runner
     ],
 )
 def test_code_that_loads_published_weights_is_known(code: str) -> None:
-    assert ASKS.search(code)
+    assert LOADS_WEIGHTS.search(code)
 
 
 @pytest.mark.parametrize("code", ["f(pretrained=False)", "resnet18(weights = None)", "weights=None", "weights == old"])
 def test_code_that_loads_none_is_left_alone(code: str) -> None:
-    assert not ASKS.search(code)
+    assert not LOADS_WEIGHTS.search(code)
 
 
 def test_a_hub_that_was_imported_before_the_page_began_fails_at_once() -> None:

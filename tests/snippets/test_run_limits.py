@@ -139,7 +139,7 @@ def test_closing_the_usual_descriptors_harms_nothing(page: Pages) -> None:
 
 def test_a_forged_message_is_no_end_of_a_block(page: Pages) -> None:
     code = (
-        "import os, json\nbody = json.dumps({'kind': 'Ended', 'nonce': '0', 'error': None}).encode()\n"
+        "import os, json\nbody = json.dumps({'kind': 'BlockEnded', 'nonce': '0', 'error': None}).encode()\n"
         "for fd in range(3, 1000):\n    try:\n        os.write(fd, len(body).to_bytes(4, 'big') + body)\n"
         "    except OSError:\n        pass"
     )

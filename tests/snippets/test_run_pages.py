@@ -275,12 +275,12 @@ def test_a_placeholder_without_a_plain_value_is_refused(page: Pages) -> None:
         page.run("print(N)", placeholders={"N": object()})
 
 
-def test_the_working_folder_is_the_page_s_own_and_its_new_files_are_named(page: Pages) -> None:
+def test_the_working_folder_is_the_page_s_own(page: Pages) -> None:
     here = sorted(Path.cwd().iterdir())
     write = "from pathlib import Path\nPath('model.bin').write_bytes(b'123')\nprint(Path('model.bin').stat().st_size)"
     first, second = page.run(write, "print(Path('model.bin').exists())")
-    assert (first.printed[-1].text, first.files) == ("3\n", ("model.bin",))
-    assert (second.printed[-1].text, second.files) == ("True\n", ())
+    assert first.printed[-1].text == "3\n"
+    assert second.printed[-1].text == "True\n"
     assert page.out("from pathlib import Path\nprint(Path('model.bin').exists())") == "False\n"
     assert sorted(Path.cwd().iterdir()) == here
 
@@ -288,9 +288,7 @@ def test_the_working_folder_is_the_page_s_own_and_its_new_files_are_named(page: 
 def test_helpers_beside_the_page_can_be_imported(page: Pages, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "lib.py").write_text("VALUE = 2")
-    files = {"helper.py": b"VALUE = 1"}
-    code = "import helper, lib\nprint(helper.VALUE, lib.VALUE)"
-    assert page.out(code, files=files, search_path=(str(tmp_path / "own"),)) == "1 2\n"
+    assert page.out("import lib\nprint(lib.VALUE)", search_path=(str(tmp_path / "own"),)) == "2\n"
 
 
 def test_secrets_and_folders_of_the_machine_stay_here(page: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,7 +337,7 @@ def test_figures_that_are_shown_or_saved_are_kept(page: Pages) -> None:
     code = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.savefig('curve.png')\nplt.show()\nplt.show()"
     (ran,) = page.run(code)
     assert [(image.line, image.name) for image in ran.images] == [(3, "curve.png"), (4, "figure-1")]
-    assert (ran.error, ran.printed[-1].text, ran.files) == (None, "", ("curve.png",))
+    assert (ran.error, ran.printed[-1].text) == (None, "")
 
 
 # the runner itself

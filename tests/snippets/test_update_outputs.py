@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from cardproof.snippets.compare.expect import expectations, statement_lines
 from cardproof.snippets.compare.match import judge_block
 from cardproof.snippets.find.blocks import find_blocks
-from cardproof.snippets.types import Outcome, Printed, Ran
+from cardproof.snippets.types import BlockRun, Outcome, Printed
 from cardproof.snippets.update import update
 
 
-def outcomes_of(text: str, **more) -> list[Outcome]:
+def run_blocks(text: str, **more) -> list[Outcome]:
     """Find, run (in this process) and judge the blocks of a page."""
     outcomes = []
     for block in find_blocks(text, "page.md", **more)[0]:
@@ -31,13 +31,13 @@ def outcomes_of(text: str, **more) -> list[Outcome]:
             first, last = example.statements[0] if example.statements else (1, 1)
             value = eval(lines[first - 1].lstrip("> "))
             printed.append(Printed(first, last, "", None if value is None else repr(value)))
-        outcomes.append(judge_block(block, Ran(True, tuple(printed)), "cpu"))
+        outcomes.append(judge_block(block, BlockRun(True, tuple(printed)), "cpu"))
     return outcomes
 
 
 def updated(text: str) -> str:
-    new = update(text, outcomes_of(text))
-    assert update(new, outcomes_of(new)) == new
+    new = update(text, run_blocks(text))
+    assert update(new, run_blocks(new)) == new
     return new
 
 
@@ -116,14 +116,14 @@ def test_a_byte_order_mark_and_a_missing_last_line_end_stay():
 
 def test_nothing_is_written_for_a_block_that_crashed_or_did_not_end():
     text = "```python\nprint(1)\n# prints: 2\n```\n"
-    (outcome,) = outcomes_of(text)
+    (outcome,) = run_blocks(text)
     for ran in (replace(outcome.ran, error="ValueError: x"), replace(outcome.ran, ended=False), None):
         assert update(text, [replace(outcome, ran=ran)]) == text
 
 
 def test_nothing_is_written_for_the_output_of_another_device():
     text = "```python\nprint(1)\n# prints: 2\n```\n"
-    (outcome,) = outcomes_of(text)
+    (outcome,) = run_blocks(text)
     assert update(text, [replace(outcome, ran=replace(outcome.ran, device="cuda:0"))]) == text
     gpu = text.replace("prints: 2", "prints: tensor(2, device='cuda:0')")
     assert updated(gpu) == gpu
@@ -135,13 +135,13 @@ def test_nothing_is_written_for_the_output_of_another_device():
 
 def test_text_that_a_template_makes_is_never_overwritten():
     page, template = "```python\nprint(1)\n# prints: 2\n```\n", "```python\nprint(1)\n# prints: {{ n }}\n```\n"
-    assert update(template, outcomes_of(page)) == template
+    assert update(template, run_blocks(page)) == template
 
 
 def test_a_template_changes_only_if_all_its_pages_agree():
     page = "```python\nprint({})\n# prints: 2\n```\n"
     template = "```python\nprint({{ n }})\n# prints: 2\n```\n"
-    one, other, right = (outcomes_of(page.format(n))[0] for n in (1, 3, 2))
+    one, other, right = (run_blocks(page.format(n))[0] for n in (1, 3, 2))
     assert update(template, [one, one]) == template.replace("prints: 2", "prints: 1")
     assert update(template, [one, other]) == template
     assert update(template, [one, right]) == template
@@ -149,16 +149,16 @@ def test_a_template_changes_only_if_all_its_pages_agree():
 
 def test_template_syntax_is_never_written_into_a_template():
     page = "```python\nprint('{' + '{')\n# prints: 2\n```\n"
-    assert update(page, outcomes_of(page)) == page.replace("prints: 2", "prints: {{")
+    assert update(page, run_blocks(page)) == page.replace("prints: 2", "prints: {{")
     template = page + "{{ x }}\n"
-    assert update(template, outcomes_of(page)) == template
+    assert update(template, run_blocks(page)) == template
 
 
 def test_the_output_of_an_included_file_is_rewritten_in_that_file_only(tmp_path):
     demo = "print(1)\n# prints: 2\n"
     (tmp_path / "demo.py").write_text(demo, encoding="utf-8")
     page = '```python\n--8<-- "demo.py"\n```\n'
-    outcomes = outcomes_of(page, base_path=tmp_path)
+    outcomes = run_blocks(page, base_path=tmp_path)
     assert update(page, outcomes) == page
     assert update(demo, outcomes, "demo.py") == "print(1)\n# prints: 1\n"
 

@@ -14,7 +14,7 @@ from cardproof.build import audit
 from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings
 from cardproof.core.types import Place
-from cardproof.measure.list_models import look_around
+from cardproof.measure.list_models import list_in_worker
 from cardproof.read.zoo_metadata import read_metadata
 from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo
@@ -23,7 +23,7 @@ from cardproof.zoos.published import ModelList, Published, Value, as_published
 
 
 def audited(*patterns: str, zoo: str = "torchvision", listed: ModelList | None = None):
-    listed = listed or look_around(zoo, patterns, True)
+    listed = listed or list_in_worker(zoo, patterns, True)
     return json.loads(json_of(audit((), Settings(zoo=zoo), ONE_JOB, reading=read_metadata(listed))))
 
 
@@ -64,7 +64,7 @@ def test_all_115_weights_of_torchvision_say_what_their_networks_have():
 
 
 def test_a_number_that_is_wrong_is_refuted_and_never_fixed():
-    (right,) = look_around("torchvision", ("AlexNet_Weights.*",), True).models
+    (right,) = list_in_worker("torchvision", ("AlexNet_Weights.*",), True).models
     place = Place("torchvision/models/alexnet.py", 7, 3, 9)
     values = (Value("Parameters", "61100841", "num_params", place), Value("Min Size", "62", "min_size", place))
     wrong = Published(right.model, right.place, right.weights, values=values)
@@ -78,7 +78,7 @@ def test_a_number_that_is_wrong_is_refuted_and_never_fixed():
 
 
 def test_a_pattern_of_a_model_means_all_of_its_weights():
-    found = look_around("torchvision", ("resnet50", "AlexNet_Weights.*"), True)
+    found = list_in_worker("torchvision", ("resnet50", "AlexNet_Weights.*"), True)
     assert [one.model for one in found.models] == [
         "AlexNet_Weights.IMAGENET1K_V1",
         "ResNet50_Weights.IMAGENET1K_V1",
@@ -99,7 +99,7 @@ def test_timm_states_the_classes_of_its_weights_where_its_source_names_them():
 
 def test_a_zoo_without_metadata_says_so():
     with pytest.raises(InputError, match="has no metadata that claims anything"):
-        read_metadata(look_around("res2next", (), True))
+        read_metadata(list_in_worker("res2next", (), True))
 
 
 def test_the_command_asks_for_a_zoo_and_fixes_nothing(tmp_path, monkeypatch):
@@ -109,7 +109,7 @@ def test_the_command_asks_for_a_zoo_and_fixes_nothing(tmp_path, monkeypatch):
         return cardproof("audit", "--from-metadata", *arguments)
 
     assert "needs a zoo" in command().stderr
-    assert "an installed package stays" in command("--zoo", "torchvision", "--fix").stderr
+    assert "an installed package is not edited" in command("--zoo", "torchvision", "--fix").stderr
     done = command("--zoo", "torchvision", "alexnet", "--json")
     assert done.returncode == 0
     method = json.loads(done.stdout)["method"]

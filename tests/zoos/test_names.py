@@ -15,7 +15,7 @@ from sites import ONE_JOB, cardproof
 from cardproof.build import audit
 from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings, load_settings
-from cardproof.evidence.records import depends_on
+from cardproof.evidence.records import dependencies
 from cardproof.plan.needs import plan
 from cardproof.read import read_cards
 from cardproof.zoos.aliases import Names, load_names, read_names
@@ -91,8 +91,8 @@ def test_evidence_depends_on_the_zoos_name(site):
     needs = plan(reading)
     named = plan(reading, read_names(Path("names.yml")))
     for key, need in needs.items():
-        assert depends_on(need, "z", "n").key != depends_on(named[key], "z", "n").key
-    assert dict(depends_on(named["model-index.yml", "renamed"], "z", "n").inputs)["name in the zoo"] == "small"
+        assert dependencies(need, "z", "n").key != dependencies(named[key], "z", "n").key
+    assert dict(dependencies(named["model-index.yml", "renamed"], "z", "n").inputs)["name in the zoo"] == "small"
 
 
 @pytest.mark.parametrize(

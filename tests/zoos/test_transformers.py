@@ -14,7 +14,7 @@ from cardproof.build import audit
 from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings
 from cardproof.core.types import Preprocessing
-from cardproof.measure.list_models import look_around
+from cardproof.measure.list_models import list_in_worker
 from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo, network_digests, preprocessing_of
 
@@ -69,15 +69,15 @@ def test_a_kind_of_network_has_its_default_configuration():
     pytest.importorskip("transformers")
     zoo = load_zoo("transformers")
     assert preprocessing_of(zoo, "vit").input_size == (3, 224, 224)
-    found = look_around("transformers", ("vit", "res*"), False)
+    found = list_in_worker("transformers", ("vit", "res*"), False)
     assert [one.model for one in found.models] == ["resnet", "vit"]
 
 
 def test_a_folder_is_a_name_although_no_list_has_it(folder):
-    found = look_around("transformers", ("vit-tiny", "vit"), False)
+    found = list_in_worker("transformers", ("vit-tiny", "vit"), False)
     assert [one.model for one in found.models] == ["vit", "vit-tiny"]
     with pytest.raises(InputError, match="matches 'vit-tinny'"):
-        look_around("transformers", ("vit-tinny",), False)
+        list_in_worker("transformers", ("vit-tinny",), False)
 
 
 @pytest.mark.parametrize(

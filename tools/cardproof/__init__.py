@@ -1,6 +1,6 @@
-"""Cardproof: model cards that are proved while they are rendered.
+"""Cardproof: model cards whose claims are checked while they are rendered.
 
-The names of ``PUBLIC`` are the public API. Each is imported when it is first used, so that importing the package stays
+The names in ``PUBLIC`` are the public API. Each is imported when it is first used, so that importing the package is
 cheap; everything else may change with any version.
 """
 
@@ -38,7 +38,7 @@ def __getattr__(name: str) -> object:
 
 
 class _CallableRoom(ModuleType):
-    """The room ``render``, which Python binds to the name of the public function: calling the one calls the other."""
+    """The package ``render``, which has the name of the public function: calling it calls the function."""
 
     def __call__(self, *arguments: Any, **options: Any) -> object:
         return import_module(PUBLIC["render"]).render(*arguments, **options)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import duplicates
-from cardproof.plan.options import DEFAULTS
+from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read import Reading, read_cards
 from cardproof.render.site_build import SiteBuild, read_site
 from cardproof.report.run import Run, provenance_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.judge.online import Links
     from cardproof.plan.dry_run import DryRun
-    from cardproof.plan.options import MeasureOptions
 
 
 def audit(
@@ -35,11 +33,11 @@ def audit(
 ) -> Run:
     """Read, measure and judge any cards; write nothing. Raises InputError if there is no file to read.
 
-    ``options`` are those of ``cardproof.plan.options``: what is measured again, where, and by how many processes.
-    ``reading`` is judged instead of what is in ``paths``; ``arguments`` then say how the command line names it.
-    What is on record in the folder ``store`` is not measured again. ``online`` asks the addresses of what was read.
+    ``options`` state what is measured again, where, and by how many processes. ``reading`` is judged instead of the
+    files in ``paths``; ``arguments`` are then the command line for the report. Models on record in the folder ``store``
+    are not measured again. ``online`` checks the addresses in the cards.
     """
-    from cardproof.judge.audit import audit_cards  # a render that remembers all its cards needs none of it
+    from cardproof.judge.audit import audit_cards  # a render without changed cards does not need it
 
     paths = tuple(paths)
     started = time.perf_counter()
@@ -68,12 +66,12 @@ def render(
     check: bool = False,
     reference: Callable[[Path], dict[Path, str]] | None = None,
 ) -> Run:
-    """Do the whole flow for the site of the settings; with ``check``, write nothing and compare instead.
+    """Measure, judge and render the site of the settings; with ``check``, compare with its files and write nothing.
 
-    ``options`` are those of :func:`audit`; ``reference`` makes the pages of the setting ``reference``. Cards of which
-    nothing changed since an earlier build are remembered; a check remembers nothing. Nothing is written if a card
-    cannot be read or a template cannot be rendered; evidence alone is stored as soon as it is there. Raises InputError
-    if templates are missing or ``only`` names none of them.
+    ``options`` are those of :func:`audit`; ``reference`` returns the pages of the setting ``reference``. Cards that are
+    unchanged since an earlier build are not rendered again, except by a check. If a card cannot be read or a template
+    cannot be rendered, only evidence is written. Raises InputError if templates are missing or ``only`` does not match
+    any.
     """
     started = time.perf_counter()
     site = SiteBuild(settings, options, only, check)
@@ -96,7 +94,7 @@ def render(
 
 
 def dry_run_of_render(settings: Settings, *, only: tuple[str, ...] = (), force: tuple[str, ...] = ()) -> DryRun:
-    """Say what a render would measure and what it would recall; nothing is written. Raises as :func:`render` does."""
+    """Return what a render would measure and recall; nothing is written. Raises as :func:`render` does."""
     from cardproof.plan.dry_run import dry_run
 
     reading, chosen = read_site(settings, only)
@@ -106,7 +104,7 @@ def dry_run_of_render(settings: Settings, *, only: tuple[str, ...] = (), force: 
 def dry_run_of_audit(
     paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = (), reading: Reading | None = None
 ) -> DryRun:
-    """Say what an audit would measure, which recalls nothing. Raises as :func:`audit` does."""
+    """Return what an audit, which recalls nothing, would measure. Raises as :func:`audit` does."""
     from cardproof.plan.dry_run import dry_run
 
     reading = reading or read_cards(tuple(paths))

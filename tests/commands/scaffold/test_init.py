@@ -14,11 +14,11 @@ from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY, cardproof, mkdocs
 
 from cardproof.build import audit
 from cardproof.commands.scaffold.families import index_text
-from cardproof.commands.scaffold.site import FIXED, IGNORE
+from cardproof.commands.scaffold.site import COMMON_FILES, IGNORE
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
 from cardproof.core.types import Place
-from cardproof.measure.list_models import look_around
+from cardproof.measure.list_models import list_in_worker
 from cardproof.read import read_cards
 from cardproof.read.markdown import find_index_comments
 from cardproof.zoos.published import ModelList, Published
@@ -103,7 +103,7 @@ def test_a_zoo_of_the_users_own_needs_nothing_but_build(empty):
     found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
     assert found["tiny", "Parameters"] == str(PARAMETERS)
     assert found["tiny", "FLOPs"] == str(MULTIPLY_ADDS)
-    assert sorted(report["created"]) == sorted([*FIXED, IGNORE, "templates/models/zoo-py-zoo.md"])
+    assert sorted(report["created"]) == sorted([*COMMON_FILES, IGNORE, "templates/models/zoo-py-zoo.md"])
     assert [block["status"] for block in report["blocks"]] == ["pass"]
     assert_is_a_site(2)
 
@@ -123,7 +123,7 @@ def test_nothing_is_written_where_a_file_is_in_the_way(empty):
     Path("docs/index.md").write_text("mine\n")
     done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets")
     assert done.returncode == 2
-    assert "there already: docs/index.md; --force writes over them" in done.stderr
+    assert "files exist already: docs/index.md; --force overwrites them" in done.stderr
     assert sorted(path.as_posix() for path in Path().rglob("*") if path.is_file()) == ["docs/index.md", "zoo.py"]
 
     Path(IGNORE).write_text("mine\n")
@@ -150,7 +150,7 @@ def test_a_card_that_is_there_is_not_written_over(empty):
         (["--zoo", "torchvision", "xyzzy*"], "matches 'xyzzy*'"),
         (["--zoo", "nonsense"], "zoo 'nonsense' is not known"),
         (["--zoo", "zoo.py:Zoo", "t*"], "does not list its models"),
-        (["--zoo", "zoo.py:Zoo"], "does not list its models: name those"),
+        (["--zoo", "zoo.py:Zoo"], "does not list its models: name them"),
         (["--zoo", "zoo.py:Zoo", "broken"], "none of 1 models could be measured"),
         (["--zoo", "zoo.py:Raises"], "zoo 'zoo.py:Raises' does not list its models: RuntimeError: no list"),
         (["--zoo", "zoo.py:Exits"], "zoo 'zoo.py:Exits' does not list its models: SystemExit: 3"),
@@ -175,7 +175,7 @@ def test_a_dry_run_says_which_models_there_are_and_writes_nothing(empty):
 
 
 def test_a_pattern_with_a_dot_is_about_weights():
-    found = look_around("torchvision", ("ResNet50_Weights.*", "alexnet"), False)
+    found = list_in_worker("torchvision", ("ResNet50_Weights.*", "alexnet"), False)
     assert [one.model for one in found.models] == [
         "alexnet",
         "ResNet50_Weights.IMAGENET1K_V1",
@@ -185,7 +185,7 @@ def test_a_pattern_with_a_dot_is_about_weights():
 
 def test_every_file_of_a_new_site_has_a_source():
     starter = Path(__file__).parents[3] / "tools/cardproof/commands/scaffold/starter"
-    assert [path for path in FIXED if not (starter / path).is_file()] == ["templates/code_snippets.md"]
+    assert [path for path in COMMON_FILES if not (starter / path).is_file()] == ["templates/code_snippets.md"]
     assert {path.stem for path in (starter / "snippets").iterdir()} == {"timm", "torchvision", "other"}
 
 

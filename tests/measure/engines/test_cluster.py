@@ -15,8 +15,8 @@ from sites import CARD, write_site
 from cardproof.build import render
 from cardproof.core.settings import load_settings
 from cardproof.measure.engines import EngineError
-from cardproof.measure.engines.cluster import code_of, differences
-from cardproof.measure.submit import engine_named
+from cardproof.measure.engines.cluster import differences, local_code
+from cardproof.measure.submit import create_engine
 from cardproof.plan.options import MeasureOptions
 from cardproof.report.run import Run
 
@@ -133,7 +133,7 @@ def test_workers_with_another_zoo_than_the_clients_are_refused(site, dask):
     (site / "open").touch()
     build(site, engine=dask.address, only=("8",))
     (site / "zoo.py").write_text((site / "zoo.py").read_text() + "\n# edited\n")
-    code_of.cache_clear()
+    local_code.cache_clear()
     with pytest.raises(EngineError, match=r"has other code than this machine: the source of zoo\.py:Zoo; install"):
         build(site, engine=dask.address)
 
@@ -166,7 +166,7 @@ def test_evaluations_go_to_workers_with_a_gpu_where_any_offers_one(tmp_path, mon
     job = Job(need, "Digits", None, tmp_path / "none.safetensors", ())
     with cluster(tmp_path / "logs", tmp_path, workers=1) as started:
         started.add_worker("--resources", "GPU=1", "--name", "gpu")
-        ((_, result),) = engine_named(started.address, None).evaluate([job], "res2next", None)
+        ((_, result),) = create_engine(started.address, None).evaluate([job], "res2next", None)
         assert "no_such_model" in result
         assert where(started) == {"gpu"}
 
@@ -193,4 +193,4 @@ def test_without_dask_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "cardproof.measure.engines.cluster", raising=False)
     with pytest.raises(EngineError, match=r"pip install 'cardproof\[cluster\]'"):
-        engine_named("tcp://127.0.0.1:8786", None)
+        create_engine("tcp://127.0.0.1:8786", None)

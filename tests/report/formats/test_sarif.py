@@ -14,7 +14,7 @@ from outlet_runs import refuted, run_of
 from sites import CARD
 
 from cardproof.build import audit
-from cardproof.commands.edit import apply
+from cardproof.commands.edit import apply_fixes
 from cardproof.core.settings import Settings
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.judge.checks import all_checks
@@ -103,7 +103,7 @@ def test_applying_the_fixes_of_sarif_is_what_fix_does(write):
         line = lines[region["startLine"] - 1]
         start, end = region["startColumn"] - 1, region["endColumn"] - 1
         lines[region["startLine"] - 1] = line[:start] + replacement["insertedContent"]["text"] + line[end:]
-    assert "\n".join(lines) == apply(body, [finding.fix for finding in found])
+    assert "\n".join(lines) == apply_fixes(body, [finding.fix for finding in found])
 
 
 def test_a_byte_order_mark_is_reported_at_the_first_character_and_brings_no_fix(write):

@@ -1,4 +1,4 @@
-"""The command line: its commands, each imported when it is asked for, and what becomes of errors."""
+"""The command line: its commands, each imported when it is used, and the exit status of each error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Commands(Mapping[str, click.Command]):
 )
 @click.version_option(__version__, message="cardproof %(version)s")
 def cardproof() -> None:
-    """Render model cards and prove, in the same build, what they say."""
+    """Render model cards and check, in the same build, what they claim."""
 
 
 def main() -> None:
@@ -48,11 +48,11 @@ def main() -> None:
     try:
         status = cardproof.main(prog_name="cardproof", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as trouble:
-        trouble.show()
-        sys.exit(trouble.exit_code)
-    except (InputError, ZooError, OSError) as trouble:
-        click.secho(f"error: {trouble}", err=True, fg="red", bold=True)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (InputError, ZooError, OSError) as error:
+        click.secho(f"error: {error}", err=True, fg="red", bold=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; no file is half-written", err=True)

@@ -1,11 +1,12 @@
-"""``cardproof edit``, and the fixes of ``--fix``: changes of a file's text; everything else stays byte for byte."""
+"""``cardproof edit``, and the fixes of ``--fix``: edits of a file's text that leave all else byte for byte."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +17,6 @@ from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read import read_cards
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _BOM = "\ufeff"
 
@@ -34,17 +32,17 @@ def edit_command(path: Path, edits: tuple[str, ...]) -> int:
             raise click.UsageError(f"{text}: write FIELD=VALUE")
         try:
             changed = set_field(path, field, value)
-        except EditError as trouble:
-            raise click.ClickException(str(trouble)) from trouble
+        except EditError as error:
+            raise click.ClickException(str(error)) from error
         click.echo(f"{show_path(path)}: {field} {'is now' if changed else 'was already'} {value}")
     return 0
 
 
 class EditError(Exception):
-    """An edit that would change something else than it says; nothing was written."""
+    """An edit that would change more than its own value; nothing was written."""
 
 
-def apply(text: str, fixes: Iterable[Fix]) -> str:
+def apply_fixes(text: str, fixes: Iterable[Fix]) -> str:
     """Return a text, with or without a byte order mark, after some fixes. Raises EditError if two overlap."""
     bom, body = text.startswith(_BOM), text.removeprefix(_BOM)
     starts = [0, *(match.end() for match in re.finditer("\n", body))]
@@ -56,40 +54,40 @@ def apply(text: str, fixes: Iterable[Fix]) -> str:
         first = starts[fix.line - 1]
         spans.append((first + fix.column - 1, first + fix.end_column - 1, fix.text))
     parts, position = [], 0
-    for start, end, written in spans:
+    for start, end, replacement in spans:
         if start < position:
             raise EditError(f"two fixes of the same characters, at {body[start : start + 40]!r}")
-        parts += [body[position:start], written]
+        parts += [body[position:start], replacement]
         position = end
     return (_BOM if bom else "") + "".join(parts) + body[position:]
 
 
 def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path, list[Fix]]:
-    """Make the fixes of findings in their files, and return what was made; others than safe ones if asked.
+    """Make the fixes of findings in their files, only the safe ones unless ``unsafe``, and return those made.
 
-    Where two findings would edit the same characters, the first one, in order of severity, is made. A file whose
-    values would change beyond the fixes is left alone. Raises EditError then, after the other files were written.
+    If two findings edit the same characters, the more severe one is fixed. A file whose other values would change is
+    left alone: EditError is raised for it, after the other files were written.
     """
     by_file: dict[Path, list[Finding]] = {}
     for finding in findings:
         if finding.fix and (unsafe or finding.fix.safe):
             by_file.setdefault(Path(finding.place.file), []).append(finding)
-    made: dict[Path, list[Fix]] = {}
-    refused: list[str] = []
-    for path, found in sorted(by_file.items()):
-        fixes = _compatible(found)
+    fixed: dict[Path, list[Fix]] = {}
+    errors: list[str] = []
+    for path, in_file in sorted(by_file.items()):
+        fixes = _compatible_fixes(in_file)
         try:
             if fixes and _edit(path, fixes):
-                made[path] = fixes
-        except EditError as trouble:
-            refused.append(f"{show_path(path)}: {trouble}")
-    if refused:
-        raise EditError("; ".join(refused))
-    return made
+                fixed[path] = fixes
+        except EditError as error:
+            errors.append(f"{show_path(path)}: {error}")
+    if errors:
+        raise EditError("; ".join(errors))
+    return fixed
 
 
 def set_field(path: Path, field: str, value: str) -> bool:
-    """Write another value into a field of a page's header, in its own quotes; return whether anything changed.
+    """Write a value into a field of a page's header, in the quotes of the old one; return whether it changed.
 
     Raises InputError if the header has no such field, and EditError if the value cannot be written on its line.
     """
@@ -100,61 +98,61 @@ def set_field(path: Path, field: str, value: str) -> bool:
         raise InputError(f"{show_path(path)}: the header has no field '{field}' with one value")
     if node.text == value and node.value is not None:
         return False
-    fix = node.fix(_as_scalar(value, node.style))
+    fix = node.fix(_quote(value, node.style))
     if fix is None or fix.column == fix.end_column:
-        raise EditError(f"{node.place}: this value cannot be edited in its line")
+        raise EditError(f"{node.place}: this value cannot be edited on its line")
     return _edit(path, [fix])
 
 
-def _as_scalar(value: str, style: str) -> str:
-    """Return a text as YAML writes it between the given quotes. Raises InputError if it needs others."""
+def _quote(value: str, style: str) -> str:
+    """Escape a text for the given quotes of YAML. Raises InputError if it cannot be written without any."""
     if style == "'":
         return value.replace("'", "''")
     if style == '"':
         return value.replace("\\", "\\\\").replace('"', '\\"')
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*(?: [A-Za-z0-9._/+-]+)*", value):
-        raise InputError(f"'{value}' needs quotes, and the field has none")
+        raise InputError(f"'{value}' needs quotes, but the field has none")
     return value
 
 
-def _compatible(findings: list[Finding]) -> list[Fix]:
-    """Return the fixes of findings of one file, the gravest first if two would edit the same characters.
+def _compatible_fixes(findings: list[Finding]) -> list[Fix]:
+    """Return the fixes of one file, without the less severe ones of two that edit the same characters.
 
-    One value that several models inherit may be wrong for each of them in another way: then it is left alone.
+    A value that several models inherit may need a different fix for each of them: then it is left alone.
     """
     order = {"error": 0, "warning": 1, "note": 2}
-    kept: list[Fix] = []
-    contested: set[Fix] = set()
+    chosen: list[Fix] = []
+    conflicting: set[Fix] = set()
     for finding in sorted(findings, key=lambda finding: order[finding.severity]):
         fix = finding.fix
         assert fix
-        rival = next((one for one in kept if _overlap(one, fix)), None)
+        overlapping = (
+            f for f in chosen if f.line == fix.line and f.column < fix.end_column and fix.column < f.end_column
+        )
+        rival = next(overlapping, None)
         if rival is None:
-            kept.append(fix)
+            chosen.append(fix)
         elif (rival.column, rival.end_column) == (fix.column, fix.end_column) and rival.text != fix.text:
-            contested.add(rival)
-    return sorted((fix for fix in kept if fix not in contested), key=lambda fix: (fix.line, fix.column))
-
-
-def _overlap(one: Fix, other: Fix) -> bool:
-    return one.line == other.line and one.column < other.end_column and other.column < one.end_column
+            conflicting.add(rival)
+    return sorted((fix for fix in chosen if fix not in conflicting), key=lambda fix: (fix.line, fix.column))
 
 
 def _edit(path: Path, fixes: list[Fix]) -> bool:
-    """Make fixes in a file and return whether it changed. Raises EditError if more than their values would."""
+    """Make fixes in a file and return whether it changed. Raises EditError if more than their values would change."""
     before = path.read_bytes().decode("utf-8")
-    after = apply(before, fixes)
+    after = apply_fixes(before, fixes)
     if after == before:
         return False
     old, new = _leaves(path, before), _leaves(path, after)
-    if old and (_keys(old) != _keys(new) or sum((old - new).values()) > len(fixes)):
+    same_keys = Counter(keys for keys, _ in old.elements()) == Counter(keys for keys, _ in new.elements())
+    if old and (not same_keys or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
     replace_files({path: after})
     return True
 
 
 def _leaves(path: Path, text: str) -> Counter[Any]:
-    """Return all values of a file's YAML, each with the keys that lead to it."""
+    """Count the values of a file's YAML, each with the keys that lead to it."""
     from cardproof.read.markdown import find_header, find_index_comments
 
     source = Source(path.name, path, text.removeprefix(_BOM))
@@ -170,14 +168,13 @@ def _leaves(path: Path, text: str) -> Counter[Any]:
         if tree is not None:
             _collect(tree, (number,), found)
     if len(spans) < 2 and path.suffix.lower() not in (".yml", ".yaml"):
-        _collect_stated(source, spans[0][1] or 0 if spans else 0, found)
+        _collect_claims(source, spans[0][1] or 0 if spans else 0, found)
     return found
 
 
-def _collect_stated(source: Source, start: int, found: Counter[Any]) -> None:
-    """Collect what a text states in its list for the Hub and in its tables."""
-    from cardproof.read.model_stats import model_in_details
-    from cardproof.read.tables import models_in_tables
+def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
+    """Collect the values in a text's list for the Hub and in its tables."""
+    from cardproof.read.tables import model_in_details, models_in_tables
 
     details = model_in_details(source, start)
     for model in (*([details] if details else ()), *models_in_tables(source, start)):
@@ -185,10 +182,6 @@ def _collect_stated(source: Source, start: int, found: Counter[Any]) -> None:
         for number, result in enumerate(model.results):
             for name, value in result.metrics:
                 _collect(value, (model.form, model.name, number, name.text), found)
-
-
-def _keys(leaves: Counter[Any]) -> Counter[Any]:
-    return Counter(keys for keys, _ in leaves.elements())
 
 
 def _collect(node: Node, keys: tuple[Any, ...], found: Counter[Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cardproof.commands.options import CONFIG, EPILOG, JOBS, PATH, complete_zoo, site_settings
+from cardproof.commands.options import CONFIG, DATA, EPILOG, JOBS, PATH, WEIGHTS, ZOO, site_settings
 from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, write_report
@@ -30,12 +30,12 @@ from cardproof.plan.options import MeasureOptions
     "more",
     multiple=True,
     type=click.Choice(["unchecked", "disputed", "refuted"]),
-    help="Results with this verdict go into the header for the Hub too; confirmed and cited ones do always.",
+    help="Put results with this verdict into the header for the Hub too; confirmed and cited ones are always there.",
 )
-@click.option("--out", type=PATH, help="File to write, or for several READMEs a folder; the output unless given.")
-@click.option("--zoo", metavar="ZOO", shell_complete=complete_zoo, help="Where networks come from; see audit.")
-@click.option("--data", metavar="NAME=PATH", multiple=True, help="Where images are; see audit.")
-@click.option("--weights", type=PATH, help="Where files of weights are; see audit.")
+@click.option("--out", type=PATH, help="File to write, or a folder for several READMEs; standard output by default.")
+@ZOO
+@DATA
+@WEIGHTS
 @JOBS
 @CONFIG
 def export_command(
@@ -52,7 +52,7 @@ def export_command(
 ) -> int:
     """Write the models of cards, with the verdicts of their claims, in a format of other tools.
 
-    What the site's folder of evidence has on record is not measured again.
+    Models on record in the site's folder of evidence are not measured again.
     """
     from cardproof.build import audit
     from cardproof.read import read_cards
@@ -75,7 +75,7 @@ def export_command(
 
 
 def _write(texts: dict[str, str], out: Path | None) -> None:
-    """Write one text into a file or to the output, several into a folder. Raises InputError for several at once."""
+    """Write one text into a file or to standard output, several into a folder. Raises InputError if that is missing."""
     if len(texts) > 1:
         if out is None or out.is_file():
             raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")

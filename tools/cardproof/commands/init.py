@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.build import render
-from cardproof.commands.options import EPILOG, JOBS, JSON, QUIET, complete_zoo
+from cardproof.commands.options import ENGINE, EPILOG, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo
 from cardproof.commands.output import Output, progress_bar
-from cardproof.commands.render import reference_of_program
-from cardproof.commands.scaffold.site import CITED, FIXED, site_texts
+from cardproof.commands.render import program_reference
+from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_texts
 from cardproof.core.clock import now
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path, writing
+from cardproof.core.files import replace_files, show_path, site_lock
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
@@ -25,34 +26,25 @@ from cardproof.plan.options import LOCAL, MeasureOptions
 from cardproof.read.claims import file_of_link
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cardproof.report.run import Run
     from cardproof.zoos.published import ModelList, Published
 
 
 @click.command("init", epilog=EPILOG)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
-@click.option(
-    "--zoo",
-    metavar="ZOO",
-    required=True,
-    shell_complete=complete_zoo,
-    help="Where networks come from; see audit.",
-)
+@click.option("--zoo", metavar="ZOO", required=True, shell_complete=complete_zoo, help=ZOO_HELP)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder of the site; the working directory unless given.",
+    help="Folder of the site; by default the working directory.",
 )
 @click.option("--site-name", metavar="TEXT", help="Title of the site.")
-@click.option("--limit", type=click.IntRange(min=1), help="Take no more models than this.")
-@click.option("--snippets/--no-snippets", default=True, help="Run the pages' snippets; they run unless told not to.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of models.")
+@click.option("--snippets/--no-snippets", default=True, help="Run the pages' snippets; this is the default.")
 @JOBS
-@click.option("--engine", metavar="ENGINE", help="Where networks are measured; see audit.")
-@click.option("--dry-run", is_flag=True, help="Say which models there are; measure and write nothing.")
-@click.option("--force", is_flag=True, help="Write over files that are there.")
+@ENGINE
+@click.option("--dry-run", is_flag=True, help="List the models; measure and write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @JSON
 @QUIET
 def init_command(
@@ -69,29 +61,33 @@ def init_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Make a site for the models of a zoo: settings, pages, and cards with values that are measured now.
+    """Create a site for the models of a zoo: settings, pages, and cards with measured values.
 
-    PATTERN is a name or a pattern of shells, such as 'resnet*'; all models are taken without one. Then the site is
+    PATTERN is a name or a shell pattern, such as 'resnet*'; by default all models are included. The site is then
     rendered, and 'mkdocs build' builds it.
     """
     check_engine(engine or LOCAL)
     site = NewSite(zoo, patterns, out, site_name, limit, force)
-    found = chosen_models(site, engine)
+    found = _find_models(site, engine)
     if dry_run:
         return _print_models(found, as_json)
     options = MeasureOptions(engine=engine or LOCAL, jobs=jobs)
     with progress_bar(as_json or quiet) as progress:
-        made = new_site(site, found, replace(options, progress=progress))
+        created = _create_site(site, found, replace(options, progress=progress))
     if not quiet:
-        words = f"{made.models} model{'' if made.models == 1 else 's'} of {found.source}"
-        click.echo(f"{words}: {len(made.files)} files written into {show_path(out)}", err=True)
+        models = f"{created.models} model{'' if created.models == 1 else 's'} of {found.source}"
+        click.echo(f"{models}: {len(created.files)} files written into {show_path(out)}", err=True)
     settings = load_settings(out / "mkdocs.yml")
     settings = replace(settings, snippets=replace(settings.snippets, run=snippets))
     with progress_bar(as_json or quiet) as progress:
-        run = render(settings, replace(options, progress=progress), reference=reference_of_program)
-    run.site_findings += made.findings
+        run = render(settings, replace(options, progress=progress), reference=program_reference)
+    run.site_findings += created.findings
     if as_json:
-        return _print_made(run, made.files)
+        from cardproof.report.terminal import json_of
+
+        data = {"created": [show_path(path) for path in created.files], **json.loads(json_of(run))}
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return run.exit
     status = Output(quiet=quiet).report(run)
     if not quiet and not status:
         here = "" if out == Path() else f" -f {show_path(out / 'mkdocs.yml')}"
@@ -99,17 +95,7 @@ def init_command(
     return status
 
 
-def _print_made(run: Run, files: tuple[Path, ...]) -> int:
-    """Print a run as JSON, with the files that were made before it; return the exit status."""
-    from cardproof.report.terminal import json_of
-
-    data = {"created": [show_path(path) for path in files], **json.loads(json_of(run))}
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
-    return run.exit
-
-
 def _print_models(found: ModelList, as_json: bool) -> int:
-    """Print the models of a list; return the exit status, which is 0."""
     names = [published.model for published in found.models]
     if as_json:
         click.echo(json.dumps({"source": found.source, "models": names}, indent=2, ensure_ascii=False))
@@ -121,7 +107,7 @@ def _print_models(found: ModelList, as_json: bool) -> int:
 
 
 class NewSite(Struct, frozen=True):
-    """What a new site is to be."""
+    """What the command line asks for."""
 
     zoo: str
     patterns: tuple[str, ...]
@@ -129,13 +115,11 @@ class NewSite(Struct, frozen=True):
     name: str | None = None
     """Of the site; made from the zoo's if it is None."""
     limit: int | None = None
-    """The most models."""
     force: bool = False
-    """Write over files that are there."""
 
 
-class Scaffolded(Struct, frozen=True):
-    """What was written."""
+class CreatedSite(Struct, frozen=True):
+    """The files of a new site, and its problems."""
 
     files: tuple[Path, ...]
     models: int
@@ -143,38 +127,37 @@ class Scaffolded(Struct, frozen=True):
     """Models that could not be measured, and have no card."""
 
 
-def chosen_models(site: NewSite, engine: str | None = None) -> ModelList:
-    """Return the models that a site is to have. Raises InputError if there are none, or files are in the way."""
+def _find_models(site: NewSite, engine: str | None) -> ModelList:
+    """Return the models of the new site. Raises InputError if there are none, or if its files exist already."""
     from cardproof.measure.list_models import list_models
 
-    _refuse(site, [*FIXED, CITED])
+    _check_overwrite(site, [*COMMON_FILES, CITED])
     found = list_models(site.zoo, site.patterns, engine=engine)
     return replace(found, models=found.models[: site.limit])
 
 
-def new_site(site: NewSite, found: ModelList, options: MeasureOptions) -> Scaffolded:
-    """Measure the models and write the files of the site, all or none; raises as :func:`chosen_models` does."""
-    measured, findings = _measured(site.zoo, found.models, options)
+def _create_site(site: NewSite, found: ModelList, options: MeasureOptions) -> CreatedSite:
+    """Measure the models and write the files of the site, all or none; raises as :func:`_find_models` does."""
+    measured, findings = _measure(site.zoo, found.models, options)
     if not measured:
         raise InputError(f"none of {len(found.models)} models could be measured; {findings[0].message}")
     name = site.name or f"Models of {found.title}"
     texts = site_texts(site.zoo, found, measured, name, now()[:10], site.folder)
-    _refuse(site, texts)
+    _check_overwrite(site, texts)
     paths = {site.folder / path: text for path, text in texts.items()}
-    with writing(site.folder / "docs" / "evidence"):
+    with site_lock(site.folder / "docs" / "evidence"):
         replace_files(paths)
-    return Scaffolded(tuple(paths), len(measured), findings)
+    return CreatedSite(tuple(paths), len(measured), findings)
 
 
-def _measured(
+def _measure(
     zoo: str, models: Sequence[Published], options: MeasureOptions
 ) -> tuple[list[tuple[Published, Evidence]], tuple[Finding, ...]]:
-    """Measure models by the usual engines, each at the size that the zoo states for it."""
+    """Measure models, each at the size that the zoo states for it."""
     from cardproof.measure.gather import gather
 
     needs = {published: Need(published.model, file_of_link(published.weights), None, ()) for published in models}
-    wanted = list(needs.values())
-    gathered = gather(wanted, set(wanted), Settings(zoo=zoo), None, options)
+    gathered = gather(list(needs.values()), set(needs.values()), Settings(zoo=zoo), None, options)
     measured, findings = [], []
     for published, need in needs.items():
         evidence = gathered.evidence[need]
@@ -186,10 +169,9 @@ def _measured(
     return measured, tuple(findings)
 
 
-def _refuse(site: NewSite, files: Sequence[str] | dict[str, str]) -> None:
-    """Raise InputError for files that are there, unless they may be written over."""
-    there = [show_path(site.folder / path) for path in files if (site.folder / path).exists()]
-    if there and not site.force:
-        more = f" and {len(there) - 3} more" if len(there) > 3 else ""
-        names = ", ".join(there[:3]) + more
-        raise InputError(f"there already: {names}; --force writes over them")
+def _check_overwrite(site: NewSite, files: Sequence[str] | dict[str, str]) -> None:
+    """Raise InputError if files exist already and ``force`` is not set."""
+    existing = [show_path(site.folder / path) for path in files if (site.folder / path).exists()]
+    if existing and not site.force:
+        more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
+        raise InputError(f"files exist already: {', '.join(existing[:3])}{more}; --force overwrites them")

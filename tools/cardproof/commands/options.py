@@ -1,11 +1,12 @@
-"""Options that commands share: each is declared once, and ``render`` and ``audit`` get all of theirs as one object."""
+"""Options that several commands share; ``render`` and ``audit`` get theirs as one :class:`RunOptions`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,15 +15,10 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import ACCURACIES, RECIPE, dataset_names, normal_field, spellings_of
-from cardproof.core.settings import Settings, dataset_named, load_settings, parse_tolerance
-from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, force_of
+from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_tolerance
+from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, Progress, parse_force
 from cardproof.report.formats import FORMATS
 from cardproof.zoos import BUILT_IN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from cardproof.plan.options import Progress
 
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage."""
@@ -30,99 +26,97 @@ EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, o
 PATH: click.Path = click.Path(path_type=Path)
 
 
-def completed(words: Callable[[str], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
-    """Return what completes a value in a shell by the words that it may be, given what was typed of it."""
+def _completion(words: Callable[[str], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """Return a shell completion; ``words`` gives the candidates for the text typed so far."""
 
-    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-        return [CompletionItem(word) for word in words(begun) if word.lower().startswith(begun.lower())]
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words(incomplete) if word.lower().startswith(incomplete.lower())]
 
     return complete
 
 
-def _tolerances(begun: str) -> list[str]:
-    """Return the fields that are compared with a tolerance; behind ``=``, the tolerances that are words."""
-    field, separator, _ = begun.partition("=")
+def _tolerances(incomplete: str) -> list[str]:
+    """Return the fields that have a tolerance; after ``=``, the tolerances that are words."""
+    field, separator, _ = incomplete.partition("=")
     if separator:
         return [f"{field}=exact", f"{field}=written"]
     numbers = spellings_of("flops", "parameters", "file size", *ACCURACIES, *RECIPE)
     return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
 
 
-def complete_zoo(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Return zoos by name; for what has a slash or a dot, files."""
-    if "/" in begun or "." in begun:
-        return [CompletionItem(begun, type="file")]
-    return [CompletionItem(name) for name in BUILT_IN if name.startswith(begun)]
+def complete_zoo(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a zoo's name, or a file if the text has a slash or a dot."""
+    if "/" in incomplete or "." in incomplete:
+        return [CompletionItem(incomplete, type="file")]
+    return [CompletionItem(name) for name in BUILT_IN if name.startswith(incomplete)]
 
 
-CONFIG = click.option("--config", "-f", type=PATH, help="The site's mkdocs.yml.")
-JOBS = click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core unless given.")
+ZOO_HELP = "Source of the networks: res2next, timm, torchvision, transformers, package.module:object or file.py:object."
+ZOO = click.option("--zoo", metavar="ZOO", shell_complete=complete_zoo, help=ZOO_HELP)
+CONFIG = click.option(
+    "--config", "-f", type=PATH, help="The site's mkdocs.yml; by default the one in the working directory, if any."
+)
+DATA = click.option(
+    "--data",
+    metavar="NAME=PATH",
+    multiple=True,
+    shell_complete=_completion(lambda _: (f"{name}=" for name in dataset_names())),
+    help="Folder with the images of a data set, such as ImageNet=PATH: results are evaluated. May be repeated.",
+)
+WEIGHTS = click.option(
+    "--weights", type=PATH, help="Folder with files of weights under their published names, or one file."
+)
+ENGINE = click.option(
+    "--engine",
+    metavar="ENGINE",
+    help="Where networks are measured: local, or a Dask scheduler such as tcp://host:8786.",
+)
+JOBS = click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core by default.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print findings only.")
 
-_OF_RUNS = (
-    click.option(
-        "--zoo",
-        metavar="ZOO",
-        shell_complete=complete_zoo,
-        help="Where networks come from: res2next, timm, torchvision, transformers, package.module:object or "
-        "file.py:object.",
-    ),
-    click.option("--names", type=PATH, help="YAML file with the zoo's names of models that the cards call otherwise."),
+_RUN_OPTIONS = (
+    ZOO,
+    click.option("--names", type=PATH, help="YAML file that maps the cards' model names to the zoo's."),
     click.option(
         "--tolerance",
         "tolerances",
         metavar="FIELD=SPEC",
         multiple=True,
-        shell_complete=completed(_tolerances),
+        shell_complete=_completion(_tolerances),
         help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. May be repeated.",
     ),
-    click.option(
-        "--config",
-        "-f",
-        type=PATH,
-        help="The site's mkdocs.yml; without it, the one in the working directory where there is one.",
-    ),
-    click.option(
-        "--data",
-        metavar="NAME=PATH",
-        multiple=True,
-        shell_complete=completed(lambda _: (f"{name}=" for name in dataset_names())),
-        help="Where the images of a data set are, such as ImageNet=PATH: results are evaluated. May be repeated.",
-    ),
-    click.option("--weights", type=PATH, help="Folder with files of weights by their published names, or one file."),
+    CONFIG,
+    DATA,
+    WEIGHTS,
     JOBS,
-    click.option("--dry-run", is_flag=True, help="Say what would be measured and why; measure and write nothing."),
+    click.option("--dry-run", is_flag=True, help="Print what would be measured and why; measure and write nothing."),
     click.option(
         "--force",
         metavar="FIELD|MODEL",
         multiple=True,
-        shell_complete=completed(lambda _: FIELDS),
+        shell_complete=_completion(lambda _: FIELDS),
         help="Measure again what is on record: flops, parameters, results, a model, or all. May be repeated.",
     ),
+    ENGINE,
     click.option(
-        "--engine",
-        metavar="ENGINE",
-        help="Where networks are measured: local, or a Dask scheduler such as tcp://host:8786.",
+        "--baseline", type=PATH, help="File of known findings: they are reported as notes, and only new ones fail."
     ),
-    click.option(
-        "--baseline", type=PATH, help="File of known findings: they are shown as notes, and only others fail."
-    ),
-    click.option("--update-baseline", is_flag=True, help="Write what is found now into the file of --baseline."),
+    click.option("--update-baseline", is_flag=True, help="Write the current findings into the file of --baseline."),
     click.option(
         "--format",
         "kind",
         metavar="FORMAT",
         type=click.Choice(FORMATS),
-        help=f"What is printed: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
+        help=f"Format to print: {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
     ),
     click.option(
         "--write",
         "writes",
         metavar="FORMAT=FILE",
         multiple=True,
-        shell_complete=completed(lambda _: (f"{name}=" for name in FORMATS[1:])),
-        help="Write the report into a file too, in any format but text. May be repeated.",
+        shell_complete=_completion(lambda _: (f"{name}=" for name in FORMATS[1:])),
+        help="Write the report into a file too, in any format except text. May be repeated.",
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     QUIET,
@@ -130,7 +124,7 @@ _OF_RUNS = (
 
 
 class RunOptions(Struct, frozen=True):
-    """The options that ``render`` and ``audit`` share, as they were given."""
+    """The options that ``render`` and ``audit`` share, as given."""
 
     zoo: str | None
     names: Path | None
@@ -150,22 +144,22 @@ class RunOptions(Struct, frozen=True):
     quiet: bool
 
     def settings(self) -> Settings:
-        """Return the settings of the site as the command line changes them. Raises InputError."""
+        """Return the site's settings with those of the command line. Raises InputError."""
         return site_settings(self.config, self.zoo, self.tolerances, self.names, self.data, self.weights)
 
-    def measuring(self, progress: Progress | None) -> MeasureOptions:
-        """Return how to measure."""
-        return MeasureOptions(force_of(self.force), self.engine or LOCAL, self.jobs, progress)
+    def measure_options(self, progress: Progress | None) -> MeasureOptions:
+        """Return the options of measuring."""
+        return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
 
 
 def run_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of :class:`RunOptions` to a command, which gets them as its first argument."""
+    """Add the options of :class:`RunOptions` to a command; it gets them as its first argument."""
 
     @wraps(command)
     def run(**values: Any) -> int:
         return command(RunOptions(**{name: values.pop(name) for name in RunOptions.__struct_fields__}), **values)
 
-    for option in reversed(_OF_RUNS):
+    for option in reversed(_RUN_OPTIONS):
         run = option(run)
     return run
 
@@ -184,17 +178,17 @@ def site_settings(
     settings = load_settings(config)
     wanted, folders = dict(settings.tolerances), dict(settings.data)
     for text in tolerances:
-        with _naming(f"--tolerance {text}"):
+        with _option_errors(f"--tolerance {text}"):
             field, separator, spec = text.partition("=")
             if not separator:
                 raise ValueError("write FIELD=SPEC")
             wanted[normal_field(field)] = parse_tolerance(spec)
     for text in data:
-        with _naming(f"--data {text}"):
+        with _option_errors(f"--data {text}"):
             name, _, path = text.partition("=")
             if not path:
                 raise ValueError("write NAME=PATH")
-            folders[dataset_named(name)] = Path(path).expanduser().absolute()
+            folders[parse_dataset(name)] = Path(path).expanduser().absolute()
     return replace(
         settings,
         zoo=settings.zoo if zoo is None else zoo,
@@ -206,17 +200,17 @@ def site_settings(
 
 
 @contextmanager
-def _naming(option: str) -> Iterator[None]:
-    """Turn a ValueError into bad input that names the option."""
+def _option_errors(option: str) -> Iterator[None]:
+    """Turn a ValueError into an InputError that names the option."""
     try:
         yield
-    except ValueError as trouble:
-        raise InputError(f"{option}: {trouble}") from None
+    except ValueError as error:
+        raise InputError(f"{option}: {error}") from None
 
 
-def devices_of(given: tuple[str, ...]) -> tuple[Any, ...]:
+def parse_devices(values: tuple[str, ...]) -> tuple[Any, ...]:
     """Return the devices of ``--device cpu,cuda``. Raises InputError for others."""
-    names = tuple(name.strip() for text in given for name in text.split(","))
+    names = tuple(name.strip() for text in values for name in text.split(","))
     if unknown := set(names) - {"cpu", "cuda"}:
         raise InputError(f"--device {', '.join(sorted(unknown))}: devices are cpu and cuda")
     return tuple(dict.fromkeys(names))

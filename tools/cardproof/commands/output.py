@@ -1,8 +1,9 @@
-"""What commands print: a bar while something is measured, and reports in the formats that were asked for."""
+"""The output of commands: a progress bar while networks are measured, and reports in the requested formats."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,10 @@ import click
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.files import show_path, write_report
 from cardproof.report.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cardproof.commands.options import RunOptions
     from cardproof.plan.dry_run import DryRun
     from cardproof.plan.options import Progress
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(silent: bool) -> Iterator[Progress | None]:
-    """Show a bar on the terminal while networks are measured; nothing without a terminal."""
+    """Show a bar while networks are measured, if standard error is a terminal."""
     if silent or not sys.stderr.isatty():
         yield None
         return
@@ -44,7 +43,7 @@ def progress_bar(silent: bool) -> Iterator[Progress | None]:
 
 
 class Output(Struct, frozen=True):
-    """Where a report goes: the format that is printed, and those that are written into files."""
+    """The format of a report that is printed, and the files that get it in other formats."""
 
     kind: str = "text"
     targets: tuple[tuple[str, Path], ...] = ()
@@ -56,14 +55,14 @@ class Output(Struct, frozen=True):
         return self.kind != "text" or self.quiet
 
     def dry_run(self, found: DryRun) -> int:
-        """Print what a build would do; return the exit status, which is 0."""
+        """Print a dry run; return the exit status, which is 0."""
         from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
 
         click.echo(json_of_dry_run(found) if self.kind == "json" else text_of_dry_run(found))
         return 0
 
     def report(self, run: Run) -> int:
-        """Write and print what a run found; return its exit status."""
+        """Write and print the report of a run; return its exit status."""
         from cardproof.report.terminal import print_report
 
         if self.targets or self.kind != "text":
@@ -75,57 +74,55 @@ class Output(Struct, frozen=True):
         return run.exit
 
     def _write(self, run: Run) -> None:
-        """Write the report into its files, and print it unless that is done as text."""
-        from cardproof.core.files import write_report
+        """Write the report into its files, and print it if its format is not text."""
         from cardproof.report.formats import texts_of
 
         cards = {Path(card.file).resolve() for card in run.cards}
-        if over := [path for _, path in self.targets if path.resolve() in cards]:
-            raise InputError(f"{show_path(over[0])}: this is a card of this run; name another file with --write")
+        if overwritten := [path for _, path in self.targets if path.resolve() in cards]:
+            raise InputError(f"{show_path(overwritten[0])}: this is a card of this run; name another file with --write")
         printed = [self.kind] if self.kind != "text" else []
         texts = texts_of(run, [*(name for name, _ in self.targets), *printed])
         for name, path in self.targets:
             write_report(path, texts[name])
         for kind in printed:
-            # bytes of file names that are no text are escapes, which JSON reads back
+            # file names that are not UTF-8 have escapes, which JSON reads back
             click.echo(texts[kind].encode("utf-8", "backslashreplace"), nl=False)
 
 
-def output_of(options: RunOptions) -> Output:
-    """Return where the report of a run goes. Raises UsageError."""
+def report_output(options: RunOptions) -> Output:
+    """Return the output that the options ask for. Raises UsageError."""
     kind = options.kind
     if options.as_json and kind not in (None, "json"):
-        raise click.UsageError(f"--json is --format json; it does not go with --format {kind}")
+        raise click.UsageError(f"--json is --format json; it cannot be used with --format {kind}")
     kind = "json" if options.as_json else kind or "text"
     targets = []
     for text in options.writes:
         name, separator, file = text.partition("=")
         if file == "-":
-            raise click.UsageError(f"--write {text}: --format says what is printed, --write names a file")
+            raise click.UsageError(f"--write {text}: --format selects what is printed, --write names a file")
         if name not in FORMATS[1:] or not separator or not file:
             raise click.UsageError(f"--write {text}: write FORMAT=FILE; formats are {', '.join(FORMATS[1:])}")
         targets.append((name, Path(file)))
     if len({path.absolute() for _, path in targets}) < len(targets):
         raise click.UsageError("--write: two reports cannot be written into one file")
     if options.dry_run and (targets or kind not in ("text", "json")):
-        raise click.UsageError("--dry-run makes no report: it goes with --format json at most")
+        raise click.UsageError("--dry-run makes no report: only --format text or json can be used with it")
     return Output(kind, tuple(targets), options.quiet)
 
 
-def apply_baseline_of(options: RunOptions, run: Run) -> None:
+def apply_baseline_option(options: RunOptions, run: Run) -> None:
     """Turn the findings that are in the baseline into notes. Raises InputError if it is not a baseline."""
     if options.baseline is None:
         if options.update_baseline:
             raise click.UsageError("--update-baseline needs --baseline FILE")
         return
-    from cardproof.core.files import write_report
     from cardproof.report.baseline import apply_baseline, read_baseline, text_of_baseline
 
     baseline = options.baseline
     if options.update_baseline:
         write_report(baseline, text_of_baseline(run))
     if gone := apply_baseline(run, read_baseline(baseline)):
-        click.echo(f"{show_path(baseline)}: {gone} known findings are gone; --update-baseline forgets them", err=True)
+        click.echo(f"{show_path(baseline)}: {gone} known findings are gone; --update-baseline removes them", err=True)
 
 
 def _print_diffs(run: Run) -> None:

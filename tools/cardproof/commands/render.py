@@ -1,9 +1,10 @@
-"""``cardproof render``: the whole flow for a site."""
+"""``cardproof render``: measure, judge and render the cards of a site."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,18 @@ import click
 from msgspec.structs import replace
 
 from cardproof.build import dry_run_of_render, render
-from cardproof.commands.options import EPILOG, PATH, RunOptions, devices_of, run_options
-from cardproof.commands.output import apply_baseline_of, output_of, progress_bar
+from cardproof.commands.options import EPILOG, PATH, RunOptions, parse_devices, run_options
+from cardproof.commands.output import apply_baseline_option, progress_bar, report_output
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cardproof.core.settings import Settings
 
 
 @click.command("render", epilog=EPILOG)
-@click.option("--only", metavar="NAME", multiple=True, help="Render this card alone. May be repeated.")
-@click.option("--check", is_flag=True, help="Write nothing; fail and show a diff where the site is stale.")
+@click.option("--only", metavar="NAME", multiple=True, help="Render only this card. May be repeated.")
+@click.option("--check", is_flag=True, help="Write nothing; fail and print a diff if the site is stale.")
 @click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=PATH, help="Folder of card templates.")
 @click.option(
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     help="Folder of the rendered pages; evidence goes to evidence/ in it, and the catalog to catalog/.",
 )
 @click.option(
-    "--snippets/--no-snippets", default=None, help="Run the pages' snippets; the settings decide unless given."
+    "--snippets/--no-snippets", default=None, help="Run the pages' snippets; by default as the settings state."
 )
 @click.option("--all-models", is_flag=True, help="Run a page's snippets for every model of its card.")
 @click.option("--device", "devices", multiple=True, help="Run snippets on cpu, cuda, or both separated by a comma.")
@@ -54,19 +53,19 @@ def render_command(
     def load() -> Settings:
         settings = options.settings()
         if templates is not None:
-            settings = replace(settings, templates=_from_base(templates, settings))
+            settings = replace(settings, templates=Path(os.path.relpath(templates, settings.base)))
         if out is not None:
-            folder = _from_base(out, settings)
+            folder = Path(os.path.relpath(out, settings.base))  # as a setting has it, so that records have it too
             catalog = folder / "catalog" if settings.catalog else None
             settings = replace(settings, out=folder, evidence=folder / "evidence", catalog=catalog)
             settings = replace(settings, reference=None, assets=None)
         wanted = settings.snippets
         wanted = replace(wanted, run=wanted.run if snippets is None else snippets)
         wanted = replace(wanted, models="all") if all_models else wanted
-        wanted = replace(wanted, devices=devices_of(devices)) if devices else wanted
+        wanted = replace(wanted, devices=parse_devices(devices)) if devices else wanted
         return replace(settings, snippets=wanted)
 
-    output = output_of(options)
+    output = report_output(options)
     if watching:
         if check or output.kind != "text" or options.dry_run or options.force:
             raise click.UsageError("--watch goes with none of --check, --dry-run, --force, --json and --format")
@@ -76,14 +75,9 @@ def render_command(
     if options.dry_run:
         return output.dry_run(dry_run_of_render(settings, only=only, force=options.force))
     with progress_bar(output.silent) as progress:
-        run = render(settings, options.measuring(progress), only=only, check=check, reference=reference_of_program)
-    apply_baseline_of(options, run)
+        run = render(settings, options.measure_options(progress), only=only, check=check, reference=program_reference)
+    apply_baseline_option(options, run)
     return output.report(run)
-
-
-def _from_base(given: Path, settings: Settings) -> Path:
-    """Return a path of the command line as a setting has it: relative to the site's folder, so that records are too."""
-    return Path(os.path.relpath(given, settings.base))
 
 
 def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
@@ -96,7 +90,7 @@ def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> in
     return watch(again, load, config, (lambda _: None) if quiet else lambda text: click.echo(text, err=True))
 
 
-def reference_of_program(folder: Path) -> dict[Path, str]:
+def program_reference(folder: Path) -> dict[Path, str]:
     """Return the pages of the reference for this command line."""
     from cardproof.commands.cli import cardproof
     from cardproof.render.reference import reference_pages

@@ -1,4 +1,4 @@
-"""``cardproof snippets``: the snippets of any Markdown pages, without a site around them."""
+"""``cardproof snippets``: run the snippets of any Markdown pages, with or without a site."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, QUIET, devices_of, site_settings
+from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, QUIET, parse_devices, site_settings
 from cardproof.commands.output import progress_bar
-from cardproof.core.files import show_path
 
 
 @click.command("snippets", epilog=EPILOG)
 @click.argument("pages", metavar="PAGE...", nargs=-1, required=True, type=PATH)
-@click.option("--device", "devices", multiple=True, help="cpu, cuda, or both separated by a comma; cpu unless given.")
-@click.option("--network", is_flag=True, help="Let blocks marked .network reach it.")
-@click.option("--random-weights", is_flag=True, help="Run with random weights where published ones are not at hand.")
+@click.option("--device", "devices", multiple=True, help="cpu, cuda, or both separated by a comma; cpu by default.")
+@click.option("--network", is_flag=True, help="Let blocks marked .network use the network.")
+@click.option("--random-weights", is_flag=True, help="Run with random weights if published ones are missing.")
 @click.option("--strict-device", is_flag=True, help="Fail a block that finds no GPU instead of skipping it.")
-@click.option("--update", "rewrite", is_flag=True, help="Write what came out where a page states another output.")
+@click.option("--update", "rewrite", is_flag=True, help="Replace stated outputs that differ from the real ones.")
 @CONFIG
 @JSON
 @QUIET
@@ -33,7 +32,7 @@ def snippets_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Run the Python blocks of Markdown pages, in page order, and compare what they print with what they state."""
+    """Run the Python blocks of Markdown pages, in page order, and compare their output with the stated output."""
     from cardproof.render.page_sources import run_pages
     from cardproof.report.terminal import pages_json_of, print_pages_report
     from cardproof.snippets.prove import policy_of
@@ -43,9 +42,9 @@ def snippets_command(
     if random_weights:
         policy = replace(policy, weights="random")
     if devices:
-        policy = replace(policy, devices=devices_of(devices))
+        policy = replace(policy, devices=parse_devices(devices))
     with progress_bar(as_json or quiet) as progress:
-        run = run_pages(pages, policy, show_path, rewrite=rewrite, progress=progress)
+        run = run_pages(pages, policy, rewrite=rewrite, progress=progress)
     if as_json:
         click.echo(pages_json_of(run))
     else:

@@ -1,4 +1,4 @@
-"""``cardproof speed``: time the networks of a site's cards, one after another in a process of its own."""
+"""``cardproof speed``: time the networks of a site's cards, one after another in a separate process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cardproof.commands.options import CONFIG, EPILOG, PATH, site_settings
+from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, ZOO, site_settings
 from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path
@@ -19,8 +19,6 @@ from cardproof.render.site_build import read_site
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.table import Table
 
     from cardproof.core.settings import Settings
@@ -29,76 +27,78 @@ if TYPE_CHECKING:
 
 
 @click.command("speed", epilog=EPILOG)
-@click.option("--only", metavar="MODEL", multiple=True, help="Time this model alone. May be repeated.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it runs.")
+@click.option("--only", metavar="MODEL", multiple=True, help="Time only this model. May be repeated.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device to time.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core unless given.")
-@click.option("--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Least time per model.")
-@click.option("--again", is_flag=True, help="Time all models again, those with valid speeds too.")
-@click.option("--out", type=PATH, help="File of speeds; the setting 'speed' unless given.")
-@click.option("--zoo", metavar="ZOO", help="Where networks come from; see render.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core by default.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Minimum time per model."
+)
+@click.option("--again", is_flag=True, help="Time all models again, including those with valid speeds.")
+@click.option("--out", type=PATH, help="File of speeds; by default that of the setting 'speed'.")
+@ZOO
 @CONFIG
-@click.option("--json", "as_json", is_flag=True, help="Print the speeds as JSON.")
-@click.option("--quiet", "-q", is_flag=True, help="Print troubles only.")
+@JSON
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def speed_command(
     out: Path | None, zoo: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
 ) -> int:
     """Time forward passes of the site's networks, for the pages to show.
 
-    Let nothing else run meanwhile. A model whose network is as it was when it was timed is not timed again; all speeds
-    of a file come from one processor, and are measured alike.
+    Run nothing else meanwhile. A model is timed again only if its network changed; all speeds of a file are measured
+    on one processor in the same way.
     """
     settings = site_settings(config, zoo)
     path = out or (settings.path(settings.speed) if settings.speed else None)
     if path is None:
         raise click.UsageError("name the file: --out speed-cpu.json, or the setting 'speed' in mkdocs.yml")
-    troubles: list[str] = []
+    errors: list[str] = []
     with progress_bar(quiet or as_json) as progress:
-        speeds = time_models(settings, path, progress=progress, tell=troubles.append, **options)
-    for trouble in troubles:
-        click.secho(f"not timed: {trouble}", err=True, fg="red")
+        speeds = time_models(settings, path, errors, progress=progress, **options)
+    for error in errors:
+        click.secho(f"not timed: {error}", err=True, fg="red")
     if as_json:
         click.echo(dump_speeds(speeds), nl=False)
     elif not quiet:
         from cardproof.report.terminal import new_console
 
         new_console().print(speed_table(speeds))
-    return 1 if troubles else 0
+    return 1 if errors else 0
 
 
 def time_models(
     settings: Settings,
     path: Path,
+    errors: list[str],
     *,
-    only: tuple[str, ...] = (),
-    device: str = "cpu",
-    threads: int | None = None,
-    batch: int = 16,
-    seconds: float = 3.0,
-    again: bool = False,
-    progress: Progress | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    only: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    batch: int,
+    seconds: float,
+    again: bool,
+    progress: Progress | None,
 ) -> Speeds:
-    """Time what is missing in a file of speeds, and write the file after each model; return all speeds.
+    """Time the models of the cards, or of ``only``, that have no valid speed; with ``again`` all. Return all speeds.
 
-    Missing are the models of the cards, or those that ``only`` names, that have no valid speed; with ``again`` all.
-    Models that cannot be built or run go to ``tell`` and are left out. Raises InputError if the file's speeds were
-    measured under other conditions and not all are measured again, or if a model or the device is not there.
+    The file is written after each model. Models that cannot be built or run are left out, with a line in ``errors``.
+    Raises InputError if the file's speeds were measured under other conditions and not all are measured again, or if a
+    model or the device does not exist.
     """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from cardproof.measure.engines.local import ended, start_worker, usable_cores
+    from cardproof.measure.engines.local import start_worker, terminating, usable_cores
 
     networks = network_digests(settings)
     if unknown := sorted(set(only) - {need.model for need in networks}):
         raise InputError(f"no card defines the model {', '.join(unknown)}")
     stored = load_speeds(path)
-    with ended(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
+    with terminating(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:
             here = pool.submit(_conditions, device, threads or usable_cores(), batch).result()
-        except ValueError as trouble:
-            raise InputError(f"--device {device}: {trouble}") from None
+        except ValueError as error:
+            raise InputError(f"--device {device}: {error}") from None
         if stored and (other := here.differences(stored.conditions)):
             if only or not again:
                 message = f"the speeds in {show_path(path)} were measured under other conditions ({other})"
@@ -113,20 +113,20 @@ def time_models(
             found = pool.submit(_time, need, settings.zoo or "", chosen[need], here, seconds).result()
             if isinstance(found, Speed):
                 speeds = speeds.with_speed(need.model, found)
-                _write(path, speeds)
+                replace_files({path: dump_speeds(speeds)})
             else:
-                tell(f"{need.model}: {found}")
+                errors.append(f"{need.model}: {found}")
     names = {need.model for need in networks}
-    if gone := speeds.models.keys() - names:
-        speeds = Speeds(speeds.conditions, {name: one for name, one in speeds.models.items() if name not in gone})
-        _write(path, speeds)
+    if speeds.models.keys() - names:
+        speeds = Speeds(speeds.conditions, {name: speed for name, speed in speeds.models.items() if name in names})
+        replace_files({path: dump_speeds(speeds)})
     return speeds
 
 
 def network_digests(settings: Settings) -> dict[Need, str]:
     """Return the need of each model of a site's cards, with the digest of its network.
 
-    Raises InputError as :func:`read_site` does and if no zoo is set; ZooError if it is not here.
+    Raises InputError as :func:`read_site` does and if no zoo is set; ZooError if the zoo is missing.
     """
     if settings.zoo is None:
         raise InputError("no zoo is set: name one in mkdocs.yml (zoo: timm) or with --zoo")
@@ -137,7 +137,7 @@ def network_digests(settings: Settings) -> dict[Need, str]:
 
 
 def speed_table(speeds: Speeds) -> Table:
-    """Return speeds as a table for a terminal, the fastest model first."""
+    """Return a table for the terminal, the fastest model first."""
     from rich.table import Table
 
     here = speeds.conditions
@@ -155,22 +155,18 @@ def speed_table(speeds: Speeds) -> Table:
 
 
 def _conditions(device: str, threads: int, batch: int) -> Conditions:
-    # the timer of torch says there, on a machine with CUDA's compiler and no GPU, that it finds none
+    # on a machine with CUDA's compiler and no GPU, torch's timer warns that it finds none
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    from cardproof.measure.time_network import conditions_here
+    from cardproof.measure.time_network import current_conditions
 
-    return conditions_here(device, threads, batch)
+    return current_conditions(device, threads, batch)
 
 
 def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: float) -> Speed | str:
-    """Time one model; say why there is no speed of it."""
+    """Time one model, or return the error."""
     from cardproof.measure.time_network import time_network
 
     try:
         return time_network(need, zoo, network, conditions, seconds)
-    except Exception as trouble:  # a zoo is foreign code
-        return f"{type(trouble).__name__}: {trouble}"
-
-
-def _write(path: Path, speeds: Speeds) -> None:
-    replace_files({path: dump_speeds(speeds)})
+    except Exception as error:  # a zoo is foreign code
+        return f"{type(error).__name__}: {error}"

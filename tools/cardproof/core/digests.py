@@ -1,4 +1,4 @@
-"""Digests and stamps of what results depend on, made without importing it."""
+"""Digests and stamps of the inputs of results, made without importing them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any
 
 ABSENT = "absent"
-"""The stamp of a file that was looked for and was not there."""
+"""The stamp of a missing file."""
 
 RACY = 2 * 10**9
-"""A file that is younger than this many nanoseconds may change again within one tick of the clock: it is compared by
-content."""
+"""A file younger than this (nanoseconds) may change again within one tick of the clock: it is compared by content."""
 
 
 def digest_of_file(path: Path) -> str:
-    """Return ``sha256:<hex>`` of a file, however large. Raises OSError."""
+    """Return ``sha256:<hex>`` of a file. Raises OSError."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
@@ -38,10 +35,7 @@ def digest_of_files(files: Iterable[Path]) -> str:
 
 @cache
 def digest_of_distribution(name: str) -> str:
-    """Return ``name version sha256:…`` of an installed distribution, from its version and its record of files.
-
-    An editable or hand-made installation may have no record; then the version alone stands for it.
-    """
+    """Return ``name version sha256:…`` of an installed distribution, from its version and its ``RECORD``, if any."""
     from importlib.metadata import distribution  # a warm build needs no versions
 
     found = distribution(name)
@@ -50,7 +44,7 @@ def digest_of_distribution(name: str) -> str:
 
 
 def digest_of_package(folder: Path) -> str:
-    """Return ``sha256:…`` over the Python files of a package's folder, with their places in it."""
+    """Return ``sha256:…`` over the paths and contents of the Python files in a package's folder."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         text = path.read_bytes().replace(b"\r\n", b"\n")  # a checkout with other line ends is the same code
@@ -65,14 +59,14 @@ def digest_of_data(data: Any) -> str:
 
 
 class Stamps:
-    """Stamps of files, each looked at once: size, time of change, and SHA-256."""
+    """Stamps of files: size, time of change, and SHA-256; each file is read once."""
 
     def __init__(self) -> None:
         self._now = time.time_ns()
         self.unchanged = cache(self._unchanged)
         self.digest = cache(self._digest)
 
-    def of(self, path: Path | str) -> str:
+    def stamp(self, path: Path | str) -> str:
         """Return the stamp of a file as it is now."""
         try:
             found = Path(path).stat()
@@ -100,7 +94,7 @@ class Stamps:
 
 
 def _content(path: Path) -> bytes:
-    """Return what a file says; of a folder, which files are in it."""
+    """Return the content of a file, or the names in a folder."""
     try:
         return path.read_bytes()
     except IsADirectoryError:
@@ -109,7 +103,7 @@ def _content(path: Path) -> bytes:
 
 
 def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of all files below a folder, to notice that code was changed."""
+    """Return name, size and time of change of all files below a folder, to notice changed code."""
     found = []
     for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.suffix != ".pyc" and path.is_file():

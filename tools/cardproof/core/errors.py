@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class InputError(Exception):
-    """What was asked for cannot be read at all: a path that does not exist, a setting that means nothing."""
+    """An input that cannot be read at all: a path that does not exist, an invalid setting."""

@@ -1,7 +1,7 @@
-"""Files of a site: their paths as reports show them, new content whole or not at all, one build at a time.
+"""Files of a site: paths for reports, atomic writes, and one lock per site.
 
-Files are written beside their places only by whoever holds the site's lock. So what lies there when a build takes the
-lock was left by a build that was killed, and is removed.
+Only the build that holds the site's lock writes temporary files. So those that are found when a build takes the lock
+were left by a build that was killed, and are removed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,19 +17,17 @@ from typing import TYPE_CHECKING
 from cardproof.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from filelock import BaseFileLock
 
 SUFFIX = ".cardproof-new"
-"""End of the name of a file that is not yet in its place; a dot at its start keeps it out of sites."""
+"""End of the name of a temporary file; a dot at its start keeps it out of sites."""
 
 PATIENCE = 60.0
-"""Seconds to wait for another build's writing, which takes milliseconds; longer than that it hangs."""
+"""Seconds to wait until another build has written, which takes milliseconds; if it takes longer, that build hangs."""
 
 
 def show_path(path: Path) -> str:
-    """Write a path as people pass it on: relative to the working directory where it lies below it, with ``/``."""
+    """Write a path for a reader: with ``/``, and relative if it lies below the working directory."""
     here = os.getcwd().replace(os.sep, "/")  # noqa: PTH109  (for each file of a site; Path.cwd takes five times as long)
     text = path.as_posix()
     absolute = text if text.startswith("/") or path.is_absolute() else f"{here}/{text}"
@@ -38,15 +37,14 @@ def show_path(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be made again: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    """Return the folder of the cache: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardproof"
 
 
 def replace_files(contents: Mapping[Path, str | bytes]) -> None:
-    """Give files new content: all are written beside their places first, then renamed. Raises OSError.
+    """Write files atomically: all into temporary files first, then renamed. Raises OSError.
 
-    An error leaves the old files whole. Their modes stay; of a path that is a link, the file that it leads to is
-    replaced.
+    An error leaves the old files as they were. Modes are kept; symbolic links are followed.
     """
     staged: list[tuple[Path, Path]] = []
     try:
@@ -54,48 +52,44 @@ def replace_files(contents: Mapping[Path, str | bytes]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             target = path.resolve()
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=SUFFIX)
-            beside = Path(name)
-            staged.append((beside, target))
+            temporary = Path(name)
+            staged.append((temporary, target))
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content.encode() if isinstance(content, str) else content)
-            beside.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        for beside, target in staged:
-            beside.replace(target)
+            temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        for temporary, target in staged:
+            temporary.replace(target)
     finally:
-        for beside, _ in staged:
-            beside.unlink(missing_ok=True)
+        for temporary, _ in staged:
+            temporary.unlink(missing_ok=True)
 
 
 def write_report(path: Path, text: str) -> None:
-    """Write a report into a file, whose folder is made if it is missing; into a device or pipe as it is.
-
-    What UTF-8 cannot hold, such as bytes of a file's name that are no text, is written as escapes. Raises OSError.
-    """
+    """Write a report into a file, whose folder is made if it is missing, or into a device or pipe. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = text.encode("utf-8", "backslashreplace")
+    data = text.encode("utf-8", "backslashreplace")  # names of files may hold bytes that are not text
     if path.exists() and not path.is_file():
-        with path.open("wb") as stream:
-            stream.write(data)
+        path.write_bytes(data)
     else:
         replace_files({path: data})
 
 
 def _umask() -> int:
-    """Return which bits new files do not get; it can only be read by setting it."""
+    """Return the mode bits that new files do not get; the mask can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 @contextmanager
-def writing(site: Path) -> Iterator[None]:
-    """Hold the lock of a site, which its folder of evidence stands for, while the block runs.
+def site_lock(site: Path) -> Iterator[None]:
+    """Hold the lock of a site, which its folder of evidence identifies, while the block runs.
 
-    The lock lies in the user's cache folder, not in the site. Where that cannot be written there is no lock: then every
-    file is whole all the same, and only two builds at once may mix pages of theirs. Raises InputError where another
-    build holds the lock for more than :data:`PATIENCE` seconds.
+    The lock is in the user's cache folder, not in the site. If that cannot be written there is no lock: every file is
+    still whole, but two builds at once may mix their pages. Raises InputError if another build holds the lock for more
+    than :data:`PATIENCE` seconds.
     """
-    lock = _acquired(site)
+    lock = _acquire(site)
     try:
         yield
     finally:
@@ -103,23 +97,19 @@ def writing(site: Path) -> Iterator[None]:
             lock.release()
 
 
-def sweep(site: Path, folders: Iterable[Path]) -> None:
-    """Remove what killed builds left in these folders; a lock is taken only where something is there."""
-    found = [path for folder in folders for path in _unplaced(folder)]
+def remove_temporary_files(site: Path, folders: Iterable[Path]) -> None:
+    """Remove the temporary files of killed builds; the lock is taken only if there are any."""
+    places = [place for folder in folders for place in os.walk(folder)]
+    names = [Path(place, name) for place, _, files in places for name in files]
+    found = [path for path in names if path.name.startswith(".") and path.name.endswith(SUFFIX)]
     if found:
-        with writing(site):
+        with site_lock(site):
             for path in found:
                 path.unlink(missing_ok=True)
 
 
-def _unplaced(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder that were never renamed."""
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names if name.endswith(SUFFIX) and name.startswith("."))
-
-
-def _acquired(site: Path) -> BaseFileLock | None:
-    """Wait for the lock of a site and take it; None where there can be none."""
+def _acquire(site: Path) -> BaseFileLock | None:
+    """Wait for the lock of a site and take it; None if it cannot be made."""
     from filelock import FileLock, Timeout  # imported by builds that write, and not by warm ones
 
     folder = cache_folder()

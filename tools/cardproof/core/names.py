@@ -1,4 +1,4 @@
-"""Names as cards write them, of fields and of data sets, and what they mean: one meaning has many spellings."""
+"""Names of fields and data sets in cards, with their many spellings, and what they mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from typing import Literal
 
 Writing = Literal["count", "bytes", "plain", "size", "text"]
-"""How the value of a field is written: as a number of some sort, as the sides of an image, or in words."""
+"""How the value of a field is written: as a kind of number, as the sides of an image, or as text."""
 
 FIELDS: dict[str, tuple[Writing, tuple[str, ...]]] = {
     "parameters": (
@@ -67,7 +67,7 @@ def normal_field(field: str) -> str:
 
 
 def kind_of(field: str) -> str:
-    """Return the one name of what a field states: ``Params (M)`` is ``parameters``; of others the normal spelling."""
+    """Return the key of :data:`FIELDS` for a field (``Params (M)`` is ``parameters``), or else its normal spelling."""
     name = normal_field(field)
     return _KINDS.get(name, name)
 
@@ -78,7 +78,7 @@ def spellings_of(*kinds: str) -> frozenset[str]:
 
 
 def scale_of(field: str) -> str:
-    """Return the SI prefix that a field's name brings along: ``Params (M)`` has M, ``GMACs`` has G."""
+    """Return the SI prefix in a field's name: ``Params (M)`` has M, ``GMACs`` has G."""
     if match := _SCALE.search(field):
         word = (match[1] or match[2]).lower()
         return _WORDS.get(word, word.upper())
@@ -87,8 +87,8 @@ def scale_of(field: str) -> str:
 
 
 @cache
-def canonical(name: str) -> str | None:
-    """Return the own name of a data set that a card may call by another; None if nobody here knows it."""
+def canonical_dataset(name: str) -> str | None:
+    """Return the canonical name of a data set; None if it is unknown."""
     from res2next.datasets import UnknownDataset, find_dataset
 
     try:

@@ -1,4 +1,4 @@
-"""Numbers as cards write them: the value, and the precision it was written with (design, rule 2)."""
+"""Numbers in cards: the value, and the precision it was written with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 ROUNDED_ZEROS = 3
-"""From so many trailing zeros on, a whole number counts as rounded: one exact count in a thousand ends in three."""
+"""A whole number with so many trailing zeros counts as rounded: one exact count in a thousand ends in three."""
 
 _SI = {"k": 3, "m": 6, "g": 9, "t": 12}
 _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -39,12 +39,12 @@ _COUNT_UNITS = (
 
 
 def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
-    """Return the number that a text writes, or None if it writes none.
+    """Parse a number; None if the text is not one.
 
-    ``kind`` says what a suffix means: in a count ``M`` and ``B`` are 10^6 and 10^9, in bytes ``B`` is the unit and
-    ``MiB`` is 2^20 bytes. ``scale`` is a prefix that the field's name brings along (``Params (M)``). Trailing zeros
-    of a whole number are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits. One or
-    two of them stand at the end of many exact counts, though: ``4172677120`` is exact.
+    ``kind`` decides what a suffix means: in a count ``M`` and ``B`` are 10^6 and 10^9, in bytes ``B`` is the unit and
+    ``MiB`` is 2^20 bytes. ``scale`` is a prefix in the field's name (``Params (M)``). Trailing zeros of a whole number
+    are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits. But many exact counts
+    end in one or two of them: ``4172677120`` is exact.
     """
     match = _NUMBER.fullmatch(text)
     if not match or not (match["whole"] or match["fraction"]):
@@ -70,7 +70,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
 
 
 def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
-    """Return factor and unit of what follows the digits; None if a count carries an unknown unit."""
+    """Return factor and unit of a suffix; None if the unit is unknown."""
     if kind == "plain":
         return Decimal(1), text
     lower = text.lower().strip()
@@ -88,19 +88,17 @@ def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
 
 
 def equal_as_written(found: int | float | Decimal, stated: Number) -> bool:
-    """Return whether a found value is the stated one at the precision that was written: half a unit both ways."""
+    """Return whether two values are equal at the precision that was written: half a unit both ways."""
     return abs(Decimal(str(found)) - stated.value) * 2 <= stated.quantum
 
 
 def round_to_digits(value: Decimal, digits: int) -> Decimal:
     """Round to a number of significant digits."""
-    if not value:
-        return value
-    return value.quantize(Decimal(1).scaleb(value.adjusted() - digits + 1), ROUND_HALF_EVEN)
+    return value and value.quantize(Decimal(1).scaleb(value.adjusted() - digits + 1), ROUND_HALF_EVEN)
 
 
 def write_like(found: int | float | Decimal, stated: Number, text: str) -> str | None:
-    """Write a value in the style and precision of a stated text; None if the style is not understood.
+    """Write a value in the style and precision of a stated text; None if the style is unknown.
 
     ``5.40G`` and 4172677120 give ``4.17G``; ``24670000`` and 24671464 give ``24670000``.
     """
@@ -120,7 +118,7 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
 
 
 def show_count(value: int | float | Decimal) -> str:
-    """Write a number for a reader: thousands separated by commas, no superfluous zeros."""
+    """Write a number for a reader: with commas between thousands, without superfluous zeros."""
     number = Decimal(str(value))
     if number == number.to_integral_value():
         return f"{int(number):,}"

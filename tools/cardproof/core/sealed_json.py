@@ -1,41 +1,37 @@
-"""Sealed JSON records: readable, in stable order, and with a digest that does not survive an edit by hand."""
+"""Sealed JSON records: readable, in stable order, and with a digest that reveals edits by hand."""
 
 from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from msgspec import convert, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from msgspec import Struct
-
 T = TypeVar("T")
 
 
 class TamperedError(Exception):
-    """A stored record whose seal does not fit its content: it was edited by hand."""
+    """A stored record whose seal does not match its content: it was edited by hand."""
 
 
 class NewerError(InputError):
-    """A stored record that a newer cardproof wrote: this one can neither read it nor may overwrite it."""
+    """A stored record that a newer cardproof wrote: this one cannot read it and must not overwrite it."""
 
 
 def plain(record: Struct) -> dict[str, Any]:
-    """Return what JSON says of a record; fractions are text."""
+    """Return a record as plain data for JSON; fractions become text."""
     found: dict[str, Any] = to_builtins(record, enc_hook=str)
     return found
 
 
 def dump_sealed(schema: str, content: dict[str, Any]) -> str:
-    """Return the text of a record: its schema, its content, and the seal over both."""
+    """Return the JSON of a record: its schema, its content, and the seal over both."""
     record = json.loads(json.dumps({"schema": schema, **content}))
     record["seal"] = digest_of_data(record)
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
@@ -45,7 +41,7 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     """Read a record of a kind.
 
     Raises FileNotFoundError; TamperedError if the file is not as :func:`dump_sealed` wrote it; NewerError if its
-    schema has a higher number, or if it is whole and its content is not that of this kind.
+    schema has a higher number, or if it is intact and its content is not of this kind.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -58,7 +54,7 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     try:
         return convert(record, kind, dec_hook=_fraction)
     except (ValueError, ArithmeticError) as trouble:
-        raise _newer(path, "it says things that this one does not know") from trouble
+        raise _newer(path, "it has content that this one does not know") from trouble
 
 
 def _newer(path: Path, what: str) -> NewerError:

@@ -1,4 +1,4 @@
-"""Settings: what ``mkdocs.yml`` says under the plugin ``cardproof``, with the command line on top."""
+"""Settings: the options of the plugin ``cardproof`` in ``mkdocs.yml``; the command line overrides them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import canonical, dataset_names, normal_field
+from cardproof.core.names import canonical_dataset, dataset_names, normal_field
 from cardproof.core.source import read_source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
@@ -32,7 +32,7 @@ class SnippetSettings(Struct, frozen=True):
     run: bool = True
     """Whether they are run at all."""
     weights: Literal["strict", "random"] = "strict"
-    """Where published weights are not at hand: ``strict`` skips a block, ``random`` runs it with random weights."""
+    """If published weights are missing: ``strict`` skips a block, ``random`` runs it with random weights."""
     models: Literal["first", "all"] = "first"
     """Run a page for the model that it shows, or for every model of its card."""
     devices: tuple[Literal["cpu", "cuda"], ...] = ("cpu",)
@@ -46,14 +46,14 @@ class SnippetSettings(Struct, frozen=True):
 
 
 class SiteSettings(Struct, frozen=True):
-    """What ``mkdocs.yml`` says of the site itself, outside of the plugin."""
+    """The options of ``mkdocs.yml`` outside of the plugin."""
 
     name: str = "Model cards"
     """``site_name``."""
     description: str = ""
     """``site_description``."""
     url: str = ""
-    """``site_url``; addresses are relative to the site's root where there is none."""
+    """``site_url``; addresses are relative to the site's root if it is empty."""
     docs: Path = Path("docs")
     """``docs_dir``: the root of what is published."""
     directory_urls: bool = True
@@ -64,7 +64,7 @@ class Settings(Struct, frozen=True):
     """All settings, with paths as given (relative to the folder of ``mkdocs.yml``)."""
 
     base: Path = field(default_factory=Path)
-    """The folder of ``mkdocs.yml``; the working directory where there is none."""
+    """The folder of ``mkdocs.yml``; the working directory if there is no such file."""
     zoo: str | None = None
     """Source of networks: ``res2next``, ``timm``, ``torchvision``, ``transformers``, ``package.module:object`` or
     ``file.py:object``."""
@@ -73,6 +73,8 @@ class Settings(Struct, frozen=True):
     any characters of the card's name."""
     templates: Path = Path("templates")
     """Folder of card templates (``models/*.md`` below it) and of what they include."""
+    includes: Path = Path("templates")
+    """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
     out: Path = Path("docs/models")
     """Folder of the rendered pages."""
     evidence: Path = Path("docs/evidence")
@@ -86,18 +88,16 @@ class Settings(Struct, frozen=True):
     weights: Path | None = None
     """Folder with files of weights by their published names, or one file; it is looked into before anything else."""
     reference: Path | None = None
-    """Folder of generated pages about checks, commands and settings; none are written where it is not set."""
+    """Folder of generated pages about checks, commands and settings; none are written if it is not set."""
     assets: Path | None = Path("docs/assets")
-    """Folder of the style sheet and the script of model pages, below ``docs``; they are written where they differ."""
+    """Folder of the style sheet and the script of model pages, below ``docs``; they are written if they differ."""
     catalog: Path | None = None
     """Folder of what other programs read: a folder for each model with ``model.json`` and badges, and ``models.json``,
-    ``models.csv`` and ``model-index.yml`` of all; none are written where it is not set."""
+    ``models.csv`` and ``model-index.yml`` of all; none are written if it is not set."""
     badges: Badges = "claims"
-    """Of which badges are made in the catalog: ``claims`` (each claim, and each model), ``models``, or ``none``."""
+    """Badges in the catalog: ``claims`` (of each claim and each model), ``models``, or ``none``."""
     render: bool = True
     """Whether ``mkdocs build`` and ``mkdocs serve`` render before they build; ``cardproof render`` does in any case."""
-    includes: Path = Path("templates")
-    """Second folder for templates that cards include, for cards that live elsewhere (``--templates``)."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are run: a mapping with ``run``, ``weights`` (strict or random), ``models`` (first or all),
     ``devices``, ``network``, ``placeholders`` and ``preload``."""
@@ -115,29 +115,8 @@ class Settings(Struct, frozen=True):
         return given if given.is_absolute() else self.base / given
 
 
-SETTINGS = (
-    "zoo",
-    "names",
-    "templates",
-    "includes",
-    "out",
-    "evidence",
-    "cited",
-    "speed",
-    "data",
-    "weights",
-    "reference",
-    "assets",
-    "catalog",
-    "badges",
-    "render",
-    "snippets",
-    "tolerances",
-    "flops",
-    "sources_agree",
-)
-"""Names that may stand under the plugin; each is a field of :class:`Settings` and described in the guide."""
-
+SETTINGS = tuple(name for name in Settings.__struct_fields__ if name not in ("base", "site"))
+"""Names that may stand under the plugin; each is described in the guide."""
 
 _PATHS = (
     "templates", "includes", "out", "evidence", "cited", "names", "speed", "weights", "reference", "catalog", "assets",
@@ -145,9 +124,9 @@ _PATHS = (
 
 
 def load_settings(config: Path | None) -> Settings:
-    """Read the settings of a ``mkdocs.yml``; defaults where ``config`` is None or says nothing.
+    """Read the settings of a ``mkdocs.yml``; defaults if ``config`` is None.
 
-    Raises InputError, with file, line and column, for a file that cannot be read and for a setting that means nothing.
+    Raises InputError, with file, line and column, for a file that cannot be read and for an invalid setting.
     """
     if config is None:
         return Settings()
@@ -165,7 +144,7 @@ def load_settings(config: Path | None) -> Settings:
 
 
 def _site(tree: Node | None) -> SiteSettings:
-    """Return what a ``mkdocs.yml`` says of the site; mkdocs itself judges what it may say."""
+    """Return the options of the site; mkdocs itself validates them."""
     texts = {}
     for name in ("site_name", "site_description", "site_url", "docs_dir", "use_directory_urls"):
         node = tree.get(name) if isinstance(tree, Mapping) else None
@@ -182,11 +161,11 @@ def _site(tree: Node | None) -> SiteSettings:
 
 
 def parse_tolerance(text: str) -> Tolerance:
-    """Return the tolerance that a text names. Raises ValueError where it names none.
+    """Parse a tolerance. Raises ValueError if the text is not one.
 
     ``written``: equal at the precision written, the default. ``exact``: equal to the last unit. ``3 digits``: equal
-    after rounding both to three significant digits. ``0.5%``: of the stated value. ``0.05``: that far in the field's
-    own unit (percentage points for accuracies).
+    after rounding both to three significant digits. ``0.5%``: of the stated value. ``0.05``: in the field's own unit
+    (percentage points for accuracies).
     """
     text = text.strip().lower()
     if text in ("written", "exact"):
@@ -195,7 +174,7 @@ def parse_tolerance(text: str) -> Tolerance:
         return Tolerance("digits", Decimal(match[1]))
     if match := re.fullmatch(r"(?:±\s*)?(\d+(?:\.\d+)?)\s*(%?)", text):
         return Tolerance("percent" if match[2] else "absolute", Decimal(match[1]))
-    raise ValueError(f"'{text}' is no tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
+    raise ValueError(f"'{text}' is not a tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
 
 
 def _plugin_options(tree: Node | None) -> list[tuple[Scalar, Node]]:
@@ -221,9 +200,8 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         tolerances: dict[str, Tolerance] = {}
         for field_key, value in node:
             try:
-                tolerances[normal_field(field_key.text)] = parse_tolerance(
-                    value.text if isinstance(value, Scalar) else ""
-                )
+                text = value.text if isinstance(value, Scalar) else ""
+                tolerances[normal_field(field_key.text)] = parse_tolerance(text)
             except ValueError as trouble:
                 raise InputError(f"{value.place}: {trouble}") from None
         return replace(settings, tolerances=tolerances)
@@ -251,16 +229,15 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     return replace(settings, **{name: setting})
 
 
-def dataset_named(name: str) -> str:
-    """Return a data set's own name. Raises ValueError where nobody knows it."""
-    found = canonical(name)
+def parse_dataset(name: str) -> str:
+    """Return a data set's canonical name. Raises ValueError if it is unknown."""
+    found = canonical_dataset(name)
     if found is None:
-        raise ValueError(f"'{name}' is no data set that can be evaluated; known are {', '.join(dataset_names())}")
+        raise ValueError(f"'{name}' is not a data set that can be evaluated; known are {', '.join(dataset_names())}")
     return found
 
 
 def _data(node: Node) -> dict[str, Path]:
-    """Read the mapping ``data``. Raises InputError at what means nothing."""
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: data is a mapping from data set to folder")
     found = {}
@@ -268,7 +245,7 @@ def _data(node: Node) -> dict[str, Path]:
         if not isinstance(value, Scalar) or value.value is None:
             raise InputError(f"{value.place}: data needs a path")
         try:
-            found[dataset_named(key.text)] = Path(value.text)
+            found[parse_dataset(key.text)] = Path(value.text)
         except ValueError as trouble:
             raise InputError(f"{key.place}: {trouble}") from None
     return found
@@ -283,7 +260,6 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 
 def _snippets(node: Node) -> SnippetSettings:
-    """Read the mapping ``snippets``. Raises InputError at what means nothing."""
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: snippets is a mapping")
     values: dict[str, Any] = {}
@@ -301,5 +277,5 @@ def _snippets(node: Node) -> SnippetSettings:
         elif name == "placeholders" and isinstance(plain, dict):
             values[name] = plain
         else:
-            raise InputError(f"{key.place}: snippets has no setting '{name}', or its value means nothing")
+            raise InputError(f"{key.place}: snippets has no setting '{name}', or its value is invalid")
     return SnippetSettings(**values)

@@ -1,4 +1,4 @@
-"""A source file as text with positions; what no reader accepts becomes a finding."""
+"""A source file as text with positions; characters that no reader accepts become findings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from msgspec import Struct, field
 from cardproof.core.types import Finding, Fix, Place
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Cards are text that people write; a larger file is refused before anything parses it."""
+"""Largest size of a card; a larger file is refused before it is parsed."""
 
 BOM_COLUMN = 0
-"""Column of a byte order mark on line 1: it stands before the text, whose first column is 1."""
+"""Column of a byte order mark on line 1: it is before the text, whose first column is 1."""
 
-# Everything that YAML's character set leaves out below U+00A0 (YAML 1.1, section 5.1), and lone surrogates.
+# All characters below U+00A0 that YAML's character set excludes (YAML 1.1, section 5.1), and lone surrogates.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 class Source(Struct, eq=False):
-    """One file: its name as reports show it, its text without a byte order mark, and its line starts."""
+    """One file: its name in reports, its text without a byte order mark, and its line starts."""
 
     name: str
     path: Path
@@ -41,9 +41,9 @@ class Source(Struct, eq=False):
 
 
 def read_source(path: Path, name: str) -> tuple[Source | None, list[Finding]]:
-    """Read a UTF-8 file; return no source and an error finding where that is not possible.
+    """Read a UTF-8 file; return None and an error finding if that is not possible.
 
-    A byte order mark is taken off (columns on line 1 do not shift) and reported; so is the first control character.
+    A byte order mark is removed (columns on line 1 do not shift) and reported; so is the first control character.
     """
 
     def error(message: str, hint: str | None = None, line: int = 1, column: int = 1) -> Finding:

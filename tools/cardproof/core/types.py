@@ -1,4 +1,4 @@
-"""The words of the product as frozen records: what travels between read, plan, measure, judge and render."""
+"""The domain types as frozen records, which all rooms share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 class Stored(Struct, frozen=True, forbid_unknown_fields=True):
-    """A record that is stored: one with a field that it does not have was written by a newer cardproof."""
+    """A record that is stored; JSON with an unknown field was written by a newer cardproof."""
 
 
 class Place(Stored, frozen=True, order=True):
@@ -29,7 +29,7 @@ class Place(Stored, frozen=True, order=True):
     line: int
     column: int
     end_column: int | None = None
-    """Column after the last character, where the text lies on one line."""
+    """Column after the last character; None if the text spans lines."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -43,12 +43,11 @@ class Fix(Stored, frozen=True):
     end_column: int
     text: str
     safe: bool = False
-    """It writes what was measured, or changes nothing that a reader sees: ``--fix`` makes it without being asked
-    about others."""
+    """It writes a measured value, or changes nothing that a reader sees; other fixes need ``--fix-unsafe``."""
 
 
 class Finding(Stored, frozen=True):
-    """Something that a person must see, at the place where it can be mended."""
+    """A problem that a person must see, at the place where it can be fixed."""
 
     place: Place
     check: str
@@ -59,11 +58,11 @@ class Finding(Stored, frozen=True):
     fatal: bool = False
     """The source could not be read at all: a render ends with exit status 2."""
     settled: Literal["", "ignored", "known"] = ""
-    """Why it is a note and asks for nothing: a comment in the card ignores it, or the baseline knows it."""
+    """Why it is a note that needs no action: a comment in the card ignores it, or it is in the baseline."""
 
 
 class Number(Struct, frozen=True):
-    """A stated number with the precision it was written with."""
+    """A stated number with its precision."""
 
     value: Decimal
     quantum: Decimal
@@ -82,25 +81,25 @@ class Claim(Struct, frozen=True):
 
     model: str
     field: str
-    """Its key as the card writes it; results read ``Top 1 Accuracy on ImageNet``."""
+    """Its key as written; results read ``Top 1 Accuracy on ImageNet``."""
     stated: str
     """The text as written."""
     place: Place
     name: str
     """The normal spelling of its field."""
     kind: str
-    """What its field states, whatever the spelling: a key of :data:`cardproof.core.names.FIELDS`, or ``name``."""
+    """Its field, whatever the spelling: a key of :data:`cardproof.core.names.FIELDS`, or ``name``."""
     number: Number | None = None
-    """What it states, if that is a number of its kind; of a metric the number as written."""
+    """The stated number, if it is of the field's kind; of a metric the number as written."""
     size: tuple[int, int] | None = None
     """Height and width, if it states the size of an image."""
     value: Any = None
-    """The value as YAML gives it: number, text, or None."""
+    """The value from YAML: number, text, or None."""
     dataset: str | None = None
     """For results: the data set's name as written."""
     task: str | None = None
     published: str | None = None
-    """Where somebody else published this value, for a value that the card itself only reports."""
+    """The source that published this value, if the card only reports it."""
     style: str = ""
     """How YAML wrote it: plain, ``'`` or ``"``; a fix keeps it."""
     metric: bool = False
@@ -113,12 +112,12 @@ class Claim(Struct, frozen=True):
 
     @property
     def is_field(self) -> bool:
-        """Whether the card states it of the model itself: it is not a metric, nor a value that others publish."""
+        """Whether it is about the model itself: not a metric, and not a value that others publish."""
         return not self.metric and not self.published
 
 
 class Question(Struct, frozen=True):
-    """A stated count whose origin is looked for when it is not what the network has, or a side that it may refuse."""
+    """A stated count that may need an explanation, or the side of an image that the network may refuse."""
 
     field: Literal["flops", "parameters", "min size"]
     number: Number
@@ -157,7 +156,7 @@ class Counts(Stored, frozen=True):
 
 
 class Totals(Struct, frozen=True):
-    """The two counts of a network that cards mix up with another network's."""
+    """The two counts that cards confuse with those of another network."""
 
     parameters: int
     multiply_adds: int
@@ -169,23 +168,23 @@ class Reproduction(Stored, frozen=True):
     field: Literal["flops", "parameters"]
     stated: int
     value: int
-    """What this way of counting gives."""
+    """The number that this way of counting gives."""
     exact: bool
     """Equal at the precision that was written; otherwise close (within 0.1 %)."""
     input: tuple[int, int] | None = None
-    """Height and width that were fed, where they differ from the card's image size."""
+    """Height and width of the input, if they differ from the card's image size."""
     factor: Fraction = msgspec.field(default_factory=lambda: Fraction(1))
     counted: tuple[str, ...] = ()
-    """What was counted that is no multiply-add, in the words of a reader: ``batch norm twice``."""
+    """Counted operations that are not multiply-adds, in plain words: ``batch norm twice``."""
     left_out: tuple[str, ...] = ()
-    """What was not counted although it multiplies and adds: ``classifier``."""
+    """Multiply-adds that were not counted: ``classifier``."""
     classes: int | None = None
-    """For a head with another number of classes."""
+    """Number of classes of the head, if it is another than the network's."""
     note: str = ""
 
 
 class Preprocessing(Stored, frozen=True):
-    """What a zoo does to an image before its network sees it."""
+    """How a zoo prepares an image for its network."""
 
     input_size: tuple[int, int, int]
     """Channels, height, width."""
@@ -199,11 +198,11 @@ class Preprocessing(Stored, frozen=True):
     weights: str | None = None
     """File name of the weights that this belongs to."""
     test_crop_pct: float | None = None
-    """The crop at ``test_size``, where it differs."""
+    """The crop at ``test_size``, if it differs."""
 
 
 class Measured(Struct, frozen=True):
-    """All that measuring one model gave, or why it gave nothing."""
+    """The measurement of one model, or its error."""
 
     model: str
     counts: Counts | None
@@ -212,11 +211,11 @@ class Measured(Struct, frozen=True):
     """Why the network could not be built or run; then ``counts`` is None."""
     seconds: float = 0.0
     takes: tuple[tuple[int, bool], ...] = ()
-    """Sides of square images that were asked about, and whether the network takes them."""
+    """Sides of square images in question, and whether the network takes them."""
 
 
 class Judgement(Struct, frozen=True):
-    """A claim with its verdict and what the verdict rests on."""
+    """A claim with its verdict and the grounds for it."""
 
     claim: Claim
     verdict: Verdict
@@ -232,22 +231,22 @@ class Judgement(Struct, frozen=True):
     explained: bool = False
     """A way of counting gives the stated value exactly."""
     discrepancies: tuple[str, ...] = ()
-    """What a refuted claim shows, in the words of :mod:`cardproof.judge.discrepancies`."""
+    """Kinds of discrepancy of a refuted claim: keys of :mod:`cardproof.judge.discrepancies`."""
     check: str = ""
     """The check that judged it; empty if nothing measures its field."""
     card: str = ""
-    """The file of the card that was judged; a claim itself may stand in a file that the card imports."""
+    """The file of the card that was judged; the claim may be in a file that the card imports."""
     detail: str = ""
-    """What was found, in more words than one value: ``9,371 of 10,000 images``."""
+    """Details of the found value: ``9,371 of 10,000 images``."""
     interval: tuple[float, float] | None = None
-    """Of an accuracy that was evaluated: its 95 % interval, as fractions."""
+    """95 % interval of an evaluated accuracy, as fractions."""
 
 
 class LocalFile(Struct, frozen=True):
     """A file of weights on this machine."""
 
     name: str
-    """Its path as reports show it."""
+    """Its path for reports."""
     size: int
     sha256: str
 
@@ -256,32 +255,32 @@ class LocalCode(Struct, frozen=True):
     """A source file that a card links, as it is in the local repository."""
 
     name: str
-    """Its path as reports show it."""
+    """Its path for reports."""
     line: int | None
-    """The line that the link names."""
+    """The line in the link."""
     inside: str | None
-    """Name of the outermost class or function that the line lies in."""
+    """Name of the outermost class or function that contains the line."""
     defines: tuple[str, ...]
-    """Names of the classes and functions at the top of the file."""
+    """Names of the top-level classes and functions."""
 
 
 class Need(Struct, frozen=True):
-    """What has to be known about one model to judge its claims: the unit of planning and of measuring."""
+    """The measurements that the claims of one model need: the unit of planning and measuring."""
 
     model: str
     weights: str | None
     """File name of the weights that the card links."""
     size: tuple[int, int] | None
-    """Height and width at which counts are made; None: the size that the zoo states."""
+    """Height and width at which counts are made; None: the zoo's size."""
     questions: tuple[Question, ...]
     datasets: tuple[str, ...] = ()
-    """Data sets on which the card states how many images the model gets right, by their own names."""
+    """Data sets on which the card states accuracies, by their canonical names."""
     network: str = ""
-    """The zoo's name of the model, where a table of names has it; empty: the model's own."""
+    """The zoo's name of the model from the table of names; empty: the model's own."""
 
     @property
     def in_zoo(self) -> str:
-        """The name under which the zoo is asked for the model; it may have renamed it since."""
+        """The name for which the zoo is asked; it may have renamed the model since."""
         return self.network or self.model
 
 
@@ -295,12 +294,12 @@ class Environment(Stored, frozen=True):
     python: str
     torch: str
     zoo: str
-    """Name and version of the distribution that the networks come from."""
+    """Name and version of the distribution with the networks."""
     processor: str
 
 
 class Evaluated(Stored, frozen=True):
-    """What one model with its weights gets right on one data set, and what that depends on."""
+    """The result of one model with its weights on one data set, and its inputs."""
 
     dataset: str
     split: str
@@ -317,17 +316,17 @@ class Evaluated(Stored, frozen=True):
     calibration_error: float
     """Expected calibration error (Guo et al., 2017), as a fraction."""
     close_calls: int
-    """Images whose verdict hangs on less than rounding of 32-bit numbers may move."""
+    """Images whose result could change with the rounding of 32-bit numbers."""
     classes: tuple[str, ...]
-    """Names of the classes, in order; empty where there are more than a hundred."""
+    """Names of the classes, in order; empty if there are more than a hundred."""
     confusion: tuple[str, ...]
-    """Per class that is right, how often each class was said: numbers separated by spaces; empty as above."""
+    """Per true class, how often each class was predicted: numbers separated by spaces; empty as above."""
     weights: str
     """Name of the file of weights."""
     weights_digest: str
     data_digest: str
     inputs: tuple[tuple[str, str], ...]
-    """What decides the result, by name: it is valid while all of it is the same."""
+    """Inputs of the result, by name: it is valid while all of them are equal."""
     environment: Environment
 
 
@@ -336,7 +335,7 @@ Curve = tuple[tuple[float, float], ...]
 
 
 class Recipe(Stored, frozen=True):
-    """How weights were trained, as their zoo says it."""
+    """How weights were trained, as their zoo states it."""
 
     name: str
     source: str
@@ -346,22 +345,22 @@ class Recipe(Stored, frozen=True):
     techniques: tuple[str, ...]
     """Training techniques, in the words of cards."""
     logged: tuple[tuple[str, str], ...] | None = None
-    """What the log of the training says of the same fields; None where no log travels with the weights."""
+    """The same fields from the log of the training; None if the weights come without a log."""
     logged_techniques: tuple[str, ...] = ()
-    """Training techniques by that log."""
+    """Training techniques from that log."""
     log: str = ""
     """Name of that log."""
 
 
 class Evidence(Stored, frozen=True):
-    """What was found out about one model, with all that it depends on and where it ran."""
+    """The measurements of one model, with their inputs and environment."""
 
     model: str
     zoo: str
     known_as: str
-    """The name under which the zoo has the model today."""
+    """The zoo's current name of the model."""
     key: str
-    """Digest of all that decides the measurement: method, network source, input, questions."""
+    """Digest of all inputs of the measurement: method, network source, input, questions."""
     counts: Counts | None
     reproductions: tuple[Reproduction, ...]
     preprocessing: Preprocessing | None
@@ -372,18 +371,18 @@ class Evidence(Stored, frozen=True):
     evaluations: tuple[Evaluated, ...] = ()
     """Results on data sets; each depends on inputs of its own and not on ``key``."""
     outdated: tuple[Evaluated, ...] = ()
-    """Results of earlier weights, networks or methods, kept since measuring them again may take hours."""
+    """Results of earlier weights, networks or methods, kept because measuring them again may take hours."""
     recipe: Recipe | None = None
-    """For zoos of the user's own: what the zoo says of the training."""
+    """For zoos of the user's own: the zoo's description of the training."""
     takes: tuple[tuple[int, bool], ...] = ()
-    """Sides of square images, and whether the network takes them: where a card states the smallest."""
+    """Sides of square images, and whether the network takes them, if a card states the smallest."""
     sources: tuple[tuple[str, str], ...] = ()
-    """Files and distributions that a zoo of the user's own loaded, with digest or version: evidence of it is valid
-    while they are the same."""
+    """Files and distributions that a zoo of the user's own loaded, with digest or version: its evidence is valid while
+    they are equal."""
 
     @property
-    def passing(self) -> bool:
-        """Whether there are no counts for a reason that may pass: memory, time, a worker that died."""
+    def is_temporary_failure(self) -> bool:
+        """Whether counting failed for a reason that may pass: memory, time, a worker that died."""
         return self.error is not None and (
             not self.environment.measured or self.error.startswith(("TimeoutError", "MemoryError"))
         )

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.source import read_source
+from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Fix, Place
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cardproof.core.source import Source
 
 MAX_NODES = 100_000
 """Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values."""
@@ -28,12 +24,19 @@ _FLOAT_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"[-+]?[0-9]+")
 
 
-class Scalar(Struct, eq=False):
-    """A single value; ``text`` is what was written, without quotes."""
-
+class _Span(Struct, eq=False):
     source: Source
     start: int
     end: int
+
+    @property
+    def place(self) -> Place:
+        return self.source.place(self.start)
+
+
+class Scalar(_Span, eq=False):
+    """A single value; ``text`` is what was written, without quotes."""
+
     value: str | int | float | bool | None
     text: str
     style: str
@@ -46,40 +49,26 @@ class Scalar(Struct, eq=False):
         return self.value
 
     def fix(self, text: str) -> Fix | None:
-        """Return the edit that writes ``text`` in place of this value, in its style; None where it spans lines."""
+        """Return the edit that replaces this value by ``text``, in its style; None if it spans lines."""
         place = self.place
         if place.end_column is None or self.style not in ("", "'", '"'):
             return None
         return Fix(place.line, place.column, place.end_column, f"{self.style}{text}{self.style}")
 
 
-class Sequence(Struct, eq=False):
+class Sequence(_Span, eq=False):
     """A list of nodes."""
 
-    source: Source
-    start: int
-    end: int
     items: list[Node]
-
-    @property
-    def place(self) -> Place:
-        return self.source.place(self.start)
 
     def plain(self) -> list[Any]:
         return [item.plain() for item in self.items]
 
 
-class Mapping(Struct, eq=False):
-    """A mapping whose keys are looked up without regard to case, as the model-index format has it."""
+class Mapping(_Span, eq=False):
+    """A mapping with case-insensitive keys, as the model-index format defines it."""
 
-    source: Source
-    start: int
-    end: int
     entries: dict[str, tuple[Scalar, Node]]
-
-    @property
-    def place(self) -> Place:
-        return self.source.place(self.start)
 
     def get(self, key: str) -> Node | None:
         entry = self.entries.get(key.lower())
@@ -98,8 +87,7 @@ Node = Scalar | Sequence | Mapping
 def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[Node | None, list[Finding]]:
     """Read the YAML document in ``source.text[start:end]``.
 
-    Returns the root node, None where there is none, and what was wrong. A syntax error is a fatal finding at its
-    place in the file; nothing of the document is used then.
+    Returns the root node, or None for an empty or invalid document, and the findings. A syntax error is fatal.
     """
     text = source.text[start:end]
     try:
@@ -107,25 +95,25 @@ def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[N
     except yaml.MarkedYAMLError as trouble:
         return None, [_syntax_error(trouble, source, start, text)]
     except yaml.reader.ReaderError:
-        # The reader names a position in bytes of its own buffer; read_source has reported the character's place.
+        # The reader gives a position in bytes of its own buffer; read_source has reported the character's place.
         return None, []
     except RecursionError:
-        return None, [_too_much(source, start, f"nested deeper than {MAX_DEPTH} levels")]
+        return None, [_limit_exceeded(source, start, f"nested deeper than {MAX_DEPTH} levels")]
     if root is None:
         return None, []
     resolver = _Resolver(source, start)
     try:
         return resolver.node(root, 0), resolver.findings
-    except _TooMuchError as trouble:
-        return None, [_too_much(source, start, str(trouble))]
+    except _LimitError as trouble:
+        return None, [_limit_exceeded(source, start, str(trouble))]
 
 
-class _TooMuchError(Exception):
+class _LimitError(Exception):
     pass
 
 
 class _Resolver:
-    """Turns PyYAML's nodes into ours; one per document."""
+    """Converts the nodes of one PyYAML document."""
 
     def __init__(self, source: Source, offset: int) -> None:
         self.source = source
@@ -137,9 +125,9 @@ class _Resolver:
     def node(self, node: yaml.Node, depth: int) -> Node:
         self._count += 1
         if self._count > MAX_NODES:
-            raise _TooMuchError(f"holds more than {MAX_NODES:,} values once its aliases are followed")
+            raise _LimitError(f"holds more than {MAX_NODES:,} values once its aliases are followed")
         if depth > MAX_DEPTH:
-            raise _TooMuchError(f"nested deeper than {MAX_DEPTH} levels, or an alias that contains itself")
+            raise _LimitError(f"nested deeper than {MAX_DEPTH} levels, or an alias that contains itself")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         start, end = self._span(node)
@@ -225,27 +213,20 @@ class _Resolver:
         return self.offset + node.start_mark.index, self.offset + node.end_mark.index
 
     def _report(
-        self,
-        node: yaml.Node,
-        check: str,
-        severity: Any,
-        message: str,
-        hint: str | None = None,
-        text: str | None = None,
+        self, node: yaml.Node, check: str, severity: Any, message: str, hint: str | None = None, text: str | None = None
     ) -> None:
         start, end = self._span(node)
         if start in self._reported:
             return  # an alias shows the same characters again
         self._reported.add(start)
         place = self.source.place(start, end)
-        fix = None
-        if text is not None and place.end_column is not None:
-            fix = Fix(place.line, place.column, place.end_column, text)
+        fixable = text is not None and place.end_column is not None
+        fix = Fix(place.line, place.column, place.end_column or 0, text or "") if fixable else None
         self.findings.append(Finding(place, check, severity, message, hint, fix))
 
 
 def _as_yaml_1_1(text: str) -> str:
-    """Write a YAML 1.2 number so that YAML 1.1 readers take it for one: with a dot, and a sign in the exponent."""
+    """Write a YAML 1.2 number for YAML 1.1 readers: with a dot, and a sign in the exponent."""
     mantissa, _, exponent = text.lower().partition("e")
     if "." not in mantissa:
         mantissa += ".0"
@@ -270,7 +251,7 @@ def _syntax_error(trouble: yaml.MarkedYAMLError, source: Source, offset: int, te
 
 
 def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[str, Fix | None]:
-    """Say how to quote a plain value that holds ``: ``."""
+    """Return the hint and fix that quote a plain value with ``: ``."""
     first = text.rfind("\n", 0, index) + 1
     end = text.find("\n", index)
     line = text[first : end if end >= 0 else len(text)].rstrip("\r")
@@ -282,12 +263,12 @@ def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[st
     return f"a value that holds ': ' must be quoted: {quoted}", fix
 
 
-def _too_much(source: Source, start: int, message: str) -> Finding:
+def _limit_exceeded(source: Source, start: int, message: str) -> Finding:
     return Finding(source.place(start), "yaml-limits", "error", message, fatal=True)
 
 
-def read_data(path: Path) -> Node | None:
-    """Return the tree of a YAML file that is no card. Raises InputError, with file, line and column, for its errors."""
+def read_yaml_file(path: Path) -> Node | None:
+    """Read a YAML file that is not a card. Raises InputError, with file, line and column, for its errors."""
     source, findings = read_source(path, path.as_posix())
     tree: Node | None = None
     if source:

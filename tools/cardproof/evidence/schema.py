@@ -1,4 +1,4 @@
-"""The JSON Schema of a record of evidence, made from the records: ``python -m cardproof.evidence.schema``."""
+"""The JSON Schema of a record of evidence, made from the types: ``python -m cardproof.evidence.schema``."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from cardproof.evidence.records import SCHEMA, Record
 
 
 def evidence_schema() -> dict[str, Any]:
-    """Return the schema."""
-    description = "What cardproof found out about one model, with all that it depends on and where it ran."
+    """Return the schema of a record of evidence."""
+    description = "The measurements of one model by cardproof, with their inputs and environment."
     schema = schema_of(Record, SCHEMA, "Evidence of one model", description)
     seal = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "Digest of all other fields."}
     return {**schema, "properties": {**schema["properties"], "seal": seal}, "required": [*schema["required"], "seal"]}
 
 
 def schema_of(kind: type[Struct], version: str, title: str, description: str) -> dict[str, Any]:
-    """Return the schema of a kind of record whose field ``schema`` says ``version``.
+    """Return the schema of a kind of record whose field ``schema`` is ``version``.
 
-    A field that has a default was added later: older records lack it. Fields that a reader does not know are none of
-    its business, so none are forbidden.
+    A field with a default was added later: older records lack it. Readers ignore unknown fields, so none are forbidden.
     """
-    _, definitions = schema_components([kind], schema_hook=_of_fraction, ref_template="#/$defs/{name}")
+    _, definitions = schema_components([kind], schema_hook=_fraction_schema, ref_template="#/$defs/{name}")
     classes = vars(types) | vars(sys.modules[kind.__module__])
     for name, definition in definitions.items():
         definition.pop("additionalProperties", None)
@@ -48,13 +47,13 @@ def schema_of(kind: type[Struct], version: str, title: str, description: str) ->
     }
 
 
-def _of_fraction(kind: type) -> dict[str, Any]:
+def _fraction_schema(kind: type) -> dict[str, Any]:
     assert kind is Fraction
     return {"type": "string", "pattern": "^-?[0-9]+(/[0-9]+)?$"}
 
 
 def _descriptions(kind: type) -> dict[str, str]:
-    """Return the docstrings that stand under the attributes of a record and of those that it extends."""
+    """Return the docstrings under the attributes of a record and of its bases."""
     found: dict[str, str] = {}
     for cls in reversed(kind.__mro__):
         if issubclass(cls, Struct) and cls is not Struct:
@@ -65,7 +64,7 @@ def _descriptions(kind: type) -> dict[str, str]:
 
 
 def schema_text() -> str:
-    """Return the schema as the file ``docs/data/evidence.schema.json`` has it."""
+    """Return the text of ``docs/data/evidence.schema.json``."""
     return json.dumps(evidence_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

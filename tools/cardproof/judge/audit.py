@@ -1,4 +1,4 @@
-"""Audit: the chain from cards that were read to verdicts on their claims, and all that it found out."""
+"""The audit: the chain from cards to verdicts on their claims."""
 
 from __future__ import annotations
 
@@ -16,19 +16,17 @@ from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
 from cardproof.measure.speeds import Speed, Speeds, load_speeds
-from cardproof.plan.local_files import AtHand, look_at_hand
+from cardproof.plan.local_files import LocalFiles, find_local_files
 from cardproof.plan.needs import plan
-from cardproof.plan.options import DEFAULTS
+from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import header_facts
-from cardproof.snippets.results import findings_of
+from cardproof.snippets.results import PageRun, findings_of
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
-    from cardproof.plan.options import MeasureOptions
     from cardproof.read import Card, Model, Reading
-    from cardproof.snippets.results import PageRun
 
 
 def audit_cards(
@@ -40,11 +38,11 @@ def audit_cards(
     wanted: Collection[str] | None = None,
     others: Mapping[str, Totals] | None = None,
 ) -> Audit:
-    """Plan, recall, measure and judge what was read.
+    """Plan, recall, measure and judge cards.
 
-    What is on record in the folder ``store`` is not measured again. Only models of the cards ``wanted`` are measured,
-    those of all cards for None; ``others`` are the counts of models of cards that were not read. Raises InputError for
-    a word of ``options.force`` that means nothing here, and as :func:`gather` does.
+    Evidence in the folder ``store`` is used again. Only models of the cards ``wanted`` are measured (None: all);
+    ``others`` are the counts of models of cards that were not read. Raises InputError for an invalid word of
+    ``options.force``, and as :func:`gather` does.
     """
     options.force.check(model.name for model in reading.models)
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
@@ -53,55 +51,54 @@ def audit_cards(
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
-    local = look_at_hand(reading, settings if store is None else replace(settings, weights=None))
+    local = find_local_files(reading, settings if store is None else replace(settings, weights=None))
     verdicts = judge(reading, needs, gathered, settings, cited, others, local)
     speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
     return Audit(reading, needs, gathered, verdicts, local, speeds)
 
 
 class Audit(Struct, frozen=True):
-    """Cards that were read, with all that was found out about their models."""
+    """Cards with the evidence on their models and the verdicts on their claims."""
 
     reading: Reading
     needs: Mapping[tuple[str, str], Need]
     """By the card's file and the model's name."""
     gathered: GatheredEvidence
     verdicts: Verdicts
-    local: AtHand
-    """Files beside the cards that verdicts rest on."""
+    local: LocalFiles
+    """Local files that verdicts depend on."""
     speeds: Speeds | None
-    """How long the networks take; None if nobody measured it."""
+    """Times of the networks; None if there is no file of them."""
 
     def evidence(self, card: Card, model: Model) -> Evidence | None:
-        """Return the evidence of one model; None if there is none."""
         return self.gathered.evidence.get(self.needs[card.file, model.name])
 
     def recipe(self, need: Need) -> Recipe | None:
-        """Return how a model was trained, as its zoo says it; None if nobody says it."""
+        """Return the recipe that the zoo states for a model; None if missing."""
         found = self.gathered.evidence.get(need)
         return self.gathered.recipes.get(need) or (found.recipe if found else None)
 
     def speed(self, model: Model) -> Speed | None:
-        """Return how long a model's network takes; None if that was not measured with the network of today."""
+        """Return the time of a model's network; None if it was not measured with the current network."""
         return self.speeds.of(model.name, self.gathered.digests.get(model.name)) if self.speeds else None
 
     def evidence_of(self, card: Card) -> list[Evidence]:
-        """Return the evidence that there is of a card's models."""
+        """Return all evidence on a card's models."""
         return [found for model in card.models if (found := self.evidence(card, model))]
 
     def recalled(self, cards: Iterable[Card]) -> int:
-        """Return how many models of the cards that were wanted have evidence that was not measured in this run."""
+        """Return how many models of these cards have evidence from earlier runs."""
         needs = {self.needs[card.file, model.name] for card in cards for model in card.models}
         found = {need for need, evidence in self.gathered.evidence.items() if evidence.key}
         return len(needs & found) - self.gathered.measured
 
     def sources(self, card: Card) -> set[Path]:
-        """Return the source files that a zoo of the user's own loaded for a card's models."""
+        """Return the source files that the user's own zoo loaded for a card's models."""
         names = (name for evidence in self.evidence_of(card) for name, _ in evidence.sources)
         return {Path(name) for name in names if name.endswith(".py")}
 
     def report(self, card: Card, runs: Iterable[PageRun] = (), rows: tuple[ModelRow, ...] = ()) -> CardReport:
-        """Put together what is reported of one card; ``runs`` are those of its snippets."""
+        """Return the report on one card; ``runs`` are those of its snippets."""
         runs, file = tuple(runs), card.file
         judgements, published = self.verdicts.judgements[file], self.verdicts.published[file]
         evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}

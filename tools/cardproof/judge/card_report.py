@@ -1,4 +1,4 @@
-"""One card's part of a report, as plain data: made in this build, or remembered from an earlier one."""
+"""One card's part of a report, as plain data: made in this build, or stored by an earlier one."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Score(Struct, frozen=True):
 
 
 class ModelRow(Struct, frozen=True):
-    """What a table shows of one model of the site."""
+    """One model of the site in a table."""
 
     name: str
     anchor: str
     page: Path
     collections: tuple[str, ...]
     values: Mapping[str, str]
-    """Columns: field as written -> what the table shows."""
+    """Field as written -> text in the table."""
     parameters: int | None = None
     """As measured."""
     multiply_adds: int | None = None
@@ -42,24 +42,24 @@ class ModelRow(Struct, frozen=True):
     """For one image, as measured."""
     scores: tuple[Score, ...] = ()
     verdicts: tuple[tuple[Verdict, int], ...] = ()
-    """How many of its claims have each verdict."""
+    """Number of its claims by verdict."""
     listing: str = ""
-    """What lists of all models say of it, as text (``ModelSummary``): most builds never read it."""
+    """A ``ModelSummary`` for lists of all models, as text: most builds never decode it."""
 
 
 class Defined(Struct, frozen=True):
-    """A model as one card defines it, with what two cards may say differently of it."""
+    """A model as one card defines it, with the results that two cards may state differently."""
 
     name: str
     place: Place
     results: tuple[tuple[str, str], ...] = ()
-    """Metrics with their data set, and the values stated."""
+    """Metric with its data set, and the stated value."""
     by_index: bool = True
-    """Defined by a model index; other places may speak of one model as often as they like."""
+    """Whether a model index defines it; only an index must not define a model twice."""
 
 
 class CardLists(Struct, frozen=True):
-    """The long lists of a report on one card, which most reports never read."""
+    """The long lists of a report on one card, which most reports do not need."""
 
     claims: tuple[Judgement, ...] = ()
     published: tuple[Judgement, ...] = ()
@@ -72,24 +72,24 @@ class CardLists(Struct, frozen=True):
 
 
 class CardFacts(Struct, frozen=True):
-    """What a report says of one card, and what other cards need to know of it."""
+    """The short part of a report on one card, and what other cards depend on."""
 
     file: str
     defined: tuple[Defined, ...]
     """Its models."""
     findings: tuple[Finding, ...]
     tally: Mapping[str, Mapping[str, int]]
-    """Field as written -> verdict -> how many claims."""
+    """Field as written -> verdict -> number of claims."""
     explained: int
-    """Refuted counts that a way of counting gives exactly."""
+    """Number of refuted counts that a way of counting gives exactly."""
     statuses: Mapping[str, int]
     """Of the blocks of its snippets."""
     exercised: tuple[str, ...]
-    """Models for which its snippets ran."""
+    """Models that its snippets ran for."""
     devices: tuple[str, ...]
-    """On which they ran."""
+    """Devices that they ran on."""
     runs: int
-    """How often its snippets are run: once for each model and device."""
+    """Number of runs of its snippets, one for each model and device."""
     totals: Mapping[str, Totals]
     """Counts of its models, by name."""
     rows: tuple[ModelRow, ...]
@@ -97,15 +97,15 @@ class CardFacts(Struct, frozen=True):
     pages: tuple[tuple[str, str], ...] = ()
     """Its pages, with the template of each."""
     outputs: tuple[str, ...] = ()
-    """All files that were written for it, or would be."""
+    """All files that are written for it."""
     folders: Mapping[str, int] = field(default_factory=dict)
-    """Folders of the catalog that are its models' own, with the number of badges that were written into each."""
+    """Folders of its models in the catalog, with the number of badges in each."""
     across: Mapping[str, bool] = field(default_factory=dict)
-    """What it looked at of others: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
+    """What it used of other cards: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
 
     @property
     def models(self) -> tuple[tuple[str, Place], ...]:
-        """Names of its models, with the places where they are defined."""
+        """Names of its models, with the places of their definitions."""
         return tuple((model.name, model.place) for model in self.defined)
 
 
@@ -115,8 +115,8 @@ class CardReport(CardFacts, frozen=True):
     full: Callable[[], CardLists] = CardLists
 
 
-def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings in order of their places, and at one place the gravest first."""
+def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by place, the most severe first."""
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(
         findings, key=lambda f: (f.place.file, f.place.line, f.place.column, order[f.severity], f.check, f.message)
@@ -124,12 +124,11 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def statement(field: str, model: str, stated: str) -> str:
-    """Return what a claim says, in the words with which a finding about it begins."""
+    """Return the words that a finding about a claim begins with."""
     return f"{field} of {model} says {stated}"
 
 
 def defined_in(card: Card) -> tuple[Defined, ...]:
-    """Return the models that a card defines."""
     return tuple(
         Defined(
             model.name,
@@ -142,10 +141,10 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
 
 
 def duplicates(models: Iterable[Defined]) -> list[Finding]:
-    """Report models that are defined twice, once for each pair of places, with what the two say differently."""
+    """Report models that are defined twice, with the results that differ."""
     first: dict[str, Defined] = {}
     findings = []
-    for model in sorted((one for one in models if one.by_index), key=lambda model: model.place):
+    for model in sorted((model for model in models if model.by_index), key=lambda model: model.place):
         if earlier := first.get(model.name):
             message = f"model {model.name} is defined here and at {earlier.place}"
             before = dict(earlier.results)
@@ -191,7 +190,7 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
 
 
 def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
-    """Return what became of a block as ``--json`` prints it."""
+    """Return the result of a block as ``--json`` prints it."""
     return {
         "file": block.file,
         "line": block.line,
@@ -226,11 +225,6 @@ def facts_of(report: CardReport) -> dict[str, Any]:
 
 
 def from_facts(facts: Mapping[str, Any], lists: Callable[[], Mapping[str, Any]]) -> CardReport:
-    """Return the report that :func:`facts_of` was given; ``lists`` gives its long lists as plain data."""
-    kept = convert(facts, CardFacts, dec_hook=_path)
+    """Return the report of :func:`facts_of`'s data; ``lists`` gives its long lists as plain data."""
+    kept = convert(facts, CardFacts, dec_hook=lambda kind, text: kind(text))
     return CardReport(**asdict(kept), full=lambda: convert(lists(), CardLists))
-
-
-def _path(kind: type, text: str) -> Path:
-    """Return a path of plain data."""
-    return Path(text)

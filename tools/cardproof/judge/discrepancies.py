@@ -1,7 +1,8 @@
-"""Discrepancies: what a refuted claim shows, as words that reports count and in a clause of plain English."""
+"""Kinds of discrepancies between a refuted claim and the network, and the clause that explains one."""
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from cardproof.core.types import Reproduction
@@ -32,7 +33,7 @@ DISCREPANCIES = {
     "min-size": "A smallest image that the network does not take",
     "file-size": "Not the size of the file",
 }
-"""Word of a discrepancy -> what a reader is told. One claim may show several."""
+"""Kind of discrepancy -> its label in reports. One claim may show several."""
 
 _COUNTED = (
     ("batch norm", "batch-norm"),
@@ -48,17 +49,18 @@ _LEFT_OUT = {
     "convolution subclasses": "no-subclasses",
     "attention products": "no-attention",
 }
+_FACTORS = {Fraction(1): "", Fraction(2): "twice ", Fraction(1, 2): "half ", Fraction(3): "three times "}
 
 
 def discrepancies_of(reproduction: Reproduction) -> tuple[str, ...]:
-    """Return the discrepancies that a way of counting consists of; a way that is only close shows none of them."""
+    """Return the discrepancies that a way of counting consists of; ``no-way`` if it is only close."""
     if not reproduction.exact:
         return ("no-way",)
     found: dict[str, None] = {}
     if reproduction.input is not None:
         found["other-size" if reproduction.input[0] == reproduction.input[1] else "non-square"] = None
     for word in reproduction.counted:
-        found.update(dict.fromkeys(shown for part, shown in _COUNTED if part in word))
+        found.update(dict.fromkeys(kind for part, kind in _COUNTED if part in word))
     found.update(dict.fromkeys(_LEFT_OUT[word] for word in reproduction.left_out if word in _LEFT_OUT))
     if reproduction.factor != Fraction(1):
         found["factor"] = None
@@ -69,31 +71,26 @@ def discrepancies_of(reproduction: Reproduction) -> tuple[str, ...]:
     return tuple(found) or ("other-way",)
 
 
-def words(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
-    """Say what gives the stated number, and whether exactly; ``image_size`` is height and width.
+def describe(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
+    """Return a clause on what gives the stated number, and how closely; ``image_size`` is height and width.
 
     >>> from cardproof.core.types import Reproduction
     >>> found = Reproduction("flops", 69200, 69200, True, input=(32, 40))
-    >>> words(found, (32, 32))
+    >>> describe(found, (32, 32))
     'exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)'
     """
     closeness = "within 0.1 % of"
     if reproduction.exact:
         closeness = "exactly" if reproduction.value == reproduction.stated else "at the digits written,"
-    if reproduction.note and not (reproduction.counted or reproduction.left_out):
-        return _noted(reproduction, closeness)
-    clause = f"{closeness} {_times(reproduction.factor)}{_subject(reproduction, image_size)}"
-    return clause + _operations(reproduction)
-
-
-def _noted(reproduction: Reproduction, closeness: str) -> str:
-    note = reproduction.note
-    return f"{closeness} {note}" if note.startswith("the ") else f"{closeness} {reproduction.value:,}: {note}"
-
-
-def _times(factor: Fraction) -> str:
-    names = {Fraction(1): "", Fraction(2): "twice ", Fraction(1, 2): "half ", Fraction(3): "three times "}
-    return names.get(factor, f"{factor} times ")
+    if (note := reproduction.note) and not (reproduction.counted or reproduction.left_out):
+        return f"{closeness} {note}" if note.startswith("the ") else f"{closeness} {reproduction.value:,}: {note}"
+    factor = _FACTORS.get(reproduction.factor, f"{reproduction.factor} times ")
+    counted = [re.sub(" (twice|once)", r" (\1 per element)", word) for word in reproduction.counted]
+    clauses = [_list(counted, "counted"), _list([f"the {word}" for word in reproduction.left_out], "left out")]
+    differences = " and ".join(filter(None, clauses))
+    return f"{closeness} {factor}{_subject(reproduction, image_size)}" + (
+        f", with {differences}" if differences else ""
+    )
 
 
 def _subject(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
@@ -114,18 +111,6 @@ def _article(number: int) -> str:
     text = str(number)
     an = text.startswith("8") or (text.startswith(("11", "18")) and len(text) % 3 == 2)
     return f"{'an' if an else 'a'} {number}"
-
-
-def _operations(reproduction: Reproduction) -> str:
-    """What was counted besides, and what was left out."""
-    clauses = [_list([_counted(word) for word in reproduction.counted], "counted")]
-    clauses.append(_list([f"the {word}" for word in reproduction.left_out], "left out"))
-    said = [clause for clause in clauses if clause]
-    return f", with {' and '.join(said)}" if said else ""
-
-
-def _counted(word: str) -> str:
-    return word.replace(" twice", " (twice per element)").replace(" once", " (once per element)")
 
 
 def _list(items: list[str], verb: str) -> str:

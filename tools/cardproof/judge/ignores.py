@@ -1,7 +1,7 @@
-"""Ignores: comments in a card that say which finding is meant to be there, and why.
+"""Ignores: comments in a card that accept a finding, with the reason.
 
 ``# cardproof: ignore[flops] reason`` in a model index, ``<!-- cardproof: ignore[closed-site] reason -->`` in the text:
-behind a value it is about its own line, alone on a line about the next one.
+after a value it is about its own line, alone on a line about the next one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REST = re.compile(r"\[(?P<words>[a-z0-9., -]{1,200})\][ \t]*(?P<reason>.*)")
 
 
 class Ignore(Struct, frozen=True):
-    """One comment: which findings it is about, and why they are meant to be there."""
+    """One comment: the findings that it accepts, and the reason."""
 
     place: Place
     line: int
@@ -35,10 +35,10 @@ class Ignore(Struct, frozen=True):
 def apply_ignores(
     source: Source, findings: Iterable[Finding], undecided: Collection[int], proved: bool
 ) -> list[Finding]:
-    """Return the findings of a card with those that are ignored as notes, and with what is wrong about ignores.
+    """Return a card's findings with the ignored ones as notes, and with findings about the ignores.
 
-    An ignore that nothing needs is a warning, except if nothing was proved: on the lines ``undecided``, and for
-    checks that need a network if the card's networks were not all ``proved``.
+    An ignore without a finding is a warning, except on the lines ``undecided``, and for checks that need a network if
+    the card's networks were not all ``proved``.
     """
     findings = list(findings)
     if "cardproof:" not in source.text:
@@ -64,6 +64,7 @@ def apply_ignores(
 def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
     ignores: list[Ignore] = []
     troubles: list[Finding] = []
+    known = {word for check in all_checks() for word in (check.name, *check.findings)}
     for number, line, start in _lines(source):
         match = _IGNORE.match(line) if "cardproof:" in line else None
         if match is None:
@@ -72,7 +73,7 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
         rest = _REST.match(match["rest"])
         words = tuple(word.strip() for word in rest["words"].split(",") if word.strip()) if rest else ()
         reason = rest["reason"].strip().removesuffix("-->").strip() if rest else ""
-        unknown = [word for word in words if word not in known_words()]
+        unknown = [word for word in words if word not in known]
         if not words or unknown:
             what = f"no check is called {', '.join(unknown)}" if unknown else "an ignore names what it ignores"
             hint = "write ignore[check] and a reason; checks are the words in brackets of reports"
@@ -87,19 +88,14 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str, int]]:
-    """Yield number, text and position of the lines that are no code; an example of an ignore is none."""
+    """Yield number, text and position of the lines outside of code, where an ignore is only an example."""
     markdown = source.path.suffix.lower() in (".md", ".mdx")
     for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
         if not (markdown and is_code) and len(text := line.rstrip("\r\n")) < 5000:
             yield number, text, start
 
 
-def known_words() -> set[str]:
-    """Return the words in brackets of reports."""
-    return {word for check in all_checks() for word in (check.name, *check.findings)}
-
-
 def _needs_no_network(words: tuple[str, ...]) -> bool:
-    """Return whether all checks of these words look at what the card says only."""
+    """Return whether all checks of these words look at the card only."""
     checks = [check for check in all_checks() if set(words) & {check.name, *check.findings}]
     return all(check.judge is None and check.check_model is None and check.check_card for check in checks)

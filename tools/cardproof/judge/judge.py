@@ -1,4 +1,4 @@
-"""Judge: claims against evidence, to verdicts and findings. Pure: nothing is read, run or written here."""
+"""From claims and evidence to verdicts and findings. Nothing is read, run or written here."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from msgspec.structs import replace
 
 from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
-from cardproof.judge.card_report import in_order, statement
+from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.measure.gather import GatheredEvidence
-from cardproof.plan.local_files import AtHand
+from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Reading
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.model_index import Model
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
-"""What is said of the value that a check found, if it was not measured."""
+"""Verb before the found value, for checks that do not measure it."""
 
 
 class Verdicts(Struct, frozen=True):
-    """All judgements of a run, and what a person must see; each by the card's file."""
+    """All judgements and findings of a run, by the card's file."""
 
     judgements: Mapping[str, tuple[Judgement, ...]]
     """Of the cards' own claims, in the order of the claims."""
     published: Mapping[str, tuple[Judgement, ...]]
-    """Of values that cards report as published elsewhere; they are shown and never counted."""
+    """Of values that cards report as published elsewhere; reports show them and never count them."""
     findings: Mapping[str, tuple[Finding, ...]]
     """In order of their places."""
     by_model: Mapping[tuple[str, str], ModelVerdicts]
@@ -52,10 +52,10 @@ def judge(
     settings: Settings,
     cited: tuple[CitedSource, ...],
     others: Mapping[str, Totals] | None = None,
-    at_hand: AtHand | None = None,
+    local_files: LocalFiles | None = None,
 ) -> Verdicts:
     """Judge every claim of every card; ``others`` are the counts of models of cards that were not read."""
-    at_hand = at_hand or AtHand()
+    local_files = local_files or LocalFiles()
     totals = dict(others or {}) | {
         need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
         for need, found in proved.evidence.items()
@@ -72,7 +72,7 @@ def judge(
         for model, claims in zip(card.models, card.claims_of, strict=True):
             key = (card.file, model.name)
             context = _context(model, claims, needs[key], proved, settings, cited, totals)
-            context = replace(context, weights=at_hand.weights.get(key), code=at_hand.code.get(key))
+            context = replace(context, weights=local_files.weights.get(key), code=local_files.code.get(key))
             contexts.append(context)
             of_model = by_model.setdefault(key, ModelVerdicts())
             for claim in claims:
@@ -84,11 +84,11 @@ def judge(
             of_card += (
                 finding for check in all_checks() if check.check_model for finding in check.check_model(context)
             )
-        whole = CardContext(card, tuple(contexts), at_hand.includes.get(card.file, ()))
+        whole = CardContext(card, tuple(contexts), local_files.includes.get(card.file, ()))
         of_card += (finding for check in all_checks() if check.check_card for finding in check.check_card(whole))
         own[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
         published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
-        findings[card.file] = tuple(in_order(_without_rival_fixes(of_card)))
+        findings[card.file] = tuple(sort_findings(_without_rival_fixes(of_card)))
     return Verdicts(own, published, findings, by_model)
 
 
@@ -109,7 +109,7 @@ def _context(
 
 
 def judge_claim(claim: Claim, context: Context) -> Judgement:
-    """Judge one claim by the check of its field; without one it is unchecked, and the reason says so."""
+    """Judge one claim by the check of its field; without a check it is unchecked."""
     check = check_of(claim)
     if check is None or check.judge is None:
         return Judgement(claim, "unchecked", reason="nothing measures this field")
@@ -117,14 +117,14 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:
-    """Say why there are no counts of a model; empty if there are some."""
+    """Return why a model has no counts; empty if it has."""
     if found is None:
         return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
     return found.error or ""
 
 
 def _finding(judgement: Judgement) -> Finding | None:
-    """Return what a person must see of a judgement: refuted claims are errors, disputed ones warnings."""
+    """Return the finding of a judgement: an error if it is refuted, a warning if disputed."""
     claim, name = judgement.claim, judgement.check
     said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":
@@ -136,7 +136,7 @@ def _finding(judgement: Judgement) -> Finding | None:
 
 
 def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:
-    """Take the fix off a finding if an error at the same characters brings another: one place is edited once."""
+    """Remove the fix of a finding if an error has one for the same characters: one place is edited once."""
     edited = {(f.place.file, f.fix.line, f.fix.column) for f in findings if f.fix and f.severity == "error"}
     for finding in findings:
         fix = finding.fix

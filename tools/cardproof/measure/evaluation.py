@@ -1,32 +1,30 @@
-"""Evaluation of one model on one data set, as counts; runs in a worker process that has all cores to itself."""
+"""Evaluation of one model on one data set, as counts; runs in a worker process with all cores."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.types import Evaluated
+from cardproof.core.types import Evaluated, Preprocessing
 from cardproof.measure.record import blank, name_in
 from cardproof.plan.evaluations import Job, digest_of
 from cardproof.zoos import load_zoo, preprocessing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cardproof.core.types import Preprocessing
     from res2next.registry import Preprocessing as Feeding
 
 MOST_CLASSES = 100
-"""Confusions of more classes than this are not kept: nobody reads them, and a record stays small."""
+"""Confusion matrices of more classes are not stored, to keep records small."""
 
 
 def evaluate_job(job: Job, spec: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:
-    """Evaluate a model with its weights; return the result, or why there is none.
+    """Evaluate a model with its weights, on the first CUDA device if there is one; return the result or an error.
 
-    ``progress`` is called with the number of images done and of all. The first CUDA device is used where there is one.
+    ``progress`` is called with the number of finished images and of all.
     """
     started = time.perf_counter()
     torch.set_num_threads(threads)
@@ -79,7 +77,7 @@ def _evaluate(job: Job, zoo: Any, name: str, progress: Callable[[int, int], None
 
 
 def _ours(config: Preprocessing) -> Feeding:
-    """Return a zoo's preprocessing as res2next has it; what the zoo does not say is as for ImageNet."""
+    """Return a zoo's preprocessing as res2next's; missing values are those of ImageNet."""
     from res2next.registry import Preprocessing as Feeding
 
     usual = Feeding()

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
-from cardproof.core.clock import as_recorded
-from cardproof.core.types import Curve, Environment, Evidence, Recipe
+from cardproof.core.clock import recorded_environment
+from cardproof.core.types import Curve, Environment, Evaluated, Evidence, Need, Recipe
 from cardproof.evidence.records import Inputs, Record
-from cardproof.plan.recall import RecallPlan, on_record, plan_recall
+from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Evaluated, Need
     from cardproof.plan.evaluations import Plan
     from cardproof.plan.options import MeasureOptions
 
 
 class GatheredEvidence(Struct, frozen=True):
-    """What was found out about the models of a run: recalled, or measured just now."""
+    """The evidence of a run's models, recalled or measured."""
 
     evidence: dict[Need, Evidence] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     """Of the network of each model, by its name."""
     recipes: dict[Need, Recipe] = field(default_factory=dict)
     unevaluated: dict[tuple[Need, str], str] = field(default_factory=dict)
-    """Why there is no valid result of a model on a data set."""
+    """Why a model has no valid result on a data set."""
     measured: int = 0
     """Models whose counts were measured in this run."""
     evaluated: int = 0
     """Results on data sets that were measured in this run."""
     tampered: tuple[Path, ...] = ()
-    """Records that were edited by hand."""
+    """Records whose seal does not fit."""
     curves: dict[Need, Curve] = field(default_factory=dict)
-    """The loss of trainings whose logs travel with the weights."""
+    """Losses of trainings whose logs are published with the weights."""
 
 
 def gather(
@@ -46,15 +44,15 @@ def gather(
 ) -> GatheredEvidence:
     """Recall what is on record of the models, and measure what is missing of the chosen ones; nothing without a zoo.
 
-    Raises ZooError if the zoo is not here and nothing is on record; NewerError for a record that a newer cardproof
-    wrote; InputError if the engine cannot be used.
+    Raises ZooError if the zoo is missing and nothing is on record; NewerError for a record of a newer cardproof;
+    InputError if the engine cannot be used.
     """
     if settings.zoo is None:
         return GatheredEvidence()
     recall = plan_recall(needs, chosen, settings, store, options.force)
     plan = recall.evaluations
     measuring = _Measuring(recall, settings.zoo, options)
-    measuring.measure()
+    measuring.count()
     results = measuring.evaluate()
     return GatheredEvidence(
         {need: _with_results(found, plan, need, results) for need, found in measuring.evidence.items()},
@@ -69,20 +67,17 @@ def gather(
 
 
 class _Measuring:
-    """The measuring of one run: what was found is kept at once."""
+    """The measurements of one run; each result is stored at once."""
 
     def __init__(self, recall: RecallPlan, zoo: str, options: MeasureOptions) -> None:
         self.recall = recall
         self.zoo = zoo
         self.options = options
         self.evidence: dict[Need, Evidence] = dict(recall.valid)
-        self.evidence |= {need: self._unmeasured(need, why) for need, why in recall.lost.items()}
+        self.evidence |= {need: self._unmeasured(need, why) for need, why in recall.impossible.items()}
 
-    def measure(self) -> None:
-        """Measure the counts that are missing.
-
-        Raises ZooError if the zoo cannot be loaded and nothing is on record.
-        """
+    def count(self) -> None:
+        """Measure the missing counts. Raises ZooError if the zoo cannot be loaded and nothing is on record."""
         missing = self.recall.missing
         if not missing:
             return
@@ -91,18 +86,22 @@ class _Measuring:
         keys = {need: self.recall.wanted[need].key for need in missing}
         try:
             for done, (need, found) in enumerate(measure(missing, self.zoo, keys, self.options), 1):
-                self._take_counts(need, found)
+                if found.error:
+                    found = replace(found, error=found.error + record_note(need, self.recall.recalled))
+                found = replace(found, environment=recorded_environment(found.environment))
+                self.evidence[need] = with_inputs(found, self.recall.wanted[need].inputs)
+                self._store(need, {})
                 if self.options.progress:
                     self.options.progress(done, len(missing), need.model)
-        except ZooError as trouble:
+        except ZooError as error:
             if not self.recall.recalled.stored:
                 raise
             for need in missing.keys() - self.evidence.keys():
-                why = str(trouble) + on_record(need, self.recall.recalled, "the zoo")
+                why = str(error) + record_note(need, self.recall.recalled, "the zoo")
                 self.evidence[need] = self._unmeasured(need, why)
 
     def evaluate(self) -> dict[Need, list[Evaluated]]:
-        """Make the evaluations of the plan; those that fail are added to its reasons."""
+        """Run the evaluations of the plan; failures are added to its reasons."""
         plan = self.recall.evaluations
         results: dict[Need, list[Evaluated]] = {}
         if not plan.jobs:
@@ -113,38 +112,32 @@ class _Measuring:
             if isinstance(result, str):
                 plan.reasons[job.need, job.dataset] = f"evaluating failed: {result}"
                 continue
-            results.setdefault(job.need, []).append(replace(result, environment=as_recorded(result.environment)))
+            results.setdefault(job.need, []).append(
+                replace(result, environment=recorded_environment(result.environment))
+            )
             replaced = [old for old in plan.outdated[job.need] if old.dataset != job.dataset]
             plan.outdated[job.need] = tuple(replaced)
             if job.need in self.evidence:
-                self._keep(job.need, results)
+                self._store(job.need, results)
         return results
 
-    def _take_counts(self, need: Need, found: Evidence) -> None:
-        """Take the counts of a model as its evidence; if there are none, say what is on record of it."""
-        if found.error:
-            found = replace(found, error=found.error + on_record(need, self.recall.recalled))
-        found = replace(found, environment=as_recorded(found.environment))
-        self.evidence[need] = as_record(found, self.recall.wanted[need].inputs)
-        self._keep(need, {})
-
-    def _keep(self, need: Need, results: dict[Need, list[Evaluated]]) -> None:
+    def _store(self, need: Need, results: dict[Need, list[Evaluated]]) -> None:
         if self.options.keep:
             self.options.keep(_with_results(self.evidence[need], self.recall.evaluations, need, results))
 
     def _unmeasured(self, need: Need, why: str) -> Evidence:
-        """Return evidence that says only why there is none; it is for this run, and another may find out more."""
+        """Return evidence that has only an error; it is not stored, as a later run may succeed."""
         nowhere = Environment("", 0.0, "", "", "", "", "")
         return Evidence(need.model, self.zoo, need.model, "", None, (), None, why, nowhere)
 
 
-def as_record(evidence: Evidence, inputs: Inputs) -> Record:
-    """Return evidence with the names of what it depends on."""
+def with_inputs(evidence: Evidence, inputs: Inputs) -> Record:
+    """Return evidence with the names of its inputs."""
     return Record(**{part.name: getattr(evidence, part.name) for part in fields(Evidence)}, inputs=inputs)
 
 
 def _with_results(evidence: Evidence, plan: Plan, need: Need, results: dict[Need, list[Evaluated]]) -> Evidence:
-    """Return evidence with the results on data sets that are valid up to now, in the order of the need."""
+    """Return evidence with its valid results on data sets, in the order of the need."""
     found = plan.valid[need] + tuple(results.get(need, ()))
     in_order = sorted(found, key=lambda result: need.datasets.index(result.dataset))
     return replace(evidence, evaluations=tuple(in_order), outdated=plan.outdated[need])

@@ -1,6 +1,6 @@
-"""Imported first by the server process of the workers: the garbage collector waits until torch and the zoo are there.
+"""First import of the workers' server process: disables the garbage collector until torch and the zoo are loaded.
 
-Importing them makes a million objects that all stay; walking them again and again takes a sixth of the time.
+The imports make a million objects that all stay; collecting meanwhile takes a sixth of the time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import gc
 
 
 def start_collector() -> None:
-    """Let the collector run in a worker, and leave alone what the worker was born with."""
+    """Enable the collector in a worker, except for the objects that it inherited."""
     gc.freeze()
     gc.enable()
 

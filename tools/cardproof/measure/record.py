@@ -1,4 +1,4 @@
-"""Evidence for one model: what its zoo says of it, what was counted, and where that happened. Runs in a worker."""
+"""Evidence for one model: metadata of its zoo, counts, and the environment. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -7,35 +7,31 @@ import platform
 import sys
 import sysconfig
 import time
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from msgspec.structs import replace
 
 from cardproof.core.clock import now, time_limit
 from cardproof.core.types import Environment, Evidence, Need
-from cardproof.evidence.records import state_of
+from cardproof.evidence.records import source_state
 from cardproof.measure.worker import measure_model
 from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, preprocessing_of, zoo_version
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 DEFAULT_SIZE = (224, 224)
-"""Where neither card nor zoo states an image size: that of ImageNet evaluations since AlexNet."""
-
+"""Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""
 
 TIME_LIMIT = 300
 """Seconds that building, counting and explaining one model may take; the largest of timm's take two."""
 
 
-def evidence_for(need: Need, spec: str, key: str) -> Evidence:
-    """Build, count and explain one model; trouble becomes the evidence's error.
+def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
+    """Build, count and explain one model; its exceptions become the evidence's error.
 
-    Raises ZooError where the zoo itself cannot be loaded.
+    Raises ZooError if the zoo itself cannot be loaded.
     """
     started = time.perf_counter()
     torch.set_num_threads(1)
@@ -43,20 +39,20 @@ def evidence_for(need: Need, spec: str, key: str) -> Evidence:
     zoo = load_zoo(spec)
     try:
         with time_limit(TIME_LIMIT, "measuring it took more than"):
-            evidence = _measured(need, spec, zoo, key)
+            evidence = _measure(need, spec, zoo, key)
     except ZooError:
         raise
-    except BaseException as trouble:  # a zoo is foreign code, and may raise or exit as it likes
-        evidence = blank(need, spec, key, f"{type(trouble).__name__}: {trouble}")
+    except BaseException as error:  # a zoo is foreign code, and may raise anything or exit
+        evidence = blank(need, spec, key, f"{type(error).__name__}: {error}")
     sources: tuple[tuple[str, str], ...] = ()
     if spec not in BUILT_IN:
-        _loaded.update(_sources(set(sys.modules) - before))
+        _loaded.update(_module_sources(set(sys.modules) - before))
         sources = tuple(sorted(_loaded.items()))
     seconds = round(time.perf_counter() - started, 3)
     return replace(evidence, sources=sources, environment=replace(evidence.environment, seconds=seconds))
 
 
-def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
+def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     known_as = name_in(zoo, need)
     evidence = replace(blank(need, spec, key), known_as=known_as)
     config = preprocessing_of(zoo, known_as)
@@ -83,20 +79,19 @@ def _measured(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
 
 
 def name_in(zoo: Zoo, need: Need) -> str:
-    """Return what a zoo calls a model: by a table of names, by its own renames, or as the card does."""
+    """Return a zoo's name of a model: from a table of names, by the zoo's own renames, or the card's name."""
     if need.network:
         return need.network
-    known = getattr(zoo, "known_as", None)
-    return str(known(need.model, need.weights)) if known else need.model
+    known_as = getattr(zoo, "known_as", None)
+    return str(known_as(need.model, need.weights)) if known_as else need.model
 
 
 _loaded: dict[str, str] = {}
-"""What zoos have loaded into this process, as :func:`_sources` gives it: a second model loads nothing again, and rests
-on the same files. They are as they were when they were loaded, whatever happened to them since."""
+"""Sources of the modules that zoos have loaded into this process, as they were then: a second model uses the same."""
 
 
-def _sources(modules: set[str]) -> dict[str, str]:
-    """Return what these modules come from: files with their digests, distributions with their versions."""
+def _module_sources(modules: set[str]) -> dict[str, str]:
+    """Return the files of these modules with their digests, and the distributions with their versions."""
     installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
     standard = str(Path(sysconfig.get_path("stdlib")).resolve())
     names: set[str] = set()
@@ -107,29 +102,24 @@ def _sources(modules: set[str]) -> dict[str, str]:
             names.update(_distributions().get(module.partition(".")[0], ()))
         elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
             names.add(Path(os.path.relpath(path)).as_posix())
-    return {name: state_of(name) for name in names if name not in _loaded}
+    return {name: source_state(name) for name in names if name not in _loaded}
 
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
-    """Return the distributions of each top-level package, looked up once a worker at most: it takes half a second."""
+    """Return the distributions of each top-level package; cached, since it takes half a second."""
     return packages_distributions()
 
 
 def blank(need: Need, spec: str, key: str, error: str | None = None) -> Evidence:
-    """Return evidence of nothing but where and when it was asked for."""
+    """Return evidence with an environment and no measurements."""
     environment = Environment(
         measured=now(),
         seconds=0.0,
         device="meta",
         python=platform.python_version(),
-        torch=str(torch.__version__),  # a class of torch's own: who reads it elsewhere would import torch for it
-        zoo=_zoo_version(spec),
+        torch=str(torch.__version__),  # not torch's own class: unpickling that would import torch
+        zoo=f"{spec} {zoo_version(spec)}".rstrip(),
         processor=f"{platform.machine()}, {os.cpu_count()} cores",
     )
     return Evidence(need.model, spec, need.model, key, None, (), None, error, environment)
-
-
-def _zoo_version(spec: str) -> str:
-    """Return name and version of the distribution behind a zoo; the zoo's own name where it is no distribution."""
-    return f"{spec} {zoo_version(spec)}".rstrip()

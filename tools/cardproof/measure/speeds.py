@@ -1,12 +1,12 @@
-"""Speeds: how long a network takes for an image, measured for all models of a site in one go, on one machine.
+"""Speeds: time per image of all models of a site, measured in one session on one machine.
 
-Two speeds can be compared only where both were measured on the same processor in the same way. So they are not part of
-each model's evidence, which people on many machines add to, but one sealed file with the conditions at its head.
+Speeds can be compared only if they were measured on the same processor in the same way. So they are not part of the
+models' evidence, which comes from many machines, but one sealed file with its conditions.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from msgspec import field
 from msgspec.structs import fields, replace
@@ -16,16 +16,13 @@ from cardproof.core.files import show_path
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Stored
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SCHEMA = "cardproof-speed/1"
 METHOD = "speed/1"
 """Version of how a speed is measured: a new one makes all older speeds stale."""
 
 
 class Conditions(Stored, frozen=True):
-    """What all speeds of a file have in common."""
+    """Conditions that all speeds of a file share."""
 
     device: str
     """``cpu`` or ``cuda``."""
@@ -40,16 +37,16 @@ class Conditions(Stored, frozen=True):
     method: str = METHOD
 
     def differences(self, other: Conditions) -> str:
-        """Say what is different there; empty for nothing."""
+        """Describe the differences to other conditions; empty if there are none."""
         pairs = ((part.name, getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
         return ", ".join(f"{name} {theirs} there, {ours} here" for name, ours, theirs in pairs if ours != theirs)
 
 
 class Speed(Stored, frozen=True):
-    """How long one network takes."""
+    """The time of one network."""
 
     network: str
-    """Digest of its source: the speed is valid while that is the same."""
+    """Digest of its source: the speed is valid while that is unchanged."""
     size: tuple[int, int, int]
     """Channels, height and width of an image."""
     milliseconds: float
@@ -70,13 +67,13 @@ class Speeds(Stored, frozen=True):
     """By the name of the model."""
 
     def of(self, model: str, network: str | None) -> Speed | None:
-        """Return the speed of a model; None where it was not measured, or with another network under that name."""
+        """Return the valid speed of a model; None if it was not measured, or its network has changed."""
         found = self.models.get(model)
         valid = found and network and found.network == network and self.conditions.method == METHOD
         return found if valid else None
 
     def with_speed(self, model: str, speed: Speed) -> Speeds:
-        """Return these speeds with one more, or another one, of a model."""
+        """Add or replace the speed of a model."""
         return replace(self, models={**self.models, model: speed})
 
 
@@ -86,14 +83,11 @@ def dump_speeds(speeds: Speeds) -> str:
 
 
 def load_speeds(path: Path) -> Speeds | None:
-    """Read a file of speeds; None where there is none yet.
-
-    Raises InputError where it was edited by hand or written by a newer cardproof.
-    """
+    """Read a file of speeds; None if missing. Raises InputError if it was edited by hand or by a newer cardproof."""
     try:
         return load_sealed(path, SCHEMA, Speeds)
     except FileNotFoundError:
         return None
     except TamperedError:
-        message = f"{show_path(path)}:1:1: this file of speeds is not as `cardproof speed` wrote it"
+        message = f"{show_path(path)}:1:1: this file of speeds was changed after `cardproof speed` wrote it"
         raise InputError(f"{message}: restore it, or remove it and measure again") from None

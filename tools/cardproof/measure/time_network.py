@@ -1,4 +1,4 @@
-"""How long a forward pass takes; runs in a process that does nothing else."""
+"""Timing of forward passes; runs in a process that does nothing else."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cardproof.core.types import Need
 
 LEAST_PASSES = 5
-"""Timed forward passes of a network, however long one takes."""
+"""Minimum number of timed forward passes of a network."""
 
 
-def conditions_here(device: str, threads: int, batch: int) -> Conditions:
-    """Return the conditions of a measurement in this process. Raises ValueError for a device that is not here."""
+def current_conditions(device: str, threads: int, batch: int) -> Conditions:
+    """Return the conditions of a measurement in this process. Raises ValueError if the device is missing."""
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no GPU is visible")
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
@@ -31,10 +31,9 @@ def conditions_here(device: str, threads: int, batch: int) -> Conditions:
 
 
 def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions, seconds: float) -> Speed:
-    """Time a network of a zoo, with random weights, for at least so many seconds and :data:`LEAST_PASSES` passes.
+    """Time a network of a zoo for at least ``seconds`` and :data:`LEAST_PASSES` passes; raises what the network raises.
 
-    The time does not depend on the weights. ``network`` is the digest of its source. Whatever building or running the
-    network raises is passed on.
+    Weights are random, as the time does not depend on them. ``network`` is the digest of the network's source.
     """
     zoo = load_zoo(zoo_name)
     name = name_in(zoo, need)
@@ -47,21 +46,17 @@ def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions
     )
     timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=conditions.threads)
     with torch.inference_mode():
-        timer.timeit(1)  # memory is taken, kernels are chosen
+        timer.timeit(1)  # allocates memory and selects kernels
         times = [time / conditions.batch for time in timer.blocked_autorange(min_run_time=seconds).times]
         times += [timer.timeit(1).median / conditions.batch for _ in range(LEAST_PASSES - len(times))]
     low, _, high = quantiles(times, n=4)
-    return Speed(network, (channels, height, width), *_rounded(median(times), low, high), len(times), now())
-
-
-def _rounded(middle: float, low: float, high: float) -> tuple[float, tuple[float, float]]:
-    """Return seconds as milliseconds with four digits: machines are not steadier than that."""
-    first, second, third = (float(f"{value * 1000:.4g}") for value in (middle, low, high))
-    return first, (second, third)
+    # milliseconds with four digits: machines are not more stable than that
+    middle, first, third = (float(f"{value * 1000:.4g}") for value in (median(times), low, high))
+    return Speed(network, (channels, height, width), middle, (first, third), len(times), now())
 
 
 def _processor() -> str:
-    """Return the name of the processor as Linux has it; what Python knows of it elsewhere."""
+    """Return the processor's name from Linux, or else from Python's ``platform``."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

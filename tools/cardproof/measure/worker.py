@@ -1,9 +1,10 @@
-"""Measures one model from start to end; what a worker process runs."""
+"""The measurement of one model: build, count, explain. Runs in a worker."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 from torch import nn
 
@@ -13,15 +14,12 @@ from cardproof.measure.count.counts import summarise
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 class Builder(Protocol):
     """The part of a zoo that measuring needs."""
 
     def build(self, name: str) -> nn.Module:
-        """Make the network of this name."""
+        """Build a network."""
 
 
 def measure_model(
@@ -29,8 +27,8 @@ def measure_model(
 ) -> Measured:
     """Build, count and explain one model; ``input_shape`` is channels, height and width of one image.
 
-    Whatever a network raises is its measurement's ``error``; running out of memory and interrupts are not its own
-    and are raised. ``seconds`` is wall-clock time.
+    Exceptions of the network become the measurement's ``error``, except MemoryError and interrupts. ``seconds`` is
+    wall-clock time.
     """
     start = time.perf_counter()
     counts: Counts | None = None
@@ -42,7 +40,7 @@ def measure_model(
         ran = tally(model, input_shape)
         counts = summarise(model, input_shape, ran)
         reproductions = explain(model, counts, input_shape[1:], questions, ran)
-        takes = tuple(_taken(model, input_shape[0], questions))
+        takes = tuple(_try_sides(model, input_shape[0], questions))
     except MemoryError:
         raise
     except Exception as raised:
@@ -50,15 +48,15 @@ def measure_model(
     return Measured(name, counts, reproductions, error, time.perf_counter() - start, takes)
 
 
-def _taken(model: nn.Module, channels: int, questions: tuple[Question, ...]) -> Iterator[tuple[int, bool]]:
-    """Yield each side that is asked about, and one pixel less, with whether the network takes square images of it."""
+def _try_sides(model: nn.Module, channels: int, questions: tuple[Question, ...]) -> Iterator[tuple[int, bool]]:
+    """Yield each stated minimum size, and one pixel less, with whether the network accepts square images of it."""
     sides = {int(question.number.value) for question in questions if question.field == "min size"}
     for side in sorted(sides | {side - 1 for side in sides if side > 1}):
         try:
             tally(model, (channels, side, side))
         except MemoryError:
             raise
-        except Exception:  # whatever a network raises at an image that is too small for it
+        except Exception:  # a network may raise anything if an image is too small
             yield side, False
         else:
             yield side, True

@@ -1,36 +1,34 @@
-"""The dry run: what a build would measure and why, what it would recall, and about how long that takes. No torch."""
+"""The dry run: what a build would measure and why, what it would recall, and about how long that would take."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, to_builtins
 
 from cardproof.plan.needs import plan
-from cardproof.plan.options import force_of
-from cardproof.plan.recall import plan_recall
+from cardproof.plan.options import parse_force
+from cardproof.plan.recall import RecallPlan, plan_recall
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
-    from cardproof.plan.recall import RecallPlan
     from cardproof.read import Reading
 
 COUNTS = "counts"
-"""What gives FLOPs, parameters, sizes and layers: one measurement."""
+"""The measurement of FLOPs, parameters, sizes and layers."""
 
 FIRST_COUNT = 0.1
-"""Seconds that counting one network takes if nothing is on record: the 220 models of the shared corpus took 20 s of
-two cores, imports included."""
+"""Seconds for counting one network if nothing is on record: the 220 models of the shared corpus took 20 s on two
+cores, imports included."""
 
 FIRST_RESULT = 60.0
-"""Seconds that evaluating one model on a data set takes if nothing is on record; from seconds to hours."""
+"""Seconds for evaluating one model on a data set if nothing is on record; in fact from seconds to hours."""
 
 Basis = Literal["its last measurement", "median of the others", "no measurement yet"]
 
@@ -42,20 +40,20 @@ class Task(Struct, frozen=True):
     measure: str
     """``counts``, or ``results on`` a data set."""
     why: str
-    """``new``, ``forced``, or ``stale: `` with what changed."""
+    """``new``, ``forced``, or ``stale: `` with the changed inputs."""
     seconds: float
-    """What it is expected to take."""
+    """Expected duration."""
     basis: Basis
-    """Where that number comes from."""
+    """Source of that estimate."""
 
 
-class Kept(Struct, frozen=True):
+class Recall(Struct, frozen=True):
     """One measurement that is on record and valid."""
 
     model: str
     measure: str
     measured: str
-    """Time in UTC, ISO 8601; empty in records without."""
+    """Time in UTC, ISO 8601; empty if the record has none."""
 
 
 class Impossible(Struct, frozen=True):
@@ -67,23 +65,23 @@ class Impossible(Struct, frozen=True):
 
 
 class DryRun(Struct, frozen=True):
-    """What a build would do."""
+    """The tasks of a build."""
 
     tasks: tuple[Task, ...] = ()
-    recalled: tuple[Kept, ...] = ()
+    recalled: tuple[Recall, ...] = ()
     impossible: tuple[Impossible, ...] = ()
 
     @property
     def seconds(self) -> float:
-        """Return the work of all tasks; workers share that of counts."""
+        """The sum of all tasks; workers share those that count."""
         return sum(task.seconds for task in self.tasks)
 
 
 def dry_run(
     reading: Reading, settings: Settings, store: Path | None, wanted: Container[str], force: Iterable[str]
 ) -> DryRun:
-    """Plan and recall for the cards ``wanted`` as an audit of what was read does, and stop there."""
-    forced = force_of(force)
+    """Plan and recall for the cards ``wanted`` like an audit, and measure nothing."""
+    forced = parse_force(force)
     forced.check(model.name for model in reading.models)
     if settings.zoo is None:
         return DryRun()
@@ -93,20 +91,18 @@ def dry_run(
 
 
 def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:
-    """Return what would be done for some needs, in the order of their models' names."""
-    needs = sorted(chosen, key=lambda need: need.model)
     tasks, recalled, impossible = [], [], []
     counted, evaluated = _recorded_seconds(recall)
     jobs = {(job.need, job.dataset): job for job in recall.evaluations.jobs}
-    for need in needs:
+    for need in sorted(chosen, key=lambda need: need.model):
         stored = recall.recalled.stored.get(need)
         if why := recall.missing.get(need):
             last = stored.environment.seconds if stored else 0.0
             tasks.append(Task(need.model, COUNTS, why, *_expected(last, counted, FIRST_COUNT)))
-        elif need in recall.lost:
-            impossible.append(Impossible(need.model, COUNTS, recall.lost[need]))
+        elif need in recall.impossible:
+            impossible.append(Impossible(need.model, COUNTS, recall.impossible[need]))
         elif stored:
-            recalled.append(Kept(need.model, COUNTS, stored.environment.measured))
+            recalled.append(Recall(need.model, COUNTS, stored.environment.measured))
         results = (*stored.evaluations, *stored.outdated) if stored else ()
         for dataset in need.datasets:
             measure = f"results on {dataset}"
@@ -117,12 +113,12 @@ def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:
             elif reason := recall.evaluations.reasons.get((need, dataset)):
                 impossible.append(Impossible(need.model, measure, reason))
             elif valid := [r for r in recall.evaluations.valid.get(need, ()) if r.dataset == dataset]:
-                recalled.append(Kept(need.model, measure, valid[0].environment.measured))
+                recalled.append(Recall(need.model, measure, valid[0].environment.measured))
     return DryRun(tuple(tasks), tuple(recalled), tuple(impossible))
 
 
 def _recorded_seconds(recall: RecallPlan) -> tuple[list[float], Mapping[str, list[float]]]:
-    """Return what counts took, and what results took on each data set, of all that is on record."""
+    """Return the recorded durations of counts, and those of results by data set."""
     records = recall.recalled.stored.values()
     counted = [record.environment.seconds for record in records if record.environment.seconds]
     evaluated: dict[str, list[float]] = {name: [] for need in recall.wanted for name in need.datasets}
@@ -134,7 +130,6 @@ def _recorded_seconds(recall: RecallPlan) -> tuple[list[float], Mapping[str, lis
 
 
 def _expected(last: float, others: list[float], first: float) -> tuple[float, Basis]:
-    """Return how long a measurement will take, and where that comes from."""
     if last:
         return last, "its last measurement"
     return (median(others), "median of the others") if others else (first, "no measurement yet")
@@ -142,25 +137,16 @@ def _expected(last: float, others: list[float], first: float) -> tuple[float, Ba
 
 def json_of_dry_run(found: DryRun) -> str:
     """Return a dry run as one JSON object: ``plan``, ``recalled``, ``impossible``, ``summary``."""
-    data: dict[str, Any] = {
-        "plan": to_builtins(found.tasks),
-        "recalled": to_builtins(found.recalled),
-        "impossible": to_builtins(found.impossible),
-        "summary": {
-            "to_measure": len(found.tasks),
-            "recalled": len(found.recalled),
-            "impossible": len(found.impossible),
-            "seconds": round(found.seconds, 3),
-            "exit": 0,
-        },
-    }
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    lists = {"plan": found.tasks, "recalled": found.recalled, "impossible": found.impossible}
+    counts = dict(zip(("to_measure", "recalled", "impossible"), map(len, lists.values()), strict=True))
+    summary = {**counts, "seconds": round(found.seconds, 3), "exit": 0}
+    return json.dumps({**to_builtins(lists), "summary": summary}, indent=2, ensure_ascii=False)
 
 
 def text_of_dry_run(found: DryRun) -> str:
     """Return a dry run for a reader: a line for each measurement, and the sum."""
     lines = [f"{task.model}: {task.measure}, {task.why}, about {_duration(task.seconds)}" for task in found.tasks]
-    lines += [f"{one.model}: {one.measure} cannot be measured: {one.reason}" for one in found.impossible]
+    lines += [f"{task.model}: {task.measure} cannot be measured: {task.reason}" for task in found.impossible]
     work = f", about {_duration(found.seconds)} of work" if found.tasks else ""
     guessed = sum(task.basis == "no measurement yet" for task in found.tasks)
     if guessed:

@@ -1,11 +1,12 @@
-"""Results on data sets: which evaluations are wanted, which are on record, which can be made here. No torch.
+"""Results on data sets: which evaluations are needed, which are on record, and which can be made here.
 
-An evaluation is valid while the network's source, its weights, the data set and the method are the same. It needs
-weights and data once; a committed record of it serves everybody else.
+An evaluation is valid while the network's source, its weights, the data set and the method are equal. It needs weights
+and data once; everybody else uses its committed record.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,21 +15,18 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import InputError
-from cardproof.core.types import Evaluated
+from cardproof.core.types import Evaluated, Evidence, Need
 from cardproof.plan.options import Force
 from cardproof.zoos import BUILT_IN, load_zoo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Evidence, Need
 
 METHOD = "evaluation/1"
-"""Version of how images are fed and counted: a new one makes all older results outdated."""
+"""Version of the evaluation: a new one makes all older results outdated."""
 
 PACKAGED = frozenset({"Digits"})
-"""Data sets that come with a package which cardproof requires: no path to their images has to be given."""
+"""Data sets in a package that cardproof requires: they need no path to their images."""
 
 
 class Job(Struct, frozen=True):
@@ -37,21 +35,21 @@ class Job(Struct, frozen=True):
     need: Need
     dataset: str
     data: Path | None
-    """Where the images are; None: where the data set's own package puts them."""
+    """Folder of the images; None: the data set's own package has them."""
     weights: Path
     inputs: tuple[tuple[str, str], ...]
     why: str = ""
-    """Why it is made: new, forced, or stale with what changed."""
+    """Why it is made: new, forced, or stale with the changed inputs."""
 
 
 class Plan(Struct):
-    """What is known of the results of a run's models, and what has to be found out."""
+    """The results of a run's models on record, and the evaluations to make."""
 
     valid: dict[Need, tuple[Evaluated, ...]] = field(default_factory=dict)
     outdated: dict[Need, tuple[Evaluated, ...]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     reasons: dict[tuple[Need, str], str] = field(default_factory=dict)
-    """Why there is no valid result of a model on a data set."""
+    """Why a model has no valid result on a data set."""
 
 
 def plan_evaluations(
@@ -62,11 +60,11 @@ def plan_evaluations(
     chosen: set[Need],
     force: Force | None = None,
 ) -> Plan:
-    """Return which results are on record and valid, and which can be measured here; only ``chosen`` ones are.
+    """Return which results are on record and valid, and which can be measured here for the ``chosen`` needs.
 
     ``records`` are stored records, whether their counts are valid or not; ``networks`` has the digest of each model's
-    network. A valid result that is forced is measured again where that is possible. Raises InputError where the
-    settings name weights or data that are not there.
+    network. A valid result that is forced is measured again if that is possible. Raises InputError if weights or data
+    of the settings do not exist.
     """
     force = force or Force()
     plan = Plan()
@@ -100,18 +98,18 @@ def _valid_or_job(
     weights: Path | None,
     data: Path | None,
 ) -> Evaluated | Job | str:
-    """Return the valid result of a model on a data set, the evaluation that gives it, or why there can be none."""
+    """Return the valid result of a model on a data set, the evaluation to make, or why that is impossible."""
     zoo = settings.zoo or ""
     inputs = inputs_of(need, dataset, zoo, network, None)
     result = next((result for result in earlier if not _changes(result, inputs)), None)
     if result and weights is None:
         return result
     try:
-        file = weights_at_hand(zoo, need, weights)
-    except Exception as trouble:  # a file that is cut short, or another than its name says
+        file = local_weights(zoo, need, weights)
+    except Exception as trouble:  # a truncated file, or one whose content does not match its name
         return f"evaluating failed: {trouble}"
     if file and need.weights and file.name != need.weights:
-        return f"not evaluated: the card's weights are {need.weights}, and those at hand are {file.name}"
+        return f"not evaluated: the card's weights are {need.weights}, and the local ones are {file.name}"
     if file:
         inputs = inputs_of(need, dataset, zoo, network, file)
         result = next((result for result in earlier if result.inputs == inputs), None)
@@ -131,19 +129,19 @@ def _valid_or_job(
 def _forced(
     need: Need, dataset: str, network: str, settings: Settings, weights: Path | None, data: Path | None
 ) -> Job | None:
-    """Return the evaluation that makes a valid result again; None where it cannot be made here."""
+    """Return the evaluation that repeats a valid result; None if it cannot be made here."""
     zoo = settings.zoo or ""
-    file = weights_at_hand(zoo, need, weights)
+    file = local_weights(zoo, need, weights)
     if file is None or _obstacle(need, dataset, file, data):
         return None
     return Job(need, dataset, data, file, inputs_of(need, dataset, zoo, network, file), "forced")
 
 
 def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | None) -> tuple[tuple[str, str], ...]:
-    """Return what decides a result, by name.
+    """Return the inputs of a result, by name.
 
-    Weights are known by the name of their file; where that does not end in a piece of its own SHA-256 and the file is
-    here, by its content too.
+    Weights are identified by the name of their file, and by the content of a local file whose name does not end in a
+    part of its own SHA-256.
     """
     name = weights.name if weights else need.weights or ""
     if weights and not names_its_digest(weights):
@@ -156,8 +154,8 @@ def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | 
     )
 
 
-def weights_at_hand(zoo: str, need: Need, given: Path | None) -> Path | None:
-    """Return the file of a model's weights where one is on this machine; nothing is downloaded."""
+def local_weights(zoo: str, need: Need, given: Path | None) -> Path | None:
+    """Return the local file of a model's weights, if any; nothing is downloaded."""
     find = getattr(load_zoo(zoo), "find_weights", None) if zoo in BUILT_IN else None
     if find:
         found: Path | None = find(need.in_zoo, given)
@@ -173,13 +171,13 @@ digest_of = cache(digest_of_file)
 
 
 def names_its_digest(path: Path) -> bool:
-    """Return whether a file's name ends in the first eight or more digits of its SHA-256, as torch.hub names files."""
+    """Return whether a file's name ends in eight or more digits of its SHA-256, as torch.hub names files."""
     piece = path.stem.rpartition("-")[2]
     return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
 
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
-    """Say why a result cannot be measured here; empty where it can."""
+    """Return why a result cannot be measured here; empty if it can."""
     from res2next.datasets import find_dataset, is_at_hand
 
     missing = []
@@ -191,10 +189,7 @@ def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None)
 
 
 def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return the names of what a result depends on and is no longer the same.
-
-    Where the weights are not here, their file's name is all that can be compared.
-    """
+    """Return the names of changed inputs; of missing weights only the file's name is compared."""
     recorded = dict(result.inputs)
     wanted = dict(inputs)
     if " " not in wanted["weights"]:
@@ -203,7 +198,7 @@ def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str
 
 
 def _data_digest(dataset: str) -> str:
-    """Return a data set's name, and the digest that its images must have where there is only one."""
+    """Return a data set's name, and the digest of its images if there is only one version of them."""
     from res2next.datasets import find_dataset
 
     digest = find_dataset(dataset).digests.get("test", "")
@@ -211,7 +206,7 @@ def _data_digest(dataset: str) -> str:
 
 
 def _given(path: Path | None, settings: Settings) -> Path | None:
-    """Return a path of the settings as seen from here. Raises InputError where nothing is there."""
+    """Resolve a path of the settings. Raises InputError if it does not exist."""
     if path is None:
         return None
     found = settings.path(path).expanduser()

@@ -1,9 +1,10 @@
-"""At hand: files beside the cards that their claims speak of: weights, source code, includes. Nothing is fetched."""
+"""Local files that cards name: weights, source code, includes. Nothing is downloaded."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,49 +13,46 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.files import show_path
-from cardproof.core.source import read_source
+from cardproof.core.source import Source, read_source
 from cardproof.core.types import LocalCode, LocalFile
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar
 from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.core.source import Source
     from cardproof.read import Card, Reading
     from cardproof.read.model_index import Model
 
 MAX_CODE = 2 * 1024 * 1024
-"""Bytes of a source file that is parsed; a longer one is no file that a person wrote."""
+"""Largest size in bytes of a source file that is parsed; nobody writes a larger one by hand."""
 MAX_INCLUDES = 100
 
 _INCLUDE = re.compile(r"\{%-? ?include ['\"]([^'\"\n%]{1,200})['\"]")
 _IN_REPOSITORY = re.compile(r"/(?:blob|tree|raw)/([^/]+)/")
 _MOVING = ("main", "master", "HEAD", "develop", "dev")
-"""Names of branches that a link follows; others are versions."""
+"""Names of branches; other names are fixed versions."""
 
 
-class AtHand(Struct, frozen=True):
-    """What is on this machine of what cards name; weights and code by the card's file and the model's name."""
+class LocalFiles(Struct, frozen=True):
+    """Local files that cards name; weights and code by the card's file and the model's name."""
 
     weights: Mapping[tuple[str, str], LocalFile] = field(default_factory=dict)
     code: Mapping[tuple[str, str], LocalCode] = field(default_factory=dict)
     includes: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
     """By the card's file."""
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Files of weights that the card names by a path, there or not, and the code that was found, by the card's file.
+    """Paths of weights, whether they exist or not, and of the code that was found, by the card's file.
 
-    Of the many places where linked code might be, those without it are not kept: a build would look at each again.
+    The many other places where linked code might be are left out: a build would check each of them again.
     """
 
 
-def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
-    """Return the files on this machine that the cards name.
+def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
+    """Return the local files that the cards name.
 
-    A card is untrusted: only regular files below its own folder, linked code of the repository that it lies in, and
-    weights in the folder that the settings name, are opened.
+    Cards are untrusted: only regular files below a card's folder, linked code in its repository, and weights in the
+    folder of the settings are opened.
     """
     weights: dict[tuple[str, str], LocalFile] = {}
     code: dict[tuple[str, str], LocalCode] = {}
@@ -63,28 +61,28 @@ def look_at_hand(reading: Reading, settings: Settings) -> AtHand:
     given = settings.path(settings.weights) if settings.weights else None
     digests: dict[Path, str] = {}
     for card in reading.cards:
-        looked: list[Path] = []
+        paths: list[Path] = []
         for model in card.models:
             for path in _weights_paths(model, given):
-                looked.append(path)
+                paths.append(path)
                 if path.is_file():
                     sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
                     weights[card.file, model.name] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
             for folder, path, line in _code_paths(model):
                 if path.is_file() and _is_below(folder, path) and (found := _code(path, line)):
-                    looked.append(path)
+                    paths.append(path)
                     code[card.file, model.name] = found
                     break
         if found_includes := tuple(_includes(card, settings)):
             includes[card.file] = found_includes
-        if looked:
-            files[card.file] = tuple(dict.fromkeys(looked))
-    return AtHand(weights, code, includes, files)
+        if paths:
+            files[card.file] = tuple(dict.fromkeys(paths))
+    return LocalFiles(weights, code, includes, files)
 
 
 def link_of(model: Model, field_name: str) -> Scalar | None:
-    """Return the value of a field that holds an address: its text, or the ``URL`` of its mapping."""
+    """Return the address in a field: its text, or the ``URL`` of its mapping."""
     node = model.fields.get(field_name)
     if isinstance(node, MappingNode):
         node = node.get("URL")
@@ -105,10 +103,10 @@ def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
 
 
 def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
-    """Yield where the file of a model's ``Code`` may be, with the folder that it must lie in, and the line.
+    """Yield the folder, the path and the line where the file of a model's ``Code`` may be.
 
-    Below the card's folder, the longest path first; then in the repository that the card lies in, unless the link is to
-    a fixed version, of which the repository has moved on.
+    Below the card's folder, the longest path first; then in the card's repository, unless the link is to a fixed
+    version, which may differ from the working tree.
     """
     link = link_of(model, "Code")
     if link is None or len(link.text) > 2000:
@@ -131,18 +129,18 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
 
 @cache
 def _repository(folder: Path) -> Path | None:
-    """Return the nearest folder above that is a working tree of git."""
+    """Return the nearest folder above that is a Git working tree."""
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
 
 
 def _below(folder: Path, name: str) -> Path | None:
-    """Return a path below a folder; None where the name leads out of it or is none."""
+    """Return a path below a folder; None if the name leads out of it."""
     path = folder / name
     return path if path != folder and _is_below(folder, path) else None
 
 
 def _is_below(folder: Path, path: Path) -> bool:
-    """Return whether a path, its links followed, lies below a folder."""
+    """Return whether a resolved path is below a folder."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError):
@@ -150,7 +148,7 @@ def _is_below(folder: Path, path: Path) -> bool:
 
 
 def _code(path: Path, line: int | None) -> LocalCode | None:
-    """Return what a source file defines; None where it is no Python that parses."""
+    """Return the definitions in a source file; None if it is not valid Python."""
     try:
         if path.suffix != ".py" or path.stat().st_size > MAX_CODE:
             return None
@@ -168,7 +166,7 @@ def _code(path: Path, line: int | None) -> LocalCode | None:
 
 
 def _includes(card: Card, settings: Settings) -> Iterator[Source]:
-    """Yield the files that a card includes by a plain name, from its own folder or those of the settings."""
+    """Yield the included files of a card, from its own folder or those of the settings."""
     folders = [card.source.path.parent, settings.path(settings.includes), settings.path(settings.templates)]
     names = dict.fromkeys(_INCLUDE.findall(card.source.text))
     for name in list(names)[:MAX_INCLUDES]:

@@ -1,16 +1,16 @@
-"""Plan: which models must be measured, at which size, and which stated counts will want an explanation."""
+"""Needs: which models must be measured, at which size, and which stated counts may need an explanation."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cardproof.core.names import ACCURACIES, canonical
+from cardproof.core.names import ACCURACIES, canonical_dataset
 from cardproof.core.types import Claim, Need, Number, Question
 from cardproof.read.claims import image_size, weights_file
 
 MOST_SIDE = 4096
-"""Of an image that a network is fed only to see whether it takes it."""
+"""Largest side of an image that a network is tried with."""
 
 if TYPE_CHECKING:
     from cardproof.read import Reading
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plan(reading: Reading, names: Names | None = None) -> dict[tuple[str, str], Need]:
-    """Return the need of each model, by the file of its card and its name; ``names`` says what the zoo calls them."""
+    """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names."""
     return {
         (card.file, model.name): need_of(model, claims, names.network(model.name) if names else "")
         for card in reading.cards
@@ -28,27 +28,15 @@ def plan(reading: Reading, names: Names | None = None) -> dict[tuple[str, str], 
 
 
 def need_of(model: Model, claims: tuple[Claim, ...], network: str = "") -> Need:
-    """Return what must be known to judge the claims of one model."""
-    questions: dict[Question, None] = {}
-    for claim in claims:
-        if question := _question(claim):
-            questions.setdefault(question)
-    return Need(model.name, weights_file(model), image_size(claims), tuple(questions), datasets_of(claims), network)
-
-
-def datasets_of(claims: tuple[Claim, ...]) -> tuple[str, ...]:
-    """Return the data sets, by their own names, on which accuracies are stated."""
-    found: dict[str, None] = {}
-    for claim in claims:
-        if claim.metric and claim.dataset and claim.kind in ACCURACIES:
-            name = canonical(claim.dataset)
-            if name:
-                found[name] = None
-    return tuple(found)
+    """Return the measurements that the claims of one model need."""
+    questions = dict.fromkeys(question for claim in claims if (question := _question(claim)))
+    stated = (claim.dataset for claim in claims if claim.metric and claim.dataset and claim.kind in ACCURACIES)
+    datasets = dict.fromkeys(name for dataset in stated if (name := canonical_dataset(dataset)))
+    return Need(model.name, weights_file(model), image_size(claims), tuple(questions), tuple(datasets), network)
 
 
 def _question(claim: Claim) -> Question | None:
-    """Return what is asked of a network about a stated count, or about the smallest square image that it takes."""
+    """Return the question about a stated count or a smallest square image."""
     if claim.metric:
         return None
     if claim.kind == "min size" and claim.size and claim.size[0] == claim.size[1] <= MOST_SIDE:

@@ -1,4 +1,4 @@
-"""Options of measuring: what is measured again although it is on record, where, and with what progress."""
+"""Options of measuring: what is measured again, where, and the callbacks for progress and results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.types import Evidence
 
 COUNTS = ("flops", "parameters")
-"""Fields that one measurement gives; naming either forces it."""
+"""Fields of one measurement; naming either forces it."""
 
 RESULTS = "results"
 """Accuracies on data sets."""
@@ -20,14 +20,14 @@ EVERYTHING = "all"
 FIELDS = (*COUNTS, RESULTS, EVERYTHING)
 
 LOCAL = "local"
-"""The engine of this machine's processes."""
+"""The engine that measures in processes of this machine."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with how much is done, how much there is to do, and what was done last."""
+"""Called with the number of finished tasks, the number of all tasks, and the name of the last one."""
 
 
 class Force(Struct, frozen=True):
-    """What ``--force`` names: fields, models, or everything."""
+    """The words of ``--force``: fields, models, or everything."""
 
     words: frozenset[str] = frozenset()
 
@@ -47,25 +47,25 @@ class Force(Struct, frozen=True):
 
             near = difflib.get_close_matches(word, valid, 3, 0.6)
             hint = f"did you mean {' or '.join(near)}?" if near else f"write {', '.join(FIELDS)} or a model's name"
-            raise InputError(f"--force {word}: no field that is measured and no model of these cards; {hint}")
+            raise InputError(f"--force {word}: not a measured field and not a model of these cards; {hint}")
 
 
-def force_of(words: Iterable[str]) -> Force:
-    """Return what words of the command line name; fields in any case."""
+def parse_force(words: Iterable[str]) -> Force:
+    """Parse the words of the command line; the case of fields is ignored."""
     return Force(frozenset(word.lower() if word.lower() in FIELDS else word for word in words))
 
 
 class MeasureOptions(Struct, frozen=True):
-    """How a run measures, beyond what the settings say."""
+    """How a run measures, in addition to the settings."""
 
     force: Force = Force()
     engine: str = LOCAL
     """``local``, or the address of a Dask scheduler."""
     jobs: int | None = None
-    """Worker processes of the local engine; one per core unless given."""
+    """Worker processes of the local engine; None: one per core."""
     progress: Progress | None = None
     keep: Callable[[Evidence], None] | None = None
-    """Called with a model's evidence as soon as something new was found out about it."""
+    """Called with a model's evidence after each new measurement."""
 
 
 DEFAULTS = MeasureOptions()

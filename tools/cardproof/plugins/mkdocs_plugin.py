@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,33 +23,30 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
-from cardproof.core.settings import load_settings
+from cardproof.core.settings import Settings, load_settings
 from cardproof.render.output.files import SCRIPTS, STYLES
 from cardproof.render.output.text import minify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.livereload import LiveReloadServer
     from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
     from mkdocs.utils.templates import TemplateContext
 
-    from cardproof.core.settings import Settings
     from cardproof.plugins.watch import Watcher
 
 log = logging.getLogger("mkdocs.plugins.cardproof")
 
 MOST_WAIT = 5.0
-"""Seconds that a build of the site waits for a render that is going on; measuring a model may take longer."""
+"""Seconds that a build of the site waits for a running render; measuring a model may take longer."""
 
 
 class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  # mkdocs lets plugins go without a schema
-    """Stops a build whose settings are wrong, renders before a build, and again while a site is served.
+    """Checks the settings, renders before a build, and again after edits while a site is served.
 
-    Pages are rendered before the first build, so that mkdocs finds them all, and by a thread beside the server, never
-    in an event of a build: what an event writes into the site is an edit to the server, which builds again.
+    Pages are rendered before the first build, so that mkdocs finds them all, and then in a thread, never in an event
+    of a build: the server would take files that an event writes for edits, and build again.
     """
 
     _config_file: Path | None = None
@@ -79,17 +77,17 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             from cardproof.plugins.watch import Watcher
 
             self._watcher = Watcher(render, lambda: load_settings(config), config, log.info)
-        except InputError as trouble:
-            raise PluginError(str(trouble)) from trouble
+        except InputError as error:
+            raise PluginError(str(error)) from error
         self._watcher.render()
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
-        """Check the settings as ``cardproof render`` reads them, and name the assets of pages. Raises PluginError."""
+        """Check the settings, and add the assets of pages. Raises PluginError."""
         if config.config_file_path:
             try:
                 settings = load_settings(Path(config.config_file_path))
-            except InputError as trouble:
-                raise PluginError(str(trouble)) from trouble
+            except InputError as error:
+                raise PluginError(str(error)) from error
             if settings.assets:
                 _name_assets(config, settings.path(settings.assets))
             self._pages = settings.path(settings.out).resolve()
@@ -98,27 +96,26 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
     def on_page_context(
         self, context: TemplateContext, *, page: Page, config: MkDocsConfig, nav: Navigation
     ) -> TemplateContext:
-        """Name the picture of a model page, for templates that tell others of it: its address must be absolute."""
+        """Set the social image of a model page, whose address must be absolute."""
         if config.site_url and self._is_ours(page) and "image" not in page.meta:
             page.meta["image"] = urljoin(config.site_url, f"{page.file.dest_uri.removesuffix('.html')}.png")
         return context
 
     def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
-        """Leave out the empty lines of a model page and draw its picture; other pages are none of our business."""
+        """Minify a model page and draw its social image; other pages stay as they are."""
         if not self._is_ours(page):
             return output
         if config.site_url:
             from cardproof.render.output.social import read_verdicts, social_card
 
-            said = str(page.meta.get("description", ""))
-            picture = social_card(config.site_name, str(page.title), said, read_verdicts(page.markdown or ""))
+            description = str(page.meta.get("description", ""))
+            picture = social_card(config.site_name, str(page.title), description, read_verdicts(page.markdown or ""))
             path = Path(config.site_dir, page.file.dest_uri).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture)
         return minify(output)
 
     def _is_ours(self, page: Page) -> bool:
-        """Return whether a page is one of the folder of rendered pages."""
         source = page.file.abs_src_path
         return bool(source and self._pages and Path(source).resolve().is_relative_to(self._pages))
 
@@ -126,7 +123,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
     def on_serve(
         self, server: LiveReloadServer, *, config: MkDocsConfig, builder: Callable[..., None]
     ) -> LiveReloadServer:
-        """Render after edits from now on, and build once for each."""
+        """Render after each edit, and build once."""
         if self._watcher:
             server.builder = _BuildOnce(server, self._watcher)
             self._thread = threading.Thread(target=self._watcher.follow, name="cardproof", daemon=True)
@@ -134,7 +131,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         return server
 
     def on_shutdown(self) -> None:
-        """End the watcher."""
+        """Stop the watcher."""
         if self._watcher:
             self._watcher.stop()
         if self._thread:
@@ -142,10 +139,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
 
 
 def _render(command: Sequence[str], settings: Settings) -> None:
-    """Render once. Raises PluginError if pages could not be written; a refuted claim is on its page, and stops nothing.
-
-    A site without templates has nothing to render.
-    """
+    """Render a site that has templates. Raises PluginError if pages could not be written, but not for findings."""
     if not settings.path(settings.templates).is_dir():
         return
     with TemporaryDirectory() as folder:
@@ -157,14 +151,13 @@ def _render(command: Sequence[str], settings: Settings) -> None:
 
 
 def _all_written(report: dict[str, Any]) -> bool:
-    """Return whether a render wrote the pages of all its cards."""
     foreign = any(page["status"] == "foreign" for page in report["pages"])
     pages: int = report["summary"]["pages"]
     return not foreign and pages == report["summary"]["cards"]
 
 
 def _name_assets(config: MkDocsConfig, folder: Path) -> None:
-    """Have pages load the rendered style sheets and scripts that the site has and does not name itself."""
+    """Add the rendered style sheets and scripts to the site's, unless it names them itself."""
     docs = Path(config.docs_dir).resolve()
     if not folder.resolve().is_relative_to(docs):
         return
@@ -176,10 +169,10 @@ def _name_assets(config: MkDocsConfig, folder: Path) -> None:
 
 
 class _BuildOnce:
-    """Builds the site when what is served has changed since the build before.
+    """Builds the site if the served files have changed since the last build.
 
-    The server looks at its folders every half second. Where it looks while several files are being replaced, or where
-    an edited file is part of the site and decides pages as well (``mkdocs.yml``), it sees one edit as two.
+    The server polls its folders every half second. It takes one edit for two if it polls while several files are being
+    replaced, or if an edited file is part of the site and of its sources (``mkdocs.yml``).
     """
 
     def __init__(self, server: LiveReloadServer, watcher: Watcher) -> None:
@@ -198,7 +191,7 @@ class _BuildOnce:
         self._built = found
 
     def _state(self) -> object:
-        """Return the state of all that the server watches; None where this server does not tell what that is."""
+        """Return the state of all watched files; None if this server does not provide their paths."""
         watched: Iterable[str] | None = getattr(self._server, "_watched_paths", None)
         return None if watched is None else {path: tuple(_states(path)) for path in watched}
 

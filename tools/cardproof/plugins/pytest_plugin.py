@@ -6,6 +6,7 @@ Loaded into every pytest run where cardproof is installed, so it imports nothing
 from __future__ import annotations
 
 import warnings
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Iterator, Sequence
 
     from _pytest._code.code import ExceptionInfo, TerminalRepr
 
@@ -33,11 +33,11 @@ NO_GPU = "no GPU is visible"
 
 
 class CardproofWarning(pytest.PytestWarning):
-    """What a person should see of a page although nothing failed."""
+    """A problem of a page that is not a failure."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options; all of them begin with ``--cardproof``, so that they get in nobody's way."""
+    """Add the options; all begin with ``--cardproof`` to avoid conflicts."""
     group = parser.getgroup("cardproof", "Python blocks of Markdown pages")
     group.addoption(
         "--cardproof", action="store_true", help="Run the Python blocks of all Markdown pages that are collected."
@@ -46,20 +46,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cardproof-device",
         action="append",
         metavar="DEVICE",
-        help="cpu, cuda or both (cpu,cuda); by default what mkdocs.yml says. May be repeated, and written --device "
-        "where no other plugin has that option.",
+        help="cpu, cuda or both (cpu,cuda); by default those of mkdocs.yml. May be repeated, and written --device if "
+        "no other plugin has that option.",
     )
     group.addoption(
         "--cardproof-random-weights",
         action="store_true",
-        help="Where published weights are not at hand, run with random ones; numbers are then not compared.",
+        help="Run with random weights if published ones are missing; numbers are then not compared.",
     )
     parser.addini("cardproof", "Run the Python blocks of all Markdown pages, as --cardproof does.", "bool", False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Generator[None]:
-    """Add ``--device`` where it is asked for and nobody has it: conftest files often define one."""
+    """Add ``--device`` if it is used and not defined by a plugin or conftest file."""
     yield
     if any(arg.split("=")[0] == "--device" for arg in args):
         _, unknown = parser.parse_known_and_unknown_args(args)
@@ -74,10 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MarkdownPage | None:
-    """Collect Markdown where it is asked for: all of it by the option, or a file that is named itself.
-
-    A named file that ``--doctest-glob`` takes was not necessarily named for us.
-    """
+    """Collect Markdown: all files with the option, or files named on the command line, except those of doctest."""
     if file_path.suffix.lower() != ".md":
         return None
     config = parent.config
@@ -90,7 +87,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MarkdownPa
 
 
 class MarkdownPage(pytest.File):
-    """A Markdown file; its items are its blocks, and what looks like a block and is none."""
+    """A Markdown file; its items are its blocks and errors of its fences."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the items in page order; nothing runs yet. Raises CollectError for a page that cannot be read."""
@@ -121,7 +118,7 @@ class MarkdownPage(pytest.File):
 
 
 class _Item(pytest.Item):
-    """An item that stands in a source that a person edits, which is not always the page."""
+    """An item with its place in the source, which may be a template of the page."""
 
     def __init__(self, *, file: str, line: int, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -133,12 +130,12 @@ class _Item(pytest.Item):
         return self._place
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
-        """Show a failure as the reader's code; anything else is trouble of pytest or of this plugin."""
-        return _shown(excinfo.value) or super().repr_failure(excinfo, style)
+        """Show a failure as the reader's code; other exceptions as pytest does."""
+        return _failure_repr(excinfo.value) or super().repr_failure(excinfo, style)
 
 
 class BlockItem(_Item):
-    """One block of a page; the first of them that runs has the whole page run."""
+    """One block of a page; the first that runs starts the whole page."""
 
     def __init__(self, *, proof: _Proof, number: int, **arguments: Any) -> None:
         block = proof.blocks[number]
@@ -150,7 +147,7 @@ class BlockItem(_Item):
             self.user_properties.append(("model", proof.page.model))
 
     def runtest(self) -> None:
-        """Report what became of the block. Raises pytest's exceptions for a skip and a failure."""
+        """Report the outcome of the block. Raises pytest's exceptions for a skip and a failure."""
         outcome = self.config.stash[_PROVER].outcomes(self._proof)[self._number]
         block, ran = outcome.block, outcome.ran
         if self._proof.random:
@@ -164,11 +161,11 @@ class BlockItem(_Item):
         if outcome.status == "skip":
             raise pytest.skip.Exception(outcome.message or "skipped without a reason", _use_item_location=True)
         if outcome.status == "fail":
-            raise _ProofError(*_explained(outcome))
+            raise _ProofError(*_failure_lines(outcome))
 
 
 class FindingItem(_Item):
-    """Something on a page that no run can mend: a fence that is not closed, an option that means nothing."""
+    """An error of a page itself: a fence that is not closed, an invalid option."""
 
     def __init__(self, *, finding: Finding, **arguments: Any) -> None:
         super().__init__(file=finding.place.file, line=finding.place.line, **arguments)
@@ -182,7 +179,7 @@ class FindingItem(_Item):
 
 
 class _Proof(Struct, eq=False):
-    """A page for one model on one device, with what became of its blocks once it ran."""
+    """A page for one model on one device, with the outcomes of its blocks after the run."""
 
     page: Page
     device: Device
@@ -190,14 +187,14 @@ class _Proof(Struct, eq=False):
     blocks: tuple[Block, ...]
     findings: tuple[Finding, ...]
     suffix: str
-    """What tells its items from those of the same page for another model or on another device."""
+    """Part of the items' names: model and device, if there are several."""
     outcomes: Sequence[Outcome] | None = None
     random: bool = False
     """Its networks had random weights."""
 
 
 class _Prover:
-    """What the pages of a session share: the sites that were read, and the processes that run them."""
+    """The sites and processes that the pages of a session share."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._root = config.rootpath
@@ -212,23 +209,23 @@ class _Prover:
         self._gpu: bool | None = None
 
     def proofs_of(self, path: Path, *, named: bool) -> list[_Proof]:
-        """Return the proofs of a file that is named itself, or met in a folder, where templates are passed over.
+        """Return the proofs of a file; none for a template that is not ``named`` itself.
 
         Raises InputError, TemplatesError, ConfigurationError and OSError.
         """
         from cardproof.render.page_sources import Sources
-        from cardproof.snippets.prove import blocks_of
+        from cardproof.snippets.prove import page_blocks
 
         if self._sources is None:
             self._sources = Sources(self._root)
         if not named and self._sources.is_template(path):
             return []
-        source = self._sources.of(path)
+        source = self._sources.read(path)
         policy = replace(source.policy, weights="random") if self._random else source.policy
         devices = self._devices or policy.devices
         proofs = []
         for page in source.pages:
-            blocks, findings = blocks_of(page, policy)
+            blocks, findings = page_blocks(page, policy)
             for device in devices:
                 parts = [page.model] if page.model and len(source.pages) > 1 else []
                 parts += [device] if len(devices) > 1 else []
@@ -237,8 +234,8 @@ class _Prover:
         return proofs
 
     def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
-        """Return what became of the blocks of a page, which runs the first time."""
-        from cardproof.snippets.prove import outcomes_of
+        """Return the outcomes of a page's blocks; the first call runs the page."""
+        from cardproof.snippets.prove import run_blocks
         from cardproof.snippets.run.runner import RunnerError
         from cardproof.snippets.types import Outcome
 
@@ -248,7 +245,7 @@ class _Prover:
                 if proof.device == "cuda" and not self._has_gpu(runner):
                     proof.outcomes = [Outcome(block, "not-run", NO_GPU) for block in proof.blocks]
                 else:
-                    ran = outcomes_of(proof.page, proof.blocks, proof.device, proof.policy, runner)
+                    ran = run_blocks(proof.page, proof.blocks, proof.device, proof.policy, runner)
                     proof.outcomes, proof.random = ran
             except RunnerError as trouble:
                 proof.outcomes = [Outcome(block, "fail", str(trouble)) for block in proof.blocks]
@@ -259,7 +256,7 @@ class _Prover:
         self._open.close()
 
     def _runner(self, policy: Policy) -> Runner:
-        """Return the session's runner; sites that want other modules imported, or other limits, have their own."""
+        """Return the runner for the policy's preloaded modules and limits."""
         from cardproof.snippets.run.runner import Runner
 
         wanted = policy.preload, policy.limits
@@ -268,7 +265,7 @@ class _Prover:
         return self._runners[wanted]
 
     def _has_gpu(self, runner: Runner) -> bool:
-        """Ask a process of its own whether torch sees a GPU: without one, blocks would run on the CPU unnoticed."""
+        """Return whether torch sees a GPU, tested in a separate process."""
         from cardproof.snippets.run.runner import Job
         from cardproof.snippets.types import Block, Options
 
@@ -282,7 +279,7 @@ _PROVER = pytest.StashKey[_Prover]()
 
 
 class _ProofError(Exception):
-    """A failure as it is shown: where, what in one line, and the lines above that."""
+    """A failure: place, message, and the lines shown above it."""
 
     def __init__(self, file: str, line: int, message: str, lines: Sequence[str]) -> None:
         super().__init__(message)
@@ -292,9 +289,8 @@ class _ProofError(Exception):
         self.lines = lines
 
 
-def _explained(outcome: Outcome) -> tuple[str, int, str, list[str]]:
+def _failure_lines(outcome: Outcome) -> tuple[str, int, str, list[str]]:
     """Return file and line of a failure, its message, and the reader's code with the failing line marked."""
-
     block, ran = outcome.block, outcome.ran
     place = None
     if ran and ran.error_line:
@@ -306,15 +302,15 @@ def _explained(outcome: Outcome) -> tuple[str, int, str, list[str]]:
         stated = block.stated_output[0].rstrip().split("\n")
         rows += [(block.located_output(number), text) for number, text in enumerate(stated, 1)]
     lines = [f"{'>' if where == place else ' '}   {text}".rstrip() for where, text in rows]
-    said = ran.traceback.rstrip().split("\n")[-TRACEBACK_LINES:] if ran and ran.traceback else []
-    said += [] if outcome.message in said else outcome.message.split("\n")
-    said += [f"hint: {outcome.hint}"] if outcome.hint else []
-    lines += [f"E   {text}".rstrip() for text in said]
+    errors = ran.traceback.rstrip().split("\n")[-TRACEBACK_LINES:] if ran and ran.traceback else []
+    errors += [] if outcome.message in errors else outcome.message.split("\n")
+    errors += [f"hint: {outcome.hint}"] if outcome.hint else []
+    lines += [f"E   {text}".rstrip() for text in errors]
     return *(place or (block.file, block.line)), outcome.message, lines
 
 
-def _shown(error: BaseException) -> TerminalRepr | None:
-    """Return a failure in the form of pytest's own, which keeps its parts under xdist and in JUnit reports."""
+def _failure_repr(error: BaseException) -> TerminalRepr | None:
+    """Return a failure as pytest's own representation, which xdist and JUnit reports preserve."""
     from _pytest._code.code import ReprEntry, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
     if not isinstance(error, _ProofError):
@@ -329,7 +325,7 @@ def _warn(message: str, file: str, line: int) -> None:
 
 
 def _unique(name: str, more: str, names: set[str]) -> str:
-    """Return a name that no other item of the page has, and remember it."""
+    """Return a name that is not in ``names``, and add it."""
     candidates = (name, name + more, *(f"{name}{more} #{number}" for number in range(2, len(names) + 3)))
     found = next(candidate for candidate in candidates if candidate not in names)
     names.add(found)

@@ -1,8 +1,7 @@
-"""Watch: render again whatever an edit of templates, includes, network sources, settings or evidence asks for.
+"""Watch: render again after an edit of templates, includes, network sources, settings or evidence.
 
-Every render is a process of its own: an edited network is imported anew, and a render that crashes ends nothing.
-What was edited is found by comparing the files' states a few times a second, as mkdocs does: network drives and shared
-folders send no events.
+Every render is a separate process: an edited network is imported anew, and a crash does not end the watcher. Edits are
+found by polling, as mkdocs does, since network drives and shared folders send no events.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -25,8 +25,6 @@ from cardproof.core.files import show_path
 from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
-
     from cardproof.core.settings import Settings
 
 QUIET = 0.05
@@ -35,11 +33,11 @@ QUIET = 0.05
 MOST_QUIET = 1.0
 """Seconds after which a render starts although files still change."""
 
-LOOK = 0.25
-"""Seconds between looks at the files; a look at a thousand of them takes a few milliseconds."""
+POLL = 0.25
+"""Seconds between polls; one of a thousand files takes a few milliseconds."""
 
 PATIENCE = 10.0
-"""Seconds that an interrupted render has to end by itself."""
+"""Seconds before an interrupted render is killed."""
 
 State = dict[str, tuple[int, int, int]]
 """Of each file, by its path: time of change in nanoseconds, size, and inode, which differs after a rename."""
@@ -48,7 +46,7 @@ State = dict[str, tuple[int, int, int]]
 def watch(command: Sequence[str], load: Callable[[], Settings], config: Path | None, say: Callable[[str], None]) -> int:
     """Render, and again after every change, until Ctrl-C; return the exit status of the last render.
 
-    It is 130 if Ctrl-C ended that. The arguments are those of :class:`Watcher`, and so is what is raised.
+    The status is 130 if Ctrl-C ended the render. Arguments and exceptions are those of :class:`Watcher`.
     """
     watcher = Watcher(command, load, config, say)
     try:
@@ -66,18 +64,18 @@ class Sources(Struct, frozen=True):
     """The files that the pages of a site depend on."""
 
     trees: tuple[Path, ...]
-    """Folders of which every file counts, however deep: templates and includes."""
+    """Folders with templates and includes: all their files, recursively."""
     code: tuple[Path, ...]
-    """Folders of which Python files count, with the packages in them: sources of the zoo."""
+    """Folders with sources of the zoo: their Python files and packages."""
     files: tuple[Path, ...]
     """Single files: settings, cited results."""
     records: Path
-    """The folder of the evidence, which a render writes as well."""
+    """The folder of evidence, which a render writes too."""
     outputs: tuple[Path, ...]
-    """Folders of what is rendered, of which nothing counts wherever they lie."""
+    """Folders of rendered files, which are ignored."""
 
     def state(self) -> State:
-        """Return the state of all files as it is now."""
+        """Return the current state of all files."""
         without = {str(folder) for folder in (*self.outputs, self.records)}
         found = {path: state for tree in self.trees for path, state in _walk(str(tree), without)}
         for top in self.code:
@@ -85,7 +83,7 @@ class Sources(Struct, frozen=True):
             found |= {path: state for path, state in places if path.endswith(".py")}
         for file in self.files:
             with suppress(OSError):
-                found[str(file)] = _of(file.stat())
+                found[str(file)] = _state(file.stat())
         return found | self.recorded()
 
     def recorded(self) -> State:
@@ -94,13 +92,13 @@ class Sources(Struct, frozen=True):
 
 
 def sources_of(settings: Settings, config: Path | None) -> Sources:
-    """Return what the pages of a site depend on; ``config`` is its mkdocs.yml."""
+    """Return the sources of a site; ``config`` is its mkdocs.yml."""
     single = (settings.cited, settings.speed, settings.names)
     files = [config, *(settings.path(path) for path in single if path)]
     outputs = [folder for folder in (settings.out, settings.reference, settings.assets) if folder]
     return Sources(
         trees=tuple(dict.fromkeys(settings.path(folder) for folder in (settings.templates, settings.includes))),
-        code=_code_of(settings.zoo) if settings.zoo else (),
+        code=_zoo_folders(settings.zoo) if settings.zoo else (),
         files=tuple(file for file in files if file),
         records=settings.path(settings.evidence),
         outputs=tuple(settings.path(folder) for folder in outputs),
@@ -108,7 +106,7 @@ def sources_of(settings: Settings, config: Path | None) -> Sources:
 
 
 class Watcher:
-    """Renders a site, and again whenever what its pages depend on was changed."""
+    """Renders a site, and again after each change of its sources."""
 
     def __init__(
         self,
@@ -117,9 +115,9 @@ class Watcher:
         config: Path | None,
         say: Callable[[str], None],
     ) -> None:
-        """Prepare to run ``command``, which renders the site of the settings that ``load`` reads.
+        """``command`` renders the site of the settings that ``load`` reads; ``say`` reports changes.
 
-        ``say`` is told what was changed. Raises InputError if the settings mean nothing.
+        Raises InputError if the settings are invalid.
         """
         self.status = 0
         """Exit status of the last render."""
@@ -148,10 +146,10 @@ class Watcher:
             raise
         finally:
             code = child.returncode
-            self.status = code if code >= 0 else 128 - code  # as shells have it for one that a signal ended
+            self.status = code if code >= 0 else 128 - code  # as shells report a signal
             with self._ended:
                 self._child = None
-                # what the render wrote itself is no edit; all else is one that was made since it began
+                # files that the render wrote are not edits; all other changes since it began are
                 self._seen = {path: state for path, state in before.items() if not self._is_record(path)}
                 self._seen |= self._sources.recorded()
                 self._ended.notify_all()
@@ -159,9 +157,9 @@ class Watcher:
 
     def follow(self) -> None:
         """Render after every change, until :meth:`stop` is called."""
-        while not self._stopped.wait(LOOK):
+        while not self._stopped.wait(POLL):
             if edited := self._edited():
-                self._say(f"{_listing(edited)} changed")
+                self._say(f"{_format_paths(edited)} changed")
                 self._reload(edited)
                 self.render()
 
@@ -173,7 +171,7 @@ class Watcher:
                 self._ended.wait(QUIET)
 
     def stop(self) -> None:
-        """End watching, and a render that is going on: it writes everything or nothing."""
+        """End watching and a running render, which writes everything or nothing."""
         with self._ended:
             self._stopped.set()
             child = self._child
@@ -184,7 +182,7 @@ class Watcher:
         return path.startswith(f"{self._sources.records}{os.sep}")
 
     def _edited(self) -> set[str]:
-        """Return the files that are not as the last render found them, once they have come to rest."""
+        """Return the files that changed since the last render, once they stop changing."""
         now = self._sources.state()
         deadline = time.monotonic() + MOST_QUIET
         while now != self._seen:
@@ -195,14 +193,14 @@ class Watcher:
         return set()
 
     def _reload(self, edited: set[str]) -> None:
-        """Watch what the settings name now; if they are invalid, the render says so, and the old ones stay."""
+        """Watch the sources of the edited settings; invalid ones are reported by the render and ignored here."""
         if str(self._config) in edited:
             with suppress(InputError):
                 self._sources = sources_of(self._load(), self._config)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt a render and wait until it has tidied up."""
+    """Interrupt a render and wait for its end."""
     with suppress(ProcessLookupError):
         if os.name == "posix":
             child.send_signal(signal.SIGINT)
@@ -215,8 +213,8 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _code_of(zoo: str) -> tuple[Path, ...]:
-    """Return the folders with the sources of a zoo; none for what is installed, where nobody edits."""
+def _zoo_folders(zoo: str) -> tuple[Path, ...]:
+    """Return the folders with the sources of a zoo; none if it is installed, since nobody edits it there."""
     module = BUILT_IN.get(zoo, zoo).rpartition(":")[0]
     if module.endswith(".py"):
         return (Path(module).parent,)
@@ -235,22 +233,22 @@ def _packages(folder: Path) -> list[Path]:
 
 
 def _walk(folder: str, without: Container[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Yield the states of the files below a folder, except what is hidden, an editor's, or in folders ``without``."""
+    """Yield the states of the files below a folder, except hidden and editors' files, and folders in ``without``."""
     yield from _files(folder)
-    for path, entry in _listed(folder):
+    for path, entry in _entries(folder):
         if entry.is_dir(follow_symlinks=False) and path not in without and entry.name != "__pycache__":
             yield from _walk(path, without)
 
 
 def _files(folder: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    for path, entry in _listed(folder):
+    for path, entry in _entries(folder):
         with suppress(OSError):
             if entry.is_file():
-                yield path, _of(entry.stat())
+                yield path, _state(entry.stat())
 
 
-def _listed(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
-    """Return what is in a folder, with paths as pathlib has them; pathlib itself takes four times as long."""
+def _entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return the entries of a folder, with paths as pathlib writes them; pathlib takes four times as long."""
     start = "" if folder == "." else folder + os.sep
     try:
         with os.scandir(folder) as entries:
@@ -259,11 +257,11 @@ def _listed(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
         return []
 
 
-def _of(state: os.stat_result) -> tuple[int, int, int]:
+def _state(state: os.stat_result) -> tuple[int, int, int]:
     return state.st_mtime_ns, state.st_size, state.st_ino
 
 
-def _listing(paths: set[str]) -> str:
+def _format_paths(paths: set[str]) -> str:
     """Return a few paths in words."""
     shown = sorted(show_path(Path(path)) for path in paths)
     return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")

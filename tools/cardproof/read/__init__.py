@@ -24,7 +24,7 @@ _SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
 
 
 class Card(Struct, frozen=True, eq=False):
-    """One file with its models; ``index`` is where the model index stands in a Markdown file."""
+    """One file with its models; ``index`` is the span of the model index in a Markdown file."""
 
     source: Source
     header: Mapping | None
@@ -33,13 +33,12 @@ class Card(Struct, frozen=True, eq=False):
     claims_of: tuple[tuple[Claim, ...], ...]
     """For each model, its claims."""
     findings: tuple[Finding, ...] = ()
-    """What was wrong with it, and with the files that its index imports."""
+    """Of the file, and of the files that its index imports."""
     imports: tuple[Path, ...] = ()
     """Files that its index imports."""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """All claims of the card."""
         return tuple(claim for claims in self.claims_of for claim in claims)
 
     @property
@@ -48,7 +47,7 @@ class Card(Struct, frozen=True, eq=False):
 
 
 class Reading(Struct):
-    """What was read: the cards in order of their paths, and what was wrong with them."""
+    """All cards in order of their paths, with the findings about them."""
 
     cards: list[Card] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -56,7 +55,7 @@ class Reading(Struct):
 
     @property
     def unplaced(self) -> list[Finding]:
-        """What was found in files that could not be read as cards."""
+        """Findings in files that could not be read as cards."""
         of_cards = {finding for card in self.cards for finding in card.findings}
         return [finding for finding in self.findings if finding not in of_cards]
 
@@ -165,29 +164,28 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
         findings += more
         if tree is not None:
             own = indexes.models(tree, source)
-            models = (*own, *(model for model in models if model.name not in {one.name for one in own}))
+            models = (*own, *(model for model in models if model.name not in {model.name for model in own}))
         if tree is not None and not models and not any(f.severity == "error" for f in findings + indexes.findings):
             message = "the model index holds no model"
             findings.append(
                 Finding(source.place(span.start), "model-index", "error", message, "list them under Models")
             )
     if span is None:
-        models = _with_stated(models, source, header_span.end if header_span else 0)
+        models = _add_text_models(models, source, header_span.end if header_span else 0)
     return Card(source, header if isinstance(header, Mapping) else None, span, models, _claims(models))
 
 
-def _with_stated(models: tuple[Model, ...], source: Source, start: int) -> tuple[Model, ...]:
-    """Add what the text itself states: a list of a card for the Hub, and tables. A template has its index instead."""
+def _add_text_models(models: tuple[Model, ...], source: Source, start: int) -> tuple[Model, ...]:
+    """Add the models that the text itself describes; a template has its index instead."""
     if "|" not in source.text and "Model Stats" not in source.text:
         return models
-    from cardproof.read.model_stats import model_in_details
-    from cardproof.read.tables import merged, models_in_tables
+    from cardproof.read.tables import merged, model_in_details, models_in_tables
 
     found = {model.name: model for model in models}
     details = model_in_details(source, start)
     for model in (*([details] if details else ()), *models_in_tables(source, start)):
-        known = found.get(model.name)
-        found[model.name] = merged(known, model) if known else model
+        earlier = found.get(model.name)
+        found[model.name] = merged(earlier, model) if earlier else model
     return tuple(found.values())
 
 

@@ -1,16 +1,20 @@
-"""Citations: the BibTeX entries of a card, split one by one, so that a broken one takes no other with it."""
+"""The BibTeX entries of a card, split one by one, so that a broken one does not spoil the others."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
+from cardproof import __version__
+from cardproof.core.cache import recalled
+
 MAX_ENTRY = 20_000
-"""Characters of one entry; a longer one is no citation."""
+"""Characters of one entry; a longer one is not a citation."""
 MAX_ENTRIES = 100
 
 _ENTRY = re.compile(r"^[ \t]{0,12}@([A-Za-z]{2,30})[ \t]{0,12}\{", re.MULTILINE)
@@ -20,8 +24,6 @@ MAX_STRINGS = 5_000
 ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE)
 ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
-
-_NO_BRACES = str.maketrans("", "", "{}")
 
 
 class Entry(Struct, frozen=True):
@@ -34,10 +36,10 @@ class Entry(Struct, frozen=True):
     at: Mapping[str, int]
     """For each field, the position of its value in the text."""
     start: int
-    """Position in the text that it was found in."""
+    """Position in the text."""
     end: int
-    trouble: str = ""
-    """Why it cannot be read; then there are no fields."""
+    error: str = ""
+    """Why it cannot be read; then it has no fields."""
 
 
 def entries_of(text: str) -> tuple[Entry, ...]:
@@ -56,7 +58,7 @@ def entries_of(text: str) -> tuple[Entry, ...]:
 
 
 def address_of(entry: Entry) -> str | None:
-    """Return the arXiv or DOI address that an entry itself has."""
+    """Return the arXiv or DOI address that an entry states."""
     eprint = entry.fields.get("eprint", "")
     archive = entry.fields.get("archiveprefix", entry.fields.get("eprinttype", "")).lower()
     if archive == "arxiv" and ARXIV_NUMBER.fullmatch(eprint):
@@ -72,17 +74,10 @@ def address_of(entry: Entry) -> str | None:
 
 def plain(text: str) -> str:
     """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
-    from pybtex.exceptions import PybtexError
-    from pybtex.richtext import Text
-
-    try:
-        shown = str(Text.from_latex(text))
-    except (PybtexError, ValueError, RecursionError):
-        shown = text.translate(_NO_BRACES)
-    return " ".join(shown.split())
+    return str(recalled("BibTeX values", text, _plain, _libraries()))
 
 
-def words_of(title: str) -> str:
+def normal_title(title: str) -> str:
     """Return the letters and digits of a title, without case, accents and punctuation."""
     decomposed = unicodedata.normalize("NFKD", title)
     return "".join(character.lower() for character in decomposed if character.isalnum())
@@ -102,7 +97,7 @@ def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> En
     if end is None:
         return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
     whole = text[match.start() : end]
-    parsed = _parsed(strings + whole)
+    parsed = recalled("BibTeX entries", strings + whole, _parsed, _libraries())
     if "trouble" in parsed:
         return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
     at: dict[str, int] = {}
@@ -122,3 +117,22 @@ def _parsed(text: str) -> dict[str, Any]:
         return {"trouble": " ".join(str(trouble).split())}
     fields = {name.lower(): str(value) for name, value in entry.fields.items()}
     return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
+
+
+def _plain(text: str) -> str:
+    from pybtex.exceptions import PybtexError
+    from pybtex.richtext import Text
+
+    try:
+        shown = str(Text.from_latex(text))
+    except (PybtexError, ValueError, RecursionError):
+        shown = re.sub("[{}]", "", text)
+    return " ".join(shown.split())
+
+
+@cache
+def _libraries() -> dict[str, str]:
+    """Return what reads BibTeX for us, which takes longer to import than all else that one card needs."""
+    from importlib.metadata import version
+
+    return {"cardproof": __version__, **{name: version(name) for name in ("pybtex", "latexcodec")}}

@@ -7,10 +7,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import canonical, kind_of
+from cardproof.core.names import canonical_dataset, kind_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.types import Number
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_data
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml_file
 
 
 class CitedSource(Struct, frozen=True):
@@ -19,14 +19,14 @@ class CitedSource(Struct, frozen=True):
     title: str
     url: str
     retrieved: str
-    """The day on which the values were taken over."""
+    """Date on which the values were copied."""
     dataset: str
     values: dict[tuple[str, str], tuple[Number, str]]
     """By model and kind of metric, with the text as written."""
 
     def value(self, model: str, dataset: str, kind: str) -> Number | None:
-        """Return what this source states of a metric of a kind, or None."""
-        if (canonical(dataset) or dataset.lower()) != (canonical(self.dataset) or self.dataset.lower()):
+        """Return the value that this source states for a model's metric, or None."""
+        if (canonical_dataset(dataset) or dataset.lower()) != (canonical_dataset(self.dataset) or self.dataset.lower()):
             return None
         found = self.values.get((model, kind))
         return found[0] if found else None
@@ -41,7 +41,7 @@ def read_cited(path: Path) -> tuple[CitedSource, ...]:
 
     Raises InputError, with file, line and column, if the file cannot be read or a source is not of that form.
     """
-    tree = read_data(path)
+    tree = read_yaml_file(path)
     sources = tree.get("Sources") if isinstance(tree, Mapping) else None
     if not isinstance(sources, Sequence):
         raise InputError(f"{path.as_posix()}:1:1: a file of cited results holds a list 'Sources'")

@@ -1,4 +1,4 @@
-"""Claims: every single value that a model of an index states."""
+"""Claims: each value that a model states, with its normal field and its number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ONE_VALUE = ("image size", "mean", "std")
 def claims_of(model: Model) -> list[Claim]:
     """Return the claims of a model in the order written: metadata, results, then values published elsewhere.
 
-    A list states each of its items; a nested mapping states its leaves, with keys joined by dots.
+    Each item of a list is a claim; so is each leaf of a nested mapping, with keys joined by dots.
     """
     claims: list[Claim] = []
     for key, node in model.metadata or ():
@@ -63,7 +63,7 @@ def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
 
 
 def _published(model: Model) -> list[Claim]:
-    """Return the values that other cards state of this model (``Published Elsewhere: [{Field, Value, Source}]``)."""
+    """Return the values that others publish (``Published Elsewhere: [{Field, Value, Source}]``)."""
     node = model.fields.get("Published Elsewhere")
     claims = []
     for entry in node.items if isinstance(node, Sequence) else [node]:
@@ -76,7 +76,7 @@ def _published(model: Model) -> list[Claim]:
 
 
 def image_size(claims: Iterable[Claim]) -> tuple[int, int] | None:
-    """Return height and width that a card states of its model: ``224``, ``224x320`` or a list; None if it has none."""
+    """Return the height and width that a card states for its model; None if missing."""
     return next((claim.size for claim in claims if claim.kind == "image size" and claim.is_field), None)
 
 
@@ -98,6 +98,5 @@ def weights_file(model: Model) -> str | None:
 
 
 def file_of_link(link: str | None) -> str | None:
-    """Return the file name at the end of a link."""
-    name = re.split(r"[?#]", link)[0].rpartition("/")[2] if link else ""
-    return name or None
+    """Return the file name at the end of a link; None if it ends in a slash."""
+    return re.split(r"[?#]", link or "")[0].rpartition("/")[2] or None

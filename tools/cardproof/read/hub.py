@@ -11,11 +11,11 @@ from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.model_index import Model, Result
 
 LISTS = ("language", "datasets", "metrics", "tags", "base_model")
-"""Fields that the Hub takes as one text or as a list of texts."""
+"""Fields that the Hub accepts as one text or as a list of texts."""
 
 
 def as_index(node: Node) -> Mapping:
-    """Return the ``model-index`` of a header as a model index: the keys of the two differ in case only."""
+    """Return the ``model-index`` of a header as a model index; the keys of the two formats differ in case only."""
     key = Scalar(node.source, node.start, node.start, "Models", "Models", "")
     return Mapping(node.source, node.start, node.end, {"models": (key, node)})
 
@@ -44,7 +44,7 @@ def check_results(index: Node) -> Iterator[Finding]:
 
 
 def header_facts(header: Mapping) -> dict[str, Any]:
-    """Return a header as plain data, with a list wherever the Hub takes one text for a list of one."""
+    """Return a header as plain data, with a list in place of one text wherever the Hub accepts both."""
     facts = header.plain()
     for key in list(facts):
         if key.lower() in LISTS and facts[key] is not None and not isinstance(facts[key], list):
@@ -57,17 +57,14 @@ def _is_text(node: Node | None) -> bool:
 
 
 def model_of_results(root: Node, source: Source) -> tuple[tuple[Model, ...], list[Finding]]:
-    """Return the model with the results of one file, and what is wrong with them.
-
-    The file does not name the model: it is that of the repository, whose folder has its name.
-    """
+    """Return the model with the results of one file, and findings; its name is that of the repository's folder."""
     findings: list[Finding] = []
     results = []
     for entry in root.items if isinstance(root, Sequence) else [root]:
         try:
             results.append(_result(entry))
-        except ValueError as trouble:
-            findings.append(Finding(entry.place, "hub-result", "error", str(trouble)))
+        except ValueError as error:
+            findings.append(Finding(entry.place, "hub-result", "error", str(error)))
     if not results:
         return (), findings
     name = source.path.resolve().parent.parent.name
@@ -75,7 +72,7 @@ def model_of_results(root: Node, source: Source) -> tuple[tuple[Model, ...], lis
 
 
 def _result(entry: Node) -> Result:
-    """Return one result. Raises ValueError if the Hub would not take it."""
+    """Return one result. Raises ValueError if the Hub would refuse it."""
     dataset = entry.get("dataset") if isinstance(entry, Mapping) else None
     value = entry.get("value") if isinstance(entry, Mapping) else None
     identifier, task = (dataset.get(key) if isinstance(dataset, Mapping) else None for key in ("id", "task_id"))

@@ -21,7 +21,7 @@ _INDEX = re.compile(
 
 
 class Fences(Struct):
-    """Feed it the lines in order; it knows whether a line belongs to fenced code (CommonMark 0.31, section 4.5)."""
+    """Tracks whether a line, fed in order, belongs to fenced code (CommonMark 0.31, section 4.5)."""
 
     _open: str = ""
 
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     start: int
     text: str
     is_code: bool = False
-    """It belongs to fenced code, or is a fence."""
+    """Whether it belongs to fenced code, or is a fence."""
 
 
 class Span(Struct, frozen=True):
@@ -70,13 +70,13 @@ def split_lines(text: str, start: int = 0) -> Iterator[tuple[int, str]]:
 
 
 def lines_of(text: str, start: int = 0) -> Iterator[Line]:
-    """Yield the lines of a text from ``start`` on, those of fenced code marked as such."""
+    """Yield the lines of a text from ``start`` on, with those of fenced code marked."""
     fences = Fences()
     return (Line(position, line, fences.feed(line)) for position, line in split_lines(text, start))
 
 
 def text_lines(source: Source, start: int = 0) -> Iterator[Line]:
-    """Yield the lines that are neither code nor comments; an empty line stands for those that are left out."""
+    """Yield the lines that are neither code nor comments, and an empty line in place of each other one."""
     fences, closing = Fences(), ""
     for position, line in split_lines(source.text, start):
         if closing:
@@ -92,7 +92,7 @@ def text_lines(source: Source, start: int = 0) -> Iterator[Line]:
 
 
 def _stays_open(text: str, mark: str, close: str) -> bool:
-    """Return whether a line begins a comment that it does not end."""
+    """Return whether a line begins a comment without closing it."""
     opened = text.rfind(mark)
     return opened >= 0 and close not in text[opened + len(mark) :]
 
@@ -108,7 +108,7 @@ def split_at_section(text: str) -> tuple[str, str]:
 def find_header(source: Source) -> Span | None:
     """Return the YAML header (``---`` … ``---`` at the very start), or None.
 
-    A second fence right below the first one starts the YAML document if a third one ends it: so the Hub reads it.
+    If a second fence follows directly and a third one closes it, the YAML starts below the second, as the Hub reads it.
     """
     match = re.match(r"---[ \t]*\r?\n", source.text)
     if not match:
@@ -132,8 +132,8 @@ def doubled_fence(source: Source, header: Span) -> Finding | None:
 def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], list[Finding]]:
     """Return the comments that hold a model index, in order.
 
-    In MDX, ``{/* … */}`` is a comment, too. Comments inside fenced or indented code are examples and are left alone.
-    A comment that starts an index and is never closed is an error: the page would end there.
+    In MDX, ``{/* … */}`` is a comment, too. Comments inside fenced or indented code are examples and are skipped.
+    A comment that starts an index and is never closed is an error: the rest of the page would be hidden.
     """
     spans: list[Span] = []
     text, end = source.text, start

@@ -18,7 +18,7 @@ MAX_FILES = 20_000
 
 
 Form = Literal["index", "table", "details", "evaluations"]
-"""Where a model is stated: in a model index, a row of a table, the list of a card for the Hub, a file of results."""
+"""Source of a model: a model index, a row of a table, the list "Model Stats", a file of results."""
 
 
 class Result(Struct, frozen=True, eq=False):
@@ -30,15 +30,15 @@ class Result(Struct, frozen=True, eq=False):
     metrics: tuple[tuple[Scalar, Scalar], ...]
     """Name and value of each metric, as written."""
     dataset_at: Place | None = None
-    """Where the data set's name stands."""
+    """Place of the data set's name."""
 
 
 class Model(Struct, frozen=True, eq=False):
-    """One model of a model index, with all that its collections hand down to it."""
+    """One model, with what it inherits from its collections."""
 
     name: str
     place: Place
-    """Where its name stands."""
+    """Of its name."""
     collections: tuple[str, ...]
     fields: Mapping
     """Its own keys and the inherited ones."""
@@ -59,19 +59,19 @@ class Model(Struct, frozen=True, eq=False):
 
 
 class IndexReader(Struct):
-    """Reads model indexes and the files that they name; one per run, so that each file is read once."""
+    """Reads model indexes and the files that they import, each file once."""
 
     root: Path
     """Files are only read below this folder: an index is untrusted input."""
     show: Callable[[Path], str]
-    """How a path is written in reports."""
+    """Writes a path for reports."""
     findings: list[Finding] = field(default_factory=list)
     read_files: dict[Path, None] = field(default_factory=dict)
     _stack: list[Path] = field(default_factory=list)
     _trees: dict[Path, Node | None] = field(default_factory=dict)
 
     def models(self, root: Node, source: Source) -> tuple[Model, ...]:
-        """Return the models of an index whose root node stands in ``source``, imports included."""
+        """Return the models of an index and of its imports."""
         self._stack.append(source.path.resolve())
         self.read_files.setdefault(source.path.resolve())
         try:
@@ -152,7 +152,7 @@ class IndexReader(Struct):
         return True
 
     def _with_files(self, model: Mapping, source: Source) -> Mapping:
-        """Return the model with ``Metadata`` and ``Results`` that were given as paths read in."""
+        """Return the model with the files read that ``Metadata`` and ``Results`` may name."""
         entries = dict(model.entries)
         for key in ("metadata", "results"):
             entry = entries.get(key)
@@ -170,7 +170,7 @@ class IndexReader(Struct):
         for entry in names:
             collection = collections.get(entry.text)
             if collection is None:
-                near = next((known for known in collections if known.lower() == entry.text.lower()), None)
+                near = next((other for other in collections if other.lower() == entry.text.lower()), None)
                 hint = (
                     f"did you mean '{near}'?"
                     if near
@@ -188,20 +188,17 @@ class IndexReader(Struct):
 
     def _results(self, fields: Mapping) -> tuple[Result, ...]:
         node = fields.get("Results")
-        if node is None or (isinstance(node, Scalar) and node.value is None):
-            return ()
+        if node is None or isinstance(node, Scalar):
+            return ()  # no results, or a path that could not be read, which is reported
         results = []
-        if isinstance(node, Scalar):
-            return ()  # a path that could not be read, which is reported
         for entry in node.items if isinstance(node, Sequence) else [node]:
             if not isinstance(entry, Mapping):
                 self._error(entry.place, "a result is a mapping with Task, Dataset and Metrics")
                 continue
             metrics = tuple(self._metrics(entry.get("Metrics")))
-            dataset = _named(entry.get("Dataset"))
-            at = dataset.place if dataset else None
-            text = dataset.text if dataset else None
-            results.append(Result(entry.place, _name(entry.get("Task")), text, metrics, at))
+            task, dataset = _name(entry.get("Task")), _name(entry.get("Dataset"))
+            stated = (dataset.text, dataset.place) if dataset else (None, None)
+            results.append(Result(entry.place, task.text if task else None, stated[0], metrics, stated[1]))
         return tuple(results)
 
     def _metrics(self, node: Node | None) -> list[tuple[Scalar, Scalar]]:
@@ -227,7 +224,7 @@ class IndexReader(Struct):
         return pairs
 
     def _texts(self, node: Node, what: str) -> list[Scalar]:
-        """Return the texts of a field that is a list of texts or one text."""
+        """Return the texts of a field that holds one text or a list of texts."""
         texts = []
         for entry in node.items if isinstance(node, Sequence) else [node]:
             if isinstance(entry, Scalar) and entry.value is not None:
@@ -237,7 +234,7 @@ class IndexReader(Struct):
         return texts
 
     def _glob(self, pattern: Scalar, source: Source) -> list[Path]:
-        """Return the files that a path or wildcard names, in sorted order, relative to the file that names them."""
+        """Return the files that a path or wildcard names, relative to the file that names them, sorted."""
         if "://" in pattern.text:
             self._error(pattern.place, f"'{pattern.text}' is an address; a model index reads local files only")
             return []
@@ -246,8 +243,8 @@ class IndexReader(Struct):
             paths = (
                 sorted(folder.glob(pattern.text)) if any(c in pattern.text for c in "*?[") else [folder / pattern.text]
             )
-        except (ValueError, NotImplementedError) as trouble:
-            self._error(pattern.place, f"'{pattern.text}' is no path below this folder: {trouble}")
+        except (ValueError, NotImplementedError) as error:
+            self._error(pattern.place, f"'{pattern.text}' is not a path below this folder: {error}")
             return []
         files = [path for path in paths if path.is_file()]
         if not files:
@@ -298,12 +295,7 @@ class IndexReader(Struct):
         self.findings.append(Finding(place, "model-index", "error", message, hint))
 
 
-def _name(node: Node | None) -> str | None:
-    named = _named(node)
-    return named.text if named else None
-
-
-def _named(node: Node | None) -> Scalar | None:
+def _name(node: Node | None) -> Scalar | None:
     """Return a name that is written as text or as a mapping with Name or Type."""
     if isinstance(node, Mapping):
         node = node.get("Name") or node.get("Type")
@@ -324,7 +316,7 @@ def _merge(
             entries = _merge(node.entries, own_node.entries)
             merged[key] = (own_name, Mapping(own_node.source, own_node.start, own_node.end, entries))
         elif isinstance(node, Sequence) and isinstance(own_node, Sequence):
-            known = [item.plain() for item in node.items]
-            items = node.items + [item for item in own_node.items if item.plain() not in known]
+            inherited_items = [item.plain() for item in node.items]
+            items = node.items + [item for item in own_node.items if item.plain() not in inherited_items]
             merged[key] = (own_name, Sequence(own_node.source, own_node.start, own_node.end, items))
     return merged

@@ -1,7 +1,7 @@
-"""Tables of plain Markdown that state numbers of models: one row a model, one column a field.
+"""Models that plain Markdown describes: in tables (a row a model, a column a field), or in timm's list "Model Stats".
 
 Only a table whose head names a column of models and a column of parameters, multiply-adds or accuracies is read; a
-column that is not known, two columns for one thing, and a cell that holds no number state nothing.
+column that is unknown, two columns for one thing, and a cell that holds no number are left out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from cardproof.core.names import ACCURACIES, FIELDS, canonical, kind_of, normal_field, scale_of
+from cardproof.core.names import ACCURACIES, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar
@@ -22,13 +22,13 @@ from cardproof.read.model_index import Form, Model, Result
 COLUMNS = ("parameters", "flops", "image size", *ACCURACIES)
 """Kinds of fields that a column may state."""
 _NAMES = ("model", "model name", "models", "network", "architecture", "arch", "variant", "name")
-"""Heads of the column with the models, the clearest first; the last four need a column of counts beside them."""
+"""Heads of the column with the models, the clearest first; the last four need a column of counts in the table."""
 _CLEAR = 4
 
 SMALLEST = 100_000
-"""If neither head nor cell has a unit, a smaller count is in one that we do not know."""
+"""If neither head nor cell has a unit, the unit of a smaller count is unknown."""
 MOST_CELLS = 100
-"""Columns of a table that is read; a wider one is data."""
+"""Columns of a table; a wider one is data and is not read."""
 
 _NAME = re.compile(r"[A-Za-z0-9][\w .+/@:(),&×-]{0,199}")
 _BAR = re.compile(r"\\.|\|")
@@ -36,33 +36,37 @@ _WRAPPED = (
     re.compile(r"(\*\*|__|\*|_|`)(?P<inner>[^*_`\n].{0,500})\1", re.DOTALL),
     re.compile(r"\[(?P<inner>[^\[\]\n]{1,500})\](?:\([^()\n]{0,2000}\)|\[[^\[\]\n]{0,200}\])?"),
 )
+_TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
+_STATS = re.compile(r"\s{0,8}[-*+] \*\*Model Stats:?\*\*:?\s{0,20}", re.IGNORECASE)
+_ITEM = re.compile(r"\s{0,12}[-*+] (?P<key>[\w() ]{1,40}): {1,5}(?P<value>\S[^\r\n]{0,200})")
+_STATED = ("params (m)", "gmacs", "activations (m)", "image size")
+_SIZES = re.compile(r"(?:(?P<when>train|test) ?= ?)?(?P<size>\d{1,5} ?x ?\d{1,5})")
 
 
 class _Column(Struct, frozen=True):
-    """A column that states something."""
+    """A column that states a field, or names the models."""
 
     index: int
     kind: str
-    """Of its field; ``name`` for the column with the models."""
+    """Kind of its field; ``name`` for the column with the models."""
     field: str
-    """Its head, as the claims have it."""
+    """Its head, which claims use as their field."""
     at: tuple[int, int]
     dataset: str | None = None
 
 
 def models_in_tables(source: Source, start: int) -> list[Model]:
-    """Return the models that tables state numbers of, in order; rows of one name are one model."""
+    """Return the models of all tables, in order; rows of one name are one model."""
     found: dict[str, list[Model]] = {}
     for row in _rows(source, start):
         rows = found.setdefault(row.name, [])
-        addition = _of_same_size(rows[0], row) if rows else row
-        if addition is not None:
+        if addition := _addition(rows[0], row) if rows else row:
             rows.append(addition)
     return [merged(*rows) for rows in found.values()]
 
 
 def merged(model: Model, *others: Model) -> Model:
-    """Return a model with what other places of the same file state of it, too."""
+    """Return a model with the fields and results that other places of the same file state for it."""
     if not others:
         return model
     every = (model, *others)
@@ -77,7 +81,7 @@ def merged(model: Model, *others: Model) -> Model:
 
 
 def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Scalar]], form: Form) -> Model:
-    """Return a model of which pairs of field and value are stated somewhere in a text."""
+    """Return a model with pairs of field and value as its metadata."""
     metadata: dict[str, tuple[Scalar, Node]] = {}
     for key, value in cells:
         metadata[key.text.lower() if key.text.lower() not in metadata else f"{key.text} {value.start}"] = (key, value)
@@ -87,9 +91,9 @@ def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Sca
     return Model(name.text, name.place, (), fields, (), form)
 
 
-def _of_same_size(known: Model, row: Model) -> Model | None:
-    """Return what a second row adds: if it is about another image size, its parameters alone."""
-    sizes = [{v.text for k, v in _scalars(one) if kind_of(k.text) == "image size"} for one in (known, row)]
+def _addition(first: Model, row: Model) -> Model | None:
+    """Return what a second row adds: only its parameters if it is about another image size."""
+    sizes = [{v.text for k, v in _scalars(model) if kind_of(k.text) == "image size"} for model in (first, row)]
     if sizes[0] == sizes[1]:
         cells = [(key, value) for key, value in _scalars(row) if kind_of(key.text) != "image size"]
         results = row.results
@@ -110,7 +114,7 @@ def _scalars(model: Model) -> Iterator[tuple[Scalar, Scalar]]:
 
 
 def _rows(source: Source, start: int) -> Iterator[Model]:
-    """Yield the rows of all tables that are about models."""
+    """Yield the rows of all tables of models."""
     columns: list[_Column] = []
     before: Line | None = None
     head: list[tuple[int, int]] | None = None
@@ -127,7 +131,7 @@ def _rows(source: Source, start: int) -> Iterator[Model]:
 
 
 def _is_rule(line: Line, head: list[tuple[int, int]]) -> bool:
-    """Return whether a line is the rule below the head of a table."""
+    """Return whether a line is the rule between the head of a table and its rows."""
     if "-" not in line.text or not set(line.text) <= set("|:- \t\r\n") or len(head) > MOST_CELLS:
         return False
     texts = [line.text[first - line.start : last - line.start] for first, last in _cells(line)]
@@ -135,7 +139,7 @@ def _is_rule(line: Line, head: list[tuple[int, int]]) -> bool:
 
 
 def _cells(line: Line) -> list[tuple[int, int]]:
-    """Return the cells of a row, without the blanks around them, as positions in the file."""
+    """Return the span of each cell of a row in the file, without the blanks around it."""
     text = line.text.rstrip("\r\n")
     bars = [match.start() for match in _BAR.finditer(text) if match.group() == "|"]
     edges = [-1, *bars, len(text)]
@@ -153,7 +157,7 @@ def _cells(line: Line) -> list[tuple[int, int]]:
 
 
 def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
-    """Return the columns that state something of models; none if the table is about something else."""
+    """Return the columns that are read; none if the table is not about models."""
     found: list[_Column] = []
     names: list[tuple[int, int, tuple[int, int]]] = []
     for index, cell in enumerate(head):
@@ -177,7 +181,7 @@ def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
 
 
 def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
-    """Return what a column states by its head."""
+    """Return a column by its head; None if the head is not a field."""
     field = re.sub(r"\.(?=\s|\(|$)", "", text)
     kind = kind_of(field)
     if kind in COLUMNS:
@@ -185,13 +189,15 @@ def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
     normal = normal_field(field)
     for kind in ACCURACIES:
         for spelling in FIELDS[kind][1]:
-            if normal.endswith(f" {spelling}") and (dataset := canonical(normal.removesuffix(spelling).strip())):
+            if normal.endswith(f" {spelling}") and (
+                dataset := canonical_dataset(normal.removesuffix(spelling).strip())
+            ):
                 return _Column(index, kind, kind.title(), at, dataset)
     return None
 
 
 def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
-    """Return what a row states; None if it names no model or states nothing."""
+    """Return the model of a row; None without a name or a value."""
     cells = _cells(line)
     values: list[tuple[_Column, Scalar]] = []
     name: Scalar | None = None
@@ -218,7 +224,7 @@ def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
 
 
 def _head(source: Source, column: _Column, cell: str) -> Scalar:
-    """Return a column's head as the name of a field; timm's ``param_count`` is in millions without saying so."""
+    """Return a column's head as the name of a field; timm's ``param_count`` is in millions, without a unit."""
     field = column.field
     if column.kind == "parameters" and field.lower() == "param_count" and "." in cell:
         field += " (M)"
@@ -242,7 +248,7 @@ def _states(column: _Column, text: str) -> bool:
 
 
 def _inner(text: str, first: int, last: int) -> tuple[int, int]:
-    """Return the positions of a cell's text without emphasis, code marks and links around all of it."""
+    """Return the span of a cell's text without emphasis, code marks or a link around it."""
     for _ in range(4):
         if last - first > 3000:
             break
@@ -251,3 +257,41 @@ def _inner(text: str, first: int, last: int) -> tuple[int, int]:
             break
         first, last = match.span("inner")
     return first, last
+
+
+def model_in_details(source: Source, start: int) -> Model | None:
+    """Return the model that the title of timm's card names, with the values of its list "Model Stats"."""
+    name: Scalar | None = None
+    inside = False
+    cells: list[tuple[Scalar, Scalar]] = []
+    for line in text_lines(source, start):
+        if name is None:
+            if match := _TITLE.fullmatch(line.text):
+                name = _scalar(source, line, *match.span("name"))
+        elif _STATS.fullmatch(line.text):
+            inside = True
+        elif inside and (match := _ITEM.match(line.text)):
+            cells += _item(source, line, match)
+        elif inside:
+            break
+    return stated_model(source, name, cells, "details") if name and cells else None
+
+
+def _item(source: Source, line: Line, match: re.Match[str]) -> Iterator[tuple[Scalar, Scalar]]:
+    """Yield the values of one item; there may be one image size for training and one for testing."""
+    key = _scalar(source, line, *match.span("key"))
+    first, last = match.span("value")
+    last = first + len(match["value"].rstrip())
+    if key.text.lower() not in _STATED:
+        return
+    if key.text.lower() != "image size":
+        yield key, _scalar(source, line, first, last)
+        return
+    for size in _SIZES.finditer(line.text, first, last):
+        field = f"{key.text} (test)" if size["when"] == "test" else key.text
+        yield Scalar(source, key.start, key.end, field, field, ""), _scalar(source, line, *size.span("size"))
+
+
+def _scalar(source: Source, line: Line, first: int, last: int) -> Scalar:
+    text = line.text[first:last]
+    return Scalar(source, line.start + first, line.start + last, text, text, "")

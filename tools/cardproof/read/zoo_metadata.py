@@ -1,9 +1,9 @@
-"""The metadata of a zoo as cards: each value is a claim that stands where the zoo's own source has it."""
+"""The metadata of a zoo as cards: each value is a claim at its place in the zoo's own source."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
+from json import dumps
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,19 +19,19 @@ from cardproof.zoos.published import TASK, ModelList, Published
 
 
 class MappedSource(Source, eq=False):
-    """A text that was made of values of another file: its places are those of that file."""
+    """A text made from values of another file, with places in that file."""
 
     places: tuple[Place, ...] = ()
-    """For each line, where the value on it stands."""
+    """For each line, the place of the value on it."""
 
     def place(self, start: int, end: int | None = None) -> Place:
-        """Return the place of what a line was made of, without an end: an installed file is not fixed."""
+        """Return the place of a line's value, without an end: an installed file is not fixed."""
         line = Source.place(self, start, end).line
         return replace(self.places[min(line, len(self.places)) - 1], end_column=None)
 
 
 def read_metadata(listed: ModelList) -> Reading:
-    """Return cards of a list of models, one for each source file of the zoo. Raises InputError if it has no value."""
+    """Return a card for each source file of the zoo. Raises InputError if the models have no metadata."""
     files: dict[str, list[Published]] = {}
     for published in listed.models:
         if published.values or published.results:
@@ -56,25 +56,20 @@ def _card(file: str, models: Iterable[Published]) -> Card:
 
 
 def _lines(published: Published) -> Iterator[tuple[str, Place]]:
-    """Yield the entry of a model in a model index, one value on each line, with the place of each."""
+    """Yield the lines of a model's entry in a model index, one value a line, each with its place."""
     at = published.place
-    yield f"- Name: {_quoted(published.model)}", at
+    yield f"- Name: {dumps(published.model)}", at
     if published.weights:
-        yield f"  Weights: {_quoted(published.weights)}", at
+        yield f"  Weights: {dumps(published.weights)}", at
     if published.values:
         yield "  Metadata:", at
     for value in published.values:
-        yield f"    {_quoted(value.field)}: {_quoted(value.text)}", value.place
+        yield f"    {dumps(value.field)}: {dumps(value.text)}", value.place
     if published.results:
         yield "  Results:", at
     for dataset, metrics in published.results:
         yield f"  - Task: {TASK}", at
-        yield f"    Dataset: {_quoted(dataset)}", at
+        yield f"    Dataset: {dumps(dataset)}", at
         yield "    Metrics:", at
         for value in metrics:
-            yield f"      {_quoted(value.field)}: {_quoted(value.text)}", value.place
-
-
-def _quoted(text: str) -> str:
-    """Return a text as YAML has it in double quotes."""
-    return json.dumps(text)
+            yield f"      {dumps(value.field)}: {dumps(value.text)}", value.place

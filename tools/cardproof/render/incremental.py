@@ -1,8 +1,7 @@
-"""Memory: which cards are as an earlier build left them, and what it said of them.
+"""Incremental builds: the reports of cards that are unchanged since an earlier build.
 
-A card is remembered while the files that were read and written for it, the settings, the code, the zoo and what it saw
-of other cards are the same. What is remembered is what the flow would say again; a card of which anything changed goes
-through the whole flow.
+A report is valid while the files that were read and written for its card, the settings, the code, the zoo and what the
+card shows of other cards are unchanged. Any other card goes through the whole flow.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,19 +20,15 @@ from msgspec import Struct, field, to_builtins
 from cardproof.core.cache import Cache, Entry, open_cache
 from cardproof.core.digests import Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
-from cardproof.judge.card_report import CardReport, facts_of, from_facts
+from cardproof.judge.card_report import CardReport, ModelRow, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, network_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from cardproof.core.settings import Settings
-    from cardproof.judge.card_report import ModelRow
     from cardproof.render.views.comparison import ModelsBySize
 
 CUDA = Path("/dev/nvidiactl")
-"""There where a driver for NVIDIA's devices is: snippets may run on one."""
-
+"""Exists if there is a driver for NVIDIA's devices: snippets may run on one."""
 
 CONTEXT = "settings, code and zoo"
 CARDS = "all cards"
@@ -41,7 +37,7 @@ OTHERS = {f"{kind} of other cards": kind for kind in ("totals", "rows", "listing
 
 
 class Memory(Struct):
-    """What is remembered of a site's cards; nothing if there is no cache."""
+    """The stored reports of a site's cards; empty if there is no cache."""
 
     cache: Cache | None = None
     site: str = ""
@@ -51,7 +47,7 @@ class Memory(Struct):
     entries: dict[str, Entry] = field(default_factory=dict)
 
     def includes(self) -> dict[str, tuple[str, ...]]:
-        """Return which templates each template includes, of those that are as they were."""
+        """Return the templates that each unchanged template includes."""
         return {
             file: tuple(entry.value["includes"])
             for file, entry in self.entries.items()
@@ -59,7 +55,7 @@ class Memory(Struct):
         }
 
     def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
-        """Return the reports of the cards of which no file changed."""
+        """Return the reports of the cards whose files are unchanged."""
         return {
             file: from_facts(entry.value["report"], partial(self._full, file))
             for file in files
@@ -67,7 +63,7 @@ class Memory(Struct):
         }
 
     def outdated(self, now: CrossCardDigests) -> set[str]:
-        """Return the remembered cards that looked at other cards and would see something else now."""
+        """Return the stored cards whose view of other cards has changed."""
         return {
             file
             for file, report in now.reports.items()
@@ -77,72 +73,69 @@ class Memory(Struct):
             )
         }
 
-    def keep(self, made: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]], now: CrossCardDigests) -> None:
-        """Remember the cards of this build: their reports, the files read for them and the templates they include.
-
-        Files that were written are looked at as they are now.
-        """
+    def store(self, cards: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]], now: CrossCardDigests) -> None:
+        """Store the cards of this build: reports, files read for them, and included templates, as they are now."""
         if not self.cache:
             return
         stamps = Stamps()
         entries, full = [], []
-        for file, (report, read, includes) in made.items():
+        for file, (report, read, includes) in cards.items():
             paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
             seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
-            inputs = {CONTEXT: self.context, **seen, **{path: stamps.of(path) for path in sorted(paths)}}
+            inputs = {CONTEXT: self.context, **seen, **{path: stamps.stamp(path) for path in sorted(paths)}}
             entries.append(Entry(file, inputs, {"report": facts_of(report), "includes": includes}))
             full.append(Entry(file, inputs, to_builtins(report.full())))
         self.cache.put(f"cards {self.site}", entries)
         self.cache.put(f"full reports {self.site}", full)
 
     def site_files(self, inputs: str) -> tuple[str, ...] | None:
-        """Return the files about all models, if those of an earlier build are there and made of the same inputs."""
+        """Return the files about all models if an earlier build made them of the same inputs."""
         entry = self.cache.entry("site files", self.site) if self.cache else None
         if entry and entry.inputs.get(CARDS) == inputs and self._unchanged(entry):
             return tuple(entry.value)
         return None
 
-    def keep_site_files(self, inputs: str, files: Iterable[str]) -> None:
-        """Remember the files about all models, as they are now, with a digest of what they were made of."""
+    def store_site_files(self, inputs: str, files: Iterable[str]) -> None:
+        """Store the files about all models, as they are now, with the digest of their inputs."""
         if self.cache:
             stamps = Stamps()
-            found = {path: stamps.of(path) for path in files}
+            found = {path: stamps.stamp(path) for path in files}
             entry = Entry(self.site, {CONTEXT: self.context, CARDS: inputs, **found}, list(found))
             self.cache.put("site files", [entry])
 
     def _unchanged(self, entry: Entry) -> bool:
-        """Return whether the context and all files are as they were; what a card saw of others is compared later."""
+        """Return whether the context and all files are unchanged; what a card shows of others is compared later."""
         files = entry.inputs.keys() - {CONTEXT, CARDS, *OTHERS}
         same = entry.inputs[CONTEXT] == self.context
         return same and all(self.stamps.unchanged(file, entry.inputs[file]) for file in files)
 
     def _full(self, file: str) -> dict[str, Any]:
-        """Return the long lists of a card's report, which most builds never read."""
+        """Return the long lists of a card's report, which most builds do not read."""
         entry = self.cache.entry(f"full reports {self.site}", file) if self.cache else None
         return entry.value if entry else {}
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:
-    """Return what is remembered of a site; nothing if the cache cannot be written or used."""
+    """Return the memory of a site; empty if the cache cannot be used."""
     cache = open_cache()
     if cache is None:
         return Memory()
     site = digest_of_data([str(settings.base.resolve()), str(out.resolve()), str(Path.cwd())])
-    context = context_of(settings)
+    context = _context_digest(settings)
     entries = cache.entries(f"cards {site}")
     valid = {file: entry for file, entry in entries.items() if entry.inputs[CONTEXT] == context}
     return Memory(cache, site, context, Stamps(), valid)
 
 
 class CrossCardDigests:
-    """Digests of what the cards of a site see of one another, by kind; each is computed once, when it is asked for."""
+    """Digests of what the cards of a site show of one another, by kind; each is computed once, when it is needed."""
 
     def __init__(self, reports: Mapping[str, CardReport]) -> None:
         self.reports = reports
-        """Of all cards of the site, remembered or made anew."""
+        """Of all cards of the site, stored or new."""
 
     def digest(self, kind: str, report: CardReport) -> str:
-        """Return the digest of what a card sees of a kind: ``totals``, ``rows``, ``listings`` or ``standing``."""
+        """Return the digest of one kind for a card: ``totals``, ``rows``, ``listings`` or ``standing``."""
         found: str = self._standing(report) if kind == "standing" else getattr(self, kind)
         return found
 
@@ -155,17 +148,17 @@ class CrossCardDigests:
     @cached_property
     def rows(self) -> str:
         """The rows of all tables."""
-        return self._of_rows(lambda row: dict(row.values))
+        return self._rows_digest(lambda row: dict(row.values))
 
     @cached_property
     def listings(self) -> str:
-        """What lists of all models say."""
-        return self._of_rows(lambda row: row.listing)
+        """The summaries of all models."""
+        return self._rows_digest(lambda row: row.listing)
 
-    def _of_rows(self, said: Callable[[ModelRow], object]) -> str:
+    def _rows_digest(self, content: Callable[[ModelRow], object]) -> str:
         return digest_of_data(
             [
-                [file, row.name, row.anchor, show_path(row.page), row.collections, said(row)]
+                [file, row.name, row.anchor, show_path(row.page), row.collections, content(row)]
                 for file, report in sorted(self.reports.items())
                 for row in report.rows
             ]
@@ -184,20 +177,21 @@ class CrossCardDigests:
         return comparison_digest(self._standings.of(report.rows))
 
 
-def context_of(settings: Settings) -> str:
-    """Return the digest of all that every card depends on and that is no file of its own."""
+def _context_digest(settings: Settings) -> str:
+    """Return the digest of all inputs that the cards of a site share."""
     stamps = Stamps()
-    own = Path(__file__).parents[1]
     single = (settings.cited, settings.speed, settings.names)
     files = [settings.base / "mkdocs.yml", *(settings.path(path) for path in single if path)]
     zoo = ""
-    trees = stamp_of_tree(own)
-    if settings.zoo is not None:
-        if settings.zoo in BUILT_IN:
-            # other packages change with the folder that they are installed in
-            trees += stamp_of_tree(_package("res2next")) if settings.zoo == "res2next" else []
-        else:
-            zoo = next(iter(network_digests(settings.zoo, {""}).values()))
+    trees = stamp_of_tree(Path(__file__).parents[1])
+    if settings.zoo == "res2next":  # other built-in zoos change with the folder of installed packages
+        found = find_spec("res2next")
+        assert found
+        assert found.origin
+        trees += stamp_of_tree(Path(found.origin).parent)
+    elif settings.zoo is not None and settings.zoo not in BUILT_IN:
+        zoo = next(iter(network_digests(settings.zoo, {""}).values()))
+    installed = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
     return digest_of_data(
         [
             repr(settings),
@@ -205,22 +199,14 @@ def context_of(settings: Settings) -> str:
             trees,
             zoo,
             sys.version,
-            [_changed(Path(sysconfig.get_path(kind))) for kind in ("purelib", "platlib")],
-            _surroundings(settings),
+            [str(path.stat().st_mtime_ns) if path.exists() else "" for path in installed],
+            _local_files(settings),
         ]
     )
 
 
-def _package(name: str) -> Path:
-    """Return the folder of a package, without importing it."""
-    found = find_spec(name)
-    assert found
-    assert found.origin
-    return Path(found.origin).parent
-
-
-def _surroundings(settings: Settings) -> list[str]:
-    """Return what decides whether results can be evaluated and snippets can run on a device."""
+def _local_files(settings: Settings) -> list[str]:
+    """Return the state of data, weights and devices, which decide whether results are evaluated and snippets run."""
     from res2next.datasets import find_dataset, is_at_hand, list_datasets
 
     found = [f"{name} {is_at_hand(find_dataset(name), settings.data.get(name))}" for name in list_datasets()]
@@ -233,8 +219,3 @@ def _surroundings(settings: Settings) -> list[str]:
 
         places.append(cache_folder())
     return [*found, *(str(stamp_of_tree(place)) for place in places), str(CUDA.exists())]
-
-
-def _changed(path: Path) -> str:
-    """Return when a file or folder was changed."""
-    return str(path.stat().st_mtime_ns) if path.exists() else ""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jinja2.ext import Extension
-from jinja2.lexer import Token
+from jinja2.lexer import Token, TokenStream
 from msgspec import Struct, field
 
 from cardproof.snippets.find.include import aligned, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from jinja2 import Environment
-    from jinja2.lexer import TokenStream
 
     from cardproof.render.templates import Templates
 

@@ -1,23 +1,21 @@
-"""Snippets of a site: the pages of its cards, for one model or all, and the runs that are stored."""
+"""Snippets of a site: the pages of its cards, for one model or all, and the stored runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.sealed_json import TamperedError
 from cardproof.evidence.records import file_name
 from cardproof.snippets.prove import Page, extensions_text, policy_of, prove
-from cardproof.snippets.results import FOLDER, SiteRuns, dump_runs, load_runs
+from cardproof.snippets.results import FOLDER, PageRun, SiteRuns, dump_runs, load_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
-
     from cardproof.core.settings import Settings
     from cardproof.read import Card
     from cardproof.render.pages import Site
-    from cardproof.snippets.results import PageRun
 
 
 def prove_site(
@@ -27,13 +25,14 @@ def prove_site(
     digests: Mapping[str, str],
     progress: Callable[[int, int, str], None] | None = None,
 ) -> SiteRuns:
-    """Prove the snippets of some cards. ``digests`` are those of the models' networks. Raises TemplatesError."""
+    """Run the snippets of cards. ``digests`` are those of the models' networks. Raises TemplatesError."""
     result = SiteRuns()
     store = settings.path(settings.evidence) / FOLDER
     extensions = extensions_text(settings)
     found = {card.file: pages_of(site, card, settings, digests, extensions) for card in cards}
     paths = {card: store / file_name(card.replace("/", "-").removesuffix(".md")) for card in found}
-    stored = {key: run for card in found for run in _stored(paths[card], result.tampered) for key in _keys(run)}
+    runs = (run for card in found for run in _load_runs(paths[card], result.tampered))
+    stored = {key: run for run in runs for key in (run.key, run.code_key) if key}
     ran: list[int] = []
 
     def count(done: int, total: int, name: str) -> None:
@@ -42,26 +41,19 @@ def prove_site(
             progress(done, total, name)
 
     pages = [page for card in found for page in found[card]]
-    runs = prove(pages, policy_of(settings), stored, count)
+    proved = prove(pages, policy_of(settings), stored, count)
     result.ran = ran[0] if ran else 0
-    result.recalled = sum(run.key != "" for run in runs) - result.ran
-    for run in runs:
+    result.recalled = sum(run.key != "" for run in proved) - result.ran
+    for run in proved:
         result.by_card.setdefault(run.page, []).append(run)
-    kept = {card: [run for run in of_card if run.key] for card, of_card in result.by_card.items()}
+    valid = {card: [run for run in card_runs if run.key] for card, card_runs in result.by_card.items()}
     result.paths = paths
-    result.outputs = {paths[card]: dump_runs(of_card) for card, of_card in kept.items() if of_card}
+    result.outputs = {paths[card]: dump_runs(card_runs) for card, card_runs in valid.items() if card_runs}
     return result
 
 
-def _keys(run: PageRun) -> tuple[str, ...]:
-    return tuple(key for key in (run.key, run.code_key) if key)
-
-
 def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str], extensions: str) -> list[Page]:
-    """Return the pages of a card: for the model that it shows, or for each of its models.
-
-    ``extensions`` is what :func:`extensions_text` returns; it is the same for all cards.
-    """
+    """Return the pages of a card, for its first model or for each; ``extensions`` is :func:`extensions_text`."""
     names: list[str | None] = [model.name for model in card.models] or [None]
     if settings.snippets.models == "first":
         names = names[:1]
@@ -75,7 +67,7 @@ def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, s
     return pages
 
 
-def _stored(path: Path, tampered: list[Path]) -> tuple[PageRun, ...]:
+def _load_runs(path: Path, tampered: list[Path]) -> tuple[PageRun, ...]:
     try:
         return load_runs(path)
     except TamperedError:

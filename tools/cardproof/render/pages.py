@@ -1,15 +1,17 @@
-"""Pages of a site: which templates there are, and the text that each renders to."""
+"""Pages of a site: the text that each card's template renders to."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from cardproof.core.files import show_path
 from cardproof.core.types import VERDICTS, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow
@@ -32,19 +34,17 @@ from cardproof.render.views.strips import insert_strips, shown_runs, snippets_su
 from cardproof.render.views.training import TrainingView, training_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
-
     from cardproof.core.settings import Settings
     from cardproof.judge.audit import Audit
     from cardproof.read import Card
     from cardproof.snippets.results import PageRun
 
 MOST_INDEX = 4000
-"""Letters of a model index that a page repeats; of a longer one it names the file."""
+"""Characters of a model index that a page repeats; for a longer one it names the file."""
 
 
 class PageView(Struct, frozen=True):
-    """What the layout of a page sees."""
+    """The variable ``page`` of the layout."""
 
     title: str
     template: str
@@ -53,9 +53,9 @@ class PageView(Struct, frozen=True):
     """The author's text before the first second-level heading."""
     body: str
     models: tuple[ModelView, ...]
-    """Without the claims that all of them share."""
+    """Without shared claims."""
     shared: tuple[ClaimView, ...]
-    """Claims that are the same of all models, if there are several."""
+    """Claims that all of several models share."""
     verdicts: tuple[tuple[Verdict, int], ...]
     claims: int
     ran: str
@@ -63,25 +63,25 @@ class PageView(Struct, frozen=True):
     index: str
     index_fence: str
     is_long: bool
-    """Whether the index would outweigh the page."""
+    """Whether the index is too long for the page."""
     snippets: str
-    """What ran of the page's snippets, in words."""
+    """Results of the page's snippets, in words."""
     records: tuple[RecordView, ...]
-    """What the verdicts rest on."""
+    """Evidence of the verdicts."""
     stands: ComparisonView | None
-    """Its models among the others of the site."""
+    """Comparison with the other models of the site."""
     about: About
     description: str
     """The first paragraph, as plain text."""
     linked_data: str
     """JSON-LD."""
     citations: tuple[Citation, ...]
-    """Of the card's papers; none if the author wrote one."""
+    """Of the card's papers; empty if the author's text has one."""
     training: TrainingView
 
 
 class RenderedPage(Struct, frozen=True):
-    """One page: where it goes, the template that it was made from, and its text."""
+    """The text of one page."""
 
     path: Path
     template: Path
@@ -93,82 +93,81 @@ class AuthorText(Struct, frozen=True):
 
     header: str
     text: str
-    """Without header and model index; every line of the template still has its place."""
+    """Without header and model index; line numbers are those of the template."""
     origin: Mapping[int, tuple[str, int]]
 
 
 class Site:
-    """The pages of one run: all cards that were read, with their views, and the templates that render them."""
+    """The cards of one run with their views, and the templates that render them."""
 
     def __init__(
         self,
-        known: Audit,
+        audit: Audit,
         folders: Folders,
-        show: Callable[[Path], str],
         settings: Settings,
         remembered: Mapping[str, tuple[ModelRow, ...]] | None = None,
     ) -> None:
-        """Take what was read and proved; ``remembered`` are the rows of cards that were not read, by file."""
-        self._cards = known.reading.cards
+        """``remembered`` are the rows of cards that were not read, by file."""
+        self._cards = audit.reading.cards
         self._folders = folders
-        self._templates = site_templates(folders, show)
-        records = {card.file: _records(card, known, folders) for card in self._cards}
+        self._templates = site_templates(folders, show_path)
+        records = {card.file: _records(card, audit, folders) for card in self._cards}
         self._records = {
-            file: unique_records(r for of in found for r in of.values()) for file, found in records.items()
+            file: unique_records(record for kinds in models for record in kinds.values())
+            for file, models in records.items()
         }
-        self._views = {card.file: _views(card, known, folders, records[card.file]) for card in self._cards}
+        self._views = {card.file: _views(card, audit, folders, records[card.file]) for card in self._cards}
         self._pages = {card.file: _page_path(card, folders) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
-        self._known, self._settings = known, settings
-        self._entries = {card.file: model_entries(card, known, settings) for card in self._cards}
+        self._audit, self._settings = audit, settings
+        self._entries = {card.file: model_entries(card, audit, settings) for card in self._cards}
         own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
-        """Files that the templates of a card looked for, by the card's file."""
+        """Files that the templates of a card read or looked for, by the card's file."""
         self._standings: ModelsBySize | None = None
         self.looked: dict[str, set[str]] = {"rows": set(), "listings": set(), "standing": set()}
-        """Cards that show models of other cards: as ``rows`` of a table, by their ``listings``, or in a plot."""
+        """Cards that show models of other cards: as ``rows`` of a table, as ``listings``, or in a comparison."""
 
     def files(self, card: Card) -> CardFiles:
-        """Return the files of the catalog that are a card's own."""
+        """Return the files of the catalog for one card."""
         page, entries = self._pages[card.file], self._entries[card.file]
-        return card_files(card, page, entries, self._known, self._folders, self._settings)
+        return card_files(card, page, entries, self._audit, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
-        """Return the names of the templates that a card's own template includes."""
+        """Return the names of the templates that a card includes."""
         return tuple(sorted(self._templates.includes(card.source.text)))
 
     def author_text(self, card: Card, model: str | None) -> AuthorText:
         """Render a card's own text for one of its models, once. Raises TemplatesError."""
         from cardproof.render.origin import trace
 
-        known = self._authors.get((card.file, model))
-        if known is None:
+        if (card.file, model) not in self._authors:
             header, text = _author_text(card)
             rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
-            known = self._authors[card.file, model] = AuthorText(header, rendered, origin)
+            self._authors[card.file, model] = AuthorText(header, rendered, origin)
             self.asked.setdefault(card.file, set()).update(self._templates.requested())
-        return known
+        return self._authors[card.file, model]
 
     def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[RenderedPage]:
-        """Render the chosen templates; tables show all models. ``runs`` are the snippet runs by the card's file.
+        """Render the chosen templates; ``runs`` are the snippet runs by the card's file.
 
-        Raises TemplatesError with what is wrong in all templates.
+        Raises TemplatesError with the findings of all templates.
         """
-        rendered, trouble = [], []
+        rendered, findings = [], []
         for card in self._cards:
             if card.source.path not in chosen:
                 continue
             try:
                 text = self._page(card, runs.get(card.file, ()))
             except TemplatesError as error:
-                trouble += error.findings
+                findings += error.findings
                 continue
             page, template = self._pages[card.file], relative(card.source.path, self._folders.base)
             rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template)))
-        if trouble:
-            raise TemplatesError(trouble)
+        if findings:
+            raise TemplatesError(findings)
         return rendered
 
     def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
@@ -190,23 +189,23 @@ class Site:
         }
         return variables if model is None else {**variables, "model_name": model}
 
-    def _stands(self, card: Card) -> ComparisonView | None:
-        """Return where a card's models stand among all models of the site."""
+    def _comparison(self, card: Card) -> ComparisonView | None:
+        """Compare a card's models with all models of the site."""
         if self._standings is None:
             self._standings = ModelsBySize(row for found in self.rows.values() for row in found)
         found = self._standings.of(self.rows[card.file])
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
-        conditions = self._known.speeds.conditions if self._known.speeds else None
+        conditions = self._audit.speeds.conditions if self._audit.speeds else None
         return comparison_view(found, self._pages[card.file], conditions) if found else None
 
     def _rows(self, card: Card) -> tuple[ModelRow, ...]:
         page, entries = self._pages[card.file], self._entries[card.file]
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
-            found = self._known.evidence(card, model)
+            found = self._audit.evidence(card, model)
             counts = found.counts if found else None
-            speed = self._known.speed(model)
+            speed = self._audit.speed(model)
             row = ModelRow(
                 view.name,
                 view.anchor,
@@ -216,7 +215,7 @@ class Site:
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                top1_scores(self._known.verdicts.of_model(card.file, view.name).own),
+                top1_scores(self._audit.verdicts.of_model(card.file, view.name).own),
                 view.verdicts,
                 model_summary_text(entries[view.name].summary),
             )
@@ -239,7 +238,6 @@ class Site:
         return text
 
     def _view(self, card: Card, header: str, author: str, runs: Sequence[PageRun]) -> PageView:
-        """Return what the layout sees of a card, with the author's text and the runs of its snippets."""
         views, index = self._views[card.file], _index_text(card)
         shared, models = split_shared(views)
         head, body = split_at_section(author)
@@ -261,17 +259,17 @@ class Site:
             is_long=len(index) > MOST_INDEX,
             snippets=snippets_summary(runs),
             records=self._records[card.file],
-            stands=self._stands(card),
+            stands=self._comparison(card),
             about=facts,
             description=description,
             linked_data=json_ld(title, description, facts, views),
             citations=() if BIBTEX.search(author) else tuple(c for paper in facts.papers for c in citations(paper)),
-            training=training_view(card, self._known),
+            training=training_view(card, self._audit),
         )
 
 
 def _author_text(card: Card) -> tuple[str, str]:
-    """Return the header, and the text without header and model index but with every line where it was."""
+    """Return the header, and the text with blank lines in place of header and model index."""
     text = card.source.text
     header = ""
     if card.index:
@@ -296,34 +294,33 @@ def _index_text(card: Card) -> str:
 
 
 def _longest_fence(text: str) -> int:
-    """Return how many backticks a fence around a text needs beyond three."""
-    runs = [len(run) for run in re.findall(r"`{3,}", text)]
-    return max(runs) - 2 if runs else 0
+    """Return the number of backticks beyond three that a fence around a text needs."""
+    return max((len(run) - 2 for run in re.findall(r"`{3,}", text)), default=0)
 
 
 def _title(text: str) -> str | None:
     return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
 
 
-def _records(card: Card, known: Audit, folders: Folders) -> list[dict[str, RecordView]]:
-    """Return for each model of a card what its verdicts rest on, by kind."""
+def _records(card: Card, audit: Audit, folders: Folders) -> list[dict[str, RecordView]]:
+    """Return for each model of a card the evidence of its verdicts, by kind."""
     found = []
     for model, claims in zip(card.models, card.claims_of, strict=True):
-        need, evidence = known.needs[card.file, model.name], known.evidence(card, model)
+        need, evidence = audit.needs[card.file, model.name], audit.evidence(card, model)
         template = relative(card.source.path, folders.base)
-        found.append(claim_records(claims, Sources(template, need, evidence, known.recipe(need))))
+        found.append(claim_records(claims, Sources(template, need, evidence, audit.recipe(need))))
     return found
 
 
 def _views(
-    card: Card, known: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
+    card: Card, audit: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
 ) -> tuple[ModelView, ...]:
     page = _page_path(card, folders)
     views = []
     for model, based in zip(card.models, records, strict=True):
-        found = known.evidence(card, model)
+        found = audit.evidence(card, model)
         link = relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        verdicts = known.verdicts.of_model(card.file, model.name)
+        verdicts = audit.verdicts.of_model(card.file, model.name)
         views.append(model_view(model, verdicts, found, link, based))
     return tuple(views)
 

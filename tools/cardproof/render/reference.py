@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
+from collections.abc import Callable
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -19,22 +19,16 @@ from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
 from cardproof.render.output.text import add_stamp, markdown_text
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 WIDTH = 88
-"""Columns of help texts: what a page shows without scrolling on a laptop."""
+"""Columns of help texts that a page shows without scrolling on a laptop."""
 
 EXIT_STATUSES = (
-    (0, "all holds: no refuted claim and no other error; warnings and notes do not count"),
-    (
-        1,
-        "a claim is refuted, a card or template has an error, or, under `--check`, a page or record is stale",
-    ),
+    (0, "success: no refuted claim and no other error; warnings and notes do not count"),
+    (1, "a claim is refuted, a card or template has an error, or, under `--check`, a page or record is stale"),
     (
         2,
-        "bad input or usage: an option or setting that means nothing, a path that does not exist, a zoo that cannot be "
-        "loaded; for `render` also a card that cannot be read (YAML that does not parse): no site can be made of it",
+        "bad input or usage: an invalid option or setting, a path that does not exist, a zoo that cannot be loaded; "
+        "for `render` also a card that cannot be read (YAML that does not parse)",
     ),
     (130, "interrupted with Ctrl-C; no file is half-written"),
 )
@@ -113,8 +107,8 @@ def _settings() -> str:
     lines = [
         "# Settings",
         "",
-        "They stand in `mkdocs.yml` under the plugin `cardproof`; options of the command line win over them. Paths are "
-        "relative to the folder of `mkdocs.yml`.",
+        "Settings are in `mkdocs.yml` under the plugin `cardproof`; options of the command line override them. Paths "
+        "are relative to the folder of `mkdocs.yml`.",
         "",
         "| Setting | Default | Meaning |",
         "| :--- | :--- | :--- |",
@@ -129,7 +123,7 @@ def _settings() -> str:
 
 
 def _attribute_docs(kind: type) -> dict[str, str]:
-    """Return the docstrings that stand under the attributes of a record."""
+    """Return the docstrings of a record's attributes."""
     found = re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', inspect.getsource(kind), re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()) for name, text in found}
 
@@ -158,9 +152,9 @@ All other modules may change with any version."""
 
 def _api() -> str:
     parts = [API]
-    for name, module in PUBLIC.items():
-        thing = getattr(import_module(module), name)
-        parts += ["", f"## {name}", ""]
+    for public, module in PUBLIC.items():
+        thing = getattr(import_module(module), public)
+        parts += ["", f"## {public}", ""]
         if inspect.isfunction(thing):
             parts += [*_signature(thing), "", _docs(thing)]
         elif thing is Settings:
@@ -169,13 +163,14 @@ def _api() -> str:
             parts += [_docs(thing), "", *_attributes(thing)]
         else:
             parts += [_docs(thing)]
-            for method in (one for one in vars(thing).values() if inspect.isfunction(one) and one.__name__[0] != "_"):
-                parts += ["", *_signature(method), "", _docs(method)]
+            for name, method in vars(thing).items():
+                if inspect.isfunction(method) and name[0] != "_":
+                    parts += ["", *_signature(method), "", _docs(method)]
     return "\n".join(parts)
 
 
 def _signature(function: Callable[..., object]) -> list[str]:
-    """Return the head of a function as its author wrote it."""
+    """Return the source of a function's head."""
     head = textwrap.dedent(inspect.getsource(function)).partition('"""')[0]
     return ["```python", head.rstrip().removesuffix(":"), "```"]
 
@@ -189,6 +184,5 @@ def _markdown(docstring: str) -> str:
 
 
 def _attributes(kind: type[Struct]) -> list[str]:
-    """Return a list of what a record holds."""
     described = {name: f": {_markdown(text)}" for name, text in _attribute_docs(kind).items()}
     return [f"- `{name}: {kind.__annotations__[name]}`{described.get(name, '')}" for name in kind.__struct_fields__]

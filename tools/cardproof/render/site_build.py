@@ -1,7 +1,8 @@
-"""The build of a site: cards that changed go through the whole flow, until none shows anything outdated of another."""
+"""The build of a site: changed cards go through the whole flow, until no card shows outdated values of another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,24 +14,21 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
-from cardproof.read import read_cards
-from cardproof.render.catalog.site_files import SiteFiles, files_of_gone_models, make_site_files
+from cardproof.read import Card, Reading, read_cards
+from cardproof.render.catalog.site_files import make_site_files, orphaned_model_files
 from cardproof.render.incremental import CrossCardDigests, Memory, open_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from cardproof.core.settings import Settings
     from cardproof.evidence.records import EvidenceWriter
     from cardproof.judge.audit import Audit
     from cardproof.plan.options import MeasureOptions
-    from cardproof.read import Card, Reading
     from cardproof.render.output.files import Change
     from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
     from cardproof.snippets.results import PageRun
 
-# what a build that remembers all its cards does not need is imported in functions
+# functions import what a build without changed cards does not need
 
 
 class RenderedCard(Struct, frozen=True):
@@ -38,47 +36,47 @@ class RenderedCard(Struct, frozen=True):
 
     report: CardReport
     read: set[Path]
-    """Files that were read for it."""
+    """Its input files."""
     includes: tuple[str, ...]
     """Templates that its own template includes."""
     lasting: bool
-    """It says the same again while these files are the same."""
+    """Whether the report can be stored: nothing failed that may succeed later."""
 
 
 class SiteBuild:
-    """One build of a site, and what it found."""
+    """One build of a site."""
 
     def __init__(self, settings: Settings, options: MeasureOptions, only: tuple[str, ...], check: bool) -> None:
-        """Look which cards have to be rendered; with ``check`` nothing is remembered or written.
+        """Load the stored reports; with ``check`` nothing is stored or written.
 
-        Raises InputError if templates are missing or ``only`` names none of them.
+        Raises InputError if templates are missing or ``only`` does not match any.
         """
         self.settings = settings
         self.folders = checked_folders(settings)
         self.memory = Memory() if check else open_memory(settings, self.folders.out)
         self.writer = None if check else _evidence_writer(settings, self.folders)
-        self.options = replace(options, keep=self.writer.keep) if self.writer else options
+        self.options = replace(options, keep=self.writer.write) if self.writer else options
         self.templates = site_templates(self.folders, self.memory)
         self.only = only
         self.check = check
         self.chosen = chosen_templates(self.templates, only)
         self.reports: dict[str, CardReport] = {}
-        """Of the cards that need not be rendered, or were."""
-        self.made: dict[str, RenderedCard] = {}
+        """Of the cards that are unchanged, or rendered already."""
+        self.rendered: dict[str, RenderedCard] = {}
         self.defined: set[Defined] = set()
         """Models of all cards that were read."""
-        self._take({} if options.force.words else self.memory.reports(self.templates))
+        self._set_reports({} if options.force.words else self.memory.reports(self.templates))
         self.unrendered: list[CardReport] = []
         """Reports of the cards that could not be rendered."""
         self.findings: list[Finding] = []
-        """Those that belong to no card."""
+        """Of the site, not of a card."""
         self.changes: list[Change] = []
         self.files = self.measured = self.evaluated = self.recalled = self.snippets_ran = self.snippets_recalled = 0
 
     def run(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
-        """Render what is not as an earlier build left it, and write all if all cards could be rendered.
+        """Render the changed cards, and write all files if that succeeds.
 
-        ``reference`` makes the generated pages of the setting ``reference``.
+        ``reference`` returns the generated pages of the setting ``reference``.
         """
         while todo := self._outdated():
             others = [file for file in self.templates if file not in self.chosen and file not in self.reports]
@@ -100,24 +98,24 @@ class SiteBuild:
 
     @property
     def remembered(self) -> list[CardReport]:
-        """The reports of chosen cards that are as an earlier build left them."""
-        return [self.reports[file] for file in (self.chosen & self.reports.keys()) - self.made.keys()]
+        """The reports of chosen cards that are unchanged since an earlier build."""
+        return [self.reports[file] for file in (self.chosen & self.reports.keys()) - self.rendered.keys()]
 
-    def _take(self, reports: dict[str, CardReport]) -> None:
+    def _set_reports(self, reports: dict[str, CardReport]) -> None:
         self.reports, self.across = reports, CrossCardDigests(reports)
 
     def _outdated(self) -> list[str]:
-        """Return the cards to render: those without a report, or else those that show outdated things of others."""
+        """Return the cards to render: those without a report, or else those that show outdated values of others."""
         if not (todo := self.chosen - self.reports.keys()):
-            todo = (self.memory.outdated(self.across) & self.chosen) - self.made.keys()
+            todo = (self.memory.outdated(self.across) & self.chosen) - self.rendered.keys()
             if todo:
-                self._take({file: report for file, report in self.reports.items() if file not in todo})
+                self._set_reports({file: report for file, report in self.reports.items() if file not in todo})
         return [file for file in self.templates if file in todo]
 
     def _build(self, todo: list[str], others: list[str]) -> bool:
-        """Take cards through the flow; ``others`` are read for what tables and explanations say of them.
+        """Build cards; ``others`` are read for tables and explanations. Return whether all could be rendered.
 
-        False if a card cannot be read or a template cannot be rendered: the findings then say why.
+        The findings report a card that cannot be read or a template that cannot be rendered.
         """
         from cardproof.judge.audit import audit_cards
         from cardproof.render.pages import Site
@@ -137,16 +135,16 @@ class SiteBuild:
         if not any(f.severity == "error" for f in [*unplaced, *(f for card in cards for f in card.findings)]):
             rows = {file: report.rows for file, report in self.reports.items()}
             try:
-                self._render(Site(audit, self.folders, show_path, self.settings, rows), cards, audit)
+                self._render(Site(audit, self.folders, self.settings, rows), cards, audit)
                 return True
-            except TemplatesError as trouble:
-                self.findings += trouble.findings
+            except TemplatesError as error:
+                self.findings += error.findings
         self.unrendered = [audit.report(card) for card in cards]
         return False
 
     def _render(self, site: Site, cards: list[Card], audit: Audit) -> None:
         """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
-        from cardproof.render.output.files import compare
+        from cardproof.render.output.files import change_since, compare
         from cardproof.render.page_snippets import prove_site
         from cardproof.snippets.results import SiteRuns
 
@@ -157,15 +155,18 @@ class SiteBuild:
         self.snippets_ran += runs.ran
         self.snippets_recalled += runs.recalled
         self.findings += map(_tampered, runs.tampered)
-        made: dict[str, RenderedCard] = {}
+        rendered: dict[str, RenderedCard] = {}
+        before = self.writer.before if self.writer else {}
         for card in cards:
-            page, of_card = pages[card.source.path], runs.by_card.get(card.file, ())
+            page, card_runs = pages[card.source.path], runs.by_card.get(card.file, ())
             records = site.files(card)
             texts = {page.path: page.text, **self._evidence_texts(card, audit)}
             texts |= {path: text for path, text in runs.outputs.items() if path == runs.paths.get(card.file)}
             texts |= records.texts
-            self.changes += self._since_before(compare({**texts, **records.badges}, records.leftovers()))
-            report = audit.report(card, of_card, site.rows[card.file])
+            for change in compare({**texts, **records.badges}, records.leftovers()):
+                # evidence may be stored already: the change is relative to the state before the build
+                self.changes.append(change_since(change, before[change.path]) if change.path in before else change)
+            report = audit.report(card, card_runs, site.rows[card.file])
             full = replace(report.full(), index=records.index)
             report = replace(
                 report,
@@ -177,27 +178,19 @@ class SiteBuild:
             )
             read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
             read |= set(audit.local.files.get(card.file, ()))
-            lasting = "--8<--" not in page.text and _is_lasting(card, audit, of_card)
-            made[card.file] = RenderedCard(report, set(map(_relative, read)), site.includes(card), lasting)
-        self.made |= made
-        self._take(self.reports | {file: one.report for file, one in made.items()})
+            lasting = "--8<--" not in page.text and _is_lasting(card, audit, card_runs)
+            rendered[card.file] = RenderedCard(report, set(map(_relative, read)), site.includes(card), lasting)
+        self.rendered |= rendered
+        self._set_reports(self.reports | {file: built.report for file, built in rendered.items()})
 
     def _evidence_texts(self, card: Card, audit: Audit) -> dict[Path, str]:
-        """Return the records of evidence of a card's models, by their files."""
-        from cardproof.evidence.records import file_name, text_of
+        from cardproof.evidence.records import file_name, record_text
 
-        texts = {e.model: text_of(e, self.folders.evidence) for e in audit.evidence_of(card)}
+        texts = {e.model: record_text(e, self.folders.evidence) for e in audit.evidence_of(card)}
         return {self.folders.evidence / file_name(model): text for model, text in texts.items() if text is not None}
 
-    def _since_before(self, changes: list[Change]) -> list[Change]:
-        """Return changes as they are since before the build, of which evidence may be stored already."""
-        from cardproof.render.output.files import change_since
-
-        before = self.writer.before if self.writer else {}
-        return [change_since(change, before[change.path]) if change.path in before else change for change in changes]
-
     def _finish(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
-        """Add the files that belong to no card, write all, and remember the cards."""
+        """Add the files of the site, write all files, and store the reports."""
         from cardproof.render.output.files import asset_texts, compare, write
 
         settings = self.settings
@@ -223,10 +216,13 @@ class SiteBuild:
         self.findings += _edited(self.changes, self.check)
         if not self.check and all(change.status != "foreign" for change in self.changes):
             write(self.changes, self.folders.evidence)
-            self._remember(site_files)
+            lasting = {f: (card.report, card.read, card.includes) for f, card in self.rendered.items() if card.lasting}
+            self.memory.store(lasting, self.across)
+            if site_files and site_files.changed:
+                self.memory.store_site_files(site_files.inputs, map(show_path, site_files.paths))
 
     def _gone(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
-        """Yield the files of templates and models that are gone."""
+        """Yield the generated files of templates and models that no longer exist."""
         from cardproof.render.output.files import find_orphans
 
         base = self.folders.base
@@ -234,24 +230,18 @@ class SiteBuild:
         if generated:
             yield from find_orphans(_relative(generated), None, base, show_path, kept)
         if self.settings.catalog:
-            yield from files_of_gone_models(self.settings, self.reports)
-
-    def _remember(self, site_files: SiteFiles | None) -> None:
-        lasting = {file: (one.report, one.read, one.includes) for file, one in self.made.items() if one.lasting}
-        self.memory.keep(lasting, self.across)
-        if site_files and site_files.changed:
-            self.memory.keep_site_files(site_files.inputs, map(show_path, site_files.paths))
+            yield from orphaned_model_files(self.settings, self.reports)
 
 
 def read_site(settings: Settings, only: tuple[str, ...] = ()) -> tuple[Reading, set[str]]:
-    """Read all cards of a site; return the files of those that ``only`` names beside them. Raises InputError."""
+    """Read all cards of a site; also return the files of those that match ``only``. Raises InputError."""
     folders = checked_folders(settings)
     templates = site_templates(folders, Memory())
     return read_cards(templates.values(), root=folders.bound), chosen_templates(templates, only)
 
 
 def checked_folders(settings: Settings) -> Folders:
-    """Return the folders of a site. Raises InputError if the pages would be written over their templates."""
+    """Return the folders of a site. Raises InputError if the pages would overwrite their templates."""
     from cardproof.render.output.paths import site_folders
 
     folders = site_folders(settings)
@@ -275,7 +265,7 @@ def site_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
 
 
 def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> set[str]:
-    """Return the names of the templates that ``only`` asks for. Raises InputError if it asks for others."""
+    """Return the names of the templates that ``only`` selects. Raises InputError if one does not exist."""
     if not only:
         return set(templates)
     wanted = {name.removesuffix(".md") for name in only}
@@ -287,28 +277,28 @@ def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> se
 
 
 def _evidence_writer(settings: Settings, folders: Folders) -> EvidenceWriter:
-    """Return what stores evidence at once, in a site from which leftovers of killed builds are removed."""
-    from cardproof.core.files import sweep
+    """Return the writer of evidence, after removing leftovers of killed builds."""
+    from cardproof.core.files import remove_temporary_files
     from cardproof.evidence.records import EvidenceWriter
 
     generated = [settings.path(settings.reference)] if settings.reference else []
-    sweep(folders.evidence, [folders.out, folders.evidence, *generated])
+    remove_temporary_files(folders.evidence, [folders.out, folders.evidence, *generated])
     return EvidenceWriter(folders.evidence)
 
 
 def _is_lasting(card: Card, audit: Audit, runs: Sequence[PageRun]) -> bool:
-    """Return whether nothing failed that may pass another time."""
+    """Return whether nothing failed that may succeed later."""
     names = {model.name for model in card.models}
     reasons = (why for (need, _), why in audit.gathered.unevaluated.items() if need.model in names)
     return (
         all(run.key for run in runs)
         and not any(why.startswith("evaluating failed") for why in reasons)
-        and not any(evidence.passing for evidence in audit.evidence_of(card))
+        and not any(evidence.is_temporary_failure for evidence in audit.evidence_of(card))
     )
 
 
 def _relative(path: Path) -> Path:
-    """Return a path relative to the working directory, if it lies below it."""
+    """Return a path relative to the working directory, if it is below it."""
     return Path(show_path(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -35,8 +36,6 @@ from cardproof.core.types import VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, html_text, markdown_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from jinja2.nodes import EvalContext
 
 LAYOUTS = Path(__file__).parent / "layouts"

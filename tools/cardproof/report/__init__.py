@@ -1,1 +1,1 @@
-"""Report: what a finished run says: in the terminal, in files for other tools, in exports."""
+"""Report: a finished run in the terminal, in formats of other tools, and in exports."""

@@ -1,4 +1,4 @@
-"""Baselines: findings that were there when a zoo began to be checked; they are shown, and only new ones fail."""
+"""Baselines: findings that are accepted for now; reports show them, and only new ones fail."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from cardproof.report.run import Run
 
 FORMAT = "cardproof-baseline/1"
-"""A finding is known by its file, check and message: lines move, and a value that changes is another finding."""
+"""Findings are compared by file, check and message, since lines move; a changed value is a new finding."""
 
 
 def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
-    """Return the known findings of a baseline. Raises InputError if it is not one."""
+    """Return the findings of a baseline. Raises InputError if the file is missing or invalid."""
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
@@ -29,8 +29,8 @@ def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
         return Counter({(row["file"], row["check"], row["message"]): int(row["count"]) for row in data["findings"]})
     except FileNotFoundError:
         raise InputError(f"{show_path(path)}: no such baseline; --update-baseline writes one") from None
-    except (OSError, ValueError, KeyError, TypeError) as trouble:
-        raise InputError(f"{show_path(path)}: this is no baseline: {trouble}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{show_path(path)}: this is not a baseline: {error}") from None
 
 
 def text_of_baseline(run: Run) -> str:
@@ -44,7 +44,7 @@ def text_of_baseline(run: Run) -> str:
 
 
 def apply_baseline(run: Run, known: Counter[tuple[str, str, str]]) -> int:
-    """Turn the known findings of a run into notes; return how many known ones are gone."""
+    """Turn the known findings of a run into notes; return how many of the baseline are gone."""
     left = Counter(known)
     run.cards = [replace(card, findings=tuple(_known(card.findings, left))) for card in run.cards]
     run.site_findings = _known(run.site_findings, left)

@@ -1,19 +1,18 @@
-"""A run: a report for each card, what belongs to no card, and how it was made."""
+"""A finished run: the report on each card, findings on the site, and its provenance."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof import __version__
 from cardproof.core.files import show_path
-from cardproof.judge.card_report import CardReport, in_order
+from cardproof.judge.card_report import CardReport, sort_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cardproof.core.settings import Settings
     from cardproof.core.types import Finding
     from cardproof.judge.audit import Audit
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Provenance(Struct, frozen=True):
-    """How an audit was made, for who wants to make it again."""
+    """All that is needed to repeat an audit."""
 
     command: str
     zoo: str
-    """Name and version of the distribution that the networks come from; empty if none was measured."""
+    """Name and version of the networks' distribution; empty if none was measured."""
     torch: str
     cardproof: str
     date: str
@@ -34,7 +33,7 @@ class Provenance(Struct, frozen=True):
 
 
 class Run(Struct):
-    """What one run says: a report for each card, and what belongs to no card."""
+    """The result of one run: the report on each card, and findings on the site."""
 
     cards: list[CardReport] = field(default_factory=list)
     """In order of their files."""
@@ -47,28 +46,27 @@ class Run(Struct):
     evaluated: int = 0
     """Results on data sets that were measured."""
     remembered: int = 0
-    """Cards that are as an earlier build left them."""
+    """Cards unchanged since an earlier build."""
     snippets_ran: int = 0
     snippets_recalled: int = 0
     changes: list[Change] = field(default_factory=list)
-    """Files of the site and what happened to them; with ``checked``, what would happen."""
+    """Files of the site and what was done to them; with ``checked``, what would be done."""
     files: int = 0
-    """Files of the site, of remembered cards too."""
+    """Number of files of the site, those of remembered cards included."""
     seconds: float = 0.0
     links: Links | None = None
-    """What asking the addresses of the cards gave; None if nobody asked for it."""
+    """Answers for the addresses of the cards; None without ``--online``."""
     method: Provenance | None = None
-    """How an audit was made; None for a render."""
+    """Of an audit; None for a render."""
     audit: Audit | None = None
-    """What an audit read and found out, for other formats; None for a render."""
+    """The audit itself, for exports; None for a render."""
     checked: bool = False
     fatal_is_input: bool = False
-    """A file that cannot be read ends a render with 2; for an audit it is a finding like others."""
+    """Whether an unreadable file ends the run with 2, as in a render; in an audit it is a finding."""
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings, in order of their places."""
-        return in_order([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
+        return sort_findings([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
 
     @property
     def exit(self) -> int:
@@ -80,7 +78,7 @@ class Run(Struct):
 
 
 def provenance_of(arguments: Iterable[str], settings: Settings, audit: Audit) -> Provenance:
-    """Return how an audit was made; ``arguments`` are the paths on its command line."""
+    """Return the provenance of an audit; ``arguments`` are the paths on its command line."""
     zoo = ["--zoo", settings.zoo] if settings.zoo else []
     names = ["--names", show_path(settings.path(settings.names))] if settings.names else []
     command = shlex.join(["cardproof", "audit", *arguments, *zoo, *names])

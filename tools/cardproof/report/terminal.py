@@ -1,4 +1,4 @@
-"""Reports: one run as JSON, and as text for a terminal. Both are views of the same judgements and findings."""
+"""One run as JSON, and as text for a terminal: two views of the same judgements and findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from msgspec import to_builtins
 
 from cardproof.core.files import show_path
-from cardproof.core.types import SEVERITIES, VERDICTS, Finding, Severity
+from cardproof.core.types import SEVERITIES, VERDICTS, Finding
 from cardproof.judge.card_report import CardLists, block_row, claim_row
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from cardproof.judge.online import Links
-    from cardproof.render.output.files import Change
     from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
 
 LISTS = ("claims", "published", "blocks", "models", "headers")
-"""Long lists of a report, each put together of those of its cards."""
+"""Long lists of a report, each joined from those of its cards."""
 
 STYLE = {
     "confirmed": "green",
@@ -45,10 +43,7 @@ STYLE = {
 
 
 def json_of(run: Run, lists: CardLists | None = None) -> str:
-    """Return the run as one JSON object; the keys of the design stay, others may be added.
-
-    ``lists`` are its long lists, if somebody has them already.
-    """
+    """Return the run as one JSON object: keys may be added, never removed. ``lists`` are its long lists, if loaded."""
     lists = lists or lists_of(run)
     status = {show_path(change.path): change for change in run.changes}
     pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
@@ -56,10 +51,15 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
     data = {
         "claims": [claim_row(judgement) for judgement in lists.claims],
         "published": [claim_row(judgement) for judgement in lists.published],
-        "findings": [_finding(finding) for finding in run.findings],
+        "findings": [_finding_row(finding) for finding in run.findings],
         **{name: getattr(lists, name) for name in ("blocks", "models", "headers")},
         "pages": [
-            {"page": page, "template": template, "status": _status(status.get(page)), "models": models}
+            {
+                "page": page,
+                "template": template,
+                "status": status[page].status if page in status else "unchanged",
+                "models": models,
+            }
             for page, template, models in (*pages, *((name, None, []) for name in others))
         ],
         "summary": summary(run),
@@ -69,14 +69,10 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
 
 
 def lists_of(run: Run) -> CardLists:
-    """Return the long lists of a report; each card, which may have to be recalled, gives its own once."""
+    """Return the long lists of a report; those of a card are loaded once."""
     cards = [card.full() for card in run.cards]
     lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in LISTS}
     return CardLists(**lists)
-
-
-def _status(change: Change | None) -> str:
-    return change.status if change else "unchanged"
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -87,6 +83,8 @@ def summary(run: Run) -> dict[str, Any]:
         statuses.update(card.statuses)
     severities = Counter(finding.severity for finding in run.findings)
     devices = {device for card in run.cards for device in card.devices}
+    links = run.links
+    reason = {"reason": links.missing} if links and links.missing else {}
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
@@ -104,7 +102,7 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
-        "links": _links(run.links) if run.links else "not run",
+        "links": {**links.counts, "recalled": links.recalled, "date": links.date, **reason} if links else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
@@ -112,17 +110,11 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def _links(links: Links) -> dict[str, Any]:
-    reason = {"reason": links.missing} if links.missing else {}
-    return {**links.counts, "recalled": links.recalled, "date": links.date, **reason}
-
-
 def verdict_counts(run: Run) -> Counter[str]:
-    """Return how many claims have each verdict."""
     counts: Counter[str] = Counter()
     for card in run.cards:
-        for of_field in card.tally.values():
-            counts.update(of_field)
+        for tally in card.tally.values():
+            counts.update(tally)
     return counts
 
 
@@ -138,14 +130,13 @@ def print_report(run: Run, *, quiet: bool = False) -> None:
 
 
 def new_console() -> Console:
-    """Return a console that prints texts as they are."""
+    """Return a console that prints text unchanged."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
 
 
 def verdict_table(run: Run) -> Table:
-    """Return the verdicts by field as a table."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -176,24 +167,24 @@ def _summary_text(run: Run) -> Text:
     facts = summary(run)
     measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
     if facts["evaluated"]:
-        measured += f", {_many(facts['evaluated'], 'result')} evaluated"
+        measured += f", {_plural(facts['evaluated'], 'result')} evaluated"
     if run.files:
         verb = "stale" if run.checked else "written"
-        measured += f"; {_many(run.files, 'file')} of the site, {facts['changed']} {verb}"
-    asked = f"; {run.links.text()}" if run.links else ""
+        measured += f"; {_plural(run.files, 'file')} of the site, {facts['changed']} {verb}"
+    links = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
-    text.append(f"\n{measured}; {_snippets_text(facts)}{asked}; {facts['seconds']:.1f} s", style="dim")
+    text.append(f"\n{measured}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim")
     if run.method and facts["unchecked"] and not facts["measured"] + facts["recalled"]:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
 
 
 def headline(run: Run) -> str:
-    """Return in one sentence how many claims there are, and how many have each verdict."""
+    """Return the number of claims, and of each verdict, in one line."""
     facts = summary(run)
     verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
-    claims = f"{_many(facts['claims'], 'claim')} of {_many(facts['models'], 'model')}"
-    claims += f" on {_many(facts['cards'], 'card')}"
+    claims = f"{_plural(facts['claims'], 'claim')} of {_plural(facts['models'], 'model')}"
+    claims += f" on {_plural(facts['cards'], 'card')}"
     return f"{claims}: {verdicts}" if verdicts else claims
 
 
@@ -201,11 +192,11 @@ def _snippets_text(facts: dict[str, Any]) -> str:
     blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status])
     if not blocks:
         return "snippets not run" if facts["snippets"] == "not run" else "no snippets"
-    return f"snippets: {blocks}, for {facts['exercised']} of {_many(facts['models'], 'model')}"
+    return f"snippets: {blocks}, for {facts['exercised']} of {_plural(facts['models'], 'model')}"
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
@@ -213,26 +204,23 @@ def print_findings(findings: Iterable[Finding]) -> None:
     color = False if os.environ.get("NO_COLOR") else None
     lines = []
     for finding in findings:
-        place, severity = click.style(str(finding.place), bold=True), _styled(finding.severity)
+        style = STYLE[finding.severity].split()
+        severity = click.style(finding.severity, fg=style[-1], bold="bold" in style)
+        place = click.style(str(finding.place), bold=True)
         lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
         lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
         click.echo("\n".join(lines), color=color)
 
 
-def _styled(severity: Severity) -> str:
-    words = STYLE[severity].split()
-    return click.style(severity, fg=words[-1], bold="bold" in words)
-
-
 def printable(text: str) -> str:
-    """Return a text of one line without characters that steer a terminal or cannot be written."""
+    """Return one line with control characters, which could steer a terminal, as escapes."""
     if text.isprintable():
         return text
     return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding_row(finding: Finding) -> dict[str, Any]:
     fix = finding.fix
     return {
         "file": finding.place.file,
@@ -252,7 +240,7 @@ def pages_json_of(run: PagesRun) -> str:
     """Return a run of pages as one JSON object: blocks, findings, summary."""
     data = {
         "blocks": [block_row(page, block) for page in run.runs for block in page.blocks],
-        "findings": [_finding(finding) for finding in run.findings],
+        "findings": [_finding_row(finding) for finding in run.findings],
         "summary": _pages_summary(run),
     }
     return json.dumps(data, indent=2, ensure_ascii=False)
@@ -266,7 +254,7 @@ def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:
     if not quiet:
         facts = _pages_summary(run)
         blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"
-        click.echo(f"{_many(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
+        click.echo(f"{_plural(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
 
 
 def _pages_summary(run: PagesRun) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Prove pages: find their blocks, run them, compare what they print, and recall runs that are still valid."""
+"""Prove pages: find their blocks, run them, compare their output, and recall runs that are still valid."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,22 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.clock import now, time_of_build
+from cardproof.core.clock import build_time, now
 from cardproof.core.digests import digest_of_data
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
-from cardproof.snippets.compare.causes import with_causes
+from cardproof.snippets.compare.causes import hint_for, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
-from cardproof.snippets.types import Block, Options, Outcome, Ran
+from cardproof.snippets.types import Block, BlockRun, Device, Limits, Options, Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from cardproof.snippets.run.runner import Runner
-    from cardproof.snippets.types import Device, Limits, Status
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
@@ -35,16 +33,18 @@ METHOD = "snippets/1"
 """Version of finding, running and comparing: a new one makes all older runs stale."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-"""Tells hubs to fail at once instead of trying again for minutes."""
+"""Variables that let hubs fail at once instead of trying again for minutes."""
 
 _LINE = re.compile(r"\bline \d|:\d")
-"""How messages name a line."""
+"""A line number in a message."""
 
-_UNREACHED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
-"""How loaders of weights say that they could not fetch them."""
+_DOWNLOAD_FAILED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
+"""Errors of loaders that could not download weights."""
 
-ASKS = re.compile(r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\(")
-"""What code that loads published weights looks like."""
+LOADS_WEIGHTS = re.compile(
+    r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\("
+)
+"""Code that loads published weights."""
 
 SETUP = '''
 def _cardproof_random_weights():
@@ -91,15 +91,15 @@ class Policy(Struct, frozen=True):
     devices: tuple[Device, ...] = ("cpu",)
     placeholders: Mapping[str, object] = field(default_factory=dict)
     weights: Weights = "strict"
-    """Where published weights are not at hand: ``strict`` skips the block, ``random`` runs it with random ones."""
+    """If published weights are missing: ``strict`` skips the block, ``random`` runs it with random ones."""
     network: bool = False
     """Blocks marked ``.network`` may reach it."""
     search_path: tuple[str, ...] = ()
     """Folders of modules that pages may import."""
     config: Path | None = None
-    """The site's mkdocs.yml, whose Markdown extensions decide what is shown as code; None: usual ones."""
+    """The site's mkdocs.yml, whose Markdown extensions decide what is shown as code; None: default ones."""
     preload: tuple[str, ...] = ("torch",)
-    """What the forking process imports once."""
+    """Modules that the forking process imports once."""
     limits: Limits | None = None
     strict_device: bool = False
     """A block that finds no GPU fails instead of being skipped."""
@@ -109,28 +109,29 @@ class Page(Struct, frozen=True):
     """A page whose blocks are to be proved."""
 
     file: str
-    """The source as reports show it: the template, or the Markdown file itself."""
+    """The source for reports: the template, or the Markdown file itself."""
     text: str
     """The page's Markdown."""
     base: Path
-    """Where ``--8<--`` looks for files, and where helper modules lie."""
+    """Folder of helper modules and of files for ``--8<--``."""
     origin: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     """Source file and line of each line of the text; other lines are the file's own."""
     model: str | None = None
     """The model that the page shows."""
     inputs: str = ""
-    """Digest of what else decides the run: the network's source, the site's Markdown extensions."""
+    """Digest of further inputs: the network's source, the site's Markdown extensions."""
 
 
 def key_of(page: Page, device: str, policy: Policy) -> str:
-    """Return the digest of all that decides a run and what it says: the blocks, and where they stand."""
+    """Return the digest of all inputs of a run and of its messages: the blocks and their positions."""
     origin = sorted((line, *place) for line, place in page.origin.items())
     return digest_of_data([*_surroundings(page, device, policy), page.text, origin])
 
 
 def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Policy) -> str:
-    """Return the digest of all that decides a run, wherever on the page the blocks stand."""
-    return digest_of_data([*_surroundings(page, device, policy), _without_places(blocks)])
+    """Return the digest of all inputs of a run, without the positions of the blocks."""
+    parts = [[b.code, repr(b.options), b.console, b.stated_output and b.stated_output[0]] for b in blocks]
+    return digest_of_data([*_surroundings(page, device, policy), parts])
 
 
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
@@ -147,12 +148,11 @@ def prove(
 ) -> list[PageRun]:
     """Return a run of each page on each device, in that order.
 
-    ``stored`` has runs by each of their keys. A run on a device that is not asked for is returned as well where
-    a stored one is still valid. A process is started only where something has to run; without a visible GPU nothing
-    runs on it, and the run says so.
+    ``stored`` has runs by each of their keys. Valid stored runs on other devices are returned as well. A process is
+    started only if something has to run; without a visible GPU nothing runs on it, and the run states that.
     """
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
-    sought_pages = [_Sought(page, policy) for page in pages]
+    sought_pages = [_PageRuns(page, policy) for page in pages]
     pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
     stored = stored or {}
     runs = {key: stored[key] for _, _, key in pairs if key in stored}
@@ -178,8 +178,8 @@ def _place(run: PageRun) -> tuple[str, str | None, str]:
     return run.page, run.model, run.device
 
 
-class _Sought:
-    """A page of which runs are sought; its blocks are found once, and only where no run is on record by its text."""
+class _PageRuns:
+    """A page to run; its blocks are found once, and only if no run is on record by its text."""
 
     def __init__(self, page: Page, policy: Policy) -> None:
         self.page = page
@@ -188,10 +188,10 @@ class _Sought:
     @cached_property
     def found(self) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
         """The page's blocks, and the finder's findings."""
-        return blocks_of(self.page, self._policy)
+        return page_blocks(self.page, self._policy)
 
     def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
-        """Return a stored run of the same blocks, which stood elsewhere."""
+        """Return a stored run of the same blocks at other positions."""
         blocks, findings = self.found
         run = stored.get(code_key_of(self.page, blocks, device, self._policy))
         return moved(run, key, blocks, findings) if run else None
@@ -199,23 +199,15 @@ class _Sought:
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
         """Run and judge the blocks."""
         blocks, findings = self.found
-        outcomes, random = outcomes_of(self.page, blocks, device, self._policy, runner)
+        outcomes, random = run_blocks(self.page, blocks, device, self._policy, runner)
         run = run_of(self.page, device, self._policy, key, outcomes, findings, random)
         return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
 
-def _without_places(blocks: tuple[Block, ...]) -> list[list[object]]:
-    """Return what a run of blocks depends on of them, as plain data: all but where they stand."""
-    return [
-        [block.code, repr(block.options), block.console, block.stated_output and block.stated_output[0]]
-        for block in blocks
-    ]
-
-
 def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]) -> PageRun | None:
-    """Return a run of the same blocks as one of where they stand now; None where what it says names lines.
+    """Return a run of the same blocks with their current positions; None if its messages contain line numbers.
 
-    ``key`` is that of the page as it is now, and ``findings`` are the finder's.
+    ``key`` is that of the current page, and ``findings`` are the finder's.
     """
     if len(run.blocks) != len(blocks) or not all(_names_no_line(result, run.page) for result in run.blocks):
         return None
@@ -227,20 +219,20 @@ def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Fin
 
 
 def _names_no_line(result: BlockResult, page: str) -> bool:
-    """Return whether nothing that is said of a block could be about a line; of failures there is always one."""
+    """Return whether no message of a block contains a line number; failures always do."""
     fails = result.status == "fail" or result.hint or result.traceback or result.warnings
     return not fails and not _LINE.search(result.message) and page not in result.output
 
 
 def gpu_is_visible() -> bool:
-    """Return whether the machine shows this process a GPU; asked without importing torch."""
+    """Return whether a GPU is visible to this process, without importing torch."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd"))
 
 
 def not_run(page: Page, device: Device, policy: Policy) -> PageRun:
-    """Return a run in which nothing ran for want of a GPU; it has no key, so that no store keeps it."""
-    blocks, findings = blocks_of(page, policy)
+    """Return a run without results because no GPU is visible; it has no key, so that it is not stored."""
+    blocks, findings = page_blocks(page, policy)
     status: Status = "fail" if policy.strict_device else "not-run"
     outcomes = [Outcome(block, status, "no GPU is visible here") for block in blocks]
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
@@ -256,14 +248,14 @@ def run_of(
     findings: tuple[Finding, ...],
     random: bool,
 ) -> PageRun:
-    """Put the outcomes of a page into the form that is stored."""
+    """Return the outcomes of a page as a run to store."""
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
-    if time_of_build():
+    if build_time():
         results = tuple(replace(result, seconds=0.0) for result in results)
     return PageRun(page.file, page.model, device, key, random, now(), _versions(policy), results, findings)
 
 
-def blocks_of(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
@@ -296,13 +288,13 @@ def _extensions(config: Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
     return site_extensions(config)
 
 
-def outcomes_of(
+def run_blocks(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
-    """Run blocks and judge them; the second value says whether networks had random weights."""
+    """Run blocks and judge them; the second value is whether networks had random weights."""
     from cardproof.snippets.run.runner import Job
 
-    random = policy.weights == "random" and any(ASKS.search(block.code) for block in blocks)
+    random = policy.weights == "random" and any(LOADS_WEIGHTS.search(block.code) for block in blocks)
     first = (Block(page.file, 1, SETUP, Options(hide=True, setup=True)),) if random else ()
     job = Job(
         page.file,
@@ -318,16 +310,15 @@ def outcomes_of(
     return with_causes(judged), random
 
 
-def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) -> Outcome:
+def _judge(block: Block, ran: BlockRun, device: str, policy: Policy, random: bool) -> Outcome:
     from cardproof.snippets.compare.match import judge_block
-    from cardproof.snippets.placeholders import hint_for
 
     reason = (ran.error or "").removeprefix("not run: ")
     if not block.options.skip and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not random)
-    said = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
-    if outcome.status == "fail" and ASKS.search(block.code) and _UNREACHED.search(said):
+    text = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
+    if outcome.status == "fail" and LOADS_WEIGHTS.search(block.code) and _DOWNLOAD_FAILED.search(text):
         return Outcome(block, "skip", "needs weights that are not at hand", ran=ran)
     if outcome.status == "fail" and outcome.hint is None:
         return replace(outcome, hint=hint_for(ran.error))
@@ -335,12 +326,12 @@ def _judge(block: Block, ran: Ran, device: str, policy: Policy, random: bool) ->
 
 
 def _states(block: Block) -> bool:
-    """Return whether a block says exactly what it prints; of an illustration the page shows what came out as well."""
+    """Return whether a block states its exact output; otherwise the page shows the output as well."""
     from cardproof.snippets.compare.match import expectations
 
     stated = expectations(block)
-    site_findings = any(expectation.kind == "loose" for expectation in stated)
-    return not site_findings and (block.console or block.stated_output is not None or bool(stated))
+    loose = any(expectation.kind == "loose" for expectation in stated)
+    return not loose and (block.console or block.stated_output is not None or bool(stated))
 
 
 def _versions(policy: Policy) -> tuple[str, ...]:
@@ -356,7 +347,7 @@ def _versions(policy: Policy) -> tuple[str, ...]:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return how the settings want pages to be run, with the Markdown extensions of the site."""
+    """Return the policy of the settings, with the Markdown extensions of the site."""
     wanted = settings.snippets
     config = settings.base / "mkdocs.yml"
     preload = wanted.preload
@@ -376,7 +367,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def extensions_text(settings: Settings) -> str:
-    """Return what mkdocs.yml says of Markdown extensions, as written."""
+    """Return the Markdown extensions in mkdocs.yml, as written."""
     source, _ = read_source(settings.base / "mkdocs.yml", "mkdocs.yml")
     tree = read_yaml(source)[0] if source else None
     node = tree.get("markdown_extensions") if isinstance(tree, Tree) else None

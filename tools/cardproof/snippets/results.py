@@ -1,20 +1,15 @@
-"""Results of snippets as they are stored and shown: one run of a page's blocks for one model on one device."""
+"""Stored results of snippets: one run of a page's blocks for one model on one device."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
 from cardproof.core.types import Finding, Place, Stored
-from cardproof.snippets.types import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cardproof.snippets.types import Outcome
+from cardproof.snippets.types import Outcome, Status
 
 SCHEMA = "cardproof-evidence/snippets/1"
 FOLDER = "snippets"
@@ -25,13 +20,13 @@ LONGEST = 2000
 
 
 class BlockResult(Stored, frozen=True):
-    """One block of a page with what became of it."""
+    """One block of a page with its result."""
 
     file: str
     line: int
     """Source line of the first line of code."""
     end: int
-    """Line of the page on which the fence closes; 0 where it is not in the page's own text."""
+    """Line of the page on which the fence closes; 0 if it is not in the page's own text."""
     indent: int
     hidden: bool
     status: Status
@@ -61,21 +56,21 @@ class PageRun(Struct, frozen=True):
     model: str | None
     device: str
     key: str
-    """Digest of all that decides the run: text, lines, settings, network source, device."""
+    """Digest of all inputs of the run: text, lines, settings, network source, device."""
     random_weights: bool
-    """Weights were not at hand: the networks had random ones, and values that depend on them were not compared."""
+    """Weights were missing: the networks had random ones, and values that depend on them were not compared."""
     measured: str
     """Time in UTC, ISO 8601."""
     versions: tuple[str, ...]
     blocks: tuple[BlockResult, ...]
     findings: tuple[Finding, ...]
-    """What looks like code and is none, and options that mean nothing."""
+    """Text that only looks like code, and options without effect."""
     code_key: str = ""
-    """As ``key``, without where the blocks stand: an edit of the text around them leaves it as it is."""
+    """Like ``key``, without the positions of the blocks: edits of the text around them do not change it."""
 
 
 def result_of(outcome: Outcome, stated: bool) -> BlockResult:
-    """Put an outcome into the form that is stored."""
+    """Return an outcome as a result to store."""
     import base64
 
     block, ran = outcome.block, outcome.ran
@@ -104,12 +99,12 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
 
 
 def _cut(text: str) -> str:
-    """Return a message that a terminal can show: its beginning where it is longer than a screen."""
+    """Shorten a message that is longer than a screen."""
     return text if len(text) <= LONGEST else text[:LONGEST] + f"… ({len(text):,} characters)"
 
 
 def findings_of(run: PageRun) -> list[Finding]:
-    """Return what a person must see of a run: failed blocks are errors, warnings of blocks are warnings."""
+    """Return the findings of a run: an error for each failed block, and the warnings of blocks."""
     found = list(run.findings)
     model = f" (for {run.model})" if run.model else ""
     for block in run.blocks:
@@ -159,7 +154,7 @@ class SiteRuns(Struct):
 
 
 class PagesRun(Struct):
-    """What running some pages gave."""
+    """The result of ``cardproof snippets``."""
 
     runs: list[PageRun] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What travels between finder, runner and matcher: blocks, what they printed, and what became of them."""
+"""Types of snippets: blocks, their output, and their outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Status = Literal["pass", "fail", "skip", "not-run"]
 
 
 class Options(Struct, frozen=True):
-    """What an author asked for a block: fence classes, or a comment on the line above."""
+    """Options of a block: fence classes, or a comment on the line above."""
 
     skip: bool = False
     gpu: bool = False
@@ -37,17 +37,17 @@ class Block(Struct, frozen=True):
     code: str
     options: Options
     lines: tuple[tuple[str, int], ...] = ()
-    """Source file and line of each line of ``code``, where they are not ``file`` and consecutive."""
+    """Source file and line of each line of ``code``, if they are not ``file`` and consecutive."""
     console: bool = False
     """A ``>>>`` block, by doctest's rules."""
     stated_output: tuple[str, int] | None = None
     """Text and first line of an output block that states this block's output."""
     stated_lines: tuple[tuple[str, int], ...] = ()
-    """Source file and line of each line of the stated output, where they are not ``file`` and consecutive."""
+    """Source file and line of each line of the stated output, if they are not ``file`` and consecutive."""
     name: str = ""
     """The fence's id, or else its title."""
     end: int = 0
-    """Line of the page's own text, from 1, on which the block's fence closes; 0 where it stands in an included file."""
+    """Line of the page's own text, from 1, on which the block's fence closes; 0 if it is in an included file."""
     indent: int = 0
     """Columns by which the fence is indented on the page."""
 
@@ -64,18 +64,18 @@ class Block(Struct, frozen=True):
 
 
 class Printed(Struct, frozen=True):
-    """What one top-level statement wrote to standard output and standard error, in order."""
+    """The output of one top-level statement to standard output and standard error, in order."""
 
     line: int
     """First line of the statement, counted from 1 within its block's code."""
     end_line: int
     text: str
     value: str | None = None
-    """``repr`` of an expression statement's value where it is not None; shown by consoles only."""
+    """``repr`` of an expression statement's value, if it is not None; shown by consoles only."""
     error: str | None = None
     """Class name and message of an exception after which a console went on, because its example states a traceback."""
     stdout: str | None = None
-    """What of ``text`` went to standard output, which is what expectations speak of; None: all of it."""
+    """The part of ``text`` that went to standard output, which is compared; None: all of it."""
 
 
 class Image(Struct, frozen=True):
@@ -86,14 +86,14 @@ class Image(Struct, frozen=True):
     png: bytes
 
 
-class Ran(Struct, frozen=True):
-    """What the runner says of one block."""
+class BlockRun(Struct, frozen=True):
+    """The run of one block."""
 
     ended: bool
     """The block ended with its own message; without it, it failed, whatever the exit status."""
     printed: tuple[Printed, ...]
     error: str | None = None
-    """Class name and message of an exception, or what ended the process: a signal, a limit, an exit unannounced."""
+    """Class name and message of an exception, or what ended the process: a signal, a limit, an unexpected exit."""
     traceback: str = ""
     """Last lines, with the page's own file and lines."""
     error_line: int | None = None
@@ -102,9 +102,7 @@ class Ran(Struct, frozen=True):
     seconds: float = 0.0
     device: str = "cpu"
     warnings: tuple[str, ...] = ()
-    """What a person should see although the block ended: processes or threads left running, a closed output."""
-    files: tuple[str, ...] = ()
-    """Files that the block made in the page's working folder."""
+    """Warnings about a block that ended: processes or threads left running, a closed output."""
 
 
 class Outcome(Struct, frozen=True):
@@ -115,22 +113,20 @@ class Outcome(Struct, frozen=True):
     message: str = ""
     expected_line: int | None = None
     """Line in ``block.file`` of the expectation that failed."""
-    ran: Ran | None = None
+    ran: BlockRun | None = None
     expected_file: str | None = None
-    """The file of ``expected_line`` where it is not ``block.file``: the code was included."""
-    statement_line: int | None = None
-    """Source line of the statement whose output was compared with the expectation that failed."""
+    """The file of ``expected_line``, if it is not ``block.file``: the code was included."""
     hint: str | None = None
     """What to do about a failure."""
     warnings: tuple[str, ...] = ()
-    """What a person should see although the block passed: loose expectations that differ, outputs not compared."""
+    """Warnings about a block that passed: loose expectations that differ, outputs not compared."""
 
 
 Device = Literal["cpu", "cuda"]
 
 
 class Limits(Struct, frozen=True):
-    """What a page may use. The runner's process keeps them; a page cannot ignore or outlive them."""
+    """Limits of a page. The runner's process enforces them; a page cannot ignore or outlive them."""
 
     block_seconds: float = 60.0
     page_seconds: float = 300.0

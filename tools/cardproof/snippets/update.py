@@ -1,22 +1,19 @@
-"""Update: write the outputs that came out into the source in place of those that are outdated, and nothing else."""
+"""Update: replace outdated outputs in the source by the actual ones, and nothing else."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import ConsoleError, expectations
-from cardproof.snippets.compare.match import compared
+from cardproof.snippets.compare.expect import ConsoleError, Expectation, Span, expectations
+from cardproof.snippets.compare.match import Comparison, compare
 from cardproof.snippets.compare.outputs import same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from cardproof.snippets.compare.expect import Expectation, Span
-    from cardproof.snippets.compare.match import Compared
     from cardproof.snippets.types import Block, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
@@ -25,7 +22,7 @@ _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
 
 
 class Edit(Struct, frozen=True):
-    """Lines ``first`` to ``last`` of the source, from 1, become ``lines``; ``last < first`` puts them before."""
+    """Lines ``first`` to ``last`` of the source, from 1, become ``lines``; if ``last < first`` they are inserted."""
 
     first: int
     last: int
@@ -36,9 +33,9 @@ class Edit(Struct, frozen=True):
 def update(source_text: str, outcomes: Iterable[Outcome], file: str | None = None) -> str:
     """Return a source with the outdated outputs of its blocks rewritten; everything outside them stays as it is.
 
-    ``file`` is the source's name as blocks have it; left out, that of each outcome's block. An output is not rewritten
-    where its block crashed or where it may not be compared as written: loose ones, outputs of another device than the
-    text is from, text that a template makes, and whatever would not be read back as the same output.
+    ``file`` is the source's name in the blocks; None: that of each outcome's block. An output is not rewritten if its
+    block crashed, if it is loose, if the stated one is of another device, if a template makes the text, or if the new
+    text would not be read back as the same output.
     """
     lines = [(match[1], match[2]) for match in _LINE.finditer(source_text) if match[0]]
     source = [text for text, _ in lines]
@@ -57,7 +54,7 @@ def update(source_text: str, outcomes: Iterable[Outcome], file: str | None = Non
 
 
 def _apply(lines: list[tuple[str, str]], edit: Edit) -> None:
-    """Put an edit's lines in place, each with the line end of the line that it replaces or follows."""
+    """Apply an edit; each line gets the line end of the line that it replaces or follows."""
     old = lines[edit.first - 1 : edit.last] or lines[edit.first - 2 : edit.first - 1]
     usual = next((end for _, end in lines if end), "\n")
     last = len(edit.lines) - 1
@@ -65,13 +62,13 @@ def _apply(lines: list[tuple[str, str]], edit: Edit) -> None:
     lines[edit.first - 1 : edit.last] = zip(edit.lines, [*ends, old[-1][1]], strict=True)
 
 
-def _results(outcome: Outcome) -> tuple[Compared, ...]:
-    """Return what the expectations of a block came to; none where it did not run to its end."""
+def _results(outcome: Outcome) -> tuple[Comparison, ...]:
+    """Return the comparisons of a block; none if it did not run to its end."""
     ran = outcome.ran
     if ran is None or not ran.ended or ran.error is not None or outcome.status not in ("fail", "pass"):
         return ()
     try:
-        return compared(outcome.block, ran, ran.device)
+        return compare(outcome.block, ran, ran.device)
     except ConsoleError:
         return ()
 
@@ -82,13 +79,13 @@ def _lines_of(block: Block, expectation: Expectation, file: str) -> set[int]:
 
 
 def _same_device(block: Block, expectation: Expectation, device: str) -> bool:
-    """Return whether a stated output is of the device that the block ran on."""
+    """Return whether a stated output is from the device that the block ran on."""
     stated_on_gpu = block.options.gpu or bool(re.search(r"device='(?!cpu)", expectation.text))
     return expectation.kind != "loose" and stated_on_gpu == (device != "cpu")
 
 
-def _edit(source: Sequence[str], outcome: Outcome, result: Compared, file: str) -> Edit | None:
-    """Return the edit that brings one stated output up to date; None where it is refused."""
+def _edit(source: Sequence[str], outcome: Outcome, result: Comparison, file: str) -> Edit | None:
+    """Return the edit that updates one stated output; None if it is refused."""
     block, device = outcome.block, outcome.ran.device if outcome.ran else ""
     if not (result.exact and result.got and _same_device(block, result.expectation, device)):
         return None
@@ -99,7 +96,7 @@ def _edit(source: Sequence[str], outcome: Outcome, result: Compared, file: str) 
     return _code_edit(source, block, result, file)
 
 
-def _code_edit(source: Sequence[str], block: Block, result: Compared, file: str) -> Edit | None:
+def _code_edit(source: Sequence[str], block: Block, result: Comparison, file: str) -> Edit | None:
     code, spans = block.code.split("\n"), _spans(result.expectation)
     new = _rewritten(code, result)
     if new is None or not _reads_back(block, code, new, result):
@@ -123,16 +120,16 @@ def _spans(expectation: Expectation) -> tuple[Span, ...]:
     return expectation.spans or ((expectation.heading,) if expectation.heading else ())
 
 
-def _new_lines(result: Compared) -> list[str]:
-    """Return the lines to be stated: as they are where they still hold, else as they came out."""
+def _new_lines(result: Comparison) -> list[str]:
+    """Return the new lines of an output: the stated ones that still hold, and the actual ones."""
     stated, got = result.expectation.text.split("\n"), result.got.split("\n")
     if len(stated) != len(got) or "..." in result.expectation.text:
         return got
     return [old if same(old, new) else new for old, new in zip(stated, got, strict=True)]
 
 
-def _rewritten(code: Sequence[str], result: Compared) -> list[str] | None:
-    """Return the code lines that state an output anew; None where they cannot."""
+def _rewritten(code: Sequence[str], result: Comparison) -> list[str] | None:
+    """Return the code lines with the new output; None if it does not fit."""
     expectation, got = result.expectation, _new_lines(result)
     if expectation.kind == "console":
         got = [line or "<BLANKLINE>" for line in got]
@@ -152,8 +149,8 @@ def _rewritten(code: Sequence[str], result: Compared) -> list[str] | None:
     return new
 
 
-def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: Compared) -> bool:
-    """Return whether rewritten code states the output and is otherwise the code that ran."""
+def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: Comparison) -> bool:
+    """Return whether rewritten code states the output and is otherwise unchanged."""
     old = result.expectation
     spans = _spans(old)
     first, last = spans[0][0], spans[-1][0]
@@ -168,7 +165,7 @@ def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: C
 
 
 def _prefix(source: Sequence[str], line: int, rest: str) -> str | None:
-    """Return what stands in a source line before a rest of a code line; None where the source says something else."""
+    """Return the part of a source line before the rest of a code line; None if the source differs."""
     if not 0 < line <= len(source):
         return None
     whole = source[line - 1]
@@ -177,8 +174,8 @@ def _prefix(source: Sequence[str], line: int, rest: str) -> str | None:
     return whole[: len(whole) - len(rest)] if whole.endswith(rest) else None
 
 
-def _output_edit(source: Sequence[str], block: Block, result: Compared, file: str) -> Edit | None:
-    """Return the edit of an output block; lines are added and taken away before its closing fence."""
+def _output_edit(source: Sequence[str], block: Block, result: Comparison, file: str) -> Edit | None:
+    """Return the edit of an output block; lines are added and removed before its closing fence."""
     stated = result.expectation.text.split("\n") if result.expectation.spans else []
     got = _new_lines(result)
     places = [block.located_output(number) for number in range(1, len(stated) + 2)]
@@ -202,7 +199,7 @@ def _output_edit(source: Sequence[str], block: Block, result: Compared, file: st
 def _compatible(edits: Sequence[Edit], held: set[int]) -> list[Edit]:
     """Return the edits that contradict neither one another nor an output that holds.
 
-    A template that renders several pages states one text for all of them, so it can only change for all of them.
+    A template that renders several pages has one text for all of them, so it can only change for all of them.
     """
     unique = list(dict.fromkeys(edits))
 

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.core.digests import digest_of_files
 from cardproof.core.types import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
-    from types import CodeType
-
     from torch import nn
 
 __all__ = [

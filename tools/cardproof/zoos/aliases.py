@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.yaml import Mapping, Scalar, read_data
+from cardproof.core.yaml import Mapping, Scalar, read_yaml_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cardproof.core.settings import Settings
 
 _WILD = re.compile(r"[*?\[]")
@@ -53,7 +52,7 @@ def read_names(path: Path) -> Names:
     A name without a value is the zoo's name too, whatever later lines state. Raises InputError, with file, line and
     column, if the file cannot be read or does not have that form.
     """
-    tree = read_data(path)
+    tree = read_yaml_file(path)
     if not isinstance(tree, Mapping):
         raise InputError(f"{path.as_posix()}:1:1: a table of names is a mapping from cards' names to the zoo's")
     rows = []

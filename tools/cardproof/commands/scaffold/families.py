@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from msgspec import Struct
 
 from cardproof.judge.checks.data_sets import classes_of
-from cardproof.zoos.published import TASK
+from cardproof.zoos.published import TASK, Published
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from cardproof.core.types import Counts, Evidence
-    from cardproof.zoos.published import Published
 
-RESERVED = frozenset({"index", "compare", "readme", "page"})
-"""Names of pages that a site has beside those of its models."""
+RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
+"""Names of a site's pages that are not cards."""
 
-SHOWN = ("File Size",)
-"""Values of the metadata that a card takes over; what can be counted is counted instead."""
-
+COPIED_FIELDS = ("File Size",)
+"""Values that a card copies from the zoo's metadata; other numbers are counted."""
 
 _NUMBER = re.compile(r"[-+.\deE]+")
-"""Texts that readers of YAML 1.2 may take for numbers where those of YAML 1.1 do not."""
+"""Texts that readers of YAML 1.2 may take for numbers although those of YAML 1.1 do not."""
 
 
 class Family(Struct, frozen=True):
-    """Models whose networks one module defines."""
+    """Models whose networks are defined in one module."""
 
     name: str
     """The class of most of them."""
     file: str
     """Of its card, without a suffix."""
     module: str
-    """Empty if the networks are put together of torch's own classes."""
+    """Empty if the networks are built of torch's own classes only."""
     models: tuple[tuple[Published, Evidence], ...]
 
 
 def families(models: Iterable[tuple[Published, Evidence]], other: str) -> list[Family]:
-    """Return the families of measured models, by their files; ``other`` names the one of networks without a class."""
+    """Group measured models by family, sorted by file; ``other`` names the family of networks without a class."""
     by_module: dict[str, list[tuple[Published, Evidence]]] = {}
     for published, evidence in models:
         assert evidence.counts
@@ -54,27 +51,26 @@ def families(models: Iterable[tuple[Published, Evidence]], other: str) -> list[F
         classes = Counter(evidence.counts.source.partition(":")[2] for _, evidence in members if evidence.counts)
         name = min(classes, key=lambda name: (-classes[name], name)).rpartition(".")[2] if module else other
         names[module] = name if name not in names.values() else f"{name} of {module}"
-        files[module] = _file(module.rpartition(".")[2] or other, module, set(files.values()))
+        files[module] = _unique_file(module.rpartition(".")[2] or other, module, set(files.values()))
     found = [Family(names[module], files[module], module, tuple(members)) for module, members in by_module.items()]
     return sorted(found, key=lambda family: family.file)
 
 
-def _file(name: str, module: str, used: set[str]) -> str:
-    """Return a file name that nothing else of the site has."""
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "models"
-    if plain in RESERVED | used:
-        plain = re.sub(r"[^a-z0-9]+", "-", module.lower()).strip("-") if plain in used else f"{plain}-models"
-    while plain in RESERVED | used:
-        plain += "-2"
-    return plain
+def _unique_file(name: str, module: str, used: set[str]) -> str:
+    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "models"
+    if file in RESERVED_NAMES | used:
+        file = re.sub(r"[^a-z0-9]+", "-", module.lower()).strip("-") if file in used else f"{file}-models"
+    while file in RESERVED_NAMES | used:
+        file += "-2"
+    return file
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes short lists on one line, and texts so that none of them ends the comment that holds the index."""
+    """Writes :class:`_Inline` lists on one line, and texts so that none ends the comment that holds the index."""
 
 
 class _Inline(list[Any]):
-    """A list that stands on one line."""
+    """A list that is written on one line."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -88,10 +84,12 @@ _Dumper.add_representer(
 )
 
 
-def index_of(family: str, models: Iterable[tuple[Published, Evidence]]) -> dict[str, Any]:
-    """Return the model index of one family; what all of its models say alike stands once, in the collection."""
+def family_index(family: str, models: Iterable[tuple[Published, Evidence]]) -> dict[str, Any]:
+    """Return the model index of one family; metadata that all its models share is in the collection."""
     entries = [_entry(family, published, evidence) for published, evidence in models]
-    shared = {key: value for key in ("Tasks", "Training Data") if (value := _alike(entries, key)) is not None}
+    first = entries[0]["Metadata"]
+    fields = [key for key in ("Tasks", "Training Data") if key in first]
+    shared = {key: first[key] for key in fields if all(entry["Metadata"].get(key) == first[key] for entry in entries)}
     for entry in entries:
         entry["Metadata"] = {key: value for key, value in entry["Metadata"].items() if key not in shared}
     collection = {"Name": family, **({"Metadata": shared} if shared else {})}
@@ -99,21 +97,16 @@ def index_of(family: str, models: Iterable[tuple[Published, Evidence]]) -> dict[
 
 
 def index_text(index: Mapping[str, Any]) -> str:
-    """Return a model index as YAML that may stand in a comment of HTML."""
+    """Return a model index as YAML that an HTML comment can hold."""
     text: str = yaml.dump(dict(index), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
-    return text.replace("-->", "--\\x3E")  # in double quotes, where only such texts are
-
-
-def result_of(dataset: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one entry of ``Results``."""
-    return {"Task": TASK, "Dataset": dataset, "Metrics": dict(metrics)}
+    return text.replace("-->", "--\\x3E")  # such texts are in double quotes
 
 
 def _entry(family: str, published: Published, evidence: Evidence) -> dict[str, Any]:
     assert evidence.counts
-    metadata = _counted(evidence.counts, published.data)
-    metadata |= {value.field: value.text for value in published.values if value.field in SHOWN}
-    metadata |= _configured(evidence)
+    metadata = _counted_metadata(evidence.counts, published.data)
+    metadata |= {value.field: value.text for value in published.values if value.field in COPIED_FIELDS}
+    metadata |= _preprocessing_metadata(evidence)
     metadata["Architecture"] = [word for word, count in evidence.counts.parts.items() if count]
     if published.data:
         metadata["Training Data"] = list(published.data)
@@ -122,12 +115,15 @@ def _entry(family: str, published: Published, evidence: Evidence) -> dict[str, A
         entry["License"] = published.licence
     if published.weights:
         entry["Weights"] = published.weights
-    results = [result_of(name, {value.field: value.text for value in values}) for name, values in published.results]
+    results = [
+        {"Task": TASK, "Dataset": name, "Metrics": {value.field: value.text for value in values}}
+        for name, values in published.results
+    ]
     return {**entry, "Results": results} if results else entry
 
 
-def _counted(counts: Counts, data: Sequence[str]) -> dict[str, Any]:
-    """Return what was counted, exactly, and the task if the output is one score for each class of the data."""
+def _counted_metadata(counts: Counts, data: Sequence[str]) -> dict[str, Any]:
+    """Return the exact counts, and the task if the output is one score for each class of the data."""
     found: dict[str, Any] = {}
     head = counts.head
     if head and counts.output_shape == (1, head.classes) and any(head.classes in classes_of(name) for name in data):
@@ -139,8 +135,7 @@ def _counted(counts: Counts, data: Sequence[str]) -> dict[str, Any]:
     return {**found, "Image Size": height if height == width else f"{height}x{width}"}
 
 
-def _configured(evidence: Evidence) -> dict[str, Any]:
-    """Return the zoo's preprocessing."""
+def _preprocessing_metadata(evidence: Evidence) -> dict[str, Any]:
     config = evidence.preprocessing
     if config is None:
         return {}
@@ -151,9 +146,3 @@ def _configured(evidence: Evidence) -> dict[str, Any]:
         "Std": _Inline(config.std) if config.std else None,
     }
     return {key: value for key, value in values.items() if value is not None}
-
-
-def _alike(entries: Sequence[Mapping[str, Any]], key: str) -> Any:
-    """Return what all entries say of a field; None if they differ, or some say nothing."""
-    first = entries[0]["Metadata"].get(key)
-    return first if all(entry["Metadata"].get(key) == first for entry in entries) else None

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cardproof.commands.scaffold.families import Family, families, index_of, index_text
+from cardproof.commands.scaffold.families import Family, families, family_index, index_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from cardproof.core.types import Evidence
     from cardproof.zoos.published import ModelList, Published
 
 STARTER = Path(__file__).parent / "starter"
 CITED = "docs/data/cited-results.yml"
-FIXED = (
+COMMON_FILES = (
     "mkdocs.yml",
     "docs/index.md",
     "docs/evidence.md",
@@ -30,40 +29,32 @@ FIXED = (
 )
 """Files that every new site has."""
 IGNORE = ".gitignore"
-"""Names what a render makes; one that is there already is the user's."""
+"""Lists what a render generates; an existing one is never overwritten."""
 COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
 """Metrics in the table of all models, if any model states them."""
-
-
-def card_file(family: Family) -> str:
-    """Return where the card of a family stands."""
-    return f"templates/models/{family.file}.md"
 
 
 def site_texts(
     zoo: str, listed: ModelList, models: Sequence[tuple[Published, Evidence]], name: str, day: str, folder: Path
 ) -> dict[str, str]:
-    """Return the files of a site for some models that were measured, by their paths in its folder.
+    """Return the files of a site for measured models, by their paths in its folder.
 
-    ``name`` is that of the site, ``day`` the one on which the zoo's metadata was read, ``folder`` where it will be.
+    ``name`` is the site's, ``day`` is when the zoo's metadata was read, ``folder`` is where the site will be.
     """
-    cited = _cited(listed, (published for published, _ in models), day)
-    filled = _filled(zoo, listed, name, bool(cited)) | _imported(zoo, folder)
-    filled |= {"%COLUMNS%": json.dumps(_columns([one for one, _ in models]))}
-    texts = {path: _fill((STARTER / _starter(path, zoo)).read_text(encoding="utf-8"), filled) for path in FIXED}
-    texts |= {card_file(family): _card(family, listed) for family in families(models, listed.title)}
+    cited = _cited_sources(listed, (published for published, _ in models), day)
+    values = _placeholders(zoo, listed, name, bool(cited)) | _snippet_placeholders(zoo, folder)
+    values |= {"%COLUMNS%": json.dumps(_columns([published for published, _ in models]))}
+    snippets = f"snippets/{zoo if zoo in ('timm', 'torchvision') else 'other'}.md"
+    starters = {path: snippets if path == "templates/code_snippets.md" else path for path in COMMON_FILES}
+    texts = {path: _fill((STARTER / file).read_text(encoding="utf-8"), values) for path, file in starters.items()}
+    for family in families(models, listed.title):
+        texts[f"templates/models/{family.file}.md"] = _card(family, listed)
     if not (folder / IGNORE).exists():
         texts[IGNORE] = (STARTER / "gitignore").read_text(encoding="utf-8")
     return {**texts, CITED: cited} if cited else texts
 
 
-def _starter(path: str, zoo: str) -> str:
-    if path != "templates/code_snippets.md":
-        return path
-    return f"snippets/{zoo if zoo in ('timm', 'torchvision') else 'other'}.md"
-
-
-def _filled(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, str]:
+def _placeholders(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, str]:
     description = (
         f"Models of {listed.source}: parameters and multiply-adds counted on the networks, "
         "and a verdict for every other claim."
@@ -80,50 +71,55 @@ def _filled(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, st
     }
 
 
-def _imported(zoo: str, folder: Path) -> dict[str, str]:
-    """Return how a snippet names a zoo: a file as a module of the site's folder, and not run if it is not one."""
+def _snippet_placeholders(zoo: str, folder: Path) -> dict[str, str]:
+    """Name a zoo for snippets: a file as a module below the site's folder; if it is not one, snippets are skipped."""
     path, _, attribute = zoo.rpartition(":")
     if not path.endswith(".py"):
         return {"%IMPORTED%": _quoted(zoo), "%SKIP%": ""}
     parts = Path(os.path.relpath(path, folder)).with_suffix("").parts
     if all(part.isidentifier() for part in parts):
         return {"%IMPORTED%": _quoted(f"{'.'.join(parts)}:{attribute}"), "%SKIP%": ""}
-    return {"%IMPORTED%": _quoted(zoo), "%SKIP%": ' { .skip data-reason="the zoo is no module of the site\'s folder" }'}
+    return {
+        "%IMPORTED%": _quoted(zoo),
+        "%SKIP%": ' { .skip data-reason="the zoo is not a module of the site\'s folder" }',
+    }
 
 
 def _columns(models: Sequence[Published]) -> list[str]:
-    """Return the columns of the table of all models: a table has no column that is empty for all of them."""
-    said = {value.field for published in models for _, values in published.results for value in values}
+    """Return the columns of the table of all models that are not empty for all of them."""
+    stated = {value.field for published in models for _, values in published.results for value in values}
     data = ["Training Data"] if any(published.data for published in models) else []
-    return ["Parameters", "FLOPs", "Image Size", *data, *(name for name in COLUMNS if name in said)]
+    return ["Parameters", "FLOPs", "Image Size", *data, *(name for name in COLUMNS if name in stated)]
 
 
-def _fill(text: str, filled: Mapping[str, str]) -> str:
-    """Put values in the places of a file; a line of which nothing is left is taken out."""
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """Replace the placeholders of a file; a line that becomes empty is removed."""
     lines = []
     for line in text.splitlines():
-        new = re.sub("%[A-Z_]+%", lambda place: filled[place.group()], line)  # once: a value may look like a place
+        new = re.sub(
+            "%[A-Z_]+%", lambda match: values[match.group()], line
+        )  # once: a value may look like a placeholder
         if new.strip() or not line.strip():
             lines.append(new)
     return "\n".join(lines) + "\n"
 
 
 def _card(family: Family, listed: ModelList) -> str:
-    """Return a card: what it is about, the snippets, and the model index."""
+    """Return the text of a card: a summary, the snippets, and the model index."""
     number = f"{len(family.models)} model{'' if len(family.models) == 1 else 's'}"
     where = f", defined in `{family.module}`" if family.module else ""
-    said = "Parameters and multiply-adds were counted on the networks."
+    summary = "Parameters and multiply-adds were counted on the networks."
     if any(published.results for published, _ in family.models):
-        said += f" Accuracies are those that {_plain(listed.title)} publishes with its weights."
-    index = index_text(index_of(family.name, family.models))
+        summary += f" Accuracies are those that {_plain(listed.title)} publishes with its weights."
+    index = index_text(family_index(family.name, family.models))
     return (
-        f"# {_plain(family.name)}\n\n{number} of {_plain(listed.source)}{where}. {said}\n\n"
+        f"# {_plain(family.name)}\n\n{number} of {_plain(listed.source)}{where}. {summary}\n\n"
         f"{{% include 'code_snippets.md' %}}\n\n<!--\n{index}-->\n"
     )
 
 
-def _cited(listed: ModelList, models: Iterable[Published], day: str) -> str:
-    """Return the zoo's results as cited sources, one for each data set and set of metrics; empty without results."""
+def _cited_sources(listed: ModelList, models: Iterable[Published], day: str) -> str:
+    """Return the zoo's results as cited sources, one per data set and set of metrics; empty if there are none."""
     tables: dict[tuple[str, tuple[str, ...]], dict[str, list[str]]] = {}
     for published in models:
         for dataset, values in published.results:
@@ -147,10 +143,10 @@ def _cited(listed: ModelList, models: Iterable[Published], day: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as YAML, TOML and Python have it in double quotes."""
+    """Return a text in double quotes, as YAML, TOML and Python read it."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _plain(text: str) -> str:
-    """Return a text on one line in which neither Markdown nor Jinja finds anything of its own."""
+    """Return a text on one line, without markup of Markdown and Jinja."""
     return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&"})

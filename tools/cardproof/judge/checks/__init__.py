@@ -37,7 +37,7 @@ __all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
 
 class Context(Struct, frozen=True):
-    """What a check sees of one model."""
+    """One model, with all that a check may use."""
 
     model: Model
     claims: tuple[Claim, ...]
@@ -45,14 +45,14 @@ class Context(Struct, frozen=True):
     settings: Settings
     evidence: Evidence | None
     missing: str = ""
-    """Why there is no evidence, in words that follow "not measured: "."""
+    """Why there is no evidence; follows the words "not measured: "."""
     others: Mapping[str, Totals] = field(default_factory=dict)
     """Counts of all models of the site, by name."""
     cited: tuple[CitedSource, ...] = ()
     unevaluated: Mapping[str, str] = field(default_factory=dict)
-    """Why there is no result on a data set, by its own name."""
+    """Why a data set has no result, by its own name."""
     recipe: Recipe | None = None
-    """How the weights were trained, as the zoo says it."""
+    """Of the weights' training, as the zoo states it."""
     weights: LocalFile | None = None
     """The file of weights that the card names, if it is on this machine."""
     code: LocalCode | None = None
@@ -65,7 +65,7 @@ class Context(Struct, frozen=True):
         return self.evidence.counts if self.evidence else None
 
     def stated(self, kind: str) -> Iterator[Claim]:
-        """Yield what the card states of the model itself in fields of a kind."""
+        """Yield the claims about the model itself in fields of a kind."""
         return (claim for claim in self.claims if claim.kind == kind and claim.is_field)
 
     def numbers(self, kind: str) -> Iterator[tuple[Claim, Number]]:
@@ -74,7 +74,7 @@ class Context(Struct, frozen=True):
 
 
 class CardContext(Struct, frozen=True):
-    """What a check sees of one card."""
+    """One card, with all that a check may use."""
 
     card: Card
     models: tuple[Context, ...]
@@ -93,13 +93,13 @@ class Check(Struct, frozen=True):
     results: bool = False
     """Judges the metrics of results."""
     check_model: Callable[[Context], Iterable[Finding]] | None = None
-    """Reports what it finds about a model as a whole."""
+    """Reports findings about a model as a whole."""
     check_card: Callable[[CardContext], Iterable[Finding]] | None = None
-    """Reports what it finds about a card: its text, its header, its models side by side."""
+    """Reports findings about a card: its text, its header, its models compared."""
     findings: tuple[str, ...] = ()
-    """Words of findings that its page describes beside its own."""
+    """Further names of findings that its page describes."""
     page: str = ""
-    """Its documentation: the docstring of its module, which is filled in when the module is read."""
+    """Its documentation: the docstring of its module, set by :func:`all_checks`."""
 
     @property
     def fields(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What the checks of counts share: comparing at the precision written, and saying where a wrong count comes from."""
+"""Shared by the checks of counts: comparing at the precision written, and explaining a wrong count."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cardproof.core.numbers import equal_as_written, round_to_digits, show_count
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, Totals
 from cardproof.judge.checks import Context
-from cardproof.judge.checks._network import mistaken
-from cardproof.judge.discrepancies import discrepancies_of, words
+from cardproof.judge.checks._network import mismatch_reason
+from cardproof.judge.discrepancies import describe, discrepancies_of
 
-What = Literal["flops", "parameters"]
+CountKind = Literal["flops", "parameters"]
 
 
-def judge_count(claim: Claim, context: Context, what: What, unit: str, method: str) -> Judgement:
-    """Judge a claim of a count; ``what`` says which."""
+def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, method: str) -> Judgement:
+    """Compare a claim with the measured count, and explain it if it is refuted."""
     found = found_count(context, what)
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
     if (stated := claim.number) is None:
         reason = f"'{claim.stated}' is not a number of {unit}"
         return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
-    if why := mistaken(context):
+    if why := mismatch_reason(context):
         return Judgement(claim, "unchecked", found, unit, method=method, reason=why)
     judgement = compare(claim, stated, found, unit, method, context)
     if judgement.verdict == "confirmed":
@@ -44,7 +44,7 @@ def compare(
     explanation: str = "",
     shows: tuple[str, ...] = (),
 ) -> Judgement:
-    """Confirm a stated number that is the found one within the tolerance of its field, or refute it with a fix."""
+    """Confirm a stated number within the tolerance of its field, or refute it with a fix."""
     tolerance = tolerance_of(claim, context)
     allowed, difference = allowed_text(tolerance, stated), signed(found - stated.value, stated.value)
     if within(found, stated, tolerance):
@@ -55,20 +55,19 @@ def compare(
     )
 
 
-def found_count(context: Context, what: What) -> int | None:
-    """Return the measured count in the unit that the settings say the field has."""
+def found_count(context: Context, what: CountKind) -> int | None:
+    """Return the measured count in the unit of the settings; None if it was not measured."""
     return None if context.counts is None else count_in(context.counts, what, context.settings)
 
 
-def count_in(counts: Counts | Totals, what: What, settings: Settings) -> int:
-    """Return one count of a network in the unit that the settings say the field has."""
+def count_in(counts: Counts | Totals, what: CountKind, settings: Settings) -> int:
+    """Return one count in the unit of the settings."""
     if what == "parameters":
         return counts.parameters
     return counts.multiply_adds * (2 if settings.flops == "operations" else 1)
 
 
 def tolerance_of(claim: Claim, context: Context) -> Tolerance:
-    """Return the tolerance that the settings name for the claim's field."""
     return context.settings.tolerances.get(claim.name, Tolerance())
 
 
@@ -76,7 +75,7 @@ def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -
     """Return whether a found value is the stated one within a tolerance."""
     value = Decimal(str(found))
     if not stated.value and value:
-        return False  # however few digits, nothing is not something
+        return False  # at few digits, zero would equal any small number
     distance = abs(value - stated.value)
     if tolerance.kind == "exact":
         return distance == 0
@@ -91,7 +90,7 @@ def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -
 
 
 def allowed_text(tolerance: Tolerance, stated: Number) -> str:
-    """Say in words how far a found value may be off."""
+    """Return a tolerance in words."""
     if tolerance.kind == "digits":
         return f"equal at {tolerance.amount} digits"
     if tolerance.kind == "percent":
@@ -104,7 +103,7 @@ def allowed_text(tolerance: Tolerance, stated: Number) -> str:
 
 
 def signed(difference: Decimal, of: Decimal) -> str:
-    """Write a difference with its sign and, if it means something, its share of the stated value."""
+    """Write a difference with its sign and its share of the stated value."""
     if not difference:
         return "0"
     text = f"{'+' if difference > 0 else '−'}{show_count(abs(difference))}"
@@ -114,7 +113,7 @@ def signed(difference: Decimal, of: Decimal) -> str:
 def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """Return the edit that writes the found value at the precision and in the style of the claim.
 
-    None if the style is not understood, or if no digit of the found value would be left.
+    None if the style is unknown, or if no digit of the found value would be left.
     """
     if found * 2 <= stated.quantum:
         return None
@@ -123,15 +122,15 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
 
 
 def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
-    """Return the edit that writes another text in place of a claim's; None if there is none to make."""
+    """Return the edit that replaces a claim's text; None if it spans lines or nothing changes."""
     place = claim.place
     if place.end_column is None or claim.style not in ("", "'", '"') or written == claim.stated:
         return None
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}", safe)
 
 
-def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
-    """Say what would reproduce a refuted count, whether anything does exactly, and which discrepancies that shows."""
+def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
+    """Return the explanation of a refuted count, whether it is exact, and its discrepancies."""
     assert context.evidence and context.counts
     if stated.value <= 0:
         return "A network that computes something has a positive count.", False, ("no-way",)
@@ -151,8 +150,8 @@ def explain(claim: Claim, context: Context, what: What, stated: Number) -> tuple
     return "No way of counting that was tried gives this value.", False, ("no-way",)
 
 
-def _unit(context: Context, what: What, stated: Number) -> str | None:
-    """Say that a unit is missing, or that one was counted for two."""
+def _unit(context: Context, what: CountKind, stated: Number) -> str | None:
+    """Explain a count by a missing unit, or by multiply-adds in place of operations."""
     found = found_count(context, what)
     assert found is not None and context.counts is not None
     for power, letter, name in ((6, "M", "millions"), (9, "G", "billions"), (3, "K", "thousands")):
@@ -164,13 +163,8 @@ def _unit(context: Context, what: What, stated: Number) -> str | None:
     return None
 
 
-def other_count_claim(context: Context, what: What) -> tuple[Claim, Number] | None:
-    """Return the claim of the other count (FLOPs for parameters, parameters for FLOPs), with its number."""
-    return next(context.numbers("parameters" if what == "flops" else "flops"), None)
-
-
-def _swapped(context: Context, what: What, stated: Number) -> str | None:
-    other = other_count_claim(context, what)
+def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
+    other = next(context.numbers("parameters" if what == "flops" else "flops"), None)
     flops, parameters = found_count(context, "flops"), found_count(context, "parameters")
     assert flops is not None and parameters is not None
     mine, theirs = (parameters, flops) if what == "flops" else (flops, parameters)
@@ -182,8 +176,8 @@ def _swapped(context: Context, what: What, stated: Number) -> str | None:
     return None
 
 
-def _another_model(context: Context, what: What, stated: Number) -> str | None:
-    """Say which other model of this run has the stated count; only for values that chance does not explain."""
+def _another_model(context: Context, what: CountKind, stated: Number) -> str | None:
+    """Explain a count by another model of this run; four digits rule out chance."""
     if stated.digits < 4:
         return None
     for name, counts in sorted(context.others.items()):
@@ -195,7 +189,7 @@ def _another_model(context: Context, what: What, stated: Number) -> str | None:
 
 
 def _sum(reproduction: Reproduction, counts: Counts) -> str:
-    """Show the sum if buffers were counted as parameters."""
+    """Return the sum of parameters and buffers, if the claim counts both."""
     if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
         return ""
     return (
@@ -205,5 +199,5 @@ def _sum(reproduction: Reproduction, counts: Counts) -> str:
 
 
 def _sentence(reproduction: Reproduction, size: tuple[int, int]) -> str:
-    text = words(reproduction, size)
+    text = describe(reproduction, size)
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -1,4 +1,4 @@
-"""Whether the network that was built is the one that a card means; asked by several checks."""
+"""Whether the network that was built is the one that a card means, for several checks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from cardproof.read.claims import weights_file
 THRESHOLD = Decimal("0.02")
 
 
-def unmeasured(context: Context) -> str:
-    """Say why nothing that the network decides can be judged; empty if it can."""
-    return f"not measured: {context.missing}" if context.counts is None else mistaken(context) or ""
+def unchecked_reason(context: Context) -> str:
+    """Return why claims about the network cannot be judged; empty if they can."""
+    return f"not measured: {context.missing}" if context.counts is None else mismatch_reason(context) or ""
 
 
-def mistaken(context: Context) -> str | None:
-    """Say that the zoo has another network than the card's under its name; None if nothing speaks for it.
+def mismatch_reason(context: Context) -> str | None:
+    """Return why the zoo's network is probably not the card's; None if it probably is.
 
-    Either the zoo's renames lead to another name, or none of its weights for the name is the card's file.
-
-    Another number of parameters alone is no reason not to judge: it may be the card's fault.
+    Its number of parameters differs, and either the zoo renamed it or its weights are not the card's file. Another
+    number alone is not a reason: the card may be wrong.
     """
     evidence = context.evidence
     if evidence is None or evidence.counts is None or context.network:
         return None
-    if another_network(context) is None:
+    if parameter_mismatch(context) is None:
         return None
     if evidence.known_as.partition(".")[0] not in context.model.name:
         return f"the zoo '{evidence.zoo}' has {evidence.known_as} for this name, which is probably another network"
@@ -40,8 +39,8 @@ def mistaken(context: Context) -> str | None:
     return None
 
 
-def another_network(context: Context) -> str | None:
-    """Say that the network of a name has too many or too few parameters to be the one that the card means."""
+def parameter_mismatch(context: Context) -> str | None:
+    """Return why a network has too many or too few parameters to be the card's; None if it has not."""
     evidence = context.evidence
     assert evidence and evidence.counts
     measured = Decimal(evidence.counts.parameters)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unmeasured
+from cardproof.judge.checks._network import unchecked_reason
 from cardproof.measure.count.vocabulary import word_presence
 
 METHOD = "looked for among the layers and functions that ran on the meta device"
@@ -27,7 +27,7 @@ METHOD = "looked for among the layers and functions that ran on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge one word of an architecture list."""
-    if why := unmeasured(context):
+    if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
     assert context.counts
     answer = word_presence(claim.stated, context.counts.parts)

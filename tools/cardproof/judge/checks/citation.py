@@ -24,14 +24,14 @@ from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
-from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, entries_of, plain, words_of
+from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, entries_of, normal_title, plain
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DASHES = "‐‑‒–—―−"
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report the citations of a card that are wrong by themselves, and those of another paper."""
+    """Report invalid citations, and those of another paper."""
     source = context.card.source
     entries = entries_of(source.text)
     for entry in entries:
@@ -42,9 +42,9 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
-    if entry.trouble:
+    if entry.error:
         place = source.place(entry.start)
-        yield Finding(place, "citation-syntax", "warning", f"BibTeX cannot read this entry: {entry.trouble}")
+        yield Finding(place, "citation-syntax", "warning", f"BibTeX cannot read this entry: {entry.error}")
         return
 
     def wrong(name: str, message: str, hint: str | None = None) -> Finding:
@@ -52,19 +52,19 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 
     year = entry.fields.get("year", "").strip("{} ")
     if year and not re.fullmatch(r"(1[89]|20)\d\d", year):
-        yield wrong("year", f"'{year}' is no year")
+        yield wrong("year", f"'{year}' is not a year")
     month = entry.fields.get("month", "").strip("{} ").lower()
     if re.fullmatch(r"\d{4}", month):
         yield wrong("month", f"month is '{month}', which is a year", "name the month, or leave it out")
     elif month and not month.startswith(_MONTHS) and month not in map(str, range(1, 13)):
-        yield wrong("month", f"'{month}' is no month")
+        yield wrong("month", f"'{month}' is not a month")
     doi = entry.fields.get("doi", "")
     if doi and not DOI.search(doi.replace("\\_", "_")):
-        yield wrong("doi", f"'{doi}' is no DOI", "a DOI begins with 10. and has a slash")
+        yield wrong("doi", f"'{doi}' is not a DOI", "a DOI begins with 10. and has a slash")
     eprint = entry.fields.get("eprint", "")
     archive = entry.fields.get("archiveprefix", "").lower()
     if archive == "arxiv" and eprint and not ARXIV_NUMBER.fullmatch(eprint):
-        yield wrong("eprint", f"'{eprint}' is no arXiv number", "write it as 1904.01169")
+        yield wrong("eprint", f"'{eprint}' is not an arXiv number", "write it as 1904.01169")
     pages = entry.fields.get("pages", "")
     if any(dash in pages for dash in _DASHES) and (start := entry.at.get("pages")):
         dash = re.compile(f"[{_DASHES}]+").search(source.text, start, entry.end)
@@ -76,9 +76,9 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 
 
 def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
-    """Report a paper of the model index that none of the citations is of."""
+    """Report papers of the model index that no citation has."""
     source = context.card.source
-    titles = {words_of(plain(entry.fields.get("title", ""))): entry for entry in entries}
+    titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
     for model in context.models:
         paper = model.model.fields.get("Paper")
@@ -88,14 +88,16 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         if title.source is not source or not title.text.strip():
             continue
         seen.add(title.start)
-        entry = titles.get(words_of(title.text)) or titles.get(_short(title.text))
+        # Crossref's short titles end at the colon
+        entry = titles.get(normal_title(title.text)) or titles.get(normal_title(title.text.partition(":")[0]))
+
         if entry is not None:
             yield from _identifiers(entry, paper, source)
             yield from _years(entry, paper, source)
             continue
         first = entries[0]
         cited = plain(first.fields.get("title", ""))
-        if not cited or any(_begins(words_of(title.text), words) for words in titles):
+        if not cited or any(_begins(normal_title(title.text), words) for words in titles):
             continue
         paper_field = f"the field Paper (line {title.place.line})"
         message = f"the citation is of '{cited[:200]}', {paper_field} of '{title.text[:200]}'"
@@ -104,7 +106,7 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
 
 
 def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report an arXiv number or DOI of the paper's address that is another than the citation's."""
+    """Report an arXiv number or DOI of the paper's address that differs from the citation's."""
     url = paper.get("URL")
     if not isinstance(url, Scalar):
         return
@@ -117,7 +119,7 @@ def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Findi
 
 
 def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report a year of the paper that is another than the citation's."""
+    """Report a year of the paper that differs from the citation's."""
     year, cited = paper.get("Year"), entry.fields.get("year", "").strip("{} ")
     if isinstance(year, Scalar) and year.text.isdecimal() and cited.isdecimal() and year.text != cited:
         message = f"the citation is of {cited}, the field Paper (line {year.place.line}) of {year.text}"
@@ -130,13 +132,8 @@ def _all(pattern: re.Pattern[str], text: str) -> set[str]:
 
 
 def _begins(one: str, other: str) -> bool:
-    """Return whether one title is the other with more words at its end: a subtitle that one place leaves out."""
+    """Return whether one title is the other with a subtitle."""
     return len(min(one, other, key=len)) >= 12 and (one.startswith(other) or other.startswith(one))
-
-
-def _short(text: str) -> str:
-    """Return a title up to its colon, as Crossref's short titles have it."""
-    return words_of(text.partition(":")[0])
 
 
 CHECK = Check("citation", check_card=check_card, findings=("citation-syntax", "citation-paper", "page-range"))

@@ -18,14 +18,14 @@ from __future__ import annotations
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare
-from cardproof.judge.checks._network import unmeasured
+from cardproof.judge.checks._network import unchecked_reason
 
 METHOD = "scores that the network puts out for one image on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated number of classes."""
-    if why := unmeasured(context):
+    if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
     assert context.counts
     shape, stated = context.counts.output_shape, claim.number

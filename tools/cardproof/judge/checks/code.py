@@ -35,8 +35,8 @@ def check_model(context: Context) -> Iterator[Finding]:
     sources = [file for file, _ in evidence.sources if file.endswith(".py")]
     linked = PurePosixPath(re.split(r"[?#]", link.text, maxsplit=1)[0]).name
     own = f"{module.rpartition('.')[2]}.py"
-    known = {PurePosixPath(file).name for file in sources} | {own}
-    if sources and linked.endswith(".py") and linked not in known:
+    names = {PurePosixPath(file).name for file in sources} | {own}
+    if sources and linked.endswith(".py") and linked not in names:
         message = f"the link names {linked}; {context.model.name} is {name} of {own}"
         yield Finding(link.place, "code-file", "warning", message, f"link the file that defines it: {own}")
         return

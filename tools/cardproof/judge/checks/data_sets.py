@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks._network import mismatch_reason
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "ImageNet-1k": ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc12", "imagenetilsvrc2012", "in1k"),
@@ -45,17 +45,17 @@ CLASSES = {
     "MNIST": (10,),
     "Digits": (10,),
 }
-"""Classes of a head for it; 1,001 where the first stands for none of them, as TensorFlow's networks have it."""
+"""Classes of a head for it; 1,001 with a first class for none of them, as in TensorFlow's networks."""
 
 
 def common_name(text: str) -> str | None:
-    """Return the one name of a data set; None if the table does not know it."""
+    """Return the common name of a data set; None if it is not in the table."""
     plain = re.sub(r"[\s_-]+", "", text.strip().lower())
     return next((name for name, spellings in _SPELLINGS.items() if plain in spellings), None)
 
 
 def classes_of(text: str) -> tuple[int, ...]:
-    """Return how many classes a head for a data set may have; nothing if the table does not know it."""
+    """Return how many classes a head for a data set may have; empty if it is not in the table."""
     return CLASSES.get(common_name(text) or "", ())
 
 
@@ -75,8 +75,8 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def check_model(context: Context) -> Iterator[Finding]:
-    """Report an accuracy on classes that the network's head has not."""
-    if context.counts is None or context.counts.head is None or mistaken(context):
+    """Report an accuracy on a data set with another number of classes than the network's head."""
+    if context.counts is None or context.counts.head is None or mismatch_reason(context):
         return
     classes = context.counts.head.classes
     for claim in context.claims:

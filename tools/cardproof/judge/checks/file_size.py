@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare
-from cardproof.judge.checks._network import mistaken
+from cardproof.judge.checks._network import mismatch_reason
 
 FEWEST, MOST = 0.2, 5.0
 """Of the state dict's bytes: 8-bit weights take a quarter, weights with two moments and an average take four times."""
@@ -35,7 +35,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     file = context.weights
     if file is None:
         reason = "the weights file is not here"
-        if context.counts and not mistaken(context):
+        if context.counts and not mismatch_reason(context):
             reason += f"; the network's state dict has {context.counts.state_dict_bytes:,} bytes"
         return Judgement(claim, "unchecked", unit="bytes", reason=reason)
     method = f"size of {file.name}"
@@ -47,8 +47,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 
 def check_model(context: Context) -> Iterator[Finding]:
-    """Report a size that no file of the network's tensors has."""
-    if context.weights or not context.counts or not context.counts.state_dict_bytes or mistaken(context):
+    """Report a size that no file of the network's tensors can have."""
+    if context.weights or not context.counts or not context.counts.state_dict_bytes or mismatch_reason(context):
         return
     for claim, stated in context.numbers("file size"):
         share = float(stated.value) / context.counts.state_dict_bytes

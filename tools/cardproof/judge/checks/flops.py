@@ -50,9 +50,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 
 def _without_size(judgement: Judgement, context: Context) -> Judgement:
-    """Say that the size is the zoo's: a card that states none may mean another, and then no fix is sure.
+    """Weaken a refutation at the zoo's size: the card may mean another, and then no fix is safe.
 
-    A value that is explained exactly at the zoo's size shows that it was made there.
+    A value that is explained exactly at the zoo's size was counted there.
     """
     assert context.counts
     if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
@@ -74,7 +74,7 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
 
 
 def _is_plain(found: Reproduction) -> bool:
-    """Return whether a way of counting is that of the multiply-adds of a square image, and nothing else."""
+    """Return whether a way of counting is exactly the multiply-adds of a square image."""
     square = found.input is not None and found.input[0] == found.input[1]
     others = found.counted or found.left_out or found.classes or found.factor != 1 or found.note
     return found.exact and square and not others

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import another_network
+from cardproof.judge.checks._network import parameter_mismatch
 
 
 def check_model(context: Context) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def check_model(context: Context) -> Iterator[Finding]:
         hint = f"check the name against the models of zoo '{evidence.zoo}'"
         yield Finding(place, "unknown-model", "error", f"{context.model.name} was not measured: {evidence.error}", hint)
         return
-    if other := another_network(context):
+    if other := parameter_mismatch(context):
         hint = "name the network that the card describes, or write a card for the new one"
         yield Finding(place, "another-network", "warning", other, hint)
     elif not _is_same(context.model.name, evidence.known_as):
@@ -47,7 +47,7 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 
 def _is_same(name: str, known_as: str) -> bool:
-    """Return whether a zoo has a model under its own name, or under that of an entry of its own weights."""
+    """Return whether the zoo's name is the model's own, or that of an entry of its weights."""
     own, known = name.partition(".")[0], known_as.partition(".")[0]
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unmeasured
+from cardproof.judge.checks._network import unchecked_reason
 
 METHOD = "convolution and linear layers that ran on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated depth."""
-    if why := unmeasured(context):
+    if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
     assert context.counts
     stated, layers = claim.number, context.counts.layers

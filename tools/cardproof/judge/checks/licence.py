@@ -34,7 +34,7 @@ PERMISSIVE = frozenset(
         "mpl-2.0", "wtfpl", "zlib", "afl-3.0", "artistic-2.0", "bsl-1.0", "ecl-2.0", "epl-2.0", "eupl-1.1",
     }
 )  # fmt: skip
-"""Licences that allow commercial use, by the names that the Hub has for them."""
+"""Licences that allow commercial use, by the Hub's names."""
 
 SOURCES = {
     "dl.fbaipublicfiles.com/semiweaksupervision/": "CC BY-NC 4.0",
@@ -63,11 +63,11 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         yield Finding(card.header.place, "licence", "note", message, hint)
     of_header = _stated_in(card.header) if card.header else []
     of_models = [_stated_in(model.model.fields) + _stated_in(model.model.metadata) for model in context.models]
-    permissive = [one for one in of_header + [one for own in of_models for one in own] if _is_permissive(one)]
+    permissive = [one for own in (of_header, *of_models) for one in own if one.text.strip().lower() in PERMISSIVE]
     if permissive:
         yield from _against_text(card, permissive[0])
     for model, own in zip(context.models, of_models, strict=True):
-        stated = [one for one in own or of_header if _is_permissive(one)]
+        stated = [one for one in own or of_header if one in permissive]
         link = link_of(model.model, "Weights")
         source = next((name for name in SOURCES if link and name in link.text), None)
         if stated and link and source:
@@ -79,7 +79,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
-    """Report the first line of the text that forbids what a licence allows."""
+    """Report the first line of the text that forbids commercial use."""
     for line in lines_of(card.source.text, card.header.end if card.header else 0):
         if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
@@ -99,10 +99,6 @@ def _stated_in(fields: Mapping | None) -> list[Scalar]:
     node = fields.get("license") or fields.get("licence")
     items = node.items if isinstance(node, Sequence) else [node]
     return [item for item in items if isinstance(item, Scalar) and isinstance(item.value, str) and item.text.strip()]
-
-
-def _is_permissive(licence: Scalar) -> bool:
-    return licence.text.strip().lower() in PERMISSIVE
 
 
 CHECK = Check("licence", check_card=check_card)

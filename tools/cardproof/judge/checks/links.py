@@ -44,7 +44,7 @@ from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
-from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, plain, words_of
+from cardproof.read.bibtex import ARXIV_NUMBER, address_of, entries_of, normal_title, plain
 from cardproof.read.markdown import lines_of
 
 CLOSED = {
@@ -53,16 +53,16 @@ CLOSED = {
     "gitorious.org": "2015-06-01",
     "bintray.com": "2021-05-01",
 }
-"""Hosts, with all below them, that no longer serve what was published there, and since when."""
+"""Hosts that closed, subdomains included, with the date."""
 AS_OF = "2026-11"
-"""When the list was last looked at."""
+"""When the list was last checked."""
 
 _ADDRESS = re.compile(r"(?i:https?|ftp):/{1,3}[^\s<>\"'`|\\^\[\]]*")
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
 _INSIDE_ANOTHER = re.compile(r"/(?:https?|ftp):/{1,2}", re.IGNORECASE)
 _DOI_PATH = re.compile(r"10\.\d{4,9}(?:\.\d{1,9})*(?:/|%2[fF])\S")
 LONGEST = 2000
-"""Characters of an address that is looked at; browsers take no longer ones either."""
+"""Characters of an address; longer ones are skipped, as browsers refuse them, too."""
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -85,7 +85,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
-    """Yield the addresses of a text with their positions, and whether they stand in code: there, many are made up."""
+    """Yield the addresses of a text with their positions, and whether they are in code, where many are made up."""
     for line in lines_of(text):
         for match in _ADDRESS.finditer(line.text):
             is_code = line.is_code or line.text.count("`", 0, match.start()) % 2 == 1
@@ -93,7 +93,7 @@ def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
 
 
 def wrong(address: str) -> tuple[str, str, str] | None:
-    """Return check, message and hint for an address that is none; None if nothing is wrong with it."""
+    """Return check, message and hint for an invalid address; None if it is valid."""
     if len(address) > LONGEST:
         return None
     scheme, _, rest = address.partition(":")
@@ -119,7 +119,7 @@ def wrong(address: str) -> tuple[str, str, str] | None:
 
 
 def _misnamed(host: str, path: str) -> str | None:
-    """Return what an address of arXiv or of DOIs should have and has not; None if it has it, or leads elsewhere."""
+    """Return what an address of arXiv or of a DOI lacks; None if it lacks nothing, or leads elsewhere."""
     if host.removeprefix("www.") == "arxiv.org" and (match := re.fullmatch(r"(?:abs|pdf)/(.{1,60})", path)):
         number = match[1].removesuffix(".pdf").rstrip("/")
         return None if ARXIV_NUMBER.fullmatch(number) else "arXiv number such as 1904.01169"
@@ -129,7 +129,7 @@ def _misnamed(host: str, path: str) -> str | None:
 
 
 def closed_since(address: str) -> tuple[str, str] | None:
-    """Return the closed site that an address belongs to, and since when it is closed."""
+    """Return the closed site of an address, and the date; None if it is open."""
     host = re.split(r"[/?#:]", address.partition("://")[2], maxsplit=1)[0].lower().rstrip(".")
     for closed, since in CLOSED.items():
         if host == closed or host.endswith(f".{closed}"):
@@ -138,7 +138,7 @@ def closed_since(address: str) -> tuple[str, str] | None:
 
 
 def _trimmed(address: str) -> str:
-    """Take off what the sentence or the Markdown around an address adds to its end."""
+    """Remove punctuation of the sentence or of Markdown from the end of an address."""
     depth = 0
     for index, character in enumerate(address):
         depth += (character == "(") - (character == ")")
@@ -149,7 +149,7 @@ def _trimmed(address: str) -> str:
 
 
 def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
-    """Return line and column of the addresses of papers, with the title of each."""
+    """Return the titles of papers by line and column of their addresses."""
     found = {}
     for model in context.models:
         paper = model.model.fields.get("Paper")
@@ -162,10 +162,10 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 
 def _from_citation(text: str, title: str) -> str | None:
-    """Return the arXiv or DOI address that the card's citation of a paper has; None if it has none."""
-    wanted = words_of(title)
+    """Return the arXiv or DOI address in the card's citation of a paper; None if missing."""
+    wanted = normal_title(title)
     for entry in entries_of(text):
-        if entry.fields and words_of(plain(entry.fields.get("title", ""))) == wanted:
+        if entry.fields and normal_title(plain(entry.fields.get("title", ""))) == wanted:
             return address_of(entry)
     return None
 

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unmeasured
+from cardproof.judge.checks._network import unchecked_reason
 
 METHOD = "fed square images of this side, and one pixel less, on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated smallest size."""
-    if why := unmeasured(context):
+    if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
     assert context.evidence
     size, takes = claim.size, dict(context.evidence.takes)

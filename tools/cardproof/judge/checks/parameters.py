@@ -30,7 +30,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 
 def check_model(context: Context) -> Iterator[Finding]:
-    """Report a count that a looser tolerance lets pass although it is one below: a float that was cut off."""
+    """Report a count one below the measured one that a tolerance accepts: a float that was cut off."""
     found = found_count(context, "parameters")
     for claim, stated in context.numbers("parameters"):
         is_one_below = found is not None and stated.value == found - 1

@@ -78,7 +78,7 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
 
 
 def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | None:
-    """Return the crop that belongs to the card's image size: a zoo may evaluate at a second size with another crop."""
+    """Return the crop at the card's image size: a zoo may evaluate at a second size with another crop."""
     if config.test_size and config.test_crop_pct and size == config.test_size[1:] != config.input_size[1:]:
         return config.test_crop_pct
     return config.crop_pct
@@ -95,7 +95,7 @@ def _is_crop(text: str, configured: float | None) -> bool:
 
 
 def _number(text: str) -> Decimal | None:
-    """Return a number, with ``87.5%`` as 0.875; None if the text is none."""
+    """Return a number, with ``87.5%`` as 0.875; None if the text is not a number."""
     try:
         value = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:
@@ -104,40 +104,31 @@ def _number(text: str) -> Decimal | None:
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report snippets that normalise images otherwise than the zoo does for every model of the card."""
+    """Report snippets that normalise or crop images unlike the zoo for every model of the card."""
     configs = [model.evidence.preprocessing for model in context.models if model.evidence]
-    yield from _other_crops(context, [config for config in configs if config])
-    for what in ("mean", "std"):
-        wanted = {values for config in configs if config and (values := getattr(config, what))}
-        if not wanted or None in configs:
-            continue
-        for source in (context.card.source, *context.includes):
-            for name, values, start, end in literals(source.text):
-                if name == what and values not in wanted:
-                    card = "" if source is context.card.source else f", included by {context.card.file}"
-                    message = (
-                        f"the snippet{card} has {what} {_shown(values)}; the zoo's configuration has "
-                        f"{' or '.join(sorted(map(_shown, wanted)))}"
-                    )
-                    hint = "take the values from the configuration of the model"
-                    yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
-
-
-def _other_crops(context: CardContext, configs: list[Preprocessing]) -> Iterator[Finding]:
-    """Report snippets that crop images to another size than the zoo does for every model of the card."""
-    sizes = {side for config in configs for size in (config.input_size, config.test_size) if size for side in size[1:]}
+    stated = [config for config in configs if config]
+    sizes = {side for config in stated for size in (config.input_size, config.test_size) if size for side in size[1:]}
     for source in (context.card.source, *context.includes):
+        card = "" if source is context.card.source else f", included by {context.card.file}"
         for block, offset in _python(source.text) if sizes else ():
             for match in _CENTER_CROP.finditer(block):
                 if int(match[1]) not in sizes:
                     place = source.place(offset + match.start(1), offset + match.end(1))
-                    card = "" if source is context.card.source else f", included by {context.card.file}"
                     message = (
                         f"the snippet{card} crops to {match[1]} pixels; the zoo's configuration has "
                         f"{' or '.join(map(str, sorted(sizes)))}"
                     )
                     hint = "take the size from the configuration of the model"
                     yield Finding(place, "snippet-preprocessing", "warning", message, hint)
+        for name, values, start, end in literals(source.text) if None not in configs else ():
+            wanted = {own for config in stated if (own := getattr(config, name))}
+            if wanted and values not in wanted:
+                message = (
+                    f"the snippet{card} has {name} {_tuple_text(values)}; the zoo's configuration has "
+                    f"{' or '.join(sorted(map(_tuple_text, wanted)))}"
+                )
+                hint = "take the values from the configuration of the model"
+                yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
 
 
 def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
@@ -172,7 +163,7 @@ def _python(text: str) -> Iterator[tuple[str, int]]:
             start = -1
 
 
-def _shown(values: tuple[float, ...]) -> str:
+def _tuple_text(values: tuple[float, ...]) -> str:
     return f"({', '.join(str(value) for value in values)})"
 
 

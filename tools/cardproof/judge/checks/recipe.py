@@ -48,7 +48,7 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
     found = Decimal(has)
     shown = int(found) if found == found.to_integral_value() else float(found)
-    # a setting is a choice and not a measurement: 0.1 is no rounded 0.05
+    # a setting is a choice and not a measurement: 0.1 is not a rounded 0.05
     tolerance = context.settings.tolerances.get(claim.name, Tolerance("exact"))
     allowed = allowed_text(tolerance, stated)
     method = _method(recipe)

@@ -36,7 +36,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, canonical
+from cardproof.core.names import ACCURACIES, canonical_dataset
 from cardproof.core.numbers import equal_as_written, show_count
 from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number
 from cardproof.judge.checks import Check, Context
@@ -44,11 +44,13 @@ from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, w
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
-    """Judge a stated metric by an evaluation, or by what named sources say."""
+    """Judge a stated metric by an evaluation, or by cited sources."""
     stated = points(claim)
     if stated is None:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
-    result = _result(claim, context)
+    name = canonical_dataset(claim.dataset or "")
+    results = context.evidence.evaluations if context.evidence else ()
+    result = next((result for result in results if result.dataset == name), None)
     if result and claim.kind in ACCURACIES:
         return _judge_by_images(claim, context, stated, result)
     return _judge_by_sources(claim, context, stated)
@@ -65,7 +67,6 @@ def points(claim: Claim) -> Number | None:
 
 
 def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Evaluated) -> Judgement:
-    """Compare a stated accuracy with the images that the network gets right."""
     is_top1 = claim.kind == "top 1 accuracy"
     correct, interval = (result.top1, result.top1_interval) if is_top1 else (result.top5, result.top5_interval)
     found = Decimal(correct) * 100 / result.images
@@ -101,23 +102,15 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
 
 
 def _in_images(stated: Number, correct: int, images: int) -> str:
-    """Say by how many images, and by how many points, the stated value is off."""
+    """Return the difference from the stated value in images and in points."""
     off = correct - stated.value * images / 100
-    whole = abs(off - round(off)) * 200 <= stated.quantum * images  # as near as the stated digits tell
+    whole = abs(off - round(off)) * 200 <= stated.quantum * images  # an integer within the precision stated
     count = f"{abs(off):,.0f}" if whole else f"{abs(off):,.1f}"
     sign = "+" if off > 0 else "−"
     return f"{sign}{count} image{'' if count == '1' else 's'} ({sign}{abs(off) * 100 / images:.2f} points)"
 
 
-def _result(claim: Claim, context: Context) -> Evaluated | None:
-    """Return the valid evaluation of the claim's model on its data set."""
-    name = canonical(claim.dataset or "")
-    results = context.evidence.evaluations if context.evidence else ()
-    return next((result for result in results if result.dataset == name), None)
-
-
 def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgement:
-    """Compare a stated metric with what named sources publish."""
     sources = [
         (source, value)
         for source in context.cited
@@ -127,7 +120,7 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     missing = _why_not_evaluated(claim, context)
     if not sources:
         return Judgement(claim, "unchecked", unit=unit, reason=f"{missing}; and no cited source")
-    equal = [(source, value) for source, value in sources if _equal(stated, value)]
+    equal = [(source, value) for source, value in sources if _is_equal(stated, value)]
     margin = context.settings.sources_agree
     far = [(source, value) for source, value in sources if abs(value.value - stated.value) > margin]
     if equal and not far:
@@ -143,21 +136,21 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
 
 
 def _why_not_evaluated(claim: Claim, context: Context) -> str:
-    name = canonical(claim.dataset or "")
+    name = canonical_dataset(claim.dataset or "")
     if name is None:
         return f"not evaluated: no images of '{claim.dataset or 'an unnamed data set'}' can be read here"
     return context.unevaluated.get(name) or "not evaluated: no weights and data here"
 
 
-def _equal(stated: Number, source: Number) -> bool:
+def _is_equal(stated: Number, source: Number) -> bool:
     return abs(stated.value - source.value) * 2 <= max(stated.quantum, source.quantum)
 
 
 def check_model(context: Context) -> Iterable[Finding]:
-    """Report evaluations that were asked for and failed, at the first claim of the data set, and impossible values."""
+    """Report failed evaluations, at the first claim of the data set, and impossible values."""
     for dataset, reason in context.unevaluated.items():
         if reason.startswith("evaluating failed"):
-            claims = (c for c in context.claims if c.metric and canonical(c.dataset or "") == dataset)
+            claims = (c for c in context.claims if c.metric and canonical_dataset(c.dataset or "") == dataset)
             if claim := next(claims, None):
                 message = f"{context.model.name} could not be evaluated on {dataset}: {reason}"
                 yield Finding(claim.place, "results", "error", message)
@@ -167,7 +160,7 @@ def check_model(context: Context) -> Iterable[Finding]:
 
 
 def _impossible(result: list[Claim]) -> Iterator[Finding]:
-    """Report what no evaluation can give of the metrics of one result."""
+    """Report metrics of one result that no evaluation can give."""
     accuracies: dict[str, tuple[Claim, Number]] = {}
     for claim in result:
         if not claim.kind.endswith("accuracy") or (stated := points(claim)) is None:

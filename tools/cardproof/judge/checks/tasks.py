@@ -18,7 +18,7 @@ from difflib import get_close_matches
 
 from cardproof.core.types import Claim, Finding, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unmeasured
+from cardproof.judge.checks._network import unchecked_reason
 from cardproof.judge.checks.data_sets import classes_of
 
 KNOWN = (
@@ -35,7 +35,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated task by the network's output."""
     if claim.stated.strip().lower().replace("-", " ") != "image classification":
         return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
-    if why := unmeasured(context):
+    if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
     assert context.counts
     shape, head = context.counts.output_shape, context.counts.head
@@ -49,7 +49,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 
 def _data_sets(context: Context) -> Iterator[str]:
-    """Yield the data sets that a model was trained or evaluated on, as its card says it."""
+    """Yield the data sets that the card states for training or results."""
     for claim in context.claims:
         if claim.metric and claim.dataset:
             yield claim.dataset

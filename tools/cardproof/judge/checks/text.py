@@ -69,7 +69,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _visible(card: Card) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are neither header, index, code nor comment, with their positions; inline code is blank."""
+    """Yield the lines outside of header, code and comments, with their positions; inline code is blanked."""
     if card.source.path.suffix.lower() not in (".md", ".mdx"):
         return
     comment, fences = False, Fences()

@@ -37,13 +37,13 @@ _DATE = re.compile(r"20\d\d[01]\d[0-3]\d")
 
 
 def promised_digest(name: str) -> str | None:
-    """Return the digits of a SHA-256 that the name of a file ends in; None if it promises none."""
+    """Return the start of a SHA-256 at the end of a file's name; None if missing."""
     match = _DIGEST.search(name[:300].partition(".")[0])
     return match[1] if match and not _DATE.fullmatch(match[1]) else None
 
 
 def check_model(context: Context) -> Iterator[Finding]:
-    """Report a file that is another than its name says."""
+    """Report a file whose digest differs from the one in its name."""
     link, file = link_of(context.model, "Weights"), context.weights
     if link is None or file is None:
         return
@@ -69,7 +69,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _identical(context: CardContext) -> Iterator[Finding]:
-    """Report two files with the same content, each digest once."""
+    """Report files with the same content, each digest once."""
     by_digest: dict[str, dict[str, Context]] = {}
     for model in context.models:
         if model.weights:
@@ -78,7 +78,7 @@ def _identical(context: CardContext) -> Iterator[Finding]:
         if len(files) > 1:
             models = [model.model.name for model in files.values()]
             link = link_of(list(files.values())[1].model, "Weights")
-            message = f"the files {_listed(files)} of {_listed(models)} are the same bytes, SHA-256 {digest}"
+            message = f"the files {_listed(list(files))} of {_listed(models)} are the same bytes, SHA-256 {digest}"
             if link:
                 yield Finding(link.place, "same-weights", "error", message, "link each model's own weights")
 
@@ -126,9 +126,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_. ]+", "_", name.lower())
 
 
-def _listed(names: dict[str, Context] | list[str]) -> str:
-    found = list(names)
-    return f"{', '.join(found[:-1])} and {found[-1]}"
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 CHECK = Check(

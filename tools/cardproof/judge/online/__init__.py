@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,8 +16,6 @@ from cardproof.judge.checks.links import addresses, closed_since, wrong
 from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from cardproof.read import Reading
 
 __all__ = ["Answer", "Links", "check_links"]
@@ -105,6 +103,8 @@ def _ask_all(
     pause: float,
 ) -> dict[str, Answer]:
     """Ask addresses: several hosts at once, each host one address after the other."""
+    from concurrent.futures import ThreadPoolExecutor
+
     hosts: dict[str, list[str]] = {}
     for url in urls:
         hosts.setdefault(_host(url), []).append(url)

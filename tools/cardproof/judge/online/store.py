@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.cache import Entry, open_cache
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
 STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -12,8 +13,6 @@ from cardproof.measure.count.tally import tally
 from cardproof.measure.count.vocabulary import count_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     import torch
 
     from cardproof.measure.count.events import Event, Tally

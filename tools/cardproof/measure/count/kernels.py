@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from cardproof.measure.count.events import Convolution
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from cardproof.measure.count.events import Tally
+from cardproof.measure.count.events import Convolution, Tally
 
 aten = torch.ops.aten
 

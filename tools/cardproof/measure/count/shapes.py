@@ -7,6 +7,7 @@ torch then computes the output, or raises the error, itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,6 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd
 from cardproof.measure.count.kernels import record_attention, record_convolution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from cardproof.measure.count.events import Tally
 
 Output = Any

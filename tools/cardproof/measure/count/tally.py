@@ -7,6 +7,7 @@ convolutions. What the function mode computes never reaches the dispatcher, so n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +21,6 @@ from cardproof.measure.count.kernels import KERNELS
 from cardproof.measure.count.shapes import OBSERVERS, SHAPE_RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import nn
 
 _META = torch.device("meta")

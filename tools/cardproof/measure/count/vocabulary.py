@@ -9,11 +9,10 @@ of absence.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from cardproof.measure.count.events import Convolution, Event, Tally
 
 Presence = Literal["present", "absent", "unknown"]

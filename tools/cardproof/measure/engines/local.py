@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,52 +17,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cardproof.core.types import Evaluated
     from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
     from cardproof.plan.options import Progress
 
 WORKER_MEMORY = 512 * 1024**2
-"""Bytes that a worker may come to need for itself: networks have no weights while they are counted, and what torch and
-the zoo take is shared. Measured: 230 MB for the largest of timm's 1,300 networks, most of it torch's own tables."""
-
+"""Bytes that a worker needs for itself: networks have no weights while they are counted, and torch and the zoo are in
+shared memory. Measured: 230 MB for the largest of timm's 1,300 networks, most of it torch's own tables."""
 
 MEMORY = Path("/proc/meminfo")
 LIMIT = Path("/sys/fs/cgroup/memory.max")
 USED = Path("/sys/fs/cgroup/memory.current")
-"""Limit of the container and what it uses, where there is one (control groups, version 2)."""
+"""Limit and use of the container's memory, if there is one (control groups, version 2)."""
 
 
 class LocalEngine:
     """Worker processes that fork from one that has imported torch."""
 
-    lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    worker_died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __init__(self, workers: int | None) -> None:
-        """Use that many workers; None: as many as the machine allows."""
+        """``workers`` is as many as the machine allows if it is None."""
         self._workers = workers
 
     @contextmanager
     def open(self, zoo: str, calls: int) -> Iterator[Submit]:
-        """Give what takes calls; processes end with the block, at once where it raises.
+        """Yield a function that submits calls; processes end with the block, at once if it raises.
 
-        The server process that imports torch and the zoo runs no operation and starts no thread pool, so that forking
-        is safe.
+        Forking is safe: the server process imports torch and the zoo, but runs no operation and starts no threads.
         """
         context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")  # one thread a worker: counting on meta tensors computes nothing
         if os.name == "posix":
-            context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *_preload(zoo)])
+            preload = [zoo] if zoo in ("timm", "torchvision", "transformers") else []
+            context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *preload])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
-        with ended(ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)) as pool:
+        with terminating(ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)) as pool:
             yield pool.submit
 
     def evaluate(self, jobs: list[Job], zoo: str, progress: Progress | None) -> Iterator[tuple[Job, Evaluated | str]]:
-        """Evaluate one model after another in a process that has all cores."""
+        """Evaluate one model at a time, in a process with all cores."""
         threads = self._workers or usable_cores()
         context = multiprocessing.get_context("spawn")
         counter = context.Array("q", 2)
@@ -69,23 +67,23 @@ class LocalEngine:
         while waiting:
             try:
                 pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_evaluation, initargs=(counter,))
-                with ended(pool):
+                with terminating(pool):
                     while waiting:
                         job = waiting.pop(0)
-                        yield job, _awaited(pool.submit(_evaluate, job, zoo, threads), job, counter, progress)
+                        yield job, _wait_for(pool.submit(_evaluate, job, zoo, threads), job, counter, progress)
             except BrokenProcessPool:
                 yield job, "the worker process died while it evaluated this model (out of memory, or a crash)"
 
 
 def worker_count() -> int:
-    """Return how many workers this machine has cores and memory for; one in any case."""
+    """Return the number of workers that fit into cores and memory, at least one."""
     memory = available_memory()
     return max(1, min(usable_cores(), memory // WORKER_MEMORY) if memory is not None else usable_cores())
 
 
 @contextmanager
-def ended(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
-    """End the processes of a pool with the block, at once where it raises."""
+def terminating(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
+    """End the processes of a pool with the block, at once if it raises."""
     try:
         yield pool
     except BaseException:
@@ -97,7 +95,7 @@ def ended(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start_server() -> None:
-    """Start the server process with our search path: it imports before it is told it, and must find this code."""
+    """Start the server process with our search path in its environment: it imports before it receives ``sys.path``."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits it: Ctrl-C is the parent's
     paths = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
@@ -111,12 +109,8 @@ def _start_server() -> None:
             os.environ["PYTHONPATH"] = paths
 
 
-def _preload(zoo: str) -> list[str]:
-    return [zoo] if zoo in ("timm", "torchvision", "transformers") else []
-
-
 def start_worker() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers, and standard output to its report."""
+    """Ignore Ctrl-C, since the parent ends the workers, and send prints to standard error."""
     from cardproof.measure.preload import start_collector
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -126,15 +120,15 @@ def start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent was killed: it would wait for calls for ever."""
+    """End this process if its parent was killed; otherwise it would wait for calls forever."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])
         os._exit(1)
 
 
-def _awaited(future: Future[Evaluated | str], job: Job, counter: Any, progress: Progress | None) -> Evaluated | str:
-    """Wait for an evaluation and show how far it is."""
+def _wait_for(future: Future[Evaluated | str], job: Job, counter: Any, progress: Progress | None) -> Evaluated | str:
+    """Wait for an evaluation and report its progress."""
     while True:
         try:
             return future.result(timeout=0.2)
@@ -144,7 +138,7 @@ def _awaited(future: Future[Evaluated | str], job: Job, counter: Any, progress: 
 
 
 _counter: Any = None
-"""In the process that evaluates: images done and images of all, shared with the parent."""
+"""Finished and total images of an evaluation, shared with the parent."""
 
 
 def _start_evaluation(counter: Any) -> None:
@@ -154,7 +148,7 @@ def _start_evaluation(counter: Any) -> None:
 
 
 def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:
-    """Evaluate one model; runs in a process of its own."""
+    """Evaluate one model; runs in a worker."""
     from cardproof.measure.evaluation import evaluate_job
 
     def step(done: int, total: int) -> None:
@@ -169,12 +163,11 @@ def usable_cores() -> int:
 
 
 def available_memory() -> int | None:
-    """Return how many bytes may be used before the system swaps or ends the container; None where it is not told."""
-    found = [bytes_ for bytes_ in (_of_system(), _of_container()) if bytes_ is not None]
-    return min(found) if found else None
+    """Return the bytes that are free before the system swaps or ends the container; None if unknown."""
+    return min((free for free in (_system_memory(), _container_memory()) if free is not None), default=None)
 
 
-def _of_system() -> int | None:
+def _system_memory() -> int | None:
     try:
         lines = MEMORY.read_text().splitlines()
     except OSError:
@@ -183,8 +176,8 @@ def _of_system() -> int | None:
     return int(available.split()[1]) * 1024 if available else None
 
 
-def _of_container() -> int | None:
+def _container_memory() -> int | None:
     try:
         return max(0, int(LIMIT.read_text()) - int(USED.read_text()))
-    except (OSError, ValueError):  # no such files, or no limit: ``max``
+    except (OSError, ValueError):  # no such files, or the limit is ``max``
         return None

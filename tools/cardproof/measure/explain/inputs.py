@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 Shape = tuple[int, int]
 """Height and width. Few networks have other counts for a transposed input, so only one of both is tried."""

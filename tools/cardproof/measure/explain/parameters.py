@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from torch import nn
 
 from cardproof.core.types import Counts, Head, Number, Reproduction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MOST_CHANCE = Fraction(1, 20)
 """Chance matches that may be expected among all that was tried, for a match to mean something."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import accumulate, product
 from typing import TYPE_CHECKING
@@ -19,18 +20,15 @@ import torch
 from msgspec import Struct
 
 from cardproof.core.types import Counts, Question, Reproduction
-from cardproof.measure.explain.inputs import usual_inputs
+from cardproof.measure.explain.inputs import Shape, usual_inputs
 from cardproof.measure.explain.parameters import MOST_CHANCE, USUAL_CLASSES, Stated, explain_parameters
 from cardproof.measure.explain.runs import Run, Runs, make_run, solve_side
 from cardproof.measure.explain.ways import COLUMNS, FACTORS, Way, describe_way, ways
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import nn
 
     from cardproof.measure.count.events import Tally
-    from cardproof.measure.explain.inputs import Shape
 
 MOST_COST = 7
 """Explanations that cost more are not tried."""

@@ -1,18 +1,15 @@
-"""Badges: small SVG images that say a verdict in words; made here, so that a README needs no badge service."""
+"""Badges: small SVG images with a verdict in words, so that a README needs no badge service."""
 
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from cardproof.core.types import Verdict
 from cardproof.render.templates import render_layout
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 MARK = 'data-cardproof="badge"'
-"""What tells a badge from any other SVG file."""
+"""Marks an SVG file as a badge."""
 
 MOST_CHARACTERS = 48
 """Longer texts end in an ellipsis."""
@@ -24,10 +21,10 @@ COLOURS: Mapping[Verdict, str] = {
     "refuted": "#b3261e",
     "unchecked": "#5f6b76",
 }
-"""Each gives white text a contrast of at least 4.5, and every badge says its verdict as a word."""
+"""White text has a contrast of at least 4.5 on each."""
 
 GRAVEST: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
-"""The first verdict that a model has gives its badge the colour."""
+"""A model's badge has the colour of the first of these verdicts that its claims have."""
 
 _WIDTHS = {
     **dict.fromkeys("ijlI|!.,:;'` ", 3.6),
@@ -40,12 +37,12 @@ _USUAL, _WIDE = 6.7, 11.0
 
 
 def claim_badge(field: str, value: str, verdict: Verdict) -> str:
-    """Return the badge of one claim: what it is about, what was found or is stated, and the verdict."""
+    """Return the badge of one claim: field, value and verdict."""
     return _badge(field, f"{value} · {verdict}" if value else verdict, verdict)
 
 
 def model_badge(model: str, verdicts: Mapping[str, int]) -> str:
-    """Return the badge of a model: how many of its claims hold, and what does not."""
+    """Return the badge of a model: the numbers of refuted, disputed and confirmed claims."""
     total = sum(verdicts.values())
     worst: Verdict = next((verdict for verdict in GRAVEST if verdicts.get(verdict)), "unchecked")
     parts = [f"{verdicts[verdict]} {verdict}" for verdict in ("refuted", "disputed") if verdicts.get(verdict)]
@@ -54,7 +51,7 @@ def model_badge(model: str, verdicts: Mapping[str, int]) -> str:
 
 
 def text_width(text: str) -> float:
-    """Return about how wide a text is at 11 px, without any font."""
+    """Return the approximate width of a text at 11 px."""
     return sum(_width(character) for character in text)
 
 
@@ -74,7 +71,7 @@ def _badge(label: str, message: str, verdict: Verdict) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text on one line, cut to length, without characters that XML cannot hold or that reorder a line."""
+    """Return a text on one line, cut to length, without characters that XML forbids or that reorder text."""
     kept = "".join(
         "\ufffd" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn") else c for c in " ".join(text.split())
     )

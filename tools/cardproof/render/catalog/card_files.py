@@ -1,25 +1,23 @@
-"""The files of the catalog that are one card's own: for each of its models a record and badges."""
+"""The files of the catalog for one card: a record and badges for each of its models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_data
-from cardproof.core.types import Judgement
 from cardproof.evidence.records import file_name
 from cardproof.render.catalog.model_summary import ModelSummary, summarize_model
-from cardproof.render.output.paths import site_urls
+from cardproof.render.output.paths import Folders, site_urls
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.judge.audit import Audit
-    from cardproof.read import Card, Model
-    from cardproof.render.output.paths import Folders
+    from cardproof.read import Card
 
 
 class CardFiles(Struct, frozen=True):
@@ -39,14 +37,14 @@ class CardFiles(Struct, frozen=True):
         return found
 
     def leftovers(self) -> list[Path]:
-        """Return badges of claims that the card makes no more."""
-        from cardproof.render.catalog.site_files import badges_of_gone_claims
+        """Return the badges of claims that no longer exist."""
+        from cardproof.render.catalog.site_files import orphaned_badges
 
-        return badges_of_gone_claims({path.parent for path in self.texts}, self.badges)
+        return orphaned_badges({path.parent for path in self.texts}, self.badges)
 
 
 class ModelEntry(Struct, frozen=True):
-    """What lists of all models say of one, and its entry in the site's model index."""
+    """The summary of a model for lists, and its entry in the site's model index."""
 
     summary: ModelSummary
     index: str
@@ -54,12 +52,17 @@ class ModelEntry(Struct, frozen=True):
 
 
 def model_entries(card: Card, audit: Audit, settings: Settings) -> dict[str, ModelEntry]:
-    """Return what lists say of a card's models, by their names."""
+    """Return the summaries and index entries of a card's models, by their names."""
     found = {}
     for model in card.models:
         judgements, evidence = audit.verdicts.of_model(card.file, model.name).own, audit.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
-        entry = _index_entry(model, judgements) if settings.catalog else ""
+        entry = ""
+        if settings.catalog:  # other sites need neither import
+            from cardproof.render.catalog.files import index_text
+            from cardproof.render.catalog.model_records import index_entry
+
+            entry = index_text([index_entry(model, judgements)])
         digest, speed = digest_of_data(entry) if entry else "", audit.speed(model)
         timed = (audit.speeds.conditions, speed) if audit.speeds and speed else None
         summary = summarize_model(card, model, judgements, evidence, record, digest, timed)
@@ -67,17 +70,10 @@ def model_entries(card: Card, audit: Audit, settings: Settings) -> dict[str, Mod
     return found
 
 
-def _index_entry(model: Model, judgements: Iterable[Judgement]) -> str:
-    from cardproof.render.catalog.files import index_text  # a site without a catalog needs neither
-    from cardproof.render.catalog.model_records import index_entry
-
-    return index_text([index_entry(model, judgements)])
-
-
 def card_files(
     card: Card, page: Path, entries: Mapping[str, ModelEntry], audit: Audit, folders: Folders, settings: Settings
 ) -> CardFiles:
-    """Return records and badges of a card's models, whose page is ``page``; nothing if there is no catalog."""
+    """Return records and badges of a card's models; empty if the site has no catalog."""
     files, urls = CardFiles(), site_urls(settings, folders)
     if settings.catalog is None:
         return files

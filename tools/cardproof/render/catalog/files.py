@@ -1,4 +1,4 @@
-"""The catalog: files about all models of a site, for other programs. Made only if a model's summary changed."""
+"""The catalog: files about all models of a site, for other programs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 SCHEMA = "cardproof-models/1"
 MADE = "# Made by cardproof from the cards of this site; edit those."
 CSV_HEAD = ("model", "page", "families", "tasks", "datasets", "licence", "claims", *VERDICTS)
-"""Columns before those of the numbers."""
+"""The first columns, before the numbers."""
 LLMS_MARK = "<!-- cardproof: made from the cards of this site -->"
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Spreadsheets run a cell that starts so."""
+"""Spreadsheets run a cell with such a start as a formula."""
 
 
 def site_files(settings: Settings, folders: Folders, urls: Urls, reports: Mapping[str, CardReport]) -> dict[Path, str]:
@@ -47,7 +47,7 @@ def site_files(settings: Settings, folders: Folders, urls: Urls, reports: Mappin
 
 
 def is_ours(text: str) -> bool:
-    """Return whether a file's text looks like a file of a catalog, so that it may be written over or removed."""
+    """Return whether a text is a generated file of a catalog, which may be overwritten or removed."""
     return (
         is_model_record(text)
         or MARK in text[:200]
@@ -58,7 +58,7 @@ def is_ours(text: str) -> bool:
 
 
 def _json(settings: Settings, folders: Folders, urls: Urls, models: Sequence[SummarizedRow]) -> str:
-    """Return models.json: one line for each model, so that a change is one line of a diff."""
+    """Return models.json, with one line per model for short diffs."""
     lines = [json.dumps(_entry(settings, folders, urls, row, summary), ensure_ascii=False) for row, summary in models]
     head = {"schema": SCHEMA, "site": settings.site.name, "url": settings.site.url or None}
     return json.dumps(head, ensure_ascii=False)[:-1] + ', "models": [\n' + ",\n".join(lines) + "\n]}\n"
@@ -100,9 +100,9 @@ def _csv(urls: Urls, models: Sequence[SummarizedRow]) -> str:
         found = {quantity.key: quantity.value for quantity in summary.quantities}
         writer.writerow(
             [
-                *map(csv_text, (row.name, urls.of(row.page, row.anchor))),
-                *(csv_text("; ".join(texts)) for texts in (row.collections, summary.tasks, summary.datasets)),
-                csv_text(summary.licence),
+                *map(_csv_text, (row.name, urls.of(row.page, row.anchor))),
+                *(_csv_text("; ".join(texts)) for texts in (row.collections, summary.tasks, summary.datasets)),
+                _csv_text(summary.licence),
                 summary.claims,
                 *(summary.verdicts.get(verdict, 0) for verdict in VERDICTS),
                 *(found.get(key, "") for key in keys),
@@ -111,13 +111,13 @@ def _csv(urls: Urls, models: Sequence[SummarizedRow]) -> str:
     return text.getvalue()
 
 
-def csv_text(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+def _csv_text(text: str) -> str:
+    """Quote a text that spreadsheets would run as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _index(models: Sequence[SummarizedRow], reports: Mapping[str, CardReport]) -> str:
-    """Return the site's model index: collections, then the entries of all models, which are YAML already."""
+    """Return the site's model index: the collections, then the entries of all models."""
     entries: dict[str, str] = {}
     for report in reports.values():
         entries |= report.full().index
@@ -135,7 +135,7 @@ def index_text(entries: list[dict[str, Any]]) -> str:
 
 
 def _llms(settings: Settings, urls: Urls, models: Sequence[SummarizedRow]) -> str:
-    """Return llms.txt: what the site is and where each model is described, for readers with little room."""
+    """Return llms.txt: the site and the pages of its models, for language models."""
     catalog = settings.path(settings.catalog or Path())
 
     def address(name: str) -> str:
@@ -159,5 +159,5 @@ def _facts(summary: ModelSummary) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Return a text on one line in which Markdown finds neither a link nor HTML."""
+    """Return a text on one line, without links and HTML of Markdown."""
     return " ".join(text.split()).translate({ord(c): f"\\{c}" for c in "[]<>`\\"})

@@ -36,19 +36,19 @@ class ClaimRecord(Struct, frozen=True):
     stated: str
     """The text as the card writes it."""
     found: int | float | str | None
-    """What was measured, or what the named source has; null where nothing was found."""
+    """The measured value, or that of the named source; null if there is none."""
     unit: str
     verdict: Verdict
     allowed: str
     """The tolerance in words."""
     difference: str
     explanation: str | None
-    """What would give the stated value, where the claim is refuted."""
+    """What would give the stated value, if the claim is refuted."""
     method: str
     reason: str
     """Why it was not checked, or which source it was compared with."""
     file: str
-    """Where it stands: a file of the site's repository."""
+    """A file of the site's repository that states it."""
     line: int
     badge: str | None
     """Address of its badge, relative to the root of the site."""
@@ -65,7 +65,7 @@ class MeasuredRecord(Struct, frozen=True):
 
 
 class ModelRecord(Struct, frozen=True):
-    """One model: what its card claims, what was found, and where to read on. Addresses are relative to the root."""
+    """One model with its claims and verdicts. Addresses are relative to the root of the site."""
 
     name: str
     page: str
@@ -77,7 +77,7 @@ class ModelRecord(Struct, frozen=True):
     datasets: tuple[str, ...]
     """On which results are stated."""
     licence: str
-    """As the card states it; empty where it states none."""
+    """As the card states it; empty if it does not."""
     paper: str | None
     weights: str | None
     """The link of the card; its file is not part of the site."""
@@ -86,27 +86,27 @@ class ModelRecord(Struct, frozen=True):
     quantities: tuple[Quantity, ...]
     claims: tuple[ClaimRecord, ...]
     published: tuple[ClaimRecord, ...]
-    """Values that others publish, which the card reports and does not claim."""
+    """Values of others, which the card reports and does not claim."""
     evidence: str | None
     """Address of the record of evidence."""
     badge: str | None
     run: MeasuredRecord | None
-    """Null where it was not measured."""
+    """Null if it was not measured."""
 
 
 class Addresses(Struct, frozen=True):
-    """Where the files of one model are found, relative to the root of the site."""
+    """Addresses of the files of one model, relative to the root of the site."""
 
     page: str
     folder: str
     """Its folder in the catalog, with a slash at its end."""
     evidence: str | None
     badges: str
-    """Which badges are made: the setting."""
+    """The setting ``badges``."""
 
 
 def model_folder(name: str) -> str:
-    """Return the name of a model's folder in the catalog: the model's own, where that is safe."""
+    """Return the name of a model's folder in the catalog."""
     return file_name(name).removesuffix(".json")
 
 
@@ -158,10 +158,9 @@ def model_record(
 
 
 def _value(claim: ClaimView, judgement: Judgement) -> str:
-    """Return what a badge shows: what was found, and of a claim about words the words."""
-    found = judgement.found
-    shown = claim.found if isinstance(found, int | float) and not isinstance(found, bool) else ""
-    return shown or claim.stated
+    """Return the value on a badge: a measured number, or else the stated text."""
+    is_number = isinstance(judgement.found, int | float) and not isinstance(judgement.found, bool)
+    return (claim.found if is_number else "") or claim.stated
 
 
 def badge_name(anchor: str, model: str) -> str:
@@ -179,12 +178,12 @@ def record_text(record: ModelRecord) -> str:
 
 
 def is_model_record(text: str) -> bool:
-    """Return whether a file's text looks like a ``model.json``."""
+    """Return whether a text is a ``model.json``."""
     return f'"schema": "{SCHEMA.rpartition("/")[0]}/' in text
 
 
 def model_schema() -> dict[str, Any]:
-    """Return the JSON Schema of ``model.json``; fields are only added to a version, so none are forbidden."""
+    """Return the JSON Schema of ``model.json``; it allows other fields, as a version may gain some."""
     description = (
         "What its card claims, what was found, and where to read on. Addresses are relative to the root of the site."
     )
@@ -192,7 +191,7 @@ def model_schema() -> dict[str, Any]:
 
 
 def index_entry(model: Model, judgements: Iterable[Judgement]) -> dict[str, Any]:
-    """Return a model as an entry of a model index: as its card says it, with measured numbers where it was measured."""
+    """Return a model's entry of a model index: the card's, with measured numbers in place of stated ones."""
     found: Mapping[tuple[str, str | None], Any] = {
         (j.claim.field, j.claim.dataset): j.found
         for j in judgements

@@ -1,4 +1,4 @@
-"""Summaries: what lists of all models say of one: the compare page, the index, models.json and models.csv."""
+"""Summaries of models for lists: the compare page, the index, models.json and models.csv."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, json
 
-from cardproof.core.names import canonical
+from cardproof.core.names import canonical_dataset
 from cardproof.core.types import VERDICTS, Evidence, Judgement, Verdict
 from cardproof.core.yaml import Scalar
 
@@ -25,11 +25,11 @@ LICENCE_KEYS = ("License", "Licence")
 """Both spellings occur in cards."""
 
 _LESS = re.compile(r"error|loss|perplexity|latency|\bfid\b|\bw?er\b|\bmae\b|\brmse\b", re.IGNORECASE)
-"""Metrics of which less is better."""
+"""Metrics for which lower values are better."""
 
 
 class Quantity(Struct, frozen=True):
-    """One number of one model: measured where it was measured, else as the card states it."""
+    """One number of one model: the measured one, or else the card's."""
 
     key: str
     """The same for all models of a site: ``multiply-adds``, ``top-1-accuracy-on-imagenet``."""
@@ -39,32 +39,32 @@ class Quantity(Struct, frozen=True):
     text: str
     """The value as a reader sees it: ``4.17 G``."""
     better: Better
-    """Which of two values is preferred; empty where neither is."""
+    """Which of two values is better; empty if neither is."""
     verdict: Verdict | None
-    """Of the claim about it; None where the card claims nothing."""
+    """Of the claim about it; None if the card does not state it."""
     stated: str
-    """What the card states, as written, where that is refuted; else empty."""
+    """The card's text if it is refuted; else empty."""
 
 
 class ModelSummary(Struct, frozen=True):
-    """What lists say of one model, besides its name, page and families."""
+    """The facts about one model in lists, besides its name, page and families."""
 
     tasks: tuple[str, ...]
     datasets: tuple[str, ...]
     """On which results are stated."""
     licence: str
-    """As the card states it; empty where it states none."""
+    """As the card states it; empty if it does not."""
     verdicts: dict[str, int]
     """Verdict -> how many claims; those that do not occur are left out."""
     quantities: tuple[Quantity, ...]
     evidence: str
-    """File name of its record of evidence; empty where there is none."""
+    """File name of its record of evidence; empty if missing."""
     index: str
     """Digest of its entry in the site's model index."""
 
     @property
     def claims(self) -> int:
-        """How many claims the card makes of this model."""
+        """The number of claims about this model."""
         return sum(self.verdicts.values())
 
     def quantity(self, key: str) -> Quantity | None:
@@ -73,17 +73,17 @@ class ModelSummary(Struct, frozen=True):
 
 
 def model_summary_text(summary: ModelSummary) -> str:
-    """Return a summary as text, in which form builds remember it: most of them never read it."""
+    """Return a summary as JSON; builds store the text, as most of them do not read it."""
     return json.encode(summary).decode()
 
 
 def read_model_summary(text: str) -> ModelSummary:
-    """Return the summary that :func:`model_summary_text` was given."""
+    """Read the text of :func:`model_summary_text`."""
     return json.decode(text, type=ModelSummary)
 
 
 def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
-    """Return models by family and name, with what lists say of them."""
+    """Return models and their summaries, by family and name."""
     in_order = sorted(rows, key=lambda row: ([name.casefold() for name in row.collections], row.name))
     return [(row, read_model_summary(row.listing)) for row in in_order if row.listing]
 
@@ -101,12 +101,12 @@ def summarize_model(
     judgements = tuple(judgements)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
-    datasets = [canonical(result.dataset) or result.dataset for result in model.results if result.dataset]
+    datasets = [canonical_dataset(result.dataset) or result.dataset for result in model.results if result.dataset]
     quantities = _quantities(judgements, evidence) + ([_time(*speed)] if speed else [])
     return ModelSummary(
         tuple(dict.fromkeys(tasks)),
         tuple(dict.fromkeys(datasets)),
-        licence_of(card, model),
+        _licence(card, model),
         {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts},
         tuple({quantity.key: quantity for quantity in reversed(quantities)}.values())[::-1],
         record,
@@ -114,13 +114,13 @@ def summarize_model(
     )
 
 
-def licence_of(card: Card, model: Model) -> str:
-    """Return the licence that a card states: of the model, of its collection, or in the card's header."""
+def _licence(card: Card, model: Model) -> str:
+    """Return the licence of the model, of its collection, or of the card's header."""
     for key in LICENCE_KEYS:
         node = card.header.get(key) if card.header else None
-        of_header = node.text if isinstance(node, Scalar) else None
-        if found := model.text(key) or next(iter(_texts(model, key)), None) or of_header:
-            return found
+        header = node.text if isinstance(node, Scalar) else None
+        if licence := model.text(key) or next(iter(_texts(model, key)), None) or header:
+            return licence
     return ""
 
 
@@ -152,25 +152,25 @@ def _quantities(judgements: tuple[Judgement, ...], evidence: Evidence | None) ->
         "Layers": counts.layers,
     }
     others = [
-        Quantity(key_of(label), label, value, short(value), "less", None, "")
+        Quantity(_column_key(label), label, value, short(value), "less", None, "")
         for label, value in measured.items()
-        if key_of(label) not in known
+        if _column_key(label) not in known
     ]
     return found + others
 
 
 def _time(conditions: Conditions, speed: Speed) -> Quantity:
     label = f"Milliseconds per image ({conditions.device})"
-    return Quantity(key_of(label), label, speed.milliseconds, f"{speed.milliseconds:.3g} ms", "less", None, "")
+    return Quantity(_column_key(label), label, speed.milliseconds, f"{speed.milliseconds:.3g} ms", "less", None, "")
 
 
 def _quantity(judgement: Judgement) -> Quantity | None:
-    """Return the number that a claim is about; None where it is about none."""
+    """Return the quantity of a claim; None if it is not about a number."""
     claim = judgement.claim
     if claim.metric:
         return _result(judgement)
     if claim.kind == "image size" and claim.size:
-        return _made("Image size", claim.size[0], "x".join(map(str, dict.fromkeys(claim.size))), "", judgement)
+        return _claimed("Image size", claim.size[0], "x".join(map(str, dict.fromkeys(claim.size))), "", judgement)
     if claim.kind not in ("parameters", "flops", "file size"):
         return None
     if isinstance(judgement.found, int):
@@ -180,10 +180,10 @@ def _quantity(judgement: Judgement) -> Quantity | None:
     else:
         return None
     if claim.kind == "file size":
-        return _made("File size", value, f"{short(value)}B", "less", judgement)
+        return _claimed("File size", value, f"{short(value)}B", "less", judgement)
     label = "Parameters" if claim.kind == "parameters" else "Multiply-adds"
     label = "Operations" if judgement.unit == "operations" else label
-    return _made(label, value, short(value), "less", judgement)
+    return _claimed(label, value, short(value), "less", judgement)
 
 
 def _result(judgement: Judgement) -> Quantity | None:
@@ -196,19 +196,19 @@ def _result(judgement: Judgement) -> Quantity | None:
         return None
     names = {"top 1 accuracy": "Top-1 accuracy", "top 5 accuracy": "Top-5 accuracy"}
     metric = names.get(claim.kind, claim.field)
-    label = f"{metric} on {canonical(claim.dataset) or claim.dataset}" if claim.dataset else metric
+    label = f"{metric} on {canonical_dataset(claim.dataset) or claim.dataset}" if claim.dataset else metric
     refuted = judgement.verdict == "refuted" and found is not None
     text = f"{found}{judgement.unit}" if refuted else claim.stated.strip()
-    return _made(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement)
+    return _claimed(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement)
 
 
-def _made(label: str, value: float, text: str, better: Better, judgement: Judgement) -> Quantity:
+def _claimed(label: str, value: float, text: str, better: Better, judgement: Judgement) -> Quantity:
     stated = judgement.claim.stated if judgement.verdict == "refuted" else ""
-    return Quantity(key_of(label), label, value, text, better, judgement.verdict, stated)
+    return Quantity(_column_key(label), label, value, text, better, judgement.verdict, stated)
 
 
-def key_of(label: str) -> str:
-    """Return the key of a column: its label in lower case, with hyphens."""
+def _column_key(label: str) -> str:
+    """Return a label in lower case, with hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "x"
 
 

@@ -1,16 +1,15 @@
-"""Files of a site that belong to no single card: made if what they say changed, removed with their models."""
+"""Files about all models of a site: made if their content changed, removed with their models."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
-
     from cardproof.core.settings import Settings
     from cardproof.judge.card_report import CardReport
     from cardproof.render.incremental import CrossCardDigests, Memory
@@ -22,7 +21,7 @@ class SiteFiles(Struct, frozen=True):
     """The files about all models of a site."""
 
     inputs: str
-    """Digest of what they are made of."""
+    """Digest of their content."""
     paths: tuple[Path, ...]
     changed: bool
     """Whether they were made in this build."""
@@ -31,10 +30,7 @@ class SiteFiles(Struct, frozen=True):
 def make_site_files(
     changes: list[Change], settings: Settings, folders: Folders, across: CrossCardDigests, memory: Memory
 ) -> SiteFiles | None:
-    """Make the files about all models, unless those that are there say the same; None if none are wanted.
-
-    What has to happen to them is added to the ``changes``.
-    """
+    """Add the files about all models to the ``changes`` unless they are unchanged; None if there is no catalog."""
     if not settings.catalog:
         return None
     inputs = across.listings
@@ -49,8 +45,8 @@ def make_site_files(
     return SiteFiles(inputs, tuple(texts), True)
 
 
-def files_of_gone_models(settings: Settings, known: Mapping[str, CardReport]) -> list[Path]:
-    """Return the files of the catalog that belong to models that are gone."""
+def orphaned_model_files(settings: Settings, known: Mapping[str, CardReport]) -> list[Path]:
+    """Return the files of the catalog whose models no longer exist."""
     assert settings.catalog
     folders = {folder.rpartition("/")[2] for card in known.values() for folder in card.folders}
     try:
@@ -61,13 +57,13 @@ def files_of_gone_models(settings: Settings, known: Mapping[str, CardReport]) ->
     return [path for folder in gone for path in sorted(folder.iterdir()) if _is_ours(path)]
 
 
-def badges_of_gone_claims(folders: Iterable[Path], kept: Container[Path]) -> list[Path]:
-    """Return the badges in models' folders that no claim has any more."""
+def orphaned_badges(folders: Iterable[Path], kept: Container[Path]) -> list[Path]:
+    """Return the badges in models' folders whose claims no longer exist."""
     found = (path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.svg")))
     return [path for path in found if path not in kept and _is_ours(path)]
 
 
 def _is_ours(path: Path) -> bool:
-    from cardproof.render.catalog.files import is_ours  # only if something is gone
+    from cardproof.render.catalog.files import is_ours  # rarely needed
 
     return path.is_file() and is_ours(path.read_text(encoding="utf-8", errors="replace"))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, ValidationError, convert, to_builtins
 
@@ -17,10 +19,6 @@ from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.types import VERDICTS
 from cardproof.judge.discrepancies import DISCREPANCIES
 from cardproof.render.templates import CallError, render_layout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SCHEMA = "cardproof-audit/1"
 MOST_BYTES = 50_000_000

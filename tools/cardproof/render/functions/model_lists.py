@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, short, sorted_models
-from cardproof.render.output.paths import relative
+from cardproof.render.output.paths import Urls, relative
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.templates import CallError, render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
-
     from cardproof.judge.card_report import ModelRow
-    from cardproof.render.output.paths import Urls
 
 COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
 """Default columns of a table, and of the variants of a page if a model has them."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
 
 ASSETS = Path(__file__).parent.parent / "assets"
 STYLES = ("cardproof.css", "compare.css")
@@ -115,9 +113,9 @@ def write(changes: Iterable[Change], site: Path) -> None:
     changes = [change for change in changes if change.differs]
     if not changes:
         return
-    from cardproof.core.files import replace_files, writing
+    from cardproof.core.files import replace_files, site_lock
 
-    with writing(site):
+    with site_lock(site):
         replace_files({change.path: change.new for change in changes if _needs_write(change)})
         for change in changes:
             if change.status == "removed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
@@ -13,8 +14,6 @@ from msgspec import Struct
 from cardproof.render.output.text import read_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from cardproof.core.settings import Settings
     from cardproof.render.templates import Templates
 

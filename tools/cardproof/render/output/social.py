@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from cardproof.core.types import VERDICTS
+from cardproof.core.types import VERDICTS, Verdict
 from cardproof.render.catalog.badges import COLOURS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cardproof.core.types import Verdict
-
     Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SIZE = (1200, 630)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import yaml
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cardproof.render.views.about import Paper
 
 BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IGNORECASE | re.MULTILINE)

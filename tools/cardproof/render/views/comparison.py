@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
-from cardproof.core.names import canonical
-from cardproof.judge.card_report import Score
+from cardproof.core.names import canonical_dataset
+from cardproof.judge.card_report import ModelRow, Score
 from cardproof.judge.checks.results import points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from cardproof.core.types import Judgement
-    from cardproof.judge.card_report import ModelRow
 
 METRIC = "top 1 accuracy"
 LEAST_MODELS = 3
@@ -54,7 +52,7 @@ def top1_scores(judgements: Iterable[Judgement]) -> tuple[Score, ...]:
         stated = points(claim)
         value = judgement.found if measured else float(stated.value) if stated else None
         if isinstance(value, int | float) and math.isfinite(value):
-            dataset = canonical(claim.dataset or "") or claim.dataset or ""
+            dataset = canonical_dataset(claim.dataset or "") or claim.dataset or ""
             found.setdefault(dataset, Score(dataset, float(value), judgement.verdict))
     return tuple(found.values())
 

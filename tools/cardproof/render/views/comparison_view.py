@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -9,17 +11,13 @@ from msgspec import Struct
 from cardproof.render.output.paths import relative
 from cardproof.render.output.text import slug
 from cardproof.render.views.claims import UNITS, short_count
-from cardproof.render.views.comparison import LEAST_MODELS
+from cardproof.render.views.comparison import LEAST_MODELS, Comparison
 from cardproof.render.views.plot import Mark, PlotText, front, scatter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from cardproof.core.types import Verdict
     from cardproof.judge.card_report import ModelRow
     from cardproof.measure.speeds import Conditions
-    from cardproof.render.views.comparison import Comparison
 
 TIME = "milliseconds per image"
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.names import canonical
+from cardproof.core.names import canonical_dataset
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from cardproof.core.types import Claim, Environment, Evaluated, Evidence, Need, Recipe
 
 COUNTED = "counted"
@@ -48,7 +47,7 @@ def record_kind(claim: Claim) -> str:
     if check is None:
         return ""
     if check.results:
-        return f"results {canonical(claim.dataset or '') or claim.dataset}"
+        return f"results {canonical_dataset(claim.dataset or '') or claim.dataset}"
     return RECIPE if check.name == "recipe" else COUNTED
 
 
@@ -113,7 +112,7 @@ def _result_record(result: Evaluated, sources: Sources) -> RecordView:
 
 
 def _cited_record(dataset: str, sources: Sources) -> RecordView:
-    known = dataset if canonical(dataset) else None
+    known = dataset if canonical_dataset(dataset) else None
     return RecordView(
         f"evidence-cited-{slug(dataset)}" + ("-with-weights" if sources.need.weights else ""),
         f"Published results on {dataset}",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cardproof.snippets.results import BlockResult, PageRun
     from cardproof.snippets.types import Status
 

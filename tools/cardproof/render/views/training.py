@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -10,8 +11,6 @@ from cardproof.render.output.text import slug
 from cardproof.render.views.plot import PlotText, curve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from cardproof.core.types import Evaluated, Recipe
     from cardproof.judge.audit import Audit
     from cardproof.read import Card

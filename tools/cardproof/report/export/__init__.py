@@ -1,1 +1,1 @@
-"""Export: what cards state and what was proved of it, in formats of other tools."""
+"""Export: models with the verdicts on their claims, in formats of other tools."""

@@ -1,4 +1,4 @@
-"""The formats of ``cardproof export``: which file or files each makes of some cards."""
+"""The formats of ``cardproof export``, and the files of each."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ SCHEMA = "cardproof-export/1"
 
 
 def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
-    """Return what was read of some models; of all without names. Raises InputError for a name that no card has."""
+    """Return the named models only, or all without names. Raises InputError for a name that no card has."""
     if not names:
         return reading
-    known = [model.name for model in reading.models]
+    available = [model.name for model in reading.models]
     for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, 3)
+        if name not in available:
+            near = get_close_matches(name, available, 3)
             raise InputError(f"no card has a model '{name}'" + (f"; did you mean {' or '.join(near)}?" if near else ""))
     cards = []
     for card in reading.cards:
@@ -48,10 +48,7 @@ def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
 
 
 def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """Return the files of a format, by their names; only ``hub`` makes several. Raises InputError for none.
-
-    ``verdicts`` are those of the results that ``hub`` writes.
-    """
+    """Return the files of a format, by name; ``hub`` writes results of ``verdicts``. Raises InputError if empty."""
     reading = audit.reading
     if not reading.models:
         raise InputError("no model is in these cards")
@@ -71,7 +68,7 @@ def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdi
 
 
 def claims_json(audit: Audit) -> str:
-    """Return the models of some cards in order of their names, each with its claims as ``audit --json`` has them."""
+    """Return the models by name, each with its claims as in ``audit --json``."""
     pairs = [(card, model) for card in audit.reading.cards for model in card.models]
     models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.name).own) for card, model in pairs]
     models.sort(key=lambda record: (record["name"], record["card"]))

@@ -1,4 +1,4 @@
-"""A README for the Hugging Face Hub: its YAML header with the results that hold, and what was found as text."""
+"""A README for the Hugging Face Hub: a YAML header with the results that hold, and a table of all claims."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cardproof.render.views.cite import bibtex
 from cardproof.report.export.model_index import Dumper
 
 HELD: tuple[Verdict, ...] = ("confirmed", "cited")
-"""Verdicts of results that are written unless others are asked for."""
+"""Verdicts of results in the header by default."""
 TASK = "image-classification"
 LICENCES = frozenset(
     {
@@ -30,9 +30,9 @@ LICENCES = frozenset(
         "other",
     }
 )  # fmt: skip
-"""What the Hub takes for a licence; another one is ``other``, with its name."""
+"""Licences that the Hub accepts; another one is ``other``, with its name."""
 LIBRARIES = ("timm", "transformers")
-"""Zoos that the Hub knows as libraries."""
+"""Zoos that are libraries for the Hub."""
 
 
 def readme(
@@ -42,10 +42,7 @@ def readme(
     cited: tuple[CitedSource, ...],
     verdicts: Collection[Verdict] = HELD,
 ) -> str:
-    """Return the README of one model.
-
-    Results are written with the verdicts that are asked for; of a refuted one what was measured is written.
-    """
+    """Return the README of one model, with its results of some verdicts; a refuted one has the measured value."""
     header = _header(model, judgements, zoo, cited, verdicts)
     text = yaml.dump(header, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000) if header else ""
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
@@ -65,7 +62,7 @@ def _header(
     cited: tuple[CitedSource, ...],
     verdicts: Collection[Verdict],
 ) -> dict[str, Any]:
-    """Return the header; a field of which nothing is known is left out, and no value is null."""
+    """Return the header without empty fields."""
     found: dict[str, Any] = _licence(model)
     if zoo in LIBRARIES:
         found["library_name"] = zoo
@@ -81,7 +78,7 @@ def _header(
 def _results(
     judgements: Iterable[Judgement], cited: tuple[CitedSource, ...], verdicts: Collection[Verdict]
 ) -> list[dict[str, Any]]:
-    """Return results by task, data set and source; a metric of no data set is none for the Hub."""
+    """Return results by task, data set and source, without metrics that have no data set."""
     groups: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for judgement in judgements:
         claim = judgement.claim
@@ -106,7 +103,7 @@ def _results(
 
 
 def _value(judgement: Judgement) -> float | str | None:
-    """Return a metric's value: a number if it is one, an accuracy in percent; measured if the claim is wrong."""
+    """Return a metric's value: a number if possible, an accuracy in percent; the measured one if it was refuted."""
     if judgement.verdict == "refuted":
         return judgement.found
     stated = judgement.claim.stated.strip()
@@ -145,13 +142,13 @@ def _as_hub_licence(text: str) -> dict[str, Any]:
 
 
 def _texts(judgements: Iterable[Judgement], kind: str) -> list[str]:
-    """Return what is stated in fields of a kind."""
+    """Return the stated texts of fields of a kind."""
     claims = (judgement.claim for judgement in judgements)
     return list(dict.fromkeys(claim.stated for claim in claims if claim.kind == kind and claim.is_field))
 
 
 def _dataset(name: str) -> str:
-    """Return a data set as the Hub's addresses have it."""
+    """Return a data set as in the Hub's addresses."""
     return _slug(common_name(name) or name) or "other"
 
 

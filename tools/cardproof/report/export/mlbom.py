@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from cardproof import __version__
-from cardproof.core.clock import time_of_build
+from cardproof.core.clock import build_time
 from cardproof.core.types import Judgement, LocalFile
 from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
 from cardproof.read.model_index import Model
 
+_ADDRESS = re.compile(r"https?://[^\s<>\"{}|\\^`]+")
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")
-"""Of serial numbers: each is made of the content, so that the same cards have the same."""
+"""Of serial numbers, which depend on the content only."""
 
 
 def mlbom(audit: Audit) -> str:
@@ -31,7 +32,7 @@ def mlbom(audit: Audit) -> str:
     metadata: dict[str, Any] = {
         "tools": {"components": [{"type": "application", "name": "cardproof", "version": __version__}]}
     }
-    if when := time_of_build():
+    if when := build_time():
         metadata = {"timestamp": when, **metadata}
     content = {"metadata": metadata, "components": components}
     serial = uuid.uuid5(NAMESPACE, json.dumps(content, sort_keys=True, ensure_ascii=False))
@@ -52,7 +53,9 @@ def _component(model: Model, file: str, judgements: Sequence[Judgement], weights
     if weights:
         component["hashes"] = [{"alg": "SHA-256", "content": weights.sha256}]
     links = [("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")]
-    found = [(kind, link.text) for kind, field in links if (link := link_of(model, field)) and _is_address(link.text)]
+    found = [
+        (kind, link.text) for kind, field in links if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text)
+    ]
     if found:
         component["externalReferences"] = [{"type": kind, "url": address} for kind, address in found]
     component["modelCard"] = _model_card(reference, judgements)
@@ -83,7 +86,7 @@ def _model_card(reference: str, judgements: Sequence[Judgement]) -> dict[str, An
 
 
 def _metric(judgement: Judgement) -> dict[str, Any]:
-    """Return a metric; CycloneDX has texts for its value and its bounds."""
+    """Return a metric; its value and its bounds are texts in CycloneDX."""
     claim = judgement.claim
     metric: dict[str, Any] = {"type": claim.field, "value": claim.stated.strip().removesuffix("%").rstrip()}
     if claim.dataset:
@@ -95,13 +98,9 @@ def _metric(judgement: Judgement) -> dict[str, Any]:
 
 
 def _properties(judgement: Judgement) -> list[dict[str, str]]:
-    """Return what a claim says, its verdict and what was found, as names and values."""
+    """Return a claim, its verdict and the found value, as names and values."""
     name = f"cardproof:{judgement.claim.label}"
     facts: list[tuple[str, object]] = [(name, judgement.claim.stated), (f"{name}:verdict", judgement.verdict)]
     if judgement.found is not None:
         facts.append((f"{name}:found", judgement.found))
     return [{"name": key, "value": str(value)} for key, value in facts]
-
-
-def _is_address(text: str) -> bool:
-    return bool(re.fullmatch(r"https?://[^\s<>\"{}|\\^`]+", text))

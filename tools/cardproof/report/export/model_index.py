@@ -1,4 +1,4 @@
-"""Model indexes that read back to the same claims: every value is written with the characters that the card has."""
+"""Model indexes that read back to the same claims: each value keeps the characters of the card."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ _STRING = "tag:yaml.org,2002:str"
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes our own nodes; what stands twice is written twice: the Hub's reader knows no anchors."""
+    """Writes nodes of :mod:`cardproof.core.yaml`, without anchors, which the Hub's reader does not know."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Return whether a value is written out if it occurs again."""
         return True
 
 
 def _scalar(dumper: yaml.SafeDumper, node: Scalar) -> yaml.Node:
-    """Write a value with its own characters; in quotes where they would mean another value without."""
+    """Write a value with its own characters; in quotes if it would read as another value without."""
     if node.value is None:
         return dumper.represent_none(None)
     tag = dumper.resolve(yaml.ScalarNode, node.text, (True, False))  # type: ignore[no-untyped-call]
@@ -31,17 +30,13 @@ def _scalar(dumper: yaml.SafeDumper, node: Scalar) -> yaml.Node:
     return dumper.represent_scalar(tag, node.text)
 
 
-def _mapping(dumper: yaml.SafeDumper, node: Mapping) -> yaml.Node:
-    return dumper.represent_mapping("tag:yaml.org,2002:map", [(key.text, value) for key, value in node])
-
-
 Dumper.add_representer(Scalar, _scalar)
-Dumper.add_representer(Mapping, _mapping)
+Dumper.add_representer(Mapping, lambda dumper, node: dumper.represent_dict((key.text, value) for key, value in node))
 Dumper.add_representer(Sequence, lambda dumper, node: dumper.represent_list(node.items))
 
 
 def model_index(reading: Reading) -> str:
-    """Return the models of some cards as one ``model-index.yml``, with all that their collections hand down."""
+    """Return the models as one ``model-index.yml``, with what they inherit from their collections."""
     models = sorted((model for card in reading.cards for model in card.models), key=lambda model: model.name)
     names = dict.fromkeys(name for model in models for name in model.collections)
     index: dict[str, Any] = {"Type": "model-index"}

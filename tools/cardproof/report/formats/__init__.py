@@ -1,4 +1,4 @@
-"""Outlets: one run in the formats of other tools, each a view of the same judgements and findings."""
+"""Formats: one run for other tools, each a view of the same judgements and findings."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def texts_of(run: Run, formats: Iterable[str]) -> dict[str, str]:
 
 
 FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
-"""Of reports: JUnit XML, SARIF 2.1.0, annotations of GitHub, and a summary in Markdown beside text and JSON."""
+"""Of reports: text, JSON, JUnit XML, SARIF 2.1.0, annotations of GitHub, and a summary in Markdown."""

@@ -1,8 +1,8 @@
-"""For GitHub: findings as annotations of a pull request, and a summary in Markdown for a job's page or a comment.
+"""For GitHub: findings as annotations of a pull request, and a summary in Markdown.
 
 Annotations are workflow commands,
-https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands. In the summary, everything that comes
-from a card is escaped; it is text, whatever it looks like.
+https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands. In the summary, all
+texts of a card are escaped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cardproof.report.formats.view import View, in_repository
 from cardproof.report.terminal import headline, printable, summary
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
-"""Of GitHub's workflows, by severity."""
+"""Workflow commands by severity."""
 _DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
 
@@ -29,7 +29,7 @@ MOST_REASONS = 5
 
 
 def github_of(view: View) -> str:
-    """Return the findings that a person must see, an annotation each, and a last line that counts."""
+    """Return an annotation for each open finding, and a last line with the counts."""
     lines = [_annotation(finding) for finding in view.findings if not finding.settled]
     return "\n".join([*lines, headline(view.run)]) + "\n"
 
@@ -50,7 +50,7 @@ def _annotation(finding: Finding) -> str:
 
 
 def _escaped(text: str, entities: dict[str, str]) -> str:
-    """Return a text that cannot end the command that it stands in."""
+    """Return a text escaped for a workflow command."""
     return re.sub("[%\r\n:,]", lambda match: entities.get(match.group(), match.group()), text)
 
 
@@ -99,21 +99,21 @@ def _unchecked(judgements: Iterable[Judgement]) -> str:
     return _table(("Reason", "Claims"), rows) if reasons else ""
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], among: int = 0) -> str:
-    """Return a table; of ``among`` rows, it has the first ones."""
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], total: int = 0) -> str:
+    """Return a table with the first rows of ``total``."""
     shown = [f"| {' | '.join(row)} |" for row in rows]
     table = "\n".join([f"| {' | '.join(heads)} |", f"|{' :--- |' * len(heads)}", *shown])
-    more = among - len(shown)
+    more = total - len(shown)
     return f"{table}\n\n{more} more are in the full report." if more > 0 else table
 
 
 def _text(value: object) -> str:
-    """Return a text as Markdown shows it as it is; names behind an @ call nobody."""
+    """Return a text escaped for Markdown, without mentions."""
     return markdown_text(_clipped(value)).replace("@", "@<!-- -->")
 
 
 def _code(value: object) -> str:
-    """Return a text in the type of code, in which GitHub neither calls people nor links anything."""
+    """Return a text as code, in which GitHub makes no mentions and no links."""
     return f"<code>{markdown_text(_clipped(value))}</code>" if value is not None else ""
 
 

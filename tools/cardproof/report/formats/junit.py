@@ -52,7 +52,7 @@ def junit_of(view: View) -> str:
 
 
 def _suite(file: str, cases: list[Case], others: list[Finding]) -> ElementTree.Element:
-    """Return the suite of a file; ``others`` are findings that fail nothing."""
+    """Return the suite of a file; ``others`` are warnings and notes."""
     suite = ElementTree.Element("testsuite", {"name": _valid(file), **_counts(cases)})
     names: Counter[str] = Counter()
     for case in cases:
@@ -80,7 +80,7 @@ def _cases(view: View) -> Iterator[Case]:
 
 
 def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
-    """Return the test of a claim; its name is the same whatever the verdict, so that services see its history."""
+    """Return the test of a claim; its name does not depend on the verdict, so that services keep its history."""
     claim = judgement.claim
     name = f"{claim.model}: {claim.label}"
     if finding and finding.severity == "error":
@@ -107,7 +107,7 @@ def _failure(finding: Finding, name: str) -> Case:
 
 
 def _element(case: Case, number: int) -> ElementTree.Element:
-    """Return a case as an element; ``number`` tells it from others of its name."""
+    """Return a case as an element; ``number`` counts the cases of one name."""
     name = case.name if number == 1 else f"{case.name} #{number}"
     attributes = {"classname": case.file, "name": name, "file": case.file, "line": str(max(case.line, 1))}
     element = ElementTree.Element("testcase", {key: _valid(value) for key, value in attributes.items()})
@@ -124,5 +124,5 @@ def _counts(cases: list[Case]) -> dict[str, str]:
 
 
 def _valid(text: str) -> str:
-    """Return a text with what XML cannot hold as escapes."""
+    """Return a text with characters that XML forbids as escapes."""
     return _FORBIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

@@ -23,9 +23,9 @@ from cardproof.report.terminal import summary
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
-"""What paths are relative to; a file of SARIF says the same on every machine."""
+"""Base of paths, so that a file of SARIF is the same on every machine."""
 FINGERPRINT = "cardproofFinding/v1"
-"""By file, check and message, as a baseline knows findings: lines move."""
+"""By file, check and message, as in a baseline, since lines move."""
 SUPPRESSIONS = {"ignored": "inSource", "known": "external"}
 
 
@@ -53,7 +53,7 @@ def sarif_of(view: View) -> str:
 
 
 def _rules(words: Iterable[str]) -> list[dict[str, Any]]:
-    """Return a rule for each check, and one for each further word that findings go by, which has its check's help."""
+    """Return a rule for each check, and one for each further name of findings, with its check's help."""
     rules = {check.name: _rule(check.name, check) for check in all_checks()}
     checks = {word: check for check in all_checks() for word in check.findings}
     for word in sorted(set(words) - set(rules)):
@@ -72,17 +72,17 @@ def _rule(word: str, check: Check) -> dict[str, Any]:
 
 
 def _result(finding: Finding, rule: int, before: int) -> dict[str, Any]:
-    """Return a finding as a result; ``before`` findings of the same file, check and message come before it."""
+    """Return a finding as a result; ``before`` counts earlier ones of the same file, check and message."""
     text = f"{finding.message}\n{finding.hint}" if finding.hint else finding.message
     result: dict[str, Any] = {
         "ruleId": finding.check,
         "ruleIndex": rule,
         "level": finding.severity,
-        "message": {"text": _without_links(text)},
+        "message": {"text": text.replace("](", "\\](")},  # not a link (section 3.11.6)
         "locations": [{"physicalLocation": {"artifactLocation": _file(finding), "region": _region(finding)}}],
         "partialFingerprints": {FINGERPRINT: _fingerprint(finding, before)},
     }
-    if finding.fix and finding.fix.column != BOM_COLUMN:  # that mark is no character of the text, and has no place
+    if finding.fix and finding.fix.column != BOM_COLUMN:  # the mark is not a character of the text
         result["fixes"] = [_fix(finding, finding.fix)]
     if finding.settled:
         result["suppressions"] = [{"kind": SUPPRESSIONS[finding.settled], "justification": finding.hint or ""}]
@@ -107,7 +107,7 @@ def _fix(finding: Finding, fix: Fix) -> dict[str, Any]:
 
 
 def _file(finding: Finding) -> dict[str, str]:
-    """Return where a file is: from the root of the repository, or as an address if it lies outside."""
+    """Return a file's path from the root of the repository, or its address if it lies outside."""
     inside = in_repository(finding.place.file)
     if inside is None:
         return {"uri": Path(finding.place.file).absolute().as_uri()}
@@ -118,8 +118,3 @@ def _fingerprint(finding: Finding, before: int) -> str:
     name = in_repository(finding.place.file) or finding.place.file
     parts = json.dumps([name, finding.check, finding.message, before])
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
-
-
-def _without_links(text: str) -> str:
-    """Return a text of a card as a message in which SARIF finds no link (section 3.11.6)."""
-    return text.replace("](", "\\](")

@@ -1,4 +1,4 @@
-"""What all outlets write of one run, and where its files are in the repository that it ran in."""
+"""Shared by all formats: the lists and findings of one run, and paths from the root of the repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from cardproof.core.files import show_path
 from cardproof.core.types import Claim, Finding, Place
-from cardproof.judge.card_report import CardLists, in_order, statement
+from cardproof.judge.card_report import CardLists, sort_findings, statement
 from cardproof.report.terminal import lists_of
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from cardproof.report.run import Run
 
 STALE = {"new": "is missing", "removed": "has no template any more", "edited": "was edited by hand"}
-"""What is said of a file of the site that is not as it would be rendered; of others, that it is stale."""
+"""Messages on files that differ from what would be rendered; others are stale."""
 
 
 class View(Struct, frozen=True):
-    """What outlets write of a run."""
+    """One run with its lists loaded and its findings ordered."""
 
     run: Run
     lists: CardLists
@@ -34,7 +34,7 @@ class View(Struct, frozen=True):
     """Findings by file, line and column, in order of their messages: thousands of models may inherit one value."""
 
     def finding_of(self, claim: Claim) -> Finding | None:
-        """Return the finding that says that a claim is refuted or disputed."""
+        """Return the finding of a refuted or disputed claim."""
         said = statement(claim.field, claim.model, claim.stated)
         found = self.at.get((claim.place.file, claim.place.line, claim.place.column), [])
         first = bisect_left(found, said, key=_message)
@@ -42,9 +42,8 @@ class View(Struct, frozen=True):
 
 
 def view_of(run: Run) -> View:
-    """Return what outlets write of a run."""
     stale = [_stale(change) for change in run.changes if run.checked and change.differs]
-    findings = tuple(in_order([*run.findings, *stale]))
+    findings = tuple(sort_findings([*run.findings, *stale]))
     at: dict[tuple[str, int, int], list[Finding]] = {}
     for finding in sorted(findings, key=_message):
         at.setdefault((finding.place.file, finding.place.line, finding.place.column), []).append(finding)
@@ -52,10 +51,9 @@ def view_of(run: Run) -> View:
 
 
 def in_repository(file: str) -> str | None:
-    """Return a file's path from the root of the repository that this process runs in, with ``/``; None outside of it.
+    """Return a file's path from the root of the repository (or the working directory) with ``/``; None outside of it.
 
-    Services know files by these paths, whatever folder a tool runs in. If there is no repository, the working
-    directory stands for it.
+    Services use these paths, whatever folder a tool runs in.
     """
     here = Path.cwd()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
@@ -68,7 +66,6 @@ def _message(finding: Finding) -> str:
 
 
 def _stale(change: Change) -> Finding:
-    """Return what outlets say of a file that is not as it would be rendered."""
     message = f"this file of the site {STALE.get(change.status, 'is stale')}"
     place = Place(show_path(change.path), 1, 1)
     return Finding(place, "stale-page", "error", message, "render the site, and commit what changed")

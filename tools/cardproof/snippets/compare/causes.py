@@ -1,39 +1,50 @@
-"""Causes: a block that lacks a name says which block before it should have given it, and what became of that one."""
+"""Causes: why a name is undefined: an earlier block that failed or did not run, or an undeclared placeholder."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cardproof.snippets.types import Block, Outcome
 
-_LACKS = re.compile(r"NameError: name '(\w+)' is not defined")
+_UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
+_UNDECLARED = re.compile(r"NameError: name '([A-Z][A-Z0-9_]+)' is not defined")
+_OTHER_LANGUAGE = re.compile(r"NameError: name '(true|false|null|none)' is not defined")
+_PYTHON = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
 
 
 def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a page's blocks, in page order, with those that only follow from earlier ones told so.
+    """Return the outcomes of a page's blocks, in page order, with the causes of undefined names.
 
-    What lacks a name of a block that was skipped or not run is skipped too: it could not be tried. What lacks a name
-    of a block that failed stays failed, with a hint to the block where the trouble began.
+    A block that needs a name of a block that was skipped or not run is skipped too. One that needs a name of a failed
+    block stays failed, with a hint to that block.
     """
     result: list[Outcome] = []
     for outcome in outcomes:
-        lacks = _LACKS.search(outcome.message) if outcome.status == "fail" else None
-        name = lacks[1] if lacks else ""
-        cause = next((earlier for earlier in reversed(result) if _should_define(earlier, name)), None)
-        result.append(_explained(outcome, name, cause) if name and cause else outcome)
+        undefined = _UNDEFINED.search(outcome.message) if outcome.status == "fail" else None
+        name = undefined[1] if undefined else ""
+        unfinished = (earlier for earlier in reversed(result) if name and earlier.status != "pass")
+        cause = next((earlier for earlier in unfinished if name in _defined(earlier.block)), None)
+        result.append(_explained(outcome, name, cause) if cause else outcome)
     return result
 
 
-def _should_define(outcome: Outcome, name: str) -> bool:
-    return outcome.status != "pass" and name in _defined(outcome.block)
+def hint_for(error: str | None) -> str | None:
+    """Return what to do about a NameError of an upper-case name that is not declared, or of another language's name."""
+    if other := _OTHER_LANGUAGE.search(error or ""):
+        return f"write {_PYTHON[other[1]]}: that is how Python spells {other[1]}"
+    if not (match := _UNDECLARED.search(error or "")):
+        return None
+    return (
+        f"declare it as a placeholder: 'placeholders: {{{match[1]}: value}}' under the plugin cardproof, "
+        f"or set it in hidden set-up: <!-- snippet: setup … -->"
+    )
 
 
 def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
@@ -41,12 +52,12 @@ def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
     where = f"line {line}" if file == outcome.block.file else f"{file}:{line}"
     if cause.status == "fail":
         return replace(outcome, hint=f"'{name}' comes from the block at {where}, which failed")
-    became = "skipped" if cause.status == "skip" else "not run"
-    return replace(outcome, status="skip", message=f"needs '{name}' of the block at {where}, which was {became}")
+    state = "skipped" if cause.status == "skip" else "not run"
+    return replace(outcome, status="skip", message=f"needs '{name}' of the block at {where}, which was {state}")
 
 
 def _defined(block: Block) -> set[str]:
-    """Return the names that a block's code binds, at whatever depth; none for code that is no Python."""
+    """Return the names that a block's code binds, at any depth; none if it is not valid Python."""
     code = "\n".join(_PROMPT.findall(block.code)) if block.console else block.code
     try:
         nodes = list(ast.walk(ast.parse(code)))

@@ -1,18 +1,18 @@
-"""Expect: the outputs that a block's own text states, and the statements that they speak of."""
+"""Expect: the stated outputs in a block's text, and the statements that they belong to."""
 
 from __future__ import annotations
 
 import ast
-import doctest
 import io
 import re
 import tokenize
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import doctest
 
     from cardproof.snippets.types import Block
 
@@ -23,7 +23,7 @@ _OTHER = r"(?:#\s*(?:noqa|type:|pyright:|pylint:|mypy:|fmt:|ruff:)[^#]*(?=#))?"
 _STRICT = re.compile(_OTHER + r"#\s*prints\s*:[ \t]?|#>[ ]?", re.IGNORECASE)
 _LOOSE = re.compile(_OTHER + r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|" + _OTHER + r"#\s*e\.g\.:[ \t]?", re.IGNORECASE)
 _UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
-"""Comments that state an output to a reader and to no one else."""
+"""Comments that state an output in another form, for readers only."""
 _MARK = re.compile(r"\s*(?:#\s*\(\d+\)!?|#\s*snippet:\s*hide)\s*$")
 """A code annotation of mkdocs-material, or the mark of a hidden line: no part of an expectation."""
 
@@ -39,11 +39,11 @@ class Expectation(Struct, frozen=True):
     line: int
     """Line of its first text within the block's code; for ``output`` within the stated output."""
     spans: tuple[Span, ...]
-    """Where each line of ``text`` stands; empty where no text is written."""
+    """Position of each line of ``text``; empty if there is no text."""
     statements: tuple[tuple[int, int], ...] = ()
-    """First and last line of the statements whose output this may be: those since the expectation before, in order."""
+    """First and last line of the statements whose output this may be: those after the previous expectation."""
     can_grow: bool = True
-    """It has lines of its own, so that lines can be added to it or taken from it."""
+    """It has lines of its own, so that lines can be added or removed."""
     error: str | None = None
     """For a console: class name and message of the traceback that is stated."""
     flags: frozenset[str] = frozenset()
@@ -55,13 +55,13 @@ class Expectation(Struct, frozen=True):
 
 
 class ConsoleError(Exception):
-    """A ``>>>`` block that doctest cannot read; the message says why."""
+    """A ``>>>`` block that doctest cannot read; the message is the reason."""
 
 
 def expectations(block: Block) -> tuple[Expectation, ...]:
     """Return all stated outputs of a block, in the order of their lines. Raises ConsoleError.
 
-    A block that is no valid Python states nothing: it fails before anything could be compared.
+    A block that is not valid Python has none: it fails before anything could be compared.
     """
     found = _console(block.code) if block.console else _commented(block.code)
     if block.stated_output is not None:
@@ -73,7 +73,7 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
 
 
 def unread_outputs(block: Block) -> tuple[int, ...]:
-    """Return the lines of comments that state an output to a reader in a form that is not compared."""
+    """Return the lines of comments that state an output in a form that is not compared."""
     if block.console or block.stated_output is not None:
         return ()
     try:
@@ -101,16 +101,16 @@ def _commented(code: str) -> list[Expectation]:
     found: list[Expectation] = []
     used, index = 0, 0
     while index < len(comments):
-        taken = _taken(comments, index)
-        if not taken:
+        count = _comment_count(comments, index)
+        if not count:
             index += 1
             continue
         own = [s for s in statements if s[0] <= comments[index].line]
         same = found[-1].statements[-1:] if found else ()
         since = own[-1:] if same and own and own[-1] == same[0] else own[used:]
         used = len(own)
-        found.append(_expectation(comments[index : index + taken], tuple(since)))
-        index += taken
+        found.append(_expectation(comments[index : index + count], tuple(since)))
+        index += count
     return found
 
 
@@ -136,8 +136,8 @@ def _comments(code: str) -> list[_Comment]:
     return comments
 
 
-def _taken(comments: Sequence[_Comment], index: int) -> int:
-    """Return how many comments, from one on, are one expectation: none where it is a comment like any other."""
+def _comment_count(comments: Sequence[_Comment], index: int) -> int:
+    """Return the number of comments, from this one on, that are one expectation; 0 if this is an ordinary comment."""
     first = comments[index]
     marker = _marker(first.text)
     if not marker:
@@ -194,22 +194,24 @@ def _expectation(comments: Sequence[_Comment], statements: tuple[tuple[int, int]
 
 
 def _console(code: str) -> list[Expectation]:
+    import doctest  # few pages have consoles
+
     try:
         examples = doctest.DocTestParser().get_examples(code + "\n")
     except ValueError as trouble:
         raise ConsoleError(str(trouble)) from None
     raw = code.split("\n")
-    return [_example(example, raw) for example in examples]
+    return [_example(example, raw, doctest.OPTIONFLAGS_BY_NAME) for example in examples]
 
 
-def _example(example: doctest.Example, raw: Sequence[str]) -> Expectation:
+def _example(example: doctest.Example, raw: Sequence[str], known: Mapping[str, int]) -> Expectation:
     first = example.lineno + 1
     last = first
     while last < len(raw) and raw[last].lstrip().startswith("..."):
         last += 1
     lines = example.want.split("\n")[:-1]
     spans = tuple((last + number, example.indent, len(raw[last + number - 1])) for number in range(1, len(lines) + 1))
-    flags = frozenset(name for name, flag in doctest.OPTIONFLAGS_BY_NAME.items() if example.options.get(flag))
+    flags = frozenset(name for name, flag in known.items() if example.options.get(flag))
     text = "\n".join("" if line.strip() == "<BLANKLINE>" else line for line in lines)
     return Expectation(
         "console",
@@ -224,7 +226,7 @@ def _example(example: doctest.Example, raw: Sequence[str]) -> Expectation:
 
 
 def _is_simple(source: str) -> bool:
-    """Return whether a statement has no body, so that no ``...`` prompt is needed to end it."""
+    """Return whether a statement has no body, so that it needs no ``...`` prompt at its end."""
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):

@@ -1,25 +1,20 @@
-"""Match: what a block printed against what its page states."""
+"""Match: compare the output of a block with the stated outputs of its page."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.snippets.compare.causes import hint_for
 from cardproof.snippets.compare.expect import ConsoleError, Expectation, expectations
 from cardproof.snippets.compare.outputs import alike, cleaned, has_decimals, same, without_device
-from cardproof.snippets.placeholders import hint_for
-from cardproof.snippets.types import Outcome
+from cardproof.snippets.types import Block, BlockRun, Outcome, Printed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from cardproof.snippets.types import Block, Printed, Ran
-
-__all__ = ["Compared", "Expectation", "compared", "expectations", "judge_block"]
+__all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"]
 
 LONGEST_SHOWN = 300
 """Characters of an output in a message."""
@@ -30,26 +25,28 @@ _NO_GPU = re.compile(
 )
 
 
-class Compared(Struct, frozen=True):
-    """An expectation with the output that it speaks of."""
+class Comparison(Struct, frozen=True):
+    """An expectation with its output."""
 
     expectation: Expectation
     got: str
-    """Cleaned."""
+    """The cleaned output."""
     holds: bool
     exact: bool = True
-    """``got`` is the output of this expectation alone, so that it can take the place of the stated text."""
+    """``got`` is the output of this expectation alone, so that it can replace the stated text."""
     message: str = ""
     hint: str | None = None
     line: int = 0
     """The line of the expectation that differs, within the code or the stated output."""
 
 
-def judge_block(block: Block, ran: Ran, device: str, *, strict_device: bool = False, values: bool = True) -> Outcome:
-    """Return what became of a block that ran on ``device`` (``cpu``, ``cuda:0``).
+def judge_block(
+    block: Block, ran: BlockRun, device: str, *, strict_device: bool = False, values: bool = True
+) -> Outcome:
+    """Return the outcome of a block that ran on ``device`` (``cpu``, ``cuda:0``).
 
-    Without ``strict_device`` a block that finds no GPU on the CPU is skipped. Without ``values`` (the weights were not
-    at hand) expectations that state decimals are not compared, and the outcome says so.
+    Without ``strict_device`` a block that finds no GPU on the CPU is skipped. Without ``values`` (the weights were
+    missing) expectations with decimals are not compared, which gives a warning.
     """
     if block.options.skip:
         return Outcome(block, "skip", block.options.reason, ran=ran)
@@ -57,33 +54,33 @@ def judge_block(block: Block, ran: Ran, device: str, *, strict_device: bool = Fa
         message = ran.error or "process ended inside this block, before reporting"
         return Outcome(block, "fail", message, ran=ran)
     try:
-        results = compared(block, ran, device)
+        results = compare(block, ran, device)
     except ConsoleError as trouble:
         return Outcome(block, "fail", f"not a console that doctest can read: {trouble}", ran=ran)
     return _of_error(block, ran, device, strict_device) or _of_output(block, ran, results, values)
 
 
-def compared(block: Block, ran: Ran, device: str) -> tuple[Compared, ...]:
-    """Return each expectation that was reached, with the output it speaks of. Raises ConsoleError."""
-    results: list[Compared] = []
+def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
+    """Return each expectation that was reached, with its output. Raises ConsoleError."""
+    results: list[Comparison] = []
     stated = expectations(block)
     for _, group in groupby(stated, key=lambda e: (e.kind == "output", e.statements[-1:])):
         members = list(group)
         if members[0].kind == "output":
             whole = "".join(_text(printed, block.console) for printed in ran.printed)
-            results.append(_compared(members[0], (whole,), device))
+            results.append(_compare(members[0], (whole,), device))
         elif members[0].kind == "console":
             results += [_console(member, ran, block, device) for member in members]
         elif _reached(members[0], ran):
             outputs = _outputs(members[0], ran.printed)
             results += (
-                _shared(members, outputs, device) if len(members) > 1 else [_compared(members[0], outputs, device)]
+                _shared(members, outputs, device) if len(members) > 1 else [_compare(members[0], outputs, device)]
             )
     return tuple(results)
 
 
-def _of_error(block: Block, ran: Ran, device: str, strict_device: bool) -> Outcome | None:
-    """Return the outcome of a block by its exception; None where it raised what it may, or nothing."""
+def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> Outcome | None:
+    """Return the outcome of a block by its exception; None if it raised nothing, or the expected exception."""
     expected = block.options.expect_error
     if expected is not None:
         if ran.error is None:
@@ -92,7 +89,7 @@ def _of_error(block: Block, ran: Ran, device: str, strict_device: bool) -> Outco
         if expected and expected.split(".")[-1] != name.split(".")[-1]:
             return Outcome(block, "fail", f"{name}, expected {expected}", ran=ran)
         if not expected and name == "SyntaxError":
-            hint = "a typing error would pass as well: write expect-error=SyntaxError where it is meant"
+            hint = "a typing error would pass as well: write expect-error=SyntaxError if it is meant"
             return Outcome(block, "fail", ran.error, ran=ran, hint=hint)
         return None
     if ran.error is None or (block.console and _is_stated(block, ran)):
@@ -105,7 +102,7 @@ def _of_error(block: Block, ran: Ran, device: str, strict_device: bool) -> Outco
     return Outcome(block, "fail", ran.error, ran=ran, hint=hint_for(ran.error))
 
 
-def _ipython_line(block: Block, ran: Ran) -> int | None:
+def _ipython_line(block: Block, ran: BlockRun) -> int | None:
     """Return the source line of a syntax error that is a magic or a shell command of IPython."""
     code = block.code.split("\n")
     if not (ran.error or "").startswith("SyntaxError") or not ran.error_line or ran.error_line > len(code):
@@ -114,12 +111,12 @@ def _ipython_line(block: Block, ran: Ran) -> int | None:
     return block.located(ran.error_line)[1] if magic else None
 
 
-def _is_stated(block: Block, ran: Ran) -> bool:
+def _is_stated(block: Block, ran: BlockRun) -> bool:
     """Return whether a console's exception arose in an example that states a traceback."""
     return any(e.error and _is_at(e, ran.error_line) for e in expectations(block))
 
 
-def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool) -> Outcome:
+def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], values: bool) -> Outcome:
     warnings = []
     for result in results:
         expectation = result.expectation
@@ -138,7 +135,6 @@ def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool
                 line,
                 ran,
                 expected_file=file if file != block.file else None,
-                statement_line=block.located(expectation.statements[-1][0])[1] if expectation.statements else None,
                 hint=result.hint,
                 warnings=tuple(warnings),
             )
@@ -146,21 +142,21 @@ def _of_output(block: Block, ran: Ran, results: Sequence[Compared], values: bool
     return Outcome(block, "pass", ran=ran, warnings=tuple(warnings))
 
 
-def _unreached(block: Block, ran: Ran) -> list[int]:
-    """Return the source lines of expectations that stand after the exception that a block was to raise."""
+def _unreached(block: Block, ran: BlockRun) -> list[int]:
+    """Return the source lines of expectations after the expected exception of a block."""
     if block.options.expect_error is None or block.console:
         return []
     later = [e for e in expectations(block) if e.kind != "output" and not _reached(e, ran)]
     return [block.located(expectation.line)[1] for expectation in later]
 
 
-def _reached(expectation: Expectation, ran: Ran) -> bool:
+def _reached(expectation: Expectation, ran: BlockRun) -> bool:
     """Return whether the statement of an expectation ended."""
     return ran.error_line is None or not expectation.statements or expectation.statements[-1][1] < ran.error_line
 
 
 def _outputs(expectation: Expectation, printed: Sequence[Printed]) -> tuple[str, ...]:
-    """Return the outputs that an expectation may speak of: of its statement, of the last two, three, … statements."""
+    """Return the possible outputs of an expectation: of its statement, of the last two, three, … statements."""
     outputs: list[str] = []
     for first, last in reversed(expectation.statements):
         own = "".join(_text(item, False) for item in printed if item.line <= last and item.end_line >= first)
@@ -168,13 +164,13 @@ def _outputs(expectation: Expectation, printed: Sequence[Printed]) -> tuple[str,
     return tuple(outputs) or ("",)
 
 
-def _compared(expectation: Expectation, outputs: Sequence[str], device: str) -> Compared:
-    """Compare with the first of several outputs that matches; else with the one that has as many lines."""
+def _compare(expectation: Expectation, outputs: Sequence[str], device: str) -> Comparison:
+    """Compare with the first output that matches; else with the one that has as many lines."""
     want = expectation.text
     candidates = [_cleaned(output, want, device) for output in outputs]
     for got in candidates:
         if _holds(expectation, got):
-            return Compared(expectation, got, True)
+            return Comparison(expectation, got, True)
     got = next((c for c in candidates if c.count("\n") == want.count("\n")), candidates[0])
     return _differs(expectation, got)
 
@@ -183,12 +179,12 @@ def _holds(expectation: Expectation, got: str) -> bool:
     return alike(expectation.text, got) if expectation.kind == "loose" else same(expectation.text, got)
 
 
-def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Compared]:
-    """Compare the expectations inside one statement, which together state its output."""
+def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
+    """Compare the expectations of one statement, which together state its output."""
     want = "\n".join(member.text for member in members)
     got = _cleaned(outputs[0], want, device)
     if same(want, got):
-        yield from (Compared(member, member.text, True) for member in members)
+        yield from (Comparison(member, member.text, True) for member in members)
         return
     lines = got.split("\n")
     sliced = len(lines) == want.count("\n") + 1
@@ -197,59 +193,59 @@ def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str)
         part = "\n".join(lines[:count]) if sliced else got
         lines = lines[count:] if sliced else lines
         if _holds(member, part):
-            yield Compared(member, part, True)
+            yield Comparison(member, part, True)
         else:
             yield replace(_differs(member, part), exact=sliced)
 
 
-def _console(expectation: Expectation, ran: Ran, block: Block, device: str) -> Compared:
-    """Compare one example by doctest's rules; one that states nothing is run, not compared."""
+def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:
+    """Compare one example by doctest's rules; one without an output is not compared."""
     first, last = expectation.statements[0]
     entries = [item for item in ran.printed if item.line <= last and item.end_line >= first]
     error = next((item.error for item in entries if item.error), None)
     if error is None and ran.error is not None and _is_at(expectation, ran.error_line):
         error = ran.error
     if "SKIP" in expectation.flags or (not expectation.text and not expectation.error):
-        return Compared(expectation, "", True)
+        return Comparison(expectation, "", True)
     if expectation.error is not None:
         return _raised(expectation, error)
     if ran.error_line is not None and last > ran.error_line and not entries:
         line = block.located(ran.error_line)[1]
-        return Compared(expectation, "", False, False, f"not run: the block ended with an exception at line {line}")
+        return Comparison(expectation, "", False, False, f"not run: the block ended with an exception at line {line}")
     got = _cleaned("".join(_text(item, True) for item in entries), expectation.text, device)
     want = expectation.text
     if "NORMALIZE_WHITESPACE" in expectation.flags:
         want, got = " ".join(want.split()), " ".join(got.split())
     if same(want, got):
-        return Compared(expectation, got, True)
+        return Comparison(expectation, got, True)
     if expectation.swallowed is not None:
         line = block.located(expectation.swallowed)[1]
         message = f"line {line} '...' is read as a continuation prompt; write <...> or [...] to match any first line"
-        return Compared(expectation, got, False, False, message)
+        return Comparison(expectation, got, False, False, message)
     return _differs(expectation, got)
 
 
-def _raised(expectation: Expectation, error: str | None) -> Compared:
+def _raised(expectation: Expectation, error: str | None) -> Comparison:
     want = expectation.error or ""
     if error is None:
-        return Compared(expectation, "", False, False, f"no exception, expected {_shown(want)}")
+        return Comparison(expectation, "", False, False, f"no exception, expected {_shown(want)}")
     detail = "IGNORE_EXCEPTION_DETAIL" not in expectation.flags
     if same(_unqualified(want, detail), _unqualified(error, detail)):
-        return Compared(expectation, "", True)
-    return Compared(expectation, "", False, False, f"{_shown(error)}, expected {_shown(want)}")
+        return Comparison(expectation, "", True)
+    return Comparison(expectation, "", False, False, f"{_shown(error)}, expected {_shown(want)}")
 
 
 def _unqualified(error: str, detail: bool) -> str:
-    """Return an exception's text with its class name only, as consoles of several Python versions show it."""
+    """Return an exception's text without its module, which depends on the Python version."""
     name, colon, message = error.partition(":")
     return name.strip().split(".")[-1] + (f":{message}" if detail and colon else "")
 
 
-def _differs(expectation: Expectation, got: str) -> Compared:
-    """Say how an output differs: in the first line that does, where there are equally many."""
+def _differs(expectation: Expectation, got: str) -> Comparison:
+    """Return a comparison that fails: in the first line that differs if the number of lines is equal."""
     if expectation.kind == "loose":
         message = f"expected something like {_shown(expectation.text)}, got {_shown(got) if got else 'nothing'}"
-        return Compared(expectation, got, False, message=message)
+        return Comparison(expectation, got, False, message=message)
     wanted, found = expectation.text.split("\n"), got.split("\n")
     line, want, have = expectation.line, expectation.text, got
     if len(wanted) == len(found) > 1 and "..." not in expectation.text:
@@ -260,7 +256,7 @@ def _differs(expectation: Expectation, got: str) -> Compared:
     if not got and expectation.kind == "strict":
         hint = "only what is printed is compared; a value alone is shown by '>>>' blocks only"
     message = f"expected {_shown(want)}, got {_shown(have) if have else 'nothing'}"
-    return Compared(expectation, got, False, True, message, hint, line)
+    return Comparison(expectation, got, False, True, message, hint, line)
 
 
 def _text(printed: Printed, console: bool) -> str:

@@ -1,8 +1,9 @@
-"""Compare: does an output match what a page states? All tolerances hold together, in one pass over both texts."""
+"""Outputs: whether an output matches a stated one. All tolerances apply together, in one pass over both texts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     SameNumber = Callable[["Token", "Token"], bool]
 
 WHOLE_DIGITS = 4
-"""Decimals that ``1.`` stands for: torch leaves them out where all are zero, and prints four otherwise."""
+"""Decimals of ``1.``: torch leaves them out if all are zero, and prints four otherwise."""
 
 MOST_BRACES = 100
-"""Beyond so many in an output, sets are compared in the order in which they were printed."""
+"""With more braces in an output, sets are compared in the order in which they were printed."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])?")
 _DEVICE = re.compile(r",\s*device='(?!cpu)\w+(?::\d+)?'")
@@ -36,7 +35,7 @@ _LINE_OF_DOTS = re.compile(r"(?m)^[ \t]*\.\.\.[ \t]*(?:\n[ \t]*\.\.\.[ \t]*)*$")
 
 
 class Token(Struct, frozen=True):
-    """A character, or what is compared as one: a number, an address, a set, or in a pattern whatever stands there."""
+    """A character, or a unit of comparison: a number, an address, a set, or the dots of a pattern."""
 
     kind: str
     text: str = ""
@@ -45,33 +44,33 @@ class Token(Struct, frozen=True):
     parts: tuple[tuple[Token, ...], ...] = ()
     """The elements of a set."""
     cut_after: bool = False
-    """A number with ``...`` right behind it: the beginning of one."""
+    """A number directly before ``...``: the beginning of one."""
     cut_before: bool = False
 
 
 def same(want: str, got: str) -> bool:
-    """Return whether a cleaned output is what a page states strictly."""
+    """Return whether a cleaned output equals a strictly stated one."""
     return _matches(want, got, _same_number)
 
 
 def alike(want: str, got: str) -> bool:
-    """Return whether an output is of the kind that a page shows: equal but for the numbers, whole or not."""
+    """Return whether an output equals a loosely stated one: except for numbers, which may be whole or not."""
     return _matches(want, got, _same_kind)
 
 
 def has_decimals(text: str) -> bool:
-    """Return whether a text states a number that is not whole, which depends on weights, seeds and devices."""
+    """Return whether a text has a number that is not whole, which depends on weights, seeds and devices."""
     return any(token.kind == "number" and _is_decimal(token.text) for token in _tokens(text))
 
 
 def cleaned(text: str) -> str:
-    """Return an output as a terminal leaves it: no escape sequences, overwritten lines folded, no blanks at ends."""
+    """Return an output as a terminal shows it: no escape sequences, no overwritten text, no blanks at ends."""
     lines = _ANSI.sub("", text).replace("\r\n", "\n").split("\n")
     return "\n".join(_folded(line).rstrip() for line in lines).rstrip("\n")
 
 
 def without_device(want: str, got: str) -> str:
-    """Return an output without ``, device='cuda:0'``, unless the page states a device itself."""
+    """Return an output without ``, device='cuda:0'``, unless the page states a device."""
     return got if "device=" in want else _DEVICE.sub("", got)
 
 
@@ -132,7 +131,7 @@ def _with_sets(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _set_at(tokens: Sequence[Token], start: int) -> tuple[Token, int] | None:
-    """Return the set that begins at a brace, and the index after it; None where it is something else."""
+    """Return the set that begins at a brace, and the index after it; None if it is not a set."""
     depth, quote, parts, first = 0, "", [], start + 1
     for index in range(start, len(tokens)):
         text = tokens[index].text if tokens[index].kind == "character" else ""
@@ -165,7 +164,7 @@ def _element(tokens: Sequence[Token]) -> tuple[Token, ...]:
 
 
 def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bool:
-    """Match a pattern: the pieces between its dots stand in the output in this order, first and last at its ends."""
+    """Match a pattern: the pieces between its dots are in the output in this order, first and last at its ends."""
     pieces: list[list[Token]] = [[]]
     gaps: list[bool] = []
     for token in want:
@@ -189,17 +188,17 @@ def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bo
 
 
 class _Room(Struct, frozen=True):
-    """Where a piece may stand."""
+    """The range in which a piece is searched."""
 
     start: int
     """Index after the piece before it."""
     before: bool | None
-    """The gap before it: None: there is none; True: whole lines."""
+    """The gap before it: None: there is no gap; True: whole lines."""
     after: bool | None
 
 
 def _find(piece: Sequence[Token], got: Sequence[Token], room: _Room, number: SameNumber) -> int | None:
-    """Return the first place where a piece fits between its neighbours."""
+    """Return the first index at which a piece fits between its neighbours."""
     last = len(got) - len(piece)
     places = range(room.start if room.after is not None else max(room.start, last), last + 1)
     for start in places[:1] if room.before is None else places:
@@ -235,7 +234,7 @@ def _same_token(want: Token, got: Token, number: SameNumber) -> bool:
 
 
 def _same_set(want: Sequence[tuple[Token, ...]], got: Sequence[tuple[Token, ...]], number: SameNumber) -> bool:
-    """Return whether each wanted element has an element of its own; ``...`` stands for all that are left."""
+    """Return whether each wanted element matches another element; ``...`` matches all the others."""
     elements = [part for part in want if [token.kind for token in part] != ["any"]]
     if len(elements) != len(got) and (len(elements) == len(want) or len(elements) > len(got)):
         return False
@@ -255,7 +254,7 @@ def _same_set(want: Sequence[tuple[Token, ...]], got: Sequence[tuple[Token, ...]
 
 
 def _same_number(want: Token, got: Token) -> bool:
-    """Return whether a number is the stated one at the precision that is written."""
+    """Return whether two numbers are equal at the precision that is written."""
     if want.cut_after or want.cut_before:
         starts = not want.cut_after or got.text.startswith(want.text) or want.cut_before
         return starts and (not want.cut_before or got.text.endswith(want.text) or want.cut_after)

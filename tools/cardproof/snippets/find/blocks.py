@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.types import Finding, Place
-from cardproof.snippets.find.observe import Comment, Fence, Observed, Prose, indentation, observe
+from cardproof.core.types import Finding, Place, Severity
+from cardproof.snippets.find.observe import Comment, Fence, ObservedPage, Prose, indentation, observe
 from cardproof.snippets.find.options import comment_options, fence_options
 from cardproof.snippets.find.overlooked import CONSOLE, PYTHON, overlooked
 from cardproof.snippets.types import Block, Options
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from cardproof.core.types import Severity
-
 CHECK = "snippets"
 OUTPUT = frozenset({"", "text", "txt", "plaintext", "console", "output"})
-"""Languages of a fence that an "Output:" line announces as output."""
+"""Languages of a fence that states an output after an "Output:" line."""
 HIDDEN_LINE = re.compile(r"#\s*snippet:\s*hide\s*$")
 EXTENSIONS = (
     "pymdownx.superfences",
@@ -34,7 +30,7 @@ EXTENSIONS = (
     "toc",
     "pymdownx.snippets",
 )
-"""What a page is converted with where no site says otherwise."""
+"""Markdown extensions of a page that belongs to no site."""
 EXTENSION_CONFIGS: dict[str, dict[str, Any]] = {"pymdownx.tabbed": {"alternate_style": True}}
 
 _SETUP = re.compile(r"setup\b[ \t]*")
@@ -52,11 +48,11 @@ def find_blocks(
     base_path: str | Path = ".",
     origin: Mapping[int, tuple[str, int]] | None = None,
 ) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
-    """Return the Python blocks of a page in page order, and what looks like one and is none.
+    """Return the Python blocks of a page in page order, and findings for text that only looks like one.
 
-    ``extensions`` are those of the site; ``base_path`` is where ``--8<--`` looks for files. ``origin`` gives, for lines
-    of ``text`` counted from 1, the file and line that they were rendered from; other lines are those of ``file``.
-    Raises what Markdown raises for an extension that cannot be loaded.
+    ``extensions`` are those of the site; ``base_path`` is the folder of files for ``--8<--``. ``origin`` maps lines of
+    ``text``, from 1, to the file and line that they were rendered from; other lines are those of ``file``. Raises the
+    error of Markdown for an extension that cannot be loaded.
     """
     body, first = _without_front_matter(text)
     page = observe(body, extensions, extension_configs, base_path)
@@ -73,9 +69,9 @@ def shown(
     extension_configs: Mapping[str, Any] = EXTENSION_CONFIGS,
     base_path: str | Path = ".",
 ) -> str:
-    """Return a page's Markdown without what is hidden: set-up comments, ``.hide`` blocks, ``# snippet: hide`` lines.
+    """Return a page's Markdown without hidden lines: set-up comments, ``.hide`` blocks, ``# snippet: hide`` lines.
 
-    Everything else stays byte for byte; hidden lines of included files are not in this text.
+    Everything else stays byte for byte.
     """
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
     body, first = _without_front_matter(text)
@@ -87,7 +83,7 @@ def shown(
 def site_extensions(mkdocs_yml: str | Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return names and configurations of the Markdown extensions of a site, as MkDocs itself configures them.
 
-    Raises OSError where the file cannot be read, and MkDocs' ``ConfigurationError`` where the option is wrong.
+    Raises OSError if the file cannot be read, and MkDocs' ``ConfigurationError`` if the option is invalid.
     """
     from mkdocs.config.base import Config
     from mkdocs.config.defaults import MkDocsConfig
@@ -109,7 +105,7 @@ def site_extensions(mkdocs_yml: str | Path) -> tuple[list[str], dict[str, dict[s
 
 
 def _without_front_matter(text: str) -> tuple[str, int]:
-    """Return the Markdown that MkDocs converts, with ``\\n`` as line ends, and how many lines stand before it."""
+    """Return the Markdown that MkDocs converts, with ``\\n`` as line ends, and the number of lines before it."""
     from mkdocs.utils.meta import get_data
 
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
@@ -117,8 +113,8 @@ def _without_front_matter(text: str) -> tuple[str, int]:
     return body, text.count("\n") - body.count("\n")
 
 
-def _hidden(page: Observed) -> set[int]:
-    """Return the indexes of the lines that run and are not shown."""
+def _hidden(page: ObservedPage) -> set[int]:
+    """Return the indexes of hidden lines."""
     hidden: set[int] = set()
     waiting: list[Comment] = []
     for item in page.shown:
@@ -135,8 +131,8 @@ def _hidden(page: Observed) -> set[int]:
     return hidden
 
 
-def _hidden_of(fence: Fence, comments: Sequence[Comment], page: Observed) -> set[int]:
-    """Return the hidden lines of a fence: all of it, with the comments that say so, or those that are marked."""
+def _hidden_of(fence: Fence, comments: Sequence[Comment], page: ObservedPage) -> set[int]:
+    """Return the hidden lines of a fence: all of it, with its comments, or those that are marked."""
     options, _, _ = fence_options(fence.classes, fence.attributes)
     for comment in comments:
         options, _ = comment_options(comment.text, options)
@@ -145,14 +141,14 @@ def _hidden_of(fence: Fence, comments: Sequence[Comment], page: Observed) -> set
     return {index for index in range(fence.start + 1, fence.end - 1) if HIDDEN_LINE.search(page.lines[index])}
 
 
-def _comment_end(page: Observed, start: int) -> int:
+def _comment_end(page: ObservedPage, start: int) -> int:
     return next((i + 1 for i in range(start, len(page.lines)) if "-->" in page.lines[i]), len(page.lines))
 
 
 class _Finder(Struct):
-    """Walks over what a page shows and collects its blocks."""
+    """Walks over the visible parts of a page and collects its blocks."""
 
-    page: Observed
+    page: ObservedPage
     body: str
     """The page's text without front matter, before inclusion."""
     file: str
@@ -164,7 +160,7 @@ class _Finder(Struct):
     _comments: list[Comment] = field(default_factory=list)
     """Options that wait for their block."""
     _after: Prose | None = None
-    """What stands after the last Python block; None where there is nothing to state the output of."""
+    """The text after the last Python block; None if there is no block whose output could be stated."""
 
     def walk(self) -> None:
         for item in self.page.shown:
@@ -207,7 +203,7 @@ class _Finder(Struct):
         else:
             self._after = None
             if options != Options():
-                message = f"a '{fence.language}' block is not run, so its options mean nothing"
+                message = f"a '{fence.language}' block is not run, so its options have no effect"
                 self._finding(asked, "warning", message, "only Python blocks have options")
 
     def _add(self, block: Block) -> None:
@@ -254,11 +250,11 @@ class _Finder(Struct):
         included, end = self.page.origins[fence.end - 1]
         end = end + self.first if included is None else 0
         indent = indentation(self.page.lines[fence.start])
-        where = _where(file, line, lines)
-        return Block(file, line, fence.code, options, where, console, name=name, end=end, indent=indent)
+        origins = _origins(file, line, lines)
+        return Block(file, line, fence.code, options, origins, console, name=name, end=end, indent=indent)
 
     def _setup(self, comment: Comment, first: str) -> Block:
-        """Return the set-up that a comment holds; its code begins beside the word or on the next line."""
+        """Return the set-up in a comment; its code begins after the word or on the next line."""
         end = _comment_end(self.page, comment.line)
         raw = list(self.page.lines[comment.line : end])
         width = indentation(raw[0])
@@ -271,10 +267,10 @@ class _Finder(Struct):
             code.pop()
         lines = [self._source(index) for index in range(start, start + len(code))]
         file, line = lines[0] if lines else self._source(comment.line)
-        return Block(file, line, "\n".join(code), Options(hide=True, setup=True), _where(file, line, lines))
+        return Block(file, line, "\n".join(code), Options(hide=True, setup=True), _origins(file, line, lines))
 
     def _state(self, fence: Fence) -> None:
-        """Give the block before it the output that a fence states."""
+        """Add the stated output in a fence to the block before it."""
         if not self.blocks or self.blocks[-1].options.setup or self.blocks[-1].stated_output:
             message = "an output block follows no Python block whose output it could state"
             self._finding(fence.start, "error", message, "put it after the block that prints it")
@@ -283,7 +279,7 @@ class _Finder(Struct):
         block = self.blocks[-1]
         line = lines[0][1] if lines else self._source(fence.start)[1] + 1
         stated = (fence.code, line)
-        self.blocks[-1] = replace(block, stated_output=stated, stated_lines=_where(block.file, line, lines))
+        self.blocks[-1] = replace(block, stated_output=stated, stated_lines=_origins(block.file, line, lines))
         self._after = None
 
     def _drop_comments(self) -> None:
@@ -305,6 +301,6 @@ class _Finder(Struct):
         self.findings.append(Finding(Place(file, line, column), CHECK, severity, message, hint))
 
 
-def _where(file: str, line: int, lines: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """Return the source lines of a block where they are not one run of its file."""
+def _origins(file: str, line: int, lines: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Return the source lines of a block, or nothing if they are consecutive lines of its file."""
     return () if list(lines) == [(file, line + k) for k in range(len(lines))] else tuple(lines)

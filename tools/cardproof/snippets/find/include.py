@@ -1,31 +1,30 @@
-"""Include: follow pymdown's snippets (``--8<--``) while they are put in, so that each line keeps its file and line."""
+"""Include: watch pymdown's snippets (``--8<--``) being included, so that each line keeps its file and line."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import markdown  # type: ignore[import-untyped]
 
 T = TypeVar("T")
 
 Origin = tuple[str | None, int]
-"""A file that was included, or None for the page itself, and a line of it, counted from 1."""
+"""An included file, or None for the page itself, and its line, from 1."""
 
 
 class Includes:
-    """Watches the snippet preprocessor of one converter; ``lines`` and ``missing`` are there after the conversion."""
+    """Watches the snippet preprocessor of one converter; ``lines`` and ``missing`` are filled by the conversion."""
 
     def __init__(self, converter: markdown.Markdown, base_path: str | Path) -> None:
         self.lines: list[tuple[str, Origin]] = []
-        """Each line after inclusion with where it comes from; empty where the site includes nothing."""
+        """Each line after inclusion with its origin; empty if the site has no snippets."""
         self.missing: list[str] = []
-        """Paths that lead to no file."""
+        """Paths of missing files."""
         self._base = Path(base_path).absolute()
         if "snippet" in converter.preprocessors:
             self._attach(converter.preprocessors["snippet"])
@@ -42,7 +41,7 @@ class Includes:
             return plain
 
         def observed_read(path: str) -> list[str]:
-            name = self._name(path)
+            name = Path(os.path.relpath(path, self._base)).as_posix()
             return [_Line(line, (name, number)) for number, line in enumerate(read_lines(path), 1)]
 
         def observed_path(path: str) -> str | None:
@@ -57,15 +56,11 @@ class Includes:
         processor.run, processor.read_lines = observed_run, observed_read
         processor.get_snippet_path, processor.dedent = observed_path, observed_dedent
 
-    def _name(self, path: str) -> str:
-        """Return a path as pages write it: from the base path, with ``/``."""
-        return Path(os.path.relpath(path, self._base)).as_posix()
-
 
 def include_config(config: Mapping[str, Any], base_path: str | Path) -> dict[str, Any]:
-    """Return the configuration of the snippets extension for reading only: nothing is downloaded, nothing raises.
+    """Return a configuration of the snippets extension that downloads nothing and ignores missing files.
 
-    Relative base paths are those of ``base_path``, the folder of the site's configuration.
+    Base paths are relative to ``base_path``, the folder of the site's configuration.
     """
     given = config.get("base_path") or ["."]
     bases = [given] if isinstance(given, str | os.PathLike) else list(given)
@@ -74,7 +69,7 @@ def include_config(config: Mapping[str, Any], base_path: str | Path) -> dict[str
 
 
 class _Line(str):
-    """A line that keeps its origin through all that the preprocessor does to lines."""
+    """A line that keeps its origin while the preprocessor changes it."""
 
     origin: Origin
 
@@ -95,9 +90,9 @@ def _same_origin(text: str, line: str) -> str:
 
 
 def aligned(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> list[T | None]:
-    """Return what is known about each new line: of the equal old line, or of the old line at its place in a change.
+    """Return the entry of ``known`` for each new line: that of the equal or replaced old line; None for an added one.
 
-    Lines are compared without their blanks. Lines that were added have None; ``known`` is as long as ``old``.
+    Lines are compared without their blanks; ``known`` is as long as ``old``.
     """
     before, after = ["".join(line.split()) for line in old], ["".join(line.split()) for line in new]
     found: list[T | None] = [None] * len(new)
@@ -109,7 +104,7 @@ def aligned(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> list[
 
 
 def filled(known: Sequence[T | None], first: T) -> list[T]:
-    """Return what is known with each gap filled by what is known about the line before it."""
+    """Fill each None with the entry before it."""
     result: list[T] = []
     for item in known:
         first = first if item is None else item

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import markdown  # type: ignore[import-untyped]
 from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
@@ -18,55 +20,51 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
 
 from cardproof.snippets.find.include import Includes, Origin, aligned, filled, include_config
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
 SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
 _FENCE, _END, _COMMENT = "data-cardproof-fence", "data-cardproof-end", "<!-- snippet:"
 _FLOW = {"h1", "h2", "h3", "h4", "h5", "h6", "li", "tr", "hr", "img", "pre", "blockquote", "dt", "dd", "summary"}
 """Elements that end the neighbourhood of a code block and its output."""
 
 Fate = Literal["shown", "commented", "lost"]
-"""What became of a fence: on the page as code, inside an HTML comment, or neither (its back-ticks show)."""
+"""What the page makes of a fence: code, a part of an HTML comment, or neither (its back-ticks show)."""
 
 
-class Fence(Struct, frozen=True):
-    """A fence whose header superfences accepted and that is closed."""
+class Fence(Struct):
+    """A closed fence whose header superfences accepted; code and fate are known after the conversion."""
 
     start: int
     """Index in the page's lines of the header."""
     end: int
     """Index after the closing line."""
     language: str
-    code: str
     classes: tuple[str, ...]
     """Fence classes after the language."""
     attributes: dict[str, str]
-    """What the header gives names to: ``reason="…"``, ``title="…"``, and ``id`` for ``#name``."""
-    fate: Fate
+    """Attributes of the header: ``reason="…"``, ``title="…"``, and ``id`` for ``#name``."""
+    code: str = ""
+    fate: Fate = "lost"
 
 
 class Comment(Struct, frozen=True):
-    """A ``<!-- snippet: … -->`` that the page has as a comment."""
+    """A ``<!-- snippet: … -->`` that is a comment of the page."""
 
     line: int
     """Index in the page's lines."""
     text: str
-    """What follows ``snippet:``."""
+    """The text after ``snippet:``."""
 
 
-class Prose(Struct, frozen=True):
-    """What stands between two fences or comments."""
+class Prose(Struct):
+    """The text between two fences or comments."""
 
-    text: str
-    paragraphs: int
-    others: int
+    text: str = ""
+    paragraphs: int = 0
+    others: int = 0
     """Headings, list items, tables, images."""
 
 
-class Observed(Struct, frozen=True):
-    """A page after its snippets (``--8<--``) were included, and what the conversion made of it."""
+class ObservedPage(Struct, frozen=True):
+    """A converted page, after its snippets (``--8<--``) were included."""
 
     lines: tuple[str, ...]
     origins: tuple[Origin, ...]
@@ -74,40 +72,41 @@ class Observed(Struct, frozen=True):
     fences: tuple[Fence, ...]
     """All of them, by line."""
     shown: tuple[Fence | Comment | Prose, ...]
-    """What a reader meets, in the order of the HTML."""
+    """The visible parts, in the order of the HTML."""
     comments: tuple[str, ...]
     """Texts of all HTML comments."""
     refused: frozenset[int]
-    """Indexes of lines that superfences took for headers and refused."""
+    """Indexes of lines that superfences refused as headers."""
     missing: tuple[str, ...]
-    """Snippet paths that lead to no file."""
+    """Paths of missing snippet files."""
 
 
 def observe(
     text: str, extensions: Sequence[Any], extension_configs: Mapping[str, Any], base_path: str | Path
-) -> Observed:
-    """Convert Markdown that has no front matter and ``\\n`` as line ends. Nothing is downloaded.
+) -> ObservedPage:
+    """Convert Markdown without front matter, with ``\\n`` as line ends. Nothing is downloaded.
 
-    Raises what Markdown raises for an extension that cannot be loaded.
+    Raises the error of Markdown for an extension that cannot be loaded.
     """
     configs = deepcopy(dict(extension_configs))
     if SNIPPETS in extensions:
         configs[SNIPPETS] = include_config(configs.get(SNIPPETS) or {}, base_path)
     converter = markdown.Markdown(extensions=list(extensions), extension_configs=configs)
     if "strip-html" in converter.postprocessors:
-        converter.postprocessors.deregister("strip-html")  # it would take the comments away
+        converter.postprocessors.deregister("strip-html")  # it would remove the comments
     includes = Includes(converter, base_path)
     recorder = _Recorder(converter)
     events = _Events()
     events.feed(converter.convert(text))
     events.close()
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
-    fences = tuple(mark.fence(events.fate(number)) for number, mark in enumerate(recorder.marks))
-    return Observed(
+    for number, fence in enumerate(recorder.fences):
+        fence.fate = events.fate(number)
+    return ObservedPage(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
-        fences,
-        tuple(_shown(events, fences)),
+        tuple(recorder.fences),
+        tuple(_shown(events, recorder.fences)),
         tuple(events.comments),
         frozenset(recorder.refused),
         tuple(includes.missing),
@@ -115,12 +114,12 @@ def observe(
 
 
 def indentation(line: str) -> int:
-    """Return how many characters stand before a fence: blanks and the marks of block quotes."""
+    """Return the number of characters before a fence: blanks and the marks of block quotes."""
     return len(line) - len(line.lstrip("> \t"))
 
 
 def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tuple[Origin, ...]:
-    """Return the origin of each line that superfences saw; preprocessors between may have added or removed some."""
+    """Return the origin of each line that superfences saw; other preprocessors may have added or removed some."""
     known = [origin for _, origin in source]
     if len(source) <= len(lines) <= len(source) + 2:  # Markdown itself adds two empty lines
         found: list[Origin | None] = [*known, None, None]
@@ -128,26 +127,12 @@ def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tupl
     return tuple(filled(aligned([line for line, _ in source], known, lines), (None, 1)))
 
 
-class _Mark(Struct):
-    """A fence while the conversion goes on."""
-
-    start: int
-    end: int
-    language: str
-    classes: tuple[str, ...]
-    attributes: dict[str, str]
-    code: str = ""
-
-    def fence(self, fate: Fate) -> Fence:
-        return Fence(self.start, self.end, self.language, self.code, self.classes, self.attributes, fate)
-
-
 class _Recorder:
-    """Watches superfences: each block that it formats gets a mark that can be found again in the HTML."""
+    """Watches superfences: each block that it formats gets a mark in the HTML."""
 
     def __init__(self, converter: markdown.Markdown) -> None:
         self.lines: list[str] = []
-        self.marks: list[_Mark] = []
+        self.fences: list[Fence] = []
         self.refused: set[int] = set()
         names = converter.preprocessors
         self._site_has_superfences = "fenced_code_block" in names and isinstance(
@@ -164,7 +149,7 @@ class _Recorder:
         def observed_search(lines: list[str]) -> list[str]:
             self.lines = [str(line) for line in lines]
             found = search(lines)
-            covered = {index for mark in self.marks for index in range(mark.start, mark.end)}
+            covered = {index for fence in self.fences for index in range(fence.start, fence.end)}
             self.refused = {i for i, line in enumerate(self.lines) if line in refused and i not in covered}
             return self._with_marked_comments(found)
 
@@ -187,29 +172,29 @@ class _Recorder:
         def observed_block(ws: str, content: str, start: int, end: int) -> None:
             header = self.lines[start]
             if not self._site_has_superfences and indentation(header):
-                processor.clear()  # Markdown's own fences stand at the start of a line
+                processor.clear()  # Markdown's own fences begin at the start of a line
                 return
-            number, stored = len(self.marks), len(processor.stack)
-            mark = _Mark(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
-            processor.formatter = _marking(processor.formatter, mark, number)
+            number, stored = len(self.fences), len(processor.stack)
+            fence = Fence(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
+            processor.formatter = _marking(processor.formatter, fence, number)
             process(ws, content, start, end)
             if len(processor.stack) > stored:
-                self.marks.append(mark)
+                self.fences.append(fence)
 
         processor.process_nested_block = observed_block
 
     def _with_marked_comments(self, lines: list[str]) -> list[str]:
         """Write each snippet comment's line into it; fences are placeholders by now, so these are not inside code."""
-        ends, index, marked = {mark.start: mark.end for mark in self.marks}, 0, []
+        ends, index, marked = {fence.start: fence.end for fence in self.fences}, 0, []
         for line in lines:
             marked.append(line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:"))
             index = ends.get(index, index + 1)
         return marked
 
 
-def _marking(formatter: Any, mark: _Mark, number: int) -> Any:
+def _marking(formatter: Any, fence: Fence, number: int) -> Any:
     def marked(**arguments: Any) -> Any:
-        mark.code = arguments["src"]
+        fence.code = arguments["src"]
         html = formatter(**arguments)
         if not isinstance(html, str):
             return html
@@ -228,24 +213,17 @@ def _attributes(header: str) -> dict[str, str]:
     return {option["key"]: option["value"] or "" for option in RE_OPTIONS.finditer(match["options"] or "")}
 
 
-class _Between(Struct):
-    text: str = ""
-    paragraphs: int = 0
-    others: int = 0
-
-
 class _Events(HTMLParser):
-    """The HTML as a row of fences, comments and what is between them."""
+    """The HTML as a row of fences, comments and the prose between them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.row: list[int | str | _Between] = []
-        """Numbers of fences, texts of comments, and what is between."""
+        self.row: list[int | str | Prose] = []
+        """Numbers of fences, texts of comments, and the prose between them."""
         self.comments: list[str] = []
         self._inside: int | None = None
 
     def fate(self, number: int) -> Fate:
-        """Return what became of a fence."""
         if number in self.row:
             return "shown"
         mark = f'{_FENCE}="{number}"'
@@ -260,23 +238,23 @@ class _Events(HTMLParser):
                 self._inside = None
                 return
         if self._inside is None:
-            self._between().paragraphs += tag == "p"
-            self._between().others += tag in _FLOW
+            self._prose().paragraphs += tag == "p"
+            self._prose().others += tag in _FLOW
 
     def handle_data(self, data: str) -> None:
         if self._inside is None:
-            self._between().text += data
+            self._prose().text += data
 
     def handle_comment(self, data: str) -> None:
         self.comments.append(data)
         if self._inside is None and data.startswith(" snippet@"):
             self.row.append(data)
 
-    def _between(self) -> _Between:
-        if not self.row or not isinstance(self.row[-1], _Between):
-            self.row.append(_Between())
-        last = self.row[-1]
-        assert isinstance(last, _Between)
+    def _prose(self) -> Prose:
+        last = self.row[-1] if self.row else None
+        if not isinstance(last, Prose):
+            last = Prose()
+            self.row.append(last)
         return last
 
 
@@ -285,7 +263,7 @@ def _shown(events: _Events, fences: Sequence[Fence]) -> list[Fence | Comment | P
     for item in events.row:
         if isinstance(item, int):
             shown.append(fences[item])
-        elif isinstance(item, _Between):
+        elif isinstance(item, Prose):
             shown.append(Prose(item.text.strip(), item.paragraphs, item.others))
         elif match := re.match(r" snippet@(\d+):(.*)", item, re.DOTALL):
             shown.append(Comment(int(match[1]), match[2].strip()))

@@ -1,23 +1,21 @@
-"""Options: what an author asks for a block, from fence classes or from a comment on the line above."""
+"""Options of a block, from fence classes or from a comment on the line above."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from cardproof.snippets.types import Options
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 NAMES = ("skip", "gpu", "network", "expect-error", "hide", "fresh", "output")
 """Options of a block; ``setup`` exists in comments only."""
 THEME_CLASSES = frozenset({"annotate", "copy", "no-copy", "select", "no-select", "highlight", "linenums", "result"})
-"""Classes that mkdocs-material and pymdown give a meaning."""
-MEANT = {
+"""Classes of mkdocs-material and pymdown."""
+OTHER_NAMES = {
     **dict.fromkeys(("notest", "no-test", "norun", "no-run", "ignore", "skipped", "no-check", "noexec"), "skip"),
     **dict.fromkeys(("cuda", "requires-gpu", "needs-gpu"), "gpu"),
     **dict.fromkeys(("internet", "online", "net"), "network"),
@@ -25,30 +23,30 @@ MEANT = {
     **dict.fromkeys(("hidden", "invisible"), "hide"),
     **dict.fromkeys(("new", "isolated", "reset"), "fresh"),
 }
-"""What other tools call an option."""
+"""Names of the options in other tools."""
 
 _WORD = re.compile(r"""([\w-]+)(?:=(?:"([^"]*)"|'([^']*)'|(\S+)))?""")
 
 
 def fence_options(classes: Sequence[str], attributes: Mapping[str, str]) -> tuple[Options, list[str], list[str]]:
-    """Return the options of a fence header, then errors, then warnings, in words.
+    """Return the options of a fence header, error messages and warnings.
 
     A class that is neither an option nor of the theme may be the author's own style: that is a warning, unless it is
-    nearly the name of an option.
+    close to the name of an option.
     """
     options, errors, warnings = Options(), [], []
     for name in classes:
         if (known := "output" if name == "expected" else name) in NAMES:
             options = _with(options, known, attributes)
-        elif meant := meant_option(name):
+        elif meant := suggest_option(name):
             errors.append(f"unknown option '.{name}', did you mean '.{meant}'?")
         elif name not in THEME_CLASSES:
-            warnings.append(f"class '.{name}' is no option of a snippet and changes nothing about how it runs")
+            warnings.append(f"class '.{name}' is not an option of a snippet and changes nothing about how it runs")
     return options, errors, warnings
 
 
 def comment_options(text: str, options: Options) -> tuple[Options, list[str]]:
-    """Return options with those of a comment (``skip reason="…"``) added, and what is wrong with the comment."""
+    """Return options with those of a comment (``skip reason="…"``) added, and error messages."""
     words = [(match[1], next((v for v in match.groups()[1:] if v is not None), None)) for match in _WORD.finditer(text)]
     values = {name: value for name, value in words if value is not None}
     errors = []
@@ -56,18 +54,17 @@ def comment_options(text: str, options: Options) -> tuple[Options, list[str]]:
         if name in NAMES:
             options = _with(options, name, {"error": value, **values} if value else values)
         elif name not in ("reason", "error") or value is None:
-            meant = meant_option(name)
-            errors.append(
-                f"unknown option '{name}' in a snippet comment" + (f", did you mean '{meant}'?" * bool(meant))
-            )
+            meant = suggest_option(name)
+            suggestion = f", did you mean '{meant}'?" if meant else ""
+            errors.append(f"unknown option '{name}' in a snippet comment{suggestion}")
     return options, errors
 
 
-def meant_option(word: str) -> str | None:
-    """Return the option that a word which is none was probably meant to be."""
+def suggest_option(word: str) -> str | None:
+    """Return the option that an unknown word probably means."""
     word = word.lower().replace("_", "-")
     close = get_close_matches(word, NAMES, 1, 0.75)
-    return MEANT.get(word) or (close[0] if close else None)
+    return OTHER_NAMES.get(word) or (close[0] if close else None)
 
 
 def _with(options: Options, name: str, values: Mapping[str, Any]) -> Options:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]
 
-from cardproof.snippets.find.observe import indentation
-from cardproof.snippets.find.options import meant_option
+from cardproof.snippets.find.observe import ObservedPage, indentation
+from cardproof.snippets.find.options import suggest_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cardproof.core.types import Severity
-    from cardproof.snippets.find.observe import Observed
 
 PYTHON = frozenset({"python", "py", "python3", "py3"})
 CONSOLE = frozenset({"pycon", "pycon3", "python-console"})
@@ -26,7 +24,7 @@ _LIKE = re.compile(
 
 
 class Overlooked(Struct, frozen=True):
-    """One fence that is none."""
+    """Text that looks like a fence."""
 
     line: int
     """Index in the page's lines."""
@@ -37,8 +35,8 @@ class Overlooked(Struct, frozen=True):
     hint: str
 
 
-def overlooked(page: Observed) -> Iterator[Overlooked]:
-    """Yield fence-like text of a page, in the order of its lines; what stands in an HTML comment is left alone."""
+def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
+    """Yield fence-like text of a page, in the order of its lines; HTML comments are skipped."""
     covered = {fence.start: fence.end for fence in page.fences}
     for fence in page.fences:
         if fence.fate == "lost" and fence.language.lower() in PYTHON | CONSOLE:
@@ -62,7 +60,7 @@ def _lost(index: int, line: str) -> Overlooked:
     return Overlooked(index, indentation(line) + 1, "warning", message, hint)
 
 
-def _judged(page: Observed, index: int, match: re.Match[str], closed: bool) -> Overlooked:
+def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> Overlooked:
     column = match.start("fence") + 1
     fence, info = match["fence"], match["info"].strip()
     header = RE_NESTED_FENCE_START.match(page.lines[index], indentation(page.lines[index]))
@@ -80,14 +78,14 @@ def _judged(page: Observed, index: int, match: re.Match[str], closed: bool) -> O
 
 
 def _rewritten(fence: str, info: str, language: str) -> str:
-    """Return a header that superfences accepts and that says what the refused one probably means."""
+    """Return a header that superfences accepts, with the probable meaning of the refused one."""
     words = re.findall(r"[\w-]+", info)[1:]
-    meant = next((option for word in words if (option := meant_option(word))), "skip")
+    meant = next((option for word in words if (option := suggest_option(word))), "skip")
     return f"{fence} {{ .{language or 'python'} .{meant} }}"
 
 
-def _closing(page: Observed, index: int, fence: str, covered: dict[int, int]) -> int | None:
-    """Return the index after the line that closes a fence; code that the page shows is no part of it."""
+def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
+    """Return the index after the line that closes a fence; None if it is not closed before the next code."""
     for at in range(index + 1, len(page.lines)):
         if at in covered:
             return None
@@ -96,6 +94,6 @@ def _closing(page: Observed, index: int, fence: str, covered: dict[int, int]) ->
     return None
 
 
-def _in_comment(page: Observed, index: int) -> bool:
+def _in_comment(page: ObservedPage, index: int) -> bool:
     line = page.lines[index].strip()
     return any(line in comment for comment in page.comments)

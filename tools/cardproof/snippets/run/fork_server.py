@@ -15,23 +15,18 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn
 
 from cardproof.snippets.run.messages import HEADER, frame
 from cardproof.snippets.run.page import run_page
 from cardproof.snippets.run.processes import reap
-from cardproof.snippets.run.supervise import Charge, adopt_orphans, permitted_reach, supervise
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import NoReturn
-
-    from cardproof.snippets.run.supervise import Reach
+from cardproof.snippets.run.supervise import Reach, SupervisedPage, adopt_orphans, permitted_reach, supervise
 
 
 def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
-    """Import, say so, and fork a page for each request until the runner closes the socket."""
+    """Import, report the state, and fork a page for each request until the runner closes the socket."""
     control = socket.socket(fileno=descriptor)
     reach = permitted_reach()
     adopt_orphans()
@@ -54,7 +49,7 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
 
 
 def _state() -> dict[str, Any]:
-    """Return how many threads there are, and whether a device is in use; without an operation on either."""
+    """Return the number of threads, and whether a device is in use; without using either."""
     threads = Path("/proc/self/task")
     torch: Any = sys.modules.get("torch")
     return {
@@ -83,7 +78,7 @@ def _fork(control: socket.socket, descriptors: list[int], content: dict[str, Any
         try:
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            supervise(_charge(descriptors, content))
+            supervise(_supervised_page(descriptors, content))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -93,7 +88,7 @@ def _fork(control: socket.socket, descriptors: list[int], content: dict[str, Any
     return pid
 
 
-def _charge(descriptors: list[int], content: dict[str, Any]) -> Charge:
+def _supervised_page(descriptors: list[int], content: dict[str, Any]) -> SupervisedPage:
     lifeline, channel, output, errors = descriptors
 
     def become_page() -> NoReturn:
@@ -101,7 +96,7 @@ def _charge(descriptors: list[int], content: dict[str, Any]) -> Charge:
             Path("/proc/self/oom_score_adj").write_text("1000")
         run_page(socket.socket(fileno=channel), output, errors)
 
-    return Charge(
+    return SupervisedPage(
         socket.socket(fileno=lifeline),
         (channel, output, errors),
         Path(content["folder"]),

@@ -1,4 +1,4 @@
-"""Hooks: what happens in a page's process when its code imports, shows a picture, or reaches for the network."""
+"""Hooks in a page's process: for imports, pictures and the network."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import os
 import random
 import socket
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
 
 
 class Pictures:
-    """Where pictures go that the code shows or saves: to the runner in a page's process, nowhere in others."""
+    """Receives the pictures of the code: sends them to the runner in a page's process, ignores them in others."""
 
     def __init__(self) -> None:
         self.keep: Callable[[str, bytes], None] = lambda name, png: None
@@ -29,13 +29,13 @@ pictures = Pictures()
 
 
 class _AfterImport(MetaPathFinder):
-    """Run an action on a module right after it was executed, however it came to be imported."""
+    """Run an action on a module right after it was executed."""
 
     def __init__(self, actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
         self._actions = dict(actions)
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Find the module as others do, and let its loader run the action; None for all other modules."""
+        """Find the module with the other finders, and let its loader run the action; None for all other modules."""
         action = self._actions.pop(name, None)
         spec = importlib.util.find_spec(name) if action else None
         loader: Any = spec.loader if spec else None
@@ -51,50 +51,37 @@ class _AfterImport(MetaPathFinder):
         return spec
 
 
-def after_import(actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
-    """Run each action on its module: now where it is imported already, else when it is."""
-    for name, action in actions.items():
-        if name in sys.modules:
-            action(sys.modules[name])
-    waiting = {name: action for name, action in actions.items() if name not in sys.modules}
-    sys.meta_path.insert(0, _AfterImport(waiting))
-
-
 def prepare_libraries(seed: int) -> None:
-    """Seed the generators of random, numpy and torch, take over what PIL shows, and tell hubs whether to go online."""
+    """Seed random, numpy and torch, keep the pictures of PIL, and set the offline mode of hubs; now or on import."""
     random.seed(seed)
-    after_import(
-        {
-            "numpy.random.mtrand": lambda module: _call(module, "seed", seed),
-            "torch": lambda module: _call(module, "manual_seed", seed),
-            "PIL.ImageShow": _take_over_viewers,
-            "huggingface_hub.constants": _read_offline_mode,
-        }
-    )
+    actions: dict[str, Callable[[Any], None]] = {
+        "numpy.random.mtrand": lambda module: module.seed(seed),
+        "torch": lambda module: module.manual_seed(seed),
+        "PIL.ImageShow": _replace_viewers,
+        "huggingface_hub.constants": _read_offline_mode,
+    }
+    for name in actions.keys() & sys.modules.keys():
+        actions.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, _AfterImport(actions))
 
 
-def _call(module: ModuleType, name: str, seed: int) -> None:
-    getattr(module, name)(seed)
+def _read_offline_mode(module: Any) -> None:
+    """Apply the page's environment to a hub that was imported before the page began."""
+    module.HF_HUB_OFFLINE = os.environ.get("HF_HUB_OFFLINE") == "1"
 
 
-def _read_offline_mode(module: ModuleType) -> None:
-    """Let a hub that was imported before the page began see what the page's environment says."""
-    module.__dict__["HF_HUB_OFFLINE"] = os.environ.get("HF_HUB_OFFLINE") == "1"
-
-
-def _take_over_viewers(module: ModuleType) -> None:
+def _replace_viewers(module: Any) -> None:
     """Register a viewer before all others that keeps the picture and starts no program."""
-    base: Any = module.__dict__["Viewer"]
 
     def keep(self: object, image: Any, **options: Any) -> int:
-        pictures.keep(str(options.get("title") or "image"), png_of(image))
+        pictures.keep(str(options.get("title") or "image"), _png(image))
         return 1
 
-    module.__dict__["register"](type("Kept", (base,), {"show": keep})(), 0)
+    module.register(type("Kept", (module.Viewer,), {"show": keep})(), 0)
 
 
-def png_of(image: Any) -> bytes:
-    """Return a PIL image as PNG, in colours where PNG has no such mode."""
+def _png(image: Any) -> bytes:
+    """Return a PIL image as PNG, in RGB if PNG does not support its mode."""
     memory = io.BytesIO()
     try:
         image.save(memory, "PNG")
@@ -105,9 +92,9 @@ def png_of(image: Any) -> bytes:
 
 
 class NetworkGuard:
-    """Refuse what Python itself would send to other machines, and remember where it was to go.
+    """Refuse connections of Python to other machines, and record their hosts.
 
-    Native code and other programs are not seen here: a network namespace is what stops them, where it is permitted.
+    Native code and other programs are not seen here: a network namespace stops them, if it is permitted.
     """
 
     _addressed = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -118,7 +105,7 @@ class NetworkGuard:
         self.hosts: list[str] = []
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Look at an audit event; raise ConnectionError where it leads off this machine."""
+        """Check an audit event; raise ConnectionError if it leads to another machine."""
         if self.open:
             return
         if event in self._addressed:
@@ -130,7 +117,7 @@ class NetworkGuard:
 
     def _refuse(self, host: object) -> None:
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-        if _is_here(name):
+        if _is_local(name):
             return
         if name not in self.hosts:
             self.hosts.append(name)
@@ -138,11 +125,10 @@ class NetworkGuard:
 
     @staticmethod
     def message(hosts: Sequence[str]) -> str:
-        """Say what was tried and what to do."""
         return f"network needed: this block tried to reach {', '.join(hosts)}; mark it .network"
 
 
-def _is_here(host: str) -> bool:
+def _is_local(host: str) -> bool:
     if host in ("", "localhost", "ip6-localhost", socket.gethostname()):
         return True
     try:

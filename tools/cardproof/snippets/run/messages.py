@@ -13,7 +13,7 @@ from msgspec import Struct, convert, to_builtins
 
 
 class BrokenChannelError(Exception):
-    """What arrived on the channel is no message of this page."""
+    """Bytes on the channel that are not a message of this page."""
 
 
 class Code(Struct, frozen=True):
@@ -31,7 +31,7 @@ class Code(Struct, frozen=True):
 
 
 class Task(Struct, frozen=True):
-    """All that a page's process is told: its blocks and its surroundings."""
+    """The input of a page's process: its blocks and its environment."""
 
     nonce: str
     blocks: tuple[Code, ...]
@@ -51,31 +51,31 @@ class _Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"
     pass
 
 
-class Begun(_Message, frozen=True):
+class BlockStarted(_Message, frozen=True):
     """A block begins."""
 
     block: int
 
 
-class Entered(_Message, frozen=True):
+class StatementStarted(_Message, frozen=True):
     """A statement begins: lines within the block."""
 
     line: int
     end_line: int
 
 
-class Turned(_Message, frozen=True):
+class StreamSwitched(_Message, frozen=True):
     """The code is about to write to the other of standard output and standard error."""
 
 
-class Left(_Message, frozen=True):
+class StatementEnded(_Message, frozen=True):
     """The statement that was entered has ended."""
 
     value: str | None
     error: str | None
 
 
-class Showed(_Message, frozen=True):
+class PictureShown(_Message, frozen=True):
     """A picture was shown or saved."""
 
     name: str
@@ -83,13 +83,13 @@ class Showed(_Message, frozen=True):
     """Base64."""
 
 
-class Replaced(_Message, frozen=True):
+class ProcessReplaced(_Message, frozen=True):
     """The process is about to become another program."""
 
     program: str
 
 
-class Ended(_Message, frozen=True):
+class BlockEnded(_Message, frozen=True):
     """The block has ended, with or without an exception."""
 
     error: str | None
@@ -98,14 +98,23 @@ class Ended(_Message, frozen=True):
     warnings: tuple[str, ...]
 
 
-class Finished(_Message, frozen=True):
+class PageFinished(_Message, frozen=True):
     """All blocks have ended; the process exits as soon as it may."""
 
     threads: int
     """Threads that a program would wait for."""
 
 
-Message = Begun | Entered | Turned | Left | Showed | Replaced | Ended | Finished
+Message = (
+    BlockStarted
+    | StatementStarted
+    | StreamSwitched
+    | StatementEnded
+    | PictureShown
+    | ProcessReplaced
+    | BlockEnded
+    | PageFinished
+)
 
 
 class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,7 +149,7 @@ def task_from(content: dict[str, Any]) -> Task:
 
 
 class Frames:
-    """Take bytes as they arrive and give whole messages of one page."""
+    """Decodes the messages of one page from bytes as they arrive."""
 
     _largest: ClassVar[int] = 64 * 2**20
 
@@ -163,7 +172,7 @@ class Frames:
         return found
 
     def _message(self, body: bytes) -> Message:
-        try:  # decoded by the standard library, which lets text through that UTF-8 cannot hold
+        try:  # decoded by the standard library, which accepts text that UTF-8 cannot encode
             content = convert(json.loads(body), _Envelope)
         except (ValueError, RecursionError):
             raise BrokenChannelError("bytes that are not a message") from None

@@ -18,21 +18,24 @@ import traceback
 from inspect import CO_COROUTINE
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cardproof.snippets.run import worker
 from cardproof.snippets.run.hooks import NetworkGuard, pictures, prepare_libraries
 from cardproof.snippets.run.messages import (
     ACKNOWLEDGED,
     HEADER,
-    Begun,
-    Ended,
-    Entered,
-    Finished,
-    Left,
-    Replaced,
-    Showed,
-    Turned,
+    BlockEnded,
+    BlockStarted,
+    Code,
+    Message,
+    PageFinished,
+    PictureShown,
+    ProcessReplaced,
+    StatementEnded,
+    StatementStarted,
+    StreamSwitched,
+    Task,
     message_frame,
     task_from,
 )
@@ -43,12 +46,9 @@ from cardproof.snippets.run.traceback import Failure, describe
 if TYPE_CHECKING:
     import socket
     from asyncio import AbstractEventLoop
-    from typing import NoReturn
-
-    from cardproof.snippets.run.messages import Code, Message, Task
 
 CHANNEL_LOST = 121
-"""Exit status where the code closed the descriptor that the process reports on."""
+"""Exit status if the code closed the descriptor of the private channel."""
 
 
 def run_page(channel: socket.socket, output: int, errors: int) -> NoReturn:
@@ -57,7 +57,7 @@ def run_page(channel: socket.socket, output: int, errors: int) -> NoReturn:
     task = task_from(json.loads(_exactly(channel, size)))
     reports = Reports(channel, task.nonce)
     _settle(task)
-    page = Page(task, reports, Streams(output, errors, lambda: reports.send(Turned())))
+    page = Page(task, reports, Streams(output, errors, lambda: reports.send(StreamSwitched())))
     page.run()
     page.leave()
 
@@ -73,7 +73,7 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
 
 
 class Reports:
-    """The page's end of the private channel: each message waits until the runner has taken all output before it."""
+    """The page's end of the private channel: each message waits until the runner has read all output before it."""
 
     def __init__(self, channel: socket.socket, nonce: str) -> None:
         self._channel: int | None = fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD_CLOEXEC, HIGH)
@@ -88,7 +88,7 @@ class Reports:
         return self._channel is None
 
     def send(self, message: Message) -> None:
-        """Send a message and wait until it was taken; end the process where the channel is gone."""
+        """Send a message and wait for its acknowledgement; end the process if the channel is gone."""
         with self._lock:
             if self._channel is None:
                 return
@@ -109,7 +109,7 @@ class Reports:
 
 
 def _settle(task: Task) -> None:
-    """Take the environment, folder and limits of the page, and lose those of the forking process."""
+    """Replace the environment, folder and limits of the forking process by those of the page."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -136,7 +136,7 @@ def _settle(task: Task) -> None:
 
 
 def _forget_exit_functions() -> None:
-    """Keep only the exit function that ends worker processes; finalizers of preloaded libraries take 40 ms and more."""
+    """Keep only the exit function that ends worker processes; finalizers of preloaded libraries take over 40 ms."""
     atexit._clear()
     workers: Any = sys.modules.get("multiprocessing.util")
     if workers:
@@ -144,7 +144,7 @@ def _forget_exit_functions() -> None:
 
 
 def _data_bytes() -> int:
-    """Return what the process has of writable memory now, and what the stacks of its thread pools may reserve."""
+    """Return the size of the process's writable memory, and of the stacks that its thread pools may reserve."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmData:")[2].split()[0]) * 1024 + 2 * (os.cpu_count() or 1) * 8 * 2**20
 
@@ -190,7 +190,7 @@ class Page:
     def run(self) -> None:
         """Run all blocks; an exception ends its block, and the next one runs."""
         for index, code in enumerate(self._task.blocks):
-            self._reports.send(Begun(index))
+            self._reports.send(BlockStarted(index))
             if code.fresh:
                 self._names, self._flags = self._fresh_names(), 0
             self._guard.open, self._guard.hosts = code.network, []
@@ -200,12 +200,12 @@ class Page:
                 os._exit(0)
             error = self._with_hosts(failure.error) if failure else None
             text, line = (failure.traceback, failure.line) if failure else ("", None)
-            self._reports.send(Ended(error, text, line, self._streams.closed()))
+            self._reports.send(BlockEnded(error, text, line, self._streams.closed()))
 
     def leave(self) -> NoReturn:
         """Exit as a program does, but without waiting for threads, which may never end."""
         others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-        self._reports.send(Finished(sum(not thread.daemon for thread in others)))
+        self._reports.send(PageFinished(sum(not thread.daemon for thread in others)))
         try:
             atexit._run_exitfuncs()
         finally:
@@ -225,7 +225,7 @@ class Page:
         return None
 
     def _run_statement(self, statement: Statement, place: Place) -> Failure | None:
-        self._reports.send(Entered(statement.line, statement.end_line))
+        self._reports.send(StatementStarted(statement.line, statement.end_line))
         self._statement, self._value = statement, None
         failure = None
         try:
@@ -236,7 +236,7 @@ class Page:
             failure = describe(error, self._sources, place, statement)
         self._streams.flush()
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
-        self._reports.send(Left(value, failure.error if failure else None))
+        self._reports.send(StatementEnded(value, failure.error if failure else None))
         if statement.replayed and not failure and not statement.code.co_flags & CO_COROUTINE:
             with self._state.open("a", encoding="ascii") as file:
                 file.write(worker.encoded(statement.code))
@@ -252,7 +252,7 @@ class Page:
             self._loop.run_until_complete(result)
 
     def _end_fork(self, error: BaseException) -> NoReturn:
-        """End a process that the code forked itself as Python ends one."""
+        """End a process that the code forked, as Python would."""
         status = error.code if isinstance(error, SystemExit) else 1
         if not isinstance(error, SystemExit):
             traceback.print_exception(error)
@@ -262,7 +262,7 @@ class Page:
         os._exit(status & 0xFF if isinstance(status, int) else int(status is not None))
 
     def _display(self, value: object) -> None:
-        """Take the value of a console's expression instead of printing it; print values inside of statements."""
+        """Record the value of a console's expression instead of printing it; print values inside of statements."""
         if value is None:
             return
         text = repr(value)
@@ -273,17 +273,17 @@ class Page:
         builtins.__dict__["_"] = value
 
     def _show(self, name: str, png: bytes) -> None:
-        self._reports.send(Showed(name, base64.b64encode(png).decode()))
+        self._reports.send(PictureShown(name, base64.b64encode(png).decode()))
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event.startswith("socket."):
             self._guard.audit(event, args)
         elif event == "os.exec":
             self._streams.flush()
-            self._reports.send(Replaced(os.fsdecode(args[0])))
+            self._reports.send(ProcessReplaced(os.fsdecode(args[0])))
 
     def _with_hosts(self, error: str) -> str:
-        """Say that the network was needed where a library said something else about it."""
+        """Add that the network was needed if a library's error does not state it."""
         hosts = self._guard.hosts
         if not hosts or "network needed:" in error:
             return error

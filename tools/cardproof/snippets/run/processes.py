@@ -1,4 +1,4 @@
-"""Tree: find the descendants of a process, wherever they hid their group and session, count them, and end them."""
+"""Processes: find, measure and kill the descendants of a process, whatever their group and session."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 _PROC = Path("/proc")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -46,7 +43,7 @@ def _table() -> list[tuple[int, int, str]]:
 
 
 def _table_of_ps() -> list[tuple[int, int, str]]:
-    """Return the same where there is no ``/proc``."""
+    """Return the same for systems without ``/proc``."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,state="], capture_output=True, text=True, check=False)
     rows = (line.split() for line in listed.stdout.splitlines())
     return [(int(row[0]), int(row[1]), row[2][0]) for row in rows if len(row) == 3]
@@ -77,9 +74,9 @@ def _kilobytes(pid: int, name: str, keys: tuple[str, ...]) -> int:
 
 
 def kill_descendants(pid: int, spare: Collection[int] = (), seconds: float = 5.0) -> None:
-    """End all descendants of a process, but for those to spare and what descends from them.
+    """Kill all descendants of a process, except those to spare and their descendants.
 
-    They are stopped first, until no new one appears: processes that fork faster than they are killed would win.
+    They are stopped first, until no new one appears: some fork faster than they can be killed.
     """
     end = time.monotonic() + seconds
     while (found := descendants(pid, spare)) and time.monotonic() < end:
@@ -98,6 +95,11 @@ def reap() -> list[tuple[int, int]]:
         while (child := os.waitpid(-1, os.WNOHANG))[0]:
             ended.append(child)
     return ended
+
+
+def close_descriptors(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _signal(pids: set[int], number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Record: what a page's blocks wrote, showed and raised, put together while they run."""
+"""Record: the output, pictures and errors of a page's blocks, collected while they run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 import sys
 import sysconfig
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,16 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.snippets.run.statements import Place
-from cardproof.snippets.types import Image, Printed, Ran
+from cardproof.snippets.types import BlockRun, Image, Printed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from cardproof.snippets.run.messages import Ended, Task
+    from cardproof.snippets.run.messages import BlockEnded, Task
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 PAGE_FOLDER = "/page"
-"""What stands for the page's temporary folder, so that two builds print the same."""
+"""Replaces the page's temporary folder in outputs, so that two builds print the same."""
 
 _LARGEST_PICTURE = 16 * 2**20
-_MOST_FILES = 1000
 
 
 class OverOutputLimitError(Exception):
@@ -43,26 +41,25 @@ class _Running(Struct):
     statement: tuple[int, int] | None = None
     size: int = 0
     pieces: list[tuple[int, bytes]] = field(default_factory=list)
-    """Streams (1, 2) and what was written there since the last statement ended."""
+    """Streams (1, 2) with the bytes since the last statement ended."""
     printed: list[Printed] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
 
 
 class Record:
-    """The blocks of a task that have ended, and the one that runs."""
+    """The finished blocks of a task, and the one that runs."""
 
     def __init__(self, task: Task, output_bytes: int, device: str, mask: Callable[[str], str]) -> None:
-        self.done: list[Ran] = []
+        self.done: list[BlockRun] = []
         self._task = task
         self._output_bytes = output_bytes
         self._device = device
         self._mask = mask
         self._running: _Running | None = None
-        self._files = frozenset(self._listed())
 
     @property
     def started(self) -> float | None:
-        """When the block began that runs now."""
+        """Start of the block that runs now."""
         return self._running.started if self._running else None
 
     @property
@@ -80,7 +77,7 @@ class Record:
             self._running.statement = (line, end_line)
 
     def write(self, stream: int, data: bytes) -> None:
-        """The block wrote; raises OverOutputLimitError, after it has kept what fits."""
+        """Add output of the block; raises OverOutputLimitError after adding what fits."""
         if running := self._running:
             running.pieces.append((stream, data[: max(0, self._output_bytes - running.size)]))
             self._count(running, len(data))
@@ -91,7 +88,7 @@ class Record:
         if running and running.statement:
             self._count(running, len(value or ""))
             text, stdout = self._text(running)
-            running.printed.append(Printed(*running.statement, text, self._told(value), self._told(error), stdout))
+            running.printed.append(Printed(*running.statement, text, self._masked(value), self._masked(error), stdout))
             running.statement = None
 
     def picture(self, name: str, png: str) -> None:
@@ -104,18 +101,18 @@ class Record:
             line = self._running.statement[0] if self._running.statement else 1
             self._running.images.append(Image(line, writable(name), data))
 
-    def end(self, ended: Ended) -> None:
+    def end(self, ended: BlockEnded) -> None:
         """The block has ended with its own message."""
         if running := self._running:
             text, stdout = self._text(running)
             if running.printed and text:  # written after the last statement: by a thread, or another process
                 last = running.printed[-1]
                 running.printed[-1] = replace(last, text=last.text + text, stdout=(last.stdout or "") + stdout)
-            error, trace = self._told(ended.error), self._told(ended.traceback)
-            self._finish(running, Ran(True, (), error, trace or "", ended.error_line, warnings=ended.warnings))
+            error, trace = self._masked(ended.error), self._masked(ended.traceback)
+            self._finish(running, BlockRun(True, (), error, trace or "", ended.error_line, warnings=ended.warnings))
 
     def fail(self, reason: str) -> None:
-        """The page is over: the block that ran, or the next, has failed, and those after it did not run."""
+        """End the page: the block that ran, or the next, has failed, and those after it did not run."""
         if self.is_complete:
             return
         code = self._task.blocks[len(self.done)]
@@ -125,19 +122,17 @@ class Record:
             line = running.statement[0]
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, None, None, stdout))
-        self._finish(running, Ran(False, (), reason, self._crash(), line))
+        self._finish(running, BlockRun(False, (), reason, self._crash(), line))
         file, number = Place(code).origin(line or 1)
         rest = f"not run: the page's process ended before this block, at {file}:{number}"
-        self.done += [Ran(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
+        self.done += [BlockRun(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
 
     def warn(self, warnings: tuple[str, ...]) -> None:
-        """Add to what a person should see of the last block."""
+        """Add warnings to the last block."""
         if self.done and warnings:
             self.done[-1] = replace(self.done[-1], warnings=(*self.done[-1].warnings, *warnings))
 
-    def _finish(self, running: _Running, ran: Ran) -> None:
-        new = [name for name in self._listed() if name not in self._files]
-        self._files = self._files.union(new)
+    def _finish(self, running: _Running, ran: BlockRun) -> None:
         self.done.append(
             replace(
                 ran,
@@ -145,7 +140,6 @@ class Record:
                 images=tuple(running.images),
                 seconds=time.monotonic() - running.started,
                 device=self._device,
-                files=tuple(new),
             )
         )
         self._running = None
@@ -158,7 +152,7 @@ class Record:
             )
 
     def _text(self, running: _Running) -> tuple[str, str]:
-        """Return and forget what was written since the last statement: all of it, and standard output alone."""
+        """Return and clear the output since the last statement: all of it, and standard output alone."""
         decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (1, 2)}
         texts = [(stream, decoders[stream].decode(data)) for stream, data in running.pieces]
         texts += [(stream, decoder.decode(b"", final=True)) for stream, decoder in decoders.items()]
@@ -167,7 +161,7 @@ class Record:
         output = "".join(text for stream, text in texts if stream == 1)
         return as_shown(self._mask(whole)), as_shown(self._mask(output))
 
-    def _told(self, text: str | None) -> str | None:
+    def _masked(self, text: str | None) -> str | None:
         return None if text is None else self._mask(writable(text))
 
     def _crash(self) -> str:
@@ -182,25 +176,12 @@ class Record:
         shown = [f'  File "{file}", line {number}, in {name}' for file, number, name in reversed(frames)]
         return "\n".join([text.partition("\n")[0], *shown]) if text else ""
 
-    def _listed(self) -> list[str]:
-        """Return the files in the page's working folder."""
-        work = Path(self._task.folder, "work")
-        found: list[str] = []
-        for folder, folders, names in os.walk(work):
-            folders.sort()
-            found += [Path(folder, name).relative_to(work).as_posix() for name in sorted(names)]
-            if len(found) > _MOST_FILES:
-                break
-        return found
-
 
 def as_shown(text: str) -> str:
-    """Return text without escape sequences, and with what a carriage return overwrites gone."""
+    """Return text as a terminal shows it: without escape sequences and overwritten characters."""
     if "\x1b" in text:
         text = _ESCAPES.sub("", text)
-    if "\r" not in text:
-        return text
-    return "\n".join(_overwritten(line) for line in text.split("\n"))
+    return "\n".join(map(_overwritten, text.split("\n"))) if "\r" in text else text
 
 
 def _overwritten(line: str) -> str:
@@ -211,18 +192,18 @@ def _overwritten(line: str) -> str:
 
 
 def writable(text: str) -> str:
-    """Return text without what UTF-8 cannot hold."""
+    """Escape what UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes as a person writes it."""
+    """Write a number of bytes with the largest unit that divides it."""
     units = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
     return next((f"{count // size} {unit}" for unit, size in units if count % size == 0), f"{count:,} bytes")
 
 
 class Mask:
-    """Replace paths of the building machine by what they mean to a reader."""
+    """Replace paths of this machine by names that mean something to a reader."""
 
     def __init__(self, folder: Path, search_path: Iterable[str]) -> None:
         names = {str(folder): PAGE_FOLDER, os.path.realpath(folder): PAGE_FOLDER}
@@ -238,5 +219,4 @@ class Mask:
         self._pattern = re.compile("|".join(ends))
 
     def __call__(self, text: str) -> str:
-        """Return text with those paths replaced."""
         return self._pattern.sub(lambda found: self._names[found.group()], text) if os.sep in text else text

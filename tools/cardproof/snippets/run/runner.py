@@ -1,7 +1,7 @@
-"""Run: the blocks of a page in a process of their own, under limits that this process keeps.
+"""Run: the blocks of a page in a process of their own, under limits that this process enforces.
 
-A fork server for each device has imported torch once, so that a page costs milliseconds. Where forking is unsafe (an
-import left threads behind, or this is not Linux) each page gets a fresh interpreter. Windows lacks what all this needs.
+A fork server for each device has imported torch once, so that a page costs milliseconds. If forking is unsafe (an
+import left threads behind, or this is not Linux) each page gets a fresh interpreter. Windows is not supported.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import stat
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import TracebackType
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -25,19 +27,13 @@ from cardproof.snippets.run.record import Mask
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
-from cardproof.snippets.types import Device, Limits, Ran
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
-
-    from cardproof.snippets.types import Block
+from cardproof.snippets.types import Block, BlockRun, Device, Limits
 
 __all__ = ["Device", "Job", "Limits", "Runner", "RunnerError", "ServerState"]
 
 
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""What pages get of the build's own environment; everything else, secrets above all, stays here."""
+"""Variables of the build's environment that pages get; others, above all secrets, are withheld."""
 _FIXED = {
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
@@ -59,14 +55,12 @@ class Job(Struct, frozen=True):
     network: bool = False
     """Blocks marked ``.network`` may reach it; without this they do not run. Other blocks never reach it."""
     placeholders: Mapping[str, object] = field(default_factory=dict)
-    """Names that the page's code finds defined: JSON values."""
-    files: Mapping[str, Path | bytes] = field(default_factory=dict)
-    """What lies in the page's working folder: a name there, and a file or folder to copy, or content."""
+    """Predefined names of the page's code: JSON values."""
     search_path: tuple[str, ...] = ()
-    """Folders of modules that the page may import, beside those of this interpreter."""
+    """Folders of modules that the page may import, in addition to those of this interpreter."""
     seed: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Further variables, such as ``TORCH_HOME`` for weights that are at hand."""
+    """Further variables, such as ``TORCH_HOME`` for local weights."""
 
 
 class Runner:
@@ -82,7 +76,7 @@ class Runner:
     ) -> None:
         """``preload`` names modules that the fork servers import.
 
-        ``namespaces=False`` does without Linux namespaces also where they are permitted.
+        ``namespaces=False`` uses no Linux namespaces even if they are permitted.
         """
         self._limits = limits or Limits()
         self._preload = tuple(preload)
@@ -106,21 +100,20 @@ class Runner:
         self._servers.clear()
 
     def state(self, device: Device) -> ServerState:
-        """Ask what the fork server of a device is doing."""
         return self._server(device).state()
 
-    def run(self, job: Job) -> tuple[Ran, ...]:
-        """Run a page and return what became of each of its blocks, in order."""
+    def run(self, job: Job) -> tuple[BlockRun, ...]:
+        """Run a page and return the run of each of its blocks, in order."""
         reasons = [_reason_not_to_run(block, job) for block in job.blocks]
         runnable = [block for block, reason in zip(job.blocks, reasons, strict=True) if reason is None]
         results = iter(self._run(job, runnable) if runnable else ())
         return tuple(
-            next(results) if reason is None else Ran(False, (), f"not run: {reason}", device=job.device)
+            next(results) if reason is None else BlockRun(False, (), f"not run: {reason}", device=job.device)
             for reason in reasons
         )
 
-    def _run(self, job: Job, blocks: Sequence[Block]) -> tuple[Ran, ...]:
-        with _folder(job.files) as folder, self._page(job, folder, blocks) as page:
+    def _run(self, job: Job, blocks: Sequence[Block]) -> tuple[BlockRun, ...]:
+        with _folder() as folder, self._page(job, folder, blocks) as page:
             task = self._task(job, folder, blocks)
             return Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
 
@@ -206,7 +199,7 @@ def _plain(placeholders: Mapping[str, object]) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(placeholders), allow_nan=False))
     except (TypeError, ValueError) as trouble:
-        raise RunnerError(f"a placeholder's value is neither number, text, list nor mapping: {trouble}") from None
+        raise RunnerError(f"a placeholder's value is not a number, text, list or mapping: {trouble}") from None
     return plain
 
 
@@ -238,34 +231,16 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
 
 
 @contextmanager
-def _folder(files: Mapping[str, Path | bytes]) -> Iterator[Path]:
-    """Make a page's temporary folder with its files, and remove it whatever was done to it."""
+def _folder() -> Iterator[Path]:
+    """Make a page's temporary folder, and remove it whatever was done to it; closed folders in it are opened first."""
     folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
     try:
         for name in ("work", "home", "tmp"):
             (folder / name).mkdir()
-        for name, source in files.items():
-            _put(folder / "work" / name, source)
         yield folder
     finally:
-        _remove(folder)
-
-
-def _put(target: Path, source: Path | bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(source, bytes):
-        target.write_bytes(source)
-    elif source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        shutil.copyfile(source, target)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder; folders in it that were closed to their owner are opened first."""
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            inner = Path(path, name)
-            if not inner.is_symlink():
-                inner.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder)
+        for path, folders, _ in os.walk(folder):
+            for inner in (Path(path, name) for name in folders):
+                if not inner.is_symlink():
+                    inner.chmod(stat.S_IRWXU)
+        shutil.rmtree(folder)

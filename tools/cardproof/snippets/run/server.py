@@ -13,20 +13,18 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from cardproof.snippets.run.messages import HEADER, frame
-from cardproof.snippets.run.processes import kill_descendants
+from cardproof.snippets.run.processes import close_descriptors, kill_descendants
 from cardproof.snippets.run.supervise import END, Reach
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 _PATIENCE = 3.0
-"""Seconds that a process gets to end what it was told to end."""
+"""Seconds that a process gets to end."""
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); from cardproof.snippets.run.fork_server import main; "
     "main(int(sys.argv[2]), sys.argv[3:])"
@@ -34,11 +32,11 @@ _BOOT = (
 
 
 class RunnerError(Exception):
-    """Snippets cannot be run here; the message says why."""
+    """Snippets cannot be run here; the message is the reason."""
 
 
 class ServerState(Struct, frozen=True):
-    """What a fork server is doing: importing only, so one thread, and no device."""
+    """The state of a fork server: forking is safe with one thread and no device in use."""
 
     pid: int
     threads: int
@@ -53,13 +51,13 @@ class PageProcess:
     ) -> None:
         self.supervisor = supervisor
         self.helpers = helpers
-        """How many of the supervisor's descendants only supervise; they come first."""
+        """Number of the supervisor's descendants that only supervise; they come first."""
         self.lifeline = lifeline
         self.channel = channel
         self.pipes = pipes
 
     def end(self) -> None:
-        """Have all processes of the page ended, by the supervisor or else from here, and close the pipes."""
+        """End all processes of the page, through the supervisor or else directly, and close the pipes."""
         with contextlib.suppress(OSError):
             self.lifeline.send(END)
         if not self._is_over():
@@ -69,7 +67,7 @@ class PageProcess:
             self._is_over()
         self.lifeline.close()
         self.channel.close()
-        _close(*self.pipes)
+        close_descriptors(*self.pipes)
 
     def _is_over(self) -> bool:
         """Wait for the end of the supervisor, which is the last to close the lifeline."""
@@ -111,7 +109,7 @@ class ForkServer:
 
     @property
     def threads(self) -> int:
-        """How many threads the imports left behind; forking is safe with one."""
+        """Number of threads after the imports; forking is safe with one."""
         with self._lock:
             return int(self._greeting()["threads"])
 
@@ -120,7 +118,6 @@ class ForkServer:
         return self._process.poll() is None
 
     def state(self) -> ServerState:
-        """Ask the server what it is doing."""
         return ServerState(self.pid, **self._ask({"what": "state"}, ()))
 
     def fork(self, folder: Path, reach: Reach, network: bool) -> PageProcess:
@@ -135,18 +132,18 @@ class ForkServer:
         except BaseException:
             lifeline.close()
             channel.close()
-            _close(output, errors)
+            close_descriptors(output, errors)
             raise
         finally:
             their_lifeline.close()
             their_channel.close()
-            _close(their_output, their_errors)
+            close_descriptors(their_output, their_errors)
         os.set_blocking(output, False)
         os.set_blocking(errors, False)
         return PageProcess(answer["pid"], answer["helpers"], lifeline, channel, (output, errors))
 
     def end(self, page: PageProcess) -> None:
-        """End a page, and what is left of pages whose code ended their supervisor."""
+        """End a page, and the remains of pages whose code killed their supervisor."""
         page.end()
         with self._lock:
             self._supervisors.discard(page.supervisor)
@@ -154,7 +151,7 @@ class ForkServer:
                 kill_descendants(self.pid, self._supervisors)
 
     def close(self) -> None:
-        """End the server and what may be left below it."""
+        """End the server and all its descendants."""
         kill_descendants(self.pid)
         self._control.close()
         try:
@@ -168,7 +165,7 @@ class ForkServer:
         self._process.wait()
 
     def _ask(self, request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any]:
-        """Send a request and return the answer; a server whose answer was not taken is of no further use."""
+        """Send a request and return the answer; an error ends the server, as its next answer would be an old one."""
         with self._lock:
             try:
                 self._greeting()
@@ -194,8 +191,8 @@ class ForkServer:
             part = self._control.recv(4096)
             if not part:
                 self._log.seek(0)
-                said = self._log.read().decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
-                raise RunnerError(f"the process that forks the pages ended: {said or 'without a word'}")
+                reason = self._log.read().decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+                raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
             data += part
         answer: dict[str, Any] = json.loads(data[HEADER:])
         return answer
@@ -206,8 +203,3 @@ def is_readable(connection: socket.socket, seconds: float) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
-
-
-def _close(*descriptors: int) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Statements: a block's code as compiled top-level statements that know their place in the source."""
+"""Statements: a block's code as compiled top-level statements with their positions in the source."""
 
 from __future__ import annotations
 import __future__
@@ -6,14 +6,13 @@ import __future__
 import ast
 import doctest
 import linecache
+from collections.abc import Iterator
+from types import CodeType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import CodeType
-
     from cardproof.snippets.run.messages import Code
 
 _REPLAYED = (
@@ -28,7 +27,7 @@ _REPLAYED = (
     ast.If,
     ast.Try,
 )
-"""What a spawned worker runs again to have the page's names: no bare calls, no loops."""
+"""Statements that a spawned worker runs again to define the page's names: no bare calls, no loops."""
 
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
@@ -48,7 +47,7 @@ class Statement(Struct, frozen=True):
 
 
 class Place:
-    """Where the lines of a block stand in the source that a person edits."""
+    """The positions of a block's lines in the source that a person edits."""
 
     def __init__(self, code: Code) -> None:
         self.code = code
@@ -60,7 +59,7 @@ class Place:
         return self.origins[max(0, min(line, len(self.origins)) - 1)]
 
     def line(self, file: str, number: int, first: int, last: int) -> int | None:
-        """Return the line within the block, between two of its lines, that stands at this place."""
+        """Return the line of the block, between two of its lines, that has this position."""
         within = (line for line in range(first, last + 1) if self.origin(line) == (file, number))
         return next(within, None)
 
@@ -102,7 +101,7 @@ def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
 def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
     """Parse a piece whose first line is this line of the block; line numbers of the result are the block's.
 
-    Blank lines before it put it at its line of the source, where that can be, so that warnings are right.
+    Blank lines before it give it its line of the source, if possible, so that warnings are right.
     """
     file, line = place.origin(first)
     padding = 0 if place.code.lines else line - 1
@@ -140,7 +139,7 @@ class Sources:
         self._files: dict[str, list[str]] = {}
 
     def add(self, code: Code, *aliases: str) -> None:
-        """Put a block's Python at the lines where it stands; the rest of the files stays blank."""
+        """Add a block's Python at its source lines; the rest of the files stays blank."""
         place = Place(code)
         for text, first, _ in _parts(code):
             for line, content in enumerate(text.splitlines(), first):

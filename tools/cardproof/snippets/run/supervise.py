@@ -1,7 +1,7 @@
-"""Supervise: a process over each page's own that keeps all its descendants together, and ends them.
+"""Supervise: a parent of each page's process that adopts all its descendants, and ends them.
 
-Where namespaces are permitted, the page's processes live in one of their own: none can leave it, see or signal what is
-outside, or outlive its first process. Elsewhere the supervisor adopts orphans and ends whatever descends from it.
+If namespaces are permitted, the page's processes live in one of their own: none can leave it, see or signal processes
+outside, or outlive its first process. Otherwise the supervisor adopts orphans and kills all its descendants.
 """
 
 from __future__ import annotations
@@ -15,23 +15,20 @@ import shutil
 import signal
 import socket
 import struct
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NoReturn
 
 from msgspec import Struct
 
-from cardproof.snippets.run.processes import kill_descendants, reap
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import NoReturn
+from cardproof.snippets.run.processes import close_descriptors, kill_descendants, reap
 
 Reach = Literal["all", "network", "none"]
 """Which namespaces are permitted here: of processes, mounts and network; of the network; none."""
 
 END = b"k"
-"""What the runner sends for the page's end; a lifeline that closes without it means that the runner is gone."""
+"""Sent by the runner to end the page; a lifeline that closes without it means that the runner is gone."""
 STATUS = struct.Struct("i")
 """The page's wait status on the lifeline."""
 
@@ -42,53 +39,46 @@ _SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
 _RUNNER_GONE, _NOT_PERMITTED = 3, 4
 
 
-class Charge(Struct, frozen=True):
-    """The page that a supervisor looks after."""
-
+class SupervisedPage(Struct, frozen=True):
     lifeline: socket.socket
     """The supervisor's connection with the runner."""
     descriptors: tuple[int, ...]
-    """What only the page's own process keeps open."""
+    """Descriptors that only the page's process keeps open."""
     folder: Path
-    """The page's temporary folder; removed here where the runner is gone."""
+    """The page's temporary folder; removed here if the runner is gone."""
     reach: Reach
     network: bool
     """The page may need the network."""
     become_page: Callable[[], NoReturn]
 
 
-def supervise(charge: Charge) -> NoReturn:
-    """Run the page below this process until the runner says that it is over; leave no process, then exit."""
+def supervise(page: SupervisedPage) -> NoReturn:
+    """Run the page below this process until the runner ends it; kill its processes, then exit."""
     adopt_orphans()
-    _enter_namespaces(charge.reach, charge.network)
-    if charge.reach == "all":
-        told = _below_a_first_process(charge)
+    _enter_namespaces(page.reach, page.network)
+    if page.reach == "all":
+        ended_by_runner = _run_in_namespace(page)
     else:
-        told = _until_told(charge)
+        ended_by_runner = _run(page)
         kill_descendants(os.getpid())
-    if not told:
-        shutil.rmtree(charge.folder, ignore_errors=True)
+    if not ended_by_runner:
+        shutil.rmtree(page.folder, ignore_errors=True)
     os._exit(0)
 
 
-def _below_a_first_process(charge: Charge) -> bool:
+def _run_in_namespace(page: SupervisedPage) -> bool:
     """Fork the first process of the namespace, and wait until it and all others in it are gone."""
     first = os.fork()
     if first == 0:
         _die_with_parent()
         _mount_own()
-        os._exit(0 if _until_told(charge) else _RUNNER_GONE)
-    _close(charge.descriptors)
+        os._exit(0 if _run(page) else _RUNNER_GONE)
+    close_descriptors(*page.descriptors)
     return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) != _RUNNER_GONE
 
 
-def _close(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)
-
-
-def _until_told(charge: Charge) -> bool:
-    """Fork the page, adopt and reap orphans, report the page's end; return whether the runner said to end."""
+def _run(page: SupervisedPage) -> bool:
+    """Fork the page, adopt and reap orphans, report the page's end; return whether the runner ended it."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
@@ -97,27 +87,23 @@ def _until_told(charge: Charge) -> bool:
     child = os.fork()
     if child == 0:
         _die_with_parent()
-        charge.lifeline.close()
-        _close((reader, writer))
-        charge.become_page()
-    _close(charge.descriptors)
+        page.lifeline.close()
+        close_descriptors(reader, writer)
+        page.become_page()
+    close_descriptors(*page.descriptors)
     while True:
-        ready = select.select([charge.lifeline.fileno(), reader], [], [])[0]
+        ready = select.select([page.lifeline.fileno(), reader], [], [])[0]
         if reader in ready:
             os.read(reader, 4096)
         for pid, status in reap():
             if pid == child:
                 with contextlib.suppress(OSError):
-                    charge.lifeline.send(STATUS.pack(status))
-        if charge.lifeline.fileno() in ready:
-            return _received(charge.lifeline) == END
-
-
-def _received(lifeline: socket.socket) -> bytes:
-    try:
-        return lifeline.recv(1)
-    except OSError:
-        return b""
+                    page.lifeline.send(STATUS.pack(status))
+        if page.lifeline.fileno() in ready:
+            try:
+                return page.lifeline.recv(1) == END
+            except OSError:
+                return False
 
 
 def permitted_reach() -> Reach:
@@ -164,7 +150,7 @@ def _enter_namespaces(reach: Reach, network: bool) -> None:
 
 
 def _mount_own() -> None:
-    """Mount what shows or outlives processes: ``/proc``, and ``/dev/shm`` as big as the memory. Raises OSError."""
+    """Mount an own ``/proc``, and a ``/dev/shm`` as big as the memory. Raises OSError."""
     _call("mount", b"none", b"/", None, _REC | _PRIVATE, None)
     _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
     if Path("/dev/shm").is_dir():
@@ -172,7 +158,7 @@ def _mount_own() -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent ends, where the system can do that."""
+    """Become the parent of orphaned descendants, if the system supports that."""
     if Path("/proc/self").exists():
         _call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

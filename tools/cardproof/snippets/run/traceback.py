@@ -1,4 +1,4 @@
-"""Traceback: an exception as a reader would see it, without frames of the runner and folders of the machine."""
+"""Traceback: exceptions without frames of the runner and folders of this machine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ _HERE = str(Path(__file__).parents[1])
 
 
 class Failure(Struct, frozen=True):
-    """An exception, described."""
-
     error: str
     traceback: str
     line: int | None
@@ -24,7 +22,7 @@ class Failure(Struct, frozen=True):
 
 
 def describe(error: BaseException, sources: Sources, place: Place, statement: Statement | None) -> Failure:
-    """Describe an exception that a statement raised, or, without a statement, one that compiling the block raised."""
+    """Describe an exception of a statement, or of compiling the block if there is no statement."""
     whole = traceback.TracebackException.from_exception(error)
     frames = list(whole.stack) if statement else []
     _shorten(whole, sources, set())
@@ -73,7 +71,7 @@ def _shorten(error: traceback.TracebackException, sources: Sources, seen: set[in
         other = getattr(error, name)
         if other is not None:
             _shorten(other, sources, seen)
-            if not other.stack:  # a library's own affair
+            if not other.stack:  # raised and handled inside a library
                 setattr(error, name, None)
     for other in getattr(error, "exceptions", None) or ():
         _shorten(other, sources, seen)

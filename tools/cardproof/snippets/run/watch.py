@@ -11,47 +11,45 @@ import socket
 import struct
 import termios
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cardproof.snippets.run import messages as say
+from cardproof.snippets.run import messages
 from cardproof.snippets.run.page import CHANNEL_LOST
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
 from cardproof.snippets.run.record import OverOutputLimitError, Record, size_text
-from cardproof.snippets.run.server import is_readable
+from cardproof.snippets.run.server import PageProcess, is_readable
 from cardproof.snippets.run.supervise import STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cardproof.snippets.run.server import PageProcess
-    from cardproof.snippets.types import Limits, Ran
+    from cardproof.snippets.types import BlockRun, Limits
 
 _TICK = 0.05
-"""Seconds between looks at memory and processes."""
+"""Seconds between checks of memory and processes."""
 _EXIT_SECONDS = 2.0
 """How long a page may take to exit after its last block."""
 _MOMENT = 0.3
-"""Seconds for what follows at once if it follows at all: a status after a closed channel, the end of helpers."""
+"""Seconds to wait for a status after a closed channel, or for the end of helpers."""
 _AT_ONCE = 1 << 20
-"""Bytes taken from a pipe before the limits are looked at again."""
+"""Bytes read from a pipe before the limits are checked again."""
 
 
 class _OverError(Exception):
-    """The page is over; the message says why, and is empty where it finished."""
+    """The page is over; the message is the reason, and empty if it finished."""
 
 
 class Watch:
     """One page while it runs."""
 
     def __init__(
-        self, page: PageProcess, task: say.Task, limits: Limits, device: str, mask: Callable[[str], str]
+        self, page: PageProcess, task: messages.Task, limits: Limits, device: str, mask: Callable[[str], str]
     ) -> None:
         self._page = page
         self._task = task
         self._limits = limits
         self._mask = mask
         self._record = Record(task, limits.output_bytes, device, mask)
-        self._frames = say.Frames(task.nonce)
+        self._frames = messages.Frames(task.nonce)
         self._replaced: str | None = None
         self._status: int | None = None
         self._is_lost = False
@@ -64,10 +62,10 @@ class Watch:
         for descriptor in (*page.pipes, self._channel, self._lifeline):
             self._poll.register(descriptor, select.POLLIN)
 
-    def run(self) -> tuple[Ran, ...]:
-        """Follow the page until it has ended or must be; return what became of each block of the task."""
+    def run(self) -> tuple[BlockRun, ...]:
+        """Follow the page until it has ended or is over a limit; return the run of each block of the task."""
         try:
-            self._page.channel.sendall(say.task_frame(self._task))
+            self._page.channel.sendall(messages.task_frame(self._task))
             while True:
                 self._step()
         except (_OverError, OverOutputLimitError) as over:
@@ -82,7 +80,6 @@ class Watch:
         return tuple(self._record.done)
 
     def _step(self) -> None:
-        """Wait for something to happen, and deal with it."""
         patience = max(0.0, min(_TICK, self._deadline() - time.monotonic()))
         ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
         for stream, pipe in enumerate(self._page.pipes, 1):
@@ -103,7 +100,7 @@ class Watch:
     # what arrives
 
     def _take(self, stream: int, pipe: int, most: int) -> bool:
-        """Take what a pipe has; return False at its end."""
+        """Read from a pipe; return False at its end."""
         with contextlib.suppress(BlockingIOError):
             while most > 0:
                 data = os.read(pipe, min(most, 1 << 16))
@@ -114,13 +111,13 @@ class Watch:
         return True
 
     def _take_all(self) -> None:
-        """Take what was written before the message that has just arrived; no more, as others may go on writing."""
+        """Read the output that was written before the last message; no more, as other processes may go on writing."""
         for stream, pipe in enumerate(self._page.pipes, 1):
             waiting = fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4)
             self._take(stream, pipe, struct.unpack("i", waiting)[0])
 
     def _read_channel(self) -> None:
-        """Deal with the messages that are there, and tell the page to go on after each."""
+        """Handle the messages that have arrived, and acknowledge each."""
         while True:
             try:
                 data = self._page.channel.recv(_AT_ONCE, socket.MSG_DONTWAIT)
@@ -129,49 +126,45 @@ class Watch:
             except ConnectionResetError:
                 data = b""
             if not data:
-                self._part()
+                if self._status is None and is_readable(self._page.lifeline, _MOMENT):
+                    self._read_status()
+                raise _OverError(self._ending())
             try:
-                messages = self._frames.feed(data)
-            except say.BrokenChannelError as trouble:
+                arrived = self._frames.feed(data)
+            except messages.BrokenChannelError as trouble:
                 raise _OverError(f"the code wrote to the runner's private channel: {trouble}") from None
-            for message in messages:
+            for message in arrived:
                 self._take_all()
                 self._handle(message)
                 with contextlib.suppress(OSError):
-                    self._page.channel.sendall(say.ACKNOWLEDGED)
-
-    def _part(self) -> None:
-        """Raise with the reason why the page has closed its channel."""
-        if self._status is None and is_readable(self._page.lifeline, _MOMENT):
-            self._read_status()
-        raise _OverError(self._ending())
+                    self._page.channel.sendall(messages.ACKNOWLEDGED)
 
     def _read_status(self) -> None:
-        """Read how the page's process has ended; nothing comes where its supervisor was ended from outside."""
+        """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
         with contextlib.suppress(OSError):
             data = self._page.lifeline.recv(STATUS.size)
             self._is_lost = len(data) < STATUS.size
             if not self._is_lost:
                 self._status = STATUS.unpack(data)[0]
 
-    def _handle(self, message: say.Message) -> None:
+    def _handle(self, message: messages.Message) -> None:
         record = self._record
         match message:
-            case say.Begun(index) if record.started is None and index == len(record.done):
+            case messages.BlockStarted(index) if record.started is None and index == len(record.done):
                 record.begin()
-            case say.Entered(line, end_line):
+            case messages.StatementStarted(line, end_line):
                 record.enter(line, end_line)
-            case say.Left(value, error):
+            case messages.StatementEnded(value, error):
                 record.leave(value, error)
-            case say.Showed(name, png):
+            case messages.PictureShown(name, png):
                 record.picture(name, png)
-            case say.Ended() if record.started is not None:
+            case messages.BlockEnded() if record.started is not None:
                 record.end(message)
-            case say.Turned():
+            case messages.StreamSwitched():
                 pass
-            case say.Replaced(program):
+            case messages.ProcessReplaced(program):
                 self._replaced = program
-            case say.Finished(threads) if record.is_complete:
+            case messages.PageFinished(threads) if record.is_complete:
                 self._threads = threads
                 self._until = time.monotonic() + _EXIT_SECONDS
             case _:
@@ -180,7 +173,7 @@ class Watch:
     # how it ends
 
     def _ending(self) -> str:
-        """Say how the page's process has ended; nothing where it had finished."""
+        """Describe how the page's process has ended; empty if it had finished."""
         if self._record.is_complete:
             return ""
         if self._is_lost:
@@ -195,15 +188,15 @@ class Watch:
         return f"process ended inside this block, status {code}, before reporting"
 
     def _leftovers(self) -> tuple[str, ...]:
-        """Say what a page that finished left running."""
+        """Return warnings about threads and processes that a finished page left running."""
         if not self._record.done or not self._record.done[-1].ended:
             return ()
-        told = []
+        warnings = []
         if self._threads:
-            told.append(f"{self._threads} non-daemon thread{'s' * (self._threads > 1)} still alive")
+            warnings.append(f"{self._threads} non-daemon thread{'s' * (self._threads > 1)} still alive")
         if left := self._left():
-            told.append(f"left {left} process{'es' * (left > 1)} running")
-        return tuple(told)
+            warnings.append(f"left {left} process{'es' * (left > 1)} running")
+        return tuple(warnings)
 
     def _left(self) -> int:
         """Count processes that outlive the page's own; helpers of multiprocessing get a moment to notice its end."""

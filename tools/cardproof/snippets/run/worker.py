@@ -25,7 +25,7 @@ def encoded(code: CodeType) -> str:
 
 
 def replay(names: dict[str, Any]) -> None:
-    """Run the statements of the file; one that fails, because this is no main process, is passed over."""
+    """Run the statements of the file; those that fail because this is not the main process are skipped."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         for line in Path(os.environ[STATE]).read_text(encoding="ascii").splitlines():
             with contextlib.suppress(Exception):
