@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from sites import cardproof, mkdocs, write_site
+from warm import IMPORTED
 
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -85,3 +87,11 @@ def built_site(own_site: Path) -> Path:
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
     return own_site / "site"
+
+
+@pytest.fixture
+def warm_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork from a process that has imported torch what would be started anew: the import takes most of the time."""
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload(list(IMPORTED))
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind=None: forked)

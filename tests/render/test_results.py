@@ -20,6 +20,8 @@ from cardproof.report.terminal import json_of
 ROOT = Path(__file__).parents[2]
 CARD = ROOT / "templates/models/res2next-tiny.md"
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 
 @pytest.fixture
 def site(tmp_path, monkeypatch) -> Path:

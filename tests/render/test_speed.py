@@ -25,6 +25,9 @@ def scored(card: str, percent: int) -> str:
     return card.replace("-->\n", SCORE.format(percent))
 
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
+
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """Three models with accuracies, and a place for speeds."""
