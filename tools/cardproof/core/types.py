@@ -104,6 +104,8 @@ class Claim(Struct, frozen=True):
     """How YAML wrote it: plain, ``'`` or ``"``; a fix keeps it."""
     metric: bool = False
     """Stated as the metric of a result."""
+    column: Place | None = None
+    """Head of its column, if it stands in a table: claims of one column share it."""
 
     @property
     def label(self) -> str:

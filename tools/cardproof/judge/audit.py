@@ -71,7 +71,7 @@ class Audit(Struct, frozen=True):
     """Times of the networks; None if there is no file of them."""
 
     def evidence(self, card: Card, model: Model) -> Evidence | None:
-        return self.gathered.evidence.get(self.needs[card.file, model.name])
+        return self.gathered.evidence.get(self.needs[card.file, model.key])
 
     def recipe(self, need: Need) -> Recipe | None:
         """Return the recipe that the zoo states for a model; None if missing."""
@@ -88,7 +88,7 @@ class Audit(Struct, frozen=True):
 
     def recalled(self, cards: Iterable[Card]) -> int:
         """Return how many models of these cards have evidence from earlier runs."""
-        needs = {self.needs[card.file, model.name] for card in cards for model in card.models}
+        needs = {self.needs[card.file, model.key] for card in cards for model in card.models}
         found = {need for need, evidence in self.gathered.evidence.items() if evidence.key}
         return len(needs & found) - self.gathered.measured
 

@@ -70,7 +70,7 @@ def judge(
         of_card = list(card.findings)
         contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
-            key = (card.file, model.name)
+            key = (card.file, model.key)
             context = _context(model, claims, needs[key], proved, settings, cited, totals)
             context = replace(context, weights=local_files.weights.get(key), code=local_files.code.get(key))
             contexts.append(context)

@@ -67,12 +67,12 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
                 paths.append(path)
                 if path.is_file():
                     sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
-                    weights[card.file, model.name] = LocalFile(show_path(path), path.stat().st_size, sha256)
+                    weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
             for folder, path, line in _code_paths(model):
                 if path.is_file() and _is_below(folder, path) and (found := _code(path, line)):
                     paths.append(path)
-                    code[card.file, model.name] = found
+                    code[card.file, model.key] = found
                     break
         if found_includes := tuple(_includes(card, settings)):
             includes[card.file] = found_includes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def plan(reading: Reading, names: Names | None = None) -> dict[tuple[str, str], Need]:
     """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names."""
     return {
-        (card.file, model.name): need_of(model, claims, names.network(model.name) if names else "")
+        (card.file, model.key): need_of(model, claims, names.network(model.name) if names else "")
         for card in reading.cards
         for model, claims in zip(card.models, card.claims_of, strict=True)
     }

@@ -16,7 +16,7 @@ from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import as_index, check_results, model_of_results
 from cardproof.read.markdown import Span, doubled_fence, find_header, find_index_comments
-from cardproof.read.model_index import IndexReader, Model
+from cardproof.read.model_index import IndexReader, Model, Table
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
@@ -36,6 +36,8 @@ class Card(Struct, frozen=True, eq=False):
     """Of the file, and of the files that its index imports."""
     imports: tuple[Path, ...] = ()
     """Files that its index imports."""
+    tables: tuple[Table, ...] = ()
+    """The tables of models in its text."""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -170,20 +172,22 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
             findings.append(
                 Finding(source.place(span.start), "model-index", "error", message, "list them under Models")
             )
+    tables: list[Table] = []
     if span is None:
-        models = _add_text_models(models, source, header_span.end if header_span else 0)
-    return Card(source, header if isinstance(header, Mapping) else None, span, models, _claims(models))
+        models = _add_text_models(models, source, header_span.end if header_span else 0, tables)
+    header = header if isinstance(header, Mapping) else None
+    return Card(source, header, span, models, _claims(models), tables=tuple(tables))
 
 
-def _add_text_models(models: tuple[Model, ...], source: Source, start: int) -> tuple[Model, ...]:
-    """Add the models that the text itself describes; a template has its index instead."""
+def _add_text_models(models: tuple[Model, ...], source: Source, start: int, tables: list[Table]) -> tuple[Model, ...]:
+    """Add the models that the text itself describes, and their tables; a template has its index instead."""
     if "|" not in source.text and "Model Stats" not in source.text:
         return models
     from cardproof.read.tables import merged, model_in_details, models_in_tables
 
     found = {model.name: model for model in models}
     details = model_in_details(source, start)
-    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+    for model in (*([details] if details else ()), *models_in_tables(source, start, tables)):
         earlier = found.get(model.name)
         found[model.name] = merged(earlier, model) if earlier else model
     return tuple(found.values())

@@ -23,11 +23,12 @@ def claims_of(model: Model) -> list[Claim]:
     """
     claims: list[Claim] = []
     for key, node in model.metadata or ():
-        _leaves(model.name, key.text, node, claims)
+        _leaves(model.name, key.text, node, claims, {"column": key.place} if model.form == "table" else {})
     for result in model.results:
         for name, value in result.metrics:
             if value.value is not None:
-                about = {"dataset": result.dataset, "task": result.task, "metric": True}
+                about: dict[str, Any] = {"dataset": result.dataset, "task": result.task, "metric": True}
+                about["column"] = name.place if model.form == "table" else None
                 claims.append(_claim(model.name, name.text, value, **about))
     return claims + _published(model)
 
@@ -47,19 +48,19 @@ def _claim(model: str, field: str, node: Scalar, **others: Any) -> Claim:
     return make_claim(model, field, node.text, node.place, value=node.value, style=node.style, **others)
 
 
-def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
+def _leaves(model: str, field: str, node: Node, claims: list[Claim], others: dict[str, Any]) -> None:
     if isinstance(node, Scalar):
         if node.value is not None:
-            claims.append(_claim(model, field, node))
+            claims.append(_claim(model, field, node, **others))
     elif isinstance(node, Mapping):
         for key, value in node:
-            _leaves(model, f"{field}.{key.text}", value, claims)
+            _leaves(model, f"{field}.{key.text}", value, claims, others)
     elif kind_of(field) in ONE_VALUE and all(isinstance(item, Scalar) for item in node.items):
         stated = ", ".join(item.text for item in node.items if isinstance(item, Scalar))
         claims.append(make_claim(model, field, stated, node.place, value=node.plain(), style="list"))
     else:
         for item in node.items:
-            _leaves(model, field, item, claims)
+            _leaves(model, field, item, claims, others)
 
 
 def _published(model: Model) -> list[Claim]:

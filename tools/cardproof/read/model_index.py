@@ -33,6 +33,19 @@ class Result(Struct, frozen=True, eq=False):
     """Place of the data set's name."""
 
 
+class Table(Struct, frozen=True, eq=False):
+    """A table of models, with the words that tell what it is about."""
+
+    place: Place
+    """Of its first head."""
+    heads: tuple[tuple[str, Place], ...]
+    """All heads as written, with their places, which claims name as their column."""
+    caption: str = ""
+    """The paragraph right above it."""
+    headings: tuple[str, ...] = ()
+    """The headings that it stands under, the title of the page first."""
+
+
 class Model(Struct, frozen=True, eq=False):
     """One model, with what it inherits from its collections."""
 
@@ -44,6 +57,15 @@ class Model(Struct, frozen=True, eq=False):
     """Its own keys and the inherited ones."""
     results: tuple[Result, ...]
     form: Form = "index"
+    variant: str = ""
+    """What tells it from another model of the same name in its file, such as an image size; mostly empty."""
+    doubt: str = ""
+    """Why it may be another network than the zoo's of this name: its claims are unchecked for this reason."""
+
+    @property
+    def key(self) -> str:
+        """Its name, and what tells it from others of this name in its file."""
+        return f"{self.name} {self.variant}" if self.variant else self.name
 
     @property
     def metadata(self) -> Mapping | None:

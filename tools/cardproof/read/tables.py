@@ -15,9 +15,10 @@ from msgspec import Struct
 from cardproof.core.names import ACCURACIES, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
 from cardproof.core.source import Source
+from cardproof.core.types import Place
 from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.markdown import Line, text_lines
-from cardproof.read.model_index import Form, Model, Result
+from cardproof.read.model_index import Form, Model, Result, Table
 
 COLUMNS = ("parameters", "flops", "image size", *ACCURACIES)
 """Kinds of fields that a column may state."""
@@ -55,10 +56,10 @@ class _Column(Struct, frozen=True):
     dataset: str | None = None
 
 
-def models_in_tables(source: Source, start: int) -> list[Model]:
-    """Return the models of all tables, in order; rows of one name are one model."""
+def models_in_tables(source: Source, start: int, tables: list[Table] | None = None) -> list[Model]:
+    """Return the models of all tables, in order; rows of one name are one model. The tables are added to ``tables``."""
     found: dict[str, list[Model]] = {}
-    for row in _rows(source, start):
+    for row in _rows(source, start, [] if tables is None else tables):
         rows = found.setdefault(row.name, [])
         if addition := _addition(rows[0], row) if rows else row:
             rows.append(addition)
@@ -113,21 +114,37 @@ def _scalars(model: Model) -> Iterator[tuple[Scalar, Scalar]]:
             yield key, value
 
 
-def _rows(source: Source, start: int) -> Iterator[Model]:
+def _rows(source: Source, start: int, tables: list[Table]) -> Iterator[Model]:
     """Yield the rows of all tables of models."""
     columns: list[_Column] = []
     before: Line | None = None
     head: list[tuple[int, int]] | None = None
+    headings: dict[int, str] = {}
+    caption: list[str] = []
     for line in text_lines(source, start):
         if "|" not in line.text:
             before, head, columns = None, None, []
+            if heading := re.match(r" {0,3}(#{1,6}) (.*)", line.text):
+                level = len(heading[1])
+                headings = {key: text for key, text in headings.items() if key < level} | {level: heading[2].strip()}
+            caption = [] if heading else [*caption, line.text.strip()] if line.text.strip() else caption
         elif head is not None:
             if columns and (model := _row(source, line, columns)):
                 yield model
         elif before is not None and _is_rule(line, cells := _cells(before)):
             head, columns = cells, _columns(source, cells)
+            if columns:
+                heads = tuple(_stated_head(source, *cell) for cell in cells)
+                tables.append(Table(heads[0][1], heads, " ".join(caption), tuple(headings.values())))
+            caption = []
         else:
             before = line
+
+
+def _stated_head(source: Source, first: int, last: int) -> tuple[str, Place]:
+    """Return a head as written, and the place that claims of its column have as their column."""
+    first, last = _inner(source.text, first, last)
+    return source.text[first:last], source.place(first, last)
 
 
 def _is_rule(line: Line, head: list[tuple[int, int]]) -> bool:

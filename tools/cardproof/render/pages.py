@@ -215,7 +215,7 @@ class Site:
                 counts.parameters if counts else None,
                 counts.multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                top1_scores(self._audit.verdicts.of_model(card.file, view.name).own),
+                top1_scores(self._audit.verdicts.of_model(card.file, model.key).own),
                 view.verdicts,
                 model_summary_text(entries[view.name].summary),
             )
@@ -306,7 +306,7 @@ def _records(card: Card, audit: Audit, folders: Folders) -> list[dict[str, Recor
     """Return for each model of a card the evidence of its verdicts, by kind."""
     found = []
     for model, claims in zip(card.models, card.claims_of, strict=True):
-        need, evidence = audit.needs[card.file, model.name], audit.evidence(card, model)
+        need, evidence = audit.needs[card.file, model.key], audit.evidence(card, model)
         template = relative(card.source.path, folders.base)
         found.append(claim_records(claims, Sources(template, need, evidence, audit.recipe(need))))
     return found
@@ -320,7 +320,7 @@ def _views(
     for model, based in zip(card.models, records, strict=True):
         found = audit.evidence(card, model)
         link = relative(folders.evidence / file_name(model.name), page.parent) if found else None
-        verdicts = audit.verdicts.of_model(card.file, model.name)
+        verdicts = audit.verdicts.of_model(card.file, model.key)
         views.append(model_view(model, verdicts, found, link, based))
     return tuple(views)
 

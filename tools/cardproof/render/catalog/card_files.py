@@ -55,7 +55,7 @@ def model_entries(card: Card, audit: Audit, settings: Settings) -> dict[str, Mod
     """Return the summaries and index entries of a card's models, by their names."""
     found = {}
     for model in card.models:
-        judgements, evidence = audit.verdicts.of_model(card.file, model.name).own, audit.evidence(card, model)
+        judgements, evidence = audit.verdicts.of_model(card.file, model.key).own, audit.evidence(card, model)
         record = file_name(model.name) if evidence and evidence.counts else ""
         entry = ""
         if settings.catalog:  # other sites need neither import
@@ -88,7 +88,7 @@ def card_files(
             urls.of(folders.evidence / summary.evidence) if summary.evidence else None,
             settings.badges,
         )
-        verdicts, evidence = audit.verdicts.of_model(card.file, model.name), audit.evidence(card, model)
+        verdicts, evidence = audit.verdicts.of_model(card.file, model.key), audit.evidence(card, model)
         record, badges = model_record(card.file, model, verdicts, summary, evidence, addresses)
         files.texts[folder / "model.json"] = record_text(record)
         files.badges.update({folder / name: text for name, text in badges.items()})

@@ -62,7 +62,7 @@ class TrainingView(Struct, frozen=True):
 
 def training_view(card: Card, audit: Audit) -> TrainingView:
     """Return how a card's models were trained, as far as known."""
-    models = [(model.name, audit.needs[card.file, model.name], audit.evidence(card, model)) for model in card.models]
+    models = [(model.name, audit.needs[card.file, model.key], audit.evidence(card, model)) for model in card.models]
     curves = (curve_view(name, audit.gathered.curves.get(need, ())) for name, need, _ in models)
     return TrainingView(
         recipe_views((name, audit.recipe(need)) for name, need, _ in models),

@@ -70,7 +70,7 @@ def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdi
 def claims_json(audit: Audit) -> str:
     """Return the models by name, each with its claims as in ``audit --json``."""
     pairs = [(card, model) for card in audit.reading.cards for model in card.models]
-    models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.name).own) for card, model in pairs]
+    models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.key).own) for card, model in pairs]
     models.sort(key=lambda record: (record["name"], record["card"]))
     document = {"schema": SCHEMA, "cardproof": __version__, "models": models}
     return json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n"
@@ -99,7 +99,7 @@ def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> d
     found = {}
     for card in audit.reading.cards:
         for model in card.models:
-            judgements = audit.verdicts.of_model(card.file, model.name).own
+            judgements = audit.verdicts.of_model(card.file, model.key).own
             text = readme(model, judgements, settings.zoo, cited, verdicts)
             found[f"{model_folder(model.name)}/README.md"] = text
     return found

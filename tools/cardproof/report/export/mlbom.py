@@ -26,8 +26,8 @@ def mlbom(audit: Audit) -> str:
     components = []
     for card in audit.reading.cards:
         for model in card.models:
-            own = audit.verdicts.of_model(card.file, model.name).own
-            components.append(_component(model, card.file, own, weights.get((card.file, model.name))))
+            own = audit.verdicts.of_model(card.file, model.key).own
+            components.append(_component(model, card.file, own, weights.get((card.file, model.key))))
     components.sort(key=lambda component: str(component["bom-ref"]))
     metadata: dict[str, Any] = {
         "tools": {"components": [{"type": "application", "name": "cardproof", "version": __version__}]}
