@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from corpus import Corpus
+from filelock import FileLock
 from hypothesis import settings
 from sites import cardproof, mkdocs, write_site
 from warm import IMPORTED
@@ -45,6 +47,18 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = cardproof("render", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Corpus:
+    """Return this process's copy of the corpus, which was rendered once for all processes of the tests."""
+    pytest.importorskip("timm")
+    base = tmp_path_factory.getbasetemp()
+    first = Corpus((base if worker_id == "master" else base.parent) / "corpus")
+    with FileLock(f"{first.folder}.lock"):
+        if not first.evidence.is_dir():
+            first.write(shared / "corpora" / "timm-model-templates")
+    return Corpus(shutil.copytree(first.folder, tmp_path_factory.mktemp("corpus") / "site"))
 
 
 @pytest.fixture(autouse=True)
