@@ -50,11 +50,11 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Corpus:
+def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Return this process's copy of the corpus, which was rendered once for all processes of the tests."""
     pytest.importorskip("timm")
     base = tmp_path_factory.getbasetemp()
-    first = Corpus((base if worker_id == "master" else base.parent) / "corpus")
+    first = Corpus((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus")
     with FileLock(f"{first.folder}.lock"):
         if not first.evidence.is_dir():
             first.write(shared / "corpora" / "timm-model-templates")
