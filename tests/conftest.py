@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from corpus import Corpus
-from filelock import FileLock
 from hypothesis import settings
 from sites import cardproof, mkdocs, write_site
 from warm import IMPORTED
@@ -51,14 +50,14 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Return this process's copy of the corpus, which was rendered once for all processes of the tests."""
+    """Return the published cards of timm, which are rendered once for all processes of the tests."""
     pytest.importorskip("timm")
     base = tmp_path_factory.getbasetemp()
-    first = Corpus((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus")
-    with FileLock(f"{first.folder}.lock"):
-        if not first.evidence.is_dir():
-            first.write(shared / "corpora" / "timm-model-templates")
-    return Corpus(shutil.copytree(first.folder, tmp_path_factory.mktemp("corpus") / "site"))
+    found = Corpus((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus")
+    with found.lock:
+        if not found.evidence.is_dir():
+            found.write(shared / "corpora" / "timm-model-templates")
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Corpus:
@@ -17,6 +22,8 @@ class Corpus:
         self.folder = folder
         self.evidence = folder / "evidence"
         """What the first render put on record, whatever is rendered later."""
+        self.lock = FileLock(f"{folder}.lock")
+        """Held by a process that writes or renders the site."""
 
     def write(self, cards: Path) -> None:
         """Write the site and render it from nothing."""
