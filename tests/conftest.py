@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from corpus import Corpus
 from hypothesis import settings
 from sites import cardproof, mkdocs, write_site
 from warm import IMPORTED
@@ -45,6 +46,18 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = cardproof("render", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Return the published cards of timm, which are rendered once for all processes of the tests."""
+    pytest.importorskip("timm")
+    base = tmp_path_factory.getbasetemp()
+    found = Corpus((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus")
+    with found.lock:
+        if not found.evidence.is_dir():
+            found.write(shared / "corpora" / "timm-model-templates")
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,15 +42,8 @@ def test_parallel_operations_work_page_after_page(page: Pages) -> None:
     assert [page.out(code) for _ in range(10)] == ["tensor(True)\n"] * 10
 
 
-def test_a_warm_page_costs_less_than_100_ms_beyond_its_own_work(page: Pages) -> None:
-    codes = ["import torch", "x = torch.ones(3)\nprint(x.sum())", "y = x + 1", "print(y.shape)", "print(x.dtype)"]
-    page.out(*codes)
-    costs = []
-    for _ in range(7):
-        began = time.perf_counter()
-        results = page.run(*codes)
-        costs.append(time.perf_counter() - began - sum(result.seconds for result in results))
-    assert min(costs) < 0.1
+def test_a_page_starts_with_torch_imported(page: Pages) -> None:
+    assert page.out("import sys\nprint('torch' in sys.modules)") == "True\n"
 
 
 def test_global_state_does_not_leak_into_the_next_page(page: Pages) -> None:

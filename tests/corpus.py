@@ -1,4 +1,4 @@
-"""The published cards of timm: rendered once, since measuring 220 networks takes most of what their tests take."""
+"""A site of the published cards of timm."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Corpus:
     """A site of 50 published cards with a cache of its own."""
 
-    def __init__(self, folder: Path, cards: Path) -> None:
-        """Write the site and render it from nothing."""
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.evidence = folder / "evidence"
         """What the first render put on record, whatever is rendered later."""
+        self.lock = FileLock(f"{folder}.lock")
+        """Held by a process that writes or renders the site."""
+
+    def write(self, cards: Path) -> None:
+        """Write the site and render it from nothing."""
+        folder = self.folder
         shutil.copytree(cards, folder / "templates/models")
         (folder / "templates/code_snippets.md").write_text("## Use it\n\n```python\nname = '{{ model_name }}'\n```\n")
         (folder / "mkdocs.yml").write_text(
@@ -49,9 +57,3 @@ class Corpus:
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode in (0, 1), done.stderr
         return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="session")
-def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    pytest.importorskip("timm")
-    return Corpus(tmp_path_factory.mktemp("corpus"), shared / "corpora" / "timm-model-templates")
