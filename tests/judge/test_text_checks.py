@@ -137,7 +137,17 @@ def test_a_citation_with_another_arxiv_number_than_the_paper(found):
 
 def test_a_link_to_another_models_weights(found):
     assert ("weights-name", "warning", 19) in found(INDEX.replace("w/net_b", "w/net_a-v2"))
-    assert ("shared-weights", "error", 19) in found(INDEX.replace("w/net_b", "w/net_a"))
+    assert found(INDEX.replace("w/net_b", "w/net_a")) == [("weights-name", "error", 19)]
+
+
+def test_a_model_is_not_blamed_for_another_that_links_its_weights(found):
+    """The misnamed link stands first; the model whose weights it names is right."""
+    assert found(INDEX.replace("w/net_a", "w/net_b")) == [("weights-name", "error", 14)]
+
+
+def test_two_networks_with_one_file_whose_name_tells_nothing(found):
+    text = INDEX.replace("w/net_a", "w/model").replace("w/net_b", "w/model")
+    assert found(text) == [("shared-weights", "error", 19)]
 
 
 def test_text_that_stands_for_text_and_formulas_left_open(found):

@@ -271,7 +271,7 @@ class Need(Struct, frozen=True):
 
     model: str
     weights: str | None
-    """File name of the weights that the card links."""
+    """File name of the weights that the card links; None also for a link that is named after another model."""
     size: tuple[int, int] | None
     """Height and width at which counts are made; None: the zoo's size."""
     questions: tuple[Question, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +87,31 @@ def link_of(model: Model, field_name: str) -> Scalar | None:
     if isinstance(node, MappingNode):
         node = node.get("URL")
     return node if isinstance(node, Scalar) and isinstance(node.value, str) else None
+
+
+def model_names(models: Iterable[Model]) -> dict[str, str]:
+    """Return the names of a card's models by their spelling in file names."""
+    return {_in_file_names(model.name): model.name for model in models}
+
+
+def model_of_weights(model: Model, names: Mapping[str, str]) -> str | None:
+    """Return the other model of the card after which a model's file of weights is named; None if there is none.
+
+    Such a link was left over from the entry above, and says nothing of the model. ``names`` are those of
+    :func:`model_names`.
+    """
+    file, own = weights_file(model), _in_file_names(model.name)
+    if file is None or len(own) < 3:
+        return None
+    stem = _in_file_names(file[:300])
+    ends = [match.start() for match in re.finditer(r"[^a-z0-9]|$", stem)]
+    fitting = [name for end in ends if len(name := stem[:end]) > 2 and name in names]
+    other = max(fitting, key=len, default=own)
+    return names[other] if own not in fitting and other not in own and not other.startswith(own) else None
+
+
+def _in_file_names(name: str) -> str:
+    return re.sub(r"[-_. ]+", "_", name.lower())
 
 
 def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
