@@ -84,9 +84,11 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
         paths += sorted(looked_for)
         if absent:
             missing[card.file] = tuple(absent)
-        if card.header and (licence := licence_file(card.source.path.parent)):
-            paths.append(Path(licence.name))
-            licences[card.file] = licence
+        if card.header:
+            licence = licence_file(card.source.path.parent)
+            paths.append(Path(licence.name) if licence else card.source.path.parent / "LICENSE")
+            if licence:
+                licences[card.file] = licence
         if found_includes := tuple(_includes(card, settings)):
             includes[card.file] = found_includes
         if paths:
