@@ -135,9 +135,84 @@ def test_a_citation_with_another_arxiv_number_than_the_paper(found):
     assert [check for check, _, _ in found(text + INDEX)] == ["citation-paper"]
 
 
+CONDCONV = "Conditionally Parameterized Convolutions for Efficient Inference"
+V2 = "Inverted Residuals and Linear Bottlenecks"
+
+
+@pytest.mark.parametrize(
+    ("cited", "number", "title", "url"),
+    [
+        ("Soft Conditional Computation", "1904.04971", f"CondConv: {CONDCONV}", "https://example.org/condconv"),
+        (f"{V2}: Mobile Networks", "1", f"MobileNetV2: {V2}", "https://example.org/v2"),
+        ("A first title of it", "2101.00001", "Its last title, unlike the first", "https://arxiv.org/abs/2101.00001v3"),
+    ],
+)
+def test_two_titles_of_one_paper_are_a_note(found, cited, number, title, url):
+    text = f"@misc{{a,\n title={{{cited}}},\n volume={{abs/{number}}}\n}}\n"
+    index = INDEX.replace("'Nets: deep and wide'", f"'{title}'").replace("https://arxiv.org/abs/1904.01169", url)
+    assert found(text + index) == [("citation-paper", "note", 2)]
+
+
+LINKED = """[{title}]({url})
+
+```bibtex
+@misc{{a,
+ title={{Deep {{R}}esidual Learning for Image Recognition}},
+ eprint={{1512.03385}}, archivePrefix={{arXiv}}
+}}
+```
+"""
+
+
+@pytest.mark.parametrize(
+    ("title", "url", "count"),
+    [
+        ("**Deep Residual Learning** for Image Recognition", "https://arxiv.org/abs/1608.06993", 1),
+        ("Deep Residual Learning for Image Recognition", "https://arxiv.org/pdf/1512.03385v1.pdf", 0),
+        ("Deep Residual Learning for Image Recognition", "https://doi.org/10.1109/CVPR.2016.90", 0),
+        ("Densely Connected Convolutional Networks", "https://arxiv.org/abs/1608.06993", 0),
+    ],
+)
+def test_a_link_under_the_title_of_a_citation_leads_to_its_paper(found, title, url, count):
+    assert found(LINKED.format(title=title, url=url)) == count * [("citation-paper", "warning", 1)]
+
+
+@pytest.mark.parametrize(
+    ("pages", "right"),
+    [
+        ("{652662}", "652--662"),
+        ('"10241035"', "1024--1035"),
+        ("{1234}", None),  # may be one page
+        ("{652--662}", None),
+        ("{662652}", None),
+        ("{103502}", None),  # the number of an article
+        ("{652052}", None),
+        ("{652661}, doi={10.1103/PhysRevD.98.652661}", None),
+    ],
+)
+def test_a_range_of_pages_whose_dash_was_lost(write, pages, right):
+    card = write("card.md", f"@misc{{a,\n title={{Nets: deep and wide}},\n pages={pages}\n}}\n{INDEX}")
+    findings = audit([card], Settings()).findings
+    assert [(f.check, f.severity, f.place.line, f.fix.text) for f in findings] == (
+        [("page-range", "warning", 3, right)] if right else []
+    )
+    for finding in findings:
+        assert card.read_text().splitlines()[2][finding.fix.column - 1 : finding.fix.end_column - 1] == pages[1:-1]
+
+
 def test_a_link_to_another_models_weights(found):
     assert ("weights-name", "warning", 19) in found(INDEX.replace("w/net_b", "w/net_a-v2"))
-    assert ("shared-weights", "error", 19) in found(INDEX.replace("w/net_b", "w/net_a"))
+    assert found(INDEX.replace("w/net_b", "w/net_a")) == [("weights-name", "error", 19)]
+
+
+def test_a_model_is_not_blamed_for_another_that_links_its_weights(found):
+    """The misnamed link stands first; the model whose weights it names is right."""
+    assert found(INDEX.replace("w/net_a", "w/net_b")) == [("weights-name", "error", 14)]
+
+
+def test_two_networks_with_one_file_whose_name_tells_nothing(found):
+    text = INDEX.replace("w/net_a", "w/model").replace("w/net_b", "w/model")
+    assert found(text) == [("shared-weights", "error", 19)]
 
 
 def test_text_that_stands_for_text_and_formulas_left_open(found):

@@ -7,7 +7,11 @@ import py_compile
 import sys
 
 import pytest
+from outlet_runs import claim_rows
+from sites import ONE_JOB
 
+from cardproof.build import audit
+from cardproof.core.settings import Settings
 from cardproof.core.types import Preprocessing
 from cardproof.zoos import ZooError, load_zoo, network_digests, preprocessing_of
 
@@ -54,6 +58,46 @@ def test_the_file_of_weights_has_the_last_word_on_a_name_that_timm_gave_up():
     assert zoo.known_as("ig_resnext101_32x16d", "ig_resnext101_32x16-c6f796b0.pth").startswith("resnext101_32x16d.")
     assert zoo.known_as("ig_resnext101_32x8d", "ig_resnext101_32x8-c38310e5.pth").startswith("resnext101_32x8d.")
     assert zoo.known_as("resnet50", "ig_resnext101_32x16-c6f796b0.pth") == "resnet50"
+
+
+@pytest.mark.parametrize("owner", ["timm/", "hf_hub:timm/", "hf-hub:timm/", "https://huggingface.co/timm/"])
+def test_a_repository_of_timm_on_the_hub_is_the_entry_that_it_is_named_after(owner):
+    pytest.importorskip("timm")
+    zoo = load_zoo("timm")
+    assert zoo.known_as(f"{owner}resnet50.a1_in1k", None) == "resnet50.a1_in1k"
+    assert preprocessing_of(zoo, f"{owner}resnet50.a1_in1k").weights == "resnet50_a1_0-14fe96d1.pth"
+
+
+def test_a_repository_of_somebody_else_is_not_timms():
+    pytest.importorskip("timm")
+    assert load_zoo("timm").known_as("hf_hub:other/resnet50", None) == "hf_hub:other/resnet50"
+
+
+def test_a_tag_that_an_architecture_has_not_is_named_in_the_error():
+    pytest.importorskip("timm")
+    with pytest.raises(LookupError, match=r"no weights 'mine' of resnet18; it has .*a1_in1k"):
+        preprocessing_of(load_zoo("timm"), "resnet18.mine")
+
+
+B2A = """Models:
+- Name: efficientnet_b2a
+  Metadata: {Parameters: 9109994}
+  Weights: https://example.org/efficientnet_b3_ra2-cf984f9c.pth
+- Name: efficientnet_b3
+  Metadata: {Parameters: 12233232}
+  Weights: https://example.org/efficientnet_b3_ra2-cf984f9c.pth
+"""
+
+
+def test_a_link_named_after_another_model_does_not_decide_which_network_is_meant(write):
+    """As in timm's documentation of 2021: efficientnet_b2a is today's efficientnet_b2, whatever its link says."""
+    pytest.importorskip("timm")
+    run = audit([write("model-index.yml", B2A)], Settings(zoo="timm"), ONE_JOB)
+    assert [(row["model"], row["verdict"]) for row in claim_rows(run)] == [
+        ("efficientnet_b2a", "confirmed"),
+        ("efficientnet_b3", "confirmed"),
+    ]
+    assert [(f.check, f.place.line) for f in run.findings if f.severity == "error"] == [("weights-name", 4)]
 
 
 def test_timm_finds_the_entry_whose_weights_a_card_links():

@@ -266,12 +266,36 @@ class LocalCode(Struct, frozen=True):
     """Names of the top-level classes and functions."""
 
 
+class MissingFile(Struct, frozen=True):
+    """A file of its repository that a model index names, and that is missing."""
+
+    field: str
+    place: Place
+    text: str
+    """Its path as written."""
+    folder: str
+    """The folder where it should be, for reports."""
+    near: str
+    """The file of that folder with the nearest name; empty if none is near."""
+
+
+class LicenceFile(Struct, frozen=True):
+    """The licence file of a card's folder or repository."""
+
+    name: str
+    """Its path for reports."""
+    licences: tuple[str, ...]
+    """The licences whose text it has, by the Hub's names."""
+    beside: bool
+    """It lies in the card's own folder."""
+
+
 class Need(Struct, frozen=True):
     """The measurements that the claims of one model need: the unit of planning and measuring."""
 
     model: str
     weights: str | None
-    """File name of the weights that the card links."""
+    """File name of the weights that the card links; None also for a link that is named after another model."""
     size: tuple[int, int] | None
     """Height and width at which counts are made; None: the zoo's size."""
     questions: tuple[Question, ...]

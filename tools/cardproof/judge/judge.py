@@ -84,7 +84,13 @@ def judge(
             of_card += (
                 finding for check in all_checks() if check.check_model for finding in check.check_model(context)
             )
-        whole = CardContext(card, tuple(contexts), local_files.includes.get(card.file, ()))
+        whole = CardContext(
+            card,
+            tuple(contexts),
+            local_files.includes.get(card.file, ()),
+            local_files.missing.get(card.file, ()),
+            local_files.licences.get(card.file),
+        )
         of_card += (finding for check in all_checks() if check.check_card for finding in check.check_card(whole))
         own[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
         published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)

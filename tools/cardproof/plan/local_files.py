@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,10 @@ from msgspec import Struct, field
 from cardproof.core.digests import digest_of_file
 from cardproof.core.files import show_path
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import LocalCode, LocalFile
+from cardproof.core.types import LicenceFile, LocalCode, LocalFile, MissingFile
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar
+from cardproof.plan.repository_files import is_below, licence_file, missing_files, repository
 from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
@@ -41,8 +41,12 @@ class LocalFiles(Struct, frozen=True):
     code: Mapping[tuple[str, str], LocalCode] = field(default_factory=dict)
     includes: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
     """By the card's file."""
+    missing: Mapping[str, tuple[MissingFile, ...]] = field(default_factory=dict)
+    """Files that the card's model index names, by the card's file."""
+    licences: Mapping[str, LicenceFile] = field(default_factory=dict)
+    """Of the folder or the repository of cards with a header, by the card's file."""
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Paths of weights, whether they exist or not, and of the code that was found, by the card's file.
+    """Paths that the card names, whether they exist or not, of its licence and of the code that was found, by its file.
 
     The many other places where linked code might be are left out: a build would check each of them again.
     """
@@ -57,6 +61,8 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
     weights: dict[tuple[str, str], LocalFile] = {}
     code: dict[tuple[str, str], LocalCode] = {}
     includes: dict[str, tuple[Source, ...]] = {}
+    missing: dict[str, tuple[MissingFile, ...]] = {}
+    licences: dict[str, LicenceFile] = {}
     files: dict[str, tuple[Path, ...]] = {}
     given = settings.path(settings.weights) if settings.weights else None
     digests: dict[Path, str] = {}
@@ -70,15 +76,24 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
                     weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
             for folder, path, line in _code_paths(model):
-                if path.is_file() and _is_below(folder, path) and (found := _code(path, line)):
+                if path.is_file() and is_below(folder, path) and (found := _code(path, line)):
                     paths.append(path)
                     code[card.file, model.key] = found
                     break
+        absent, looked_for = missing_files(card)
+        paths += sorted(looked_for)
+        if absent:
+            missing[card.file] = tuple(absent)
+        if card.header:
+            licence = licence_file(card.source.path.parent)
+            paths.append(Path(licence.name) if licence else card.source.path.parent / "LICENSE")
+            if licence:
+                licences[card.file] = licence
         if found_includes := tuple(_includes(card, settings)):
             includes[card.file] = found_includes
         if paths:
             files[card.file] = tuple(dict.fromkeys(paths))
-    return LocalFiles(weights, code, includes, files)
+    return LocalFiles(weights, code, includes, missing, licences, files)
 
 
 def link_of(model: Model, field_name: str) -> Scalar | None:
@@ -87,6 +102,31 @@ def link_of(model: Model, field_name: str) -> Scalar | None:
     if isinstance(node, MappingNode):
         node = node.get("URL")
     return node if isinstance(node, Scalar) and isinstance(node.value, str) else None
+
+
+def model_names(models: Iterable[Model]) -> dict[str, str]:
+    """Return the names of a card's models by their spelling in file names."""
+    return {_in_file_names(model.name): model.name for model in models}
+
+
+def model_of_weights(model: Model, names: Mapping[str, str]) -> str | None:
+    """Return the other model of the card after which a model's file of weights is named; None if there is none.
+
+    Such a link was left over from the entry above, and says nothing of the model. ``names`` are those of
+    :func:`model_names`.
+    """
+    file, own = weights_file(model), _in_file_names(model.name)
+    if file is None or len(own) < 3:
+        return None
+    stem = _in_file_names(file[:300])
+    ends = [match.start() for match in re.finditer(r"[^a-z0-9]|$", stem)]
+    fitting = [name for end in ends if len(name := stem[:end]) > 2 and name in names]
+    other = max(fitting, key=len, default=own)
+    return names[other] if own not in fitting and other not in own and not other.startswith(own) else None
+
+
+def _in_file_names(name: str) -> str:
+    return re.sub(r"[-_. ]+", "_", name.lower())
 
 
 def _weights_paths(model: Model, given: Path | None) -> Iterator[Path]:
@@ -122,29 +162,15 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
     folder, number = link.source.path.parent, int(line[1]) if line else None
     for first in range(min(len(parts), 20)):
         yield folder, folder.joinpath(*parts[first:]), number
-    repository = _repository(folder.absolute()) if where is None or where[1] in _MOVING else None
-    if repository:
-        yield repository, repository.joinpath(*parts), number
-
-
-@cache
-def _repository(folder: Path) -> Path | None:
-    """Return the nearest folder above that is a Git working tree."""
-    return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
+    top = repository(folder.absolute()) if where is None or where[1] in _MOVING else None
+    if top:
+        yield top, top.joinpath(*parts), number
 
 
 def _below(folder: Path, name: str) -> Path | None:
     """Return a path below a folder; None if the name leads out of it."""
     path = folder / name
-    return path if path != folder and _is_below(folder, path) else None
-
-
-def _is_below(folder: Path, path: Path) -> bool:
-    """Return whether a resolved path is below a folder."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):
-        return False
+    return path if path != folder and is_below(folder, path) else None
 
 
 def _code(path: Path, line: int | None) -> LocalCode | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cardproof.core.names import ACCURACIES, canonical_dataset
 from cardproof.core.types import Claim, Need, Number, Question
+from cardproof.plan.local_files import model_names, model_of_weights
 from cardproof.read.claims import image_size, weights_file
 
 MOST_SIDE = 4096
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
 
 def plan(reading: Reading, names: Names | None = None) -> dict[tuple[str, str], Need]:
     """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names."""
-    return {
-        (card.file, model.key): need_of(model, claims, names.network(model.name) if names else "")
-        for card in reading.cards
-        for model, claims in zip(card.models, card.claims_of, strict=True)
-    }
+    needs = {}
+    for card in reading.cards:
+        in_files = model_names(card.models)
+        for model, claims in zip(card.models, card.claims_of, strict=True):
+            weights = None if model_of_weights(model, in_files) else weights_file(model)
+            needs[card.file, model.key] = _need_of(model, claims, weights, names.network(model.name) if names else "")
+    return needs
 
 
-def need_of(model: Model, claims: tuple[Claim, ...], network: str = "") -> Need:
+def _need_of(model: Model, claims: tuple[Claim, ...], weights: str | None, network: str) -> Need:
     """Return the measurements that the claims of one model need."""
     questions = dict.fromkeys(question for claim in claims if (question := _question(claim)))
     stated = (claim.dataset for claim in claims if claim.metric and claim.dataset and claim.kind in ACCURACIES)
     datasets = dict.fromkeys(name for dataset in stated if (name := canonical_dataset(dataset)))
-    return Need(model.name, weights_file(model), image_size(claims), tuple(questions), tuple(datasets), network)
+    return Need(model.name, weights, image_size(claims), tuple(questions), tuple(datasets), network)
 
 
 def _question(claim: Claim) -> Question | None:

@@ -21,7 +21,9 @@ _ENTRY = re.compile(r"^[ \t]{0,12}@([A-Za-z]{2,30})[ \t]{0,12}\{", re.MULTILINE)
 _NOT_ENTRIES = ("comment", "preamble", "string")
 MAX_STRINGS = 5_000
 """Characters of all abbreviations (``@string``) of a text; each entry is read together with them."""
-ARXIV = re.compile(r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE)
+ARXIV = re.compile(
+    r"(?:arxiv[:./ ]*|arxiv\.org/(?:abs|pdf)/|\babs/)(?P<id>\d{4}\.\d{4,5}|[a-z-]{2,12}/\d{7})", re.IGNORECASE
+)
 ARXIV_NUMBER = re.compile(r"(?:\d{4}\.\d{4,5}|[a-z-]{2,12}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?")
 DOI = re.compile(r"10\.\d{4,9}/[^\s\"'<>{}]{1,200}")
 

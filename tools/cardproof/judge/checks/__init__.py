@@ -23,8 +23,10 @@ from cardproof.core.types import (
     Evidence,
     Finding,
     Judgement,
+    LicenceFile,
     LocalCode,
     LocalFile,
+    MissingFile,
     Number,
     Recipe,
     Totals,
@@ -80,6 +82,10 @@ class CardContext(Struct, frozen=True):
     models: tuple[Context, ...]
     includes: tuple[Source, ...] = ()
     """Files that the card's template includes by name."""
+    missing: tuple[MissingFile, ...] = ()
+    """Files of the repository that its index names, and that are missing."""
+    licence: LicenceFile | None = None
+    """The licence file of its folder or repository."""
 
 
 class Check(Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from cardproof.core.numbers import equal_as_written
+from cardproof.core.types import Number
 from cardproof.judge.checks import Context
 from cardproof.read.claims import weights_file
 
@@ -19,14 +20,15 @@ def unchecked_reason(context: Context) -> str:
 def mismatch_reason(context: Context) -> str | None:
     """Return why the zoo's network is probably not the card's; None if it probably is.
 
-    Its number of parameters differs, and either the zoo renamed it or its weights are not the card's file. Another
-    number alone is not a reason: the card may be wrong.
+    Its number of parameters differs, and the table of names names it, or the zoo renamed it, or its weights are not the
+    card's file. Another number alone is not a reason: the card may be wrong.
     """
     evidence = context.evidence
-    if evidence is None or evidence.counts is None or context.network:
+    if evidence is None or evidence.counts is None:
         return None
-    if parameter_mismatch(context) is None:
-        return None
+    differs = parameter_mismatch(context)
+    if differs is None or context.network:
+        return differs
     if evidence.known_as.partition(".")[0] not in context.model.name:
         return f"the zoo '{evidence.zoo}' has {evidence.known_as} for this name, which is probably another network"
     theirs = evidence.preprocessing.weights if evidence.preprocessing else None
@@ -40,15 +42,19 @@ def mismatch_reason(context: Context) -> str | None:
 
 
 def parameter_mismatch(context: Context) -> str | None:
-    """Return why a network has too many or too few parameters to be the card's; None if it has not."""
+    """Return why a network has too many or too few parameters to be the card's; None if it has not.
+
+    A network of the table of names must have the stated number up to its last digit: look-alikes differ by less than
+    those that merely share a name.
+    """
     evidence = context.evidence
     assert evidence and evidence.counts
     measured = Decimal(evidence.counts.parameters)
     if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
         return None
     for claim, stated in context.numbers("parameters"):
-        in_units = any(equal_as_written(measured.scaleb(-power), stated) for power in (3, 6, 9))
-        if stated.value <= 0 or in_units or abs(stated.value - measured) <= THRESHOLD * measured:
+        near = stated.quantum * 3 / 2 if context.network else THRESHOLD * measured
+        if stated.value <= 0 or _is_misplaced(measured, stated) or abs(stated.value - measured) <= near:
             continue
         if context.network:
             return (
@@ -61,3 +67,9 @@ def parameter_mismatch(context: Context) -> str | None:
             f"{claim.stated}: the name may mean another network now"
         )
     return None
+
+
+def _is_misplaced(measured: Decimal, stated: Number) -> bool:
+    """Return whether a number has the right digits, but not its unit, or its decimal point elsewhere."""
+    powers = (-2, -1, 1, 2, 3, 6, 9) if stated.digits >= 3 else (3, 6, 9)
+    return any(equal_as_written(measured.scaleb(-power), stated) for power in powers)

@@ -5,14 +5,17 @@
 - `citation-syntax`: an entry that BibTeX cannot read, a year that is none, a month that is none, an arXiv number or a
   DOI that cannot be one.
 - `citation-paper`: no citation of the card has the title of the field `Paper` (case, punctuation and accents do not
-  count), or the two name different years, arXiv numbers or DOIs.
-- `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`.
+  count), or the two name different years, arXiv numbers or DOIs; a note if both are titles of one paper, since
+  preprints change theirs: by one arXiv number or DOI, by one main title or subtitle, or by a short table of such
+  papers. Likewise a link of the text whose words are the title of a citation, and which leads to another arXiv number.
+- `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`. Pages whose
+  dash was lost, as in `652662`: two halves of one length, the second at most 100 above the first.
 
 **Why.** Citations are pasted into papers unread. One that belongs to another paper gives credit to the wrong authors.
 
 **Example.** `@article{a, title={A}, year={2020}, month={2020}}` gives `month is '2020', which is a year`.
 
-**Fix.** Two hyphens in page ranges, with `--fix-unsafe`. **Settings.** None.
+**Fix.** Two hyphens in page ranges, also in place of a lost dash, with `--fix-unsafe`. **Settings.** None.
 """
 
 from __future__ import annotations
@@ -21,13 +24,33 @@ import re
 from collections.abc import Iterator
 
 from cardproof.core.source import Source
-from cardproof.core.types import Finding, Fix
+from cardproof.core.types import Finding, Fix, Place
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
-from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, entries_of, normal_title, plain
+from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, address_of, entries_of, normal_title, plain
+from cardproof.read.markdown import lines_of
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DASHES = "‐‑‒–—―−"
+_ANY_DASH = re.compile(f"[{_DASHES}]+")
+MOST_PAGES = 100
+"""Of one paper; two numbers that lie further apart are no range."""
+_LINK = re.compile(r"\[(?P<text>[^\[\]\n]{12,300})\]\((?P<address>https?://[^()\s]{1,300})\)")
+SHORTEST_TITLE = 12
+"""Letters and digits of a title; shorter ones are names that several papers have."""
+LONG_PART = 24
+"""Letters and digits of a main title or subtitle that two papers do not share by chance."""
+RETITLED = {
+    "1801.04381": (
+        "Inverted Residuals and Linear Bottlenecks: Mobile Networks for Classification, Detection and Segmentation",
+        "MobileNetV2: Inverted Residuals and Linear Bottlenecks",
+    ),
+    "1904.04971": (
+        "Soft Conditional Computation",
+        "CondConv: Conditionally Parameterized Convolutions for Efficient Inference",
+    ),
+}
+"""arXiv number -> titles of its first and its last version on arXiv."""
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -39,6 +62,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     readable = [entry for entry in entries if entry.fields]
     if readable:
         yield from _against_papers(context, readable)
+        yield from _against_links(source, readable)
 
 
 def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
@@ -65,14 +89,39 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
     archive = entry.fields.get("archiveprefix", "").lower()
     if archive == "arxiv" and eprint and not ARXIV_NUMBER.fullmatch(eprint):
         yield wrong("eprint", f"'{eprint}' is not an arXiv number", "write it as 1904.01169")
-    pages = entry.fields.get("pages", "")
-    if any(dash in pages for dash in _DASHES) and (start := entry.at.get("pages")):
-        dash = re.compile(f"[{_DASHES}]+").search(source.text, start, entry.end)
-        if dash:
-            place = source.place(dash.start(), dash.end())
-            fix = Fix(place.line, place.column, place.end_column, "--") if place.end_column else None
-            message = f"pages '{pages}' have a dash that is not ASCII; many BibTeX styles print it wrong"
-            yield Finding(place, "page-range", "note", message, "write two hyphens: --", fix)
+    yield from _pages(entry, source)
+
+
+def _pages(entry: Entry, source: Source) -> Iterator[Finding]:
+    """Report a range of pages that BibTeX styles print wrong."""
+    pages, start = entry.fields.get("pages", ""), entry.at.get("pages")
+    if start is None:
+        return
+    if any(dash in pages for dash in _DASHES) and (dash := _ANY_DASH.search(source.text, start, entry.end)):
+        place = source.place(dash.start(), dash.end())
+        message = f"pages '{pages}' have a dash that is not ASCII; many BibTeX styles print it wrong"
+        yield Finding(place, "page-range", "note", message, "write two hyphens: --", _fix(place, "--"))
+    elif (right := _with_dash(pages, entry)) and (at := source.text.find(pages, start, entry.end)) >= 0:
+        place = source.place(at, at + len(pages))
+        message = f"pages '{pages}' are a range whose dash was lost"
+        yield Finding(place, "page-range", "warning", message, f"write {right}", _fix(place, right))
+
+
+def _with_dash(pages: str, entry: Entry) -> str | None:
+    """Return pages with the dash that was lost between them; None if they may be one number.
+
+    Journals that number articles instead of pages have such a number in the DOI, too.
+    """
+    middle = len(pages) // 2
+    first, last = pages[:middle], pages[middle:]
+    if not re.fullmatch(r"(?:\d{6}|\d{8}|\d{10})", pages, re.ASCII) or "0" in (first[0], last[0]):
+        return None
+    numbered = any(pages in entry.fields.get(name, "") for name in ("doi", "url", "eid", "number", "volume"))
+    return None if numbered or not 0 < int(last) - int(first) <= MOST_PAGES else f"{first}--{last}"
+
+
+def _fix(place: Place, text: str) -> Fix | None:
+    return Fix(place.line, place.column, place.end_column, text) if place.end_column else None
 
 
 def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
@@ -95,14 +144,38 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
             yield from _identifiers(entry, paper, source)
             yield from _years(entry, paper, source)
             continue
-        first = entries[0]
-        cited = plain(first.fields.get("title", ""))
+        same = next((entry for entry in entries if _is_of_paper(entry, paper, title.text)), None)
+        named = same or entries[0]
+        cited = plain(named.fields.get("title", ""))
         if not cited or any(_begins(normal_title(title.text), words) for words in titles):
             continue
+        place = source.place(named.at.get("title", named.start))
         paper_field = f"the field Paper (line {title.place.line})"
         message = f"the citation is of '{cited[:200]}', {paper_field} of '{title.text[:200]}'"
+        if same:  # authors change the title of a preprint
+            yield Finding(place, "citation-paper", "note", f"{message}, which are two titles of one paper")
+            continue
         hint = "cite the paper that the model index names, or name the one that is cited"
-        yield Finding(source.place(first.at.get("title", first.start)), "citation-paper", "warning", message, hint)
+        yield Finding(place, "citation-paper", "warning", message, hint)
+
+
+def _against_links(source: Source, entries: list[Entry]) -> Iterator[Finding]:
+    """Report links whose text is the title of a citation, and whose arXiv number is another than the citation's."""
+    numbers: dict[str, set[str]] = {}
+    for entry in entries:
+        title = normal_title(plain(entry.fields.get("title", "")))
+        if len(title) >= SHORTEST_TITLE:
+            numbers.setdefault(title, set()).update(_cited(ARXIV, entry))
+    for line in lines_of(source.text) if any(numbers.values()) else ():
+        for link in () if line.is_code else _LINK.finditer(line.text[:5000]):
+            ours, theirs = _all(ARXIV, link["address"]), numbers.get(normal_title(link["text"]), set())
+            if ours and theirs and not ours & theirs:
+                place = source.place(line.start + link.start("address"), line.start + link.end("address"))
+                message = (
+                    f"the link '{link['text'][:200]}' leads to arXiv {min(ours)}, the citation of this title has "
+                    f"{', '.join(sorted(theirs))}"
+                )
+                yield Finding(place, "citation-paper", "warning", message, "look up the paper's own number")
 
 
 def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
@@ -110,12 +183,33 @@ def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Findi
     url = paper.get("URL")
     if not isinstance(url, Scalar):
         return
-    whole = " ".join(entry.fields.values())
     for what, pattern in (("arXiv number", ARXIV), ("DOI", DOI)):
-        ours, theirs = _all(pattern, url.text), _all(pattern, whole)
+        ours, theirs = _all(pattern, url.text), _cited(pattern, entry)
         if ours and theirs and not ours & theirs:
             message = f"the paper's address has the {what} {min(ours)}, its citation {', '.join(sorted(theirs))}"
             yield Finding(url.place, "citation-paper", "warning", message)
+
+
+def _is_of_paper(entry: Entry, paper: Mapping, title: str) -> bool:
+    """Return whether a citation is of a paper although its title is another.
+
+    They have one arXiv number or DOI, the title is a known one of that number, or a main title or subtitle is the same.
+    """
+    url = paper.get("URL")
+    if isinstance(url, Scalar) and any(_all(kind, url.text) & _cited(kind, entry) for kind in (ARXIV, DOI)):
+        return True
+    known = {normal_title(one) for number in _cited(ARXIV, entry) for one in RETITLED.get(number, ())}
+    if normal_title(title) in known:
+        return True
+    ours, theirs = (
+        {part for one in text.split(":") if len(part := normal_title(one)) >= LONG_PART}
+        for text in (title, plain(entry.fields.get("title", "")))
+    )
+    return bool(ours & theirs)
+
+
+def _cited(pattern: re.Pattern[str], entry: Entry) -> set[str]:
+    return _all(pattern, " ".join((*entry.fields.values(), address_of(entry) or "")))
 
 
 def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
@@ -127,13 +221,15 @@ def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
 
 
 def _all(pattern: re.Pattern[str], text: str) -> set[str]:
+    """Return the identifiers in a text; a DOI of arXiv is its number, which the other pattern finds."""
     found = (match["id"] if "id" in pattern.groupindex else match.group() for match in pattern.finditer(text[:5000]))
-    return {one.replace("\\_", "_").rstrip(".,;/").lower() for one in found}
+    plain_ids = {one.replace("\\_", "_").rstrip(".,;/").lower() for one in found}
+    return {one for one in plain_ids if not one.startswith("10.48550/")}
 
 
 def _begins(one: str, other: str) -> bool:
     """Return whether one title is the other with a subtitle."""
-    return len(min(one, other, key=len)) >= 12 and (one.startswith(other) or other.startswith(one))
+    return len(min(one, other, key=len)) >= SHORTEST_TITLE and (one.startswith(other) or other.startswith(one))
 
 
 CHECK = Check("citation", check_card=check_card, findings=("citation-syntax", "citation-paper", "page-range"))

@@ -4,7 +4,8 @@
 name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
 that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
 decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
-weights under the name than those that the card links. A name of the table of names is taken at its word.
+weights under the name than those that the card links. A network of the table of names must have the stated number up to
+its last digit, and otherwise decides nothing either.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
 
@@ -47,8 +48,8 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 
 def _is_same(name: str, known_as: str) -> bool:
-    """Return whether the zoo's name is the model's own, or that of an entry of its weights."""
-    own, known = name.partition(".")[0], known_as.partition(".")[0]
+    """Return whether the zoo's name is the model's own, without an owner, or that of an entry of its weights."""
+    own, known = name.rpartition("/")[2].partition(".")[0], known_as.partition(".")[0]
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 

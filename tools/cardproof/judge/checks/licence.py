@@ -3,7 +3,9 @@
 **What it does.** Reads `license` of the page's header, or `License` of a model, and looks through the text for licences
 that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". If the one allows what the
 other forbids, the line of the text is reported (`licence`). So is a link to weights whose authors forbid it, by a short
-dated list of places. A card for the Hub whose header states no licence is
+dated list of places. The file `LICENSE` of the card's folder, or of its repository, is recognised by its text: the
+header is reported if it allows what the file forbids, or if a file in the card's own folder is simply another licence.
+A file with several licences, or an unknown one, says nothing. A card for the Hub whose header states no licence is
 reported as a note; no default is filled in.
 
 **Why.** Filters and companies' tools read the header. A header of `mit` above weights for research only leads them to
@@ -20,7 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cardproof.core.types import Finding
+from cardproof.core.types import Finding, LicenceFile
 from cardproof.core.yaml import Mapping, Scalar, Sequence
 from cardproof.judge.checks import CardContext, Check
 from cardproof.plan.local_files import link_of
@@ -63,6 +65,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         yield Finding(card.header.place, "licence", "note", message, hint)
     of_header = _stated_in(card.header) if card.header else []
     of_models = [_stated_in(model.model.fields) + _stated_in(model.model.metadata) for model in context.models]
+    yield from _against_file(context.licence, of_header)
     permissive = [one for own in (of_header, *of_models) for one in own if one.text.strip().lower() in PERMISSIVE]
     if permissive:
         yield from _against_text(card, permissive[0])
@@ -76,6 +79,24 @@ def check_card(context: CardContext) -> Iterator[Finding]:
                 f"{stated[0].place.line} is {stated[0].text}"
             )
             yield Finding(link.place, "licence", "warning", message, "state the licence of the weights")
+
+
+def _against_file(file: LicenceFile | None, of_header: list[Scalar]) -> Iterator[Finding]:
+    """Report a header whose licence is not that of the licence file.
+
+    A header may be stricter than the file, which may be about the code, and so may a file in another folder than the
+    card's be, unless it forbids what the header allows.
+    """
+    stated = ["-".join(one.text.lower().split()) for one in of_header]
+    if file is None or len(file.licences) != 1 or not stated or not set(stated) <= PERMISSIVE:
+        return
+    (licence,) = file.licences
+    if any(licence == one or licence.startswith(f"{one}-") for one in stated):
+        return
+    if file.beside or "-nc" in licence:
+        first = of_header[0]
+        message = f"the header states {first.text}, the file {file.name} is {licence}"
+        yield Finding(first.place, "licence", "warning", message, "state the licence of the weights in both places")
 
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:

@@ -6,6 +6,8 @@
 - `link-syntax`: no host, a port that is no number, a scheme written twice; an address of arXiv or of a DOI whose number
   cannot be one.
 - `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
+- `missing-file`: `Config`, `README` or `Image` names a file of the repository that is missing, although its folder is
+  there. The nearest name in that folder is suggested.
 
 In code only closed sites are looked for: addresses there are often made up.
 
@@ -66,7 +68,11 @@ LONGEST = 2000
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report the addresses of a card that lead nowhere."""
+    """Report the addresses and paths of a card that lead nowhere."""
+    for file in context.missing:
+        hint = f"did you mean {file.near}?" if file.near else None
+        message = f"{file.field} names {file.text[:200]}, which is not in {file.folder}"
+        yield Finding(file.place, "missing-file", "error", message, hint)
     source = context.card.source
     papers = _paper_links(context)
     for address, start, is_code in addresses(source.text):
@@ -173,5 +179,13 @@ def _from_citation(text: str, title: str) -> str | None:
 CHECK = Check(
     "links",
     check_card=check_card,
-    findings=("closed-site", "link-syntax", "doubled-slash", "dead-link", "unreachable-link", "private-link"),
+    findings=(
+        "closed-site",
+        "link-syntax",
+        "doubled-slash",
+        "missing-file",
+        "dead-link",
+        "unreachable-link",
+        "private-link",
+    ),
 )

@@ -5,8 +5,11 @@
 - `weights-digest`: the name of the file ends in hex digits, as torch.hub writes the start of a SHA-256 there, and the
   file on this machine has another one.
 - `same-weights`: two models have files with one and the same content.
-- `shared-weights`: two models link one file although their cards state different numbers of parameters.
-- `weights-name`: the name of the file begins with the name of another model of the card, and not with its own.
+- `weights-name`: the name of the file begins with the name of another model of the card, and not with its own; an
+  error if that model links it, too, and the card states other parameters for it. Such a link does not say which network
+  is meant.
+- `shared-weights`: two models link one file although their cards state different numbers of parameters, and its name
+  tells of neither that it is another's.
 
 **Why.** Whoever loads another model's weights gets an error at best, and wrong predictions at worst. Entries are made
 by copying the one above, and its link stays.
@@ -23,13 +26,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from itertools import combinations
 
 from cardproof.core.numbers import show_count
-from cardproof.core.types import Finding
+from cardproof.core.types import Finding, Severity
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.plan.local_files import link_of
+from cardproof.plan.local_files import link_of, model_names, model_of_weights
 from cardproof.read.claims import weights_file
 
 _DIGEST = re.compile(r"-([0-9a-f]{8,64})$")
@@ -62,10 +64,7 @@ def check_model(context: Context) -> Iterator[Finding]:
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report models that share a file, and links that name another model."""
     yield from _identical(context)
-    shared = list(_shared(context))
-    yield from shared
-    places = {finding.place for finding in shared}
-    yield from (finding for finding in _named_after_another(context) if finding.place not in places)
+    yield from _links(context)
 
 
 def _identical(context: CardContext) -> Iterator[Finding]:
@@ -83,47 +82,53 @@ def _identical(context: CardContext) -> Iterator[Finding]:
                 yield Finding(link.place, "same-weights", "error", message, "link each model's own weights")
 
 
-def _shared(context: CardContext) -> Iterator[Finding]:
-    """Report a link of two models that state different numbers of parameters."""
+def _links(context: CardContext) -> Iterator[Finding]:
+    """Report links named after another model, and links of two models that state different numbers of parameters."""
+    names = model_names(model.model for model in context.models)
+    by_name = {model.model.name: model for model in context.models}
     by_link: dict[str, list[Context]] = {}
     for model in context.models:
-        if link := link_of(model.model, "Weights"):
+        if other := model_of_weights(model.model, names):
+            finding = _named_after_another(model, by_name[other])
+            yield from (finding,) if finding else ()
+        elif link := link_of(model.model, "Weights"):
             by_link.setdefault(link.text, []).append(model)
     for models in by_link.values():
         for first, second in combinations(models[:50], 2):
-            ours, theirs = _parameters(first), _parameters(second)
             link = link_of(second.model, "Weights")
-            if ours and theirs and abs(ours - theirs) * 50 > max(ours, theirs) and link:
+            if link and (differing := _differing(second, first)):
                 message = (
                     f"{second.model.name} links the weights of {first.model.name}, although the card states "
-                    f"{show_count(theirs)} parameters for the one and {show_count(ours)} for the other"
+                    f"{differing[0]} parameters for the one and {differing[1]} for the other"
                 )
                 yield Finding(link.place, "shared-weights", "error", message, "link the model's own weights")
                 break
 
 
-def _parameters(context: Context) -> Decimal | None:
-    first = next(context.stated("parameters"), None)
-    return first.number.value if first and first.number and first.number.value > 0 else None
+def _differing(first: Context, second: Context) -> tuple[str, str] | None:
+    """Return the stated parameters of two models if they cannot be those of one network; None if they can."""
+    one, other = (next(model.numbers("parameters"), None) for model in (first, second))
+    if one is None or other is None:
+        return None
+    values = one[1].value, other[1].value
+    if min(values) <= 0 or abs(values[0] - values[1]) * 50 <= max(values):
+        return None
+    return show_count(values[0]), show_count(values[1])
 
 
-def _named_after_another(context: CardContext) -> Iterator[Finding]:
-    names = {_plain(model.model.name): model.model.name for model in context.models}
-    for model in context.models:
-        link, file, own = link_of(model.model, "Weights"), weights_file(model.model), _plain(model.model.name)
-        if link is None or file is None or len(own) < 3:
-            continue
-        stem = _plain(file[:300])
-        ends = [match.start() for match in re.finditer(r"[^a-z0-9]|$", stem)]
-        fitting = [name for end in ends if len(name := stem[:end]) > 2 and name in names]
-        other = max(fitting, key=len, default=own)
-        if own not in fitting and other not in own and not other.startswith(own):
-            message = f"{model.model.name} links {file}, named after another model of this card: {names[other]}"
-            yield Finding(link.place, "weights-name", "warning", message, "link the model's own weights")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_. ]+", "_", name.lower())
+def _named_after_another(model: Context, other: Context) -> Finding | None:
+    """Report a link named after another model: an error if it is that model's, with other stated parameters."""
+    link, theirs = link_of(model.model, "Weights"), link_of(other.model, "Weights")
+    if link is None:
+        return None
+    message = (
+        f"{model.model.name} links {weights_file(model.model)}, named after another model of this card: "
+        f"{other.model.name}"
+    )
+    differing = _differing(model, other) if theirs and theirs.text == link.text else None
+    message += f", for which the card states {differing[1]} parameters instead of {differing[0]}" if differing else ""
+    severity: Severity = "error" if differing else "warning"
+    return Finding(link.place, "weights-name", severity, message, "link the model's own weights")
 
 
 def _listed(names: list[str]) -> str:
