@@ -142,7 +142,7 @@ class _Resolver:
         return converted
 
     def _check_limits(self, count: int, depth: int) -> None:
-        """Count the nodes below one that stands at a depth. Raises _LimitError if there are too many or too deep ones."""
+        """Count nodes, the deepest at this depth. Raises _LimitError if they are too many or too deep."""
         self._count += count
         self._deepest = max(self._deepest, depth)
         if self._count > MAX_NODES:

@@ -41,9 +41,9 @@ def check_header(header: Node) -> Iterator[Finding]:
         entry = header.entries.get(key)
         if entry:
             yield from _check_empty(key, *entry)
-    yield from _check_ids(header, "license", LICENCES, "a licence", "error")
-    yield from _check_ids(header, "pipeline_tag", TASKS, "a task", "warning")
-    yield from _check_ids(header, "base_model_relation", RELATIONS, "a relation", "error")
+    yield from _check_ids(header, "license", LICENCES, "licence", "error")
+    yield from _check_ids(header, "pipeline_tag", TASKS, "task", "warning")
+    yield from _check_ids(header, "base_model_relation", RELATIONS, "relation to a base model", "error")
     yield from _check_repositories(header, "base_model", "a model")
 
 
@@ -68,13 +68,10 @@ def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, s
         if not text or text in known:
             continue
         nearest = (licence_id(text) if field == "license" else None) or near(text, frozenset(known))
-        message = f"'{text}' is not the identifier of {what} on the Hub: it {_does(severity)}"
+        does = "refuses the card" if severity == "error" else "drops the value"
+        message = f"the Hub has no {what} '{text}': it {does}"
         hint = f"did you mean '{nearest}'?" if nearest else _other(field)
         yield Finding(item.place, "hub-header", severity, message, hint, item.fix(nearest) if nearest else None)
-
-
-def _does(severity: Severity) -> str:
-    return "refuses the card" if severity == "error" else "drops the value"
 
 
 def _other(field: str) -> str | None:

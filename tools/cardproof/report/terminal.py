@@ -199,8 +199,8 @@ def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Print findings, a line each with its hints below, in colours on a terminal only."""
+def print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
+    """Print findings, a line each with its hints below, in colours on a terminal only; with ``err`` to stderr."""
     color = False if os.environ.get("NO_COLOR") else None
     lines = []
     for finding in findings:
@@ -210,7 +210,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
         lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
         lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
-        click.echo("\n".join(lines), color=color)
+        click.echo("\n".join(lines), color=color, err=err)
 
 
 def printable(text: str) -> str:

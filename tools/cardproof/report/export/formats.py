@@ -92,6 +92,7 @@ def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[st
 
 def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     from cardproof.read.cited_results import read_cited
+    from cardproof.read.hub_header import is_for_hub
     from cardproof.render.catalog.model_records import model_folder
     from cardproof.report.export.hub import readme
 
@@ -100,7 +101,8 @@ def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> d
     for card in audit.reading.cards:
         for model in card.models:
             judgements = audit.verdicts.of_model(card.file, model.key).own
-            text = readme(model, judgements, settings.zoo, cited, verdicts)
+            header = card.header if is_for_hub(card.header, card.source) else None
+            text = readme(model, judgements, settings.zoo, cited, verdicts, header)
             found[f"{model_folder(model.name)}/README.md"] = text
     return found
 
