@@ -130,7 +130,7 @@ VALUE = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_character
     VALUE,
     st.sampled_from(["\n", "\r\n"]),
     st.booleans(),
-    st.sampled_from("set add".split()),
+    st.sampled_from(["set", "add"]),
 )
 def test_any_text_is_read_back_and_nothing_else_changes(lines, value, end, mark, how):
     text = ("\ufeff" if mark else "") + end.join(["---", *"\n".join(lines).splitlines(), "---", "", "# Net", ""])

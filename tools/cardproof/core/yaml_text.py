@@ -36,9 +36,9 @@ def _scalar(dumper: yaml.SafeDumper, node: Scalar) -> yaml.Node:
     """Write a value with its own characters; in quotes if it would read as another value without."""
     if node.value is None:
         return dumper.represent_none(None)
-    tag = dumper.resolve(yaml.ScalarNode, node.text, (True, False))  # type: ignore[no-untyped-call]
-    if isinstance(node.value, str) or tag == _STRING:
+    if isinstance(node.value, str):
         return _text(dumper, node.text)
+    tag = dumper.resolve(yaml.ScalarNode, node.text, (True, False))  # type: ignore[no-untyped-call]
     return dumper.represent_scalar(tag, node.text)
 
 
