@@ -16,6 +16,7 @@ from cardproof.core.files import replace_files, show_path
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.core.yaml_text import to_yaml
+from cardproof.read.index_shape import end_of
 from cardproof.read.markdown import Span, find_header
 
 RESULT_KEYS = {
@@ -209,7 +210,7 @@ class _Header:
             before = ", " if node.items else ""
             ways = _ways(change.value) if isinstance(change.value, str) else [json.dumps(change.value)]
             return self._try((self._with(node.end - 1, before + way) for way in ways), change)
-        last = _end_of(node)
+        last = end_of(node)
         end = self.text.find("\n", last) + 1 or len(self.text)
         indent = " " * (node.place.column - 1)
         lines = "".join(f"{indent}{line}{self.end}" for line in to_yaml([change.value]).splitlines())
@@ -301,12 +302,3 @@ def _exactly(one: Any, other: Any) -> bool:
 def _plain(node: Node, key: str) -> Any:
     found = node.get(key) if isinstance(node, Mapping) else None
     return found.plain() if found is not None else None
-
-
-def _end_of(node: Node) -> int:
-    """Return where the last value below a node ends."""
-    if isinstance(node, Sequence) and node.items:
-        return _end_of(node.items[-1])
-    if isinstance(node, Mapping) and node.entries:
-        return max(_end_of(value) for _, value in node)
-    return node.end

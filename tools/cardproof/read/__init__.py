@@ -101,7 +101,7 @@ def read_cards(
         for path in [given] if explicit else _files_below(given):
             if path.resolve() not in seen:
                 seen |= _read_file(path, bound, show, reading, explicit)
-    reading.findings.sort(key=lambda finding: (finding.place, finding.check, finding.message))
+    reading.findings.sort(key=lambda one: (one.place.file, one.place.line, one.place.column, one.check, one.message))
     return reading
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from cardproof.core.names import FIELDS, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.read.markdown import split_lines
 
 Entry = tuple[Scalar, Node]
 
@@ -119,6 +120,8 @@ class _Shape(Struct):
     """Line -> spaces by which it is indented too little."""
     _moved: set[int] = field(default_factory=set)
     """Where keys start that were put elsewhere."""
+    _own: dict[int, Node] = field(default_factory=dict)
+    """By its identity, what was made here and may be changed."""
     _reported: set[int] = field(default_factory=set)
     """Where mappings start of which a key was reported."""
 
@@ -135,21 +138,18 @@ class _Shape(Struct):
 
     def _index(self, index: Mapping) -> Mapping:
         entries: dict[str, Entry] = {}
-        items: list[Mapping] = []
-        """Of the last list, each with what belongs to it."""
         listed = ""
+        """The last list above that has an entry."""
         for key, value in index:
-            key, name = self._meant(key, INDEX, ITEM, RESULT, tuple(_OF_METADATA))
-            if name in ("models", "collections"):
-                listed, items = name, _mappings(value)
-                entries[name] = (key, value)
-            elif items and _home(name) and name not in INDEX:
-                self._report(key, index, "the root of the index", _article(_home(name)))
-                items[-1] = self._extend(items[-1], name, key, value)
-                mark, node = entries[listed]
-                entries[listed] = (mark, Sequence(node.source, node.start, value.end, list(items)))
+            key, name = self._meant(key, INDEX, ITEM, RESULT, _OF_METADATA)
+            home = "" if name in INDEX else _home(name)
+            if home and listed:
+                self._report(key, index, "the root of the index", _article(home))
+                entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
             else:
                 entries[name] = (key, value)
+                if name in ("models", "collections"):
+                    listed = name if _mappings(value) else ""
         for name in ("models", "collections"):
             if name in entries:
                 entries[name] = (entries[name][0], self._items(entries[name][1]))
@@ -169,7 +169,7 @@ class _Shape(Struct):
         empty = ""
         """The last key above that has no value yet."""
         for key, value in item:
-            key, name = self._meant(key, ITEM, INDEX, RESULT, tuple(_OF_METADATA))
+            key, name = self._meant(key, ITEM, INDEX, RESULT, _OF_METADATA)
             home = "" if name in ITEM else _home(name)
             if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
                 home = empty
@@ -183,7 +183,7 @@ class _Shape(Struct):
                 self._report(key, item, "a model or collection", _article(home))
                 entries["results"] = self._into_results(entries.get("results"), name, key, value)
             else:
-                entries[name] = (key, value)
+                entries[name] = (key, self._joined(value, entries[name][1]) if name in entries else value)
                 empty = name if name in ("metadata", *REFERENCES) and _is_empty(value) else ""
         if metadata := entries.get("metadata"):
             entries["metadata"] = (metadata[0], self._metadata(metadata[1], entries))
@@ -196,7 +196,7 @@ class _Shape(Struct):
             return node
         entries: dict[str, Entry] = {}
         for key, value in node:
-            key, name = self._meant(key, COMMON, INDEX, ITEM, RESULT, tuple(_OF_METADATA))
+            key, name = self._meant(key, COMMON, INDEX, ITEM, RESULT, _OF_METADATA)
             if name in ("results", "in collection") and name not in model and not _is_empty(value):
                 self._report(key, node, "Metadata", "a model")
                 model[name] = (key, value)
@@ -230,33 +230,62 @@ class _Shape(Struct):
 
     def _into_results(self, entry: Entry | None, name: str, key: Scalar, value: Node) -> Entry:
         """Add a key to the last of a model's results."""
-        mark = entry[0] if entry else _key(key, "Results")
-        results = _mappings(entry[1]) if entry else []
-        last = results[-1] if results else Mapping(key.source, key.start, key.end, {})
-        self._shift(key, value, _column(last) - key.place.column if last.entries else 0)
-        last = Mapping(last.source, last.start, last.end, {**last.entries, name: (key, value)})
-        return mark, Sequence(key.source, key.start, key.end, [*results[:-1], last])
+        if entry is None or not _mappings(entry[1]):
+            results: Node = self._list([self._made(key)], key)
+            entry = (entry[0] if entry else _key(key, "Results"), results)
+        return entry[0], self._extended(entry[1], name, key, value)
+
+    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Node:
+        """Add a key to the last mapping of a list, or to the one that stands instead of it, unless that has it."""
+        items = node.items if isinstance(node, Sequence) else [node]
+        if id(node) not in self._own:
+            node = self._list(items, key)
+            items = node.items
+        at = next(at for at in reversed(range(len(items))) if isinstance(items[at], Mapping))
+        last = items[at] = self._made(key, items[at])
+        if name not in last.entries or _is_empty(last.entries[name][1]):
+            self._shift(key, value, _column(last) - key.place.column if last.entries else 0)
+            last.entries[name] = (key, value)
+        return node
+
+    def _list(self, items: Iterable[Node], key: Scalar) -> Sequence:
+        made = Sequence(key.source, key.start, key.end, list(items))
+        self._own[id(made)] = made
+        return made
+
+    def _joined(self, node: Node, made: Node) -> Node:
+        """Return a value with what stood above it and belongs into it."""
+        if isinstance(node, Mapping) and isinstance(made, Mapping):
+            return Mapping(node.source, node.start, node.end, {**made.entries, **node.entries})
+        if isinstance(node, Sequence) and isinstance(made, Sequence):
+            return Sequence(node.source, node.start, node.end, [*made.items, *node.items])
+        return made if _is_empty(node) else node
 
     def _into(self, entry: Entry | None, name: str, key: Scalar, value: Node, below: bool) -> Entry:
         """Add a key to a mapping; ``below``: it stands right below the mapping's key, which has no value of its own."""
         mark = entry[0] if entry else _key(key, name)
-        own = entry[1].entries if entry and isinstance(entry[1], Mapping) else {}
         if below:
             self._shift(key, value, mark.place.column + 2 - key.place.column)
-        return mark, Mapping(mark.source, mark.start, value.end, {**own, key.text.lower(): (key, value)})
+        inner = self._made(mark, entry[1] if entry else None)
+        inner.entries[key.text.lower()] = (key, value)
+        return mark, inner
 
-    def _extend(self, item: Mapping, name: str, key: Scalar, value: Node) -> Mapping:
-        self._moved.add(key.start)
-        self._shift(key, value, _column(item) - key.place.column)
-        return Mapping(item.source, item.start, item.end, {**item.entries, name: (key, value)})
+    def _made(self, key: Scalar, node: Node | None = None) -> Mapping:
+        """Return a mapping that may be changed: the node itself if it was made here, or else one with its entries."""
+        if isinstance(node, Mapping) and id(node) in self._own:
+            return node
+        like: Node = node if isinstance(node, Mapping) else key
+        made = Mapping(key.source, like.start, like.end, dict(node.entries) if isinstance(node, Mapping) else {})
+        self._own[id(made)] = made
+        return made
 
     def _shift(self, key: Scalar, value: Node, spaces: int) -> None:
         if spaces > 0:
-            last = key.source.text[: max(value.end, key.end)].rstrip()
-            for line in range(key.place.line, last.count("\n") + 2):
+            last = key.source.place(max(end_of(value), key.end) - 1).line
+            for line in range(key.place.line, last + 1):
                 self.shifts[line] = self.shifts.get(line, 0) + spaces
 
-    def _meant(self, key: Scalar, known: tuple[str, ...], *others: tuple[str, ...]) -> tuple[Scalar, str]:
+    def _meant(self, key: Scalar, known: Collection[str], *others: Collection[str]) -> tuple[Scalar, str]:
         """Return a key, in the right spelling if it is one letter from a known one, and its name in small letters."""
         name = key.text.lower()
         if name in known or len(name) < 4 or any(name in other for other in others):
@@ -281,7 +310,7 @@ class _Repaired:
     """The text of an index with its indentation restored, read with the positions of the text as it is."""
 
     def __init__(self, source: Source, start: int, end: int, spaces: Iterable[int]) -> None:
-        lines = source.text[start:end].splitlines(keepends=True)
+        lines = [line for _, line in split_lines(source.text[start:end])]
         self.spaces = list(spaces)
         self._source, self._start = source, start
         self._lines = lines
@@ -304,11 +333,12 @@ class _Repaired:
 
     def fixes(self) -> list[Fix]:
         """Return the insertions of spaces; the first line may begin below a mark of the comment."""
-        column = self._source.place(self._start).column
-        lines = enumerate(self.spaces)
-        return [
-            Fix(self._first + at, *((1, 1) if at else (column, column)), " " * number) for at, number in lines if number
-        ]
+        found = []
+        for at, number in enumerate(self.spaces):
+            if number:
+                column = 1 if at else self._source.place(self._start).column
+                found.append(Fix(self._first + at, column, column, " " * number))
+        return found
 
     def finding(self) -> Finding:
         """Return the error at the first key that belongs further in."""
@@ -357,7 +387,7 @@ def _lost_indents(text: str) -> list[int] | None:
 
     None if they do not, if nothing belongs further in, or if a line is not understood.
     """
-    lines = [line.rstrip() for line in text.splitlines()]
+    lines = [line.rstrip() for _, line in split_lines(text)]
     filled = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if len({len(line) - len(line.lstrip()) for line in filled}) != 1 or "\t" in text:
         return None
@@ -469,6 +499,15 @@ def _mappings(node: Node) -> list[Mapping]:
 
 def _is_empty(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
+
+
+def end_of(node: Node) -> int:
+    """Return where the last value below a node ends."""
+    if isinstance(node, Sequence) and node.items:
+        return end_of(node.items[-1])
+    if isinstance(node, Mapping) and node.entries:
+        return max(end_of(value) for _, value in node)
+    return node.end
 
 
 def _column(node: Mapping) -> int:
