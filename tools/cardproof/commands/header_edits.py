@@ -148,9 +148,9 @@ class _Header:
         """Add a result to the model of the index, or its metric to the result on the same data."""
         entries = list(enumerate(index.items if isinstance(index, Sequence) else []))
         chosen = [(at, one) for at, one in entries if model is None or _plain(one, "name") == model]
-        if len(chosen) != 1 or not isinstance(chosen[0][1], Mapping):
+        at, entry = chosen[0] if len(chosen) == 1 else (0, index)
+        if len(chosen) != 1 or not isinstance(entry, Mapping):
             raise InputError(f"{show_path(self.path)}: name one model of the header's model-index with model=NAME")
-        at, entry = chosen[0]
         results = entry.get("results")
         if not isinstance(results, Sequence):
             raise EditError("the model of the header has no list of results")

@@ -16,7 +16,8 @@ from cardproof.core.types import Claim, Finding
 from cardproof.core.yaml import Mapping
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
-from cardproof.read.index_shape import is_index, read_index
+from cardproof.read.index_keys import is_index
+from cardproof.read.index_shape import read_index
 from cardproof.read.markdown import Span
 from cardproof.read.model_index import MARKDOWN, IndexReader, Model, Table
 from cardproof.read.page import Page, read_page
@@ -130,11 +131,8 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
         return {path.resolve()}
     reader = IndexReader(root, show)
     page = None if path.suffix.lower() in _DATA else read_page(source)
-    if page:
-        findings += page.findings
-        found = _page_models(page, reader, findings)
-    else:
-        found = _data_models(source, reader, findings, explicit)
+    findings += page.findings if page else ()
+    found = _page_models(page, reader, findings) if page else _data_models(source, reader, findings, explicit)
     if found is None:
         return set()
     imported = {page.source.name: page for page in reader.pages.values()}

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from collections.abc import Collection, Iterable
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
-from cardproof.core.names import FIELDS, kind_of
 from cardproof.core.source import Source
-from cardproof.core.types import Finding, Fix, Place
+from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.read.markdown import split_lines
+from cardproof.read.index_keys import (
+    COMMON,
+    INDEX,
+    ITEM,
+    METRIC,
+    OF_METADATA,
+    REFERENCE,
+    REFERENCES,
+    RESULT,
+    home_in_words,
+    home_of,
+    is_model,
+    misplaced,
+    one_letter_apart,
+)
+from cardproof.read.lost_indents import RestoredIndex, lost_indents
 
 Entry = tuple[Scalar, Node]
-
-INDEX = ("type", "import", "models", "collections", "library")
-ITEM = (
-    "name", "in collection", "metadata", "results", "paper", "code", "weights", "config", "readme", "image", "license",
-    "licence", "alias", "converted from", "published elsewhere",
-)  # fmt: skip
-"""Keys of a model or of a collection."""
-RESULT = ("task", "dataset", "metrics")
-COMMON = (
-    "flops", "parameters", "epochs", "batch size", "training data", "training techniques", "training resources",
-    "architecture",
-)  # fmt: skip
-"""Metadata that the format names itself."""
-REFERENCE = ("title", "url", "version", "authors", "year", "journal", "doi")
-"""Keys of a paper or of code."""
-REFERENCES = ("paper", "code")
-
-_OF_METADATA = {
-    *COMMON, "image size", "crop pct", "interpolation", "file size", "lr", "learning rate", "momentum", "weight decay",
-    "label smoothing",
-} | set(FIELDS["parameters"][1]) | set(FIELDS["flops"][1]) - {"param"}  # fmt: skip
-_METRIC = re.compile(r"top[ _-]?\d+([ _-](accuracy|acc|error))?|accuracy|map|miou", re.IGNORECASE)
-_LINE = re.compile(
-    r"(?P<dash>-[ \t]+)?(?P<key>'[^']*'|\"[^\"]*\"|[^\s:#'\"\[\]{},|>&*!%@`-][^:#'\"]*):(?P<value>[ \t].*|)"
-)
-_OPEN_VALUE = re.compile(r"\s*(?:[|>][-+\d]*\s*(?:#.*)?|[\[{][^\]}]*)")
-"""A value that goes on in the lines below."""
 
 
 def read_index(
@@ -53,8 +37,8 @@ def read_index(
     ``declared``: it says itself that it is an index. Anything else is returned as it is.
     """
     end = len(source.text) if end is None else end
-    if lost := _lost_indents(source.text[start:end]):
-        repaired = _Repaired(source, start, end, lost)
+    if lost := lost_indents(source.text[start:end]):
+        repaired = RestoredIndex(source, start, end, lost)
         tree, findings = repaired.read()
         if tree is not None and not any(finding.fatal for finding in findings):
             found = _Shape()
@@ -69,8 +53,8 @@ def read_index(
 def indentation_fixes(source: Source, start: int = 0, end: int | None = None) -> list[Fix]:
     """Return the edits that restore the indentation of a model index: spaces at the start of lines."""
     end = len(source.text) if end is None else end
-    if lost := _lost_indents(source.text[start:end]):
-        repaired = _Repaired(source, start, end, lost)
+    if lost := lost_indents(source.text[start:end]):
+        repaired = RestoredIndex(source, start, end, lost)
         if repaired.read()[0] is not None:
             return repaired.fixes()
     tree, _ = read_yaml(source, start, end)
@@ -79,37 +63,6 @@ def indentation_fixes(source: Source, start: int = 0, end: int | None = None) ->
     found = _Shape()
     found.root(tree, declared=False)
     return [Fix(line, 1, 1, " " * spaces) for line, spaces in sorted(found.shifts.items())]
-
-
-def is_index(root: Node | None) -> bool:
-    """Return whether a document is a model index, one model, or a list of models."""
-    if isinstance(root, Sequence):
-        return bool(root.items) and all(is_model(item) for item in root.items)
-    return isinstance(root, Mapping) and (
-        any(root.get(key) for key in ("Models", "Collections", "Import")) or is_model(root)
-    )
-
-
-def is_model(node: Node) -> bool:
-    """Return whether a mapping is one model: a name beside metadata that we know, or results."""
-    if not isinstance(node, Mapping) or not isinstance(node.get("Name"), Scalar):
-        return False
-    metadata, results = node.get("Metadata"), node.get("Results")
-    return is_metadata(metadata) or is_result(
-        results.items[0] if isinstance(results, Sequence) and results.items else results
-    )
-
-
-def is_metadata(node: Node | None) -> bool:
-    """Return whether a mapping is the metadata of a model."""
-    if isinstance(node, Sequence):
-        return any(is_metadata(item) for item in node.items)
-    return isinstance(node, Mapping) and any(key in _OF_METADATA or kind_of(key) in FIELDS for key in node.entries)
-
-
-def is_result(node: Node | None) -> bool:
-    """Return whether a mapping is a result of a model."""
-    return isinstance(node, Mapping) and node.get("Metrics") is not None and node.get("Dataset") is not None
 
 
 class _Shape(Struct):
@@ -132,19 +85,20 @@ class _Shape(Struct):
             return root
         if not isinstance(root, Mapping):
             return root
-        if declared or any(key in root.entries for key in ("models", "collections", "import")):
+        listed = any(key in root.entries for key in ("models", "collections", "import"))
+        if listed or (declared and root.get("Name") is None):
             return self._index(root)
-        return self._item(root) if is_model(root) else root
+        return self._item(root) if declared or is_model(root) else root
 
     def _index(self, index: Mapping) -> Mapping:
         entries: dict[str, Entry] = {}
         listed = ""
         """The last list above that has an entry."""
         for key, value in index:
-            key, name = self._meant(key, INDEX, ITEM, RESULT, _OF_METADATA)
-            home = "" if name in INDEX else _home(name)
+            key, name = self._meant(key, INDEX, ITEM, RESULT, OF_METADATA)
+            home = "" if name in INDEX else home_of(name)
             if home and listed:
-                self._report(key, index, "the root of the index", _article(home))
+                self._report(key, index, "the root of the index", home_in_words(home))
                 entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
             else:
                 entries[name] = (key, value)
@@ -169,18 +123,18 @@ class _Shape(Struct):
         empty = ""
         """The last key above that has no value yet."""
         for key, value in item:
-            key, name = self._meant(key, ITEM, INDEX, RESULT, _OF_METADATA)
-            home = "" if name in ITEM else _home(name)
+            key, name = self._meant(key, ITEM, INDEX, RESULT, OF_METADATA)
+            home = "" if name in ITEM else home_of(name)
             if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
                 home = empty
             if home in REFERENCES:
-                self._report(key, item, "a model or collection", _article(home))
+                self._report(key, item, "a model or collection", home_in_words(home))
                 entries[home] = self._into(entries.get(home), home, key, value, home == empty)
             elif home == "metadata" and name not in entries:
-                self._report(key, item, "a model or collection", _article(home))
+                self._report(key, item, "a model or collection", home_in_words(home))
                 entries["metadata"] = self._into(entries.get("metadata"), "Metadata", key, value, empty == "metadata")
             elif home in ("results", "metrics"):
-                self._report(key, item, "a model or collection", _article(home))
+                self._report(key, item, "a model or collection", home_in_words(home))
                 entries["results"] = self._into_results(entries.get("results"), name, key, value)
             else:
                 entries[name] = (key, self._joined(value, entries[name][1]) if name in entries else value)
@@ -196,7 +150,7 @@ class _Shape(Struct):
             return node
         entries: dict[str, Entry] = {}
         for key, value in node:
-            key, name = self._meant(key, COMMON, INDEX, ITEM, RESULT, _OF_METADATA)
+            key, name = self._meant(key, COMMON, INDEX, ITEM, RESULT, OF_METADATA)
             if name in ("results", "in collection") and name not in model and not _is_empty(value):
                 self._report(key, node, "Metadata", "a model")
                 model[name] = (key, value)
@@ -219,7 +173,7 @@ class _Shape(Struct):
         for key, value in result:
             key, name = self._meant(key, RESULT, ITEM)
             metrics = entries.get("metrics")
-            belongs = _METRIC.fullmatch(key.text) and (metrics is None or _is_empty(metrics[1]) or inside)
+            belongs = METRIC.fullmatch(key.text) and (metrics is None or _is_empty(metrics[1]) or inside)
             if name not in RESULT and (belongs or key.start in self._moved):
                 self._report(key, result, "a result", "Metrics")
                 entries["metrics"] = self._into(metrics, "Metrics", key, value, metrics is not None)
@@ -302,189 +256,8 @@ class _Shape(Struct):
         """Report the first key of a mapping that belongs elsewhere; the others are moved with it."""
         if key.start not in self._moved and inside.start not in self._reported:
             self._reported.add(inside.start)
-            self.findings.append(_misplaced(key.place, key.text, stands, home))
+            self.findings.append(misplaced(key.place, key.text, stands, home))
         self._moved.add(key.start)
-
-
-class _Repaired:
-    """The text of an index with its indentation restored, read with the positions of the text as it is."""
-
-    def __init__(self, source: Source, start: int, end: int, spaces: Iterable[int]) -> None:
-        lines = [line for _, line in split_lines(source.text[start:end])]
-        self.spaces = list(spaces)
-        self._source, self._start = source, start
-        self._lines = lines
-        self._first = source.place(start).line
-        text = "".join(" " * number + line for number, line in zip(self.spaces, lines, strict=True))
-        self._changed = Source(source.name, source.path, source.text[:start] + text)
-        self._starts: list[tuple[int, int]] = []
-        """Where each line starts in both texts: changed, as it is."""
-        changed = position = start
-        for number, line in zip(self.spaces, lines, strict=True):
-            self._starts.append((changed, position))
-            changed, position = changed + number + len(line), position + len(line)
-        self._end = position
-
-    def read(self) -> tuple[Node | None, list[Finding]]:
-        tree, findings = read_yaml(self._changed, self._start)
-        if tree is not None:
-            self._move(tree, set())
-        return tree, [replace(one, place=self._place(one.place), fix=self._fix(one.fix)) for one in findings]
-
-    def fixes(self) -> list[Fix]:
-        """Return the insertions of spaces; the first line may begin below a mark of the comment."""
-        found = []
-        for at, number in enumerate(self.spaces):
-            if number:
-                column = 1 if at else self._source.place(self._start).column
-                found.append(Fix(self._first + at, column, column, " " * number))
-        return found
-
-    def finding(self) -> Finding:
-        """Return the error at the first key that belongs further in."""
-        at = next(at for at, number in enumerate(self.spaces) if number)
-        match = _LINE.match(self._lines[at].strip())
-        key = match["key"] if match else self._lines[at].strip()
-        start = self._starts[at][1] + len(self._lines[at]) - len(self._lines[at].lstrip())
-        return _misplaced(self._source.place(start, start + len(key)), key, "the root of the index", "an entry of it")
-
-    def _position(self, changed: int) -> int:
-        at = bisect_right(self._starts, (changed, self._end + changed)) - 1
-        if at < 0:
-            return changed
-        first, position = self._starts[at]
-        return max(position, min(position + changed - first - self.spaces[at], self._end))
-
-    def _place(self, place: Place) -> Place:
-        at = place.line - self._first
-        spaces = self.spaces[at] if 0 <= at < len(self.spaces) else 0
-        end = None if place.end_column is None else max(1, place.end_column - spaces)
-        return Place(place.file, place.line, max(1, place.column - spaces), end)
-
-    def _fix(self, fix: Fix | None) -> Fix | None:
-        if fix is None:
-            return None
-        spaces = self.spaces[fix.line - self._first]
-        return replace(fix, column=fix.column - spaces, end_column=fix.end_column - spaces)
-
-    def _move(self, node: Node, seen: set[int]) -> None:
-        """Give a node and all below it the positions in the text as it is."""
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        node.source, node.start, node.end = self._source, self._position(node.start), self._position(node.end)
-        if isinstance(node, Sequence):
-            for item in node.items:
-                self._move(item, seen)
-        elif isinstance(node, Mapping):
-            for key, value in node:
-                self._move(key, seen)
-                self._move(value, seen)
-
-
-def _lost_indents(text: str) -> list[int] | None:
-    """Return by how many spaces each line of an index has to be indented if all its lines begin in one column.
-
-    None if they do not, if nothing belongs further in, or if a line is not understood.
-    """
-    lines = [line.rstrip() for _, line in split_lines(text)]
-    filled = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if len({len(line) - len(line.lstrip()) for line in filled}) != 1 or "\t" in text:
-        return None
-    depth = _Depth()
-    found = [depth.of(line.strip()) for line in lines]
-    if None in found or not depth.misplaced:
-        return None
-    return [number or 0 for number in found]
-
-
-class _Depth(Struct):
-    """Finds how deep each line of an index stands, from its key and the lines above."""
-
-    misplaced: bool = False
-    """Whether a key that belongs into an entry was seen."""
-    _list: bool = False
-    _open: str = ""
-    """What is open in the current entry: metadata, results, a result, its metrics, the values of those, paper, code."""
-    _deepest: int = 0
-
-    def of(self, line: str) -> int | None:
-        if not line or line.startswith("#"):
-            return 0
-        match = _LINE.fullmatch(line)
-        if match is None:
-            return self._deepest if line.startswith("- ") else None
-        if _OPEN_VALUE.fullmatch(match["value"]):
-            return None
-        key, empty = match["key"].strip("'\" ").lower(), not match["value"].strip()
-        found = self._entry(key, empty) if match["dash"] else self._key(key, empty)
-        if found is not None and empty:
-            self._deepest = found
-        return found
-
-    def _entry(self, key: str, empty: bool) -> int | None:
-        """Return the depth of a line that begins an entry of a list."""
-        if key == "name" and self._list and self._open != "metrics":
-            self._open = ""
-            return 0
-        if key in RESULT and self._open in ("results", "result", "metrics", "values"):
-            self._open = "metrics" if key == "metrics" and empty else "result"
-            return 2
-        return None
-
-    def _key(self, key: str, empty: bool) -> int | None:
-        if key in INDEX:
-            self._list, self._open = key in ("models", "collections"), ""
-            return 0
-        if not self._list:
-            return None
-        self.misplaced |= bool(_home(key)) or key in ITEM
-        if key in ITEM and not (key == "name" and self._open in REFERENCES):
-            self._open = key if empty else ""
-            return 2
-        if key in RESULT and self._open in ("results", "result", "metrics", "values"):
-            self._open = "metrics" if key == "metrics" and empty else "result"
-            return 4
-        if key in _OF_METADATA or self._open == "metadata":
-            return 4 if self._open == "metadata" else None
-        if self._open in ("metrics", "values"):
-            self._open = "values"
-            return 6
-        return 4 if self._open in (*REFERENCES, "converted from") else None
-
-
-def _misplaced(place: Place, key: str, stands: str, home: str) -> Finding:
-    message = (
-        f"'{key}' stands in {stands} and belongs into {home}: the indentation is lost or wrong; it is read as meant"
-    )
-    return Finding(place, "index-shape", "error", message, "indent it; --fix-unsafe does where the lines allow it")
-
-
-def _home(key: str) -> str:
-    """Return where a key belongs if it has one home; empty for keys of one's own."""
-    if key in RESULT:
-        return "results"
-    if key in ITEM and key not in ("name", "readme", "image", "license", "licence", "config"):
-        return "a model"
-    if key in _OF_METADATA:
-        return "metadata"
-    return "metrics" if _METRIC.fullmatch(key) else ""
-
-
-def _article(home: str) -> str:
-    return home if home.startswith("a ") else home.title()
-
-
-def one_letter_apart(one: str, other: str) -> bool:
-    """Return whether two different words become equal by one letter more, less or changed, or two exchanged."""
-    if one == other or abs(len(one) - len(other)) > 1:
-        return False
-    if len(one) == len(other):
-        at = [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
-        exchanged = len(at) == 2 and at[1] == at[0] + 1 and one[at[0]] == other[at[1]] and one[at[1]] == other[at[0]]
-        return len(at) == 1 or exchanged
-    longer, shorter = sorted((one, other), key=len, reverse=True)
-    return any(longer[:index] + longer[index + 1 :] == shorter for index in range(len(longer)))
 
 
 def _as_written(word: str, like: str) -> str:

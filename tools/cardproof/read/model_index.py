@@ -11,7 +11,8 @@ from msgspec import Struct, field
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-from cardproof.read.index_shape import is_metadata, is_result, read_index
+from cardproof.read.index_keys import is_metadata, is_result
+from cardproof.read.index_shape import read_index
 from cardproof.read.page import Page, read_page
 
 _ROOT_KEYS = ("models", "collections", "import", "library")
@@ -134,7 +135,8 @@ class IndexReader(Struct):
     def _any_root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
         """Return the models of an index, of a list of models, or one model."""
         if isinstance(root, Mapping) and not any(root.get(key) is not None for key in _ROOT_KEYS):
-            root = root.get("Model") if isinstance(root.get("Model"), Mapping) else root
+            inner = root.get("Model")
+            root = inner if isinstance(inner, Mapping) else root
             if root.get("Name") is None:
                 if source.path.suffix.lower() not in MARKDOWN:
                     self._error(root.place, "a model index is a mapping with Models, Collections or Import")

@@ -117,7 +117,9 @@ def _completed(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[st
     parts: dict[str, Any] = {key.text: node for key, node in result if not _is_empty(node)}
     for name, required in (("task", ("type",)), ("dataset", ("type", "name"))):
         node = parts.get(name)
-        stated = {key.text: value for key, value in node if not _is_empty(value)} if isinstance(node, Mapping) else {}
+        stated: dict[str, Any] = {}
+        if isinstance(node, Mapping):
+            stated = {key.text: value for key, value in node if not _is_empty(value)}
         known = next((value.text for value in stated.values() if isinstance(value, Scalar)), TASK)
         for key in required:
             stated.setdefault(key, known if key == "name" else _slug(known) or "other")
