@@ -119,3 +119,12 @@ def test_a_recipe_may_be_a_mapping_of_a_zoo_of_the_users_own():
     recipe = as_recipe({"name": "mine", "learning_rate": 0.1, "epochs": 5, "techniques": ["Mixup"]})
     assert recipe == Recipe("mine", "", (("lr", "0.1"), ("epochs", "5")), ("Mixup",))
     assert as_recipe(None) is None
+
+
+@pytest.mark.parametrize("words", ["0.1 x batch / 256", "cosine", "inf", ""])
+def test_a_recipe_in_words_is_not_compared_and_ends_in_no_traceback(judged, words):
+    recipe = replace(PAPER, values=(("lr", words),))
+    judgement, _ = judged("LR: 0.1", recipe)
+    assert (judgement.verdict, words in judgement.reason) == ("unchecked", True)
+    logged, _ = judged("LR: 0.1", replace(recipe, values=VALUES, logged=(("lr", words),), log="net.csv"))
+    assert logged.verdict == "refuted"

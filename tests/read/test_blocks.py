@@ -47,10 +47,14 @@ def test_an_index_is_found(write, text):
     assert names(write, text) == ["a"]
 
 
-def test_a_second_index_is_an_error_and_is_not_read(write):
-    reading = read_cards([write("card.md", INDEX + INDEX.replace("a", "b"))])
-    assert [m.name for m in reading.models] == ["a"]
-    assert [(f.severity, f.place.line) for f in reading.findings] == [("error", 6)]
+def test_a_second_index_is_read_as_well_and_shares_the_collections_of_the_first(write):
+    first = INDEX.replace("Models", "Collections:\n- Name: C\n  Metadata: {Epochs: 3}\nModels")
+    second = "<!--\nType: model-index\nModels:\n- Name: b\n  In Collection: C\n-->\n"
+    reading = read_cards([write("card.md", first + second)])
+    assert [m.name for m in reading.models] == ["a", "b"]
+    assert [(claim.model, claim.field, claim.stated) for claim in reading.claims] == [("b", "Epochs", "3")]
+    assert reading.findings == []
+    assert len(reading.cards[0].indexes) == 2
 
 
 def test_an_index_that_is_never_closed_is_a_fatal_error(write):

@@ -6,6 +6,7 @@ import pytest
 
 from cardproof.read import read_cards
 from cardproof.read.hub import header_facts
+from cardproof.read.hub_ids import LICENCES, TASKS, licence_id, near
 
 GOOD = """---
 model-index:
@@ -85,3 +86,128 @@ def test_one_text_is_a_list_of_one_where_the_hub_takes_it_so(write):
         "base_model": None,
         "license": "mit",
     }
+
+
+@pytest.mark.parametrize("start", ["\n", "\n\n", "  \n", "\r\n"])
+def test_a_header_below_a_blank_line_is_read_as_the_hub_reads_it(write, start):
+    reading = read_cards([write("README.md", (start + GOOD).encode())])
+    assert [claim.stated for claim in reading.claims] == ["61.2"]
+    assert [(f.check, f.severity) for f in reading.findings] == [("hub-header", "note")]
+    assert read_cards([write("card.md", f"{start}---\n# A title\n---\ntext\n".encode())]).findings == []
+
+
+def found(write, *lines: str, name: str = "README.md"):
+    text = "---\n" + "".join(f"{line}\n" for line in lines) + "---\n"
+    findings = read_cards([write(name, text)]).findings
+    assert {f.check for f in findings} <= {"hub-header"}
+    return [(f.severity, f.place.line, f.fix.text if f.fix else None) for f in findings]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("license: Apache 2.0", ("error", "apache-2.0")),
+        ("license: MIT License", ("error", "mit")),
+        ("license: 'bsd-3-claus'", ("error", "'bsd-3-clause'")),
+        ("license: our own", ("error", None)),
+        ("license: [mit, appache-2.0]", ("error", "apache-2.0")),
+        ("pipeline_tag: Image Classification", ("warning", "image-classification")),
+        ("pipeline_tag: wizardry", ("warning", None)),
+        ("base_model_relation: fine-tune", ("error", "finetune")),
+        ("base_model: not an id", ("error", None)),
+        ("base_model:", ("error", None)),
+        ("tags: null", ("error", None)),
+        ("tags: ''", ("error", None)),
+        ("tags: [a, null]", ("error", None)),
+        ("language: ['']", ("error", None)),
+    ],
+)
+def test_values_that_the_hub_refuses_or_drops_are_found_with_the_nearest_that_it_takes(write, line, expected):
+    severity, text = expected
+    assert found(write, "library_name: timm", line) == [(severity, 3, text)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "license: gpl-2.0",
+        "license: [mit, apache-2.0]",
+        "pipeline_tag: any-to-any",
+        "base_model_relation: quantized",
+        "base_model: [org/base, bert-base-uncased]",
+        "tags: a",
+        "my_own: null",
+    ],
+)
+def test_values_that_the_hub_takes_are_no_finding(write, line):
+    assert found(write, line) == []
+
+
+def test_a_header_of_another_site_is_not_judged_by_the_hub(write):
+    assert found(write, "license: Apache 2.0", "tags:", name="page.md") == []
+
+
+def test_a_header_that_is_a_list_is_an_error(write):
+    assert found(write, "- license: mit") == [("error", 2, None)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("    metrics:\n    - {type: accuracy, value: 61.2, name: Top 1 Accuracy}\n", "", "no list of metrics"),
+        ("\n---\n\n# Net", "\n    source: {name: A board}\n---\n\n# Net", "no url"),
+    ],
+)
+def test_results_that_the_hub_cannot_read_are_errors(write, old, new, words):
+    assert old in GOOD
+    (finding,) = read_cards([write("README.md", GOOD.replace(old, new))]).findings
+    assert (finding.check, finding.severity) == ("hub-result", "error")
+    assert words in finding.message
+
+
+def test_a_model_of_the_header_without_results_is_an_error(write):
+    (finding,) = read_cards([write("README.md", "---\nmodel-index:\n- name: net\n---\n")]).findings
+    assert "no list of results" in finding.message
+
+
+def test_a_metric_without_a_value_is_reported_and_no_claim(write):
+    reading = read_cards([write("README.md", GOOD.replace("value: 61.2, ", ""))])
+    assert reading.claims == []
+    assert [f.check for f in reading.findings] == ["hub-result"]
+
+
+def test_the_header_and_the_title_of_a_card_are_about_one_model(write):
+    text = GOOD.replace("# Net", "# Model card for org_net.in1k\n\n- **Model Stats:**\n  - Params (M): 5.5\n")
+    reading = read_cards([write("README.md", text)])
+    assert [model.name for model in reading.models] == ["net"]
+    assert [(claim.model, claim.stated) for claim in reading.claims] == [("net", "5.5"), ("net", "61.2")]
+
+
+@pytest.mark.parametrize(
+    ("words", "identifier"),
+    [
+        ("Apache 2.0", "apache-2.0"),
+        ("The Apache License, Version 2.0", "apache-2.0"),
+        ("MIT", "mit"),
+        ("BSD 3-Clause License", "bsd-3-clause"),
+        ("GPLv3", "gpl-3.0"),
+        ("GNU General Public License v2.0", "gpl-2.0"),
+        ("CC BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
+        ("Creative Commons Attribution-NonCommercial 4.0 International", "cc-by-nc-4.0"),
+        ("Apache", None),
+        ("GPL 2", "gpl-2.0"),
+        ("CC BY-NC-SA 9.0", None),
+        ("https://example.org/LICENSE", None),
+        ("", None),
+    ],
+)
+def test_licences_in_words_have_their_identifier(words, identifier):
+    assert licence_id(words) == identifier
+
+
+def test_every_licence_of_the_hub_is_known_by_identifier_and_name():
+    assert len(LICENCES) == 83
+    for identifier, name in LICENCES.items():
+        assert licence_id(identifier) == licence_id(name) == identifier
+    assert near("image-clasification", TASKS) == "image-classification"
+    assert near("nothing alike", TASKS) is None

@@ -178,3 +178,165 @@ def test_null_values_state_nothing(write):
 def test_values_published_elsewhere_are_claims_of_their_own_kind(write):
     index = "Models:\n- Name: a\n  Published Elsewhere:\n  - {Field: FLOPs, Value: 7, Source: A table}\n"
     assert [(c.field, c.stated, c.published) for c in read(write, index).claims] == [("FLOPs", "7", "A table")]
+
+
+RESULT = "Task: T\nDataset: D\nMetrics: {Top 1 Accuracy: 1%}\n"
+
+
+def told(reading):
+    return [(c.model, c.field, c.stated, c.dataset) for c in reading.claims]
+
+
+@pytest.mark.parametrize(
+    ("files", "results"),
+    [
+        ({"r1.yml": RESULT}, "[r1.yml]"),
+        ({"r1.yml": RESULT}, "r1.yml"),
+        ({"r1.yml": f"Result:\n  {RESULT.replace(chr(10), chr(10) + '  ')}"}, "[r1.yml]"),
+        ({"r1.yml": "Results:\n- {Dataset: D, Metrics: {Top 1 Accuracy: 1%}}\n"}, "[r1.yml]"),
+        ({"r1.json": '{"Dataset": "D", "Metrics": {"Top 1 Accuracy": "1%"}}'}, "[r1.json]"),
+        ({"r1.yml": "- {Dataset: D, Metrics: {Top 1 Accuracy: 1%}}\n"}, "[r1.yml]"),
+    ],
+)
+def test_results_may_be_one_or_several_files(write, files, results):
+    for name, text in files.items():
+        write(name, text)
+    reading = read(write, f"Models:\n- Name: a\n  Results: {results}\n")
+    assert told(reading) == [("a", "Top 1 Accuracy", "1%", "D")]
+    assert reading.findings == []
+
+
+def test_results_of_all_files_of_a_wildcard_are_read(write):
+    write("r/1.yml", f"- {RESULT}".replace("\n", "\n  ").rstrip() + "\n")
+    write("r/2.yml", RESULT.replace(": D", ": E"))
+    assert [c.dataset for c in read(write, "Models:\n- Name: a\n  Results: r/*.yml\n").claims] == ["D", "E"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["[{Epochs: 1}, {Epochs: 2, FLOPs: 3}]", "[one.yml, two.yml]", "'*o*.yml'", "{Metadata: {Epochs: 2, FLOPs: 3}}"],
+)
+def test_metadata_may_be_a_list_files_or_stand_in_itself_and_the_last_value_wins(write, metadata):
+    write("one.yml", "Epochs: 1\n")
+    write("two.yml", "Metadata: {Epochs: 2, FLOPs: 3}\n")
+    reading = read(write, f"Models:\n- Name: a\n  Metadata: {metadata}\n")
+    assert sorted(told(reading)) == [("a", "Epochs", "2", None), ("a", "FLOPs", "3", None)]
+    assert reading.findings == []
+
+
+def test_a_collection_may_name_files_too_and_its_results_come_first(write):
+    write("meta.yml", "Epochs: 3\n")
+    write("r.yml", RESULT)
+    index = """Collections:
+- {Name: C, Metadata: meta.yml, Results: r.yml}
+Models:
+- Name: a
+  In Collection: C
+  Results: {Dataset: E, Metrics: {Top 1 Accuracy: 2%}}
+"""
+    assert told(read(write, index)) == [
+        ("a", "Epochs", "3", None),
+        ("a", "Top 1 Accuracy", "1%", "D"),
+        ("a", "Top 1 Accuracy", "2%", "E"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["metafile.yml", "model-index.yaml", "any.yml", "any.json"])
+@pytest.mark.parametrize(
+    "text", ['[{"Name": "a", "Metadata": {"FLOPs": 1}}]', '{"Name": "a", "Metadata": {"FLOPs": 1}}']
+)
+def test_a_file_may_be_a_list_of_models_or_one_model(write, tmp_path, name, text):
+    path = write(name, text + "\n")
+    for given in (path, tmp_path) if name != "any.json" else (path,):
+        reading = read_cards([given])
+        assert told(reading) == [("a", "FLOPs", "1", None)]
+        assert reading.findings == []
+
+
+@pytest.mark.parametrize("text", ["FLOPs: 1\n", "Metadata: {FLOPs: 1}\n", RESULT, f"- {RESULT}".replace("\n", "\n  ")])
+def test_metadata_or_results_alone_are_read_with_a_note_and_judged_for_no_network(write, text):
+    reading = read_cards([write("resnet50.yml", text.rstrip() + "\n")])
+    (model,) = reading.models
+    assert (model.name, len(reading.claims), bool(model.doubt)) == ("resnet50", 1, True)
+    assert [(f.check, f.severity) for f in reading.findings] == [("model-index", "note")]
+
+
+@pytest.mark.parametrize("text", ["a: 1\n", "- 1\n", "theme: {name: material}\n", "text\n"])
+def test_a_file_that_is_no_index_is_an_error_by_name_and_nothing_in_a_folder(write, tmp_path, text):
+    path = write("other.yml", text)
+    assert read_cards([tmp_path]).findings == []
+    reading = read_cards([path])
+    assert reading.models == []
+    assert {f.severity for f in reading.findings} == {"error"}
+
+
+@pytest.mark.parametrize("name", ["d/metafile.yml", "d/model-index.yaml", "d/any.yml"])
+def test_broken_yaml_of_an_index_is_an_error_wherever_it_lies(write, tmp_path, name):
+    write("d/ok.yml", "Models:\n- Name: a\n")
+    write(name, "Models:\n- Name: x: y: z\n")
+    write("d/broken.yml", "x: y: z\n")
+    reading = read_cards([tmp_path])
+    assert [(f.place.file, f.fatal) for f in reading.findings] == [(name, True)]
+    assert [m.name for m in reading.models] == ["a"]
+
+
+PAGE = "<!--\n{type}Models:\n- Name: {name}\n  In Collection: C\n  Metadata: {{FLOPs: 1}}\n-->\n# {name}\n"
+
+
+@pytest.mark.parametrize("key", ["Import", "Models"])
+def test_an_index_may_import_pages_which_are_cards_of_their_own(write, tmp_path, key):
+    index = write("model-index.yml", f"Collections: [{{Name: C, Metadata: {{Epochs: 3}}}}]\n{key}: [docs/*.md]\n")
+    write("docs/a.md", PAGE.format(name="a", type="Type: model-index\n"))
+    write("docs/b.md", PAGE.format(name="b", type=""))
+    for given in (index, tmp_path):
+        reading = read_cards([given])
+        assert [(card.file, [m.name for m in card.models]) for card in reading.cards] == [
+            ("model-index.yml", []),
+            ("docs/a.md", ["a"]),
+            ("docs/b.md", ["b"]),
+        ]
+        assert told(reading) == [
+            ("a", "FLOPs", "1", None),
+            ("a", "Epochs", "3", None),
+            ("b", "FLOPs", "1", None),
+            ("b", "Epochs", "3", None),
+        ]
+        assert [(f.severity, f.place.file, f.place.line) for f in reading.findings] == [("note", "docs/b.md", 1)]
+        assert reading.files == 3
+
+
+def test_a_page_may_import_another_page(write, tmp_path):
+    write("b.md", "<!--\nType: model-index\nModels:\n- Name: b\n-->\n")
+    page = write("a.md", card("Import: b.md\nModels:\n- Name: a\n"))
+    reading = read_cards([page])
+    assert [(card.file, [m.name for m in card.models]) for card in reading.cards] == [("a.md", ["a"]), ("b.md", ["b"])]
+
+
+@pytest.mark.parametrize("comment", ["Models: see below", "Models:", "Models: [", "models we like: many"])
+def test_a_comment_that_only_speaks_of_models_is_no_index(write, comment):
+    reading = read_cards([write("card.md", f"<!--\n{comment}\n-->\n# T\n")])
+    assert (reading.models, reading.findings) == ([], [])
+
+
+def test_a_metric_without_a_value_is_no_claim(write):
+    metrics = "[{Name: Top 1 Accuracy}, {Name: Top 5 Accuracy, Value: 9}]"
+    reading = read(write, f"Models:\n- Name: a\n  Results: {{Dataset: D, Metrics: {metrics}}}\n")
+    assert told(reading) == [("a", "Top 5 Accuracy", "9", "D")]
+    assert messages(reading) == ["metric 'Top 1 Accuracy' has no value"]
+
+
+def test_a_short_file_hands_down_a_bounded_number_of_values(write):
+    keys = "".join(f"    k{number}: 1\n" for number in range(500))
+    models = "".join(f"- {{Name: m{number}, In Collection: C}}\n" for number in range(300))
+    reading = read_cards([write("metafile.yml", f"Collections:\n- Name: C\n  Metadata:\n{keys}Models:\n{models}")])
+    assert len(reading.models) == 300
+    assert len(reading.claims) <= 50_000
+    assert [f.check for f in reading.findings] == ["yaml-limits"]
+
+
+def test_files_that_import_each_other_many_times_end(write):
+    for number in range(6):
+        write(f"{number}.yml", f"Import: [{', '.join([f'{number + 1}.yml'] * 12)}]\n")
+    write("6.yml", "Models:\n- Name: a\n")
+    reading = read_cards([write("model-index.yml", "Import: 0.yml\n")])
+    assert [f.message for f in reading.findings if "imported" in f.message] == ["more than 20,000 files are imported"]

@@ -99,7 +99,8 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
 
 def _fix(run: Run, unsafe: bool) -> int:
     """Fix a run's findings, report that on standard error, and return the number of changed files."""
-    from cardproof.commands.edit import EditError, fix_files
+    from cardproof.commands.edit import fix_files
+    from cardproof.commands.header_edits import EditError
 
     try:
         fixed = fix_files(run.findings, unsafe=unsafe)

@@ -4,42 +4,71 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
 from cardproof.commands.options import EPILOG, PATH
-from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.read import read_cards
+from cardproof.read.index_shape import indentation_fixes, read_index
+from cardproof.read.markdown import find_header, find_index_comments
 
 _BOM = "\ufeff"
+_DATA = (".yml", ".yaml", ".json")
 
 
 @click.command("edit", epilog=EPILOG)
 @click.argument("path", type=PATH)
-@click.argument("edits", metavar="FIELD=VALUE...", nargs=-1, required=True)
-def edit_command(path: Path, edits: tuple[str, ...]) -> int:
-    """Write values into fields of a page's YAML header; everything else stays byte for byte."""
+@click.argument("edits", metavar="[FIELD=VALUE | FIELD+=VALUE]...", nargs=-1)
+@click.option(
+    "--result",
+    "results",
+    metavar="KEY=VALUE;…",
+    multiple=True,
+    help="Add a result: task, dataset, metric and value, and if wanted model, task_name, dataset_name, config, split, "
+    "revision, metric_name, source, source_url. May be repeated.",
+)
+def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -> int:
+    """Write fields of a page's YAML header; everything else stays byte for byte.
+
+    FIELD=VALUE writes or adds a field, FIELD+=VALUE adds an entry to a list. A value is text, in quotes if it needs
+    them, unless the old one is a number or boolean.
+    """
+    if not edits and not results:
+        raise click.UsageError("Missing argument 'FIELD=VALUE...', or --result.")
     for text in edits:
         field, separator, value = text.partition("=")
-        if not separator:
-            raise click.UsageError(f"{text}: write FIELD=VALUE")
-        try:
-            changed = set_field(path, field, value)
-        except EditError as error:
-            raise click.ClickException(str(error)) from error
-        click.echo(f"{show_path(path)}: {field} {'is now' if changed else 'was already'} {value}")
+        if not separator or not field.rstrip("+"):
+            raise click.UsageError(f"{text}: write FIELD=VALUE or FIELD+=VALUE")
+        with _edit_errors():
+            changed = (add_entry if field.endswith("+") else set_field)(path, field.removesuffix("+"), value)
+        verb = "has" if field.endswith("+") else "is"
+        click.echo(f"{show_path(path)}: {field.removesuffix('+')} {_done(verb, changed)} {value}")
+    for text in results:
+        pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+        with _edit_errors():
+            changed = add_result(path, {key.strip(): value.strip() for key, _, value in pairs})
+        click.echo(f"{show_path(path)}: the result {_done('is', changed)} there")
     return 0
 
 
-class EditError(Exception):
-    """An edit that would change more than its own value; nothing was written."""
+def _done(verb: str, changed: bool) -> str:
+    return f"{verb} now" if changed else {"is": "was already", "has": "had already"}[verb]
+
+
+@contextmanager
+def _edit_errors() -> Iterator[None]:
+    try:
+        yield
+    except EditError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def apply_fixes(text: str, fixes: Iterable[Fix]) -> str:
@@ -70,12 +99,15 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     """
     by_file: dict[Path, list[Finding]] = {}
     for finding in findings:
-        if finding.fix and (unsafe or finding.fix.safe):
+        indents = unsafe and finding.check == "index-shape"
+        if indents or (finding.fix and (unsafe or finding.fix.safe)):
             by_file.setdefault(Path(finding.place.file), []).append(finding)
     fixed: dict[Path, list[Fix]] = {}
     errors: list[str] = []
     for path, in_file in sorted(by_file.items()):
-        fixes = _compatible_fixes(in_file)
+        fixes = _compatible_fixes([finding for finding in in_file if finding.fix])
+        if any(finding.check == "index-shape" for finding in in_file):
+            fixes += _indentation(path)
         try:
             if fixes and _edit(path, fixes):
                 fixed[path] = fixes
@@ -84,35 +116,6 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     if errors:
         raise EditError("; ".join(errors))
     return fixed
-
-
-def set_field(path: Path, field: str, value: str) -> bool:
-    """Write a value into a field of a page's header, in the quotes of the old one; return whether it changed.
-
-    Raises InputError if the header has no such field, and EditError if the value cannot be written on its line.
-    """
-    cards = read_cards([path]).cards
-    header = cards[0].header if cards else None
-    node = header.get(field) if header else None
-    if not isinstance(node, Scalar):
-        raise InputError(f"{show_path(path)}: the header has no field '{field}' with one value")
-    if node.text == value and node.value is not None:
-        return False
-    fix = node.fix(_quote(value, node.style))
-    if fix is None or fix.column == fix.end_column:
-        raise EditError(f"{node.place}: this value cannot be edited on its line")
-    return _edit(path, [fix])
-
-
-def _quote(value: str, style: str) -> str:
-    """Escape a text for the given quotes of YAML. Raises InputError if it cannot be written without any."""
-    if style == "'":
-        return value.replace("'", "''")
-    if style == '"':
-        return value.replace("\\", "\\\\").replace('"', '\\"')
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]*(?: [A-Za-z0-9._/+-]+)*", value):
-        raise InputError(f"'{value}' needs quotes, but the field has none")
-    return value
 
 
 def _compatible_fixes(findings: list[Finding]) -> list[Fix]:
@@ -151,24 +154,34 @@ def _edit(path: Path, fixes: list[Fix]) -> bool:
     return True
 
 
-def _leaves(path: Path, text: str) -> Counter[Any]:
-    """Count the values of a file's YAML, each with the keys that lead to it."""
-    from cardproof.read.markdown import find_header, find_index_comments
+def _indentation(path: Path) -> list[Fix]:
+    """Return the edits that restore the indentation of a file's model indexes."""
+    source = Source(path.name, path, path.read_bytes().decode("utf-8").removeprefix(_BOM))
+    if path.suffix.lower() in _DATA:
+        return indentation_fixes(source)
+    header = find_header(source)
+    comments, _ = find_index_comments(source, header.end if header else 0)
+    return [fix for span in comments for fix in indentation_fixes(source, span.yaml_start, span.yaml_end)]
 
+
+def _leaves(path: Path, text: str) -> Counter[Any]:
+    """Count the values of a file's YAML, each with the keys that lead to it in the index as it is meant."""
     source = Source(path.name, path, text.removeprefix(_BOM))
     found: Counter[Any] = Counter()
-    if path.suffix.lower() in (".yml", ".yaml"):
-        spans: list[tuple[int, int | None]] = [(0, None)]
-    else:
-        header = find_header(source)
-        comments, _ = find_index_comments(source, header.end if header else 0)
-        spans = [(span.yaml_start, span.yaml_end) for span in (*([header] if header else []), *comments)]
-    for number, (start, end) in enumerate(spans):
-        tree, _ = read_yaml(source, start, end)
+    if path.suffix.lower() in _DATA:
+        tree, _ = read_index(source)
         if tree is not None:
+            _collect(tree, (0,), found)
+        return found
+    header = find_header(source)
+    if header and (tree := read_yaml(source, header.yaml_start, header.yaml_end)[0]):
+        _collect(tree, ("header",), found)
+    comments, _ = find_index_comments(source, header.end if header else 0)
+    for number, span in enumerate(comments):
+        if tree := read_index(source, span.yaml_start, span.yaml_end, declared=True)[0]:
             _collect(tree, (number,), found)
-    if len(spans) < 2 and path.suffix.lower() not in (".yml", ".yaml"):
-        _collect_claims(source, spans[0][1] or 0 if spans else 0, found)
+    if not comments:
+        _collect_claims(source, header.end if header else 0, found)
     return found
 
 

@@ -32,7 +32,7 @@ from cardproof.plan.options import MeasureOptions
     type=click.Choice(["unchecked", "disputed", "refuted"]),
     help="Put results with this verdict into the header for the Hub too; confirmed and cited ones are always there.",
 )
-@click.option("--out", type=PATH, help="File to write, or a folder for several READMEs; standard output by default.")
+@click.option("--out", type=PATH, help="File to write; for hub a folder, or one README.md; standard output by default.")
 @ZOO
 @DATA
 @WEIGHTS
@@ -66,25 +66,26 @@ def export_command(
     with progress_bar(out is None) as progress:
         run = audit(paths, settings, MeasureOptions(jobs=jobs, progress=progress), reading=reading, store=store)
     assert run.audit
-    _write(export(kind, run.audit, settings, (*HELD, *more)), out)
+    _write(export(kind, run.audit, settings, (*HELD, *more)), out, folder=kind == "hub")
     if unread := [finding for finding in run.findings if finding.fatal]:
         from cardproof.report.terminal import print_findings
 
-        print_findings(unread)
+        print_findings(unread, err=True)
     return run.exit
 
 
-def _write(texts: dict[str, str], out: Path | None) -> None:
-    """Write one text into a file or to standard output, several into a folder. Raises InputError if that is missing."""
-    if len(texts) > 1:
-        if out is None or out.is_file():
-            raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
-        for name, text in texts.items():
-            write_report(out / name, text)
+def _write(texts: dict[str, str], out: Path | None, *, folder: bool) -> None:
+    """Write one text into a file or to standard output, several into a folder. Raises InputError if that is missing.
+
+    ``folder``: ``out`` is a folder unless it is named like a Markdown file.
+    """
+    folder = folder and out is not None and out.suffix.lower() != ".md"
+    if len(texts) > 1 and (not folder or (out and out.is_file())):
+        raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
+    for name, text in texts.items():
+        if out is None:
+            click.echo(text, nl=False)
+        else:
+            write_report(out / name if folder or out.is_dir() else out, text)
+    if out and len(texts) > 1:
         click.echo(f"{show_path(out)}: {len(texts)} files", err=True)
-        return
-    ((name, text),) = texts.items()
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        write_report(out / name if out.is_dir() else out, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Fix, Place
 
 MAX_NODES = 100_000
-"""Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values."""
+"""Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values. What an alias
+stands for is converted once and shared."""
 MAX_DEPTH = 100
 
 _TAG = "tag:yaml.org,2002:"
@@ -46,7 +48,8 @@ class Scalar(_Span, eq=False):
         return self.source.place(self.start, self.end)
 
     def plain(self) -> Any:
-        return self.value
+        """Return the value; infinity and NaN, which JSON does not have, as they are written."""
+        return self.text if isinstance(self.value, float) and not math.isfinite(self.value) else self.value
 
     def fix(self, text: str) -> Fix | None:
         """Return the edit that replaces this value by ``text``, in its style; None if it spans lines."""
@@ -120,14 +123,34 @@ class _Resolver:
         self.offset = offset
         self.findings: list[Finding] = []
         self._count = 0
+        self._deepest = 0
         self._reported: set[int] = set()
+        self._shared: dict[int, tuple[Node, int, int]] = {}
+        """By the identity of a node: its conversion, how many nodes it stands for, and how many levels."""
 
     def node(self, node: yaml.Node, depth: int) -> Node:
-        self._count += 1
+        if known := self._shared.get(id(node)):
+            converted, count, levels = known
+            self._check_limits(count, depth + levels)
+            return converted
+        before, deepest = self._count, self._deepest
+        self._deepest = depth
+        self._check_limits(1, depth)
+        converted = self._convert(node, depth)
+        self._shared[id(node)] = converted, self._count - before, self._deepest - depth
+        self._deepest = max(deepest, self._deepest)
+        return converted
+
+    def _check_limits(self, count: int, depth: int) -> None:
+        """Count nodes, the deepest at this depth. Raises _LimitError if they are too many or too deep."""
+        self._count += count
+        self._deepest = max(self._deepest, depth)
         if self._count > MAX_NODES:
             raise _LimitError(f"holds more than {MAX_NODES:,} values once its aliases are followed")
         if depth > MAX_DEPTH:
             raise _LimitError(f"nested deeper than {MAX_DEPTH} levels, or an alias that contains itself")
+
+    def _convert(self, node: yaml.Node, depth: int) -> Node:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         start, end = self._span(node)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from statistics import median
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, to_builtins
 
+from cardproof.core.json_text import strict_json
 from cardproof.plan.needs import plan
 from cardproof.plan.options import parse_force
 from cardproof.plan.recall import RecallPlan, plan_recall
@@ -140,7 +140,7 @@ def json_of_dry_run(found: DryRun) -> str:
     lists = {"plan": found.tasks, "recalled": found.recalled, "impossible": found.impossible}
     counts = dict(zip(("to_measure", "recalled", "impossible"), map(len, lists.values()), strict=True))
     summary = {**counts, "seconds": round(found.seconds, 3), "exit": 0}
-    return json.dumps({**to_builtins(lists), "summary": summary}, indent=2, ensure_ascii=False)
+    return strict_json({**to_builtins(lists), "summary": summary}, indent=2)
 
 
 def text_of_dry_run(found: DryRun) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,23 +13,33 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding
-from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
+from cardproof.core.yaml import Mapping
 from cardproof.read.claims import claims_of
-from cardproof.read.hub import as_index, check_results, model_of_results
-from cardproof.read.markdown import Span, doubled_fence, find_header, find_index_comments
-from cardproof.read.model_index import IndexReader, Model, Table
+from cardproof.read.hub import model_of_results
+from cardproof.read.index_keys import is_index
+from cardproof.read.index_shape import read_index
+from cardproof.read.markdown import Span
+from cardproof.read.model_index import MARKDOWN, IndexReader, Model, Table
+from cardproof.read.page import Page, read_page
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
+_DATA = (".yml", ".yaml", ".json")
+_INDEX_NAMES = ("model-index", "metafile")
+_LOOKS_LIKE_INDEX = re.compile(
+    r"^(?:models|collections)[ \t]*:|^type[ \t]*:[ \t]*model-index", re.IGNORECASE | re.MULTILINE
+)
+_RESULTS_FOLDER = ".eval_results"
 _SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
 
 
 class Card(Struct, frozen=True, eq=False):
-    """One file with its models; ``index`` is the span of the model index in a Markdown file."""
+    """One file with its models."""
 
     source: Source
     header: Mapping | None
-    index: Span | None
+    indexes: tuple[Span, ...]
+    """The comments of a Markdown file with a model index."""
     models: tuple[Model, ...]
     claims_of: tuple[tuple[Claim, ...], ...]
     """For each model, its claims."""
@@ -75,7 +86,8 @@ def read_cards(
 ) -> Reading:
     """Read the given files and folders.
 
-    A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models.
+    A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models. A
+    Markdown page that an index imports is a card of its own.
     ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
     lies inside). Raises InputError for a path that does not exist.
     """
@@ -90,7 +102,7 @@ def read_cards(
         for path in [given] if explicit else _files_below(given):
             if path.resolve() not in seen:
                 seen |= _read_file(path, bound, show, reading, explicit)
-    reading.findings.sort(key=lambda finding: (finding.place, finding.check, finding.message))
+    reading.findings.sort(key=lambda one: (one.place.file, one.place.line, one.place.column, one.check, one.message))
     return reading
 
 
@@ -104,11 +116,11 @@ def _files_below(folder: Path) -> list[Path]:
     """Return the Markdown and YAML files below a folder, an index before what it may import."""
     files = []
     for path in folder.rglob("*"):
-        if path.suffix.lower() not in (".md", ".mdx", ".yml", ".yaml") or not path.is_file():
+        if path.suffix.lower() not in (*MARKDOWN, ".yml", ".yaml") or not path.is_file():
             continue
         if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
             files.append(path)
-    return sorted(files, key=lambda path: (path.stem.lower() != "model-index", path.as_posix()))
+    return sorted(files, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
 
 
 def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool) -> set[Path]:
@@ -117,66 +129,65 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
     if source is None or any(finding.fatal for finding in findings):
         reading.findings += findings
         return {path.resolve()}
-    indexes = IndexReader(root, show)
-    if path.suffix.lower() in (".yml", ".yaml"):
-        tree, more = read_yaml(source)
-        is_index = isinstance(tree, Mapping) and any(tree.get(key) for key in ("Models", "Collections", "Import"))
-        if not is_index and not explicit and path.parent.name != ".eval_results":
-            return set()
-        findings += more
-        models = _yaml_models(tree, source, indexes, findings) if tree is not None else ()
-        card = Card(source, None, None, models, _claims(models))
-    else:
-        card = _markdown_card(source, indexes, findings)
-    found = (*findings, *indexes.findings)
-    reading.cards.append(replace(card, findings=found, imports=tuple(sorted(indexes.read_files))))
-    reading.findings += found
-    return {path.resolve(), *indexes.read_files}
+    reader = IndexReader(root, show)
+    page = None if path.suffix.lower() in _DATA else read_page(source)
+    findings += page.findings if page else ()
+    found = _page_models(page, reader, findings) if page else _data_models(source, reader, findings, explicit)
+    if found is None:
+        return set()
+    imported = {page.source.name: page for page in reader.pages.values()}
+    own = tuple(model for model in found if model.place.file not in imported)
+    card = _page_card(page, own) if page else Card(source, None, (), own, _claims(own))
+    every = (*findings, *reader.findings)
+    cards = [replace(card, findings=every, imports=tuple(sorted(reader.read_files)))]
+    for name, other in imported.items():
+        card = _page_card(other, tuple(model for model in found if model.place.file == name))
+        cards.append(replace(card, findings=other.findings))
+    reading.cards += cards
+    reading.files += len(imported)
+    reading.findings += [finding for card in cards for finding in card.findings]
+    return {path.resolve(), *reader.read_files}
 
 
-def _yaml_models(tree: Node, source: Source, indexes: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
-    if source.path.parent.name != ".eval_results":
-        return indexes.models(tree, source)
-    models, more = model_of_results(tree, source)
-    findings += more
+def _page_models(page: Page, reader: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
+    """Return the models of the indexes of a page; one of a comment wins over the same one of the header."""
+    models = reader.models(page.roots, page.source)
+    if page.hub:
+        own = {model.name for model in models}
+        models += tuple(model for model in reader.models(page.hub, page.source) if model.name not in own)
+    if page.roots and not models and not any(f.severity == "error" for f in findings + reader.findings):
+        place, hint = page.source.place(page.indexes[0].start), "list them under Models"
+        findings.append(Finding(place, "model-index", "error", "the model index holds no model", hint))
     return models
 
 
-def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]) -> Card:
-    header_span = find_header(source)
-    header: Node | None = None
-    if header_span:
-        header, more = read_yaml(source, header_span.yaml_start, header_span.yaml_end)
-        findings += more
-        if note := doubled_fence(source, header_span):
-            findings.append(note)
-    spans, more = find_index_comments(source, header_span.end if header_span else 0)
-    findings += more
-    for extra in spans[1:]:
-        message = "a second model index in one file; only the first is read"
-        findings.append(Finding(source.place(extra.start), "model-index", "error", message, "join the two"))
-    models: tuple[Model, ...] = ()
-    span = spans[0] if spans else None
-    index = header.get("model-index") if isinstance(header, Mapping) else None
-    if index is not None and not (isinstance(index, Scalar) and index.value is None):
-        findings += check_results(index)
-        models = indexes.models(as_index(index), source)
-    if span:
-        tree, more = read_yaml(source, span.yaml_start, span.yaml_end)
-        findings += more
-        if tree is not None:
-            own = indexes.models(tree, source)
-            models = (*own, *(model for model in models if model.name not in {model.name for model in own}))
-        if tree is not None and not models and not any(f.severity == "error" for f in findings + indexes.findings):
-            message = "the model index holds no model"
-            findings.append(
-                Finding(source.place(span.start), "model-index", "error", message, "list them under Models")
-            )
+def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
+    """Return the card of a page with its models, and those of its text unless it has an index."""
     tables: list[Table] = []
-    if span is None:
-        models = _add_text_models(models, source, header_span.end if header_span else 0, tables)
-    header = header if isinstance(header, Mapping) else None
-    return Card(source, header, span, models, _claims(models), tables=tuple(tables))
+    if not page.indexes:
+        models = _add_text_models(models, page.source, page.header_end, tables)
+    return Card(page.source, page.header, page.indexes, models, _claims(models), tables=tuple(tables))
+
+
+def _data_models(
+    source: Source, reader: IndexReader, findings: list[Finding], explicit: bool
+) -> tuple[Model, ...] | None:
+    """Return the models of a YAML or JSON file; None for a file in a folder that is something else."""
+    tree, more = read_index(source)
+    if source.path.parent.name == _RESULTS_FOLDER:
+        findings += more
+        models, more = model_of_results(tree, source) if tree is not None else ((), [])
+        findings += more
+        return models
+    named = explicit or source.path.stem.lower() in _INDEX_NAMES
+    if not named and not (is_index(tree) if tree is not None else _LOOKS_LIKE_INDEX.search(source.text)):
+        return None
+    findings += more
+    if tree is None:
+        return ()
+    if not is_index(tree) and (model := reader.nameless(tree, source)):
+        return (model,)
+    return reader.models(tree, source)
 
 
 def _add_text_models(models: tuple[Model, ...], source: Source, start: int, tables: list[Table]) -> tuple[Model, ...]:
@@ -187,6 +198,9 @@ def _add_text_models(models: tuple[Model, ...], source: Source, start: int, tabl
 
     found = {model.name: model for model in models}
     details = model_in_details(source, start)
+    if details and len(found) == 1:  # a card of the Hub is about one model, whatever its title calls it
+        (only,) = found.values()
+        details = replace(details, name=only.name)
     for model in (*([details] if details else ()), *models_in_tables(source, start, tables)):
         earlier = found.get(model.name)
         found[model.name] = merged(earlier, model) if earlier else model

@@ -10,14 +10,19 @@ from msgspec import Struct
 
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
+from cardproof.core.yaml import Mapping, Sequence, read_yaml
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _COMMENT = re.compile(r" {0,3}<!--")
 _MDX_COMMENT = re.compile(r" {0,3}(?:<!--|\{/\*)")
 _CLOSING = {"<!--": "-->", "{/*": "*/}"}
 _INDEX = re.compile(
-    r"^[ \t]*type[ \t]*:[ \t]*['\"]?model-index['\"]?[ \t]*(?:#[^\n]*)?\r?$", re.IGNORECASE | re.MULTILINE
+    r"^[ \t]*type[ \t]*:[ \t]*['\"]?model-?index['\"]?[ \t]*(?:#[^\n]*)?\r?$", re.IGNORECASE | re.MULTILINE
 )
+_UNDECLARED = re.compile(r"^[ \t]*(?:models|collections)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_HEADER = re.compile(r"(?P<blank>\s*)---[ \t]*\r?\n")
+_FIELD = re.compile(r"(?:---[ \t]*\r?\n)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[A-Za-z_][\w -]*|'[^'\n]*'|\"[^\"\n]*\"):\s")
+"""How the text of a header begins."""
 
 
 class Fences(Struct):
@@ -106,12 +111,13 @@ def split_at_section(text: str) -> tuple[str, str]:
 
 
 def find_header(source: Source) -> Span | None:
-    """Return the YAML header (``---`` … ``---`` at the very start), or None.
+    """Return the YAML header (``---`` … ``---`` at the start, below blank lines at most), or None.
 
     If a second fence follows directly and a third one closes it, the YAML starts below the second, as the Hub reads it.
+    Below a blank line a fence may also be a rule across the page: there a field has to follow.
     """
-    match = re.match(r"---[ \t]*\r?\n", source.text)
-    if not match:
+    match = _HEADER.match(source.text)
+    if not match or (match["blank"] and not _FIELD.match(source.text, match.end())):
         return None
     fence = re.compile(r"^---[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
     close = fence.search(source.text, match.end())
@@ -120,22 +126,26 @@ def find_header(source: Source) -> Span | None:
     return Span(0, close.end(), match.end(), close.start()) if close else None
 
 
-def doubled_fence(source: Source, header: Span) -> Finding | None:
-    """Return a note if a header begins with two fences."""
-    if not re.match(r"---[ \t]*\r?\n", source.text[header.yaml_start : header.end]):
-        return None
-    place = source.place(header.yaml_start, header.yaml_start + 3)
-    message = "a second --- right below the first: some readers take the header for empty"
-    return Finding(place, "hub-header", "note", message, "delete one of the two")
+def header_notes(source: Source, header: Span) -> Iterator[Finding]:
+    """Report a header that begins with two fences, or below a blank line: only some readers find it."""
+    if re.match(r"---[ \t]*\r?\n", source.text[header.yaml_start : header.end]):
+        place = source.place(header.yaml_start, header.yaml_start + 3)
+        message = "a second --- right below the first: some readers take the header for empty"
+        yield Finding(place, "hub-header", "note", message, "delete one of the two")
+    if source.text[:1] != "-":
+        message = "the header begins below a blank line: the Hub reads it, and other readers take it for text"
+        yield Finding(source.place(0), "hub-header", "note", message, "delete the lines above it")
 
 
 def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], list[Finding]]:
     """Return the comments that hold a model index, in order.
 
     In MDX, ``{/* … */}`` is a comment, too. Comments inside fenced or indented code are examples and are skipped.
-    A comment that starts an index and is never closed is an error: the rest of the page would be hidden.
+    A comment that starts an index and is never closed is an error: the rest of the page would be hidden. One that has
+    models without ``Type: model-index`` is an index too, with a note.
     """
     spans: list[Span] = []
+    findings: list[Finding] = []
     text, end = source.text, start
     comments = _MDX_COMMENT if source.path.suffix.lower() == ".mdx" else _COMMENT
     fences = Fences()
@@ -150,9 +160,24 @@ def find_index_comments(source: Source, start: int = 0) -> tuple[list[Span], lis
         if close < 0:
             message, hint = "the comment with the model index is never closed", f"end it with {_CLOSING[mark]}"
             found = Finding(source.place(opening), "open-comment", "error", message, hint, fatal=True)
-            return spans, [found] if _INDEX.search(body) else []
-        if _INDEX.search(body):
-            yaml_start = inside + len(body) - len(body.lstrip(" \t"))
+            return spans, [*findings, found] if _INDEX.search(body) else findings
+        yaml_start = inside + len(body) - len(body.lstrip(" \t"))
+        declared = bool(_INDEX.search(body))
+        if declared or _has_models(source, yaml_start, close):
             spans.append(Span(opening, close + len(_CLOSING[mark]), yaml_start, close))
+            if not declared:
+                message = "the comment has models and does not say that it is a model index: other readers may skip it"
+                findings.append(
+                    Finding(source.place(opening), "model-index", "note", message, "add 'Type: model-index'")
+                )
         end = text.find("\n", close) + 1 or len(text)
-    return spans, []
+    return spans, findings
+
+
+def _has_models(source: Source, start: int, end: int) -> bool:
+    """Return whether a comment is YAML with a list of models or collections, or the files of such."""
+    if not _UNDECLARED.search(source.text, start, end):
+        return False
+    tree, _ = read_yaml(source, start, end)
+    nodes = [tree.get("Models"), tree.get("Collections")] if isinstance(tree, Mapping) else []
+    return any(isinstance(node, Mapping) or (isinstance(node, Sequence) and node.items) for node in nodes)

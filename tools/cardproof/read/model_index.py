@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +10,19 @@ from msgspec import Struct, field
 
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.read.index_keys import is_metadata, is_result
+from cardproof.read.index_shape import read_index
+from cardproof.read.page import Page, read_page
 
-_ROOT_KEYS = ("models", "collections", "import")
+_ROOT_KEYS = ("models", "collections", "import", "library")
 _NOT_INHERITED = ("name", "in collection", "models")
+_OF_A_METRIC = {"name", "type", "value", "config", "args", "verified", "verifytoken"}
+MARKDOWN = (".md", ".mdx")
 MAX_FILES = 20_000
+"""Files that one index may import, each time that it names one."""
+MAX_INHERITED = 50_000
+"""Values that all models of an index may inherit: a short file can hand down many values to many models."""
 
 
 Form = Literal["index", "table", "details", "evaluations"]
@@ -89,29 +97,58 @@ class IndexReader(Struct):
     """Writes a path for reports."""
     findings: list[Finding] = field(default_factory=list)
     read_files: dict[Path, None] = field(default_factory=dict)
+    pages: dict[Path, Page] = field(default_factory=dict)
+    """The Markdown pages that were imported; their findings are not among those of the index."""
     _stack: list[Path] = field(default_factory=list)
-    _trees: dict[Path, Node | None] = field(default_factory=dict)
+    _trees: dict[Path, tuple[Node, ...]] = field(default_factory=dict)
+    _visits: int = 0
+    _inherited: int = 0
 
-    def models(self, root: Node, source: Source) -> tuple[Model, ...]:
-        """Return the models of an index and of its imports."""
+    def models(self, roots: Node | Iterable[Node], source: Source) -> tuple[Model, ...]:
+        """Return the models of the indexes of a file and of what they import; they share their collections."""
         self._stack.append(source.path.resolve())
         self.read_files.setdefault(source.path.resolve())
+        collections: dict[str, Mapping] = {}
+        found: list[tuple[Scalar, Mapping]] = []
         try:
-            collections: dict[str, Mapping] = {}
-            found = self._root(root, source, collections)
+            for root in [roots] if isinstance(roots, Scalar | Sequence | Mapping) else roots:
+                found += self._any_root(root, source, collections)
         finally:
             self._stack.pop()
         return tuple(self._model(mapping, name, collections) for name, mapping in found)
 
-    def _root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
-        if not isinstance(root, Mapping):
-            self._error(root.place, "a model index is a mapping with Models, Collections or Import")
-            return []
+    def nameless(self, root: Node, source: Source) -> Model | None:
+        """Return the model of a file that is only the metadata or the results of one, named after the file."""
+        inner = root.get("Metadata") if isinstance(root, Mapping) else None
+        key = "results" if _has_results(root) else "metadata" if is_metadata(root) or is_metadata(inner) else ""
+        if not key:
+            return None
+        entry = (Scalar(source, root.start, root.start, key.title(), key.title(), ""), root)
+        entries = root.entries if isinstance(root, Mapping) and root.get(key) is not None else {key: entry}
+        fields = self._with_files(Mapping(source, root.start, root.end, entries), source)
+        name = source.path.stem
+        message = f"this is the {key} of one model, without its name: it is read as '{name}', and not judged"
+        self.findings.append(Finding(root.place, "model-index", "note", message, "audit the index that imports it"))
+        doubt = "the file does not say which model it is about"
+        return Model(name, root.place, (), fields, self._results(fields), doubt=doubt)
+
+    def _any_root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
+        """Return the models of an index, of a list of models, or one model."""
+        if isinstance(root, Mapping) and not any(root.get(key) is not None for key in _ROOT_KEYS):
+            inner = root.get("Model")
+            root = inner if isinstance(inner, Mapping) else root
+            if root.get("Name") is None:
+                if source.path.suffix.lower() not in MARKDOWN:
+                    self._error(root.place, "a model index is a mapping with Models, Collections or Import")
+                return []
+        return self._models_root(root, source, collections)
+
+    def _root(self, root: Mapping, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
         found: list[tuple[Scalar, Mapping]] = []
         if (imports := root.get("Import")) is not None:
             for pattern in self._texts(imports, "Import"):
                 for path in self._glob(pattern, source):
-                    found += self._file(path, pattern.place, collections, self._root)
+                    found += self._file(path, pattern.place, collections, self._any_root)
         if (node := root.get("Collections")) is not None:
             self._collections(node, source, collections)
         if (node := root.get("Models")) is not None:
@@ -124,7 +161,7 @@ class IndexReader(Struct):
                 for path in self._glob(entry, source):
                     self._file(path, entry.place, collections, self._collections_root)
             elif isinstance(entry, Mapping) and isinstance(name := entry.get("Name"), Scalar):
-                collections.setdefault(name.text, entry)
+                collections.setdefault(name.text, self._with_files(entry, source))
             elif not (isinstance(entry, Scalar) and entry.value is None):
                 self._error(entry.place, "a collection is a mapping with a Name, or the path of a file with one")
 
@@ -156,7 +193,8 @@ class IndexReader(Struct):
     def _models_root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
         if isinstance(root, Mapping) and any(root.get(key) is not None for key in _ROOT_KEYS):
             return self._root(root, source, collections)
-        return self._models(root, source, collections)
+        inner = root.get("Model") if isinstance(root, Mapping) else None
+        return self._models(inner if isinstance(inner, Mapping) else root, source, collections)
 
     def _keyed_by_name(self, node: Mapping) -> bool:
         entries = list(node)
@@ -174,16 +212,53 @@ class IndexReader(Struct):
         return True
 
     def _with_files(self, model: Mapping, source: Source) -> Mapping:
-        """Return the model with the files read that ``Metadata`` and ``Results`` may name."""
+        """Return a model or collection with one mapping of metadata and one list of results, wherever they stand."""
         entries = dict(model.entries)
-        for key in ("metadata", "results"):
-            entry = entries.get(key)
-            if entry and isinstance(entry[1], Scalar) and isinstance(entry[1].value, str):
-                for path in self._glob(entry[1], source):
-                    if (tree := self._tree(path, entry[1].place)) is not None:
-                        inner = tree.get(key) if isinstance(tree, Mapping) else None
-                        entries[key] = (entry[0], inner if inner is not None else tree)
+        if entry := entries.get("metadata"):
+            entries["metadata"] = (entry[0], self._one_mapping(entry[1], source))
+        if entry := entries.get("results"):
+            entries["results"] = (entry[0], self._one_list(entry[1], source))
         return Mapping(model.source, model.start, model.end, entries)
+
+    def _one_mapping(self, node: Node, source: Source) -> Node:
+        """Return metadata that may be a mapping, a list of mappings, or files with such; later values win."""
+        parts = []
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            found = self._inner(entry, source, "metadata")
+            parts += [item for part in found for item in (part.items if isinstance(part, Sequence) else [part])]
+        mappings = [part for part in parts if isinstance(part, Mapping)]
+        for part in parts:
+            if not isinstance(part, Mapping) and not (isinstance(part, Scalar) and part.value is None):
+                self._error(part.place, "Metadata is a mapping from field to value, or the path of a file with one")
+        if not mappings:
+            return node
+        entries = {key: entry for mapping in mappings for key, entry in mapping.entries.items()}
+        inner = entries.get("metadata")
+        if len(entries) == 1 and inner and isinstance(inner[1], Mapping):
+            return inner[1]  # the key stands twice, one in the other
+        return Mapping(mappings[0].source, mappings[0].start, mappings[-1].end, entries)
+
+    def _one_list(self, node: Node, source: Source) -> Node:
+        """Return results that may be a list, one result, or files with such, as a list."""
+        if isinstance(node, Scalar) and not isinstance(node.value, str):
+            return node
+        results: list[Node] = []
+        for entry in node.items if isinstance(node, Sequence) else [node]:
+            for part in self._inner(entry, source, "results"):
+                single = part.get("Result") if isinstance(part, Mapping) else None
+                results += part.items if isinstance(part, Sequence) else [single if single is not None else part]
+        return Sequence(node.source, node.start, node.end, results)
+
+    def _inner(self, node: Node, source: Source, key: str) -> list[Node]:
+        """Return a node, or for a path what the files have under the key, or the files as a whole."""
+        if not (isinstance(node, Scalar) and isinstance(node.value, str)):
+            return [node]
+        found = []
+        for path in self._glob(node, source):
+            for tree in self._tree(path, node.place):
+                inner = tree.get(key) if isinstance(tree, Mapping) else None
+                found.append(inner if inner is not None else tree)
+        return found
 
     def _model(self, mapping: Mapping, name: Scalar, collections: dict[str, Mapping]) -> Model:
         node = mapping.get("In Collection")
@@ -201,12 +276,24 @@ class IndexReader(Struct):
                 message = f"collection '{entry.text}' is not defined, so the model inherits nothing from it"
                 fix = entry.fix(near) if near else None
                 self.findings.append(Finding(entry.place, "collection", "warning", message, hint, fix))
-            else:
+            elif self._may_inherit(collection, entry):
                 inherited = _merge(inherited, collection.entries)
         for key in _NOT_INHERITED:
             inherited.pop(key, None)
         fields = Mapping(mapping.source, mapping.start, mapping.end, _merge(inherited, mapping.entries))
         return Model(name.text, name.place, tuple(entry.text for entry in names), fields, self._results(fields))
+
+    def _may_inherit(self, collection: Mapping, name: Scalar) -> bool:
+        """Return whether a model may still inherit from a collection; report the first that may not."""
+        before = self._inherited
+        self._inherited += 1 + sum(
+            len(node.entries) if isinstance(node, Mapping) else len(node.items) if isinstance(node, Sequence) else 1
+            for _, node in collection
+        )
+        if before <= MAX_INHERITED < self._inherited:
+            message = f"models of this index inherit more than {MAX_INHERITED:,} values; from here on they inherit none"
+            self.findings.append(Finding(name.place, "yaml-limits", "error", message))
+        return self._inherited <= MAX_INHERITED
 
     def _results(self, fields: Mapping) -> tuple[Result, ...]:
         node = fields.get("Results")
@@ -235,6 +322,10 @@ class IndexReader(Struct):
             value = entry.get("Value")
             if isinstance(name, Scalar) and isinstance(value, Scalar):
                 pairs.append((name, value))
+                continue
+            if isinstance(name, Scalar) and entry.entries.keys() <= _OF_A_METRIC:
+                if entry.get("Type") is None:  # of a header it is reported with what else the Hub refuses
+                    self._error(entry.place, f"metric '{name.text}' has no value", "write its Value")
                 continue
             for key, metric in entry:
                 if isinstance(metric, Mapping):
@@ -288,33 +379,46 @@ class IndexReader(Struct):
             chain = [*self._stack[self._stack.index(resolved) :], resolved]
             self._error(place, "files import each other in a circle: " + " → ".join(self.show(p) for p in chain))
             return []
-        tree = self._tree(path, place)
-        if tree is None:
-            return []
         self._stack.append(resolved)
         try:
-            return follow(tree, tree.source, collections)
+            return [model for tree in self._tree(path, place) for model in follow(tree, tree.source, collections)]
         finally:
             self._stack.pop()
 
-    def _tree(self, path: Path, place: Place) -> Node | None:
+    def _tree(self, path: Path, place: Place) -> tuple[Node, ...]:
+        """Return the documents of a file: one of YAML or JSON, and each index of a Markdown page."""
         resolved = path.resolve()
-        if resolved not in self._trees:
-            if len(self.read_files) >= MAX_FILES:
+        self._visits += 1
+        if self._visits > MAX_FILES:
+            if self._visits == MAX_FILES + 1:
                 self._error(place, f"more than {MAX_FILES:,} files are imported")
-                return None
+            return ()
+        if resolved not in self._trees:
             self.read_files.setdefault(resolved)
             source, findings = read_source(path, self.show(path))
-            tree: Node | None = None
+            trees: tuple[Node, ...] = ()
             if source and not any(finding.fatal for finding in findings):
-                tree, more = read_yaml(source)
-                findings += more
+                if path.suffix.lower() in MARKDOWN:
+                    page = self.pages[resolved] = read_page(source)
+                    trees = page.every
+                else:
+                    tree, more = read_index(source)
+                    trees = () if tree is None else (tree,)
+                    findings += more
             self.findings += findings
-            self._trees[resolved] = tree
+            self._trees[resolved] = trees
         return self._trees[resolved]
 
     def _error(self, place: Place, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(place, "model-index", "error", message, hint))
+
+
+def _has_results(root: Node) -> bool:
+    """Return whether a document is a result, a list of results, or has one."""
+    if isinstance(root, Mapping):
+        node = root.get("Results")
+        return is_result(root) or (node is not None and root.get("Name") is None and _has_results(node))
+    return isinstance(root, Sequence) and bool(root.items) and is_result(root.items[0])
 
 
 def _name(node: Node | None) -> Scalar | None:

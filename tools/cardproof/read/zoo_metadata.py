@@ -52,7 +52,7 @@ def _card(file: str, models: Iterable[Published]) -> Card:
     reader = IndexReader(Path(), str)
     found = reader.models(tree, source)
     claims = tuple(tuple(claims_of(model)) for model in found)
-    return Card(source, None, None, found, claims, (*findings, *reader.findings))
+    return Card(source, None, (), found, claims, (*findings, *reader.findings))
 
 
 def _lines(published: Published) -> Iterator[tuple[str, Place]]:

@@ -272,25 +272,20 @@ def _author_text(card: Card) -> tuple[str, str]:
     """Return the header, and the text with blank lines in place of header and model index."""
     text = card.source.text
     header = ""
-    if card.index:
-        text = (
-            text[: card.index.start]
-            + "\n" * text.count("\n", card.index.start, card.index.end)
-            + text[card.index.end :]
-        )
+    for span in reversed(card.indexes):
+        text = text[: span.start] + "\n" * text.count("\n", span.start, span.end) + text[span.end :]
     if card.header is not None:
-        span = find_header(card.source)
-        assert span is not None
-        end = span.end
+        at = find_header(card.source)
+        assert at is not None
+        end = at.end
         header = text[:end].replace("\r\n", "\n").rstrip("\n") + "\n"
         text = "\n" * text.count("\n", 0, end) + text[end:]
     return header, text
 
 
 def _index_text(card: Card) -> str:
-    if not card.index:
-        return ""
-    return card.source.text[card.index.yaml_start : card.index.yaml_end].replace("\r\n", "\n").rstrip()
+    texts = (card.source.text[span.yaml_start : span.yaml_end] for span in card.indexes)
+    return "\n".join(text.replace("\r\n", "\n").rstrip() for text in texts)
 
 
 def _longest_fence(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections import Counter
@@ -13,6 +12,7 @@ import click
 from msgspec import to_builtins
 
 from cardproof.core.files import show_path
+from cardproof.core.json_text import strict_json
 from cardproof.core.types import SEVERITIES, VERDICTS, Finding
 from cardproof.judge.card_report import CardLists, block_row, claim_row
 
@@ -65,7 +65,7 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
         "summary": summary(run),
         "method": to_builtins(run.method, enc_hook=str) if run.method else None,
     }
-    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    return strict_json(data, indent=2, default=str)
 
 
 def lists_of(run: Run) -> CardLists:
@@ -199,8 +199,8 @@ def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Print findings, a line each with its hints below, in colours on a terminal only."""
+def print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
+    """Print findings, a line each with its hints below, in colours on a terminal only; with ``err`` to stderr."""
     color = False if os.environ.get("NO_COLOR") else None
     lines = []
     for finding in findings:
@@ -210,7 +210,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
         lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
         lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
-        click.echo("\n".join(lines), color=color)
+        click.echo("\n".join(lines), color=color, err=err)
 
 
 def printable(text: str) -> str:
@@ -243,7 +243,7 @@ def pages_json_of(run: PagesRun) -> str:
         "findings": [_finding_row(finding) for finding in run.findings],
         "summary": _pages_summary(run),
     }
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    return strict_json(data, indent=2)
 
 
 def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from msgspec import Struct
 
+from cardproof.core.yaml_text import Inline, to_yaml
 from cardproof.judge.checks.data_sets import classes_of
 from cardproof.zoos.published import TASK, Published
 
@@ -21,9 +21,6 @@ RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
 
 COPIED_FIELDS = ("File Size",)
 """Values that a card copies from the zoo's metadata; other numbers are counted."""
-
-_NUMBER = re.compile(r"[-+.\deE]+")
-"""Texts that readers of YAML 1.2 may take for numbers although those of YAML 1.1 do not."""
 
 
 class Family(Struct, frozen=True):
@@ -65,25 +62,6 @@ def _unique_file(name: str, module: str, used: set[str]) -> str:
     return file
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes :class:`_Inline` lists on one line, and texts so that none ends the comment that holds the index."""
-
-
-class _Inline(list[Any]):
-    """A list that is written on one line."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    style = '"' if "-->" in text else "'" if _NUMBER.fullmatch(text) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(
-    _Inline, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
-)
-
-
 def family_index(family: str, models: Iterable[tuple[Published, Evidence]]) -> dict[str, Any]:
     """Return the model index of one family; metadata that all its models share is in the collection."""
     entries = [_entry(family, published, evidence) for published, evidence in models]
@@ -98,8 +76,7 @@ def family_index(family: str, models: Iterable[tuple[Published, Evidence]]) -> d
 
 def index_text(index: Mapping[str, Any]) -> str:
     """Return a model index as YAML that an HTML comment can hold."""
-    text: str = yaml.dump(dict(index), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
-    return text.replace("-->", "--\\x3E")  # such texts are in double quotes
+    return to_yaml(dict(index)).replace("-->", "--\\x3E")  # such texts are in double quotes
 
 
 def _entry(family: str, published: Published, evidence: Evidence) -> dict[str, Any]:
@@ -142,7 +119,7 @@ def _preprocessing_metadata(evidence: Evidence) -> dict[str, Any]:
     values = {
         "Crop Pct": config.crop_pct,
         "Interpolation": config.interpolation,
-        "Mean": _Inline(config.mean) if config.mean else None,
-        "Std": _Inline(config.std) if config.std else None,
+        "Mean": Inline(config.mean) if config.mean else None,
+        "Std": Inline(config.std) if config.std else None,
     }
     return {key: value for key, value in values.items() if value is not None}

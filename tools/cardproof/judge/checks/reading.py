@@ -5,12 +5,21 @@
 - `yaml-syntax`: the YAML does not parse. The block is never skipped in silence, and no page is rendered from it.
 - `yaml-1.1`: a value that YAML 1.1 and 1.2 readers take for different things: `no`, `on`, `1e-5`, `012`, `1:30`.
 - `duplicate-key`: one key twice in a mapping; readers keep only one of them.
-- `yaml-key`, `yaml-tag`, `yaml-limits`: keys that are no text, tags that would make code of data, and documents that
-  are too deep or too large once their aliases are followed.
-- `model-index`: a shape that the format does not have, a path that names no file, files that import each other.
+- `yaml-key`, `yaml-tag`, `yaml-limits`: keys that are no text, tags that would make code of data, documents that are
+  too deep or too large once their aliases are followed, and an index whose models inherit more than 50,000 values.
+- `model-index`: a shape that the format does not have, a path that names no file, files that import each other; a
+  comment with models that does not say `Type: model-index` is a note.
+- `index-shape`: a key that belongs elsewhere, since the indentation is lost or wrong (`Metadata` beside `Models`,
+  `FLOPs` directly in a model), and a key that is one letter from one of the format (`Metdata`). It is an error at the
+  first key of each mapping; the claims are read as they are meant, so that they are judged.
 - `collection`: a model names a collection that is not defined.
 - `open-comment`: the comment with the index is never closed.
-- `hub-header`, `hub-result`: a header with two fences; a result in it without task or data set, which the Hub refuses.
+- `hub-header`: a value that the Hub refuses or drops, in the header of a `README.md` or of another card for the Hub: an
+  unknown identifier of a licence, a task or a relation to the base model, an empty or null value, a null entry of a
+  list, a header that is not a mapping; with the nearest value that the Hub has. A header with two fences, or below a
+  blank line, which not all readers find, is a note.
+- `hub-result`: a result of the header that the Hub refuses: without task, data set or metrics, a metric without type or
+  value, a source without its address.
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
 - `duplicate-model`: two cards define one model.
 - `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
@@ -22,7 +31,8 @@
 
 **Example.** `Batch Norm: no` gives `'no' is the boolean false under YAML 1.1, and text under YAML 1.2`.
 
-**Fix.** Quotes for values that YAML 1.1 misreads, and numbers in the spelling that both versions understand.
+**Fix.** Quotes for values that YAML 1.1 misreads, and numbers in the spelling that both versions understand. With
+`--fix-unsafe` also the indentation of an index, the right spelling of its keys, and the identifiers of the Hub.
 **Settings.** None.
 """
 
@@ -34,7 +44,7 @@ CHECK = Check(
     "reading",
     findings=(
         "yaml-syntax", "yaml-1.1", "duplicate-key", "yaml-key", "yaml-tag", "yaml-limits", "model-index",
-        "collection", "open-comment", "hub-header", "hub-result", "encoding", "byte-order-mark", "control-character",
-        "duplicate-model", "template", "ignore", "hand-edit", "evidence", "stale-page",
+        "index-shape", "collection", "open-comment", "hub-header", "hub-result", "encoding", "byte-order-mark",
+        "control-character", "duplicate-model", "template", "ignore", "hand-edit", "evidence", "stale-page",
     ),
 )  # fmt: skip

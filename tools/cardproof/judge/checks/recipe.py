@@ -7,7 +7,8 @@ line.
 
 What is equal is **confirmed** only if a log of the training travels with the weights and says the same as the
 recipe; a recipe that was written down from a paper makes the claim **cited**. If recipe and log differ, the claim is
-refuted whatever the card says: one of the two does not belong to these weights. No recipe: **unchecked**.
+refuted whatever the card says: one of the two does not belong to these weights. No recipe, or one that says the value
+in words (`0.1 x batch / 256`): **unchecked**.
 
 **Why.** A recipe is copied from card to card and from script to script, and nobody runs it again to see whether it is
 the one that made the weights.
@@ -19,7 +20,7 @@ the one that made the weights.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from cardproof.core.names import RECIPE
 from cardproof.core.settings import Tolerance
@@ -46,14 +47,16 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
     stated = claim.number
     if stated is None or stated.unit:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
-    found = Decimal(has)
+    found = _number(has)
+    if found is None:
+        return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} says it in words: {has}")
     shown = int(found) if found == found.to_integral_value() else float(found)
     # a setting is a choice and not a measurement: 0.1 is not a rounded 0.05
     tolerance = context.settings.tolerances.get(claim.name, Tolerance("exact"))
     allowed = allowed_text(tolerance, stated)
     method = _method(recipe)
     logged = dict(recipe.logged or ()).get(claim.kind) if recipe.logged is not None else None
-    if logged is not None and Decimal(logged) != found:
+    if logged is not None and _number(logged) != found:
         explanation = (
             f"The recipe {recipe.name} has {has}, and {recipe.log}, the log of the training that made these weights, "
             f"has {logged}: one of them was changed since."
@@ -68,6 +71,15 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
     return Judgement(
         claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix, discrepancies=SHOWS
     )
+
+
+def _number(text: str) -> Decimal | None:
+    """Return the finite number that a recipe states; None if it says something else, such as a formula."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cardproof.core.json_text import strict_json
 from cardproof.core.types import VERDICTS
 from cardproof.judge.card_report import CardReport, ModelRow
 from cardproof.render.catalog.badges import MARK
@@ -41,7 +41,7 @@ def site_files(settings: Settings, folders: Folders, urls: Urls, reports: Mappin
         catalog / "models.json": _json(settings, folders, urls, models),
         catalog / "models.csv": _csv(urls, models),
         catalog / "model-index.yml": _index(models, reports),
-        catalog / "model.schema.json": json.dumps(model_schema(), indent=2, ensure_ascii=False) + "\n",
+        catalog / "model.schema.json": strict_json(model_schema(), indent=2) + "\n",
         urls.root / "llms.txt": _llms(settings, urls, models),
     }
 
@@ -59,9 +59,9 @@ def is_ours(text: str) -> bool:
 
 def _json(settings: Settings, folders: Folders, urls: Urls, models: Sequence[SummarizedRow]) -> str:
     """Return models.json, with one line per model for short diffs."""
-    lines = [json.dumps(_entry(settings, folders, urls, row, summary), ensure_ascii=False) for row, summary in models]
+    lines = [strict_json(_entry(settings, folders, urls, row, summary)) for row, summary in models]
     head = {"schema": SCHEMA, "site": settings.site.name, "url": settings.site.url or None}
-    return json.dumps(head, ensure_ascii=False)[:-1] + ', "models": [\n' + ",\n".join(lines) + "\n]}\n"
+    return strict_json(head)[:-1] + ', "models": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
 def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, summary: ModelSummary) -> dict[str, Any]:

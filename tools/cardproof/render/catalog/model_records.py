@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, convert, to_builtins
 
+from cardproof.core.json_text import strict_json
 from cardproof.core.types import Evidence, Judgement, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of
@@ -171,10 +171,7 @@ def badge_name(anchor: str, model: str) -> str:
 
 def record_text(record: ModelRecord) -> str:
     """Return the text of ``model.json``."""
-    return (
-        json.dumps({"schema": SCHEMA, **to_builtins(record, enc_hook=str)}, indent=1, ensure_ascii=False, default=str)
-        + "\n"
-    )
+    return strict_json({"schema": SCHEMA, **to_builtins(record, enc_hook=str)}, indent=1, default=str) + "\n"
 
 
 def is_model_record(text: str) -> bool:

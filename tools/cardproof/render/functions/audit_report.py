@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct, ValidationError, convert, to_builtins
 
+from cardproof.core.json_text import strict_json
 from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.types import VERDICTS
@@ -147,7 +148,7 @@ def _summary(data: dict[str, Any]) -> AuditSummary:
 
 def summary_text(summary: AuditSummary) -> str:
     """Return a summary as JSON, which :func:`read_summary` reads."""
-    return json.dumps({"schema": SCHEMA, **to_builtins(summary, enc_hook=str)}, indent=1, ensure_ascii=False) + "\n"
+    return strict_json({"schema": SCHEMA, **to_builtins(summary, enc_hook=str)}, indent=1) + "\n"
 
 
 def read_summary(text: str) -> AuditSummary:

@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import yaml
 from msgspec import Struct
+
+from cardproof.core.yaml_text import to_yaml
 
 if TYPE_CHECKING:
     from cardproof.render.views.about import Paper
@@ -94,7 +95,7 @@ def cff(paper: Paper, others: Sequence[Paper] = ()) -> str:
     if others:
         whole["message"] = "If you use these models, please cite their papers."
         whole["references"] = [_reference(other) for other in others]
-    return yaml.dump(whole, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+    return to_yaml(whole).rstrip()
 
 
 def is_citable(paper: Paper) -> bool:
@@ -132,13 +133,6 @@ def arxiv_id(url: str) -> str:
     """Return the identifier in an address at arxiv.org; empty for other addresses."""
     match = _ARXIV.fullmatch(url)
     return match[1] if match else ""
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """Repeats lists of authors instead of writing anchors and aliases."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
 
 
 def _protect_capitals(match: re.Match[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +10,7 @@ from msgspec.structs import replace
 
 from cardproof import __version__
 from cardproof.core.errors import InputError
+from cardproof.core.json_text import strict_json
 from cardproof.core.settings import Settings
 from cardproof.core.types import Judgement, Verdict
 from cardproof.judge.audit import Audit
@@ -73,7 +73,7 @@ def claims_json(audit: Audit) -> str:
     models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.key).own) for card, model in pairs]
     models.sort(key=lambda record: (record["name"], record["card"]))
     document = {"schema": SCHEMA, "cardproof": __version__, "models": models}
-    return json.dumps(document, indent=1, ensure_ascii=False, default=str) + "\n"
+    return strict_json(document, indent=1, default=str) + "\n"
 
 
 def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
@@ -92,6 +92,7 @@ def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[st
 
 def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     from cardproof.read.cited_results import read_cited
+    from cardproof.read.hub_header import is_for_hub
     from cardproof.render.catalog.model_records import model_folder
     from cardproof.report.export.hub import readme
 
@@ -100,7 +101,8 @@ def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> d
     for card in audit.reading.cards:
         for model in card.models:
             judgements = audit.verdicts.of_model(card.file, model.key).own
-            text = readme(model, judgements, settings.zoo, cited, verdicts)
+            header = card.header if is_for_hub(card.header, card.source) else None
+            text = readme(model, judgements, settings.zoo, cited, verdicts, header)
             found[f"{model_folder(model.name)}/README.md"] = text
     return found
 

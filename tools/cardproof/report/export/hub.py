@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from typing import Any
-
-import yaml
+from collections.abc import Mapping as MappingOf
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from cardproof.core.names import ACCURACIES
-from cardproof.core.types import Judgement, Verdict
-from cardproof.core.yaml import Scalar, Sequence
+from cardproof.core.types import Judgement, Place, Verdict
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.core.yaml_text import to_yaml
 from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
+from cardproof.read.hub_ids import licence_id
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import bibtex
-from cardproof.report.export.model_index import Dumper
 
 HELD: tuple[Verdict, ...] = ("confirmed", "cited")
 """Verdicts of results in the header by default."""
 TASK = "image-classification"
-LICENCES = frozenset(
-    {
-        "apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0",
-        "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "unknown",
-        "other",
-    }
-)  # fmt: skip
-"""Licences that the Hub accepts; another one is ``other``, with its name."""
 LIBRARIES = ("timm", "transformers")
 """Zoos that are libraries for the Hub."""
 
@@ -41,10 +34,14 @@ def readme(
     zoo: str | None,
     cited: tuple[CitedSource, ...],
     verdicts: Collection[Verdict] = HELD,
+    card: Mapping | None = None,
 ) -> str:
-    """Return the README of one model, with its results of some verdicts; a refuted one has the measured value."""
-    header = _header(model, judgements, zoo, cited, verdicts)
-    text = yaml.dump(header, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000) if header else ""
+    """Return the README of one model, with its results of some verdicts; a refuted one has the measured value.
+
+    ``card`` is the header of its card if that is for the Hub: its fields are kept, and its results unless refuted.
+    """
+    header = _header(model, judgements, zoo, cited, verdicts, card)
+    text = to_yaml(header) if header else ""
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
     if judgements:
         parts.append(_table(judgements))
@@ -61,18 +58,89 @@ def _header(
     zoo: str | None,
     cited: tuple[CitedSource, ...],
     verdicts: Collection[Verdict],
+    card: Mapping | None,
 ) -> dict[str, Any]:
     """Return the header without empty fields."""
-    found: dict[str, Any] = _licence(model)
+    found: dict[str, Any] = {key.text: node for key, node in card or () if not _is_empty(node)}
+    found.pop("model-index", None)
+    if isinstance(node := found.get("license"), Scalar):
+        found |= _as_hub_licence(node.text.strip(), found)
+    elif "license" not in found:
+        found |= _licence(model)
     if zoo in LIBRARIES:
-        found["library_name"] = zoo
+        found.setdefault("library_name", zoo)
     if TASK in map(_slug, _texts(judgements, "tasks")):
-        found["pipeline_tag"] = TASK
+        found.setdefault("pipeline_tag", TASK)
     if data := _texts(judgements, "training data"):
-        found["datasets"] = [_dataset(name) for name in data]
-    if results := _results(judgements, cited, verdicts):
+        found.setdefault("datasets", [_dataset(name) for name in data])
+    kept = _kept_results(model, judgements, verdicts)
+    others = [judgement for judgement in judgements if judgement.claim.place not in kept.places]
+    if results := kept.results + _results(others, cited, verdicts):
         found["model-index"] = [{"name": model.name, "results": results}]
     return found
+
+
+class _Kept(NamedTuple):
+    """Results that are written as the Hub has them, and the places of their values."""
+
+    results: list[dict[str, Any]]
+    places: set[Place]
+
+
+def _kept_results(model: Model, judgements: Iterable[Judgement], verdicts: Collection[Verdict]) -> _Kept:
+    """Return the results that the card states in the Hub's own form, with all their parts, without refuted metrics."""
+    by_place = {judgement.claim.place: judgement for judgement in judgements if judgement.claim.metric}
+    kept = _Kept([], set())
+    node = model.fields.get("Results")
+    for result in node.items if isinstance(node, Sequence) else ():
+        if not isinstance(result, Mapping) or not isinstance(result.get("dataset"), Mapping):
+            continue
+        given = result.get("metrics")
+        metrics: list[Node | dict[str, Any]] = []
+        for metric in given.items if isinstance(given, Sequence) else ():
+            value = metric.get("value") if isinstance(metric, Mapping) else None
+            judgement = by_place.get(value.place) if isinstance(value, Scalar) else None
+            if judgement is None or not isinstance(metric, Mapping) or metric.get("type") is None:
+                continue
+            kept.places.add(judgement.claim.place)
+            if judgement.verdict != "refuted":
+                metrics.append(metric)
+            elif "refuted" in verdicts:
+                metrics.append({**{key.text: node for key, node in metric}, "value": _measured(judgement)})
+        if metrics:
+            kept.results.append(_completed(result, metrics))
+    return kept
+
+
+def _completed(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[str, Any]:
+    """Return a result with the parts that the Hub requires, and without a source that it refuses."""
+    parts: dict[str, Any] = {key.text: node for key, node in result if not _is_empty(node)}
+    for name, required in (("task", ("type",)), ("dataset", ("type", "name"))):
+        node = parts.get(name)
+        stated: dict[str, Any] = {}
+        if isinstance(node, Mapping):
+            stated = {key.text: value for key, value in node if not _is_empty(value)}
+        known = next((value.text for value in stated.values() if isinstance(value, Scalar)), TASK)
+        for key in required:
+            stated.setdefault(key, known if key == "name" else _slug(known) or "other")
+        parts[name] = stated
+    source = parts.get("source")
+    if not isinstance(source, Mapping) or source.get("url") is None:
+        parts.pop("source", None)
+    return {**parts, "metrics": metrics}
+
+
+def _measured(judgement: Judgement) -> Any:
+    """Return the measured value of a refuted metric, as a fraction if the card states one."""
+    found, number = judgement.found, judgement.claim.number
+    in_percent = points(judgement.claim) if "accuracy" in judgement.claim.kind else None
+    if isinstance(found, int | float) and number and in_percent and number.value < in_percent.value:
+        return found / 100
+    return found
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Scalar) and (node.value is None or not node.text.strip())
 
 
 def _results(
@@ -134,11 +202,14 @@ def _licence(model: Model) -> dict[str, Any]:
     return {}
 
 
-def _as_hub_licence(text: str) -> dict[str, Any]:
-    if text.lower() in LICENCES:
-        return {"license": text.lower()}
-    link = {"license_link": text} if re.fullmatch(r"https?://\S+", text) else {}
-    return {"license": "other", "license_name": _slug(text)[:80] or "other", **link}
+def _as_hub_licence(text: str, header: MappingOf[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Return a licence by the Hub's identifier; another one as ``other``, with its name and link."""
+    if identifier := licence_id(text):
+        return {"license": identifier}
+    found = {"license": "other", "license_name": _slug(text)[:80] or "other"}
+    if re.fullmatch(r"https?://\S+", text):
+        found["license_link"] = text
+    return {key: value for key, value in found.items() if key == "license" or key not in header}
 
 
 def _texts(judgements: Iterable[Judgement], kind: str) -> list[str]:

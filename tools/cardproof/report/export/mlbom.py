@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from cardproof import __version__
 from cardproof.core.clock import build_time
+from cardproof.core.json_text import strict_json
 from cardproof.core.types import Judgement, LocalFile
 from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
@@ -35,7 +35,7 @@ def mlbom(audit: Audit) -> str:
     if when := build_time():
         metadata = {"timestamp": when, **metadata}
     content = {"metadata": metadata, "components": components}
-    serial = uuid.uuid5(NAMESPACE, json.dumps(content, sort_keys=True, ensure_ascii=False))
+    serial = uuid.uuid5(NAMESPACE, strict_json(content, sort_keys=True))
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -44,7 +44,7 @@ def mlbom(audit: Audit) -> str:
         "version": 1,
         **content,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return strict_json(document, indent=2) + "\n"
 
 
 def _component(model: Model, file: str, judgements: Sequence[Judgement], weights: LocalFile | None) -> dict[str, Any]:

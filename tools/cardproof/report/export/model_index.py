@@ -4,35 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.core.yaml import Scalar
+from cardproof.core.yaml_text import to_yaml
 from cardproof.read import Model, Reading
+from cardproof.read.model_index import Result
 
 HEAD = "# Made by cardproof from cards; edit those.\n"
-_STRING = "tag:yaml.org,2002:str"
-
-
-class Dumper(yaml.SafeDumper):
-    """Writes nodes of :mod:`cardproof.core.yaml`, without anchors, which the Hub's reader does not know."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _scalar(dumper: yaml.SafeDumper, node: Scalar) -> yaml.Node:
-    """Write a value with its own characters; in quotes if it would read as another value without."""
-    if node.value is None:
-        return dumper.represent_none(None)
-    tag = dumper.resolve(yaml.ScalarNode, node.text, (True, False))  # type: ignore[no-untyped-call]
-    if isinstance(node.value, str) or tag == _STRING:
-        return dumper.represent_scalar(_STRING, node.text)
-    return dumper.represent_scalar(tag, node.text)
-
-
-Dumper.add_representer(Scalar, _scalar)
-Dumper.add_representer(Mapping, lambda dumper, node: dumper.represent_dict((key.text, value) for key, value in node))
-Dumper.add_representer(Sequence, lambda dumper, node: dumper.represent_list(node.items))
 
 
 def model_index(reading: Reading) -> str:
@@ -43,16 +20,24 @@ def model_index(reading: Reading) -> str:
     if names:
         index["Collections"] = [{"Name": name} for name in sorted(names)]
     index["Models"] = [_entry(model) for model in models]
-    text: str = yaml.dump(index, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
-    return HEAD + text
+    return HEAD + to_yaml(index)
 
 
 def _entry(model: Model) -> dict[str, Any]:
     """Return a model as an entry, its name first."""
-    entry: dict[str, Node | str | list[str]] = {"Name": model.name}
+    entry: dict[str, Any] = {"Name": model.name}
     if model.collections:
-        entry["In Collection"] = list(model.collections)
+        # one collection is plain text: the format's own library reads no list here
+        entry["In Collection"] = list(model.collections) if len(model.collections) > 1 else model.collections[0]
     for key, node in model.fields:
         if key.text.lower() not in ("name", "in collection") and not (isinstance(node, Scalar) and node.value is None):
             entry[key.text] = node
+    if model.results and model.fields.get("Results") is None:  # they stand in a table
+        entry["Results"] = [_result(result) for result in model.results]
     return entry
+
+
+def _result(result: Result) -> dict[str, Any]:
+    about = {"Task": result.task, "Dataset": result.dataset}
+    metrics = {name.text: value for name, value in result.metrics}
+    return {**{key: text for key, text in about.items() if text}, "Metrics": metrics}

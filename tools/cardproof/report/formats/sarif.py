@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cardproof import __version__
+from cardproof.core.json_text import strict_json
 from cardproof.core.source import BOM_COLUMN
 from cardproof.core.types import VERDICTS, Finding, Fix
 from cardproof.judge.checks import Check, all_checks
@@ -49,7 +50,7 @@ def sarif_of(view: View) -> str:
         "properties": {name: counts[name] for name in ("cards", "models", "claims", *VERDICTS)},
     }
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return strict_json(document, indent=1) + "\n"
 
 
 def _rules(words: Iterable[str]) -> list[dict[str, Any]]:

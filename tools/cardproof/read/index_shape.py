@@ -1,0 +1,292 @@
+"""The shape of a model index as it is meant: lost indentation, keys in the wrong place, misspelt keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct, field
+
+from cardproof.core.source import Source
+from cardproof.core.types import Finding, Fix
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.read.index_keys import (
+    COMMON,
+    INDEX,
+    ITEM,
+    METRIC,
+    OF_METADATA,
+    REFERENCE,
+    REFERENCES,
+    RESULT,
+    home_in_words,
+    home_of,
+    is_model,
+    misplaced,
+    one_letter_apart,
+)
+from cardproof.read.lost_indents import RestoredIndex, lost_indents
+
+Entry = tuple[Scalar, Node]
+
+
+def read_index(
+    source: Source, start: int = 0, end: int | None = None, *, declared: bool = False
+) -> tuple[Node | None, list[Finding]]:
+    """Read a model index, or one of the files that it may import, as it is meant, with what is wrong in its shape.
+
+    ``declared``: it says itself that it is an index. Anything else is returned as it is.
+    """
+    end = len(source.text) if end is None else end
+    if lost := lost_indents(source.text[start:end]):
+        repaired = RestoredIndex(source, start, end, lost)
+        tree, findings = repaired.read()
+        if tree is not None and not any(finding.fatal for finding in findings):
+            found = _Shape()
+            return found.root(tree, declared), [repaired.finding(), *findings, *found.findings]
+    tree, findings = read_yaml(source, start, end)
+    if tree is None:
+        return None, findings
+    found = _Shape()
+    return found.root(tree, declared), findings + found.findings
+
+
+def indentation_fixes(source: Source, start: int = 0, end: int | None = None) -> list[Fix]:
+    """Return the edits that restore the indentation of a model index: spaces at the start of lines."""
+    end = len(source.text) if end is None else end
+    if lost := lost_indents(source.text[start:end]):
+        repaired = RestoredIndex(source, start, end, lost)
+        if repaired.read()[0] is not None:
+            return repaired.fixes()
+    tree, _ = read_yaml(source, start, end)
+    if tree is None:
+        return []
+    found = _Shape()
+    found.root(tree, declared=False)
+    return [Fix(line, 1, 1, " " * spaces) for line, spaces in sorted(found.shifts.items())]
+
+
+class _Shape(Struct):
+    """Puts the keys of an index where they belong, and reports the first of each mapping that stood elsewhere."""
+
+    findings: list[Finding] = field(default_factory=list)
+    shifts: dict[int, int] = field(default_factory=dict)
+    """Line -> spaces by which it is indented too little."""
+    _moved: set[int] = field(default_factory=set)
+    """Where keys start that were put elsewhere."""
+    _own: dict[int, Node] = field(default_factory=dict)
+    """By its identity, what was made here and may be changed."""
+    _reported: set[int] = field(default_factory=set)
+    """Where mappings start of which a key was reported."""
+
+    def root(self, root: Node, declared: bool) -> Node:
+        if isinstance(root, Sequence):
+            if any(is_model(item) for item in root.items):
+                return self._items(root)
+            return root
+        if not isinstance(root, Mapping):
+            return root
+        listed = any(key in root.entries for key in ("models", "collections", "import"))
+        if listed or (declared and root.get("Name") is None):
+            return self._index(root)
+        return self._item(root) if declared or is_model(root) else root
+
+    def _index(self, index: Mapping) -> Mapping:
+        entries: dict[str, Entry] = {}
+        listed = ""
+        """The last list above that has an entry."""
+        for key, value in index:
+            key, name = self._meant(key, INDEX, ITEM, RESULT, OF_METADATA)
+            home = "" if name in INDEX else home_of(name)
+            if home and listed:
+                self._report(key, index, "the root of the index", home_in_words(home))
+                entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
+            else:
+                entries[name] = (key, value)
+                if name in ("models", "collections"):
+                    listed = name if _mappings(value) else ""
+        for name in ("models", "collections"):
+            if name in entries:
+                entries[name] = (entries[name][0], self._items(entries[name][1]))
+        return Mapping(index.source, index.start, index.end, entries)
+
+    def _items(self, node: Node) -> Node:
+        if isinstance(node, Mapping):
+            return self._item(node) if node.get("Name") is not None else node
+        if isinstance(node, Sequence):
+            items = [self._item(item) if isinstance(item, Mapping) else item for item in node.items]
+            return Sequence(node.source, node.start, node.end, items)
+        return node
+
+    def _item(self, item: Mapping) -> Mapping:
+        """Return a model or collection with its metadata, results, papers and code where they belong."""
+        entries: dict[str, Entry] = {}
+        empty = ""
+        """The last key above that has no value yet."""
+        for key, value in item:
+            key, name = self._meant(key, ITEM, INDEX, RESULT, OF_METADATA)
+            home = "" if name in ITEM else home_of(name)
+            if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
+                home = empty
+            if home in REFERENCES:
+                self._report(key, item, "a model or collection", home_in_words(home))
+                entries[home] = self._into(entries.get(home), home, key, value, home == empty)
+            elif home == "metadata" and name not in entries:
+                self._report(key, item, "a model or collection", home_in_words(home))
+                entries["metadata"] = self._into(entries.get("metadata"), "Metadata", key, value, empty == "metadata")
+            elif home in ("results", "metrics"):
+                self._report(key, item, "a model or collection", home_in_words(home))
+                entries["results"] = self._into_results(entries.get("results"), name, key, value)
+            else:
+                entries[name] = (key, self._joined(value, entries[name][1]) if name in entries else value)
+                empty = name if name in ("metadata", *REFERENCES) and _is_empty(value) else ""
+        if metadata := entries.get("metadata"):
+            entries["metadata"] = (metadata[0], self._metadata(metadata[1], entries))
+        if results := entries.get("results"):
+            entries["results"] = (results[0], self._results(results[1]))
+        return Mapping(item.source, item.start, item.end, entries)
+
+    def _metadata(self, node: Node, model: dict[str, Entry]) -> Node:
+        if not isinstance(node, Mapping):
+            return node
+        entries: dict[str, Entry] = {}
+        for key, value in node:
+            key, name = self._meant(key, COMMON, INDEX, ITEM, RESULT, OF_METADATA)
+            if name in ("results", "in collection") and name not in model and not _is_empty(value):
+                self._report(key, node, "Metadata", "a model")
+                model[name] = (key, value)
+            else:
+                entries[name] = (key, value)
+        return Mapping(node.source, node.start, node.end, entries)
+
+    def _results(self, node: Node) -> Node:
+        if isinstance(node, Mapping):
+            return self._result(node)
+        if isinstance(node, Sequence):
+            items = [self._result(item) if isinstance(item, Mapping) else item for item in node.items]
+            return Sequence(node.source, node.start, node.end, items)
+        return node
+
+    def _result(self, result: Mapping) -> Mapping:
+        entries: dict[str, Entry] = {}
+        inside = False
+        """Whether metrics were put into Metrics."""
+        for key, value in result:
+            key, name = self._meant(key, RESULT, ITEM)
+            metrics = entries.get("metrics")
+            belongs = METRIC.fullmatch(key.text) and (metrics is None or _is_empty(metrics[1]) or inside)
+            if name not in RESULT and (belongs or key.start in self._moved):
+                self._report(key, result, "a result", "Metrics")
+                entries["metrics"] = self._into(metrics, "Metrics", key, value, metrics is not None)
+                inside = True
+            else:
+                entries[name] = (key, value)
+        return Mapping(result.source, result.start, result.end, entries)
+
+    def _into_results(self, entry: Entry | None, name: str, key: Scalar, value: Node) -> Entry:
+        """Add a key to the last of a model's results."""
+        if entry is None or not _mappings(entry[1]):
+            results: Node = self._list([self._made(key)], key)
+            entry = (entry[0] if entry else _key(key, "Results"), results)
+        return entry[0], self._extended(entry[1], name, key, value)
+
+    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Node:
+        """Add a key to the last mapping of a list, or to the one that stands instead of it, unless that has it."""
+        items = node.items if isinstance(node, Sequence) else [node]
+        if id(node) not in self._own:
+            node = self._list(items, key)
+            items = node.items
+        at = next(at for at in reversed(range(len(items))) if isinstance(items[at], Mapping))
+        last = items[at] = self._made(key, items[at])
+        if name not in last.entries or _is_empty(last.entries[name][1]):
+            self._shift(key, value, _column(last) - key.place.column if last.entries else 0)
+            last.entries[name] = (key, value)
+        return node
+
+    def _list(self, items: Iterable[Node], key: Scalar) -> Sequence:
+        made = Sequence(key.source, key.start, key.end, list(items))
+        self._own[id(made)] = made
+        return made
+
+    def _joined(self, node: Node, made: Node) -> Node:
+        """Return a value with what stood above it and belongs into it."""
+        if isinstance(node, Mapping) and isinstance(made, Mapping):
+            return Mapping(node.source, node.start, node.end, {**made.entries, **node.entries})
+        if isinstance(node, Sequence) and isinstance(made, Sequence):
+            return Sequence(node.source, node.start, node.end, [*made.items, *node.items])
+        return made if _is_empty(node) else node
+
+    def _into(self, entry: Entry | None, name: str, key: Scalar, value: Node, below: bool) -> Entry:
+        """Add a key to a mapping; ``below``: it stands right below the mapping's key, which has no value of its own."""
+        mark = entry[0] if entry else _key(key, name)
+        if below:
+            self._shift(key, value, mark.place.column + 2 - key.place.column)
+        inner = self._made(mark, entry[1] if entry else None)
+        inner.entries[key.text.lower()] = (key, value)
+        return mark, inner
+
+    def _made(self, key: Scalar, node: Node | None = None) -> Mapping:
+        """Return a mapping that may be changed: the node itself if it was made here, or else one with its entries."""
+        if isinstance(node, Mapping) and id(node) in self._own:
+            return node
+        like: Node = node if isinstance(node, Mapping) else key
+        made = Mapping(key.source, like.start, like.end, dict(node.entries) if isinstance(node, Mapping) else {})
+        self._own[id(made)] = made
+        return made
+
+    def _shift(self, key: Scalar, value: Node, spaces: int) -> None:
+        if spaces > 0:
+            last = key.source.place(max(end_of(value), key.end) - 1).line
+            for line in range(key.place.line, last + 1):
+                self.shifts[line] = self.shifts.get(line, 0) + spaces
+
+    def _meant(self, key: Scalar, known: Collection[str], *others: Collection[str]) -> tuple[Scalar, str]:
+        """Return a key, in the right spelling if it is one letter from a known one, and its name in small letters."""
+        name = key.text.lower()
+        if name in known or len(name) < 4 or any(name in other for other in others):
+            return key, name
+        near = [word for word in known if one_letter_apart(name, word)]
+        if len(near) != 1 or key.start in self._moved:
+            return key, name
+        right = _as_written(near[0], key.text)
+        message = f"'{key.text}' is not a key of the format, and one letter from '{right}': it is read as that"
+        self.findings.append(Finding(key.place, "index-shape", "error", message, f"write '{right}'", key.fix(right)))
+        return Scalar(key.source, key.start, key.end, right, right, key.style), near[0]
+
+    def _report(self, key: Scalar, inside: Mapping, stands: str, home: str) -> None:
+        """Report the first key of a mapping that belongs elsewhere; the others are moved with it."""
+        if key.start not in self._moved and inside.start not in self._reported:
+            self._reported.add(inside.start)
+            self.findings.append(misplaced(key.place, key.text, stands, home))
+        self._moved.add(key.start)
+
+
+def _as_written(word: str, like: str) -> str:
+    """Return a known key as the format writes it, or in small letters like the one that it replaces."""
+    special = {"flops": "FLOPs", "readme": "README"}
+    return word if like.islower() else special.get(word, word.title())
+
+
+def _mappings(node: Node) -> list[Mapping]:
+    return [item for item in (node.items if isinstance(node, Sequence) else [node]) if isinstance(item, Mapping)]
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
+
+
+def end_of(node: Node) -> int:
+    """Return where the last value below a node ends."""
+    if isinstance(node, Sequence) and node.items:
+        return end_of(node.items[-1])
+    if isinstance(node, Mapping) and node.entries:
+        return max(end_of(value) for _, value in node)
+    return node.end
+
+
+def _column(node: Mapping) -> int:
+    """Return the column of a mapping's first key."""
+    return next(iter(node))[0].place.column
+
+
+def _key(like: Scalar, name: str) -> Scalar:
+    return Scalar(like.source, like.start, like.start, name, name, "")
