@@ -60,6 +60,25 @@ def test_the_file_of_weights_has_the_last_word_on_a_name_that_timm_gave_up():
     assert zoo.known_as("resnet50", "ig_resnext101_32x16-c6f796b0.pth") == "resnet50"
 
 
+@pytest.mark.parametrize("owner", ["timm/", "hf_hub:timm/", "hf-hub:timm/", "https://huggingface.co/timm/"])
+def test_a_repository_of_timm_on_the_hub_is_the_entry_that_it_is_named_after(owner):
+    pytest.importorskip("timm")
+    zoo = load_zoo("timm")
+    assert zoo.known_as(f"{owner}resnet50.a1_in1k", None) == "resnet50.a1_in1k"
+    assert preprocessing_of(zoo, f"{owner}resnet50.a1_in1k").weights == "resnet50_a1_0-14fe96d1.pth"
+
+
+def test_a_repository_of_somebody_else_is_not_timms():
+    pytest.importorskip("timm")
+    assert load_zoo("timm").known_as("hf_hub:other/resnet50", None) == "hf_hub:other/resnet50"
+
+
+def test_a_tag_that_an_architecture_has_not_is_named_in_the_error():
+    pytest.importorskip("timm")
+    with pytest.raises(LookupError, match=r"no weights 'mine' of resnet18; it has .*a1_in1k"):
+        preprocessing_of(load_zoo("timm"), "resnet18.mine")
+
+
 B2A = """Models:
 - Name: efficientnet_b2a
   Metadata: {Parameters: 9109994}

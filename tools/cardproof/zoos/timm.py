@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -35,10 +36,7 @@ class TimmZoo:
 
     def published(self, name: str) -> Published | None:
         """Return the metadata of a model's weights; timm has no results in it."""
-        from timm.models import get_pretrained_cfg
-
-        _timm()
-        config = get_pretrained_cfg(self.known_as(name, None))
+        config = _config(self.known_as(name, None))
         if config is None:
             return None
         place = _place(config)
@@ -68,11 +66,13 @@ class TimmZoo:
     def known_as(self, name: str, weights: str | None) -> str:
         """Return timm's present name: by its table of deprecated names, then by the file of the card's weights.
 
+        A repository of timm on the Hub, such as ``hf_hub:timm/resnet50.a1_in1k``, is the entry that it is named after.
         The file decides for a deprecated name: the table maps some names of several sizes to one of them.
         """
         from timm.models import get_deprecated_models
 
         _timm()
+        name = _HUB.sub("", name, count=1)
         renamed: str | None = get_deprecated_models().get(name)
         known = renamed or name
         if weights:
@@ -85,10 +85,7 @@ class TimmZoo:
         return known
 
     def preprocessing(self, name: str) -> Preprocessing | None:
-        from timm.models import get_pretrained_cfg
-
-        _timm()
-        config = get_pretrained_cfg(self.known_as(name, None))
+        config = _config(self.known_as(name, None))
         if config is None:
             return None
         return Preprocessing(
@@ -103,9 +100,7 @@ class TimmZoo:
         )
 
     def weights(self, name: str) -> dict[str, Any] | None:
-        from timm.models import get_pretrained_cfg
-
-        config = get_pretrained_cfg(self.known_as(name, None))
+        config = _config(self.known_as(name, None))
         return {"url": config.url, "hub": config.hf_hub_id, "licence": config.license} if config else None
 
     def recipe(self, name: str) -> None:
@@ -123,6 +118,9 @@ def _timm() -> Any:
         raise ZooError("zoo 'timm' needs the package timm: pip install 'cardproof[timm]'") from trouble
     return timm
 
+
+_HUB = re.compile(r"^(?:hf[-_]hub:)?timm/|^https://huggingface\.co/timm/")
+"""What stands before the name of an entry where its repository on the Hub is meant."""
 
 TRAINED_ON = {
     "in1k": "ImageNet-1k",
@@ -145,6 +143,20 @@ def _place(config: Any) -> Place:
     file = source_file(inspect.getsourcefile(function) or "", "timm")
     name = f"{config.architecture}.{config.tag}" if config.tag else config.architecture
     return file.place_of_text(name) if file else Place(f"{function.__module__.replace('.', '/')}.py", 1, 1)
+
+
+def _config(name: str) -> Any:
+    """Return the configuration of an entry; None if there is none. Raises LookupError for an unknown tag."""
+    timm = _timm()
+    from timm.models import get_pretrained_cfg
+
+    architecture, _, tag = name.partition(".")
+    try:
+        return get_pretrained_cfg(name)
+    except RuntimeError:  # what timm raises for a tag that the architecture has not
+        tags = ", ".join(entry.partition(".")[2] or "none" for entry, _ in _configs(architecture))
+        message = f"timm {timm.__version__} has no weights '{tag}' of {architecture}; it has {tags or 'none'}"
+        raise LookupError(message) from None
 
 
 def _configs(architecture: str) -> list[tuple[str, Any]]:

@@ -48,8 +48,8 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 
 def _is_same(name: str, known_as: str) -> bool:
-    """Return whether the zoo's name is the model's own, or that of an entry of its weights."""
-    own, known = name.partition(".")[0], known_as.partition(".")[0]
+    """Return whether the zoo's name is the model's own, without an owner, or that of an entry of its weights."""
+    own, known = name.rpartition("/")[2].partition(".")[0], known_as.partition(".")[0]
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 
