@@ -122,6 +122,20 @@ def test_fields_that_bibtex_or_a_registry_would_refuse(found, field, line):
     )
 
 
+@pytest.mark.parametrize(
+    "field", ["year={2018-2024}", "year={2018/2019}", "month={18--24 Jul}", "month=jul", "month={7}"]
+)
+def test_fields_that_publishers_write_so(found, field):
+    assert found(f"@misc{{a,\n title={{Nets: deep and wide}},\n {field}\n}}\n{INDEX}") == []
+
+
+def test_names_that_are_separated_by_commas(write):
+    card = write("card.md", "@misc{a,\n title={Nets},\n author={Ann Lee, Bo Li, Cy Ng, Di Wu, Ed Xu}\n}\n")
+    (finding,) = audit([card], Settings()).findings
+    assert finding.check == "citation-syntax"
+    assert "separated by commas instead of 'and': 'Ann Lee" in finding.message
+
+
 def test_a_dash_that_is_not_ascii_has_a_fix(write):
     card = write("card.md", f"@misc{{a,\n title={{Nets: deep and wide}},\n pages={{652–662}}\n}}\n{INDEX}")
     (finding,) = audit([card], Settings()).findings
@@ -187,6 +201,7 @@ def test_a_link_under_the_title_of_a_citation_leads_to_its_paper(found, title, u
         ("{662652}", None),
         ("{103502}", None),  # the number of an article
         ("{652052}", None),
+        ("{105131}", None),  # the number of an article of Elsevier
         ("{652661}, doi={10.1103/PhysRevD.98.652661}", None),
     ],
 )

@@ -72,6 +72,27 @@ def test_models_are_measured_by_the_zoos_name_for_them(site):
     assert not [finding for finding in run.findings if finding.fix]
 
 
+@pytest.mark.parametrize(
+    ("stated", "verdict"),
+    [
+        ("75250", "confirmed"),
+        ("75.3K", "confirmed"),
+        ("75249", "refuted"),  # the last digit slipped
+        ("752500", "refuted"),  # the decimal point moved
+        ("75400", "unchecked"),  # 0.2 % more: a look-alike, as CAE is of BEiT
+        ("8000", "unchecked"),
+    ],
+)
+def test_a_network_of_the_table_must_have_the_stated_parameters(write, stated, verdict):
+    write("zoo.py", "from torch import nn\n\n\ndef build(name):\n    return nn.Conv2d(3, 250, 10)\n")
+    write("names.yml", "net: alike\n")
+    card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{Parameters: {stated}, FLOPs: 7}}\n")
+    run = audit([card], Settings(zoo="zoo.py:build", names=Path("names.yml")), ONE_JOB)
+    parameters, flops = (row["verdict"] for row in claim_rows(run))
+    assert (parameters, flops) == (verdict, "unchecked" if verdict == "unchecked" else "refuted")
+    assert any(finding.fix for finding in run.findings) == (verdict != "unchecked")
+
+
 def test_without_a_table_the_cards_name_is_the_zoos(site):
     run = audit([site], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert [f.message.partition(" ")[0] for f in run.findings if f.check == "unknown-model"] == [

@@ -116,7 +116,10 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         ((key, entry),) = Parser().parse_string(text).entries.items()
     except (PybtexError, ValueError, RecursionError) as trouble:
-        return {"trouble": " ".join(str(trouble).split())}
+        said = " ".join(str(trouble).split())
+        if said.startswith("Too many commas in"):
+            said = f"names of persons are separated by commas instead of 'and': {said.partition(' in ')[2]}"
+        return {"trouble": said}
     fields = {name.lower(): str(value) for name, value in entry.fields.items()}
     return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
 

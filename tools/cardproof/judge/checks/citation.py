@@ -9,7 +9,7 @@
   preprints change theirs: by one arXiv number or DOI, by one main title or subtitle, or by a short table of such
   papers. Likewise a link of the text whose words are the title of a citation, and which leads to another arXiv number.
 - `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`. Pages whose
-  dash was lost, as in `652662`: two halves of one length, the second at most 100 above the first.
+  dash was lost, as in `652662`: two halves of one length, the second at most 50 above the first.
 
 **Why.** Citations are pasted into papers unread. One that belongs to another paper gives credit to the wrong authors.
 
@@ -30,11 +30,16 @@ from cardproof.judge.checks import CardContext, Check
 from cardproof.read.bibtex import ARXIV, ARXIV_NUMBER, DOI, Entry, address_of, entries_of, normal_title, plain
 from cardproof.read.markdown import lines_of
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
+"""Also behind days, as proceedings write them: ``18--24 Jul``."""
+_YEARS = re.compile(r"(?:1[89]|20)\d\d(?: ?(?:-{1,2}|–|/) ?(?:1[89]|20)\d\d)?")
+"""A year, or the first and the last of several, which software states."""
 _DASHES = "‐‑‒–—―−"
 _ANY_DASH = re.compile(f"[{_DASHES}]+")
-MOST_PAGES = 100
+MOST_PAGES = 50
 """Of one paper; two numbers that lie further apart are no range."""
+_ARTICLE = re.compile(r"1[0-3]\d{4}")
+"""Numbers of articles in journals without pages: of Elsevier since 2019, and of APS and AIP by month and number."""
 _LINK = re.compile(r"\[(?P<text>[^\[\]\n]{12,300})\]\((?P<address>https?://[^()\s]{1,300})\)")
 SHORTEST_TITLE = 12
 """Letters and digits of a title; shorter ones are names that several papers have."""
@@ -75,12 +80,12 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
         return Finding(source.place(entry.at.get(name, entry.start)), "citation-syntax", "warning", message, hint)
 
     year = entry.fields.get("year", "").strip("{} ")
-    if year and not re.fullmatch(r"(1[89]|20)\d\d", year):
+    if year and not _YEARS.fullmatch(year):
         yield wrong("year", f"'{year}' is not a year")
     month = entry.fields.get("month", "").strip("{} ").lower()
     if re.fullmatch(r"\d{4}", month):
         yield wrong("month", f"month is '{month}', which is a year", "name the month, or leave it out")
-    elif month and not month.startswith(_MONTHS) and month not in map(str, range(1, 13)):
+    elif month and not _MONTH.search(month) and month not in map(str, range(1, 13)):
         yield wrong("month", f"'{month}' is not a month")
     doi = entry.fields.get("doi", "")
     if doi and not DOI.search(doi.replace("\\_", "_")):
@@ -115,6 +120,8 @@ def _with_dash(pages: str, entry: Entry) -> str | None:
     middle = len(pages) // 2
     first, last = pages[:middle], pages[middle:]
     if not re.fullmatch(r"(?:\d{6}|\d{8}|\d{10})", pages, re.ASCII) or "0" in (first[0], last[0]):
+        return None
+    if _ARTICLE.fullmatch(pages):
         return None
     numbered = any(pages in entry.fields.get(name, "") for name in ("doi", "url", "eid", "number", "volume"))
     return None if numbered or not 0 < int(last) - int(first) <= MOST_PAGES else f"{first}--{last}"
