@@ -133,6 +133,13 @@ class Head(Stored, frozen=True):
     bias: bool
 
 
+class Totals(Stored, frozen=True):
+    """The two counts that cards confuse with those of another network."""
+
+    parameters: int
+    multiply_adds: int
+
+
 class Counts(Stored, frozen=True):
     """Exact counts of one network at one input, made on the meta device."""
 
@@ -155,13 +162,24 @@ class Counts(Stored, frozen=True):
     """Modules by the word of ``Architecture`` that they answer (:mod:`cardproof.measure.count.vocabulary`)."""
     source: str
     """Where the network's class is defined: ``module:Class``."""
+    uncounted: tuple[str, ...] = ()
+    """Operations that ran and multiply, or may do so, and are not in ``multiply_adds``, which is too low then."""
+    merged: Totals | None = None
+    """Of the network with its parallel branches merged into one, as it is deployed; None if it has none to merge."""
 
 
-class Totals(Struct, frozen=True):
-    """The two counts that cards confuse with those of another network."""
+class Unrun(Stored, frozen=True):
+    """What is known of a network that could be built and not be run."""
 
     parameters: int
-    multiply_adds: int
+    buffers: int
+    """Values in buffers: running statistics and step counters."""
+    state_dict_bytes: int
+    """Bytes of all tensors of the state dict in their own types."""
+    source: str
+    """Where the network's class is defined: ``module:Class``."""
+    reason: str
+    """Why it could not be run: the input and the network's own error."""
 
 
 class Reproduction(Stored, frozen=True):
@@ -210,10 +228,12 @@ class Measured(Struct, frozen=True):
     counts: Counts | None
     reproductions: tuple[Reproduction, ...] = ()
     error: str | None = None
-    """Why the network could not be built or run; then ``counts`` is None."""
+    """Why the network could not be built."""
     seconds: float = 0.0
     takes: tuple[tuple[int, bool], ...] = ()
     """Sides of square images in question, and whether the network takes them."""
+    unrun: Unrun | None = None
+    """Set if it could be built and not be run; then ``counts`` is None."""
 
 
 class Judgement(Struct, frozen=True):
@@ -381,6 +401,19 @@ class Evidence(Stored, frozen=True):
     sources: tuple[tuple[str, str], ...] = ()
     """Files and distributions that a zoo of the user's own loaded, with digest or version: its evidence is valid while
     they are equal."""
+    unrun: Unrun | None = None
+    """Set if the network could be built and not be run on an image; ``counts`` is None then."""
+
+    @property
+    def parameters(self) -> int | None:
+        """The network's parameters; None if it could not be built. They are counted without running it."""
+        known = self.counts or self.unrun
+        return known.parameters if known else None
+
+    @property
+    def missing(self) -> str:
+        """Why there are no counts; empty if there are."""
+        return self.error or (self.unrun.reason if self.unrun else "")
 
     @property
     def is_temporary_failure(self) -> bool:
