@@ -167,10 +167,19 @@ class Counts(Stored, frozen=True):
     merged: Totals | None = None
     """Of the network with its parallel branches merged into one, as it is deployed; None if it has none to merge."""
 
+    @property
+    def all_multiply_adds(self) -> int | None:
+        """The multiply-adds; None if some are not counted."""
+        return None if self.uncounted else self.multiply_adds
+
 
 class Unrun(Stored, frozen=True):
     """What is known of a network that could be built and not be run."""
 
+    input_shape: tuple[int, int, int]
+    """Channels, height, width of the image on which it could not be run."""
+    error: str
+    """The network's own error."""
     parameters: int
     buffers: int
     """Values in buffers: running statistics and step counters."""
@@ -178,8 +187,11 @@ class Unrun(Stored, frozen=True):
     """Bytes of all tensors of the state dict in their own types."""
     source: str
     """Where the network's class is defined: ``module:Class``."""
-    reason: str
-    """Why it could not be run: the input and the network's own error."""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is known that needs a run."""
+        return f"the network could not be run on one {'x'.join(map(str, self.input_shape))} image: {self.error}"
 
 
 class Reproduction(Stored, frozen=True):
@@ -405,10 +417,9 @@ class Evidence(Stored, frozen=True):
     """Set if the network could be built and not be run on an image; ``counts`` is None then."""
 
     @property
-    def parameters(self) -> int | None:
-        """The network's parameters; None if it could not be built. They are counted without running it."""
-        known = self.counts or self.unrun
-        return known.parameters if known else None
+    def built(self) -> Counts | Unrun | None:
+        """What has the parameters, buffers, bytes and source, which need no run; None if it could not be built."""
+        return self.counts or self.unrun
 
     @property
     def missing(self) -> str:

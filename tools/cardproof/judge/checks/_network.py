@@ -23,7 +23,7 @@ def mismatch_reason(context: Context) -> str | None:
     number alone is not a reason: the card may be wrong.
     """
     evidence = context.evidence
-    if evidence is None or evidence.counts is None or context.network:
+    if evidence is None or context.network:
         return None
     if parameter_mismatch(context) is None:
         return None
@@ -42,13 +42,17 @@ def mismatch_reason(context: Context) -> str | None:
 def parameter_mismatch(context: Context) -> str | None:
     """Return why a network has too many or too few parameters to be the card's; None if it has not."""
     evidence = context.evidence
-    assert evidence and evidence.counts
-    measured = Decimal(evidence.counts.parameters)
+    if evidence is None or evidence.built is None:
+        return None
+    measured = Decimal(evidence.built.parameters)
+    merged = evidence.counts.merged if evidence.counts else None
     if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
         return None
     for claim, stated in context.numbers("parameters"):
         in_units = any(equal_as_written(measured.scaleb(-power), stated) for power in (3, 6, 9))
         if stated.value <= 0 or in_units or abs(stated.value - measured) <= THRESHOLD * measured:
+            continue
+        if merged and equal_as_written(merged.parameters, stated):
             continue
         if context.network:
             return (

@@ -34,7 +34,7 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
-    held = weigh(model)
+    held = weigh(model, input_shape)
     return Counts(
         input_shape=input_shape,
         output_shape=result.output_shapes[0] if result.output_shapes else (),
@@ -51,18 +51,19 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
     )
 
 
-def weigh(model: nn.Module, reason: str = "") -> Unrun:
-    """Return what can be counted of a network without running it; ``reason`` says why it could not be run."""
+def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
+    """Return what can be counted of a network without running it; ``error`` says why that was not possible."""
     cls = type(model)
     modules = tuple(iterate_modules(model))
     parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
     buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
     return Unrun(
+        input_shape=input_shape,
+        error=error,
         parameters=sum(tensor.numel() for tensor in parameters),
         buffers=sum(tensor.numel() for tensor in buffers),
         state_dict_bytes=_state_dict_bytes(model, modules),
         source=f"{cls.__module__}:{cls.__qualname__}",
-        reason=reason,
     )
 
 

@@ -64,7 +64,7 @@ def _run(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:
         register_module_forward_hook(leave, always_call=True),
     )
     try:
-        with _as_written(), torch.no_grad(), _Kernels(result), _Functions(result):
+        with _as_written(), torch.no_grad(), _Kernels(result), ShapeRules(result):
             output = model(image)
     finally:
         for hook in hooks:
@@ -108,7 +108,7 @@ def _parts(value: Any) -> list[Any]:
     return list(fields.values())
 
 
-class _Functions(TorchFunctionMode):
+class ShapeRules(TorchFunctionMode):
     """Applies the shape rules; other functions run in torch."""
 
     def __init__(self, result: Tally) -> None:
