@@ -232,7 +232,9 @@ COUNTED: dict[str, tuple[Callable[[], nn.Module], int]] = {
         24 * (5 * 8 * 7 + 5 * 8),
     ),
     "bilinear in inference mode": (
-        lambda: In(torch.inference_mode, Applied(lambda own, x: own["l"](flat(x), flat(x)), l=nn.Bilinear(192, 192, 5))),
+        lambda: In(
+            torch.inference_mode, Applied(lambda own, x: own["l"](flat(x), flat(x)), l=nn.Bilinear(192, 192, 5))
+        ),
         5 * 192 * 192 + 5 * 192,
     ),
     "affine grid": (of_image(lambda x: F.affine_grid(x.new_empty(1, 2, 3), [1, 3, 8, 8])), 64 * 2 * 3),
@@ -259,8 +261,14 @@ COUNTED: dict[str, tuple[Callable[[], nn.Module], int]] = {
         3 * 64 * 5 * 3,
     ),
     "convolution of an unbatched image": (apply(lambda own, x: own["c"](x[0]), c=lambda: nn.Conv2d(3, 6, 3)), 216 * 27),
-    "convolution as a function": (of_image(lambda x: F.conv2d(x, x.new_empty(6, 3, 3, 3), padding="same")), 6 * 64 * 27),
-    "conv_tbc": (of_image(lambda x: torch.conv_tbc(rows(x)[:, None], x.new_empty(3, 8, 5), x.new_empty(5))), 22 * 5 * 24),
+    "convolution as a function": (
+        of_image(lambda x: F.conv2d(x, x.new_empty(6, 3, 3, 3), padding="same")),
+        6 * 64 * 27,
+    ),
+    "conv_tbc": (
+        of_image(lambda x: torch.conv_tbc(rows(x)[:, None], x.new_empty(3, 8, 5), x.new_empty(5))),
+        22 * 5 * 24,
+    ),
     "unfolded convolution": (
         of_image(lambda x: x.new_empty(6, 27) @ F.unfold(x, 3)),
         6 * 36 * 27,
@@ -280,7 +288,10 @@ COUNTED: dict[str, tuple[Callable[[], nn.Module], int]] = {
         apply(lambda own, x: own["a"](F.linear(own["a"](rows(x)), own["a"].weight)), a=lambda: nn.Linear(8, 8)),
         3 * 24 * 64,
     ),
-    "a layer that runs twice": (apply(lambda own, x: own["a"](own["a"](rows(x))), a=lambda: nn.Linear(8, 8)), 2 * 24 * 64),
+    "a layer that runs twice": (
+        apply(lambda own, x: own["a"](own["a"](rows(x))), a=lambda: nn.Linear(8, 8)),
+        2 * 24 * 64,
+    ),
     "pruned": (lambda: _pruned(), 4 * 36 * 27),
     "LSTM": (
         apply(lambda own, x: own["net"](rows(x)[None])[0], net=lambda: nn.LSTM(8, 6, batch_first=True)),

@@ -54,7 +54,9 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     """Explain a refuted number of parameters by what could be tried without running the network."""
     stated = judgement.claim.number
     ways = context.evidence.reproductions if context.evidence and stated else ()
-    found = next((way for way in ways if stated and way.field == "parameters" and way.stated == int(stated.value)), None)
+    found = next(
+        (way for way in ways if stated and way.field == "parameters" and way.stated == int(stated.value)), None
+    )
     if found is None:
         explanation = "No way of counting gives this value for which the network need not run."
         return replace(judgement, explanation=explanation, discrepancies=("no-way",))

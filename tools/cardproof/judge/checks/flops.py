@@ -4,8 +4,8 @@
 size if the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
 attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
 not counted. A network with an operation that multiplies matrices and has no formula here (a Fourier transform, an
-operation of somebody's own) is unchecked, and the reason names it: its count would be too low. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with twice
-as many.
+operation of somebody's own) is unchecked, and the reason names it: its count would be too low. What cards call FLOPs
+are nearly always multiply-adds; the setting `flops: operations` compares with twice as many.
 
 **Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
 off by a third makes a comparison of two models worthless.

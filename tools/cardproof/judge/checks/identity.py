@@ -1,10 +1,10 @@
 """Identity: whether the network that was built is the one that the card means.
 
-**What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have, or cannot build,
-is an error. A network that cannot be run on one image is a note: its parameters are checked all the same. A
+**What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have, or cannot
+build, is an error. A network that cannot be run on one image is a note: its parameters are checked all the same. A
 name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
-that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
-decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
+that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the
+network decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
 weights under the name than those that the card links. A name of the table of names is taken at its word.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
@@ -23,7 +23,6 @@ from collections.abc import Iterator
 from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import parameter_mismatch
-
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
 """Beginnings of the errors by which a zoo says that it has no model of a name."""
@@ -64,4 +63,8 @@ def _is_same(name: str, known_as: str) -> bool:
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 
-CHECK = Check("identity", check_model=check_model, findings=("unknown-model", "not-built", "not-run", "another-network", "renamed"))
+CHECK = Check(
+    "identity",
+    check_model=check_model,
+    findings=("unknown-model", "not-built", "not-run", "another-network", "renamed"),
+)

@@ -113,9 +113,7 @@ _BILINEAR = ([1, 3], [0], [1, 2], [2, 3])
 """Axes that torch's bilinear layer expands in its three operands, and those that it sums over."""
 
 
-def _trilinear(
-    result: Tally, output: Any, a: torch.Tensor, weight: torch.Tensor, b: torch.Tensor, *axes: Any
-) -> None:
+def _trilinear(result: Tally, output: Any, a: torch.Tensor, weight: torch.Tensor, b: torch.Tensor, *axes: Any) -> None:
     """Record a bilinear layer: the weight of each output with one input, then the result with the other."""
     if tuple(axes[:4]) != _BILINEAR:
         result.uncounted.add("_trilinear")

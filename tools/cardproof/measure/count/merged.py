@@ -5,7 +5,6 @@ RepVGG (Ding et al., CVPR 2021) made it usual; MobileOne, FastViT, RepViT and ot
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +55,6 @@ def _merge(model: nn.Module) -> nn.Module:
     return model
 
 
-@functools.cache
 def _method_of(cls: type[nn.Module]) -> str:
     """Return the method by which modules of a class are merged; empty if they have none that needs no argument."""
     return next((name for name in _METHODS if _takes_nothing(getattr(cls, name, None))), "")
