@@ -128,5 +128,5 @@ def test_a_network_is_right_as_it_is_and_in_merged_form(judge, fields, form):
 def test_only_a_name_that_the_zoo_does_not_have_is_unknown(judge):
     unknown, broken = judge("none", "Parameters: 120"), judge("broken", "Parameters: 120")
     assert [finding["check"] for finding in unknown["findings"]] == ["unknown-model"]
-    assert [finding["check"] for finding in broken["findings"]] == ["not-built"]
+    assert [finding["check"] for finding in broken["findings"]] == ["not-measured"]
     assert "TypeError: a part is missing" in broken["findings"][0]["message"]

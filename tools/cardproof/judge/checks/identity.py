@@ -42,7 +42,7 @@ def check_model(context: Context) -> Iterator[Finding]:
             hint = f"check the name against the models of zoo '{evidence.zoo}'"
             yield Finding(place, "unknown-model", "error", message, hint)
         else:
-            yield Finding(place, "not-built", "error", message, f"zoo '{evidence.zoo}' does not build it")
+            yield Finding(place, "not-measured", "error", message)
         return
     if evidence.unrun:
         message = f"{context.model.name} was built and not run: {evidence.unrun.reason}"
@@ -66,5 +66,5 @@ def _is_same(name: str, known_as: str) -> bool:
 CHECK = Check(
     "identity",
     check_model=check_model,
-    findings=("unknown-model", "not-built", "not-run", "another-network", "renamed"),
+    findings=("unknown-model", "not-measured", "not-run", "another-network", "renamed"),
 )
