@@ -39,11 +39,17 @@ def test_a_network_that_cannot_be_built_is_an_error_not_a_crash() -> None:
     assert found.error == "ValueError: invalid literal for int() with base 10: 'eight'"
 
 
-def test_a_network_that_cannot_run_is_an_error_too() -> None:
+def test_a_network_that_cannot_run_keeps_its_parameters_and_gives_the_reason() -> None:
     found = measure_model(Zoo(), "8", (1, 32, 32), ())
-    assert found.counts is None
-    assert found.error
-    assert found.error.startswith("RuntimeError: ")
+    assert (found.counts, found.error) == (None, None)
+    assert found.unrun
+    assert (found.unrun.parameters, found.unrun.buffers, found.unrun.state_dict_bytes) == (322, 17, 338 * 4 + 8)
+    assert found.unrun.reason.startswith("the network could not be run on one 1x32x32 image: RuntimeError: ")
+
+
+def test_the_parameters_of_a_network_that_cannot_run_are_explained() -> None:
+    found = measure_model(Zoo(), "8", (1, 32, 32), (*question("parameters", 339), *question("flops", 1)))
+    assert [(way.field, way.value, way.counted) for way in found.reproductions] == [("parameters", 339, ("buffers",))]
 
 
 @pytest.mark.parametrize(("name", "raised"), [("memory", MemoryError), ("stop", KeyboardInterrupt)])

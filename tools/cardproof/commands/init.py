@@ -164,7 +164,7 @@ def _measure(
         if evidence.counts:
             measured.append((published, evidence))
         else:
-            message = f"{published.model} was not measured, and has no card: {evidence.error}"
+            message = f"{published.model} was not measured, and has no card: {evidence.missing}"
             findings.append(Finding(published.place, "unknown-model", "error", message))
     return measured, tuple(findings)
 

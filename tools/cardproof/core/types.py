@@ -133,6 +133,13 @@ class Head(Stored, frozen=True):
     bias: bool
 
 
+class Totals(Stored, frozen=True):
+    """The two counts that cards confuse with those of another network."""
+
+    parameters: int
+    multiply_adds: int
+
+
 class Counts(Stored, frozen=True):
     """Exact counts of one network at one input, made on the meta device."""
 
@@ -155,13 +162,36 @@ class Counts(Stored, frozen=True):
     """Modules by the word of ``Architecture`` that they answer (:mod:`cardproof.measure.count.vocabulary`)."""
     source: str
     """Where the network's class is defined: ``module:Class``."""
+    uncounted: tuple[str, ...] = ()
+    """Operations that ran and multiply, or may do so, and are not in ``multiply_adds``, which is too low then."""
+    merged: Totals | None = None
+    """Of the network with its parallel branches merged into one, as it is deployed; None if it has none to merge."""
+
+    @property
+    def all_multiply_adds(self) -> int | None:
+        """The multiply-adds; None if some are not counted."""
+        return None if self.uncounted else self.multiply_adds
 
 
-class Totals(Struct, frozen=True):
-    """The two counts that cards confuse with those of another network."""
+class Unrun(Stored, frozen=True):
+    """What is known of a network that could be built and not be run."""
 
+    input_shape: tuple[int, int, int]
+    """Channels, height, width of the image on which it could not be run."""
+    error: str
+    """The network's own error."""
     parameters: int
-    multiply_adds: int
+    buffers: int
+    """Values in buffers: running statistics and step counters."""
+    state_dict_bytes: int
+    """Bytes of all tensors of the state dict in their own types."""
+    source: str
+    """Where the network's class is defined: ``module:Class``."""
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is known that needs a run."""
+        return f"the network could not be run on one {'x'.join(map(str, self.input_shape))} image: {self.error}"
 
 
 class Reproduction(Stored, frozen=True):
@@ -210,10 +240,12 @@ class Measured(Struct, frozen=True):
     counts: Counts | None
     reproductions: tuple[Reproduction, ...] = ()
     error: str | None = None
-    """Why the network could not be built or run; then ``counts`` is None."""
+    """Why the network could not be built."""
     seconds: float = 0.0
     takes: tuple[tuple[int, bool], ...] = ()
     """Sides of square images in question, and whether the network takes them."""
+    unrun: Unrun | None = None
+    """Set if it could be built and not be run; then ``counts`` is None."""
 
 
 class Judgement(Struct, frozen=True):
@@ -405,6 +437,18 @@ class Evidence(Stored, frozen=True):
     sources: tuple[tuple[str, str], ...] = ()
     """Files and distributions that a zoo of the user's own loaded, with digest or version: its evidence is valid while
     they are equal."""
+    unrun: Unrun | None = None
+    """Set if the network could be built and not be run on an image; ``counts`` is None then."""
+
+    @property
+    def built(self) -> Counts | Unrun | None:
+        """What has the parameters, buffers, bytes and source, which need no run; None if it could not be built."""
+        return self.counts or self.unrun
+
+    @property
+    def missing(self) -> str:
+        """Why there are no counts; empty if there are."""
+        return self.error or (self.unrun.reason if self.unrun else "")
 
     @property
     def is_temporary_failure(self) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, 
 from cardproof.core.types import Evidence, Need, Number
 
 SCHEMA = "cardproof-evidence/1"
-METHOD = "counts/2"
+METHOD = "counts/3"
 """Version of the counts and of the explanation search: a new one makes all older evidence stale."""
 
 
@@ -191,6 +192,14 @@ def load(path: Path) -> Record:
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
     record = plain(evidence)
-    if not evidence.takes:  # most cards state no smallest size, and older records lack the field
-        del record["takes"]
+    _leave_out(record, "takes", "unrun")
+    if record["counts"]:
+        _leave_out(record["counts"], "uncounted", "merged")
     return dump_sealed(SCHEMA, record)
+
+
+def _leave_out(record: dict[str, Any], *fields: str) -> None:
+    """Remove fields that are empty of most models; older records lack them."""
+    for field_name in fields:
+        if not record[field_name]:
+            del record[field_name]

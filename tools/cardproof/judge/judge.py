@@ -126,7 +126,7 @@ def _missing(found: Evidence | None, settings: Settings) -> str:
     """Return why a model has no counts; empty if it has."""
     if found is None:
         return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
-    return found.error or ""
+    return found.missing
 
 
 def _finding(judgement: Judgement) -> Finding | None:

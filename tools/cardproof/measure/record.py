@@ -61,15 +61,17 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     size = need.size or own
     measured = measure_model(zoo, known_as, (channels, *size), need.questions)
     refused = None
-    if measured.error and size != own:
-        refused = measured.error
+    if measured.unrun and size != own:
         parameters = tuple(question for question in need.questions if question.field != "flops")
-        measured = measure_model(zoo, known_as, (channels, *own), parameters)
+        at_own = measure_model(zoo, known_as, (channels, *own), parameters)
+        if at_own.counts:
+            refused, measured = measured.unrun.error, at_own
     if measured.error:
         return replace(evidence, error=measured.error)
     return replace(
         evidence,
         counts=measured.counts,
+        unrun=measured.unrun,
         reproductions=measured.reproductions,
         takes=measured.takes,
         preprocessing=config,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from msgspec.structs import replace
 from torch import nn
 
-from cardproof.core.types import Counts, Measured, Question, Reproduction
+from cardproof.core.types import Measured, Question, Reproduction, Unrun
 from cardproof.measure.count.build import build_on_meta
-from cardproof.measure.count.counts import summarise
+from cardproof.measure.count.counts import summarise, weigh
+from cardproof.measure.count.events import Tally
+from cardproof.measure.count.merged import count_merged
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
 
@@ -27,25 +30,50 @@ def measure_model(
 ) -> Measured:
     """Build, count and explain one model; ``input_shape`` is channels, height and width of one image.
 
-    Exceptions of the network become the measurement's ``error``, except MemoryError and interrupts. ``seconds`` is
-    wall-clock time.
+    Exceptions of the network become the measurement's ``error`` if it cannot be built, and the reason of its ``unrun``
+    if it cannot be run, except MemoryError, TimeoutError and interrupts. ``seconds`` is wall-clock time.
     """
     start = time.perf_counter()
-    counts: Counts | None = None
-    reproductions: tuple[Reproduction, ...] = ()
-    takes: tuple[tuple[int, bool], ...] = ()
-    error: str | None = None
     try:
         model = build_on_meta(lambda: _build(zoo, name))
-        ran = tally(model, input_shape)
-        counts = summarise(model, input_shape, ran)
-        reproductions = explain(model, counts, input_shape[1:], questions, ran)
-        takes = tuple(_try_sides(model, input_shape[0], questions))
-    except MemoryError:
+        measured = _measure(model, lambda: _build(zoo, name), name, input_shape, questions)
+    except (MemoryError, TimeoutError):
         raise
     except Exception as raised:
-        counts, error = None, f"{type(raised).__name__}: {raised}"
-    return Measured(name, counts, reproductions, error, time.perf_counter() - start, takes)
+        measured = Measured(name, None, error=_text(raised))
+    return replace(measured, seconds=time.perf_counter() - start)
+
+
+def _measure(
+    model: nn.Module,
+    build: Callable[[], nn.Module],
+    name: str,
+    input_shape: tuple[int, int, int],
+    questions: tuple[Question, ...],
+) -> Measured:
+    """Count and explain a network; its parameters and what explains them need no run."""
+    try:
+        ran = tally(model, input_shape)
+    except (MemoryError, TimeoutError):
+        raise
+    except Exception as raised:  # a network may raise anything
+        unrun = weigh(model, input_shape, _text(raised))
+        return Measured(name, None, _explain_unrun(model, unrun, questions), unrun=unrun)
+    counts = summarise(model, input_shape, ran)
+    counts = replace(counts, merged=count_merged(model, build, counts))
+    reproductions = explain(model, counts, input_shape[1:], questions, ran)
+    return Measured(name, counts, reproductions, takes=tuple(_try_sides(model, input_shape[0], questions)))
+
+
+def _explain_unrun(model: nn.Module, unrun: Unrun, questions: tuple[Question, ...]) -> tuple[Reproduction, ...]:
+    """Explain stated numbers of parameters by ways of counting for which nothing has to run."""
+    about = tuple(question for question in questions if question.field == "parameters")
+    nothing_ran = summarise(model, unrun.input_shape, Tally())
+    return explain(model, nothing_ran, unrun.input_shape[1:], about, Tally())
+
+
+def _text(raised: Exception) -> str:
+    return f"{type(raised).__name__}: {raised}"
 
 
 def _try_sides(model: nn.Module, channels: int, questions: tuple[Question, ...]) -> Iterator[tuple[int, bool]]:

@@ -82,7 +82,7 @@ def provenance_of(arguments: Iterable[str], settings: Settings, audit: Audit) ->
     zoo = ["--zoo", settings.zoo] if settings.zoo else []
     names = ["--names", show_path(settings.path(settings.names))] if settings.names else []
     command = shlex.join(["cardproof", "audit", *arguments, *zoo, *names])
-    ran = [evidence.environment for evidence in audit.gathered.evidence.values() if evidence.counts]
+    ran = [evidence.environment for evidence in audit.gathered.evidence.values() if evidence.built]
     last = max(ran, key=lambda where: where.measured, default=None)
     if last is None:
         return Provenance(command, "", "", __version__, "")

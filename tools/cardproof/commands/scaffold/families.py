@@ -105,7 +105,9 @@ def _counted_metadata(counts: Counts, data: Sequence[str]) -> dict[str, Any]:
     head = counts.head
     if head and counts.output_shape == (1, head.classes) and any(head.classes in classes_of(name) for name in data):
         found["Tasks"] = [TASK]
-    found |= {"FLOPs": counts.multiply_adds, "Parameters": counts.parameters}
+    if counts.all_multiply_adds is not None:
+        found["FLOPs"] = counts.all_multiply_adds
+    found["Parameters"] = counts.parameters
     if head and counts.output_shape == (1, head.classes):
         found["Classes"] = head.classes
     _, height, width = counts.input_shape

@@ -30,6 +30,7 @@ from cardproof.core.types import (
     Number,
     Recipe,
     Totals,
+    Unrun,
 )
 from cardproof.read import Card
 from cardproof.read.cited_results import CitedSource
@@ -65,6 +66,11 @@ class Context(Struct, frozen=True):
     @property
     def counts(self) -> Counts | None:
         return self.evidence.counts if self.evidence else None
+
+    @property
+    def built(self) -> Counts | Unrun | None:
+        """What is known of the network without a run; None if it could not be built."""
+        return self.evidence.built if self.evidence else None
 
     def stated(self, kind: str) -> Iterator[Claim]:
         """Yield the claims about the model itself in fields of a kind."""

@@ -30,8 +30,39 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     judgement = compare(claim, stated, found, unit, method, context)
     if judgement.verdict == "confirmed":
         return judgement
+    if merged := _in_merged_form(claim, stated, what, unit, method, context):
+        return merged
+    if context.counts is None:
+        return _without_a_run(judgement, context)
     explanation, explained, shows = explain(claim, context, what, stated)
     return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
+
+
+def _in_merged_form(
+    claim: Claim, stated: Number, what: CountKind, unit: str, method: str, context: Context
+) -> Judgement | None:
+    """Confirm a number that is right of the network's merged form; None if it is not."""
+    merged = context.counts.merged if context.counts else None
+    if merged is None:
+        return None
+    found = count_in(merged, what, context.settings)
+    judgement = compare(claim, stated, found, unit, f"{method}, in merged form", context)
+    return judgement if judgement.verdict == "confirmed" else None
+
+
+def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
+    """Explain a refuted number of parameters by what could be tried without running the network."""
+    stated = judgement.claim.number
+    ways = context.evidence.reproductions if context.evidence and stated else ()
+    found = next(
+        (way for way in ways if stated and way.field == "parameters" and way.stated == int(stated.value)), None
+    )
+    if found is None:
+        explanation = "No way of counting gives this value for which the network need not run."
+        return replace(judgement, explanation=explanation, discrepancies=("no-way",))
+    return replace(
+        judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
+    )
 
 
 def compare(
@@ -57,6 +88,8 @@ def compare(
 
 def found_count(context: Context, what: CountKind) -> int | None:
     """Return the measured count in the unit of the settings; None if it was not measured."""
+    if what == "parameters":  # counted without a run
+        return context.built.parameters if context.built else None
     return None if context.counts is None else count_in(context.counts, what, context.settings)
 
 

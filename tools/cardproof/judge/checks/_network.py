@@ -24,7 +24,7 @@ def mismatch_reason(context: Context) -> str | None:
     card's file. Another number alone is not a reason: the card may be wrong.
     """
     evidence = context.evidence
-    if evidence is None or evidence.counts is None:
+    if evidence is None:
         return None
     differs = parameter_mismatch(context)
     if differs is None or context.network:
@@ -48,13 +48,17 @@ def parameter_mismatch(context: Context) -> str | None:
     those that merely share a name.
     """
     evidence = context.evidence
-    assert evidence and evidence.counts
-    measured = Decimal(evidence.counts.parameters)
+    if evidence is None or evidence.built is None:
+        return None
+    measured = Decimal(evidence.built.parameters)
+    merged = evidence.counts.merged if evidence.counts else None
     if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
         return None
     for claim, stated in context.numbers("parameters"):
         near = stated.quantum * 3 / 2 if context.network else THRESHOLD * measured
         if stated.value <= 0 or _is_misplaced(measured, stated) or abs(stated.value - measured) <= near:
+            continue
+        if merged and equal_as_written(merged.parameters, stated):
             continue
         if context.network:
             return (

@@ -29,9 +29,9 @@ from cardproof.plan.local_files import link_of
 def check_model(context: Context) -> Iterator[Finding]:
     """Report a link to a file or line that does not define the model."""
     link, evidence = link_of(context.model, "Code"), context.evidence
-    if link is None or evidence is None or evidence.counts is None:
+    if link is None or evidence is None or evidence.built is None:
         return
-    module, _, name = evidence.counts.source.partition(":")
+    module, _, name = evidence.built.source.partition(":")
     sources = [file for file, _ in evidence.sources if file.endswith(".py")]
     linked = PurePosixPath(re.split(r"[?#]", link.text, maxsplit=1)[0]).name
     own = f"{module.rpartition('.')[2]}.py"

@@ -35,8 +35,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     file = context.weights
     if file is None:
         reason = "the weights file is not here"
-        if context.counts and not mismatch_reason(context):
-            reason += f"; the network's state dict has {context.counts.state_dict_bytes:,} bytes"
+        if context.built and not mismatch_reason(context):
+            reason += f"; the network's state dict has {context.built.state_dict_bytes:,} bytes"
         return Judgement(claim, "unchecked", unit="bytes", reason=reason)
     method = f"size of {file.name}"
     if claim.number is None:
@@ -48,15 +48,15 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 def check_model(context: Context) -> Iterator[Finding]:
     """Report a size that no file of the network's tensors can have."""
-    if context.weights or not context.counts or not context.counts.state_dict_bytes or mismatch_reason(context):
+    if context.weights or not context.built or not context.built.state_dict_bytes or mismatch_reason(context):
         return
     for claim, stated in context.numbers("file size"):
-        share = float(stated.value) / context.counts.state_dict_bytes
+        share = float(stated.value) / context.built.state_dict_bytes
         size = "small" if share < 1 else "large"
         if not FEWEST <= share <= MOST:
             message = (
                 f"{claim.field} of {context.model.name} says {claim.stated}; the network's state dict has "
-                f"{context.counts.state_dict_bytes:,} bytes, and no file of it is that {size}"
+                f"{context.built.state_dict_bytes:,} bytes, and no file of it is that {size}"
             )
             yield Finding(claim.place, "file-size", "warning", message, "is this the size of another model's file?")
 

@@ -3,11 +3,15 @@
 **What it does.** Builds the network on the meta device, feeds one image of the card's `Image Size` (the zoo's input
 size if the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
 attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
-not counted. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with twice
-as many.
+not counted. A network with an operation that multiplies matrices and has no formula here (a Fourier transform, an
+operation of somebody's own) is unchecked, and the reason names it: its count would be too low. What cards call FLOPs
+are nearly always multiply-adds; the setting `flops: operations` compares with twice as many.
 
 **Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
 off by a third makes a comparison of two models worthless.
+
+**In merged form.** Networks like RepVGG merge their branches for inference. A value that is right of the merged form is
+confirmed, and the method says so.
 
 **Compared** at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting `tolerances`
 loosens it.
@@ -41,6 +45,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
     if context.evidence and context.evidence.refused:
         reason = f"the network takes no image of the card's size: {context.evidence.refused}"
+        return Judgement(claim, "unchecked", unit=unit, reason=reason)
+    if context.counts and context.counts.uncounted:
+        reason = f"{', '.join(context.counts.uncounted)} ran, whose multiply-adds are not counted"
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
     judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")

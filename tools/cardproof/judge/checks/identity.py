@@ -1,6 +1,7 @@
 """Identity: whether the network that was built is the one that the card means.
 
-**What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have is an error. A
+**What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have, or cannot
+build, is an error. A network that cannot be run on one image is a note: its parameters are checked all the same. A
 name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
 that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
 decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
@@ -24,6 +25,9 @@ from cardproof.core.types import Finding
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import parameter_mismatch
 
+NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
+"""Beginnings of the errors by which a zoo says that it has no model of a name."""
+
 
 def check_model(context: Context) -> Iterator[Finding]:
     """Report an unknown model, a renamed one, and one that is probably another network."""
@@ -34,9 +38,16 @@ def check_model(context: Context) -> Iterator[Finding]:
     if evidence.error and context.model.form in ("table", "evaluations"):
         return  # a table may compare with models of anybody, a folder have any name; claims say why they are unchecked
     if evidence.error:
-        hint = f"check the name against the models of zoo '{evidence.zoo}'"
-        yield Finding(place, "unknown-model", "error", f"{context.model.name} was not measured: {evidence.error}", hint)
+        message = f"{context.model.name} was not measured: {evidence.error}"
+        if evidence.error.startswith(NO_SUCH_MODEL):
+            hint = f"check the name against the models of zoo '{evidence.zoo}'"
+            yield Finding(place, "unknown-model", "error", message, hint)
+        else:
+            yield Finding(place, "not-measured", "error", message)
         return
+    if evidence.unrun:
+        message = f"{context.model.name} was built and not run: {evidence.unrun.reason}"
+        yield Finding(place, "not-run", "note", message, "its parameters are checked, and nothing that needs a run")
     if other := parameter_mismatch(context):
         hint = "name the network that the card describes, or write a card for the new one"
         yield Finding(place, "another-network", "warning", other, hint)
@@ -53,4 +64,8 @@ def _is_same(name: str, known_as: str) -> bool:
     return known == own or re.sub(r"[\W_]", "", known).lower() == re.sub(r"[\W_]", "", f"{own}weights").lower()
 
 
-CHECK = Check("identity", check_model=check_model, findings=("unknown-model", "another-network", "renamed"))
+CHECK = Check(
+    "identity",
+    check_model=check_model,
+    findings=("unknown-model", "not-measured", "not-run", "another-network", "renamed"),
+)

@@ -1,7 +1,9 @@
 """Parameters: the values of the network's weights and biases.
 
 **What it does.** Builds the network with its default head on the meta device and sums the sizes of its parameters;
-a parameter that two layers share counts once. Buffers (running statistics, step counters) are not parameters.
+a parameter that two layers share counts once. Buffers (running statistics, step counters) are not parameters. The
+network need not run for it. A value that is right of its merged form, as networks like RepVGG are deployed, is
+confirmed, and the method says so.
 
 **Why.** Readers choose models by this number, and it is the one that is easiest to get right.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from cardproof.core.types import Counts, Head
+from cardproof.core.types import Counts, Head, Unrun
 from cardproof.measure.count.build import iterate_modules
 from cardproof.measure.count.tally import tally
 from cardproof.measure.count.vocabulary import count_words
@@ -25,7 +25,8 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
     convolutions (also transposed; padding counts as input), linear layers, products of matrices and vectors, and
     both products of attention. Not counted: additions of biases, normalisation, activations, softmax, pooling,
     resizing, and other elementwise work. Auxiliary heads that do not run in eval mode have parameters and no
-    multiply-adds. It is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts on the meta device.
+    multiply-adds. It is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts on the meta device, unless
+    operations are named in ``uncounted``: then it is too low.
     """
     return summarise(model, input_shape, tally(model, input_shape))
 
@@ -33,21 +34,35 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
-    cls = type(model)
-    modules = tuple(iterate_modules(model))
-    parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
-    buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
+    held = weigh(model, input_shape)
     return Counts(
         input_shape=input_shape,
         output_shape=result.output_shapes[0] if result.output_shapes else (),
-        parameters=sum(tensor.numel() for tensor in parameters),
-        buffers=sum(tensor.numel() for tensor in buffers),
+        parameters=held.parameters,
+        buffers=held.buffers,
         multiply_adds=sum(event.multiply_adds for event in result.events),
-        state_dict_bytes=_state_dict_bytes(model, modules),
+        state_dict_bytes=held.state_dict_bytes,
         activations=sum(event.elements for event in layers if event.kind == "convolution"),
         layers=len(layers),
         head=_head(head_event(result)),
         parts=count_words(result),
+        source=held.source,
+        uncounted=tuple(sorted(result.uncounted)),
+    )
+
+
+def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
+    """Return what can be counted of a network without running it; ``error`` says why that was not possible."""
+    cls = type(model)
+    modules = tuple(iterate_modules(model))
+    parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
+    buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
+    return Unrun(
+        input_shape=input_shape,
+        error=error,
+        parameters=sum(tensor.numel() for tensor in parameters),
+        buffers=sum(tensor.numel() for tensor in buffers),
+        state_dict_bytes=_state_dict_bytes(model, modules),
         source=f"{cls.__module__}:{cls.__qualname__}",
     )
 

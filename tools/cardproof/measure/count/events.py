@@ -51,6 +51,8 @@ class Tally(Struct):
     events: list[Event] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     """Names of the kernels that reached torch's dispatcher."""
+    uncounted: set[str] = field(default_factory=set)
+    """Operations that multiply, or may do so, and of which no multiply-adds are counted."""
     ran: set[int] = field(default_factory=set)
     """Identities of the modules that ran."""
     classes: set[str] = field(default_factory=set)

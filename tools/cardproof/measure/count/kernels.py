@@ -1,7 +1,13 @@
-"""Multiply-adds of the kernels that reach torch's dispatcher."""
+"""Multiply-adds of the kernels that reach torch's dispatcher.
+
+A kernel that multiplies matrices and has no formula here, or that belongs to another package, is named in the tally:
+the count would be too low without a sign of it.
+"""
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, Literal
@@ -12,8 +18,6 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from cardproof.measure.count.events import Convolution, Tally
-
-aten = torch.ops.aten
 
 
 def record_convolution(
@@ -61,13 +65,26 @@ def record_attention(result: Tally, q: torch.Size, k: torch.Size, v: torch.Size)
     result.record("attention", rows * v[-1], multiply_adds=rows * k[-2] * (q[-1] + v[-1]), detail=heads)
 
 
+def _product(
+    result: Tally, output: torch.Tensor, a: torch.Tensor, b: torch.Tensor, sums: int, kind: str = "product"
+) -> None:
+    """Record products of matrices or vectors, in which every output element is the sum of ``sums`` products.
+
+    A sparse matrix multiplies only the values that it stores, and a complex product is several real ones: such are
+    named as not counted.
+    """
+    if a.layout is not torch.strided or b.layout is not torch.strided:
+        result.uncounted.add("a product with a sparse matrix")
+    elif output.is_complex():
+        result.uncounted.add("a product of complex numbers")
+    else:
+        shape = (sums, b.shape[-1], 2) if kind == "linear" else ()
+        result.record(kind, output.numel(), multiply_adds=output.numel() * sums, shape=shape)
+
+
 def _mm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """Every output element is a sum over the last axis of ``a``."""
-    multiply_adds = output.numel() * a.shape[-1]
-    if result.in_composite:
-        result.record("linear", output.numel(), multiply_adds=multiply_adds, shape=(a.shape[-1], b.shape[-1], 2))
-    else:
-        result.record("product", output.numel(), multiply_adds=multiply_adds)
+    _product(result, output, a, b, a.shape[-1], "linear" if result.in_composite else "product")
 
 
 def _addmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
@@ -75,7 +92,7 @@ def _addmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Ten
 
 
 def _bmm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    result.record("product", output.numel(), multiply_adds=output.numel() * a.shape[-1])
+    _product(result, output, a, b, a.shape[-1])
 
 
 def _baddbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
@@ -84,7 +101,39 @@ def _baddbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.T
 
 def _addbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """addbmm sums over the batch as well."""
-    result.record("product", output.numel(), multiply_adds=a.shape[0] * output.numel() * a.shape[-1])
+    _product(result, output, a, b, a.shape[0] * a.shape[-1])
+
+
+def _addr(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
+    """Every product of two elements is added to one of a matrix."""
+    _product(result, output, a, b, 1)
+
+
+_BILINEAR = ([1, 3], [0], [1, 2], [2, 3])
+"""Axes that torch's bilinear layer expands in its three operands, and those that it sums over."""
+
+
+def _trilinear(result: Tally, output: Any, a: torch.Tensor, weight: torch.Tensor, b: torch.Tensor, *axes: Any) -> None:
+    """Record a bilinear layer: the weight of each output with one input, then the result with the other."""
+    if tuple(axes[:4]) != _BILINEAR:
+        result.uncounted.add("_trilinear")
+        return
+    elements, (_, first, second) = output.numel(), weight.shape
+    result.record("product", elements, multiply_adds=elements * first * second + elements * first)
+
+
+def _affine_grid(result: Tally, output: Any, *rest: Any) -> None:
+    """Every coordinate is a sum over the homogeneous coordinates of a position."""
+    result.record("product", output.numel(), multiply_adds=output.numel() * (output.shape[-1] + 1))
+
+
+def _embedding_bag(
+    result: Tally, output: Any, table: Any, indices: Any, offsets: Any, scaled: Any = False, mode: Any = 0,
+    sparse: Any = False, weights: Any = None, *rest: Any,
+) -> None:  # fmt: skip
+    """Rows of a table are only added, unless each has a weight."""
+    if weights is not None:
+        result.record("product", output[0].numel(), multiply_adds=indices.numel() * table.shape[-1])
 
 
 def _convolution(
@@ -92,6 +141,20 @@ def _convolution(
     padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, *rest: Any,
 ) -> None:  # fmt: skip
     record_convolution(result, output.shape, x.shape, weight, bias is not None, stride, transposed, groups)
+
+
+def _conv_tbc(result: Tally, output: Any, x: Any, weight: torch.Tensor, *rest: Any) -> None:
+    """A convolution whose weight has the axes kernel, inputs, outputs."""
+    result.record("product", output.numel(), multiply_adds=output.numel() * prod(weight.shape[:2]))
+
+
+def _deformable(
+    result: Tally, output: Any, x: torch.Tensor, weight: torch.Tensor, offset: Any, mask: Any, bias: Any,
+    stride: int, *rest: Any,
+) -> None:  # fmt: skip
+    """Record a deformable convolution: its sampling is a resizing, which is not counted."""
+    groups = x.shape[1] // weight.shape[1]
+    record_convolution(result, output.shape, x.shape, weight, bias is not None, stride, False, groups)
 
 
 def _attention(result: Tally, output: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *rest: Any) -> None:
@@ -114,25 +177,72 @@ def _group_norm(result: Tally, output: Any, *rest: Any) -> None:
     result.record("group norm", output[0].numel(), nn.GroupNorm)
 
 
-KERNELS: dict[Any, Callable[..., None]] = {
-    aten.mm: _mm,
-    aten.mv: _mm,
-    aten.dot: _mm,
-    aten.addmm: _addmm,
-    aten.addmv: _addmm,
-    aten.bmm: _bmm,
-    aten.baddbmm: _baddbmm,
-    aten.addbmm: _addbmm,
-    aten.convolution: _convolution,
-    aten._convolution: _convolution,
-    aten._scaled_dot_product_flash_attention: _attention,
-    aten._scaled_dot_product_efficient_attention: _attention,
-    aten._scaled_dot_product_cudnn_attention: _attention,
-    aten._scaled_dot_product_fused_attention_overrideable: _attention,
-    aten._softmax: _softmax,
-    aten.native_batch_norm: _batch_norm,
-    aten._native_batch_norm_legit_no_training: _batch_norm,
-    aten.native_layer_norm: _layer_norm,
-    aten.native_group_norm: _group_norm,
+Recorder = Callable[..., None]
+"""A function that records a kernel, called with the tally, the output and the positional arguments."""
+
+KERNELS: dict[str, Recorder] = {
+    **dict.fromkeys(("mm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm"), _mm),
+    **dict.fromkeys(("addmm", "addmv", "_addmm_activation"), _addmm),
+    "bmm": _bmm,
+    "baddbmm": _baddbmm,
+    "addbmm": _addbmm,
+    "addr": _addr,
+    **dict.fromkeys(("_weight_int8pack_mm", "_weight_int4pack_mm"), _bmm),
+    "_trilinear": _trilinear,
+    "affine_grid_generator": _affine_grid,
+    **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), _embedding_bag),
+    **dict.fromkeys(("convolution", "_convolution"), _convolution),
+    "conv_tbc": _conv_tbc,
+    "torchvision::deform_conv2d": _deformable,
+    "_scaled_dot_product_flash_attention": _attention,
+    "_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "_scaled_dot_product_efficient_attention": _attention,
+    "_scaled_dot_product_cudnn_attention": _attention,
+    "_scaled_dot_product_fused_attention_overrideable": _attention,
+    "_softmax": _softmax,
+    "native_batch_norm": _batch_norm,
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "native_layer_norm": _layer_norm,
+    "native_group_norm": _group_norm,
 }
-"""Kernel -> function that records it, called with the tally, the output and the positional arguments."""
+"""Kernel of torch (of another package: with its namespace) -> function that records it."""
+
+_MULTIPLIES = re.compile(
+    r"(?:mm|mv|dot)(?:_|$)|conv|matmul|linear|attention|lstm|gru|rnn|linalg|cholesky|solve|transformer|cdist|pdist"
+    r"|euclidean_dist|fft|ormqr|geqrf"
+)
+"""Words in the names of torch's kernels that multiply matrices, or do what amounts to it."""
+
+_ONLY_NAMED_SO = re.compile(
+    r"upsample_|linalg_vector_norm|linalg_cross|linalg__powsum|_linalg_check_errors|_thnn_fused_|fft_r?fftfreq|_convert_"
+    r"|_cudnn_rnn_flatten_weight|mkldnn_reorder_"
+)
+"""Kernels with such a word that resize, normalise, work on single elements, or rearrange."""
+
+_WITHOUT_PRODUCTS = {
+    "prim", "prims", "profiler", "rngprims", "c10d", "_c10d_functional", "image",
+    *(f"torchvision::{name}" for name in ("nms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool")),
+}  # fmt: skip
+"""Namespaces and operations outside of aten that multiply no matrices; sampling is a resizing."""
+
+
+@functools.cache
+def recorder_of(kernel: str) -> Recorder | None:
+    """Return the function that records a kernel, named ``namespace::name``; None if it multiplies no matrices.
+
+    An operation of another package may multiply, whatever its name, and is named as not counted.
+    """
+    space, _, name = kernel.partition("::")
+    name = name.rstrip("_") or name
+    found = KERNELS.get(name if space == "aten" else kernel)
+    if found is not None:
+        return found
+    known = space == "aten" or not _WITHOUT_PRODUCTS.isdisjoint((space, kernel))
+    if known and (space == "torchvision" or not _MULTIPLIES.search(name) or _ONLY_NAMED_SO.search(name)):
+        return None
+    shown = name if space == "aten" else kernel
+
+    def record(result: Tally, *_: Any) -> None:
+        result.uncounted.add(shown)
+
+    return record

@@ -39,6 +39,11 @@ def _is_float_meta(x: Any) -> bool:
     return isinstance(x, Tensor) and x.is_meta and x.is_floating_point()
 
 
+def _is_dense(weight: Any) -> bool:
+    """Return whether a weight is a tensor that stores all of its values."""
+    return isinstance(weight, Tensor) and weight.layout is torch.strided
+
+
 def _per_axis(value: Any, axes: int) -> tuple[int, ...]:
     """Return a number or sequence of numbers as one number per axis."""
     if isinstance(value, int):
@@ -53,7 +58,7 @@ def _conv2d(
     result: Tally, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     dilation: Any = 1, groups: int = 1,
 ) -> Output:  # fmt: skip
-    if isinstance(padding, str) or not _is_float_meta(input) or not isinstance(weight, Tensor) or input.dim() != 4:
+    if isinstance(padding, str) or not _is_float_meta(input) or not _is_dense(weight) or input.dim() != 4:
         return NotImplemented
     shape, filters = input.shape, weight.shape
     if shape[1] != filters[1] * groups or filters[0] % groups or input.dtype != weight.dtype:
@@ -81,7 +86,7 @@ def _windows(sides: Sequence[int], kernel: Any, stride: Any, padding: Any, dilat
 
 
 def _linear(result: Tally, input: Any, weight: Any, bias: Any = None) -> Output:
-    if not _is_float_meta(input) or not isinstance(weight, Tensor) or input.dtype != weight.dtype:
+    if not _is_float_meta(input) or not _is_dense(weight) or input.dtype != weight.dtype:
         return NotImplemented
     shape, (outputs, inputs) = input.shape, weight.shape
     if weight.dim() != 2 or not shape or shape[-1] != inputs:
@@ -343,6 +348,12 @@ def _split(result: Tally, func: Any, *args: Any, **kwargs: Any) -> Any:
     return parts
 
 
+def _vecdot(result: Tally, func: Any, x: Tensor, y: Tensor, dim: int = -1) -> Any:
+    """Compute products of vectors as products of matrices, which are recorded: torch's own sums up elementwise ones."""
+    row, column = x.conj().movedim(dim, -1).unsqueeze(-2), y.movedim(dim, -1).unsqueeze(-1)
+    return (row @ column).squeeze(-1).squeeze(-1)
+
+
 _UPSAMPLING_COST = {"nearest": 0, "linear": 5, "bilinear": 11, "bicubic": 259}
 """Operations an output element costs by thop 0.0.31's convention (its count_upsample)."""
 
@@ -426,6 +437,7 @@ SHAPE_RULES: dict[Any, Callable[..., Output]] = _shape_rules()
 
 OBSERVERS: dict[Any, Callable[..., Any]] = {
     F.interpolate: _interpolate,
+    torch.linalg.vecdot: _vecdot,
     F.multi_head_attention_forward: _composite("multi-head attention"),
     **dict.fromkeys(_functions("lstm gru rnn_tanh rnn_relu", torch), _composite("recurrent")),
     **dict.fromkeys(_functions("split chunk unbind tensor_split split_with_sizes", torch, Tensor), _split),

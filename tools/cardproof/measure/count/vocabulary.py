@@ -27,10 +27,13 @@ def word_presence(word: str, found: dict[str, int]) -> Presence:
 
 
 def count_words(result: Tally) -> dict[str, int]:
-    """Return how often each decided word occurs: 0 if absence is proved, no entry if undecided."""
+    """Return how often each decided word occurs: 0 if absence is proved, no entry if undecided.
+
+    An operation that is not counted may be anything, so nothing is proved absent then.
+    """
     found = _count_occurrences(result)
     proofs = _AbsenceProofs(result, found)
-    decided = {word: found[word] for word in _WORDS if found[word] or proofs.absent(word)}
+    decided = {word: found[word] for word in _WORDS if found[word] or (not result.uncounted and proofs.absent(word))}
     return dict(sorted(decided.items()))
 
 

@@ -70,7 +70,7 @@ def explain(
             continue
         stated = Stated(question.number)
         measured = counts.multiply_adds if question.field == "flops" else counts.parameters
-        if stated.value <= 0 or stated.is_met_by(measured):
+        if stated.value <= 0 or stated.is_met_by(measured) or _is_merged(stated, question, counts):
             continue
         base = runs.at(image_size)
         if question.field == "parameters":
@@ -80,6 +80,13 @@ def explain(
             classes = frozenset(other.classes for other in found if other.classes is not None)
             found.extend(_Search(runs, counts, image_size, stated, base, classes).results())
     return tuple(found)
+
+
+def _is_merged(stated: Stated, question: Question, counts: Counts) -> bool:
+    """Return whether a stated count is that of the network's merged form, which needs no explanation."""
+    if counts.merged is None:
+        return False
+    return stated.is_met_by(counts.merged.multiply_adds if question.field == "flops" else counts.merged.parameters)
 
 
 class _Match(Struct, frozen=True):

@@ -49,12 +49,15 @@
   }
 
   function* recordParts(record) {
-    const { counts, preprocessing, recipe, environment } = record;
+    const { counts, unrun, preprocessing, recipe, environment } = record;
     if (record.error) yield* section("Not measured", element("p", {}, record.error));
     if (record.refused) yield* section("Another image size", element("p", {}, record.refused));
     if (counts) {
       yield* section("Counts", table([
-        ["Parameters", counts.parameters], ["Multiply-adds", counts.multiply_adds], ["Values in buffers", counts.buffers],
+        ["Parameters", counts.parameters],
+        [counts.uncounted ? `Multiply-adds without those of ${counts.uncounted.join(", ")}` : "Multiply-adds", counts.multiply_adds],
+        ...(counts.merged ? [["Parameters in merged form", counts.merged.parameters], ["Multiply-adds in merged form", counts.merged.multiply_adds]] : []),
+        ["Values in buffers", counts.buffers],
         ["Activations", counts.activations], ["Layers", counts.layers], ["Bytes of the state dict", counts.state_dict_bytes],
         ["Input", counts.input_shape], ["Output", counts.output_shape],
         ...(counts.head ? [["Classifier", `${show(counts.head.in_features)} to ${show(counts.head.classes)}${counts.head.bias ? ", with bias" : ""}`]] : []),
@@ -62,6 +65,13 @@
       ]));
       const parts = Object.entries(counts.parts).filter(([, number]) => number);
       if (parts.length) yield* section("Parts that ran", table(parts, ["Part", "How often"]));
+    }
+    if (unrun) {
+      yield* section("Could not be run", element("p", {}, `On one ${unrun.input_shape.join("x")} image: ${unrun.error}`));
+      yield* section("Counts", table([
+        ["Parameters", unrun.parameters], ["Values in buffers", unrun.buffers],
+        ["Bytes of the state dict", unrun.state_dict_bytes], ["Defined in", unrun.source],
+      ]));
     }
     if (record.reproductions.length) {
       yield* section("What gives the stated numbers", table(record.reproductions.map((found) => [`${show(found.stated)} ${found.field === "flops" ? "FLOPs" : "parameters"}`, wayOf(found)])));

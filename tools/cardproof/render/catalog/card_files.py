@@ -56,7 +56,7 @@ def model_entries(card: Card, audit: Audit, settings: Settings) -> dict[str, Mod
     found = {}
     for model in card.models:
         judgements, evidence = audit.verdicts.of_model(card.file, model.key).own, audit.evidence(card, model)
-        record = file_name(model.name) if evidence and evidence.counts else ""
+        record = file_name(model.name) if evidence and evidence.built else ""
         entry = ""
         if settings.catalog:  # other sites need neither import
             from cardproof.render.catalog.files import index_text

@@ -135,7 +135,7 @@ def model_record(
         records.append(tuple(rows))
     if addresses.badges != "none":
         badges["badge.svg"] = model_badge(model.name, summary.verdicts)
-    where = evidence.environment if evidence and evidence.counts else None
+    where = evidence.environment if evidence and evidence.built else None
     record = ModelRecord(
         model.name,
         addresses.page,

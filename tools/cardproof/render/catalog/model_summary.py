@@ -140,21 +140,19 @@ def _texts(model: Model, key: str) -> list[str]:
 
 
 def _quantities(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> list[Quantity]:
-    counts = evidence.counts if evidence else None
+    counts, built = (evidence.counts, evidence.built) if evidence else (None, None)
     found = [quantity for judgement in judgements if (quantity := _quantity(judgement))]
-    if not counts:
-        return found
     known = {quantity.key for quantity in found}
-    measured: Mapping[str, int] = {
-        "Multiply-adds": counts.multiply_adds,
-        "Parameters": counts.parameters,
-        "Activations": counts.activations,
-        "Layers": counts.layers,
+    measured: Mapping[str, int | None] = {
+        "Multiply-adds": counts.all_multiply_adds if counts else None,
+        "Parameters": built.parameters if built else None,
+        "Activations": counts.activations if counts else None,
+        "Layers": counts.layers if counts else None,
     }
     others = [
         Quantity(_column_key(label), label, value, short(value), "less", None, "")
         for label, value in measured.items()
-        if _column_key(label) not in known
+        if value is not None and _column_key(label) not in known
     ]
     return found + others
 

@@ -262,7 +262,7 @@ def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
 
 
 def _ran(evidence: Evidence | None) -> str:
-    if evidence is None or evidence.counts is None:
+    if evidence is None or evidence.built is None:
         return NOT_MEASURED
     where = evidence.environment
     return f"Counted {where.measured[:10]} with {where.zoo}, torch {where.torch}, device {where.device}"

@@ -63,7 +63,7 @@ def claim_records(claims: Iterable[Claim], sources: Sources) -> dict[str, Record
 
 def _record(kind: str, sources: Sources) -> RecordView | None:
     evidence = sources.evidence
-    if kind == COUNTED and evidence and evidence.counts:
+    if kind == COUNTED and evidence and evidence.built:
         return _counts_record(evidence, sources)
     if kind == RECIPE and sources.recipe:
         return _recipe_record(sources.recipe, sources)
