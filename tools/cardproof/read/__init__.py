@@ -16,7 +16,7 @@ from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import as_index, check_results, model_of_results
 from cardproof.read.markdown import Span, doubled_fence, find_header, find_index_comments
-from cardproof.read.model_index import IndexReader, Model, Table
+from cardproof.read.model_index import IndexReader, Model, Table, UnreadTable
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
@@ -38,6 +38,8 @@ class Card(Struct, frozen=True, eq=False):
     """Files that its index imports."""
     tables: tuple[Table, ...] = ()
     """The tables of models in its text."""
+    unread: tuple[UnreadTable, ...] = ()
+    """Tables that may state something of models and are not read."""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -75,7 +77,7 @@ def read_cards(
 ) -> Reading:
     """Read the given files and folders.
 
-    A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models.
+    A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold models.
     ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
     lies inside). Raises InputError for a path that does not exist.
     """
@@ -101,10 +103,10 @@ def _root_of(given: Path) -> Path:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Return the Markdown and YAML files below a folder, an index before what it may import."""
+    """Return the Markdown, YAML and CSV files below a folder, an index before what it may import."""
     files = []
     for path in folder.rglob("*"):
-        if path.suffix.lower() not in (".md", ".mdx", ".yml", ".yaml") or not path.is_file():
+        if path.suffix.lower() not in (".md", ".mdx", ".yml", ".yaml", ".csv") or not path.is_file():
             continue
         if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
             files.append(path)
@@ -126,6 +128,12 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
         findings += more
         models = _yaml_models(tree, source, indexes, findings) if tree is not None else ()
         card = Card(source, None, None, models, _claims(models))
+    elif path.suffix.lower() == ".csv":
+        from cardproof.read.tables import is_results_file
+
+        if not explicit and not is_results_file(source):
+            return set()
+        card = _table_card(source)
     else:
         card = _markdown_card(source, indexes, findings)
     found = (*findings, *indexes.findings)
@@ -172,25 +180,30 @@ def _markdown_card(source: Source, indexes: IndexReader, findings: list[Finding]
             findings.append(
                 Finding(source.place(span.start), "model-index", "error", message, "list them under Models")
             )
-    tables: list[Table] = []
     if span is None:
-        models = _add_text_models(models, source, header_span.end if header_span else 0, tables)
-    header = header if isinstance(header, Mapping) else None
-    return Card(source, header, span, models, _claims(models), tables=tuple(tables))
+        return _table_card(source, header if isinstance(header, Mapping) else None, models, header_span)
+    return Card(source, header if isinstance(header, Mapping) else None, span, models, _claims(models))
 
 
-def _add_text_models(models: tuple[Model, ...], source: Source, start: int, tables: list[Table]) -> tuple[Model, ...]:
-    """Add the models that the text itself describes, and their tables; a template has its index instead."""
-    if "|" not in source.text and "Model Stats" not in source.text:
-        return models
-    from cardproof.read.tables import merged, model_in_details, models_in_tables
+def _table_card(
+    source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), before: Span | None = None
+) -> Card:
+    """Return a card with the models that the text itself describes; a template has its index instead."""
+    start = before.end if before else 0
+    text = source.text
+    if source.path.suffix.lower() != ".csv" and "|" not in text and "<table" not in text and "Model Stats" not in text:
+        return Card(source, header, None, models, _claims(models))
+    from cardproof.read.details import merged, model_in_details
+    from cardproof.read.tables import read_tables
 
-    found = {model.name: model for model in models}
+    found = {model.key: model for model in models}
+    tables = read_tables(source, start)
     details = model_in_details(source, start)
-    for model in (*([details] if details else ()), *models_in_tables(source, start, tables)):
-        earlier = found.get(model.name)
-        found[model.name] = merged(earlier, model) if earlier else model
-    return tuple(found.values())
+    for model in (*([details] if details else ()), *tables.models):
+        earlier = found.get(model.key)
+        found[model.key] = merged(earlier, model) if earlier else model
+    models = tuple(found.values())
+    return Card(source, header, None, models, _claims(models), tables=tuple(tables.tables), unread=tuple(tables.unread))
 
 
 def _claims(models: tuple[Model, ...]) -> tuple[tuple[Claim, ...], ...]:

@@ -4,7 +4,7 @@
 size if the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
 attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
 not counted. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with twice
-as many.
+as many, and so does a column of FLOPs in a table that has a column of multiply-adds too.
 
 **Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
 off by a third makes a comparison of two models worthless.
@@ -37,7 +37,9 @@ from cardproof.read.claims import image_size
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
-    """Judge a claim of multiply-adds."""
+    """Judge a claim of multiply-adds, or of operations."""
+    if claim.operations:
+        context = replace(context, settings=replace(context.settings, flops="operations"))
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
     if context.evidence and context.evidence.refused:
         reason = f"the network takes no image of the card's size: {context.evidence.refused}"
