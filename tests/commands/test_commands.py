@@ -187,4 +187,4 @@ def test_a_folder_without_a_card_is_bad_input(site):
     (site / "empty").mkdir()
     done = cardproof("audit", "empty")
     assert done.returncode == 2
-    assert "no Markdown or YAML file" in done.stderr
+    assert "no Markdown, YAML or CSV file" in done.stderr

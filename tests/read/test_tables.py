@@ -95,7 +95,10 @@ def test_rows_of_one_name_and_one_size_are_one_model_and_another_size_is_another
         "net | 224 | 4.1 | 25.56\nnet | 288 | 6.8 | 25.57\nnet | 224 | 4.2 | 25.58\n"
     )
     reading = read_cards([write("README.md", table)])
-    assert [(model.key, image_size(claims)) for model, claims in zip(reading.models, reading.cards[0].claims_of)] == [
+    assert [
+        (model.key, image_size(claims))
+        for model, claims in zip(reading.models, reading.cards[0].claims_of, strict=True)
+    ] == [
         ("net", (224, 224)),
         ("net 288x288", (288, 288)),
     ]

@@ -80,8 +80,8 @@ _MARKS = " \t*†‡§¶.:;↑↓"
 _PREFIXED = re.compile(r"(?:infer )?([kmgt]) ?(flops?|macs?|maccs?|madds?|mult adds|params?|parameters)")
 _BRACKETS = re.compile(r"[(\[](?P<unit>[^()\[\]]{0,60})[)\]]$")
 _UNIT = re.compile(
-    r"(?:in )?(?:(?:[x×*] ?)?(?P<power>10\^?\{?(?:3|6|9|12)\}?|10[³⁶⁹])|(?P<word>thousand|million|billion|trillion|mil)s?"
-    r"|(?P<letter>[kmgtb])(?:n|flops?|macs?|madds?|ops|params?)?)",
+    r"(?:in )?(?:(?:[x×*] ?)?(?P<power>10\^?\{?(?:3|6|9|12)\}?|10[³⁶⁹])"
+    r"|(?P<word>thousand|million|billion|trillion|mil)s?|(?P<letter>[kmgtb])(?:n|flops?|macs?|madds?|ops|params?)?)",
 )
 _TRAILING_UNIT = re.compile(r"(?:,| in) ?(?P<unit>[kmgtb]|(?:thousand|million|billion)s?)$")
 _WORDS = {"thousand": "K", "million": "M", "mil": "M", "billion": "G", "b": "G", "trillion": "T"}
@@ -92,7 +92,7 @@ _LONGEST = 200
 
 @cache
 def normal_field(field: str) -> str:
-    """Return a field's name without case, hyphens, marks and units: ``#Params. (M)`` is ``params``, ``GMACs`` ``macs``."""
+    """Return a field's name without case, hyphens, marks and units: ``#Params. (M)`` is ``params``, ``GMACs`` is ``macs``."""
     name = _split_unit(field)[0]
     return match[2] if (match := _PREFIXED.fullmatch(name)) else name
 

@@ -77,7 +77,7 @@ def read_cards(
 ) -> Reading:
     """Read the given files and folders.
 
-    A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold models.
+    A folder stands for its Markdown files, its ``model-index.yml``, and YAML and CSV files below it that hold models.
     ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
     lies inside). Raises InputError for a path that does not exist.
     """

@@ -105,7 +105,7 @@ def image_size(claims: Iterable[Claim]) -> tuple[int, int] | None:
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
-    """Return height and width of ``224``, ``224²``, ``224x320``, ``(3, 224, 320)``, ``224x320x3``; None if it is no size.
+    """Return height and width of ``224``, ``224²``, ``224x320``, ``(3, 224, 320)``; None if the text is not a size.
 
     Of three sides, 1, 3 or 4 at one end are the channels.
     """
