@@ -92,7 +92,7 @@ _LONGEST = 200
 
 @cache
 def normal_field(field: str) -> str:
-    """Return a field's name without case, hyphens, marks and units: ``#Params. (M)`` is ``params``, ``GMACs`` is ``macs``."""
+    """Return a field's name without case, hyphens and units: ``#Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
     name = _split_unit(field)[0]
     return match[2] if (match := _PREFIXED.fullmatch(name)) else name
 

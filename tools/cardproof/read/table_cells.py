@@ -136,7 +136,7 @@ def _gfm_table(page: _Page, tokens: Sequence[Token], index: int) -> RawTable:
     rows = [cells_of_line(page.source.text, page.starts[n], page.starts[n + 1], opened.level > 0) for n in lines]
     width = len(rows[0]) if rows else 0
     kept = rows[1 : 1 + MOST_CELLS // max(1, width)]
-    cut = len(kept) < len(rows) - 1 or width > MOST_COLUMNS
+    cut = len(kept) < len(rows) - 1
     headings = tuple(page.headings.values())
     return RawTable(rows[:1], kept, page.caption(opened.map[0]), headings, cut)
 
@@ -324,7 +324,7 @@ def csv_table(source: Source) -> RawTable | None:
         position = end
     if not rows:
         return None
-    return RawTable(rows[:1], rows[1:], "", (source.path.stem,), position < len(text) or len(rows[0]) > MOST_COLUMNS)
+    return RawTable(rows[:1], rows[1:], "", (source.path.stem,), position < len(text))
 
 
 def _csv_cells(text: str, start: int, end: int, separator: str) -> list[Cell] | None:

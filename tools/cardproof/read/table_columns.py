@@ -27,13 +27,35 @@ KINDS = (*COUNTS, "image size", *ACCURACIES)
 NAMES = ("model", "model name", "models", "network", "architecture", "arch", "variant", "name")
 """Heads of the column with the models, the clearest first; the last four need a column of counts in the table."""
 CLEAR = 4
-_SIZES = ("res", "resolution", "input", "input res", "input shape", "input dim", "size", "test size", "eval size")
-_SIZES += ("test resolution", "test res", "eval resolution", "image res", "img res", "crop size", "image", "img")
+_SIZES = (
+    *("res", "resolution", "input", "input res", "input shape", "input dim", "size", "test size", "eval size"),
+    *("test resolution", "test res", "eval resolution", "image res", "img res", "crop size", "image", "img"),
+)
 """Heads of image sizes if all their cells are."""
-_LINKS = ("model", "link", "links", "download", "weights", "weight", "ckpt", "checkpoint", "url", "github", "here")
-_LINKS += ("config", "log", "logs", "cfg", "pth", "model link", "google drive", "baidu", "onedrive", "hf", "file")
+_LINKS = (
+    *("model", "link", "links", "download", "weights", "weight", "ckpt", "checkpoint", "url", "github", "here"),
+    *("config", "log", "logs", "cfg", "pth", "model link", "google drive", "baidu", "onedrive", "hf", "file"),
+)
 """Texts of links that name nothing."""
 _WEIGHTS = (".pth", ".pt", ".pth.tar", ".bin", ".safetensors", ".ckpt", ".npz", ".tar", ".h5", ".pkl")
+
+_BESIDE = (
+    "%",
+    "in",
+    "on",
+    "val",
+    "val.",
+    "validation",
+    "test",
+    "acc",
+    "acc.",
+    "accuracy",
+    "percent",
+    "set",
+    "crop",
+    "↑",
+)
+"""Words in brackets behind an accuracy that say nothing about its data set."""
 
 SMALLEST = 100_000
 """If neither head nor cell has a unit, the unit of a smaller count is not stated."""
@@ -43,7 +65,8 @@ _MILLIONS = (Decimal("0.1"), Decimal(2000))
 _SIDES = range(16, 4097)
 _HEAD_SIZE = re.compile(r"\s?@\s?(?P<size>\d{2,4}(?:x\d{2,4})?)\s*$")
 _UNIT_ONLY = re.compile(r"[(\[]\s?(?:[KMGTBkmgtb]|%|[\w ×^⁶⁹³]{1,20})\s?[)\]]|[KMGTB%]")
-_NO_VALUE = re.compile(r"[^\d]*")
+_VALUE = re.compile(r"[<>≤≥=(+−.-]{0,3} ?\d")
+"""A cell that begins so states something; others are words, which need no reason."""
 _DECIMAL_COMMA = re.compile(r"(?<!\d)0,\d|\d,\d{1,2}(?!\d)|\d,\d{4}")
 NAME = re.compile(r"[A-Za-z0-9][\w .+/@:(),&×-]{0,199}")
 
@@ -130,8 +153,7 @@ def columns_of(source: Source, table: RawTable, name_at: int | None = None) -> C
             flat += ((source.text[one.start : one.end], one.start, one.end) for one in parts[index])
         else:
             flat.append((above + source.text[first:last], first, last))
-    counts = any(_looks_like_counts(source, index, plain(head), rows) for index, head, _, _ in unread)
-    counts = counts or any(column.kind in COUNTS for column in found)
+    counts = any(_looks_like_counts(source, index, plain(source.text[a:b]), rows) for index, a, b in spans)
     reason = _reason(name, found, doubled)
     return Columns(name, tuple(found), tuple(flat), rows, unread, reason, counts)
 
@@ -188,7 +210,7 @@ def _columns_of_head(source: Source, index: int, head: str, upper: str, at: tupl
     """Yield what a head says that its column states: one field, or several for combined cells."""
     if _UNIT_ONLY.fullmatch(head) and upper:
         head = f"{upper} {head}"
-    if column := _column(source, index, head, upper, at):
+    if column := column_of_head(source, index, head, upper, at):
         yield column
         return
     parts, units = _parts_of_head(source.text[at[0] : at[1]]) if 1 <= head.count("/") <= 6 else ([], [])
@@ -196,7 +218,7 @@ def _columns_of_head(source: Source, index: int, head: str, upper: str, at: tupl
     for number, part in enumerate(parts):
         span = inner(source.text, at[0] + part.start(), at[0] + part.end())
         text = plain(source.text[span[0] : span[1]]) + (f" ({units[number]})" if units else "")
-        column = _column(source, index, text, upper, span)
+        column = column_of_head(source, index, text, upper, span)
         if column is None or not column.certain:
             return
         columns.append(replace(column, part=number, parts=len(parts)))
@@ -213,7 +235,7 @@ def _parts_of_head(head: str) -> tuple[list[re.Match[str]], list[str]]:
     return list(re.finditer(r"[^/]+", head)), []
 
 
-def _column(source: Source, index: int, head: str, upper: str, at: tuple[int, int]) -> Column | None:
+def column_of_head(source: Source, index: int, head: str, upper: str, at: tuple[int, int]) -> Column | None:
     """Return a column by its head; None if the head is not a field."""
     size = None
     field = head
@@ -232,12 +254,22 @@ def _column(source: Source, index: int, head: str, upper: str, at: tuple[int, in
     if normal in _SIZES:
         return Column(index, "image size", field, *at, certain=False)
     if kind in ACCURACIES:
-        return Column(index, kind, field, *at, "", dataset, size=size)
+        return _accuracy(Column(index, kind, field, *at, "", dataset, size=size))
     for kind in ACCURACIES:
         for spelling in FIELDS[kind][1]:
             if normal.endswith(f" {spelling}") and (found := canonical_dataset(normal.removesuffix(spelling).strip())):
                 return Column(index, kind, kind.title(), *at, "", found, size=size)
     return None
+
+
+def _accuracy(column: Column) -> Column | None:
+    """Return a column of accuracies with the data set in its brackets; None if they say something else (``knn``)."""
+    words = [word for text in re.findall(r"[(\[]([^()\[\]]{1,60})[)\]]", column.field) for word in text.split()]
+    text = " ".join(word for word in words if word.lower() not in _BESIDE)
+    if not re.search(r"[A-Za-z]", text):
+        return column
+    dataset = canonical_dataset(text)
+    return replace(column, dataset=dataset) if dataset else None
 
 
 def _are_sizes(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> bool:
@@ -292,8 +324,11 @@ def names_in(source: Source, index: int, rows: Iterable[Sequence[Cell]]) -> list
 
 
 def _is_links(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> bool:
-    """Return whether the cells of a column are links, or texts such as "download", that name nothing."""
+    """Return whether the cells of a column are texts such as "download", or links with one text, that name nothing."""
     texts = [text.lower() for text in names_in(source, column.index, rows)]
+    cells = [row[column.index] for row in rows if column.index < len(row)]
+    if len(texts) > 1 and len(set(texts)) == 1 and any(links_of(source.text, *cell[:2]) for cell in cells):
+        return True
     words = [re.split(r"[^a-z ]", text)[0].strip() in _LINKS for text in texts]
     return bool(words) and all(words)
 
@@ -309,7 +344,7 @@ def weights_in(source: Source, cell: Cell) -> tuple[int, int] | None:
 
 
 def _has_value(text: str) -> bool:
-    return not _NO_VALUE.fullmatch(text)
+    return bool(_VALUE.match(text))
 
 
 def _looks_like_counts(source: Source, index: int, head: str, rows: Sequence[Sequence[Cell]]) -> bool:

@@ -1,8 +1,8 @@
 """Models in tables: of rows and columns, to models with what they state and tables with what they are about.
 
 A row is a model. A table of names and values is one model, which a heading or the file names; a table with a field a
-row is read as if it were turned. Rows of one name and one image size are one model; another size is a model of its own,
-and a row that differs in a column which is not read may be another network.
+row is read as if it were turned. Rows of one name, one image size and one file of weights are one model; a row that
+differs in a column which is not read may be another network.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, kind_of, scale_of
+from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.read.cell_text import inner, plain
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.details import merged, stated_model
 from cardproof.read.model_index import Model, Result, Table, UnreadTable
-from cardproof.read.table_cells import MAX_LINES, Cell, RawTable, csv_table, may_have_table, tables_of
+from cardproof.read.table_cells import MAX_LINES, MOST_COLUMNS, Cell, RawTable, csv_table, may_have_table, tables_of
 from cardproof.read.table_columns import (
     COUNTS,
     KINDS,
@@ -28,6 +28,7 @@ from cardproof.read.table_columns import (
     Column,
     Columns,
     Stated,
+    column_of_head,
     columns_of,
     names_in,
     stated_in,
@@ -89,23 +90,20 @@ def is_results_file(source: Source) -> bool:
 
 def _rows(source: Source, table: RawTable, found: Found) -> Iterator[_Row]:
     """Yield the rows of a table and add it to the tables, or to those that are not read."""
-    if not table.heads[0]:
+    if not 0 < len(table.heads[0]) <= MOST_COLUMNS:
         return
     columns = columns_of(source, table)
-    reason = "it has too many columns or cells" if table.cut else columns.reason
-    if not table.cut and columns.reason:
+    if columns.reason:
         if len(table.heads[0]) == 2 and (row := _vertical(source, table, found)):
             yield row
             return
         if turned := _turned(source, table):
-            columns = columns_of(source, turned, name_at=0)
-            reason = columns.reason
-            table = turned
-    rows = [] if reason and not table.cut else list(_rows_of(source, table, columns, found))
+            columns, table = columns_of(source, turned, name_at=0), turned
+    rows = [] if columns.reason else list(_rows_of(source, table, columns, found))
     if not rows:
         names = tuple(names_in(source, columns.name.index if columns.name else 0, columns.rows)[:MOST_NAMES])
         (_, first, last), *_ = columns.heads
-        reason = reason or "no row has a name and a value"
+        reason = columns.reason or "no row has a name and a value"
         if columns.counts or (columns.name and columns.unread):
             found.unread.append(UnreadTable(source.place(first, last), reason, names, columns.counts))
         return
@@ -222,17 +220,21 @@ def _with_weights(source: Source, model: Model, span: tuple[int, int]) -> Model:
 
 def _vertical(source: Source, table: RawTable, found: Found) -> _Row | None:
     """Return the model of a table of names and values; None if it is another, or nothing names a model."""
-    pairs = [row for row in (table.heads[0], *table.rows) if len(row) == 2]
-    keyed = [(plain(source.text[row[0].start : row[0].end]), row) for row in pairs]
-    keyed = [(key, row) for key, row in keyed if len(key) <= 100 and kind_of(key) in KINDS]
-    kinds = [kind_of(key) for key, _ in keyed]
+    stating: list[tuple[Column, Sequence[Cell]]] = []
+    rows = (table.heads[0], *table.rows)
+    for row in rows:
+        if len(row) == 2:
+            span = inner(source.text, row[0].start, row[0].end)
+            column = column_of_head(source, 1, plain(source.text[slice(*span)])[:200], "", span)
+            if column is not None and column.certain:
+                stating.append((column, row))
+    kinds = [column.kind for column, _ in stating]
     name = _name_above(source, table)
     if name is None or not set(kinds) & set(COUNTS) or len(set(kinds)) < len(kinds):
         return None
     values = []
-    for key, row in keyed:
-        first, last = inner(source.text, row[0].start, row[0].end)
-        column, (one,) = stated_in(source, Column(1, kind_of(key), key, first, last, scale_of(key)), [row])
+    for stated_column, pair in stating:
+        column, (one,) = stated_in(source, stated_column, [pair])
         if one is not None:
             values.append((column, one))
     if all(column.kind == "image size" for column, _ in values):
@@ -265,32 +267,50 @@ def _turned(source: Source, table: RawTable) -> RawTable | None:
     rows = [table.heads[0], *table.rows]
     keys = [plain(source.text[row[0].start : row[0].end]) if row else "" for row in rows]
     fields = [key for key in keys if len(key) <= 100 and kind_of(key) in KINDS]
-    if len(fields) < 2 or len(table.heads) > 1 or len(rows[0]) < 3 or len(rows) > 100:
+    if (
+        not {kind_of(key) for key in fields} & set(COUNTS)
+        or len(fields) < 2
+        or len(table.heads) > 1
+        or len(rows[0]) < 3
+        or len(rows) > 100
+    ):
         return None
     width = len(rows[0])
     turned = [[row[index] if index < len(row) else Cell(0, 0) for row in rows] for index in range(width)]
     return replace(table, heads=turned[:1], rows=turned[1:])
 
 
+class _Group(Struct, frozen=True):
+    """Rows of one name, one image size and one file of weights."""
+
+    key: str
+    first: _Row
+
+    def may_have(self, row: _Row) -> bool:
+        """Return whether a row may be about the same weights."""
+        mine, others = self.first.model.text("Weights"), row.model.text("Weights")
+        return mine is None or others is None or mine == others
+
+
 def _models(rows: Sequence[_Row]) -> list[Model]:
     """Return the models of all rows of a file, in order of their first rows."""
-    groups: dict[tuple[str, str], tuple[str, list[_Row]]] = {}
+    groups: dict[tuple[str, str], list[_Group]] = {}
     parts: dict[str, list[Model]] = {}
     for row in rows:
-        model, group = row.model, (row.model.name, row.size)
-        if group not in groups:
-            variant = (row.size or f"line {model.place.line}") if model.name in parts else ""
-            model = replace(model, variant=_unique(model, variant, parts))
-            groups[group] = (model.key, [row])
-            parts[model.key] = [model]
+        model = row.model
+        same_size = groups.setdefault((model.name, row.size), [])
+        group = next((group for group in same_size if group.may_have(row)), None)
+        difference = _difference(group.first, row) if group else ""
+        if group and not difference:
+            parts[group.key].append(model)
             continue
-        key, before = groups[group]
-        difference = _difference(before[0], row)
-        if difference:
-            model = replace(model, variant=_unique(model, f"line {model.place.line}", parts), doubt=difference)
-            parts[model.key] = [model]
-        else:
-            parts[key].append(model)
+        variant = ""
+        if model.name in parts:
+            variant = f"line {model.place.line}" if same_size or not row.size else row.size
+        model = replace(model, variant=_unique(model, variant, parts), doubt=difference)
+        parts[model.key] = [model]
+        if not difference:
+            same_size.append(_Group(model.key, row))
     return [merged(*each) for each in parts.values()]
 
 
@@ -302,11 +322,19 @@ def _unique(model: Model, variant: str, taken: dict[str, list[Model]]) -> str:
     return key
 
 
+_MEASURED = re.compile(
+    r"acc|recall|top|m?ap\b|miou|bleu|cider|spice|\bf1|\br@|err|fps|latency|throughput|speed|time|memory|samples|step"
+    r"|score|auc|loss|perf|diff|rank|act|download|link|log\b|date|ms\b|img/s|images/s",
+    re.IGNORECASE,
+)
+"""Heads of what was measured of a network, or where it is: another value does not mean another network."""
+
+
 def _difference(first: _Row, row: _Row) -> str:
     """Return why a row of the same name and size may be about another network; empty if nothing says so."""
     for head, text in row.others.items():
         before = first.others.get(head, "")
-        if text and before and text != before:
+        if text and before and text != before and not _MEASURED.search(head):
             line = first.model.place.line
             return (
                 f"the row on line {line} has the same name and image size and differs in the column "
