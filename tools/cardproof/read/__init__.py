@@ -189,9 +189,8 @@ def _table_card(
     source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), before: Span | None = None
 ) -> Card:
     """Return a card with the models that the text itself describes; a template has its index instead."""
-    start = before.end if before else 0
-    text = source.text
-    if source.path.suffix.lower() != ".csv" and "|" not in text and "<table" not in text and "Model Stats" not in text:
+    start, text = before.end if before else 0, source.text.lower()
+    if source.path.suffix.lower() != ".csv" and not any(mark in text for mark in ("|", "<table", "model stats")):
         return Card(source, header, None, models, _claims(models))
     from cardproof.read.details import merged, model_in_details
     from cardproof.read.tables import read_tables

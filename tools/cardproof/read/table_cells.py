@@ -33,7 +33,7 @@ MAX_CAPTION = 2000
 _BAR = re.compile(r"\\.|\|")
 _NESTED = re.compile(r"[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)?[\s>]*")
 _TABLE_TAG = re.compile(r"<(?P<close>/?)table\b[^<>]{0,2000}>", re.IGNORECASE)
-_HTML_HEADING = re.compile(r"<h(?P<level>[1-6])\b[^<>]{0,500}>(?P<text>[^\n]{1,500}?)</h[1-6]>", re.IGNORECASE)
+_HTML_HEADING = re.compile(r"<h(?P<level>[1-6])\b[^<>]{0,500}>(?P<text>[^\n]{1,200}?)</h[1-6]>", re.IGNORECASE)
 
 
 class Cell(NamedTuple):

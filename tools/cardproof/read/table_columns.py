@@ -24,9 +24,12 @@ from cardproof.read.table_cells import Cell, RawTable
 COUNTS = ("parameters", "flops")
 KINDS = (*COUNTS, "image size", *ACCURACIES)
 """Kinds of fields that a column may state."""
-NAMES = ("model", "model name", "models", "network", "architecture", "arch", "variant", "name")
-"""Heads of the column with the models, the clearest first; the last four need a column of counts in the table."""
-CLEAR = 4
+NAMES = (
+    *("model", "model name", "models", "network", "networks", "model id", "model variant"),
+    *("architecture", "arch", "variant", "name", "net"),
+)
+"""Heads of the column with the models, the clearest first; the last five need a column of counts in the table."""
+CLEAR = 7
 _SIZES = (
     *("res", "resolution", "input", "input res", "input shape", "input dim", "size", "test size", "eval size"),
     *("test resolution", "test res", "eval resolution", "image res", "img res", "crop size", "image", "img"),

@@ -104,8 +104,9 @@ def _rows(source: Source, table: RawTable, found: Found) -> Iterator[_Row]:
         names = tuple(names_in(source, columns.name.index if columns.name else 0, columns.rows)[:MOST_NAMES])
         (_, first, last), *_ = columns.heads
         reason = columns.reason or "no row has a name and a value"
-        if columns.counts or (columns.name and columns.unread):
-            found.unread.append(UnreadTable(source.place(first, last), reason, names, columns.counts))
+        is_named = source.path.suffix.lower() == ".csv"  # of a folder's files only those with results come here
+        if is_named or columns.counts or (columns.name and columns.unread):
+            found.unread.append(UnreadTable(source.place(first, last), reason, names, columns.counts or is_named))
         return
     if table.cut:
         place = source.place(columns.heads[0][1], columns.heads[0][2])
@@ -281,25 +282,23 @@ def _turned(source: Source, table: RawTable) -> RawTable | None:
 
 
 class _Group(Struct, frozen=True):
-    """Rows of one name, one image size and one file of weights."""
+    """Rows of one name, one image size and one file of weights; rows without weights join any."""
 
     key: str
+    """Of their model."""
     first: _Row
-
-    def may_have(self, row: _Row) -> bool:
-        """Return whether a row may be about the same weights."""
-        mine, others = self.first.model.text("Weights"), row.model.text("Weights")
-        return mine is None or others is None or mine == others
 
 
 def _models(rows: Sequence[_Row]) -> list[Model]:
     """Return the models of all rows of a file, in order of their first rows."""
-    groups: dict[tuple[str, str], list[_Group]] = {}
+    groups: dict[tuple[str, str], dict[str | None, _Group]] = {}
     parts: dict[str, list[Model]] = {}
     for row in rows:
         model = row.model
-        same_size = groups.setdefault((model.name, row.size), [])
-        group = next((group for group in same_size if group.may_have(row)), None)
+        same_size = groups.setdefault((model.name, row.size), {})
+        weights = model.text("Weights")
+        first = next(iter(same_size.values()), None)
+        group = same_size.get(weights) or same_size.get(None) if weights else first
         difference = _difference(group.first, row) if group else ""
         if group and not difference:
             parts[group.key].append(model)
@@ -310,7 +309,7 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         model = replace(model, variant=_unique(model, variant, parts), doubt=difference)
         parts[model.key] = [model]
         if not difference:
-            same_size.append(_Group(model.key, row))
+            same_size[weights] = _Group(model.key, row)
     return [merged(*each) for each in parts.values()]
 
 
