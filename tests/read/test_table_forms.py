@@ -245,6 +245,22 @@ def test_a_size_may_stand_in_the_head_in_the_name_or_in_the_heading():
         assert all(claim.model == "net" and text_at(text, claim) == claim.stated for claim in claims)
 
 
+def test_multiply_adds_at_a_size_that_cannot_be_read_are_no_number():
+    text = "| Model | Resolution | GFLOPs | Params |\n|---|---|---|---|\n| net | 224-384 | 4.1 | 25M |\n"
+    stated = {claim.kind: (claim.number is not None, claim.size, claim.unread) for claim in claims_in(text)}
+    reason = "'224-384' is not read for sure as an image size"
+    assert stated == {
+        "image size": (False, None, reason),
+        "flops": (False, None, reason),
+        "parameters": (True, None, ""),
+    }
+
+
+def test_a_size_column_of_other_things_is_none():
+    text = "| Model | Size | GFLOPs |\n|---|---|---|\n| net | 45 MB | 4.1 |\n"
+    assert [claim.kind for claim in claims_in(text)] == ["flops"]
+
+
 def test_flops_beside_multiply_adds_are_operations():
     text = "| Model | MACs | FLOPs |\n|---|---|---|\n| net | 1.8G | 3.6G |\n"
     assert [(claim.field, claim.operations) for claim in claims_in(text)] == [("MACs", False), ("FLOPs", True)]

@@ -12,30 +12,13 @@ Writing = Literal["count", "bytes", "plain", "size", "text"]
 FIELDS: dict[str, tuple[Writing, tuple[str, ...]]] = {
     "parameters": (
         "count",
-        (
-            *("parameters", "params", "param", "number of parameters", "number of params", "num params"),
-            *("num parameters", "n params", "of params", "of parameters", "no. of params", "no. of parameters"),
-            *("param count", "params count", "parameter count", "parameters count", "total params", "total parameters"),
-        ),
+        ("parameters", "params", "number of parameters", "num params", "param count", "parameter count", "param"),
     ),
-    "flops": (
-        "count",
-        (
-            *("flops", "macs", "madds", "multiply adds", "mult adds", "multiply add operations", "flop", "mac"),
-            *("maccs", "macc", "madd", "multiply add", "mult add", "multi adds", "multi add", "multadds"),
-            *("flops/2", "number of flops", "num flops", "of flops", "flops count", "flop count"),
-        ),
-    ),
+    "flops": ("count", ("flops", "macs", "madds", "multiply adds", "mult adds", "multiply add operations")),
     "classes": ("count", ("classes", "num classes", "number of classes")),
     "layers": ("plain", ("layers", "number of layers", "depth")),
     "file size": ("bytes", ("file size",)),
-    "image size": (
-        "size",
-        (
-            *("image size", "img size", "img. size", "input size", "resolution", "image resolution", "img resolution"),
-            *("input resolution", "input image size", "infer img size"),
-        ),
-    ),
+    "image size": ("size", ("image size", "img size", "input size", "resolution")),
     "min size": ("size", ("min size", "min input size", "minimum size", "minimum image size")),
     "crop": ("text", ("crop pct", "crop percentage", "crop")),
     "interpolation": ("text", ("interpolation",)),
@@ -45,17 +28,11 @@ FIELDS: dict[str, tuple[Writing, tuple[str, ...]]] = {
     "tasks": ("text", ("tasks", "task")),
     "top 1 accuracy": (
         "plain",
-        (
-            *("top 1 accuracy", "top 1", "acc@1", "top 1 acc", "top1", "acc1", "top1 acc", "top1 accuracy"),
-            *("top@1", "acc@top1", "acc@top 1", "acc 1", "prec@1"),
-        ),
+        ("top 1 accuracy", "top 1", "acc@1", "top 1 acc", "top1", "acc1", "top1 acc", "top1 accuracy", "top@1"),
     ),
     "top 5 accuracy": (
         "plain",
-        (
-            *("top 5 accuracy", "top 5", "acc@5", "top 5 acc", "top5", "acc5", "top5 acc", "top5 accuracy"),
-            *("top@5", "acc@top5", "acc@top 5", "acc 5", "prec@5"),
-        ),
+        ("top 5 accuracy", "top 5", "acc@5", "top 5 acc", "top5", "acc5", "top5 acc", "top5 accuracy", "top@5"),
     ),
     "lr": ("plain", ("lr", "learning rate")),
     "epochs": ("plain", ("epochs", "training epochs")),
@@ -74,6 +51,23 @@ ACCURACIES = ("top 1 accuracy", "top 5 accuracy")
 RECIPE = ("lr", "epochs", "momentum", "batch size", "weight decay", "label smoothing")
 """Kinds of fields about training."""
 
+_VARIANTS = {
+    "params": (
+        *("number of params", "num parameters", "n params", "of params", "of parameters", "no. of params"),
+        *("no. of parameters", "params count", "parameters count", "total params", "total parameters"),
+    ),
+    "flops": ("flop", "number of flops", "num flops", "of flops", "flops count", "flop count"),
+    "macs": ("mac", "maccs", "macc", "flops/2"),
+    "madds": ("madd", "multadds"),
+    "mult adds": ("mult add", "multi adds", "multi add"),
+    "multiply adds": ("multiply add",),
+    "image size": ("img. size", "image resolution", "img resolution", "input image size", "infer img size"),
+    "resolution": ("input resolution",),
+    "acc@1": ("acc@top1", "acc@top 1", "acc 1", "prec@1"),
+    "acc@5": ("acc@top5", "acc@top 5", "acc 5", "prec@5"),
+}
+"""Normal spelling -> other ways to write it, in tables above all."""
+_NORMAL = {variant: normal for normal, variants in _VARIANTS.items() for variant in variants}
 _KINDS = {spelling: kind for kind, (_, spellings) in FIELDS.items() for spelling in spellings}
 _MARKS = " \t*†‡§¶.:;↑↓"
 """Marks after a field's name: footnotes, and arrows that say which values are better."""
@@ -94,7 +88,8 @@ _LONGEST = 200
 def normal_field(field: str) -> str:
     """Return a field's name without case, hyphens and units: ``#Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
     name = _split_unit(field)[0]
-    return match[2] if (match := _PREFIXED.fullmatch(name)) else name
+    name = match[2] if (match := _PREFIXED.fullmatch(name)) else name
+    return _NORMAL.get(name, name)
 
 
 def scale_of(field: str) -> str:

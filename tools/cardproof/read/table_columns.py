@@ -31,7 +31,7 @@ NAMES = (
 """Heads of the column with the models, the clearest first; the last five need a column of counts in the table."""
 CLEAR = 7
 _SIZES = (
-    *("res", "resolution", "input", "input res", "input shape", "input dim", "size", "test size", "eval size"),
+    *("input", "input res", "input shape", "input dim", "size", "test size", "eval size"),
     *("test resolution", "test res", "eval resolution", "image res", "img res", "crop size", "image", "img"),
 )
 """Heads of image sizes if all their cells are."""
@@ -253,7 +253,9 @@ def column_of_head(source: Source, index: int, head: str, upper: str, at: tuple[
     if kind in COUNTS:
         return Column(index, kind, field, *at, scale, None, size=size)
     if kind == "image size":
-        return Column(index, kind, field, *at, certain=normal not in _SIZES)
+        return Column(index, kind, field, *at)
+    if normal == "res":
+        return Column(index, "image size", field, *at)
     if normal in _SIZES:
         return Column(index, "image size", field, *at, certain=False)
     if kind in ACCURACIES:
@@ -306,7 +308,7 @@ def _one_of_each(found: list[Column]) -> tuple[list[Column], str]:
 
 def _counts_operations(column: Column) -> bool:
     """Return whether a head says FLOPs; ``FLOPs/2`` and ``FLOPs (GMACs)`` are multiply-adds."""
-    return "flop" in column.name and not column.name.endswith("/2") and not re.search(r"mac|madd", column.field.lower())
+    return column.name == "flops" and not re.search(r"mac|madd", column.field.lower())
 
 
 def _name_column(source: Source, named: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Column | None:
@@ -396,8 +398,12 @@ def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
 
 
 def _size(text: str, span: tuple[int, int]) -> Stated | None:
-    size = parse_size(text) if len(text) <= MAX_TEXT else None
-    return Stated(*span, size=size) if size and all(side in _SIDES for side in size) else None
+    if not _has_value(text) or len(text) > MAX_TEXT:
+        return None
+    size = parse_size(text)
+    if size and all(side in _SIDES for side in size):
+        return Stated(*span, size=size)
+    return Stated(*span, unread=f"'{text}' is not read for sure as an image size")
 
 
 def _shared_scale(column: Column, texts: Iterable[str]) -> str:

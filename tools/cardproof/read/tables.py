@@ -130,6 +130,7 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
         name, own_size = named
         if not any(column.kind == "image size" for column, _ in values):
             values = [*_sizes(source, own_size, columns, outer_size), *values]
+        values = _without_size(values)
         model = _model(source, name, values, shared)
         links = [span for index in weights if index < len(cells) and (span := weights_in(source, cells[index]))]
         if len(set(links)) == 1:
@@ -165,12 +166,22 @@ def _name(source: Source, column: Column, cells: Sequence[Cell]) -> tuple[Scalar
 
 def _sizes(source: Source, own: Stated | None, columns: Columns, outer: Stated | None) -> list[tuple[Column, Stated]]:
     """Return the image size that a row has without a column of it: from its name, a head, or the heading."""
-    spans = {column.size for column in columns.stating if column.size}
+    spans = {column.size for column in columns.stating if column.size and column.kind == "flops"}
+    spans = spans or {column.size for column in columns.stating if column.size}
     if own is None and len(spans) == 1:
         ((first, last),) = spans
         own = Stated(first, last, size=parse_size(source.text[first:last]))
     own = own or outer
     return [(Column(-1, "image size", "image size", own.start, own.end), own)] if own else []
+
+
+def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Stated]]:
+    """Return the values of a row; if its image size cannot be read, nobody knows what its multiply-adds are of."""
+    reason = next((one.unread for column, one in values if column.kind == "image size" and one.unread), "")
+    return [
+        (column, replace(one, number=None, unread=reason) if reason and column.kind == "flops" else one)
+        for column, one in values
+    ]
 
 
 def _heading_size(source: Source, table: RawTable) -> Stated | None:
