@@ -8,7 +8,7 @@ differs in a column which is not read may be another network.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -27,13 +27,12 @@ from cardproof.read.table_columns import (
     NAME,
     Column,
     Columns,
-    Stated,
     column_of_head,
     columns_of,
     names_in,
-    stated_in,
     weights_in,
 )
+from cardproof.read.table_values import Stated, stated_in
 
 MOST_NAMES = 50
 """Names of an unread table that are kept."""
@@ -196,7 +195,7 @@ def _model(
     source: Source,
     name: Scalar,
     values: Sequence[tuple[Column, Stated]],
-    shared: frozenset[int] | set[int] = frozenset(),
+    shared: Collection[int] = (),
 ) -> Model:
     """Return the model of a row: accuracies are results, by their data sets; other fields are metadata."""
     pairs = [(column, _head(source, column), _value(source, column, one, shared)) for column, one in values]
@@ -213,7 +212,7 @@ def _head(source: Source, column: Column) -> Scalar:
     return Scalar(source, column.start, column.end, column.field, column.field, "")
 
 
-def _value(source: Source, column: Column, one: Stated, shared: frozenset[int] | set[int]) -> TableValue:
+def _value(source: Source, column: Column, one: Stated, shared: Collection[int]) -> TableValue:
     text = source.text[one.start : one.end]
     style = "shared" if column.index in shared else ""  # an edit would change what other rows state
     return TableValue(
