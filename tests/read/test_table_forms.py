@@ -421,6 +421,18 @@ def test_rows_of_one_name_differ_by_size_by_weights_or_may_be_another_network(wr
     assert len(card.claims_of[0]) == 4  # the row without weights adds to the first of its size
 
 
+def test_only_one_link_to_a_file_of_its_own_is_the_weights_of_a_row(write):
+    text = (
+        "| Model | Pretrain | Params | Download |\n|---|---|---|---|\n"
+        "| a | [MAE](https://e.org/mae.pth) | 25M | [model](https://e.org/a.pth) \\| [log](https://e.org/a.json) |\n"
+        "| b | [MAE](https://e.org/mae.pth) | 26M | [model](https://e.org/b.pth) [ema](https://e.org/b-ema.pth) |\n"
+        "| [c](https://e.org/c.safetensors?download=true) | - | 27M | [model](https://e.org/c) |\n"
+    )
+    models = card_of(write("README.md", text)).models
+    links = ["https://e.org/a.pth", None, "https://e.org/c.safetensors?download=true"]
+    assert [model.text("Weights") for model in models] == links
+
+
 def test_tables_that_look_like_claims_and_are_not_read_say_why(write):
     text = (
         "| Backbone | Value |\n|---|---|\n| A | 3 |\n\n"

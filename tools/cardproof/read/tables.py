@@ -39,6 +39,9 @@ MOST_NAMES = 50
 
 _AT_SIZE = re.compile(r"(?P<name>.{1,200}?)\s?[@↑]\s?(?P<size>\d{3,4}(?:\s?[x×]\s?\d{3,4})?)")
 _SQUARE = re.compile(r"(?<![\dx×.])(?P<size>(?P<side>\d{3,4})\s?[x×]\s?(?P=side))(?![\dx×])")
+_LINKING = re.compile(r"model|weight|ckpt|checkpoint|download|link|url|file|pth", re.IGNORECASE)
+_OTHERS = re.compile(r"pre-?train|teacher|backbone|init|config|log\b|onnx|core ?ml", re.IGNORECASE)
+"""Heads of links to a row's own weights, and to other files than these."""
 _ONE_WORD = re.compile(r"(?:model card for )?(?P<name>[a-z][\w.+-]{1,100})", re.IGNORECASE)
 _NO_NAMES = ("readme", "index", "model", "models", "overview", "results", "specification", "changelog")
 
@@ -118,7 +121,8 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
     assert columns.name
     stated = [stated_in(source, column, columns.rows) for column in columns.stating]
     outer_size = _heading_size(source, table)
-    weights = [index for index, *_ in columns.unread] + [columns.name.index]
+    weights = [index for index, head, *_ in columns.unread if _LINKING.search(head) and not _OTHERS.search(head)]
+    weights.append(columns.name.index)
     count = 0
     for number, cells in enumerate(columns.rows):
         values = [(column, one) for column, each in stated if (one := each[number])]
