@@ -265,6 +265,9 @@ def test_flops_beside_multiply_adds_are_operations():
     text = "| Model | MACs | FLOPs |\n|---|---|---|\n| net | 1.8G | 3.6G |\n"
     assert [(claim.field, claim.operations) for claim in claims_in(text)] == [("MACs", False), ("FLOPs", True)]
     assert not any(claim.operations for claim in claims_in(text.replace("MACs", "width")))
+    equal = claims_in(text.replace("3.6G", "1.9G"))
+    assert [claim.number is None for claim in equal] == [False, True]
+    assert "about as many" in equal[1].unread
 
 
 HTML = """# Nets

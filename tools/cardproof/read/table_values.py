@@ -23,6 +23,8 @@ SMALLEST = 100_000
 LARGEST = Decimal(10) ** 16
 """No network has so many parameters or multiply-adds: the head's unit is not meant for such a cell."""
 _MILLIONS = (Decimal("0.1"), Decimal(2000))
+_EQUAL = Decimal("1.2")
+"""Operations are about twice the multiply-adds; what is not even 1.2 times as many is counted otherwise."""
 _DECIMAL_COMMA = re.compile(r"(?<!\d)0,\d|\d,\d{1,2}(?!\d)|\d,\d{4}")
 
 
@@ -129,3 +131,21 @@ def _padding(texts: Sequence[str]) -> int:
             return 0
         zeros.append(len(match[1]) - len(match[1].rstrip("0")))
     return min(zeros) if len(zeros) > 1 else 0
+
+
+def without_equal_operations(
+    stated: list[tuple[Column, list[Stated | None]]],
+) -> list[tuple[Column, list[Stated | None]]]:
+    """Return the columns of a table; FLOPs that are mostly no more than the multiply-adds beside them are in doubt."""
+    flops = next((cells for column, cells in stated if column.operations), None)
+    macs = next((cells for column, cells in stated if column.kind == "flops" and not column.operations), None)
+    if flops is None or macs is None:
+        return stated
+    pairs = [
+        (a.number.value, b.number.value) for a, b in zip(flops, macs, strict=True) if a and b and a.number and b.number
+    ]
+    if sum(b > 0 and a < b * _EQUAL for a, b in pairs) * 2 <= len(pairs):
+        return stated
+    reason = "FLOPs stand beside multiply-adds, and are about as many: nobody can say what they count"
+    doubted = [replace(one, number=None, unread=reason) if one else None for one in flops]
+    return [(column, doubted if column.operations else cells) for column, cells in stated]

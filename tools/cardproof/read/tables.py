@@ -32,7 +32,7 @@ from cardproof.read.table_columns import (
     names_in,
     weights_in,
 )
-from cardproof.read.table_values import Stated, stated_in
+from cardproof.read.table_values import Stated, stated_in, without_equal_operations
 
 MOST_NAMES = 50
 """Names of an unread table that are kept."""
@@ -119,7 +119,7 @@ def _rows(source: Source, table: RawTable, found: Found) -> Iterator[_Row]:
 def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> Iterator[_Row]:
     """Yield the rows of a table that is read."""
     assert columns.name
-    stated = [stated_in(source, column, columns.rows) for column in columns.stating]
+    stated = without_equal_operations([stated_in(source, column, columns.rows) for column in columns.stating])
     outer_size = _heading_size(source, table)
     weights = [index for index, head, *_ in columns.unread if _LINKING.search(head) and not _OTHERS.search(head)]
     weights.append(columns.name.index)
