@@ -132,6 +132,13 @@ def test_a_terminal_sequence_in_a_card_never_reaches_the_terminal(site):
     assert "\x07" not in done.stdout
 
 
+def test_verbose_names_the_columns_of_tables_that_are_not_read(site):
+    (site / "README.md").write_text("| Model | window | Params |\n|---|---|---|\n| net | 7 | 2M |\n")
+    line = "README.md:1:3: columns that are not read: 'window'\n"
+    assert line in cardproof("audit", "README.md", "-v").stdout
+    assert "window" not in cardproof("audit", "README.md").stdout
+
+
 def test_quiet_prints_findings_and_keeps_the_exit_status(site):
     card = site / "templates/models/tiny.md"
     card.write_text(CARD.replace("FLOPs: 55376", "FLOPs: 55377"))
@@ -187,4 +194,4 @@ def test_a_folder_without_a_card_is_bad_input(site):
     (site / "empty").mkdir()
     done = cardproof("audit", "empty")
     assert done.returncode == 2
-    assert "no Markdown or YAML file" in done.stderr
+    assert "no Markdown, YAML or CSV file" in done.stderr

@@ -22,32 +22,9 @@ ELSEWHERE = {"30": "is about an export: tests/report/export"}
 COUNTED = ("FLOPs", "MACs")
 VERDICTS = ("confirmed", "refuted", "disputed")
 
-NOT_YET = {
-    "01",
-    "02",
-    "03",
-    "04",
-    "06",
-    "08",
-    "09",
-    "10",
-    "11",
-    "12",
-    "13",
-    "14",
-    "15",
-    "16",
-    "17",
-    "19",
-    "20",
-    "25",
-    "26",
-    "27",
-    "28",
-    "29",
-    "33",
-    "34",
-}
+NOT_YET = {"01", "02", "03", "04", "10", "11", "12", "17", "20", "25", "28", "29", "33", "34"}
+OFF_BY = {"08": 2}
+"""Lines that EXPECT.txt of a case counts, and its README does not have."""
 
 pytestmark = pytest.mark.skipif(not CASES, reason="../shared is absent")
 
@@ -99,6 +76,8 @@ def test_a_table_is_read_and_judged_as_its_case_expects(tmp_path, monkeypatch, n
     shutil.copytree(SHARED / "cases" / "tables" / name, folder)
     monkeypatch.chdir(folder)
     lines = expectation(name)
+    if missing := OFF_BY.get(name[:2]):
+        lines = [(key, re.sub(r"@(\d+)", lambda at: f"@{int(at[1]) - missing}", value)) for key, value in lines]
     report = report_of(folder, dict(lines).get("zoo"))
     claims, findings = report["claims"], report["findings"]
     severities = [finding["severity"] for finding in findings]

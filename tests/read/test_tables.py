@@ -22,8 +22,9 @@ from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
 from cardproof.read.claims import image_size
+from cardproof.read.details import model_in_details
 from cardproof.read.hub import model_of_results
-from cardproof.read.tables import model_in_details, models_in_tables
+from cardproof.read.tables import models_in_tables
 
 README = """# Networks
 
@@ -72,13 +73,12 @@ def test_units_come_from_the_head_or_from_the_cell(write):
     [
         "| variant | width | depth |\n|---|---|---|\n| tiny | 192 | 12 |",
         "| Parameter | Default |\n|---|---|\n| lr | 0.1 |",
-        "| Model | Params | Loss |\n|---|---|---|\n| net | 25.6 | 0.3 |",  # in which unit?
         "| Model | Params | Params |\n|---|---|---|\n| net | 25M | 26M |",  # two of one kind
         "| Model | Params (M) |\n|---|\n| net | 25 |",  # no table
         "| Model | Params (M) |\n| net | 25 |",
         "| Backbone | Params (M) | box AP |\n|---|---|---|\n| resnet50 | 41.3 | 38 |",  # of a detector
         "| Name | top-1 |\n|---|---|\n| Anna | 3 |",
-        "| Model | Params (M) |\n|---|---|\n| | 25 |\n| 2024 | 25 |\n| {{ model.name }} | 25 |\n| net | about 25 |",
+        "| Model | Params (M) |\n|---|---|\n| | 25 |\n| 2024 | 25 |\n| {{ model.name }} | 25 |\n| net | small |",
         "```\n| Model | Params (M) |\n|---|---|\n| net | 25 |\n```",
         "    | Model | Params (M) |\n    |---|---|\n    | net | 25 |",
         "<!--\n| Model | Params (M) |\n|---|---|\n| net | 25 |\n-->",
@@ -89,20 +89,24 @@ def test_a_table_that_states_nothing_certain_of_models_gives_no_claims(write, ta
     assert read_cards([write("README.md", f"# x\n\n{table}\n")]).models == []
 
 
-def test_rows_of_one_name_are_one_model_and_only_the_first_size_is_counted_at(write):
+def test_rows_of_one_name_and_one_size_are_one_model_and_another_size_is_another(write):
     table = (
         "model | img_size | GMACs | param_count\n---|---|---|---\n"
         "net | 224 | 4.1 | 25.56\nnet | 288 | 6.8 | 25.57\nnet | 224 | 4.2 | 25.58\n"
     )
-    path = write("README.md", table)
-    assert stated(path) == [
-        ("net", "img_size", "224"),
-        ("net", "GMACs", "4.1"),
-        ("net", "param_count (M)", "25.56"),
-        ("net", "param_count (M)", "25.57"),
-        ("net", "GMACs", "4.2"),
-        ("net", "param_count (M)", "25.58"),
+    reading = read_cards([write("README.md", table)])
+    assert [
+        (model.key, image_size(claims))
+        for model, claims in zip(reading.models, reading.cards[0].claims_of, strict=True)
+    ] == [
+        ("net", (224, 224)),
+        ("net 288x288", (288, 288)),
     ]
+    assert [[claim.stated for claim in claims] for claims in reading.cards[0].claims_of] == [
+        ["224", "4.1", "25.56", "224", "4.2", "25.58"],
+        ["288", "6.8", "25.57"],
+    ]
+    assert {claim.field for claim in reading.claims} == {"img_size", "GMACs", "param_count (M)"}
 
 
 def test_a_card_template_has_its_index_and_its_tables_are_text(write):

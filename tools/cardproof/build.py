@@ -44,7 +44,7 @@ def audit(
     if reading is None:
         reading = read_cards(paths)
         if not reading.files:
-            raise InputError("no Markdown or YAML file is in " + ", ".join(show_path(path) for path in paths))
+            raise InputError("no Markdown, YAML or CSV file is in " + ", ".join(show_path(path) for path in paths))
     found = audit_cards(reading, settings, options, store=store)
     run = Run(measured=found.gathered.measured, evaluated=found.gathered.evaluated, audit=found)
     run.recalled = len(found.gathered.evidence) - run.measured

@@ -51,7 +51,7 @@ def audit_command(
     fix: bool,
     fix_unsafe: bool,
 ) -> int:
-    """Judge any cards without rendering them: files, or folders with Markdown and YAML files.
+    """Judge any cards without rendering them: files, or folders with Markdown, YAML and CSV files.
 
     Only the files of --write, --report and --fix are written. A page shows the file of --report with
     audit_report('FILE'). After --fix, the remaining findings are reported.

@@ -168,6 +168,9 @@ def _leaves(path: Path, text: str) -> Counter[Any]:
     """Count the values of a file's YAML, each with the keys that lead to it in the index as it is meant."""
     source = Source(path.name, path, text.removeprefix(_BOM))
     found: Counter[Any] = Counter()
+    if path.suffix.lower() == ".csv":
+        _collect_claims(source, 0, found)
+        return found
     if path.suffix.lower() in _DATA:
         tree, _ = read_index(source)
         if tree is not None:
@@ -187,7 +190,8 @@ def _leaves(path: Path, text: str) -> Counter[Any]:
 
 def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
     """Collect the values in a text's list for the Hub and in its tables."""
-    from cardproof.read.tables import model_in_details, models_in_tables
+    from cardproof.read.details import model_in_details
+    from cardproof.read.tables import models_in_tables
 
     details = model_in_details(source, start)
     for model in (*([details] if details else ()), *models_in_tables(source, start)):

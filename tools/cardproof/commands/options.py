@@ -74,6 +74,7 @@ ENGINE = click.option(
 JOBS = click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core by default.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print findings only.")
+VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Name the columns of tables that are not read.")
 
 _RUN_OPTIONS = (
     ZOO,
@@ -120,6 +121,7 @@ _RUN_OPTIONS = (
     ),
     click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
     QUIET,
+    VERBOSE,
 )
 
 
@@ -142,6 +144,7 @@ class RunOptions(Struct, frozen=True):
     writes: tuple[str, ...]
     as_json: bool
     quiet: bool
+    verbose: bool
 
     def settings(self) -> Settings:
         """Return the site's settings with those of the command line. Raises InputError."""

@@ -48,6 +48,7 @@ class Output(Struct, frozen=True):
     kind: str = "text"
     targets: tuple[tuple[str, Path], ...] = ()
     quiet: bool = False
+    verbose: bool = False
 
     @property
     def silent(self) -> bool:
@@ -70,7 +71,7 @@ class Output(Struct, frozen=True):
         if self.kind == "text":
             if run.checked:
                 _print_diffs(run)
-            print_report(run, quiet=self.quiet)
+            print_report(run, quiet=self.quiet, verbose=self.verbose)
         return run.exit
 
     def _write(self, run: Run) -> None:
@@ -107,7 +108,7 @@ def report_output(options: RunOptions) -> Output:
         raise click.UsageError("--write: two reports cannot be written into one file")
     if options.dry_run and (targets or kind not in ("text", "json")):
         raise click.UsageError("--dry-run makes no report: only --format text or json can be used with it")
-    return Output(kind, tuple(targets), options.quiet)
+    return Output(kind, tuple(targets), options.quiet, options.verbose)
 
 
 def apply_baseline_option(options: RunOptions, run: Run) -> None:

@@ -51,19 +51,69 @@ ACCURACIES = ("top 1 accuracy", "top 5 accuracy")
 RECIPE = ("lr", "epochs", "momentum", "batch size", "weight decay", "label smoothing")
 """Kinds of fields about training."""
 
+_VARIANTS = {
+    "params": (
+        *("number of params", "num parameters", "n params", "of params", "of parameters", "no. of params"),
+        *("no. of parameters", "params count", "parameters count", "total params", "total parameters"),
+    ),
+    "flops": ("flop", "number of flops", "num flops", "of flops", "flops count", "flop count"),
+    "macs": ("mac", "maccs", "macc", "flops/2"),
+    "madds": ("madd", "multadds"),
+    "mult adds": ("mult add", "multi adds", "multi add"),
+    "multiply adds": ("multiply add",),
+    "image size": ("img. size", "image resolution", "img resolution", "input image size", "infer img size"),
+    "resolution": ("input resolution",),
+    "acc@1": ("acc@top1", "acc@top 1", "acc 1", "prec@1"),
+    "acc@5": ("acc@top5", "acc@top 5", "acc 5", "prec@5"),
+}
+"""Normal spelling -> other ways to write it, in tables above all."""
+_NORMAL = {variant: normal for normal, variants in _VARIANTS.items() for variant in variants}
 _KINDS = {spelling: kind for kind, (_, spellings) in FIELDS.items() for spelling in spellings}
-_SCALE = re.compile(
-    r"\(\s*(?:(thousand|million|billion|trillion)s?|(k|m|g|t|b)(?:n|flops?|macs?|madds?|ops)?)\s*\)\s*$", re.IGNORECASE
+_MARKS = " \t*†‡§¶.:;↑↓"
+"""Marks after a field's name: footnotes, and arrows that say which values are better."""
+_PREFIXED = re.compile(r"(?:infer )?([kmgt]) ?(flops?|macs?|maccs?|madds?|mult adds|params?|parameters)")
+_BRACKETS = re.compile(r"[(\[](?P<unit>[^()\[\]]{0,60})[)\]]$")
+_UNIT = re.compile(
+    r"(?:in )?(?:(?:[x×*] ?)?(?P<power>10\^?\{?(?:3|6|9|12)\}?|10[³⁶⁹])"
+    r"|(?P<word>thousand|million|billion|trillion|mil)s?|(?P<letter>[kmgtb])(?:n|flops?|macs?|madds?|ops|params?)?)",
 )
-_WORDS = {"thousand": "K", "million": "M", "billion": "G", "b": "G", "trillion": "T"}
+_TRAILING_UNIT = re.compile(r"(?:,| in) ?(?P<unit>[kmgtb]|(?:thousand|million|billion)s?)$")
+_WORDS = {"thousand": "K", "million": "M", "mil": "M", "billion": "G", "b": "G", "trillion": "T"}
+_POWERS = {"3": "K", "6": "M", "9": "G", "12": "T", "³": "K", "⁶": "M", "⁹": "G"}
+_LONGEST = 200
+"""Characters of a field's name; a longer one is text and is not looked at."""
 
 
 @cache
 def normal_field(field: str) -> str:
-    """Return a field's name without case, hyphens and units: ``Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
-    name = re.sub(r"\s*\([^)]*\)\s*$", "", field.strip().lower())
-    name = re.sub(r"[\s_-]+", " ", name).lstrip("# ")
-    return name[1:] if re.fullmatch(r"[kmgt](flops|macs|madds)", name) else name
+    """Return a field's name without case, hyphens and units: ``#Params (M)`` is ``params``, ``GMACs`` is ``macs``."""
+    name = _split_unit(field)[0]
+    name = match[2] if (match := _PREFIXED.fullmatch(name)) else name
+    return _NORMAL.get(name, name)
+
+
+def scale_of(field: str) -> str:
+    """Return the SI prefix in a field's name: ``Params (M)`` has M, ``GMACs`` and ``FLOPs (×10^9)`` have G."""
+    name, unit = _split_unit(field)
+    if match := _UNIT.fullmatch(unit):
+        if match["power"]:
+            return _POWERS[match["power"].strip("{}").removeprefix("10").strip("^{}")]
+        word = match["word"] or match["letter"]
+        return _WORDS.get(word, word.upper())
+    return match[1].upper() if (match := _PREFIXED.fullmatch(name)) else ""
+
+
+def _split_unit(field: str) -> tuple[str, str]:
+    """Return a field's name in lower case without hyphens and marks, and the unit behind it, if there is one."""
+    name, unit = field.strip().lower(), ""
+    if len(name) > _LONGEST:
+        return name, ""
+    while match := _BRACKETS.search(name := name.rstrip(_MARKS)):
+        name, text = name[: match.start()], match["unit"].strip(_MARKS)
+        unit = text if _UNIT.fullmatch(text) else unit or text
+    if not unit and (match := _TRAILING_UNIT.search(name)):
+        name, unit = name[: match.start()], match["unit"]
+    return re.sub(r"[\s_-]+", " ", name).strip(f"# {_MARKS}"), unit
 
 
 def kind_of(field: str) -> str:
@@ -75,15 +125,6 @@ def kind_of(field: str) -> str:
 def spellings_of(*kinds: str) -> frozenset[str]:
     """Return the normal spellings of some kinds of fields."""
     return frozenset(spelling for kind in kinds for spelling in FIELDS[kind][1])
-
-
-def scale_of(field: str) -> str:
-    """Return the SI prefix in a field's name: ``Params (M)`` has M, ``GMACs`` has G."""
-    if match := _SCALE.search(field):
-        word = (match[1] or match[2]).lower()
-        return _WORDS.get(word, word.upper())
-    name = field.strip().lower()
-    return name[0].upper() if re.fullmatch(r"[kmgt](flops|macs|madds)", name) else ""
 
 
 @cache

@@ -18,6 +18,12 @@ _NUMBER = re.compile(
     \s*(?P<unit>[^\d\s].*?)?\s*""",
     re.VERBOSE,
 )
+_TWO = re.compile(
+    r"(?P<left>[\d.]\S{0,20}?(?: [A-Za-z%]{1,10})?) ?(?P<sign>±|\+/-|\+-|–|—|-| to ) ?(?P<right>\d.{0,30})"
+)
+"""Two numbers with a sign between them: a tolerance or a range."""
+MAX_TEXT = 100
+"""Characters of a number; a longer text is not looked at."""
 ROUNDED_ZEROS = 3
 """A whole number with so many trailing zeros counts as rounded: one exact count in a thousand ends in three."""
 
@@ -49,6 +55,8 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
     match = _NUMBER.fullmatch(text)
     if not match or not (match["whole"] or match["fraction"]):
         return None
+    if re.match(r"0\D", match["whole"] or ""):
+        return None  # 0,900 is no way to group thousands
     whole = re.sub(r"\D", "", match["whole"] or "0")
     fraction = match["fraction"] or ""
     power = int(match["exponent"] or 0)
@@ -67,6 +75,39 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
         zeros = len(whole) - len(whole.rstrip("0"))
         quantum = Decimal(1).scaleb(zeros if zeros >= ROUNDED_ZEROS else 0)
     return Number(value * factor, quantum * factor, unit)
+
+
+def parse_approximate(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
+    """Parse a number, or one with a tolerance (``44.5 ± 0.1M``), or in a count a range (``16-17M``); None otherwise.
+
+    The value of a range is its middle. The quantum of both is their width and one unit of the last digit.
+    """
+    if (number := parse_number(text, kind, scale)) is not None:
+        return number
+    match = _TWO.fullmatch(text) if len(text) <= MAX_TEXT else None
+    if match is None:
+        return None
+    left, right = match["left"], match["right"]
+    units = [found["unit"] or "" if (found := _NUMBER.fullmatch(part)) else "" for part in (left, right)]
+    first = parse_number(left if units[0] else left + units[1], kind, scale)
+    second = parse_number(right if units[1] else right + units[0], kind, scale)
+    if first is None or second is None or first.unit.lower() != second.unit.lower():
+        return None
+    last = max(first.quantum, second.quantum)
+    if match["sign"] in ("±", "+/-", "+-"):
+        return Number(first.value, 2 * second.value + last, first.unit)
+    if kind != "count" or not 0 < first.value < second.value:
+        return None
+    return Number((first.value + second.value) / 2, second.value - first.value + last, first.unit)
+
+
+def has_own_scale(text: str) -> bool:
+    """Return whether a count has a prefix or an exponent of its own: ``9.9K``, ``1.2e6``, ``16-17M``."""
+    if pair := _TWO.fullmatch(text) if len(text) <= MAX_TEXT else None:
+        return any(has_own_scale(pair[side]) for side in ("left", "right"))
+    match = _NUMBER.fullmatch(text)
+    suffix = _suffix(match["unit"] or "", "count") if match else None
+    return match is not None and (bool(match["exponent"]) or (suffix is not None and suffix[0] != 1))
 
 
 def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
@@ -111,6 +152,7 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
     written = Decimal(re.sub(r"\D", "", digits) + (match[3] or ""))
     factor = stated.value / written if written else stated.quantum.scaleb(decimals)
     unit = stated.quantum if not decimals and factor == 1 else Decimal(1).scaleb(-decimals) * factor
+    unit = max(unit, stated.quantum)  # zeros that only pad the cell are not measured digits
     scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / factor
     separator = next((mark for mark in ",_ " if mark in digits), "")
     plain = f"{scaled:,.{decimals}f}".replace(",", separator)

@@ -106,6 +106,10 @@ class Claim(Struct, frozen=True):
     """Stated as the metric of a result."""
     column: Place | None = None
     """Head of its column, if it stands in a table: claims of one column share it."""
+    operations: bool = False
+    """Counts operations, twice the multiply-adds: its table has a column of multiply-adds too."""
+    unread: str = ""
+    """Why its number cannot be read for sure; then ``number`` is None."""
 
     @property
     def label(self) -> str:

@@ -105,7 +105,8 @@ class Audit(Struct, frozen=True):
         counts = {name: one.counts for name, one in evidence.items() if one.counts}
         found = (*self.verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
         undecided = {one.claim.place.line for one in judgements if one.verdict == "unchecked"}
-        proved = bool(evidence) and len(counts) == len(evidence) == len(card.models)
+        found_all = [self.evidence(card, model) for model in card.models]
+        proved = bool(found_all) and all(one and one.counts for one in found_all)
         tally: dict[str, Counter[str]] = {}
         for judgement in judgements:
             tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1

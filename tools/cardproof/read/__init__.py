@@ -19,7 +19,7 @@ from cardproof.read.hub import model_of_results
 from cardproof.read.index_keys import is_index
 from cardproof.read.index_shape import read_index
 from cardproof.read.markdown import Span
-from cardproof.read.model_index import MARKDOWN, IndexReader, Model, Table
+from cardproof.read.model_index import MARKDOWN, IndexReader, Model, Table, UnreadTable
 from cardproof.read.page import Page, read_page
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
@@ -49,6 +49,8 @@ class Card(Struct, frozen=True, eq=False):
     """Files that its index imports."""
     tables: tuple[Table, ...] = ()
     """The tables of models in its text."""
+    unread: tuple[UnreadTable, ...] = ()
+    """Tables that may state something of models and are not read."""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -86,8 +88,8 @@ def read_cards(
 ) -> Reading:
     """Read the given files and folders.
 
-    A folder stands for its Markdown files, its ``model-index.yml`` and the YAML files below it that hold models. A
-    Markdown page that an index imports is a card of its own.
+    A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold
+    models. A Markdown page that an index imports is a card of its own.
     ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
     lies inside). Raises InputError for a path that does not exist.
     """
@@ -113,10 +115,10 @@ def _root_of(given: Path) -> Path:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """Return the Markdown and YAML files below a folder, an index before what it may import."""
+    """Return the Markdown, YAML and CSV files below a folder, an index before what it may import."""
     files = []
     for path in folder.rglob("*"):
-        if path.suffix.lower() not in (*MARKDOWN, ".yml", ".yaml") or not path.is_file():
+        if path.suffix.lower() not in (*MARKDOWN, ".yml", ".yaml", ".csv") or not path.is_file():
             continue
         if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
             files.append(path)
@@ -129,6 +131,8 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
     if source is None or any(finding.fatal for finding in findings):
         reading.findings += findings
         return {path.resolve()}
+    if path.suffix.lower() == ".csv":
+        return _read_results(source, findings, reading, explicit)
     reader = IndexReader(root, show)
     page = None if path.suffix.lower() in _DATA else read_page(source)
     findings += page.findings if page else ()
@@ -149,6 +153,18 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
     return {path.resolve(), *reader.read_files}
 
 
+def _read_results(source: Source, findings: list[Finding], reading: Reading, explicit: bool) -> set[Path]:
+    """Read a CSV file of results; one of something else is read only if it was named itself."""
+    from cardproof.read.tables import is_results_file
+
+    if not explicit and not is_results_file(source):
+        return set()
+    card = replace(_table_card(source), findings=tuple(findings))
+    reading.cards.append(card)
+    reading.findings += card.findings
+    return {source.path.resolve()}
+
+
 def _page_models(page: Page, reader: IndexReader, findings: list[Finding]) -> tuple[Model, ...]:
     """Return the models of the indexes of a page; one of a comment wins over the same one of the header."""
     models = reader.models(page.roots, page.source)
@@ -163,10 +179,30 @@ def _page_models(page: Page, reader: IndexReader, findings: list[Finding]) -> tu
 
 def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
     """Return the card of a page with its models, and those of its text unless it has an index."""
-    tables: list[Table] = []
-    if not page.indexes:
-        models = _add_text_models(models, page.source, page.header_end, tables)
-    return Card(page.source, page.header, page.indexes, models, _claims(models), tables=tuple(tables))
+    if page.indexes:
+        return Card(page.source, page.header, page.indexes, models, _claims(models))
+    return _table_card(page.source, page.header, models, page.header_end)
+
+
+def _table_card(source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), start: int = 0) -> Card:
+    """Return a card with the models that the text itself describes; a template has its index instead."""
+    text = source.text.lower()
+    if source.path.suffix.lower() != ".csv" and not any(mark in text for mark in ("|", "<table", "model stats")):
+        return Card(source, header, (), models, _claims(models))
+    from cardproof.read.details import merged, model_in_details
+    from cardproof.read.tables import read_tables
+
+    found = {model.key: model for model in models}
+    tables = read_tables(source, start)
+    details = model_in_details(source, start)
+    if details and len(found) == 1:  # a card of the Hub is about one model, whatever its title calls it
+        (only,) = found.values()
+        details = replace(details, name=only.name)
+    for model in (*([details] if details else ()), *tables.models):
+        earlier = found.get(model.key)
+        found[model.key] = merged(earlier, model) if earlier else model
+    models = tuple(found.values())
+    return Card(source, header, (), models, _claims(models), tables=tuple(tables.tables), unread=tuple(tables.unread))
 
 
 def _data_models(
@@ -188,23 +224,6 @@ def _data_models(
     if not is_index(tree) and (model := reader.nameless(tree, source)):
         return (model,)
     return reader.models(tree, source)
-
-
-def _add_text_models(models: tuple[Model, ...], source: Source, start: int, tables: list[Table]) -> tuple[Model, ...]:
-    """Add the models that the text itself describes, and their tables; a template has its index instead."""
-    if "|" not in source.text and "Model Stats" not in source.text:
-        return models
-    from cardproof.read.tables import merged, model_in_details, models_in_tables
-
-    found = {model.name: model for model in models}
-    details = model_in_details(source, start)
-    if details and len(found) == 1:  # a card of the Hub is about one model, whatever its title calls it
-        (only,) = found.values()
-        details = replace(details, name=only.name)
-    for model in (*([details] if details else ()), *models_in_tables(source, start, tables)):
-        earlier = found.get(model.name)
-        found[model.name] = merged(earlier, model) if earlier else model
-    return tuple(found.values())
 
 
 def _claims(models: tuple[Model, ...]) -> tuple[tuple[Claim, ...], ...]:

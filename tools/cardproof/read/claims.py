@@ -12,8 +12,20 @@ from cardproof.core.types import Claim, Number, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.model_index import Model
 
+_CHANNELS = (1, 3, 4)
 ONE_VALUE = ("image size", "mean", "std")
 """Kinds of fields whose list is one value, not several."""
+
+
+class TableValue(Scalar, eq=False):
+    """A value in a table, whose column says what it states."""
+
+    kind: str
+    name: str
+    number: Number | None
+    size: tuple[int, int] | None
+    unread: str
+    operations: bool
 
 
 def claims_of(model: Model) -> list[Claim]:
@@ -23,12 +35,16 @@ def claims_of(model: Model) -> list[Claim]:
     """
     claims: list[Claim] = []
     for key, node in model.metadata or ():
-        _leaves(model.name, key.text, node, claims, {"column": key.place} if model.form == "table" else {})
+        if isinstance(node, TableValue):
+            claims.append(_claim_of_table(model.name, key, node))
+        else:
+            _leaves(model.name, key.text, node, claims)
     for result in model.results:
         for name, value in result.metrics:
-            if value.value is not None:
-                about: dict[str, Any] = {"dataset": result.dataset, "task": result.task, "metric": True}
-                about["column"] = name.place if model.form == "table" else None
+            about: dict[str, Any] = {"dataset": result.dataset, "task": result.task, "metric": True}
+            if isinstance(value, TableValue):
+                claims.append(_claim_of_table(model.name, name, value, **about))
+            elif value.value is not None:
                 claims.append(_claim(model.name, name.text, value, **about))
     return claims + _published(model)
 
@@ -48,19 +64,26 @@ def _claim(model: str, field: str, node: Scalar, **others: Any) -> Claim:
     return make_claim(model, field, node.text, node.place, value=node.value, style=node.style, **others)
 
 
-def _leaves(model: str, field: str, node: Node, claims: list[Claim], others: dict[str, Any]) -> None:
+def _claim_of_table(model: str, head: Scalar, node: TableValue, **others: Any) -> Claim:
+    return Claim(
+        model, head.text, node.text, node.place, node.name, node.kind, node.number, node.size,
+        value=node.value, style=node.style, column=head.place, unread=node.unread, operations=node.operations, **others,
+    )  # fmt: skip
+
+
+def _leaves(model: str, field: str, node: Node, claims: list[Claim]) -> None:
     if isinstance(node, Scalar):
         if node.value is not None:
-            claims.append(_claim(model, field, node, **others))
+            claims.append(_claim(model, field, node))
     elif isinstance(node, Mapping):
         for key, value in node:
-            _leaves(model, f"{field}.{key.text}", value, claims, others)
+            _leaves(model, f"{field}.{key.text}", value, claims)
     elif kind_of(field) in ONE_VALUE and all(isinstance(item, Scalar) for item in node.items):
         stated = ", ".join(item.text for item in node.items if isinstance(item, Scalar))
         claims.append(make_claim(model, field, stated, node.place, value=node.plain(), style="list"))
     else:
         for item in node.items:
-            _leaves(model, field, item, claims, others)
+            _leaves(model, field, item, claims)
 
 
 def _published(model: Model) -> list[Claim]:
@@ -82,15 +105,19 @@ def image_size(claims: Iterable[Claim]) -> tuple[int, int] | None:
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
-    """Return height and width of ``224``, ``224x320``, ``(3, 224, 320)``; None if the text is not a size."""
-    numbers = [int(part) for part in re.findall(r"\d+", text)]
-    if not re.fullmatch(r"[\s\d()\[\],x×*]+(px|pixels)?\s*", text) or not numbers or max(numbers) > 100_000:
+    """Return height and width of ``224``, ``224²``, ``224x320``, ``(3, 224, 320)``; None if the text is not a size.
+
+    Of three sides, 1, 3 or 4 at one end are the channels.
+    """
+    text = re.sub(r"(?<=\d)(?:²|\^2)\s*$", "", text)
+    if not re.fullmatch(r"[\s\d()\[\],xX×*]+(px|pixels)?\s*", text):
         return None
-    if len(numbers) == 1 and numbers[0]:
-        return numbers[0], numbers[0]
-    if len(numbers) in (2, 3) and all(numbers):
-        return numbers[-2], numbers[-1]
-    return None
+    numbers = [int(part) for part in re.findall(r"\d{1,7}", text)]
+    if len(numbers) == 3:
+        numbers = numbers[:-1] if numbers[-1] in _CHANNELS and numbers[0] not in _CHANNELS else numbers[1:]
+    if len(numbers) not in (1, 2) or not all(numbers) or max(numbers) > 100_000:
+        return None
+    return numbers[0], numbers[-1]
 
 
 def weights_file(model: Model) -> str | None:

@@ -52,6 +52,20 @@ class Table(Struct, frozen=True, eq=False):
     """The paragraph right above it."""
     headings: tuple[str, ...] = ()
     """The headings that it stands under, the title of the page first."""
+    unread: tuple[tuple[str, Place], ...] = ()
+    """The heads of columns that are not read."""
+
+
+class UnreadTable(Struct, frozen=True, eq=False):
+    """A table that may state something of models, and is not read."""
+
+    place: Place
+    """Of its first head."""
+    reason: str
+    names: tuple[str, ...]
+    """Texts in it that may name models."""
+    counts: bool
+    """Whether a column looks like counts: parameters, FLOPs, multiply-adds."""
 
 
 class Model(Struct, frozen=True, eq=False):

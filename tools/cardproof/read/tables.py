@@ -1,314 +1,356 @@
-"""Models that plain Markdown describes: in tables (a row a model, a column a field), or in timm's list "Model Stats".
+"""Models in tables: of rows and columns, to models with what they state and tables with what they are about.
 
-Only a table whose head names a column of models and a column of parameters, multiply-adds or accuracies is read; a
-column that is unknown, two columns for one thing, and a cell that holds no number are left out.
+A row is a model. A table of names and values is one model, which a heading or the file names; a table with a field a
+row is read as if it were turned. Rows of one name, one image size and one file of weights are one model; a row that
+differs in a column which is not read may be another network.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Collection, Iterator, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
-from cardproof.core.numbers import parse_number
+from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
-from cardproof.core.types import Place
-from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.markdown import Line, text_lines
-from cardproof.read.model_index import Form, Model, Result, Table
-
-COLUMNS = ("parameters", "flops", "image size", *ACCURACIES)
-"""Kinds of fields that a column may state."""
-_NAMES = ("model", "model name", "models", "network", "architecture", "arch", "variant", "name")
-"""Heads of the column with the models, the clearest first; the last four need a column of counts in the table."""
-_CLEAR = 4
-
-SMALLEST = 100_000
-"""If neither head nor cell has a unit, the unit of a smaller count is unknown."""
-MOST_CELLS = 100
-"""Columns of a table; a wider one is data and is not read."""
-
-_NAME = re.compile(r"[A-Za-z0-9][\w .+/@:(),&×-]{0,199}")
-_BAR = re.compile(r"\\.|\|")
-_WRAPPED = (
-    re.compile(r"(\*\*|__|\*|_|`)(?P<inner>[^*_`\n].{0,500})\1", re.DOTALL),
-    re.compile(r"\[(?P<inner>[^\[\]\n]{1,500})\](?:\([^()\n]{0,2000}\)|\[[^\[\]\n]{0,200}\])?"),
+from cardproof.core.yaml import Mapping, Scalar
+from cardproof.read.cell_text import inner, plain
+from cardproof.read.claims import TableValue, parse_size
+from cardproof.read.details import merged, stated_model
+from cardproof.read.model_index import Model, Result, Table, UnreadTable
+from cardproof.read.table_cells import MAX_LINES, MOST_COLUMNS, Cell, RawTable, csv_table, may_have_table, tables_of
+from cardproof.read.table_columns import (
+    COUNTS,
+    KINDS,
+    NAME,
+    Column,
+    Columns,
+    column_of_head,
+    columns_of,
+    names_in,
+    weights_in,
 )
-_TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
-_STATS = re.compile(r"\s{0,8}[-*+] \*\*Model Stats:?\*\*:?\s{0,20}", re.IGNORECASE)
-_ITEM = re.compile(r"\s{0,12}[-*+] (?P<key>[\w() ]{1,40}): {1,5}(?P<value>\S[^\r\n]{0,200})")
-_STATED = ("params (m)", "gmacs", "activations (m)", "image size")
-_SIZES = re.compile(r"(?:(?P<when>train|test) ?= ?)?(?P<size>\d{1,5} ?x ?\d{1,5})")
+from cardproof.read.table_values import Stated, stated_in, without_equal_operations
+
+MOST_NAMES = 50
+"""Names of an unread table that are kept."""
+
+_AT_SIZE = re.compile(r"(?P<name>.{1,200}?)\s?[@↑]\s?(?P<size>\d{3,4}(?:\s?[x×]\s?\d{3,4})?)")
+_SQUARE = re.compile(r"(?<![\dx×.])(?P<size>(?P<side>\d{3,4})\s?[x×]\s?(?P=side))(?![\dx×])")
+_LINKING = re.compile(r"model|weight|ckpt|checkpoint|download|link|url|file|pth", re.IGNORECASE)
+_OTHERS = re.compile(r"pre-?train|teacher|backbone|init|config|log\b|onnx|core ?ml", re.IGNORECASE)
+"""Heads of links to a row's own weights, and to other files than these."""
+_ONE_WORD = re.compile(r"(?:model card for )?(?P<name>[a-z][\w.+-]{1,100})", re.IGNORECASE)
+_NO_NAMES = ("readme", "index", "model", "models", "overview", "results", "specification", "changelog")
 
 
-class _Column(Struct, frozen=True):
-    """A column that states a field, or names the models."""
+class Found(Struct):
+    """What the tables of a file state."""
 
-    index: int
-    kind: str
-    """Kind of its field; ``name`` for the column with the models."""
-    field: str
-    """Its head, which claims use as their field."""
-    at: tuple[int, int]
-    dataset: str | None = None
+    models: list[Model] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    unread: list[UnreadTable] = field(default_factory=list)
 
 
-def models_in_tables(source: Source, start: int, tables: list[Table] | None = None) -> list[Model]:
-    """Return the models of all tables, in order; rows of one name are one model. The tables are added to ``tables``."""
-    found: dict[str, list[Model]] = {}
-    for row in _rows(source, start, [] if tables is None else tables):
-        rows = found.setdefault(row.name, [])
-        if addition := _addition(rows[0], row) if rows else row:
-            rows.append(addition)
-    return [merged(*rows) for rows in found.values()]
+class _Row(Struct, frozen=True):
+    """A row with what tells it from others of the same name."""
+
+    model: Model
+    size: str
+    """Its image size as height and width; empty if it states none."""
+    others: dict[str, str]
+    """Head -> text in the columns that are not read."""
 
 
-def merged(model: Model, *others: Model) -> Model:
-    """Return a model with the fields and results that other places of the same file state for it."""
-    if not others:
-        return model
-    every = (model, *others)
-    metadata: dict[str, tuple[Scalar, Node]] = {}
-    for key, entry in (pair for one in every if one.metadata for pair in one.metadata.entries.items()):
-        metadata[key if key not in metadata else f"{key} {entry[1].start}"] = entry
-    name, own = next(one.fields.entries["metadata"] for one in (*others, model) if one.metadata)
-    entries = {**model.fields.entries, "metadata": (name, Mapping(own.source, own.start, own.end, metadata))}
-    fields = Mapping(model.fields.source, model.fields.start, model.fields.end, entries)
-    results = tuple(result for one in every for result in one.results)
-    return Model(model.name, model.place, model.collections, fields, results, model.form)
-
-
-def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Scalar]], form: Form) -> Model:
-    """Return a model with pairs of field and value as its metadata."""
-    metadata: dict[str, tuple[Scalar, Node]] = {}
-    for key, value in cells:
-        metadata[key.text.lower() if key.text.lower() not in metadata else f"{key.text} {value.start}"] = (key, value)
-    inner = Mapping(source, name.start, name.end, metadata)
-    key = Scalar(source, name.start, name.start, "Metadata", "Metadata", "")
-    fields = Mapping(source, name.start, name.end, {"metadata": (key, inner)})
-    return Model(name.text, name.place, (), fields, (), form)
-
-
-def _addition(first: Model, row: Model) -> Model | None:
-    """Return what a second row adds: only its parameters if it is about another image size."""
-    sizes = [{v.text for k, v in _scalars(model) if kind_of(k.text) == "image size"} for model in (first, row)]
-    if sizes[0] == sizes[1]:
-        cells = [(key, value) for key, value in _scalars(row) if kind_of(key.text) != "image size"]
-        results = row.results
-    else:
-        cells = [(key, value) for key, value in _scalars(row) if kind_of(key.text) == "parameters"]
-        results = ()
-    if not cells and not results:
-        return None
-    name = Scalar(row.fields.source, row.fields.start, row.fields.end, row.name, row.name, "")
-    only = stated_model(row.fields.source, name, cells, row.form)
-    return Model(only.name, only.place, (), only.fields, results, only.form)
-
-
-def _scalars(model: Model) -> Iterator[tuple[Scalar, Scalar]]:
-    for key, value in model.metadata or ():
-        if isinstance(value, Scalar):
-            yield key, value
-
-
-def _rows(source: Source, start: int, tables: list[Table]) -> Iterator[Model]:
-    """Yield the rows of all tables of models."""
-    columns: list[_Column] = []
-    before: Line | None = None
-    head: list[tuple[int, int]] | None = None
-    headings: dict[int, str] = {}
-    caption: list[str] = []
-    for line in text_lines(source, start):
-        if "|" not in line.text:
-            before, head, columns = None, None, []
-            if heading := re.match(r" {0,3}(#{1,6}) (.*)", line.text):
-                level = len(heading[1])
-                headings = {key: text for key, text in headings.items() if key < level} | {level: heading[2].strip()}
-            caption = [] if heading else [*caption, line.text.strip()] if line.text.strip() else caption
-        elif head is not None:
-            if columns and (model := _row(source, line, columns)):
-                yield model
-        elif before is not None and _is_rule(line, cells := _cells(before)):
-            head, columns = cells, _columns(source, cells)
-            if columns:
-                heads = tuple(_stated_head(source, *cell) for cell in cells)
-                tables.append(Table(heads[0][1], heads, " ".join(caption), tuple(headings.values())))
-            caption = []
-        else:
-            before = line
-
-
-def _stated_head(source: Source, first: int, last: int) -> tuple[str, Place]:
-    """Return a head as written, and the place that claims of its column have as their column."""
-    first, last = _inner(source.text, first, last)
-    return source.text[first:last], source.place(first, last)
-
-
-def _is_rule(line: Line, head: list[tuple[int, int]]) -> bool:
-    """Return whether a line is the rule between the head of a table and its rows."""
-    if "-" not in line.text or not set(line.text) <= set("|:- \t\r\n") or len(head) > MOST_CELLS:
-        return False
-    texts = [line.text[first - line.start : last - line.start] for first, last in _cells(line)]
-    return len(texts) == len(head) and all(text.strip(":") and not text.strip(":").strip("-") for text in texts)
-
-
-def _cells(line: Line) -> list[tuple[int, int]]:
-    """Return the span of each cell of a row in the file, without the blanks around it."""
-    text = line.text.rstrip("\r\n")
-    bars = [match.start() for match in _BAR.finditer(text) if match.group() == "|"]
-    edges = [-1, *bars, len(text)]
-    cells = [(first + 1, last) for first, last in pairwise(edges)]
-    if cells and not text[slice(*cells[0])].strip():
-        cells = cells[1:]
-    if cells and bars and not text[slice(*cells[-1])].strip():
-        cells = cells[:-1]
-    found = []
-    for first, last in cells:
-        part = text[first:last]
-        lead = len(part) - len(part.lstrip())
-        found.append((line.start + first + lead, line.start + first + lead + len(part.strip())))
+def read_tables(source: Source, start: int = 0) -> Found:
+    """Return the models and tables of a file; ``start`` is where its text begins, behind a header."""
+    found = Found()
+    rows: list[_Row] = []
+    is_csv = source.path.suffix.lower() == ".csv"
+    for table in filter(None, [csv_table(source)]) if is_csv else tables_of(source, start):
+        rows += _rows(source, table, found)
+    if not is_csv and may_have_table(source.text) and source.text.count("\n", start) > MAX_LINES:
+        place = source.place(start)
+        reason = f"the file has more than {MAX_LINES:,} lines: none of its tables is read"
+        found.unread.append(UnreadTable(place, reason, (), True))
+    found.models = _models(rows)
     return found
 
 
-def _columns(source: Source, head: list[tuple[int, int]]) -> list[_Column]:
-    """Return the columns that are read; none if the table is not about models."""
-    found: list[_Column] = []
-    names: list[tuple[int, int, tuple[int, int]]] = []
-    for index, cell in enumerate(head):
-        first, last = _inner(source.text, *cell)
-        text = source.text[first:last].replace("<br>", " ").strip()
-        if len(text) > 100:
+def models_in_tables(source: Source, start: int = 0) -> list[Model]:
+    """Return the models of all tables, in order."""
+    return read_tables(source, start).models
+
+
+def is_results_file(source: Source) -> bool:
+    """Return whether the head of a CSV file looks like results of models: a column of names, and one of numbers."""
+    table = csv_table(source)
+    return table is not None and not columns_of(source, replace(table, rows=table.rows[:20])).reason
+
+
+def _rows(source: Source, table: RawTable, found: Found) -> Iterator[_Row]:
+    """Yield the rows of a table and add it to the tables, or to those that are not read."""
+    if not 0 < len(table.heads[0]) <= MOST_COLUMNS:
+        return
+    columns = columns_of(source, table)
+    if columns.reason:
+        if len(table.heads[0]) == 2 and (row := _vertical(source, table, found)):
+            yield row
+            return
+        if turned := _turned(source, table):
+            columns, table = columns_of(source, turned, name_at=0), turned
+    rows = [] if columns.reason else list(_rows_of(source, table, columns, found))
+    if not rows:
+        names = tuple(names_in(source, columns.name.index if columns.name else 0, columns.rows)[:MOST_NAMES])
+        (_, first, last), *_ = columns.heads
+        reason = columns.reason or "no row has a name and a value"
+        is_named = source.path.suffix.lower() == ".csv"  # of a folder's files only those with results come here
+        if is_named or columns.counts or (columns.name and columns.unread):
+            found.unread.append(UnreadTable(source.place(first, last), reason, names, columns.counts or is_named))
+        return
+    if table.cut:
+        place = source.place(columns.heads[0][1], columns.heads[0][2])
+        found.unread.append(UnreadTable(place, "it has more cells than are read: its end is not", (), True))
+    yield from rows
+
+
+def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> Iterator[_Row]:
+    """Yield the rows of a table that is read."""
+    assert columns.name
+    stated = without_equal_operations([stated_in(source, column, columns.rows) for column in columns.stating])
+    outer_size = _heading_size(source, table)
+    weights = [index for index, head, *_ in columns.unread if _LINKING.search(head) and not _OTHERS.search(head)]
+    weights.append(columns.name.index)
+    count = 0
+    for number, cells in enumerate(columns.rows):
+        values = [(column, one) for column, each in stated if (one := each[number])]
+        shared = {column.index for column, _ in values if column.index < len(cells) and cells[column.index].shared}
+        named = _name(source, columns.name, cells)
+        if named is None or all(column.kind == "image size" for column, _ in values):
             continue
-        normal = normal_field(text).rstrip(".")
-        if normal in _NAMES:
-            names.append((_NAMES.index(normal), index, (first, last)))
-        elif column := _column(index, text, (first, last)):
-            found.append(column)
-    kinds = [(column.kind, column.dataset) for column in found]
-    found = [column for column in found if kinds.count((column.kind, column.dataset)) == 1]
-    counts = any(column.kind in ("parameters", "flops") for column in found)
-    accuracies = any(column.kind in ACCURACIES for column in found)
-    rank, index, at = min(names, default=(len(_NAMES), 0, (0, 0)))
-    if rank == len(_NAMES) or not (counts or (accuracies and rank < _CLEAR)):
-        return []
-    return [_Column(index, "name", "", at), *found]
+        name, own_size = named
+        if not any(column.kind == "image size" for column, _ in values):
+            values = [*_sizes(source, own_size, columns, outer_size), *values]
+        values = _without_size(values)
+        model = _model(source, name, values, shared)
+        links = [span for index in weights if index < len(cells) and (span := weights_in(source, cells[index]))]
+        if len(set(links)) == 1:
+            model = _with_weights(source, model, links[0])
+        size = next((one.size for column, one in values if column.kind == "image size" and one.size), None)
+        others = {
+            head: plain(source.text[cells[index].start : cells[index].end])
+            for index, head, *_ in columns.unread
+            if index < len(cells) and not weights_in(source, cells[index])
+        }
+        count += 1
+        yield _Row(model, f"{size[0]}x{size[1]}" if size else "", others)
+    if count:
+        heads = tuple((text, source.place(first, last)) for text, first, last in columns.heads)
+        unread = tuple((text, source.place(first, last)) for _, text, first, last in columns.unread)
+        found.tables.append(Table(heads[0][1], heads, table.caption, table.headings, unread))
 
 
-def _column(index: int, text: str, at: tuple[int, int]) -> _Column | None:
-    """Return a column by its head; None if the head is not a field."""
-    field = re.sub(r"\.(?=\s|\(|$)", "", text)
-    kind = kind_of(field)
-    if kind in COLUMNS:
-        return _Column(index, kind, field, at)
-    normal = normal_field(field)
-    for kind in ACCURACIES:
-        for spelling in FIELDS[kind][1]:
-            if normal.endswith(f" {spelling}") and (
-                dataset := canonical_dataset(normal.removesuffix(spelling).strip())
-            ):
-                return _Column(index, kind, kind.title(), at, dataset)
+def _name(source: Source, column: Column, cells: Sequence[Cell]) -> tuple[Scalar, Stated | None] | None:
+    """Return the name in a row and the image size behind it (``resnet50@384``); None without a name."""
+    if column.index >= len(cells):
+        return None
+    first, last = inner(source.text, *cells[column.index][:2])
+    text, size = source.text[first:last], None
+    if (match := _AT_SIZE.fullmatch(text)) and (sides := parse_size(match["size"])):
+        size = Stated(first + match.start("size"), first + match.end("size"), size=sides)
+        first, last = inner(source.text, first, first + match.end("name"))
+        text = source.text[first:last]
+    if not NAME.fullmatch(text) or text.replace(".", "").isdigit():
+        return None
+    return Scalar(source, first, last, text, text, ""), size
+
+
+def _sizes(source: Source, own: Stated | None, columns: Columns, outer: Stated | None) -> list[tuple[Column, Stated]]:
+    """Return the image size that a row has without a column of it: from its name, a head, or the heading."""
+    spans = {column.size for column in columns.stating if column.size and column.kind == "flops"}
+    spans = spans or {column.size for column in columns.stating if column.size}
+    if own is None and len(spans) == 1:
+        ((first, last),) = spans
+        own = Stated(first, last, size=parse_size(source.text[first:last]))
+    own = own or outer
+    return [(Column(-1, "image size", "image size", own.start, own.end), own)] if own else []
+
+
+def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Stated]]:
+    """Return the values of a row; if its image size cannot be read, nobody knows what its multiply-adds are of."""
+    reason = next((one.unread for column, one in values if column.kind == "image size" and one.unread), "")
+    return [
+        (column, replace(one, number=None, unread=reason) if reason and column.kind == "flops" else one)
+        for column, one in values
+    ]
+
+
+def _heading_size(source: Source, table: RawTable) -> Stated | None:
+    """Return the only square size in the heading that a table stands under."""
+    found = list(_SQUARE.finditer(table.headings[-1])) if table.headings else []
+    size = parse_size(found[0]["size"]) if len(found) == 1 else None
+    at = source.text.rfind(found[0]["size"], 0, table.heads[0][0].start) if size and found else -1
+    return Stated(at, at + len(found[0]["size"]), size=size) if at >= 0 else None
+
+
+def _model(
+    source: Source,
+    name: Scalar,
+    values: Sequence[tuple[Column, Stated]],
+    shared: Collection[int] = (),
+) -> Model:
+    """Return the model of a row: accuracies are results, by their data sets; other fields are metadata."""
+    pairs = [(column, _head(source, column), _value(source, column, one, shared)) for column, one in values]
+    cells = [(head, value) for column, head, value in pairs if column.kind not in ACCURACIES]
+    results: dict[str | None, list[tuple[Scalar, Scalar]]] = {}
+    for column, head, value in pairs:
+        if column.kind in ACCURACIES:
+            results.setdefault(column.dataset, []).append((head, value))
+    stated = tuple(Result(name.place, None, dataset, tuple(metrics)) for dataset, metrics in results.items())
+    return replace(stated_model(source, name, cells, "table"), results=stated)
+
+
+def _head(source: Source, column: Column) -> Scalar:
+    return Scalar(source, column.start, column.end, column.field, column.field, "")
+
+
+def _value(source: Source, column: Column, one: Stated, shared: Collection[int]) -> TableValue:
+    text = source.text[one.start : one.end]
+    style = "shared" if column.index in shared else ""  # an edit would change what other rows state
+    return TableValue(
+        source, one.start, one.end, text, text, style,
+        column.kind, column.name, one.number, one.size, one.unread, column.operations,
+    )  # fmt: skip
+
+
+def _with_weights(source: Source, model: Model, span: tuple[int, int]) -> Model:
+    """Return a model with a link to its weights."""
+    link = source.text[slice(*span)]
+    entry = (Scalar(source, *span, "Weights", "Weights", ""), Scalar(source, *span, link, link, ""))
+    entries = {**model.fields.entries, "weights": entry}
+    return replace(model, fields=Mapping(source, model.fields.start, model.fields.end, entries))
+
+
+def _vertical(source: Source, table: RawTable, found: Found) -> _Row | None:
+    """Return the model of a table of names and values; None if it is another, or nothing names a model."""
+    stating: list[tuple[Column, Sequence[Cell]]] = []
+    rows = (table.heads[0], *table.rows)
+    for row in rows:
+        if len(row) == 2:
+            span = inner(source.text, row[0].start, row[0].end)
+            column = column_of_head(source, 1, plain(source.text[slice(*span)])[:200], "", span)
+            if column is not None and column.certain:
+                stating.append((column, row))
+    kinds = [column.kind for column, _ in stating]
+    name = _name_above(source, table)
+    if name is None or not set(kinds) & set(COUNTS) or len(set(kinds)) < len(kinds):
+        return None
+    values = []
+    for stated_column, pair in stating:
+        column, (one,) = stated_in(source, stated_column, [pair])
+        if one is not None:
+            values.append((column, one))
+    if all(column.kind == "image size" for column, _ in values):
+        return None
+    heads = tuple(
+        (source.text[column.start : column.end], source.place(column.start, column.end)) for column, _ in values
+    )
+    found.tables.append(Table(heads[0][1], heads, table.caption, table.headings))
+    size = next((one.size for _, one in values if one.size), None)
+    return _Row(_model(source, name, values), f"{size[0]}x{size[1]}" if size else "", {})
+
+
+def _name_above(source: Source, table: RawTable) -> Scalar | None:
+    """Return the name of the model that the nearest heading with a digit in it names, else the title or the file."""
+    words = [match["name"] for text in reversed(table.headings) if (match := _ONE_WORD.fullmatch(text))]
+    words = [word for word in words if word.lower() not in _NO_NAMES]
+    first = table.heads[0][0].start
+    name = next((word for word in words if any(c.isdigit() for c in word)), words[-1] if words else "")
+    at = source.text.rfind(name, 0, first) if name else -1
+    if at >= 0:
+        return Scalar(source, at, at + len(name), name, name, "")
+    stem = source.path.stem
+    if _ONE_WORD.fullmatch(stem) and any(c.isdigit() for c in stem) and stem.lower() not in _NO_NAMES:
+        return Scalar(source, first, first, stem, stem, "")
     return None
 
 
-def _row(source: Source, line: Line, columns: list[_Column]) -> Model | None:
-    """Return the model of a row; None without a name or a value."""
-    cells = _cells(line)
-    values: list[tuple[_Column, Scalar]] = []
-    name: Scalar | None = None
-    for column in columns:
-        if column.index >= len(cells):
-            continue
-        first, last = _inner(source.text, *cells[column.index])
-        text = source.text[first:last]
-        scalar = Scalar(source, first, last, text, text, "")
-        if column.kind == "name":
-            name = scalar if _NAME.fullmatch(text) and not text.replace(".", "").isdigit() else None
-        elif _states(column, text):
-            values.append((column, scalar))
-    if name is None or not any(column.kind != "image size" for column, _ in values):
+def _turned(source: Source, table: RawTable) -> RawTable | None:
+    """Return a table with a field a row as one with a field a column; None if the first column has no two fields."""
+    rows = [table.heads[0], *table.rows]
+    keys = [plain(source.text[row[0].start : row[0].end]) if row else "" for row in rows]
+    fields = [key for key in keys if len(key) <= 100 and kind_of(key) in KINDS]
+    if (
+        not {kind_of(key) for key in fields} & set(COUNTS)
+        or len(fields) < 2
+        or len(table.heads) > 1
+        or len(rows[0]) < 3
+        or len(rows) > 100
+    ):
         return None
-    cells_of = [(_head(source, column, value.text), value) for column, value in values if column.kind not in ACCURACIES]
-    model = stated_model(source, name, cells_of, "table")
-    results: dict[str | None, list[tuple[Scalar, Scalar]]] = {}
-    for column, value in values:
-        if column.kind in ACCURACIES:
-            results.setdefault(column.dataset, []).append((_head(source, column, value.text), value))
-    stated = tuple(Result(name.place, None, dataset, tuple(pairs)) for dataset, pairs in results.items())
-    return Model(model.name, model.place, (), model.fields, stated, "table")
+    width = len(rows[0])
+    turned = [[row[index] if index < len(row) else Cell(0, 0) for row in rows] for index in range(width)]
+    return replace(table, heads=turned[:1], rows=turned[1:])
 
 
-def _head(source: Source, column: _Column, cell: str) -> Scalar:
-    """Return a column's head as the name of a field; timm's ``param_count`` is in millions, without a unit."""
-    field = column.field
-    if column.kind == "parameters" and field.lower() == "param_count" and "." in cell:
-        field += " (M)"
-    return Scalar(source, *column.at, field, field, "")
+class _Group(Struct, frozen=True):
+    """Rows of one name, one image size and one file of weights; rows without weights join any."""
+
+    key: str
+    """Of their model."""
+    first: _Row
 
 
-def _states(column: _Column, text: str) -> bool:
-    """Return whether a cell holds a number whose unit is known."""
-    if len(text) > 40:
-        return False
-    if column.kind == "image size":
-        return bool(re.fullmatch(r"\d{2,4}(?:\s?[x×]\s?\d{2,4})?", text))
-    if column.kind in ACCURACIES:
-        number = parse_number(text)
-        return number is not None and number.unit in ("", "%")
-    number = parse_number(text, "count", scale_of(column.field))
-    if number is None:
-        return False
-    in_millions = column.field.lower() == "param_count" and "." in text
-    return in_millions or bool(scale_of(column.field)) or number.value >= SMALLEST
+def _models(rows: Sequence[_Row]) -> list[Model]:
+    """Return the models of all rows of a file, in order of their first rows."""
+    groups: dict[tuple[str, str], dict[str | None, _Group]] = {}
+    parts: dict[str, list[Model]] = {}
+    for row in rows:
+        model = row.model
+        same_size = groups.setdefault((model.name, row.size), {})
+        weights = model.text("Weights")
+        first = next(iter(same_size.values()), None)
+        group = same_size.get(weights) or same_size.get(None) if weights else first
+        difference = _difference(group.first, row) if group else ""
+        if group and not difference:
+            parts[group.key].append(model)
+            continue
+        variant = ""
+        if model.name in parts:
+            variant = f"line {model.place.line}" if same_size or not row.size else row.size
+        model = replace(model, variant=_unique(model, variant, parts), doubt=difference)
+        parts[model.key] = [model]
+        if not difference:
+            same_size[weights] = _Group(model.key, row)
+    return [merged(*each) for each in parts.values()]
 
 
-def _inner(text: str, first: int, last: int) -> tuple[int, int]:
-    """Return the span of a cell's text without emphasis, code marks or a link around it."""
-    for _ in range(4):
-        if last - first > 3000:
-            break
-        match = next((found for mark in _WRAPPED if (found := mark.fullmatch(text, first, last))), None)
-        if match is None:
-            break
-        first, last = match.span("inner")
-    return first, last
+def _unique(model: Model, variant: str, taken: dict[str, list[Model]]) -> str:
+    """Return a variant that no model of the same name has yet."""
+    key, number = variant, 2
+    while replace(model, variant=key).key in taken:
+        key, number = f"{variant} ({number})", number + 1
+    return key
 
 
-def model_in_details(source: Source, start: int) -> Model | None:
-    """Return the model that the title of timm's card names, with the values of its list "Model Stats"."""
-    name: Scalar | None = None
-    inside = False
-    cells: list[tuple[Scalar, Scalar]] = []
-    for line in text_lines(source, start):
-        if name is None:
-            if match := _TITLE.fullmatch(line.text):
-                name = _scalar(source, line, *match.span("name"))
-        elif _STATS.fullmatch(line.text):
-            inside = True
-        elif inside and (match := _ITEM.match(line.text)):
-            cells += _item(source, line, match)
-        elif inside:
-            break
-    return stated_model(source, name, cells, "details") if name and cells else None
+_MEASURED = re.compile(
+    r"acc|recall|top|m?ap\b|miou|bleu|cider|spice|\bf1|\br@|err|fps|latency|throughput|speed|time|memory|samples|step"
+    r"|score|auc|loss|perf|diff|rank|act|download|link|log\b|date|ms\b|img/s|images/s",
+    re.IGNORECASE,
+)
+"""Heads of what was measured of a network, or where it is: another value does not mean another network."""
 
 
-def _item(source: Source, line: Line, match: re.Match[str]) -> Iterator[tuple[Scalar, Scalar]]:
-    """Yield the values of one item; there may be one image size for training and one for testing."""
-    key = _scalar(source, line, *match.span("key"))
-    first, last = match.span("value")
-    last = first + len(match["value"].rstrip())
-    if key.text.lower() not in _STATED:
-        return
-    if key.text.lower() != "image size":
-        yield key, _scalar(source, line, first, last)
-        return
-    for size in _SIZES.finditer(line.text, first, last):
-        field = f"{key.text} (test)" if size["when"] == "test" else key.text
-        yield Scalar(source, key.start, key.end, field, field, ""), _scalar(source, line, *size.span("size"))
-
-
-def _scalar(source: Source, line: Line, first: int, last: int) -> Scalar:
-    text = line.text[first:last]
-    return Scalar(source, line.start + first, line.start + last, text, text, "")
+def _difference(first: _Row, row: _Row) -> str:
+    """Return why a row of the same name and size may be about another network; empty if nothing says so."""
+    for head, text in row.others.items():
+        before = first.others.get(head, "")
+        if text and before and text != before and not _MEASURED.search(head):
+            line = first.model.place.line
+            return (
+                f"the row on line {line} has the same name and image size and differs in the column "
+                f"'{plain(head)}' ({before[:40]}, here {text[:40]}): it may be another network"
+            )
+    return ""

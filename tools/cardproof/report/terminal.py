@@ -118,15 +118,28 @@ def verdict_counts(run: Run) -> Counter[str]:
     return counts
 
 
-def print_report(run: Run, *, quiet: bool = False) -> None:
-    """Print the findings and, unless quiet, the verdicts by field and the summary."""
+def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> None:
+    """Print the findings and, unless quiet, the verdicts by field and the summary.
+
+    With ``verbose``, the columns of an audit's tables that are not read are named first.
+    """
     print_findings(finding for finding in run.findings if finding.severity != "note" or not quiet)
+    if verbose:
+        _print_unread_columns(run)
     if quiet:
         return
     console = new_console()
     if any(card.tally for card in run.cards):
         console.print(verdict_table(run))
     console.print(_summary_text(run))
+
+
+def _print_unread_columns(run: Run) -> None:
+    for card in run.audit.reading.cards if run.audit else ():
+        for table in card.tables:
+            if table.unread:
+                heads = ", ".join(f"'{head}'" for head, _ in table.unread)
+                click.echo(printable(f"{table.place}: columns that are not read: {heads}"))
 
 
 def new_console() -> Console:

@@ -23,7 +23,7 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
     if (stated := claim.number) is None:
-        reason = f"'{claim.stated}' is not a number of {unit}"
+        reason = claim.unread or f"'{claim.stated}' is not a number of {unit}"
         return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
     if why := mismatch_reason(context):
         return Judgement(claim, "unchecked", found, unit, method=method, reason=why)

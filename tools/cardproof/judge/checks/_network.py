@@ -31,6 +31,8 @@ def mismatch_reason(context: Context) -> str | None:
         return differs
     if evidence.known_as.partition(".")[0] not in context.model.name:
         return f"the zoo '{evidence.zoo}' has {evidence.known_as} for this name, which is probably another network"
+    if context.model.form == "table":
+        return None  # tables link their author's own file of weights; its name says nothing about the network
     theirs = evidence.preprocessing.weights if evidence.preprocessing else None
     mine = weights_file(context.model)
     if mine and theirs and mine != theirs:

@@ -5,7 +5,8 @@ size if the card states none), and counts the multiply-adds of every convolution
 attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
 not counted. A network with an operation that multiplies matrices and has no formula here (a Fourier transform, an
 operation of somebody's own) is unchecked, and the reason names it: its count would be too low. What cards call FLOPs
-are nearly always multiply-adds; the setting `flops: operations` compares with twice as many.
+are nearly always multiply-adds; the setting `flops: operations` compares with twice as many, and so does a column of
+FLOPs in a table that has a column of multiply-adds too.
 
 **Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
 off by a third makes a comparison of two models worthless.
@@ -41,7 +42,9 @@ from cardproof.read.claims import image_size
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
-    """Judge a claim of multiply-adds."""
+    """Judge a claim of multiply-adds, or of operations."""
+    if claim.operations:
+        context = replace(context, settings=replace(context.settings, flops="operations"))
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
     if context.evidence and context.evidence.refused:
         reason = f"the network takes no image of the card's size: {context.evidence.refused}"

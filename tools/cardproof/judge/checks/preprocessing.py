@@ -40,7 +40,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         reason = f"not measured: {context.missing}" if context.missing else "the zoo states no preprocessing for it"
         return Judgement(claim, "unchecked", reason=reason)
     mine = weights_file(context.model)
-    if mine and config.weights and mine != config.weights:
+    if mine and config.weights and mine != config.weights and context.model.form != "table":
         reason = f"the zoo's configuration belongs to other weights ({config.weights})"
         return Judgement(claim, "unchecked", reason=reason)
     found, equal = _compare(claim, config, context)

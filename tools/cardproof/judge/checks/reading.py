@@ -21,6 +21,8 @@
 - `hub-result`: a result of the header that the Hub refuses: without task, data set or metrics, a metric without type or
   value, a source without its address.
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
+- `unread-table`: a table that looks like claims is not read, with the reason: it has a column of counts, or names a
+  model that was measured. A note: what it states is not checked.
 - `duplicate-model`: two cards define one model.
 - `template`: a template that cannot be rendered: an undefined name, a file that is not found, what the sandbox forbids.
 - `ignore`: a comment `cardproof: ignore[check] reason` without a reason, for no check, or that nothing needs.
@@ -38,13 +40,29 @@
 
 from __future__ import annotations
 
-from cardproof.judge.checks import Check
+from collections.abc import Iterator
+
+from cardproof.core.types import Finding
+from cardproof.judge.checks import CardContext, Check
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report tables that look like claims and are not read."""
+    measured = {model.model.name for model in context.models if model.counts}
+    for table in context.card.unread:
+        if table.counts or measured.intersection(table.names):
+            message = f"this table is not read: {table.reason}"
+            hint = "the guide names the heads that are read: inputs, section Tables"
+            yield Finding(table.place, "unread-table", "note", message, hint)
+
 
 CHECK = Check(
     "reading",
+    check_card=check_card,
     findings=(
         "yaml-syntax", "yaml-1.1", "duplicate-key", "yaml-key", "yaml-tag", "yaml-limits", "model-index",
         "index-shape", "collection", "open-comment", "hub-header", "hub-result", "encoding", "byte-order-mark",
-        "control-character", "duplicate-model", "template", "ignore", "hand-edit", "evidence", "stale-page",
+        "control-character", "unread-table", "duplicate-model", "template", "ignore", "hand-edit", "evidence",
+        "stale-page",
     ),
 )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Values of a column: the number or image size of each cell, in the unit that the column has, or why it is not read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cardproof.core.names import ACCURACIES, normal_field
+from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
+from cardproof.core.source import Source
+from cardproof.core.types import Number
+from cardproof.read.cell_text import inner, value_of
+from cardproof.read.claims import parse_size
+from cardproof.read.table_cells import Cell
+from cardproof.read.table_columns import COUNTS, SIDES, Column, has_value
+
+SMALLEST = 100_000
+"""If neither head nor cell has a unit, the unit of a smaller count is not stated."""
+LARGEST = Decimal(10) ** 16
+"""No network has so many parameters or multiply-adds: the head's unit is not meant for such a cell."""
+_MILLIONS = (Decimal("0.1"), Decimal(2000))
+_EQUAL = Decimal("1.2")
+"""Operations are about twice the multiply-adds; what is not even 1.2 times as many is counted otherwise."""
+_DECIMAL_COMMA = re.compile(r"(?<!\d)0,\d|\d,\d{1,2}(?!\d)|\d,\d{4}")
+
+
+class Stated(Struct, frozen=True):
+    """What a cell states: its span without marks, and its number or image size, or why it cannot be read."""
+
+    start: int
+    end: int
+    number: Number | None = None
+    size: tuple[int, int] | None = None
+    unread: str = ""
+
+
+def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> tuple[Column, list[Stated | None]]:
+    """Return what each cell of a column states, and the column with the unit that its cells share, if any."""
+    spans = [_span(source.text, column, row) for row in rows]
+    texts = [source.text[first:last] if first < last else "" for first, last in spans]
+    if column.kind == "image size":
+        return column, [_size(text, span) for text, span in zip(texts, spans, strict=True)]
+    if column.kind in COUNTS and not column.scale and (scale := _shared_scale(column, texts)):
+        field = f"{column.field} ({scale})"
+        column = replace(column, field=field, scale=scale)
+    comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
+    found = [_number(column, text, span, comma) for text, span in zip(texts, spans, strict=True)]
+    padding = _padding([text for text, one in zip(texts, found, strict=True) if one and one.number])
+    if padding:
+        factor = Decimal(10) ** padding
+        found = [
+            replace(one, number=replace(one.number, quantum=one.number.quantum * factor)) if one and one.number else one
+            for one in found
+        ]
+    return column, found
+
+
+def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
+    """Return the span of a value in a row; nothing if the row ends before its column, or has not all parts."""
+    if column.index >= len(row):
+        return 0, 0
+    cell = row[column.index]
+    if column.parts == 1 or cell.end - cell.start > MAX_TEXT * 4:
+        return value_of(text, cell.start, cell.end)
+    first, last = inner(text, cell.start, cell.end)
+    parts = list(re.finditer(r"[^/|]+", text[first:last]))
+    if len(parts) != column.parts:
+        return 0, 0
+    part = parts[column.part]
+    return value_of(text, first + part.start(), first + part.end())
+
+
+def _size(text: str, span: tuple[int, int]) -> Stated | None:
+    if not has_value(text) or len(text) > MAX_TEXT:
+        return None
+    size = parse_size(text)
+    if size and all(side in SIDES for side in size):
+        return Stated(*span, size=size)
+    return Stated(*span, unread=f"'{text}' is not read for sure as an image size")
+
+
+def _shared_scale(column: Column, texts: Iterable[str]) -> str:
+    """Return the unit of parameters that a head leaves out: M, if all cells of the column can only be millions.
+
+    That is: at least two cells (in timm's ``param_count`` one), none with a unit, all from 0.1 to 2000 with decimals.
+    """
+    if column.kind != "parameters":
+        return ""
+    written = [text for text in texts if has_value(text) and len(text) <= MAX_TEXT]
+    if normal_field(column.field) == "param count":
+        return "M" if written and all("." in text and not has_own_scale(text) for text in written) else ""
+    if len(written) < 2 or any("." not in text or has_own_scale(text) for text in written):
+        return ""
+    numbers = [parse_approximate(text, "count") for text in written]
+    low, high = _MILLIONS
+    return "M" if all(number and low <= number.value <= high for number in numbers) else ""
+
+
+def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> Stated | None:
+    """Return the number of a cell, or why it cannot be read; None if the cell states nothing."""
+    if not has_value(text) or len(text) > MAX_TEXT:
+        return None
+    if comma and text.count(",") == 1:
+        return Stated(*span, unread=f"'{text}' may have a decimal comma, or one between thousands")
+    if column.kind in ACCURACIES:
+        number = parse_approximate(text)
+        if number is not None and number.unit in ("", "%"):
+            return Stated(*span, number)
+        return Stated(*span, unread=f"'{text}' is not read for sure as an accuracy")
+    number = parse_approximate(text, "count", column.scale)
+    if number is None:
+        return Stated(*span, unread=f"'{text}' is not read for sure as a count")
+    own = has_own_scale(text)
+    if not column.scale and not own and number.value < SMALLEST:
+        return Stated(*span, unread=f"neither '{column.field}' nor '{text}' states a unit")
+    if column.scale and not own and number.value > LARGEST:
+        return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
+    return Stated(*span, number)
+
+
+def _padding(texts: Sequence[str]) -> int:
+    """Return how many zeros end the decimals of every number of a column: they only make its cells equally long."""
+    zeros = []
+    for text in texts:
+        match = re.match(r"[\d,_ ]*\.(\d+)", text)
+        if match is None:
+            return 0
+        zeros.append(len(match[1]) - len(match[1].rstrip("0")))
+    return min(zeros) if len(zeros) > 1 else 0
+
+
+def without_equal_operations(
+    stated: list[tuple[Column, list[Stated | None]]],
+) -> list[tuple[Column, list[Stated | None]]]:
+    """Return the columns of a table; FLOPs that are mostly no more than the multiply-adds beside them are in doubt."""
+    flops = next((cells for column, cells in stated if column.operations), None)
+    macs = next((cells for column, cells in stated if column.kind == "flops" and not column.operations), None)
+    if flops is None or macs is None:
+        return stated
+    pairs = [
+        (a.number.value, b.number.value) for a, b in zip(flops, macs, strict=True) if a and b and a.number and b.number
+    ]
+    if sum(b > 0 and a < b * _EQUAL for a, b in pairs) * 2 <= len(pairs):
+        return stated
+    reason = "FLOPs stand beside multiply-adds, and are about as many: nobody can say what they count"
+    doubted = [replace(one, number=None, unread=reason) if one else None for one in flops]
+    return [(column, doubted if column.operations else cells) for column, cells in stated]
