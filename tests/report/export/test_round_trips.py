@@ -75,11 +75,12 @@ def test_30_a_card_of_the_hub_keeps_all_that_its_header_says():
     assert (result.source_name, result.source_url) == ("Some leaderboard", "https://example.org/board")
 
 
-def test_a_card_with_every_part_reads_back_equal_but_for_the_licence_in_words(write):
+def test_a_card_with_every_part_reads_back_equal_but_for_what_the_hub_refuses(write):
     hub = pytest.importorskip("huggingface_hub")
     path = write("README.md", CARD)
     before, after = hub.ModelCard(CARD).data.to_dict(), hub.ModelCard(of_hub(path)).data.to_dict()
     assert (before.pop("license"), after.pop("license")) == ("Apache 2.0", "apache-2.0")
+    assert (before.pop("tags"), after.pop("tags")) == (["vision", None], ["vision"])
     assert after == before
     assert "value: 0.90\n" in of_hub(path)
 

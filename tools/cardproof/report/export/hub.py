@@ -61,7 +61,7 @@ def _header(
     card: Mapping | None,
 ) -> dict[str, Any]:
     """Return the header without empty fields."""
-    found: dict[str, Any] = {key.text: node for key, node in card or () if not _is_empty(node)}
+    found: dict[str, Any] = {key.text: _without_nulls(node) for key, node in card or () if not _is_empty(node)}
     found.pop("model-index", None)
     if isinstance(node := found.get("license"), Scalar):
         found |= _as_hub_licence(node.text.strip(), found)
@@ -137,6 +137,13 @@ def _measured(judgement: Judgement) -> Any:
     if isinstance(found, int | float) and number and in_percent and number.value < in_percent.value:
         return found / 100
     return found
+
+
+def _without_nulls(node: Node) -> Node:
+    """Return a value without entries of its list that have none: the Hub refuses them."""
+    if not isinstance(node, Sequence):
+        return node
+    return Sequence(node.source, node.start, node.end, [item for item in node.items if not _is_empty(item)])
 
 
 def _is_empty(node: Node) -> bool:
