@@ -120,6 +120,9 @@ def found(write, *lines: str, name: str = "README.md"):
         ("tags: ''", ("error", None)),
         ("tags: [a, null]", ("error", None)),
         ("language: ['']", ("error", None)),
+        ("tags: 0.9", ("error", "'0.9'")),
+        ("tags: [a, {b: 1}]", ("error", None)),
+        ("license_name: true", ("error", "'true'")),
     ],
 )
 def test_values_that_the_hub_refuses_or_drops_are_found_with_the_nearest_that_it_takes(write, line, expected):
