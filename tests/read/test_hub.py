@@ -168,6 +168,15 @@ def test_results_that_the_hub_cannot_read_are_errors(write, old, new, words):
     assert words in finding.message
 
 
+@pytest.mark.parametrize(
+    ("task", "fix"),
+    [("image-clasification", "image-classification"), ("Image Classification", "image-classification"), ("x", None)],
+)
+def test_the_task_of_a_result_that_the_hub_does_not_know_is_a_warning_if_another_is_near(write, task, fix):
+    findings = read_cards([write("README.md", GOOD.replace("type: image-classification", f"type: {task}"))]).findings
+    assert [(f.check, f.severity, f.fix.text) for f in findings] == ([("hub-header", "warning", fix)] if fix else [])
+
+
 def test_a_model_of_the_header_without_results_is_an_error(write):
     (finding,) = read_cards([write("README.md", "---\nmodel-index:\n- name: net\n---\n")]).findings
     assert "no list of results" in finding.message

@@ -119,6 +119,12 @@ def _check_result(result: Mapping, number: int) -> Iterator[Finding]:
             what = f"has no {field}" if node is None else f"has a {field} without {' and '.join(missing)}"
             needed = f"{' and '.join(keys)} {'is' if len(keys) == 1 else 'are'} required"
             yield _refused(result, f"result {number} {what} ({needed})", f"add {field}: with {' and '.join(keys)}")
+    task = result.get("task")
+    stated = task.get("type") if isinstance(task, Mapping) else None
+    if isinstance(stated, Scalar) and stated.text not in TASKS and (nearest := near(stated.text, TASKS)):
+        message = f"the Hub has no task '{stated.text}'"
+        hint = f"did you mean '{nearest}'?"
+        yield Finding(stated.place, "hub-header", "warning", message, hint, stated.fix(nearest))
     metrics = result.get("metrics")
     if not isinstance(metrics, Sequence):
         yield _refused(result, f"result {number} has no list of metrics", "add metrics: with type and value of each")
