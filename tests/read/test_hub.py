@@ -120,6 +120,9 @@ def found(write, *lines: str, name: str = "README.md"):
         ("tags: ''", ("error", None)),
         ("tags: [a, null]", ("error", None)),
         ("language: ['']", ("error", None)),
+        ("tags: 0.9", ("error", "'0.9'")),
+        ("tags: [a, {b: 1}]", ("error", None)),
+        ("license_name: true", ("error", "'true'")),
     ],
 )
 def test_values_that_the_hub_refuses_or_drops_are_found_with_the_nearest_that_it_takes(write, line, expected):
@@ -163,6 +166,15 @@ def test_results_that_the_hub_cannot_read_are_errors(write, old, new, words):
     (finding,) = read_cards([write("README.md", GOOD.replace(old, new))]).findings
     assert (finding.check, finding.severity) == ("hub-result", "error")
     assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    ("task", "fix"),
+    [("image-clasification", "image-classification"), ("Image Classification", "image-classification"), ("x", None)],
+)
+def test_the_task_of_a_result_that_the_hub_does_not_know_is_a_warning_if_another_is_near(write, task, fix):
+    findings = read_cards([write("README.md", GOOD.replace("type: image-classification", f"type: {task}"))]).findings
+    assert [(f.check, f.severity, f.fix.text) for f in findings] == ([("hub-header", "warning", fix)] if fix else [])
 
 
 def test_a_model_of_the_header_without_results_is_an_error(write):

@@ -312,6 +312,12 @@ def test_a_page_may_import_another_page(write, tmp_path):
     assert [(card.file, [m.name for m in card.models]) for card in reading.cards] == [("a.md", ["a"]), ("b.md", ["b"])]
 
 
+def test_a_page_that_was_read_before_the_index_that_imports_it_stays_one_card(write):
+    page = write("a.md", card("Models:\n- Name: a\n"))
+    reading = read_cards([page, write("other.md", card("Import: a.md\nModels:\n- Name: b\n"))])
+    assert [(one.file, [m.name for m in one.models]) for one in reading.cards] == [("a.md", ["a"]), ("other.md", ["b"])]
+
+
 @pytest.mark.parametrize("comment", ["Models: see below", "Models:", "Models: [", "models we like: many"])
 def test_a_comment_that_only_speaks_of_models_is_no_index(write, comment):
     reading = read_cards([write("card.md", f"<!--\n{comment}\n-->\n# T\n")])

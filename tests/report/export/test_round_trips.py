@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import SHARED
+from hypothesis import given
+from hypothesis import strategies as st
 from sites import cardproof
 
 from cardproof.build import audit
@@ -75,11 +78,12 @@ def test_30_a_card_of_the_hub_keeps_all_that_its_header_says():
     assert (result.source_name, result.source_url) == ("Some leaderboard", "https://example.org/board")
 
 
-def test_a_card_with_every_part_reads_back_equal_but_for_the_licence_in_words(write):
+def test_a_card_with_every_part_reads_back_equal_but_for_what_the_hub_refuses(write):
     hub = pytest.importorskip("huggingface_hub")
     path = write("README.md", CARD)
     before, after = hub.ModelCard(CARD).data.to_dict(), hub.ModelCard(of_hub(path)).data.to_dict()
     assert (before.pop("license"), after.pop("license")) == ("Apache 2.0", "apache-2.0")
+    assert (before.pop("tags"), after.pop("tags")) == (["vision", None], ["vision"])
     assert after == before
     assert "value: 0.90\n" in of_hub(path)
 
@@ -158,6 +162,38 @@ def test_all_metafiles_are_loaded_by_the_library_of_the_hub_with_the_same_result
             found = [(one.dataset_name, one.metric_name, one.metric_value) for one in data.eval_results]
             loaded[data.model_name] = sorted(found)
     assert loaded == {name: sorted(results) for name, results in stated.items()}
+
+
+ODD = st.sampled_from([None, "", 0.9, "90%", 1, True, "a b", [], [None], {}, float("inf"), "no", "1e5"])
+
+
+def some(*keys: str):
+    return st.dictionaries(st.sampled_from(keys), ODD, max_size=len(keys))
+
+
+RESULT = st.fixed_dictionaries(
+    {"task": some("type", "name") | ODD, "metrics": st.lists(some("type", "value", "name"), max_size=3) | ODD},
+    optional={"dataset": some("type", "name", "split") | ODD, "source": some("name", "url") | ODD},
+)
+MODEL = st.fixed_dictionaries(
+    {"name": st.sampled_from(["net", "no", "a/b"])}, optional={"results": st.lists(RESULT, max_size=2) | ODD}
+)
+HEADER = st.fixed_dictionaries(
+    {"license": ODD, "tags": ODD, "base_model": ODD, "model-index": st.lists(MODEL, min_size=1, max_size=2)}
+)
+
+
+@given(HEADER)
+def test_whatever_a_header_holds_its_exports_are_loaded(header):
+    hub = pytest.importorskip("huggingface_hub")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "README.md")
+        path.write_text(f"---\n{yaml.safe_dump(header)}---\n# T\n", encoding="utf-8")
+        run = audit([path], Settings())
+    for text in export("hub", run.audit, Settings(), (*ANY, "refuted")).values():
+        assert None not in hub.ModelCard(text).data.to_dict().values()
+    for text in export("model-index", run.audit, Settings(), ()).values():
+        assert yaml.safe_load(text)["Models"]
 
 
 def test_results_that_stand_in_a_table_are_in_the_model_index(write):

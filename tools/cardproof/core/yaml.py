@@ -22,7 +22,7 @@ MAX_DEPTH = 100
 
 _TAG = "tag:yaml.org,2002:"
 # YAML 1.2, core schema, section 10.3.2
-_FLOAT_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+FLOAT_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"[-+]?[0-9]+")
 
 
@@ -200,7 +200,7 @@ class _Resolver:
             return self._trap(node, text, f"'{text}' is the boolean {meaning} under YAML 1.1, and text under YAML 1.2")
         if kind == "int":
             return self._integer(node, text)
-        if kind == "float" or (kind == "str" and _FLOAT_1_2.fullmatch(text)):
+        if kind == "float" or (kind == "str" and FLOAT_1_2.fullmatch(text)):
             return self._float(node, text, kind)
         if node.tag.startswith(_TAG + "python") or not node.tag.startswith(_TAG):
             self._report(node, "yaml-tag", "error", f"tag {node.tag!r} is not followed: cards are data")
@@ -218,7 +218,7 @@ class _Resolver:
         return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")
 
     def _float(self, node: yaml.ScalarNode, text: str, kind: str) -> str | float:
-        if not _FLOAT_1_2.fullmatch(text):
+        if not FLOAT_1_2.fullmatch(text):
             if text.lower().lstrip("+-") in (".inf", ".nan"):
                 return float(text.replace(".", ""))
             return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")

@@ -3,16 +3,13 @@ another value, and with two quotes if it would end the comment of a model index.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
 
-from cardproof.core.yaml import Mapping, Scalar, Sequence
+from cardproof.core.yaml import FLOAT_1_2, Mapping, Scalar, Sequence
 
 _STRING = "tag:yaml.org,2002:str"
-_NUMBER = re.compile(r"[-+.\deE]+")
-"""Texts that readers of YAML 1.2 may take for numbers although those of YAML 1.1 do not."""
 
 
 class Inline(list[Any]):
@@ -43,7 +40,7 @@ def _scalar(dumper: yaml.SafeDumper, node: Scalar) -> yaml.Node:
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    style = '"' if "-->" in text else "'" if _NUMBER.fullmatch(text) else None
+    style = '"' if "-->" in text else "'" if FLOAT_1_2.fullmatch(text) else None
     return dumper.represent_scalar(_STRING, text, style=style)
 
 

@@ -103,7 +103,7 @@ def read_cards(
         explicit = given.is_file()
         for path in [given] if explicit else _files_below(given):
             if path.resolve() not in seen:
-                seen |= _read_file(path, bound, show, reading, explicit)
+                seen |= _read_file(path, bound, show, reading, explicit, seen)
     reading.findings.sort(key=lambda one: (one.place.file, one.place.line, one.place.column, one.check, one.message))
     return reading
 
@@ -125,7 +125,13 @@ def _files_below(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
 
 
-def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool) -> set[Path]:
+def _read_file(
+    path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool, seen: set[Path]
+) -> set[Path]:
+    """Add the cards of a file and of the pages that it imports to a reading, and return the files that were read.
+
+    Pages in ``seen`` are cards already.
+    """
     reading.files += 1
     source, findings = read_source(path, show(path))
     if source is None or any(finding.fatal for finding in findings):
@@ -139,8 +145,9 @@ def _read_file(path: Path, root: Path, show: Callable[[Path], str], reading: Rea
     found = _page_models(page, reader, findings) if page else _data_models(source, reader, findings, explicit)
     if found is None:
         return set()
-    imported = {page.source.name: page for page in reader.pages.values()}
-    own = tuple(model for model in found if model.place.file not in imported)
+    imported = {page.source.name: page for file, page in reader.pages.items() if file not in seen}
+    pages = {page.source.name for page in reader.pages.values()}
+    own = tuple(model for model in found if model.place.file not in pages)
     card = _page_card(page, own) if page else Card(source, None, (), own, _claims(own))
     every = (*findings, *reader.findings)
     cards = [replace(card, findings=every, imports=tuple(sorted(reader.read_files)))]

@@ -14,7 +14,8 @@ LISTS = ("language", "datasets", "metrics", "tags", "base_model")
 """Fields that the Hub accepts as one text or as a list of texts."""
 _OF_THE_HUB = ("model-index", "pipeline_tag", "library_name", "base_model")
 """Fields that only headers for the Hub have."""
-_TEXTS = ("license", "library_name", "pipeline_tag", "base_model_relation", "license_name", "license_link")
+TEXTS = ("license", "library_name", "pipeline_tag", "base_model_relation", "license_name", "license_link")
+"""Fields that are one text."""
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -37,28 +38,31 @@ def check_header(header: Node) -> Iterator[Finding]:
         message = "the header is not a mapping from field to value: the Hub refuses the card"
         yield Finding(header.place, "hub-header", "error", message, "write each field as 'name: value'")
         return
-    for key in (*LISTS, *_TEXTS):
+    for key in (*LISTS, *TEXTS):
         entry = header.entries.get(key)
         if entry:
-            yield from _check_empty(key, *entry)
+            yield from _check_texts(key, *entry)
     yield from _check_ids(header, "license", LICENCES, "licence", "error")
     yield from _check_ids(header, "pipeline_tag", TASKS, "task", "warning")
     yield from _check_ids(header, "base_model_relation", RELATIONS, "relation to a base model", "error")
     yield from _check_repositories(header, "base_model", "a model")
 
 
-def _check_empty(field: str, key: Scalar, node: Node) -> Iterator[Finding]:
-    """Report a field without a value, and entries of a list without one."""
+def _check_texts(field: str, key: Scalar, node: Node) -> Iterator[Finding]:
+    """Report a field without a value, entries of a list without one, and values that are not text."""
     if isinstance(node, Scalar) and node.value is None:
         message = f"'{field}' has no value: the Hub refuses or drops it"
         yield Finding(key.place, "hub-header", "error", message, "delete the line, or give it a value")
-    elif isinstance(node, Scalar) and not node.text.strip():
-        message = f"'{field}' is empty: the Hub refuses the card"
-        yield Finding(node.place, "hub-header", "error", message, "delete the line, or give it a value")
-    for item in node.items if isinstance(node, Sequence) else []:
+        return
+    what = f"an entry of '{field}'" if isinstance(node, Sequence) else f"'{field}'"
+    for item in node.items if isinstance(node, Sequence) else [node]:
         if isinstance(item, Scalar) and (item.value is None or not item.text.strip()):
-            message = f"an entry of '{field}' has no value: the Hub refuses the card"
-            yield Finding(item.place, "hub-header", "error", message, "delete the entry")
+            message = f"{what} has no value: the Hub refuses the card"
+            yield Finding(item.place, "hub-header", "error", message, "delete it, or give it a value")
+        elif not isinstance(item, Scalar) or not isinstance(item.value, str):
+            message = f"{what} is not text: the Hub refuses the card"
+            fix = item.fix(f"'{item.text}'") if isinstance(item, Scalar) and not item.style else None
+            yield Finding(item.place, "hub-header", "error", message, "write it as text, in quotes", fix)
 
 
 def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, severity: Severity) -> Iterator[Finding]:
@@ -115,6 +119,12 @@ def _check_result(result: Mapping, number: int) -> Iterator[Finding]:
             what = f"has no {field}" if node is None else f"has a {field} without {' and '.join(missing)}"
             needed = f"{' and '.join(keys)} {'is' if len(keys) == 1 else 'are'} required"
             yield _refused(result, f"result {number} {what} ({needed})", f"add {field}: with {' and '.join(keys)}")
+    task = result.get("task")
+    stated = task.get("type") if isinstance(task, Mapping) else None
+    if isinstance(stated, Scalar) and stated.text not in TASKS and (nearest := near(stated.text, TASKS)):
+        message = f"the Hub has no task '{stated.text}'"
+        hint = f"did you mean '{nearest}'?"
+        yield Finding(stated.place, "hub-header", "warning", message, hint, stated.fix(nearest))
     metrics = result.get("metrics")
     if not isinstance(metrics, Sequence):
         yield _refused(result, f"result {number} has no list of metrics", "add metrics: with type and value of each")

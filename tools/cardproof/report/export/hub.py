@@ -16,6 +16,7 @@ from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
+from cardproof.read.hub_header import LISTS, TEXTS
 from cardproof.read.hub_ids import licence_id
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.views.about import read_paper
@@ -61,7 +62,8 @@ def _header(
     card: Mapping | None,
 ) -> dict[str, Any]:
     """Return the header without empty fields."""
-    found: dict[str, Any] = {key.text: node for key, node in card or () if not _is_empty(node)}
+    found: dict[str, Any] = {key.text: _as_the_hub_takes_it(key.text, node) for key, node in card or ()}
+    found = {key: node for key, node in found.items() if node is not None}
     found.pop("model-index", None)
     if isinstance(node := found.get("license"), Scalar):
         found |= _as_hub_licence(node.text.strip(), found)
@@ -100,7 +102,7 @@ def _kept_results(model: Model, judgements: Iterable[Judgement], verdicts: Colle
         for metric in given.items if isinstance(given, Sequence) else ():
             value = metric.get("value") if isinstance(metric, Mapping) else None
             judgement = by_place.get(value.place) if isinstance(value, Scalar) else None
-            if judgement is None or not isinstance(metric, Mapping) or metric.get("type") is None:
+            if judgement is None or not isinstance(metric, Mapping) or not _has(metric, "type", "value"):
                 continue
             kept.places.add(judgement.claim.place)
             if judgement.verdict != "refuted":
@@ -125,7 +127,7 @@ def _completed(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[st
             stated.setdefault(key, known if key == "name" else _slug(known) or "other")
         parts[name] = stated
     source = parts.get("source")
-    if not isinstance(source, Mapping) or source.get("url") is None:
+    if not isinstance(source, Mapping) or not _has(source, "url"):
         parts.pop("source", None)
     return {**parts, "metrics": metrics}
 
@@ -137,6 +139,26 @@ def _measured(judgement: Judgement) -> Any:
     if isinstance(found, int | float) and number and in_percent and number.value < in_percent.value:
         return found / 100
     return found
+
+
+def _as_the_hub_takes_it(field: str, node: Node) -> Node | list[str] | None:
+    """Return the value of a header's field without what the Hub refuses: null, empty entries, numbers for text."""
+    items = [item for item in (node.items if isinstance(node, Sequence) else [node]) if not _is_empty(item)]
+    if not items:
+        return None
+    if field in (*LISTS, *TEXTS) and not all(
+        isinstance(item, Scalar) and isinstance(item.value, str) for item in items
+    ):
+        return [item.text for item in items if isinstance(item, Scalar)] or None
+    if field == "tags" and isinstance(node, Scalar):
+        return [node.text]
+    return Sequence(node.source, node.start, node.end, items) if isinstance(node, Sequence) else node
+
+
+def _has(mapping: Mapping, *keys: str) -> bool:
+    """Return whether a mapping has a value for each of some keys."""
+    nodes = [mapping.get(key) for key in keys]
+    return all(isinstance(node, Scalar) and not _is_empty(node) for node in nodes)
 
 
 def _is_empty(node: Node) -> bool:
