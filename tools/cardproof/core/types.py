@@ -354,6 +354,31 @@ class Recipe(Stored, frozen=True):
     """Name of that log."""
 
 
+class SiblingCounts(Stored, frozen=True):
+    """Counts of a network with the head of other weights that its zoo has under the same name."""
+
+    weights: str
+    """The zoo's name of these weights."""
+    classes: int
+    parameters: int
+    multiply_adds: int
+
+
+class StatedResult(Stored, frozen=True):
+    """A result that a zoo's own metadata state for some of its weights."""
+
+    weights: str
+    """The zoo's name of the weights."""
+    file: str
+    """Name of their file."""
+    dataset: str
+    metric: str
+    value: str
+    """As the zoo's source writes it, with its unit."""
+    place: str
+    """Where the zoo's source states it: ``file:line:column``."""
+
+
 class Evidence(Stored, frozen=True):
     """The measurements of one model, with their inputs and environment."""
 
@@ -381,6 +406,12 @@ class Evidence(Stored, frozen=True):
     sources: tuple[tuple[str, str], ...] = ()
     """Files and distributions that a zoo of the user's own loaded, with digest or version: its evidence is valid while
     they are equal."""
+    siblings: tuple[SiblingCounts, ...] = ()
+    """Other heads that the zoo has under this name, if the card states another number of parameters."""
+    stated_results: tuple[StatedResult, ...] = ()
+    """Results of all weights of this name, as the zoo's own metadata state them."""
+    near_names: tuple[str, ...] | None = None
+    """If the zoo has no model of this name, those of its names that are most like it."""
 
     @property
     def is_temporary_failure(self) -> bool:

@@ -188,9 +188,14 @@ def load(path: Path) -> Record:
     return load_sealed(path, SCHEMA, Record)
 
 
+OPTIONAL = ("takes", "siblings", "stated_results", "near_names")
+"""Fields that most records have nothing in, and older records lack."""
+
+
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
     record = plain(evidence)
-    if not evidence.takes:  # most cards state no smallest size, and older records lack the field
-        del record["takes"]
+    for name in OPTIONAL:
+        if not record[name]:
+            del record[name]
     return dump_sealed(SCHEMA, record)

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.digests import digest_of_distribution
-from cardproof.core.types import Place, Preprocessing
+from cardproof.core.types import Place, Preprocessing, StatedResult
 from cardproof.zoos.published import Published, Value
 
 if TYPE_CHECKING:
@@ -101,13 +101,25 @@ class TorchvisionZoo:
             transform.interpolation.value,
             tuple(transform.mean),
             tuple(transform.std),
-            weights=weights.url.rpartition("/")[2],
+            weights=_file_of(weights),
         )
 
     def weights(self, name: str) -> dict[str, Any] | None:
         """Return the metadata of the weights, with their address."""
         _, weights = self._find(name)
         return {"url": weights.url, **weights.meta} if weights else None
+
+    def stated_results(self, name: str) -> tuple[StatedResult, ...]:
+        """Return the accuracies in the metadata of all weights of a model, or of the entry that is named."""
+        model, named = self._find(name)
+        entries = [] if model is None else [named] if model != name else list(self._entries(model))
+        return tuple(
+            StatedResult(str(entry), _file_of(entry), dataset, value.field, value.text, str(value.place))
+            for entry in entries
+            if (published := self.published(str(entry)))
+            for dataset, metrics in published.results
+            for value in metrics
+        )
 
     def recipe(self, name: str) -> None:
         """Return None: torchvision links to its recipes and does not ship them."""
@@ -120,7 +132,7 @@ class TorchvisionZoo:
     def known_as(self, name: str, weights: str | None) -> str:
         """Return the entry of the model's weights whose file the card links; the name if there is none."""
         for entry in self._entries(name) if weights else ():
-            if entry.url.rpartition("/")[2] == weights:
+            if _file_of(entry) == weights:
                 return str(entry)
         return name
 
@@ -140,6 +152,11 @@ class TorchvisionZoo:
 
         if name in self.models():
             yield from models.get_model_weights(name)
+
+
+def _file_of(entry: Any) -> str:
+    """Return the name of the file of an entry of weights."""
+    return str(entry.url.rpartition("/")[2])
 
 
 METRICS = {"acc@1": "Top 1 Accuracy", "acc@5": "Top 5 Accuracy"}
