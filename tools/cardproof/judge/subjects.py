@@ -39,15 +39,15 @@ def _findings(subject: Subject, changed: list[tuple[Judgement, Judgement]]) -> I
     place = subject.table.place
     models = list(dict.fromkeys(now.claim.model for _, now in changed if now.verdict == "unchecked"))
     if subject.task and changed:
-        message = f"this table is about {subject.task} ({subject.task_said}), not about the zoo's networks alone"
-        hint = f"its values are unchecked; rows under a name of the zoo: {_listed(models)}"
+        message = f"this table is about {subject.task} ({subject.task_said}): its rows are more than the zoo's networks"
+        hint = f"its values are unchecked; rows with a name of the zoo: {_listed(models)}"
         yield Finding(place, "another-task", "note", message, hint)
     elif subject.dataset and models:
         message = (
-            f"this table is about {subject.dataset.name} ({subject.dataset_said}): the zoo's networks of the same names "
-            f"({_listed(models)}) are probably other networks"
+            f"this table is about {subject.dataset.name} ({subject.dataset_said}): networks of the zoo with these names "
+            f"({_listed(models)}) are probably others"
         )
-        hint = "values that do not hold with the zoo's networks are unchecked; audit the card with the zoo of its networks"
+        hint = "values that do not hold with them are unchecked; audit the card with the zoo of its networks"
         yield Finding(place, "another-data-set", "warning", message, hint)
 
 
@@ -104,9 +104,7 @@ def _with_head_of(dataset: DataSet, judgement: Judgement, context: Context) -> J
     return None
 
 
-def _way_with_classes(
-    evidence: Evidence | None, judgement: Judgement, classes: tuple[int, ...]
-) -> Reproduction | None:
+def _way_with_classes(evidence: Evidence | None, judgement: Judgement, classes: tuple[int, ...]) -> Reproduction | None:
     """Return a plain way of counting at another size, or with one of these heads, that gives a stated count exactly."""
     stated = judgement.claim.number
     assert stated

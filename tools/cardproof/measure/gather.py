@@ -40,6 +40,11 @@ class GatheredEvidence(Struct, frozen=True):
     curves: dict[Need, Curve] = field(default_factory=dict)
     """Losses of trainings whose logs are published with the weights."""
 
+    @property
+    def unmeasured(self) -> int:
+        """Number of models without counts."""
+        return sum(found.counts is None for found in self.evidence.values())
+
 
 def gather(
     needs: list[Need], chosen: set[Need], settings: Settings, store: Path | None, options: MeasureOptions

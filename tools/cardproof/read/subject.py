@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
+from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.types import Claim, Place
 from cardproof.read.model_index import Model, Table
 
@@ -81,7 +81,8 @@ _DATA_SETS = tuple(
     )
 )
 _IS_IMAGENET = re.compile(
-    r"(?<!tiny)(?<!tiny[ _-])imagenet(?!te)(?![ _-]?(?:12|21|22)k)(?![ _-]?100\b)|\bilsvrc|\bin[ _-]?1k\b", re.IGNORECASE
+    r"(?<!tiny)(?<!tiny[ _-])imagenet(?!te)(?![ _-]?(?:12|21|22)k)(?![ _-]?100\b)|\bilsvrc|\bin[ _-]?1k\b",
+    re.IGNORECASE,
 )
 
 _TASK_WORDS = tuple(
@@ -97,6 +98,7 @@ _TASK_WORDS = tuple(
         (r"image[ -]retrieval|re-?identification|face recognition", "retrieval"),
     )
 )
+_NO_IMAGES = re.compile(r"text|token|sentence|audio|speech|video|tabular")
 _IS_CLASSIFICATION = re.compile(r"\bclassif", re.IGNORECASE)
 _TASK_HEADS = tuple(
     (re.compile(pattern), task)
@@ -146,7 +148,7 @@ def subject_of_results(model: Model) -> Subject:
     task = next(iter(tasks), "") if all(map(_is_other_task, tasks)) else ""
     names = [result.dataset or "" for result in model.results]
     found = [data_sets_in(name) for name in names]
-    dataset = found[0][0] if found and all(found) and _IMAGENET not in sum(found, []) else None
+    dataset = found[0][0] if found and all(of and _IMAGENET not in of for of in found) else None
     said = f"its results are on {names[0]}" if dataset else ""
     return Subject(None, task.lower(), f"its results are of {task.lower()}" if task else "", dataset, said)
 
@@ -161,7 +163,7 @@ def data_sets_in(text: str) -> list[DataSet]:
 def _is_other_task(task: str) -> bool:
     """Return whether the task of a result is stated and is not the classification of images."""
     words = task.lower().replace("-", " ").replace("_", " ")
-    return bool(words.strip()) and ("classif" not in words or bool(re.search(r"text|token|audio|video|sentence", words)))
+    return bool(words.strip()) and ("classif" not in words or _NO_IMAGES.search(words) is not None)
 
 
 def _texts(table: Table) -> Iterator[tuple[str, str]]:
@@ -247,8 +249,3 @@ def _plain(text: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def is_imagenet(dataset: str | None) -> bool:
-    """Return whether a data set is ImageNet-1k, or is not named."""
-    return dataset is None or canonical_dataset(dataset) == canonical_dataset("ImageNet")

@@ -9,7 +9,7 @@ from cardproof.judge.checks import Context
 from cardproof.read.claims import weights_file
 
 THRESHOLD = Decimal("0.02")
-"""Relative difference in parameters within which a network is the card's; half a unit of what is written may be more."""
+"""Relative difference in parameters within which a network is the card's, or half a unit of what is written."""
 
 
 def unchecked_reason(context: Context) -> str:

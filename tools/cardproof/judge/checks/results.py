@@ -24,8 +24,8 @@ stays valid, for everybody who has its record, until the network's source, the w
 change; then the claim is cited or unchecked again, and the reason says what changed.
 
 Values that cannot be are errors without running anything (`impossible-result`): a top-1 above the top-5 of the same
-result, and an accuracy or error rate below 0 or above 100. A result that states one accuracy in percent and the other as a fraction
-is a warning (`mixed-units`).
+result, and an accuracy or error rate below 0 or above 100. A result that states one accuracy in percent and the other
+as a fraction is a warning (`mixed-units`).
 
 **Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
 image library, the crop and the person.

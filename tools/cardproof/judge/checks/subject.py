@@ -1,12 +1,12 @@
 """Subject: what a table is about, and whether its rows are networks of the zoo.
 
-**What it does.** A detector is named by its backbone, and a network for CIFAR like the one for ImageNet. Before a row is
-compared with the zoo's network of its name, the words of the table are read: its heads, the text above it, its
+**What it does.** A detector is named by its backbone, and a network for CIFAR like the one for ImageNet. So the words of
+a table are read before its rows are compared with the zoo's networks of their names: its heads, the text above it, its
 headings.
 
 - `another-task`: columns such as mAP, AP, mIoU, PQ, OKS or Lr schd, or the words, tell another task than image
   classification. All values of the table are unchecked; one note a table.
-- `another-data-set`: the nearest words name a data set for which the network's head does not have the classes. Values
+- `another-data-set`: the nearest words name a data set whose number of classes the network's head does not have. Values
   that hold with the zoo's network, with the head of that data set or at another size are confirmed, and say so; others
   are unchecked. One warning a table that has such values.
 - `other-networks`: the rows vote. If in most rows of a table (in most of at least three models of an index) no count
@@ -19,7 +19,7 @@ If most rows hold, a value that does not is refuted.
 **Why.** A false alarm costs the trust in all others, and a fix of it damages a correct table.
 
 **Example.** `| Model | box AP | Params |` above `| resnet50 | 38.2 | 44M |` gives `this table is about detection (its
-column 'box AP'), not about the zoo's networks alone`.
+column 'box AP'): its rows are more than the zoo's networks`.
 
 **Fix.** None. **Settings.** `zoo`, `names`.
 """
