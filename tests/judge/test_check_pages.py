@@ -27,6 +27,7 @@ Models:
   - Dataset: ImageNet
     Metrics: {results}
 - {identity}
+  Metadata: {{Layers: 50}}
 -->
 # Title
 

@@ -1,12 +1,12 @@
 """Subject: what a table is about, and whether its rows are networks of the zoo.
 
-**What it does.** A detector is named by its backbone, and a network for CIFAR like the one for ImageNet. So the words of
-a table are read before its rows are compared with the zoo's networks of their names: its heads, the text above it, its
-headings.
+**What it does.** A detector is named by its backbone, and a network for CIFAR like the one for ImageNet. So before the
+rows of a table are compared with the zoo's networks of their names, its words are read: its heads, the text above it,
+its headings.
 
 - `another-task`: columns such as mAP, AP, mIoU, PQ, OKS or Lr schd, or the words, tell another task than image
   classification. All values of the table are unchecked; one note a table.
-- `another-data-set`: the nearest words name a data set whose number of classes the network's head does not have. Values
+- `another-data-set`: the nearest words name a data set, and the network's head has another number of classes. Values
   that hold with the zoo's network, with the head of that data set or at another size are confirmed, and say so; others
   are unchecked. One warning a table that has such values.
 - `other-networks`: the rows vote. If in most rows of a table (in most of at least three models of an index) no count
