@@ -44,8 +44,8 @@ def _findings(subject: Subject, changed: list[tuple[Judgement, Judgement]]) -> I
         yield Finding(place, "another-task", "note", message, hint)
     elif subject.dataset and models:
         message = (
-            f"this table is about {subject.dataset.name} ({subject.dataset_said}): networks of the zoo with these names "
-            f"({_listed(models)}) are probably others"
+            f"this table is about {subject.dataset.name} ({subject.dataset_said}): the zoo's networks of these names, "
+            f"{_listed(models)}, are probably others"
         )
         hint = "values that do not hold with them are unchecked; audit the card with the zoo of its networks"
         yield Finding(place, "another-data-set", "warning", message, hint)
@@ -61,10 +61,14 @@ def _about(subject: Subject, judgement: Judgement, context: Context) -> Judgemen
         return judgement  # it is unchecked already
     if subject.task:
         return unchecked(judgement, f"its table is about {subject.task} ({subject.task_said})")
-    if judgement.verdict == "refuted" and subject.dataset and _has_another_head(context, subject.dataset):
-        why = f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
-        return _with_head_of(subject.dataset, judgement, context) or unchecked(judgement, why)
-    return judgement
+    if judgement.verdict == "confirmed" or not subject.dataset or not _has_another_head(context, subject.dataset):
+        return judgement
+    if held := _with_head_of(subject.dataset, judgement, context):
+        return held
+    if judgement.verdict != "refuted":
+        return judgement
+    why = f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
+    return unchecked(judgement, why)
 
 
 def _about_results(judgement: Judgement, context: Context) -> Judgement:

@@ -112,8 +112,6 @@ _TASK_HEADS = tuple(
     )
 )
 """Words of heads, in small letters and without marks."""
-_NO_PRECISION = frozenset(("feature", "activation", "attention", "saliency", "url", "link", "site"))
-"""Words beside which ``map`` is not a mean average precision."""
 _ERROR = re.compile(r"\berr(?:ors?)?\b", re.IGNORECASE)
 _ACCURACY = re.compile(r"\bacc(?:urac(?:y|ies))?\b|\berror bars?\b", re.IGNORECASE)
 _MARKS = re.compile(r"<[^<>]{0,200}>|[*_`^~]+")
@@ -179,8 +177,8 @@ def _task(table: Table) -> tuple[str, str]:
         return "", ""
     for head, _ in table.heads:
         words = re.findall(r"[a-z]+\d*", _plain(head).lower())
-        if _NO_PRECISION.intersection(words):
-            continue
+        if "map" in words and len(words) > 1 and "mAP" not in head:
+            continue  # a feature map, the size of a map
         for pattern, task in _TASK_HEADS:
             if any(pattern.fullmatch(word) for word in words):
                 return task, f"its column '{_plain(head)}'"

@@ -13,8 +13,8 @@ taken at its word.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
 
-**Example.** With a count, `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model 'res2next51':
-did you mean res2next50 or res2net50d or res2net101d?`.
+**Example.** With a count, `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model
+'res2next51': did you mean res2next50 or res2net50d or res2net101d?`.
 
 **Fix.** None. **Settings.** `zoo`, `names`.
 """

@@ -11,8 +11,8 @@ its headings.
   are unchecked. One warning a table that has such values.
 - `other-networks`: the rows vote. If in most rows of a table (in most of at least three models of an index) no count
   holds and none is explained, it is about other networks. All its wrong counts are unchecked; one warning.
-- `another-way`: so do columns. If most of at least three values of a column are off and nothing explains them, while the
-  rows are the zoo's networks, the column was counted in a way that is not known: unchecked, one warning.
+- `another-way`: so do columns. If most of at least three values of a column are off and nothing explains them, while
+  the rows are the zoo's networks, the column was counted in a way that is not known: unchecked, one warning.
 
 If most rows hold, a value that does not is refuted.
 
