@@ -17,7 +17,8 @@ from cardproof.read.subject import DataSet, Subject, subject_of_results
 
 def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], list[Finding]]:
     """Return the judgements of a card with what is about something else unchecked, and one finding a table."""
-    judged, findings = list(judged), []
+    judged = list(judged)
+    findings: list[Finding] = []
     for positions in by_table(judged, tables).values():
         of_table = [judged[index] for index in positions]
         subject = of_table[0].context.subject(of_table[0].judgement.claim)

@@ -165,34 +165,23 @@ OF_ZOO = "equal to the zoo's own metadata"
 
 
 def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) -> Judgement | None:
-    """Judge a metric by what the zoo's own metadata state of its weights; None if they state nothing of it."""
+    """Judge a metric by what the zoo's own metadata state of its weights; None if they do not tell."""
     evidence, unit = context.evidence, "%" if stated.unit == "%" else ""
     own = _of_zoo(claim, context)
     if not own or evidence is None:
         return None
-    if found := next((result for result in own if _is_equal(stated, _number_of(result))), None):
-        method = f"equal to the metadata of {evidence.environment.zoo}: {found.weights} ({found.place})"
-        value = float(_number_of(found).value)
-        return Judgement(claim, "cited", value, unit, OF_ZOO, "0", method=method, reason=missing)
+    zoo = evidence.environment.zoo
     nearest = min(own, key=lambda result: abs(_number_of(result).value - stated.value))
-    listed = "; ".join(f"{result.value} of {result.weights}" for result in own)
-    zoo = f"the metadata of {evidence.environment.zoo}"
-    difference = f"{_number_of(nearest).value - stated.value:+.3f}".replace("-", "−")
-    disputed = Judgement(
-        claim, "disputed", float(_number_of(nearest).value), unit, OF_ZOO, difference, reason=f"{zoo} state {listed}"
-    )
-    for other in context.neighbours:
-        if other.model.key == context.model.key or stated.digits < LEAST_DIGITS:
-            continue
-        theirs = [result for result in _of_zoo(claim, other) if _is_equal(stated, _number_of(result))]
-        their_claims = (c for c in other.claims if c.kind == claim.kind and c.metric and c.dataset == claim.dataset)
-        values = [value for c in their_claims if (value := accuracy(c, other))]
-        if theirs and any(_is_equal(value, _number_of(result)) for value in values for result in own):
-            reason = (
-                f"the values of {claim.model} and {other.model.name} are exchanged: {zoo} state {theirs[0].value} for "
-                f"{other.model.name}, and {listed}"
-            )
-            return replace(disputed, reason=reason, discrepancies=("another-model",))
+    found = _number_of(nearest).value
+    if _is_equal(stated, _number_of(nearest)):
+        method = f"equal to the metadata of {zoo}: {nearest.weights} ({nearest.place})"
+        return Judgement(claim, "cited", float(found), unit, OF_ZOO, "0", method=method, reason=missing)
+    difference = f"{found - stated.value:+.3f}".replace("-", "−")
+    listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result in own)}"
+    disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed)
+    if other := _exchanged_with(claim, context, stated, own):
+        reason = f"the values of {claim.model} and {other} are exchanged: {listed}, and this value of {other}"
+        return replace(disputed, reason=reason, discrepancies=("another-model",))
     if claim.dataset is None:
         return None  # it may be on other data
     linked = weights_file(context.model)
@@ -200,6 +189,24 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
         reason = f"{missing}; the card links weights that are not the zoo's ({linked})"
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     return disputed
+
+
+def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[StatedResult]) -> str | None:
+    """Return the model of this card that has this value in the zoo's metadata, and states this model's; None if none.
+
+    Values of few digits may be equal by chance.
+    """
+    if stated.digits < LEAST_DIGITS:
+        return None
+    for other in context.neighbours:
+        theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
+        if not any(_is_equal(stated, _number_of(result)) for result in theirs):
+            continue
+        same = (c for c in other.claims if c.kind == claim.kind and c.metric and c.dataset == claim.dataset)
+        values = [value for c in same if (value := accuracy(c, other))]
+        if any(_is_equal(value, _number_of(result)) for value in values for result in own):
+            return other.model.name
+    return None
 
 
 LEAST_DIGITS = 3
