@@ -123,7 +123,9 @@ ERRORS = [
     ("", "| 93.4 | 78.2 |\n| a2 | 94.4 | 79.1 |", False),
     ("", "| 30.2 | 11.0 |", False),
     ("Accuracy, with error bars:", "| 69.8 | 89.1 |", False),
-    ("Errors were corrected in May.", "| 69.8 | 89.1 |\n| a2 | 73.3 | 91.4 |", False),
+    ("Top-1 errors were corrected in May.", "| 69.8 | 89.1 |\n| a2 | 73.3 | 91.4 |", False),
+    ("Errors were corrected in May.", "| 30.2 | 11.0 |", False),
+    ("10-crop validation error (%)", "| 30.2 | 11.0 |", True),
 ]
 
 

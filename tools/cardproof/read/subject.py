@@ -17,7 +17,10 @@ from cardproof.core.types import Claim, Place
 from cardproof.read.model_index import Model, Table
 
 MOST_TEXT = 2000
-"""Characters of a paragraph or heading that are looked at."""
+"""Characters of a text that are looked at."""
+
+MOST_CAPTION = 400
+"""Characters right above a table that are taken to be about it."""
 
 LARGEST_ERROR = 50
 """Top-5 error in percent above which no published classifier lies; two columns of larger values were exchanged."""
@@ -113,6 +116,9 @@ _TASK_HEADS = tuple(
 )
 """Words of heads, in small letters and without marks."""
 _ERROR = re.compile(r"\berr(?:ors?)?\b", re.IGNORECASE)
+_ERROR_RATE = re.compile(
+    r"\berror rates?\b|\b(?:top|test|validation|val|classification|crop)\b[^.\n]{0,30}\berr(?:ors?)?\b", re.IGNORECASE
+)
 _ACCURACY = re.compile(r"\bacc(?:urac(?:y|ies))?\b|\berror bars?\b", re.IGNORECASE)
 _MARKS = re.compile(r"<[^<>]{0,200}>|[*_`^~]+")
 
@@ -167,7 +173,7 @@ def _is_other_task(task: str) -> bool:
 def _texts(table: Table) -> Iterator[tuple[str, str]]:
     """Yield the texts that tell what a table is about, the nearest first, each with its kind."""
     if table.caption:
-        yield "the text above it", table.caption[-MOST_TEXT:]
+        yield "the text above it", table.caption[-MOST_CAPTION:]
     yield from (("its heading", text[:MOST_TEXT]) for text in reversed(table.headings))
 
 
@@ -215,8 +221,8 @@ def _error_columns(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[
     """
     pairs = list(_pairs(table, claims))
     inverted = [top1 > top5 for _, _, top1, top5 in pairs]
-    near = " ".join((table.caption[-MOST_TEXT:], *table.headings[-1:]))
-    said = bool(_ERROR.search(near)) and not _ACCURACY.search(near)
+    near = " ".join((table.caption[-MOST_CAPTION:], *table.headings[-1:]))[-MOST_TEXT:]
+    said = bool(_ERROR_RATE.search(near)) and not _ACCURACY.search(near)
     small = all(top5 <= LARGEST_ERROR for _, _, _, top5 in pairs)
     every = len(pairs) > 1 and all(inverted) and small
     contradicted = bool(pairs) and not any(inverted)

@@ -53,10 +53,6 @@ class TorchvisionZoo:
         entry = _Entry(weights)
         values = [field(weights, entry) for field in (_parameters, _ops, _file_size, _classes, _min_size)]
         data = ("ImageNet-1K",) if weights.name.startswith("IMAGENET1K") else ()
-        results = {
-            dataset: {metric: value for metric, value in metrics.items() if isfinite(value)}
-            for dataset, metrics in weights.meta.get("_metrics", {}).items()
-        }
         return Published(
             name,
             entry.place(),
@@ -64,11 +60,7 @@ class TorchvisionZoo:
             weights.meta.get("license", ""),
             data,
             tuple(value for value in values if value),
-            tuple(
-                (dataset, tuple(entry.accuracy(dataset, metric, value) for metric, value in metrics.items()))
-                for dataset, metrics in results.items()
-                if metrics
-            ),
+            tuple(_results(weights, entry)),
         )
 
     def build(self, name: str) -> nn.Module:
@@ -116,8 +108,7 @@ class TorchvisionZoo:
         return tuple(
             StatedResult(str(entry), _file_of(entry), dataset, value.field, value.text, str(value.place))
             for entry in entries
-            if (published := self.published(str(entry)))
-            for dataset, metrics in published.results
+            for dataset, metrics in _results(entry, _Entry(entry))
             for value in metrics
         )
 
@@ -196,6 +187,13 @@ class _Entry:
             return written if float(written) == float(value) else str(value)
         except ValueError:
             return str(value)
+
+
+def _results(weights: Any, entry: _Entry) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    """Yield each data set with the metrics on it."""
+    for dataset, metrics in weights.meta.get("_metrics", {}).items():
+        if values := tuple(entry.accuracy(dataset, key, value) for key, value in metrics.items() if isfinite(value)):
+            yield dataset, values
 
 
 def _parameters(weights: Any, entry: _Entry) -> Value | None:
