@@ -12,7 +12,7 @@ from cardproof.judge.checks import Check, all_checks
 
 PARTS = ("**What it does.**", "**Why.**", "**Example.**", "**Fix.**", "**Settings.**")
 EXAMPLE = re.compile(r"\*\*Example\.\*\* (?:.*? )?`([^`]+)` gives `([^`]+)`\.", re.DOTALL)
-ELSEWHERE = {"code", "layers", "min-size", "snippets", "weights"}
+ELSEWHERE = {"code", "layers", "min-size", "snippets", "subject", "weights"}
 """Checks whose example needs a zoo or files of its own, or gives a reason and no finding; other tests run the like."""
 CARD = """---
 license: mit
@@ -27,6 +27,7 @@ Models:
   - Dataset: ImageNet
     Metrics: {results}
 - {identity}
+  Metadata: {{Layers: 50}}
 -->
 # Title
 

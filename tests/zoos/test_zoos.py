@@ -13,7 +13,7 @@ from sites import ONE_JOB
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Preprocessing
-from cardproof.zoos import ZooError, load_zoo, network_digests, preprocessing_of
+from cardproof.zoos import ZooError, load_zoo, near_names, network_digests, preprocessing_of
 
 
 def test_res2next_states_the_preprocessing_of_its_models():
@@ -157,3 +157,53 @@ def test_a_zoo_is_read_from_its_source_however_quickly_it_was_edited(tmp_path, m
         assert load_zoo(f"{path}:build").build("any") == value
     assert [kept.name.partition(".")[0] for kept in tmp_path.glob("__pycache__/*")] == ["quick"]
     assert not sys.dont_write_bytecode
+
+
+def test_torchvision_states_the_results_of_all_weights_of_a_name():
+    zoo = load_zoo("torchvision")
+    found = {(result.weights, result.metric): result for result in zoo.stated_results("resnet50")}
+    assert found["ResNet50_Weights.IMAGENET1K_V1", "Top 1 Accuracy"].value == "76.130%"
+    assert found["ResNet50_Weights.IMAGENET1K_V2", "Top 5 Accuracy"].value == "95.434%"
+    assert {result.dataset for result in found.values()} == {"ImageNet-1K"}
+    assert {result.place.partition(":")[0] for result in found.values()} == {"torchvision/models/resnet.py"}
+    only = zoo.stated_results("ResNet50_Weights.IMAGENET1K_V1")
+    assert {result.file for result in only} == {"resnet50-0676ba61.pth"}
+    assert zoo.stated_results("no_such_model") == ()
+
+
+def test_timm_has_weights_of_several_heads_under_one_name():
+    pytest.importorskip("timm")
+    zoo = load_zoo("timm")
+    assert dict(zoo.weights_of("tiny_vit_5m_224"))["tiny_vit_5m_224.in1k"] == 1000
+    assert dict(zoo.weights_of("tiny_vit_5m_224"))["tiny_vit_5m_224.dist_in22k"] == 21_841
+    assert zoo.weights_of("tiny_vit_5m_224.in1k") == ()
+
+
+class Listed:
+    """A zoo that lists its models."""
+
+    def models(self):
+        return ("resnet18", "resnet34", "resnetv2_50")
+
+    def build(self, name):
+        raise LookupError(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet18", None),
+        ("resnet18.tv_in1k", None),
+        ("resnet_18", ("resnet18",)),
+        ("ResNet-34", ("resnet34",)),
+        ("resnetv2_5O", ("resnetv2_50",)),
+        ("qnli", ()),
+        ("", ()),
+    ],
+)
+def test_a_name_that_a_zoo_does_not_have_is_compared_with_those_that_it_has(name, near):
+    assert near_names(Listed(), name) == near
+
+
+def test_a_zoo_without_a_list_of_models_cannot_tell_a_name():
+    assert near_names(object(), "resnet18") is None

@@ -47,7 +47,8 @@ def audit(
             raise InputError("no Markdown, YAML or CSV file is in " + ", ".join(show_path(path) for path in paths))
     found = audit_cards(reading, settings, options, store=store)
     run = Run(measured=found.gathered.measured, evaluated=found.gathered.evaluated, audit=found)
-    run.recalled = len(found.gathered.evidence) - run.measured
+    run.recalled = len(found.gathered.recalled)
+    run.unmeasured = found.gathered.unmeasured
     run.cards = [found.report(card) for card in reading.cards]
     run.site_findings = [*reading.unplaced, *duplicates(model for card in run.cards for model in card.defined)]
     if online:
@@ -81,6 +82,7 @@ def render(
         site_findings=site.findings,
         measured=site.measured,
         recalled=site.recalled,
+        unmeasured=site.unmeasured,
         evaluated=site.evaluated,
         remembered=len(site.remembered),
         snippets_ran=site.snippets_ran,

@@ -414,6 +414,31 @@ class Recipe(Stored, frozen=True):
     """Name of that log."""
 
 
+class SiblingCounts(Stored, frozen=True):
+    """Counts of a network with the head of other weights that its zoo has under the same name."""
+
+    weights: str
+    """The zoo's name of these weights."""
+    classes: int
+    parameters: int
+    multiply_adds: int
+
+
+class StatedResult(Stored, frozen=True):
+    """A result that a zoo's own metadata state for some of its weights."""
+
+    weights: str
+    """The zoo's name of the weights."""
+    file: str
+    """Name of their file."""
+    dataset: str
+    metric: str
+    value: str
+    """As the zoo's source writes it, with its unit."""
+    place: str
+    """Where the zoo's source states it: ``file:line:column``."""
+
+
 class Evidence(Stored, frozen=True):
     """The measurements of one model, with their inputs and environment."""
 
@@ -443,6 +468,12 @@ class Evidence(Stored, frozen=True):
     they are equal."""
     unrun: Unrun | None = None
     """Set if the network could be built and not be run on an image; ``counts`` is None then."""
+    siblings: tuple[SiblingCounts, ...] = ()
+    """Other heads that the zoo has under this name, if the card states another number of parameters."""
+    stated_results: tuple[StatedResult, ...] = ()
+    """Results of all weights of this name, as the zoo's own metadata state them."""
+    near_names: tuple[str, ...] | None = None
+    """If the zoo has no model of this name, those of its names that are most like it."""
 
     @property
     def built(self) -> Counts | Unrun | None:

@@ -189,10 +189,14 @@ def load(path: Path) -> Record:
     return load_sealed(path, SCHEMA, Record)
 
 
+OPTIONAL = ("takes", "unrun", "siblings", "stated_results", "near_names")
+"""Fields that most records have nothing in, and older records lack."""
+
+
 def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
     record = plain(evidence)
-    _leave_out(record, "takes", "unrun")
+    _leave_out(record, *OPTIONAL)
     if record["counts"]:
         _leave_out(record["counts"], "uncounted", "merged")
     return dump_sealed(SCHEMA, record)

@@ -89,8 +89,7 @@ class Audit(Struct, frozen=True):
     def recalled(self, cards: Iterable[Card]) -> int:
         """Return how many models of these cards have evidence from earlier runs."""
         needs = {self.needs[card.file, model.key] for card in cards for model in card.models}
-        found = {need for need, evidence in self.gathered.evidence.items() if evidence.key}
-        return len(needs & found) - self.gathered.measured
+        return len(needs & self.gathered.recalled)
 
     def sources(self, card: Card) -> set[Path]:
         """Return the source files that the user's own zoo loaded for a card's models."""

@@ -8,14 +8,18 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.settings import Settings
-from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
+from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Place, Totals
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
+from cardproof.judge.passes import Judged
+from cardproof.judge.subjects import about_something_else, with_sibling_head
+from cardproof.judge.votes import vote
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
-from cardproof.read import Reading
+from cardproof.read import Card, Reading
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.model_index import Model
+from cardproof.read.subject import subjects_of
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
 """Verb before the found value, for checks that do not measure it."""
@@ -66,24 +70,18 @@ def judge(
     findings: dict[str, tuple[Finding, ...]] = {}
     by_model: dict[tuple[str, str], ModelVerdicts] = {}
     for card in reading.cards:
-        judged: list[Judgement] = []
-        of_card = list(card.findings)
+        subjects = subjects_of(card.tables, card.claims_of)
         contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
             key = (card.file, model.key)
             context = _context(model, claims, needs[key], proved, settings, cited, totals)
-            context = replace(context, weights=local_files.weights.get(key), code=local_files.code.get(key))
-            contexts.append(context)
-            of_model = by_model.setdefault(key, ModelVerdicts())
-            for claim in claims:
-                judgement = replace(judge_claim(claim, context), card=card.file)
-                judged.append(judgement)
-                (of_model.published if claim.published else of_model.own).append(judgement)
-                if not claim.published and (finding := _finding(judgement)):
-                    of_card.append(finding)
-            of_card += (
-                finding for check in all_checks() if check.check_model for finding in check.check_model(context)
-            )
+            local = {"weights": local_files.weights.get(key), "code": local_files.code.get(key)}
+            contexts.append(replace(context, subjects=subjects, **local))
+        judged, decided, of_card = _judge_card(card, contexts)
+        for judgement, context in judged:
+            of_model = by_model.setdefault((card.file, context.model.key), ModelVerdicts())
+            (of_model.published if judgement.claim.published else of_model.own).append(judgement)
+        contexts = [replace(context, decided=decided) for context in contexts]
         whole = CardContext(
             card,
             tuple(contexts),
@@ -91,11 +89,36 @@ def judge(
             local_files.missing.get(card.file, ()),
             local_files.licences.get(card.file),
         )
-        of_card += (finding for check in all_checks() if check.check_card for finding in check.check_card(whole))
-        own[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
-        published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
+        for check in all_checks():
+            of_card += (f for context in contexts if check.check_model for f in check.check_model(context))
+            of_card += check.check_card(whole) if check.check_card else ()
+        own[card.file] = tuple(judgement for judgement, _ in judged if not judgement.claim.published)
+        published[card.file] = tuple(judgement for judgement, _ in judged if judgement.claim.published)
         findings[card.file] = tuple(sort_findings(_without_rival_fixes(of_card)))
     return Verdicts(own, published, findings, by_model)
+
+
+def _judge_card(card: Card, contexts: list[Context]) -> tuple[list[Judged], set[Place], list[Finding]]:
+    """Judge all claims of a card: each alone, then by what its table is about, then by the votes of the rows.
+
+    Returns the judgements, the places of those that say whether the zoo's network is the card's, and the findings.
+    """
+    neighbours = tuple(contexts)
+    alone = []
+    for context in (replace(context, neighbours=neighbours) for context in contexts):
+        alone += [Judged(replace(judge_claim(c, context), card=card.file), context) for c in context.claims]
+    judged, about = about_something_else(alone, card.tables)
+    judged, outvoted = vote(judged, card.tables)
+    decided = {
+        now.claim.place
+        for (now, context), (before, _) in zip(judged, alone, strict=True)
+        if now != before
+        or context.model.doubt
+        or now.verdict == "confirmed"
+        or (now.verdict == "refuted" and now.claim.column is not None)  # its neighbours in the table hold
+    }
+    own = (_finding(judgement) for judgement, _ in judged if not judgement.claim.published)
+    return judged, decided, [*card.findings, *filter(None, own), *about, *outvoted]
 
 
 def _context(
@@ -119,7 +142,9 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
     check = check_of(claim)
     if check is None or check.judge is None:
         return Judgement(claim, "unchecked", reason="nothing measures this field")
-    return replace(check.judge(claim, context), check=check.name)
+    if doubt := context.model.doubt:
+        return Judgement(claim, "unchecked", reason=doubt, check=check.name)
+    return with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:

@@ -31,12 +31,19 @@ class GatheredEvidence(Struct, frozen=True):
     """Why a model has no valid result on a data set."""
     measured: int = 0
     """Models whose counts were measured in this run."""
+    recalled: frozenset[Need] = frozenset()
+    """Models whose counts were on record."""
     evaluated: int = 0
     """Results on data sets that were measured in this run."""
     tampered: tuple[Path, ...] = ()
     """Records whose seal does not fit."""
     curves: dict[Need, Curve] = field(default_factory=dict)
     """Losses of trainings whose logs are published with the weights."""
+
+    @property
+    def unmeasured(self) -> int:
+        """Number of models without counts."""
+        return sum(found.counts is None for found in self.evidence.values())
 
 
 def gather(
@@ -59,7 +66,8 @@ def gather(
         recall.digests,
         {need: recipe for need in needs if (recipe := recipe_of(settings.zoo, need.in_zoo))},
         plan.reasons,
-        len(recall.missing),
+        sum(measuring.evidence[need].counts is not None for need in recall.missing),
+        frozenset(recall.valid),
         sum(len(found) for found in results.values()),
         recall.recalled.tampered,
         {need: curve for need in needs if (curve := curve_of(settings.zoo, need.in_zoo))},

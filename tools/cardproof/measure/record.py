@@ -7,7 +7,7 @@ import platform
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -16,10 +16,11 @@ import torch
 from msgspec.structs import replace
 
 from cardproof.core.clock import now, time_limit
-from cardproof.core.types import Environment, Evidence, Need
+from cardproof.core.numbers import equal_as_written
+from cardproof.core.types import Environment, Evidence, Measured, Need, SiblingCounts
 from cardproof.evidence.records import source_state
 from cardproof.measure.worker import measure_model
-from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, preprocessing_of, zoo_version
+from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, near_names, preprocessing_of, zoo_version
 
 DEFAULT_SIZE = (224, 224)
 """Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""
@@ -67,7 +68,8 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         if at_own.counts:
             refused, measured = measured.unrun.error, at_own
     if measured.error:
-        return replace(evidence, error=measured.error)
+        return replace(evidence, error=measured.error, near_names=near_names(zoo, known_as))
+    stated_results = getattr(zoo, "stated_results", None) if spec in BUILT_IN else None
     return replace(
         evidence,
         counts=measured.counts,
@@ -77,7 +79,28 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         preprocessing=config,
         recipe=None if spec in BUILT_IN else as_recipe(zoo.recipe(known_as)),
         refused=refused,
+        siblings=tuple(_siblings(zoo, known_as, need, measured)) if spec in BUILT_IN else (),
+        stated_results=stated_results(known_as) if stated_results else (),
     )
+
+
+def _siblings(zoo: Zoo, known_as: str, need: Need, measured: Measured) -> Iterator[SiblingCounts]:
+    """Yield the counts with each other head that the zoo has under this name, if its own does not have what is stated.
+
+    Weights of one name may have 21,841 classes or 1,000, and a card may mean either.
+    """
+    weights_of = getattr(zoo, "weights_of", None)
+    counts = measured.counts
+    stated = [question.number for question in need.questions if question.field == "parameters"]
+    if not weights_of or not counts or all(equal_as_written(counts.parameters, number) for number in stated):
+        return
+    tried = {counts.head.classes if counts.head else 0, 0}
+    for name, classes in weights_of(known_as):
+        if classes not in tried:
+            tried.add(classes)
+            found = measure_model(zoo, name, counts.input_shape, ()).counts
+            if found:
+                yield SiblingCounts(name, classes, found.parameters, found.multiply_adds)
 
 
 def name_in(zoo: Zoo, need: Need) -> str:

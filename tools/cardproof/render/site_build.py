@@ -71,7 +71,8 @@ class SiteBuild:
         self.findings: list[Finding] = []
         """Of the site, not of a card."""
         self.changes: list[Change] = []
-        self.files = self.measured = self.evaluated = self.recalled = self.snippets_ran = self.snippets_recalled = 0
+        self.files = self.measured = self.evaluated = self.recalled = self.unmeasured = 0
+        self.snippets_ran = self.snippets_recalled = 0
 
     def run(self, reference: Callable[[Path], dict[Path, str]] | None) -> None:
         """Render the changed cards, and write all files if that succeeds.
@@ -130,6 +131,7 @@ class SiteBuild:
         self.measured += audit.gathered.measured
         self.evaluated += audit.gathered.evaluated
         self.recalled += audit.recalled(cards)
+        self.unmeasured += sum(found.counts is None for card in cards for found in audit.evidence_of(card))
         unplaced = reading.unplaced
         self.findings += [*unplaced, *map(_tampered, audit.gathered.tampered)]
         if not any(f.severity == "error" for f in [*unplaced, *(f for card in cards for f in card.findings)]):

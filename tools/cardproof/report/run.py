@@ -43,6 +43,8 @@ class Run(Struct):
     """Models whose counts were measured."""
     recalled: int = 0
     """Models whose evidence was on record."""
+    unmeasured: int = 0
+    """Models that could not be measured: not in the zoo, or without the zoo."""
     evaluated: int = 0
     """Results on data sets that were measured."""
     remembered: int = 0

@@ -96,6 +96,7 @@ def summary(run: Run) -> dict[str, Any]:
         "changed": sum(change.differs for change in run.changes),
         "measured": run.measured,
         "recalled": run.recalled,
+        "unmeasured": run.unmeasured,
         "evaluated": run.evaluated,
         "remembered": run.remembered,
         **{status: statuses[status] for status in STATUSES},
@@ -179,6 +180,8 @@ def _summary_text(run: Run) -> Text:
 
     facts = summary(run)
     measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
+    if facts["unmeasured"]:
+        measured += f", {facts['unmeasured']} not measured"
     if facts["evaluated"]:
         measured += f", {_plural(facts['evaluated'], 'result')} evaluated"
     if run.files:
@@ -187,7 +190,8 @@ def _summary_text(run: Run) -> Text:
     links = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
     text.append(f"\n{measured}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim")
-    if run.method and facts["unchecked"] and not facts["measured"] + facts["recalled"]:
+    built = facts["measured"] + facts["recalled"] + facts["unmeasured"]
+    if run.method and facts["unchecked"] and not built:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
 

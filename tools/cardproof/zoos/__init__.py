@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -24,6 +26,7 @@ __all__ = [
     "ZooError",
     "curve_of",
     "load_zoo",
+    "near_names",
     "network_digests",
     "preprocessing_of",
     "recipe_of",
@@ -39,6 +42,10 @@ BUILT_IN = {
 """Short names of ``--zoo``; anything else is ``package.module:object`` or ``path/to/file.py:object``."""
 
 
+MOST_NEAR = 3
+"""Names of a zoo that are suggested for one that it does not have."""
+
+
 class ZooError(Exception):
     """A zoo that cannot be loaded; the message states the cause and what to do."""
 
@@ -51,7 +58,9 @@ class Zoo(Protocol):
     of the card's weights. Built-in zoos may have three more methods, which must not import torch:
     ``find_weights(name, given)`` returns the local file of a model's weights, if there is one,
     ``training_log(name)`` the name of the log that comes with the weights and its recipe, and
-    ``training_curve(name)`` pairs of epoch and mean loss of that log.
+    ``training_curve(name)`` pairs of epoch and mean loss of that log. In the worker that measures,
+    ``weights_of(name)`` gives the zoo's names of all weights of a network with the number of classes of each, and
+    ``stated_results(name)`` the results that the zoo's own metadata state for them.
 
     ``models()``, the names of all models, lets ``cardproof init`` write cards for them. Zoos with metadata have
     ``published(name)``, ``entries()`` with the names of all weights, and ``address()`` with its location;
@@ -150,6 +159,24 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
         zoo = load_zoo(spec)
         return {name: zoo.digest(name) for name in names}
     return dict.fromkeys(names, digest_of_files(_source_files(spec)))
+
+
+def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
+    """Return the names of a zoo that are most like one that it does not have; None if it has it, or lists no names."""
+    function = getattr(zoo, "models", None)
+    names = [str(own) for own in function()] if callable(function) else []
+    knows = getattr(zoo, "knows", None)
+    architecture = name.partition(".")[0]
+    if not names or architecture in names or name in names or (knows is not None and knows(name)):
+        return None
+    plain = _letters(architecture)
+    if same := tuple(own for own in names if _letters(own) == plain):
+        return same[:MOST_NEAR]
+    return tuple(get_close_matches(architecture[:200], names, MOST_NEAR, 0.8))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def zoo_version(spec: str) -> str:

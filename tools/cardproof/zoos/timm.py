@@ -103,6 +103,13 @@ class TimmZoo:
         config = _config(self.known_as(name, None))
         return {"url": config.url, "hub": config.hf_hub_id, "licence": config.license} if config else None
 
+    def weights_of(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Return the names of all weights of an architecture, the default first, with their numbers of classes."""
+        architecture, _, tag = self.known_as(name, None).partition(".")
+        if tag:  # a name of weights means these alone
+            return ()
+        return tuple((tagged, int(config.num_classes)) for tagged, config in _configs(architecture))
+
     def recipe(self, name: str) -> None:
         """Return None: timm publishes recipes as command lines in its documentation, not with the models."""
         return

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.digests import digest_of_distribution
-from cardproof.core.types import Place, Preprocessing
+from cardproof.core.types import Place, Preprocessing, StatedResult
 from cardproof.zoos.published import Published, Value
 
 if TYPE_CHECKING:
@@ -53,10 +53,6 @@ class TorchvisionZoo:
         entry = _Entry(weights)
         values = [field(weights, entry) for field in (_parameters, _ops, _file_size, _classes, _min_size)]
         data = ("ImageNet-1K",) if weights.name.startswith("IMAGENET1K") else ()
-        results = {
-            dataset: {metric: value for metric, value in metrics.items() if isfinite(value)}
-            for dataset, metrics in weights.meta.get("_metrics", {}).items()
-        }
         return Published(
             name,
             entry.place(),
@@ -64,11 +60,7 @@ class TorchvisionZoo:
             weights.meta.get("license", ""),
             data,
             tuple(value for value in values if value),
-            tuple(
-                (dataset, tuple(entry.accuracy(dataset, metric, value) for metric, value in metrics.items()))
-                for dataset, metrics in results.items()
-                if metrics
-            ),
+            tuple(_results(weights, entry)),
         )
 
     def build(self, name: str) -> nn.Module:
@@ -101,13 +93,24 @@ class TorchvisionZoo:
             transform.interpolation.value,
             tuple(transform.mean),
             tuple(transform.std),
-            weights=weights.url.rpartition("/")[2],
+            weights=_file_of(weights),
         )
 
     def weights(self, name: str) -> dict[str, Any] | None:
         """Return the metadata of the weights, with their address."""
         _, weights = self._find(name)
         return {"url": weights.url, **weights.meta} if weights else None
+
+    def stated_results(self, name: str) -> tuple[StatedResult, ...]:
+        """Return the accuracies in the metadata of all weights of a model, or of the entry that is named."""
+        model, named = self._find(name)
+        entries = [] if model is None else [named] if model != name else list(self._entries(model))
+        return tuple(
+            StatedResult(str(entry), _file_of(entry), dataset, value.field, value.text, str(value.place))
+            for entry in entries
+            for dataset, metrics in _results(entry, _Entry(entry))
+            for value in metrics
+        )
 
     def recipe(self, name: str) -> None:
         """Return None: torchvision links to its recipes and does not ship them."""
@@ -120,7 +123,7 @@ class TorchvisionZoo:
     def known_as(self, name: str, weights: str | None) -> str:
         """Return the entry of the model's weights whose file the card links; the name if there is none."""
         for entry in self._entries(name) if weights else ():
-            if entry.url.rpartition("/")[2] == weights:
+            if _file_of(entry) == weights:
                 return str(entry)
         return name
 
@@ -140,6 +143,11 @@ class TorchvisionZoo:
 
         if name in self.models():
             yield from models.get_model_weights(name)
+
+
+def _file_of(entry: Any) -> str:
+    """Return the name of the file of an entry of weights."""
+    return str(entry.url.rpartition("/")[2])
 
 
 METRICS = {"acc@1": "Top 1 Accuracy", "acc@5": "Top 5 Accuracy"}
@@ -179,6 +187,13 @@ class _Entry:
             return written if float(written) == float(value) else str(value)
         except ValueError:
             return str(value)
+
+
+def _results(weights: Any, entry: _Entry) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    """Yield each data set with the metrics on it."""
+    for dataset, metrics in weights.meta.get("_metrics", {}).items():
+        if values := tuple(entry.accuracy(dataset, key, value) for key, value in metrics.items() if isfinite(value)):
+            yield dataset, values
 
 
 def _parameters(weights: Any, entry: _Entry) -> Value | None:

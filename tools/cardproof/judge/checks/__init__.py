@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 
 from msgspec import Struct, field
@@ -28,6 +28,7 @@ from cardproof.core.types import (
     LocalFile,
     MissingFile,
     Number,
+    Place,
     Recipe,
     Totals,
     Unrun,
@@ -35,6 +36,7 @@ from cardproof.core.types import (
 from cardproof.read import Card
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.model_index import Model
+from cardproof.read.subject import Subject
 
 __all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
@@ -62,6 +64,12 @@ class Context(Struct, frozen=True):
     """The source file that the card links, if the repository is on this machine."""
     network: str = ""
     """The zoo's name of the model, if a table of names has it."""
+    subjects: Mapping[Place, Subject] = field(default_factory=dict)
+    """What the tables of its card are about, by the heads of their columns."""
+    neighbours: tuple[Context, ...] = ()
+    """All models of its card, this one among them; without neighbours of their own."""
+    decided: Collection[Place] = ()
+    """Places of claims of which it is known whether they are about the zoo's network; empty while claims are judged."""
 
     @property
     def counts(self) -> Counts | None:
@@ -75,6 +83,10 @@ class Context(Struct, frozen=True):
     def stated(self, kind: str) -> Iterator[Claim]:
         """Yield the claims about the model itself in fields of a kind."""
         return (claim for claim in self.claims if claim.kind == kind and claim.is_field)
+
+    def subject(self, claim: Claim) -> Subject | None:
+        """Return what the table of a claim is about; None if it does not stand in one."""
+        return self.subjects.get(claim.column) if claim.column else None
 
     def numbers(self, kind: str) -> Iterator[tuple[Claim, Number]]:
         """Yield the claims of a kind that state a number, with it."""

@@ -10,6 +10,7 @@ from cardproof.judge.checks import Context
 from cardproof.read.claims import weights_file
 
 THRESHOLD = Decimal("0.02")
+"""Relative difference in parameters within which a network is the card's, or half a unit of what is written."""
 
 
 def unchecked_reason(context: Context) -> str:
@@ -57,8 +58,11 @@ def parameter_mismatch(context: Context) -> str | None:
     if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
         return None
     for claim, stated in context.numbers("parameters"):
-        near = stated.quantum * 3 / 2 if context.network else THRESHOLD * measured
-        if stated.value <= 0 or _is_misplaced(measured, stated) or abs(stated.value - measured) <= near:
+        near = stated.quantum * 3 / 2 if context.network else max(THRESHOLD * measured, stated.quantum / 2)
+        of_sibling = any(equal_as_written(sibling.parameters, stated) for sibling in evidence.siblings)
+        if stated.value <= 0 or of_sibling or _is_misplaced(measured, stated) or claim.place in context.decided:
+            continue
+        if abs(stated.value - measured) <= near:
             continue
         if merged and equal_as_written(merged.parameters, stated):
             continue

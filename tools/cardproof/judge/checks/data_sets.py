@@ -76,10 +76,13 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 def check_model(context: Context) -> Iterator[Finding]:
     """Report an accuracy on a data set with another number of classes than the network's head."""
-    if context.counts is None or context.counts.head is None or mismatch_reason(context):
+    if context.counts is None or context.counts.head is None or mismatch_reason(context) or context.model.doubt:
         return
     classes = context.counts.head.classes
     for claim in context.claims:
+        subject = context.subject(claim)
+        if subject and subject.dataset:
+            continue  # the table is about another network
         wanted = classes_of(claim.dataset or "")
         if wanted and claim.metric and claim.kind == "top 1 accuracy" and classes not in wanted:
             message = (

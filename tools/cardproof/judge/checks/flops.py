@@ -1,12 +1,12 @@
 """FLOPs: the network's multiply-adds at the card's image size.
 
 **What it does.** Builds the network on the meta device, feeds one image of the card's `Image Size` (the zoo's input
-size if the card states none), and counts the multiply-adds of every convolution, linear layer, matrix product and
-attention product. A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are
-not counted. A network with an operation that multiplies matrices and has no formula here (a Fourier transform, an
-operation of somebody's own) is unchecked, and the reason names it: its count would be too low. What cards call FLOPs
-are nearly always multiply-adds; the setting `flops: operations` compares with twice as many, and so does a column of
-FLOPs in a table that has a column of multiply-adds too.
+size if the card states none, 224x224 if the zoo has none either), and counts the multiply-adds of every convolution,
+linear layer, matrix product and attention product. A multiply-add counts once. Bias additions, normalisation,
+activations, pooling and resizing are not counted. A network with an operation that multiplies matrices and has no
+formula here (a Fourier transform, an operation of somebody's own) is unchecked, and the reason names it: its count
+would be too low. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with
+twice as many, and so does a column of FLOPs in a table that has a column of multiply-adds too.
 
 **Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
 off by a third makes a comparison of two models worthless.
@@ -73,11 +73,13 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
         about = found.field == "flops" and stated is not None and found.stated == int(stated.value)
         if about and _is_plain(found) and found.input:
             height, width = found.input
-            reason = (
-                f"the card states no image size: the value is right at {height}x{width}, and not at the zoo's {own}"
-            )
+            zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
+            reason = f"the card states no image size: the value is right at {height}x{width}, and not at {zoo} {own}"
             return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
-    explanation = f"{judgement.explanation} The card states no image size: {own} is the zoo's."
+    whose = (
+        "is the zoo's" if context.evidence and context.evidence.preprocessing else "was assumed, as the zoo has none"
+    )
+    explanation = f"{judgement.explanation} The card states no image size: {own} {whose}."
     return replace(
         judgement, explanation=explanation, fix=replace(judgement.fix, safe=False) if judgement.fix else None
     )

@@ -1,17 +1,21 @@
 """Identity: whether the network that was built is the one that the card means.
 
 **What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have, or cannot
-build, is an error. A network that cannot be run on one image is a note: its parameters are checked all the same. A
-name whose network has another number of parameters than the card states, by more than 2 % and with no way of counting
-that explains it, is reported: the name may mean another network today. A renamed model is a note. All that the network
-decides is unchecked if such a network has a new name that is not part of the old one, or if the zoo has other
-weights under the name than those that the card links. A network of the table of names must have the stated number up to
-its last digit, and otherwise decides nothing either.
+build, is an error if the card states a count or a setting of it; a card of results alone needs no network. A table may
+compare with models of anybody, so a single row that the zoo does not have is only unchecked; if it has none of the
+rows, a warning names the models that are most like them. A network that cannot be run on one image is a note: its
+parameters are checked all the same.
+
+A name whose network has another number of parameters than the card states, by more than 2 % and half a unit of what is
+written, and with no way of counting that explains it, is reported: the name may mean another network today. A renamed
+model is a note. All that the network decides is unchecked if such a network has a new name that is not part of the old
+one, or if the zoo has other weights under the name than those that the card links. A network of the table of names must
+have the stated number up to its last digit, and otherwise decides nothing either.
 
 **Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
 
-**Example.** `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model 'res2next51':
-did you mean res2next50 or res2net50d or res2net101d?`.
+**Example.** With a count, `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model
+'res2next51': did you mean res2next50 or res2net50d or res2net101d?`.
 
 **Fix.** None. **Settings.** `zoo`, `names`.
 """
@@ -22,11 +26,17 @@ import re
 from collections.abc import Iterator
 
 from cardproof.core.types import Finding
-from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import parameter_mismatch
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
 """Beginnings of the errors by which a zoo says that it has no model of a name."""
+OF_NETWORK = (
+    "parameters", "flops", "classes", "layers", "image size", "min size", "crop", "interpolation", "mean", "std",
+    "architecture",
+)  # fmt: skip
+"""Kinds of fields that state a count or a setting of a network."""
+MOST_NEAR = 3
 
 
 def check_model(context: Context) -> Iterator[Finding]:
@@ -35,7 +45,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     place = context.model.place
     if evidence is None:
         return
-    if evidence.error and context.model.form in ("table", "evaluations"):
+    if evidence.error and (context.model.form in ("table", "evaluations") or not _needs_network(context)):
         return  # a table may compare with models of anybody, a folder have any name; claims say why they are unchecked
     if evidence.error:
         message = f"{context.model.name} was not measured: {evidence.error}"
@@ -58,6 +68,35 @@ def check_model(context: Context) -> Iterator[Finding]:
         yield Finding(place, "renamed", "note", message)
 
 
+def _needs_network(context: Context) -> bool:
+    """Return whether a card states a count or a setting of a model, which only its network can answer."""
+    return any(claim.kind in OF_NETWORK and claim.is_field for claim in context.claims)
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report tables of which the zoo has no model at all."""
+    for table in context.card.tables:
+        columns = {place for _, place in table.heads}
+        rows = [
+            model
+            for model in context.models
+            if any(claim.column in columns and claim.kind in OF_NETWORK for claim in model.claims)
+        ]
+        failed = [model.evidence for model in rows if model.evidence and model.evidence.error]
+        if not rows or len(failed) < len(rows) or any(model.model.doubt for model in rows):
+            continue
+        zoo, number = failed[0].zoo, len(rows)
+        what = f"none of the {number} models" if number > 1 else f"the model {rows[0].model.name}"
+        near = list(dict.fromkeys(name for evidence in failed for name in (evidence.near_names or ())[:1]))
+        if all(evidence.near_names is not None for evidence in failed):
+            message = f"{what} of this table is {'' if number > 1 else 'not '}in zoo '{zoo}'"
+            message += f"; near: {', '.join(near[:MOST_NEAR])}" if near else ""
+        else:
+            message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].error}"
+        hint = "its counts are unchecked: check the names, or audit it with the zoo of its networks"
+        yield Finding(table.place, "unknown-model", "warning", message, hint)
+
+
 def _is_same(name: str, known_as: str) -> bool:
     """Return whether the zoo's name is the model's own, without an owner, or that of an entry of its weights."""
     own, known = name.rpartition("/")[2].partition(".")[0], known_as.partition(".")[0]
@@ -67,5 +106,6 @@ def _is_same(name: str, known_as: str) -> bool:
 CHECK = Check(
     "identity",
     check_model=check_model,
+    check_card=check_card,
     findings=("unknown-model", "not-measured", "not-run", "another-network", "renamed"),
 )

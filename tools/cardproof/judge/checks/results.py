@@ -8,16 +8,24 @@ measurement (Wilson), which tells a slip of the pen from another set of weights.
 If nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
 values that named sources publish, each with its address and date. Equal to a source at the precision written (the
 coarser of the two): **cited**. Equal to one source while another differs by more than `sources_agree` percentage
-points, or equal to none of several: **disputed**, and the reason names each source with its value. No source:
-**unchecked**, with what is missing.
+points, or equal to none of several: **disputed**, and the reason names each source with its value.
+
+Without a cited result, the zoo's own metadata is the source, if it states results of its weights, as torchvision's
+does. A value of any weights under the model's name is **cited**, another one **disputed**. A value that is another
+model's, which has this model's in turn, is called exchanged. If the card links a file that is not among the zoo's, or
+most values of a column differ from the zoo's, they belong to other weights: **unchecked**. No source: **unchecked**
+too, with what is missing.
+
+**Error rates** are read as such (accuracy = 100 - error) if the head of the column, the text above the table or its
+heading speaks of errors, or if top-1 is above top-5 in all of several rows.
 
 `--data NAME=PATH` and `--weights PATH` say where the images of a data set and the files of weights are. An evaluation
 stays valid, for everybody who has its record, until the network's source, the weights, the data set or the method
 change; then the claim is cited or unchecked again, and the reason says what changed.
 
 Values that cannot be are errors without running anything (`impossible-result`): a top-1 above the top-5 of the same
-result, and an accuracy below 0 or above 100. A result that states one accuracy in percent and the other as a fraction
-is a warning (`mixed-units`).
+result, and an accuracy or error rate below 0 or above 100. A result that states one accuracy in percent and the other
+as a fraction is a warning (`mixed-units`).
 
 **Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
 image library, the crop and the person.
@@ -36,16 +44,17 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, canonical_dataset
-from cardproof.core.numbers import equal_as_written, show_count
-from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number
+from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
+from cardproof.core.numbers import equal_as_written, parse_number, show_count
+from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number, StatedResult
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
+from cardproof.read.claims import weights_file
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated metric by an evaluation, or by cited sources."""
-    stated = points(claim)
+    stated = accuracy(claim, context)
     if stated is None:
         return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
     name = canonical_dataset(claim.dataset or "")
@@ -64,6 +73,20 @@ def points(claim: Claim) -> Number | None:
     if not number.unit and "." in claim.stated and number.value <= 1:
         return Number(number.value * 100, number.quantum * 100, "%")
     return number
+
+
+def accuracy(claim: Claim, context: Context) -> Number | None:
+    """Return a stated accuracy in percentage points; that of an error rate is what it leaves of 100."""
+    number = points(claim)
+    if number is None or not is_error_rate(claim, context):
+        return number
+    return Number(100 - number.value, number.quantum, number.unit)
+
+
+def is_error_rate(claim: Claim, context: Context) -> bool:
+    """Return whether a claim stands in a column of error rates."""
+    subject = context.subject(claim)
+    return subject is not None and claim.column in subject.error_columns
 
 
 def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Evaluated) -> Judgement:
@@ -97,7 +120,8 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     explanation = f"{detail} are right. The stated value lies {where} the 95% interval of the measurement, "
     explanation += f"{low} to {high}%: {meaning}"
     scale = 100 if stated.unit == "%" and "%" not in claim.stated else 1  # written as a fraction
-    fix = fix_of(claim, Number(stated.value / scale, stated.quantum / scale), found / scale)
+    written = 100 - found if is_error_rate(claim, context) else found
+    fix = fix_of(claim, Number((points(claim) or stated).value / scale, stated.quantum / scale), written / scale)
     return replace(judgement, verdict="refuted", explanation=explanation, fix=fix, discrepancies=("images",))
 
 
@@ -119,7 +143,8 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     unit = "%" if stated.unit == "%" else ""
     missing = _why_not_evaluated(claim, context)
     if not sources:
-        return Judgement(claim, "unchecked", unit=unit, reason=f"{missing}; and no cited source")
+        by_zoo = _judge_by_zoo(claim, context, stated, missing)
+        return by_zoo or Judgement(claim, "unchecked", unit=unit, reason=f"{missing}; and no cited source")
     equal = [(source, value) for source, value in sources if _is_equal(stated, value)]
     margin = context.settings.sources_agree
     far = [(source, value) for source, value in sources if abs(value.value - stated.value) > margin]
@@ -133,6 +158,80 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     differing = float(far[0][1].value if equal else nearest.value)
     difference = f"{differing - float(stated.value):+.3f}".replace("-", "−")
     return Judgement(claim, "disputed", differing, unit, "equal to a source", difference, reason=reason)
+
+
+OF_ZOO = "equal to the zoo's own metadata"
+"""What is allowed of a result of which the zoo's metadata are the source."""
+
+
+def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) -> Judgement | None:
+    """Judge a metric by what the zoo's own metadata state of its weights; None if they do not tell."""
+    evidence, unit = context.evidence, "%" if stated.unit == "%" else ""
+    own = _of_zoo(claim, context)
+    if not own or evidence is None:
+        return None
+    zoo = evidence.environment.zoo
+    nearest = min(own, key=lambda result: abs(_number_of(result).value - stated.value))
+    found = _number_of(nearest).value
+    if _is_equal(stated, _number_of(nearest)):
+        method = f"equal to the metadata of {zoo}: {nearest.weights} ({nearest.place})"
+        return Judgement(claim, "cited", float(found), unit, OF_ZOO, "0", method=method, reason=missing)
+    difference = f"{found - stated.value:+.3f}".replace("-", "−")
+    listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result in own)}"
+    disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed)
+    if other := _exchanged_with(claim, context, stated, own):
+        reason = f"the values of {claim.model} and {other} are exchanged: {listed}, and this value of {other}"
+        return replace(disputed, reason=reason, discrepancies=("another-model",))
+    if claim.dataset is None:
+        return None  # it may be on other data
+    linked = weights_file(context.model)
+    if linked and linked not in {result.file for result in evidence.stated_results}:
+        reason = f"{missing}; the card links weights that are not the zoo's ({linked})"
+        return Judgement(claim, "unchecked", unit=unit, reason=reason)
+    return disputed
+
+
+def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[StatedResult]) -> str | None:
+    """Return the model of this card that has this value in the zoo's metadata, and states this model's; None if none.
+
+    Values of few digits may be equal by chance.
+    """
+    if stated.digits < LEAST_DIGITS:
+        return None
+    for other in context.neighbours:
+        theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
+        if not any(_is_equal(stated, _number_of(result)) for result in theirs):
+            continue
+        same = (c for c in other.claims if c.kind == claim.kind and c.metric and c.dataset == claim.dataset)
+        values = [value for c in same if (value := accuracy(c, other))]
+        if any(_is_equal(value, _number_of(result)) for value in values for result in own):
+            return other.model.name
+    return None
+
+
+LEAST_DIGITS = 3
+"""Digits of two values that are called exchanged: fewer may be equal by chance."""
+
+
+def _of_zoo(claim: Claim, context: Context) -> list[StatedResult]:
+    """Return the zoo's own results of a model on the data set of a claim, without those that are the claim itself."""
+    subject = context.subject(claim)
+    if context.evidence is None or (subject and (subject.dataset or subject.task)):
+        return []
+    name = canonical_dataset(claim.dataset) if claim.dataset else None
+    return [
+        result
+        for result in context.evidence.stated_results
+        if kind_of(result.metric) == claim.kind
+        and not result.place.startswith(f"{claim.place.file}:")
+        and (claim.dataset is None or (name is not None and name == canonical_dataset(result.dataset)))
+    ]
+
+
+def _number_of(result: StatedResult) -> Number:
+    number = parse_number(result.value)
+    assert number
+    return number
 
 
 def _why_not_evaluated(claim: Claim, context: Context) -> str:
@@ -156,10 +255,10 @@ def check_model(context: Context) -> Iterable[Finding]:
                 yield Finding(claim.place, "results", "error", message)
     metrics = (claim for claim in context.claims if claim.metric)  # in the order of the results
     for result in context.model.results:
-        yield from _impossible([next(metrics) for _, value in result.metrics if value.value is not None])
+        yield from _impossible([next(metrics) for _, value in result.metrics if value.value is not None], context)
 
 
-def _impossible(result: list[Claim]) -> Iterator[Finding]:
+def _impossible(result: list[Claim], context: Context) -> Iterator[Finding]:
     """Report metrics of one result that no evaluation can give."""
     accuracies: dict[str, tuple[Claim, Number]] = {}
     for claim in result:
@@ -175,7 +274,7 @@ def _impossible(result: list[Claim]) -> Iterator[Finding]:
     if ("%" in top1.stated) != ("%" in top5.stated) and _is_fraction(top1.stated) != _is_fraction(top5.stated):
         message = f"{top1.field} of {top1.model} says {top1.stated} and {top5.field} {top5.stated}: one is a fraction"
         yield Finding(top5.place, "mixed-units", "warning", message, "write both in percent")
-    elif one.value > five.value:
+    elif one.value > five.value and not (is_error_rate(top1, context) or is_error_rate(top5, context)):
         message = (
             f"{top1.field} of {top1.model} ({top1.stated}) is above {top5.field} ({top5.stated}, line "
             f"{top5.place.line}), which is impossible: the best class is among the five best"

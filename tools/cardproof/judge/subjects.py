@@ -1,0 +1,150 @@
+"""Tables about something else: another task or data set than that of the zoo's network of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from cardproof.core.numbers import equal_as_written
+from cardproof.core.types import Evidence, Finding, Judgement, Number, Reproduction
+from cardproof.judge.checks import Context
+from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
+from cardproof.read.model_index import Table
+from cardproof.read.subject import DataSet, Subject, subject_of_results
+
+
+def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], list[Finding]]:
+    """Return the judgements of a card with what is about something else unchecked, and one finding a table."""
+    judged = list(judged)
+    findings: list[Finding] = []
+    for positions in by_table(judged, tables).values():
+        of_table = [judged[index] for index in positions]
+        subject = of_table[0].context.subject(of_table[0].judgement.claim)
+        assert subject
+        changed = [_about(subject, *one) for one in of_table]
+        for index, judgement in zip(positions, changed, strict=True):
+            judged[index] = judged[index]._replace(judgement=judgement)
+        before = [one.judgement for one in of_table]
+        findings += _findings(subject, [pair for pair in zip(before, changed, strict=True) if pair[0] != pair[1]])
+    for index, (judgement, context) in enumerate(judged):
+        if judgement.claim.column is None and not judgement.claim.published and context.model.form == "index":
+            judged[index] = judged[index]._replace(judgement=_about_results(judgement, context))
+    return judged, findings
+
+
+def _findings(subject: Subject, changed: list[tuple[Judgement, Judgement]]) -> Iterator[Finding]:
+    """Yield one finding about a table of which some judgements changed, unless the changed ones hold."""
+    assert subject.table
+    place = subject.table.place
+    models = list(dict.fromkeys(now.claim.model for _, now in changed if now.verdict == "unchecked"))
+    if subject.task and changed:
+        message = f"this table is about {subject.task} ({subject.task_said}): its rows are more than the zoo's networks"
+        hint = f"its values are unchecked; rows with a name of the zoo: {_listed(models)}"
+        yield Finding(place, "another-task", "note", message, hint)
+    elif subject.dataset and models:
+        message = (
+            f"this table is about {subject.dataset.name} ({subject.dataset_said}): the zoo's networks of these names, "
+            f"{_listed(models)}, are probably others"
+        )
+        hint = "values that do not hold with them are unchecked; audit the card with the zoo of its networks"
+        yield Finding(place, "another-data-set", "warning", message, hint)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _about(subject: Subject, judgement: Judgement, context: Context) -> Judgement:
+    """Return the judgement of a claim in a table that may be about something else."""
+    if context.counts is None or not judgement.check:
+        return judgement  # it is unchecked already
+    if subject.task:
+        return unchecked(judgement, f"its table is about {subject.task} ({subject.task_said})")
+    if judgement.verdict == "confirmed" or not subject.dataset or not _has_another_head(context, subject.dataset):
+        return judgement
+    if held := _with_head_of(subject.dataset, judgement, context):
+        return held
+    if judgement.verdict != "refuted":
+        return judgement
+    why = f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
+    return unchecked(judgement, why)
+
+
+def _about_results(judgement: Judgement, context: Context) -> Judgement:
+    """Return the judgement of a claim of a model index, whose results tell what the model is for."""
+    if judgement.verdict != "refuted" or judgement.check not in COUNTS:
+        return judgement
+    subject = subject_of_results(context.model)
+    if subject.task:
+        return unchecked(judgement, f"{subject.task_said}: it may count parts that the zoo's network does not have")
+    if subject.dataset and _has_another_head(context, subject.dataset):
+        why = f"{subject.dataset_said}: probably another network than the zoo's"
+        return _with_head_of(subject.dataset, judgement, context) or unchecked(judgement, why)
+    return judgement
+
+
+def _has_another_head(context: Context, dataset: DataSet) -> bool:
+    """Return whether the zoo's network has not the classes of a data set: then it is not the one that is meant."""
+    head = context.counts.head if context.counts else None
+    return head is None or head.classes not in dataset.classes
+
+
+def _with_head_of(dataset: DataSet, judgement: Judgement, context: Context) -> Judgement | None:
+    """Return the confirmation of a count that holds with the classes of a data set; None if it does not."""
+    counts, stated = context.counts, judgement.claim.number
+    if counts is None or counts.head is None or stated is None or judgement.check not in COUNTS:
+        return None
+    for classes in dataset.classes:
+        more = classes - counts.head.classes
+        value = counts.parameters + more * (counts.head.in_features + counts.head.bias)
+        if judgement.check == "parameters" and value > 0 and equal_as_written(value, stated):
+            said = f"with the {classes:,}-class head of {dataset.name}: {value:,} parameters"
+            return confirmed(judgement, value, stated, said)
+    if way := _way_with_classes(context.evidence, judgement, dataset.classes):
+        size = f" for an image of {way.input[0]}x{way.input[1]}" if way.input else ""
+        head = f" with the {way.classes:,}-class head of {dataset.name}" if way.classes else ""
+        return confirmed(judgement, way.value, stated, f"{way.value:,}{head}{size}")
+    return None
+
+
+def _way_with_classes(evidence: Evidence | None, judgement: Judgement, classes: tuple[int, ...]) -> Reproduction | None:
+    """Return a plain way of counting at another size, or with one of these heads, that gives a stated count exactly."""
+    stated = judgement.claim.number
+    assert stated
+    for way in evidence.reproductions if evidence else ():
+        plain = not (way.counted or way.left_out or way.note) and way.factor == 1
+        about = way.exact and way.field == judgement.check and way.stated == int(stated.value)
+        if about and plain and (way.classes is None or way.classes in classes):
+            return way
+    return None
+
+
+def confirmed(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
+    """Return the confirmation of a count that holds in the way that ``said`` names."""
+    difference = Decimal(found) - stated.value
+    return replace(
+        unchecked(judgement, ""),
+        verdict="confirmed",
+        found=found,
+        allowed=judgement.allowed,
+        difference="0" if not difference else f"{difference:+,f}".replace("-", "−"),
+        method=f"{judgement.method}, {said}",
+        detail=said,
+    )
+
+
+def with_sibling_head(judgement: Judgement, context: Context) -> Judgement:
+    """Confirm a refuted count that is exactly that of other weights which the zoo has under the same name."""
+    stated, evidence = judgement.claim.number, context.evidence
+    if judgement.verdict != "refuted" or judgement.check not in COUNTS or stated is None or evidence is None:
+        return judgement
+    for sibling in evidence.siblings:
+        value = sibling.parameters if judgement.check == "parameters" else sibling.multiply_adds
+        if context.settings.flops == "operations" and judgement.check == "flops":
+            value *= 2
+        if equal_as_written(value, stated):
+            said = f"with the {sibling.classes:,} classes of the zoo's weights {sibling.weights}"
+            return confirmed(judgement, value, stated, said)
+    return judgement
