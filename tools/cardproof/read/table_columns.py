@@ -41,6 +41,7 @@ _WEIGHTS = (".pth", ".pt", ".pth.tar", ".bin", ".safetensors", ".ckpt", ".npz", 
 
 _BESIDE = (
     *("%", "in", "on", "val", "val.", "validation", "test", "acc", "acc.", "accuracy", "percent", "set", "crop", "↑"),
+    *("error", "err", "err.", "rate"),
 )
 """Words in brackets behind an accuracy that say nothing about its data set."""
 
