@@ -155,6 +155,11 @@ class Counts(Stored, frozen=True):
     """Modules by the word of ``Architecture`` that they answer (:mod:`cardproof.measure.count.vocabulary`)."""
     source: str
     """Where the network's class is defined: ``module:Class``."""
+    tools: dict[str, int] = msgspec.field(default_factory=dict)
+    """What well-known counters give for the network, by their names in :mod:`cardproof.measure.count.tools`; without
+    those that give the multiply-adds."""
+    statistics: int = 0
+    """Values in buffers of floating type, such as running means and variances: Keras counts them as parameters."""
 
 
 class Totals(Struct, frozen=True):
@@ -183,6 +188,10 @@ class Reproduction(Stored, frozen=True):
     classes: int | None = None
     """Number of classes of the head, if it is another than the network's."""
     note: str = ""
+    tool: str = ""
+    """The well-known counter that counts in this way."""
+    proved: bool = True
+    """Whether the digits rule out chance; otherwise it is a hint."""
 
 
 class Preprocessing(Stored, frozen=True):

@@ -16,7 +16,7 @@ from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, 
 from cardproof.core.types import Evidence, Need, Number
 
 SCHEMA = "cardproof-evidence/1"
-METHOD = "counts/2"
+METHOD = "counts/3"
 """Version of the counts and of the explanation search: a new one makes all older evidence stale."""
 
 

@@ -42,6 +42,8 @@ class Event(Struct, frozen=True):
     """Depends on the kind: pooled positions, parts of a split or cat, heads, cost of an upsampling."""
     shape: tuple[int, ...] = ()
     """For linear layers: features in, features out, axes of the input."""
+    inputs: int = 0
+    """Elements that a pool takes."""
     convolution: Convolution | None = None
 
 

@@ -184,7 +184,7 @@ def _pool(
         return NotImplemented
     area = prod(_per_axis(kernel, len(sides)))
     output = (*x.shape[:2], *spatial)
-    result.record(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area)
+    result.record(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area, inputs=x.numel())
     return _empty(output, x)
 
 
