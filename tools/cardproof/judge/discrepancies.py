@@ -84,6 +84,8 @@ def describe(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
         closeness = "exactly" if reproduction.value == reproduction.stated else "at the digits written,"
     if (note := reproduction.note) and not (reproduction.counted or reproduction.left_out):
         return f"{closeness} {note}" if note.startswith("the ") else f"{closeness} {reproduction.value:,}: {note}"
+    if reproduction.tool:
+        closeness = f"{closeness} what {reproduction.tool} counts:"
     factor = _FACTORS.get(reproduction.factor, f"{reproduction.factor} times ")
     counted = [re.sub(" (twice|once)", r" (\1 per element)", word) for word in reproduction.counted]
     clauses = [_list(counted, "counted"), _list([f"the {word}" for word in reproduction.left_out], "left out")]

@@ -11,6 +11,7 @@ from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Totals
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
+from cardproof.judge.columns import settle
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Reading
@@ -66,7 +67,7 @@ def judge(
     findings: dict[str, tuple[Finding, ...]] = {}
     by_model: dict[tuple[str, str], ModelVerdicts] = {}
     for card in reading.cards:
-        judged: list[Judgement] = []
+        judged: list[tuple[Judgement, Context]] = []
         of_card = list(card.findings)
         contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
@@ -74,20 +75,21 @@ def judge(
             context = _context(model, claims, needs[key], proved, settings, cited, totals)
             context = replace(context, weights=local_files.weights.get(key), code=local_files.code.get(key))
             contexts.append(context)
-            of_model = by_model.setdefault(key, ModelVerdicts())
-            for claim in claims:
-                judgement = replace(judge_claim(claim, context), card=card.file)
-                judged.append(judgement)
-                (of_model.published if claim.published else of_model.own).append(judgement)
-                if not claim.published and (finding := _finding(judgement)):
-                    of_card.append(finding)
+            judged += ((replace(judge_claim(claim, context), card=card.file), context) for claim in claims)
             of_card += (
                 finding for check in all_checks() if check.check_model for finding in check.check_model(context)
             )
+        settled = settle(judged)
+        of_card += settled.findings
+        for position, ((_, context), judgement) in enumerate(zip(judged, settled.judgements, strict=True)):
+            of_model = by_model.setdefault((card.file, context.model.key), ModelVerdicts())
+            (of_model.published if judgement.claim.published else of_model.own).append(judgement)
+            if not judgement.claim.published and position not in settled.merged and (finding := _finding(judgement)):
+                of_card.append(finding)
         whole = CardContext(card, tuple(contexts), local_files.includes.get(card.file, ()))
         of_card += (finding for check in all_checks() if check.check_card for finding in check.check_card(whole))
-        own[card.file] = tuple(judgement for judgement in judged if not judgement.claim.published)
-        published[card.file] = tuple(judgement for judgement in judged if judgement.claim.published)
+        own[card.file] = tuple(judgement for judgement in settled.judgements if not judgement.claim.published)
+        published[card.file] = tuple(judgement for judgement in settled.judgements if judgement.claim.published)
         findings[card.file] = tuple(sort_findings(_without_rival_fixes(of_card)))
     return Verdicts(own, published, findings, by_model)
 
