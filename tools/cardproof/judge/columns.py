@@ -127,7 +127,9 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     for row, names in zip(rows, fits, strict=True):
         of_column = {name for name in names if shown[name] >= FEW_ROWS and 2 * total[name] > len(rows)}
         alone = {name for name in names if name != TWICE and row.stated.digits >= FEW_DIGITS}
-        if row.refuted and (names := of_column | alone):
+        if row.refuted and not of_column | alone and (names := names - {TWICE}):
+            row.judgement = _undecided(row, max(names, key=lambda name: (total[name], order[name])))
+        elif row.refuted and (names := of_column | alone):
             confirmed.setdefault(max(names, key=lambda name: (total[name], order[name])), []).append(row)
     notes: dict[tuple[str, str], list[Row]] = {}
     for name, fitting in confirmed.items():
@@ -140,6 +142,14 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
         hint = "no mistake; 'conventions: strict' refutes it"
         message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {tool}'s convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
+
+
+def _undecided(row: Row, name: str) -> Judgement:
+    """Return the judgement of a value whose few digits a tool gives as well."""
+    tool, rule = _convention(name)
+    reason = f"its few digits may be those of {tool}'s convention: {rule}"
+    judgement = replace(row.judgement, verdict="unchecked", reason=reason, explanation=None, fix=None)
+    return replace(judgement, explained=False, discrepancies=())
 
 
 def _conventions(row: Row) -> dict[str, int]:

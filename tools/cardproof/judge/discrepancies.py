@@ -79,7 +79,7 @@ def describe(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
     >>> describe(found, (32, 32))
     'exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)'
     """
-    closeness = "within 0.1 % of"
+    closeness = "within 0.01 % of" if reproduction.tool else "within 0.1 % of"
     if reproduction.exact:
         closeness = "exactly" if reproduction.value == reproduction.stated else "at the digits written,"
     if (note := reproduction.note) and not (reproduction.counted or reproduction.left_out):

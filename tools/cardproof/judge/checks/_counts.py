@@ -178,7 +178,7 @@ def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> 
     if other := _another_model(context, what, stated):
         return other, True, ("another-model",)
     if hint := _hint(context, what, stated, candidates):
-        return f"{hint} Its digits prove nothing.", False, ("no-way",)
+        return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
         sentence = f"No way of counting that was tried gives exactly this. {_sentence(near, size)}"
         return sentence, False, discrepancies_of(near)
@@ -202,8 +202,11 @@ def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Re
     found = found_count(context, what)
     assert found is not None and context.counts is not None
     size = context.counts.input_shape[1:]
-    if hint := next((r for r in candidates if not r.proved), None):
-        return f"It may be {describe(hint, size)}."
+    if hint := next((r for r in candidates if not r.proved and r.input), None):
+        assert hint.input
+        by = f"what {hint.tool} counts" if hint.tool else "right"
+        height, width = hint.input
+        return f"It is {by} at {height}x{width}; the image size is {size[0]}x{size[1]}."
     for places in (1, -1, 2, -2):
         if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-places), stated):
             return f"A decimal point that moved would explain it: {show_count(stated.value.scaleb(places))} is right."

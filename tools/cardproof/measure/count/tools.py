@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "convolution own", "convolution other", "convolution bias own", "convolution bias other",
-    "linear", "linear bias", "head", "head bias convolution", "head bias linear", "head inputs", "products",
-    "fused attention", "batch norm own", "batch norm other", "layer norm", "group norm",
+    "linear", "linear function", "linear bias", "head", "head bias convolution", "head bias linear", "head inputs",
+    "products", "fused attention", "batch norm own", "batch norm other", "layer norm", "group norm",
     "average pool own", "average pool other", "average pool inputs", "max pool", "max pool inputs",
     "adaptive area own", "adaptive out own", "adaptive area other", "adaptive out other", "mean area", "mean out",
     "leaky relu", "relu", "gelu", "activations", "upsample", "additions", "softmax", "other parameters",
@@ -70,9 +70,13 @@ def _products(attention: bool = True, fused: bool = True) -> Choice:
     return Choice(0, (("products", 1), ("fused attention", int(fused))), (), () if fused else ("fused attention",))
 
 
-def _layers(head: bool, bias: str = "") -> tuple[Choice, ...]:
-    """Return convolutions and linear layers, with the biases of both (``all``), of ``convolutions``, or of none."""
-    plain = Choice(0, (("convolution own", 1), ("convolution other", 1), ("linear", 1)))
+def _layers(head: bool, bias: str = "", functions: bool = True) -> tuple[Choice, ...]:
+    """Return convolutions and linear layers, with the biases of both (``all``), of ``convolutions``, or of none.
+
+    A tool that hooks modules does not see linear layers that are called as ``functions``.
+    """
+    columns = (("convolution own", 1), ("convolution other", 1), ("linear", 1), ("linear function", int(functions)))
+    plain = Choice(0, columns, (), () if functions else ("linear layers called as functions",))
     of_convolutions = weighted(0, "convolution biases", convolution_bias_own=1, convolution_bias_other=1)
     of_all = weighted(0, "biases", convolution_bias_own=1, convolution_bias_other=1, linear_bias=1)
     chosen = {"": (), "convolutions": (of_convolutions,), "all": (of_all,)}[bias]
@@ -101,21 +105,16 @@ def _mmcv() -> Iterator[tuple[str, Tool]]:
 
     The backbone of a VGG has the classifier in it.
     """
-    begin = "biases of convolutions, batch norm twice"
-    whole = f"{begin}, layer and group norm twice, outputs of ReLU and inputs of pooling count"
-    products = "products of attention"
+    headless, whole = _layers(False, "convolutions", False), _layers(True, "convolutions", False)
     norms = (_BATCH_NORM_TWICE, _NORMS_TWICE, _RELU, _POOL_INPUTS, _products(False))
-    yield "mmcv", Tool("mmcv", f"{whole}; {products} and the classifier not", (*_layers(False, "convolutions"), *norms))
-    without = (_BATCH_NORM_TWICE, _RELU, _products(False))
-    yield (
-        "mmcv without layer norm",
-        Tool(
-            "mmcv",
-            f"{begin} and outputs of ReLU count; layer norm of a class of its own, {products} and the classifier not",
-            (*_layers(False, "convolutions"), *without),
-        ),
-    )
-    yield "mmcv with classifier", Tool("mmcv", f"{whole}; {products} not", (*_layers(True, "convolutions"), *norms))
+    begin = "biases of convolutions, batch norm twice"
+    counted = f"{begin}, layer and group norm twice, outputs of ReLU and inputs of pooling count"
+    products = "products of attention"
+    yield "mmcv", Tool("mmcv", f"{counted}; {products} and the classifier not", (*headless, *norms))
+    without = f"{begin} and outputs of ReLU count; layer norm of a class of its own, {products} and the classifier not"
+    few = (_BATCH_NORM_TWICE, _RELU, _products(False))
+    yield "mmcv without layer norm", Tool("mmcv", without, (*headless, *few))
+    yield "mmcv with classifier", Tool("mmcv", f"{counted}; {products} not", (*whole, *norms))
 
 
 _POOLS = {
@@ -147,13 +146,23 @@ def _fvcore() -> Iterator[tuple[str, Tool]]:
 
 
 def _others() -> Iterator[tuple[str, Tool]]:
-    ptflops = (*_layers(True, "all"), _BATCH_NORM_TWICE, _NORMS_TWICE, _RELU, weighted(0, "GELU", gelu=1), _POOL_INPUTS)
+    biased = (*_layers(True, "all"), _BATCH_NORM_TWICE, _NORMS_TWICE)
+    once = (*biased, _RELU, weighted(0, "GELU", gelu=1), _POOL_INPUTS)
     rule = "biases, norms twice, outputs of ReLU and GELU and inputs of pooling count"
-    yield "ptflops", Tool("ptflops", rule, (*ptflops, _products()))
-    yield (
-        "ptflops without attention",
-        Tool("ptflops", f"{rule}; products of attention not", (*ptflops, _products(False))),
+    yield "ptflops", Tool("ptflops", rule, (*once, _products()))
+    yield "ptflops without attention", Tool("ptflops", f"{rule}; products of attention not", (*once, _products(False)))
+    twice = (
+        weighted(0, "ReLU twice", relu=2, leaky_relu=2),
+        weighted(0, "GELU twice", gelu=2),
+        weighted(
+            0, "inputs of pooling twice", max_pool_inputs=2, average_pool_inputs=2, adaptive_area_own=2,
+            adaptive_area_other=1,
+        ),
+    )  # fmt: skip
+    rule = (
+        "biases, norms twice, outputs of ReLU and GELU and inputs of pooling twice (as layers and as functions) count"
     )
+    yield "ptflops 0.7", Tool("ptflops", rule, (*biased, *twice, _products()))
     yield "ptflops, traced", Tool("ptflops", "biases count", (*_layers(True, "all"), _products()))
     pools = (
         weighted(0, "average pooling", average_pool_own=1),
@@ -161,10 +170,10 @@ def _others() -> Iterator[tuple[str, Tool]]:
     )
     old = (weighted(0, "batch norm twice", batch_norm_own=2), weighted(0, "leaky ReLU", leaky_relu=1))
     rule = "biases of convolutions, batch norm twice and average pooling count; products of attention not"
-    yield "thop 0.0", Tool("thop", rule, (*_layers(True, "convolutions"), *old, *pools, _products(False)))
+    yield "thop 0.0", Tool("thop", rule, (*_layers(True, "convolutions", False), *old, *pools, _products(False)))
     new = weighted(0, "batch and layer norm four times", batch_norm_own=4, layer_norm=4)
     rule = "batch and layer norm four times and average pooling count; products of attention not"
-    yield "thop 0.1", Tool("thop", rule, (*_layers(True), new, *pools, _products(False)))
+    yield "thop 0.1", Tool("thop", rule, (*_layers(True, functions=False), new, *pools, _products(False)))
     once = weighted(0, "other parameters once", other_parameters=1)
     convolutions = Choice(0, (("convolution own", 1), ("convolution other", 1)))
     biases = weighted(0, "convolution biases", convolution_bias_own=1, convolution_bias_other=1)
@@ -240,7 +249,7 @@ def _add_event(total: Counter[str], event: Event) -> None:
             if event.bias:
                 total[f"convolution bias {owner}"] += event.elements
         case "linear":
-            total["linear"] += event.multiply_adds
+            total["linear function" if event.owner == "function" else "linear"] += event.multiply_adds
             if event.bias:
                 total["linear bias"] += event.elements
         case "product":

@@ -55,6 +55,9 @@ NEIGHBOURHOOD = Fraction(1, 50)
 NEAR = Fraction(1, 1000)
 """Relative difference up to which a simple way of counting is reported as close."""
 
+NEAR_TOOL = Fraction(1, 10_000)
+"""The same for what a tool counts: the counts of many tools lie close together."""
+
 HINTED_SIDES = (224, 256, 288, 299, 320, 384, 448, 512)
 """Sides of the usual square inputs of classifiers, at which a number of few digits may be right."""
 
@@ -319,7 +322,7 @@ class _Search:
                     off = abs(value - self.stated.value) / self.stated.value
                     matches.append((off, _Match(cost + way.cost + factor_cost, shape, way, factor, value)))
         off, match = min(matches, key=lambda entry: entry[0])
-        if off <= NEAR:
+        if off <= (NEAR_TOOL if match.way.tool else NEAR):
             yield match
 
 

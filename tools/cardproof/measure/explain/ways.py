@@ -62,6 +62,7 @@ def _layers() -> Iterator[Choice]:
             "convolution own": 1,
             "convolution other": others,
             "linear": linear,
+            "linear function": linear,
             "head": with_head,
             "convolution bias own": bool(bias),
             "convolution bias other": bool(bias) and others,
@@ -180,7 +181,8 @@ def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tu
     has = {
         "classifier": "head" in present,
         "convolution subclasses": "convolution other" in present,
-        "linear layers": "linear" in present or "head" in present,
+        "linear layers": bool({"linear", "linear function", "head"} & present),
+        "linear layers called as functions": "linear function" in present,
         "attention products": bool({"products", "fused attention"} & present),
         "fused attention": "fused attention" in present,
     }
@@ -190,4 +192,12 @@ def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tu
 
 def _is_not_multiply_add(column: str) -> bool:
     """Return whether a column's amount is not of multiply-adds."""
-    return column not in {"convolution own", "convolution other", "linear", "head", "products", "fused attention"}
+    return column not in {
+        "convolution own",
+        "convolution other",
+        "linear",
+        "linear function",
+        "head",
+        "products",
+        "fused attention",
+    }
