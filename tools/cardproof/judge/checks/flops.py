@@ -69,10 +69,13 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
         return judgement
     own = "x".join(str(side) for side in context.counts.input_shape[1:])
-    for found in () if _names_size(context) else reproductions_of(judgement.claim, context):
-        if _is_of_another_square(found) and found.input:
-            height, width = found.input
-            by = f" by {found.tool}'s convention" if found.tool else ""
+    found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
+    squares = [way for way in found if _is_of_another_square(way)]
+    for size in (way.input for way in squares):
+        if size:
+            height, width = size
+            tools = dict.fromkeys(way.tool for way in squares if way.input == size)
+            by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
             reason = (
                 f"the card states no image size: the value is right{by} at {height}x{width}, and not at the zoo's {own}"
             )

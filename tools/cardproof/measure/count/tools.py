@@ -143,6 +143,11 @@ def _fvcore() -> Iterator[tuple[str, Tool]]:
         parts = [f"pools {pools or 'none'}"] * (pools != "adaptive") + ["training"] * (norm == 5)
         parts += ["without fused attention"] * (not fused) + ["without classifier"] * (not head)
         yield ", ".join(("fvcore", *parts)), Tool("fvcore", rule, choices)
+    rule = (
+        "layer and group norm five times and the batch norm without weights that linear probing puts before the "
+        "classifier count; the classifier not"
+    )
+    yield "fvcore, linear probe", Tool("fvcore", rule, (*_layers(False), _NORMS_FIVE, _products(), _PROBE))
 
 
 def _others() -> Iterator[tuple[str, Tool]]:
@@ -183,13 +188,6 @@ def _others() -> Iterator[tuple[str, Tool]]:
 
 TOOLS: Mapping[str, Tool] = dict((*_fvcore(), *_mmcv(), *_others()))
 """Each way in which a tool counts, by a name of its own."""
-
-PROBED = tuple(
-    Tool(tool.name, tool.rule, (*tool.choices, _PROBE))
-    for name, tool in TOOLS.items()
-    if name.endswith("out classifier")
-)
-"""Tools that count a backbone, with the batch norm that linear probing puts between it and the classifier (MAE)."""
 
 
 def amounts(tally: Tally, heads: Sequence[Event], other_parameters: int) -> tuple[int, ...]:

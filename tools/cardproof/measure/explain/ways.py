@@ -14,7 +14,7 @@ from itertools import product
 
 from msgspec import Struct
 
-from cardproof.measure.count.tools import COLUMNS, PROBED, TOOLS, Choice, weighted
+from cardproof.measure.count.tools import COLUMNS, TOOLS, Choice, weighted
 
 FACTORS: tuple[tuple[Fraction, int], ...] = (
     (Fraction(1), 0),
@@ -158,8 +158,6 @@ def _tools() -> Iterator[Way]:
     """Yield the ways of whole tools: cheap, since one tool makes all choices."""
     for tool in TOOLS.values():
         yield Way(1, tool.weights, tool.choices, tool.name)
-    for tool in PROBED:
-        yield Way(2, tool.weights, tool.choices, tool.name)
 
 
 def _way(cost: int, choices: tuple[Choice, ...]) -> Way:
