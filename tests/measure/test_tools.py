@@ -179,6 +179,24 @@ def test_a_tool_that_hooks_modules_does_not_see_functions() -> None:
     assert tools["fvcore, without classifier"] == 4 * 27
 
 
+class Standardised(nn.Conv2d):
+    """Standardises its weights by a batch norm in training mode, as normaliser-free networks do."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        rows, gain = self.weight.reshape(1, self.out_channels, -1), torch.ones(self.out_channels)
+        weight = nn.functional.batch_norm(rows, None, None, weight=gain, training=True).reshape_as(self.weight)
+        return self._conv_forward(image, weight, None).mean((2, 3))
+
+
+def test_fvcore_counts_the_standardisation_of_weights() -> None:
+    fvcore = pytest.importorskip("fvcore.nn")
+    analysis = fvcore.FlopCountAnalysis(Standardised(3, 4, 3, bias=False), torch.zeros(1, 3, 8, 8))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    counts = counted(lambda: Standardised(3, 4, 3, bias=False), 8)
+    assert counts.multiply_adds == 108 * 36
+    assert counts.tools["fvcore"] == analysis.total() == 108 * 36 + 5 * 108
+
+
 def test_every_way_of_a_tool_has_a_rule_and_other_weights() -> None:
     assert all(tool.rule for tool in TOOLS.values())
     weights = [tool.weights for tool in TOOLS.values()]

@@ -39,7 +39,8 @@ class Event(Struct, frozen=True):
     multiply_adds: int = 0
     bias: bool = False
     detail: int = 0
-    """Depends on the kind: pooled positions, parts of a split or cat, heads, cost of an upsampling."""
+    """Depends on the kind: pooled positions, parts of a split or cat, heads, cost of an upsampling, of
+    batch norm the operations for an element in training mode (four, five with a factor for each channel)."""
     shape: tuple[int, ...] = ()
     """For linear layers: features in, features out, axes of the input."""
     inputs: int = 0

@@ -123,7 +123,7 @@ def _batch_norm(
         return NotImplemented
     owner = result.owner(_NormBase)
     kind = "weight norm" if training and owner == "function" else "batch norm"
-    result.record(kind, input.numel(), _NormBase)
+    result.record(kind, input.numel(), _NormBase, detail=4 if weight is None else 5)
     return input.detach()
 
 

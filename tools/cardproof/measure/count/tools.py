@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 COLUMNS = (
     "convolution own", "convolution other", "convolution bias own", "convolution bias other",
     "linear", "linear function", "linear bias", "head", "head bias convolution", "head bias linear", "head inputs",
-    "products", "fused attention", "batch norm own", "batch norm other", "layer norm", "group norm",
+    "products", "fused attention", "batch norm own", "batch norm other", "layer norm", "group norm", "weight norm",
     "average pool own", "average pool other", "average pool inputs", "max pool", "max pool inputs",
     "adaptive area own", "adaptive out own", "adaptive area other", "adaptive out other", "mean area", "mean out",
     "leaky relu", "relu", "gelu", "activations", "upsample", "additions", "softmax", "other parameters",
 )  # fmt: skip
 """Amounts for one image. ``own``: of modules of torch.nn's own classes; ``other``: of subclasses and functions. Areas
-of pools are their inputs; ``other parameters`` are those of all layers but convolutions."""
+of pools are their inputs; ``other parameters`` are those of all layers but convolutions; ``weight norm`` are operations
+for weights that are standardised, each time that they are used."""
 
 
 class Choice(Struct, frozen=True):
@@ -90,6 +91,7 @@ _BATCH_NORM_TWICE = weighted(0, "batch norm twice", batch_norm_own=2, batch_norm
 _BATCH_NORM_FIVE = weighted(0, "batch norm five times", batch_norm_own=5, batch_norm_other=5)
 _NORMS_TWICE = weighted(0, "layer and group norm twice", layer_norm=2, group_norm=2)
 _NORMS_FIVE = weighted(0, "layer and group norm five times", layer_norm=5, group_norm=5)
+_WEIGHT_NORM = weighted(0, "the standardisation of weights", weight_norm=1)
 _RELU = weighted(0, "ReLU", relu=1, leaky_relu=1)
 _POOL_INPUTS = weighted(
     0, "inputs of pooling", max_pool_inputs=1, average_pool_inputs=1, adaptive_area_own=1, adaptive_area_other=1,
@@ -139,7 +141,7 @@ def _fvcore() -> Iterator[tuple[str, Tool]]:
         missing += [] if fused else ["fused attention"]
         rule = f"{words} count" + (f"; {' and '.join(missing)} not" if missing else "")
         batch_norm = _BATCH_NORM_TWICE if norm == 2 else _BATCH_NORM_FIVE
-        choices = (*_layers(head), batch_norm, _NORMS_FIVE, *_POOLS[pools][0], _products(fused=fused))
+        choices = (*_layers(head), batch_norm, _NORMS_FIVE, _WEIGHT_NORM, *_POOLS[pools][0], _products(fused=fused))
         parts = [f"pools {pools or 'none'}"] * (pools != "adaptive") + ["training"] * (norm == 5)
         parts += ["without fused attention"] * (not fused) + ["without classifier"] * (not head)
         yield ", ".join(("fvcore", *parts)), Tool("fvcore", rule, choices)
@@ -256,6 +258,8 @@ def _add_event(total: Counter[str], event: Event) -> None:
             total["fused attention"] += event.multiply_adds
         case "batch norm":
             total[f"batch norm {owner}"] += event.elements
+        case "weight norm":
+            total["weight norm"] += event.elements * event.detail
         case "average pool":
             total[f"average pool {owner}"] += event.elements
             total["average pool inputs"] += event.inputs
