@@ -152,7 +152,8 @@ def _fvcore() -> Iterator[tuple[str, Tool]]:
     yield "fvcore, linear probe", Tool("fvcore", rule, (*_layers(False), _NORMS_FIVE, _products(), _PROBE))
 
 
-def _others() -> Iterator[tuple[str, Tool]]:
+def _ptflops() -> Iterator[tuple[str, Tool]]:
+    """Yield ptflops; its version 0.7 sees layers twice, also as functions, or follows a trace."""
     biased = (*_layers(True, "all"), _BATCH_NORM_TWICE, _NORMS_TWICE)
     once = (*biased, _RELU, weighted(0, "GELU", gelu=1), _POOL_INPUTS)
     rule = "biases, norms twice, outputs of ReLU and GELU and inputs of pooling count"
@@ -171,6 +172,10 @@ def _others() -> Iterator[tuple[str, Tool]]:
     )
     yield "ptflops 0.7", Tool("ptflops", rule, (*biased, *twice, _products()))
     yield "ptflops, traced", Tool("ptflops", "biases count", (*_layers(True, "all"), _products()))
+
+
+def _thop() -> Iterator[tuple[str, Tool]]:
+    """Yield thop, which hooks layers of torch.nn's own classes."""
     pools = (
         weighted(0, "average pooling", average_pool_own=1),
         weighted(0, "adaptive average pooling", adaptive_area_own=1, adaptive_out_own=1),
@@ -181,6 +186,10 @@ def _others() -> Iterator[tuple[str, Tool]]:
     new = weighted(0, "batch and layer norm four times", batch_norm_own=4, layer_norm=4)
     rule = "batch and layer norm four times and average pooling count; products of attention not"
     yield "thop 0.1", Tool("thop", rule, (*_layers(True, functions=False), new, *pools, _products(False)))
+
+
+def _torchinfo() -> Iterator[tuple[str, Tool]]:
+    """Yield torchinfo, which multiplies parameters with the positions of convolutions only."""
     once = weighted(0, "other parameters once", other_parameters=1)
     convolutions = Choice(0, (("convolution own", 1), ("convolution other", 1)))
     biases = weighted(0, "convolution biases", convolution_bias_own=1, convolution_bias_other=1)
@@ -188,7 +197,7 @@ def _others() -> Iterator[tuple[str, Tool]]:
     yield "torchinfo", Tool("torchinfo", rule, (convolutions, biases, once))
 
 
-TOOLS: Mapping[str, Tool] = dict((*_fvcore(), *_mmcv(), *_others()))
+TOOLS: Mapping[str, Tool] = dict((*_fvcore(), *_mmcv(), *_ptflops(), *_thop(), *_torchinfo()))
 """Each way in which a tool counts, by a name of its own."""
 
 

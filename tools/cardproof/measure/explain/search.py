@@ -316,7 +316,9 @@ class _Search:
         matches: list[tuple[Fraction, _Match]] = []
         for shape, cost in self.inputs[:2]:
             run = self.runs.at(shape)
-            for index, way in _plain_and_tools() if run else ():
+            if run is None:
+                continue
+            for index, way in _plain_and_tools():
                 for factor, factor_cost in FACTORS[: 2 if way.cost == 0 else 1]:
                     value = int(run.values[index]) * factor
                     off = abs(value - self.stated.value) / self.stated.value
