@@ -197,6 +197,35 @@ def test_fvcore_counts_the_standardisation_of_weights() -> None:
     assert counts.tools["fvcore"] == analysis.total() == 108 * 36 + 5 * 108
 
 
+class Resized(nn.Module):
+    """Resizes an image twice, to 16x16."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        small = nn.functional.interpolate(image, size=(16, 16), mode="bilinear")
+        return small + nn.functional.interpolate(image, size=(16, 16))
+
+
+def test_fvcore_counts_resizing() -> None:
+    counts = counted(Resized, 8)
+    assert counts.tools["fvcore"] == (4 + 1) * 3 * 256
+    assert counts.multiply_adds == 0
+    assert "mmcv" not in counts.tools
+
+
+def test_fvcore_does_not_see_into_recurrent_layers() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = nn.LSTM(3, 4, batch_first=True)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return self.rows(image.flatten(2).transpose(1, 2))[0].mean(1)
+
+    counts = counted(Recurrent, 2)
+    assert counts.multiply_adds == 4 * (16 * 3 + 16 * 4)
+    assert counts.tools["fvcore"] == 0
+
+
 def test_every_way_of_a_tool_has_a_rule_and_other_weights() -> None:
     assert all(tool.rule for tool in TOOLS.values())
     weights = [tool.weights for tool in TOOLS.values()]

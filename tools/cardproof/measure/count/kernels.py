@@ -64,8 +64,9 @@ def record_attention(result: Tally, q: torch.Size, k: torch.Size, v: torch.Size)
 def _mm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """Every output element is a sum over the last axis of ``a``."""
     multiply_adds = output.numel() * a.shape[-1]
-    if result.in_composite:
-        result.record("linear", output.numel(), multiply_adds=multiply_adds, shape=(a.shape[-1], b.shape[-1], 2))
+    if result.composite:
+        shape, recurrent = (a.shape[-1], b.shape[-1], 2), int(result.composite == "recurrent")
+        result.record("linear", output.numel(), multiply_adds=multiply_adds, shape=shape, detail=recurrent)
     else:
         result.record("product", output.numel(), multiply_adds=multiply_adds)
 

@@ -358,11 +358,11 @@ def _composite(kind: str) -> Callable[..., Any]:
     """Return an observer of a layer whose matrix products torch computes inside."""
 
     def observe(result: Tally, func: Any, *args: Any, **kwargs: Any) -> Any:
-        result.in_composite = True
+        result.composite = kind
         try:
             output = func(*args, **kwargs)
         finally:
-            result.in_composite = False
+            result.composite = ""
         result.record(kind, 0)
         return output
 

@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "convolution own", "convolution other", "convolution bias own", "convolution bias other",
-    "linear", "linear function", "linear bias", "head", "head bias convolution", "head bias linear", "head inputs",
-    "products", "fused attention", "batch norm own", "batch norm other", "layer norm", "group norm", "weight norm",
+    "linear", "linear function", "recurrent", "linear bias", "head", "head bias convolution", "head bias linear",
+    "head inputs", "products", "fused attention", "batch norm own", "batch norm other", "layer norm", "group norm",
+    "weight norm",
     "average pool own", "average pool other", "average pool inputs", "max pool", "max pool inputs",
     "adaptive area own", "adaptive out own", "adaptive area other", "adaptive out other", "mean area", "mean out",
-    "leaky relu", "relu", "gelu", "activations", "upsample", "additions", "softmax", "other parameters",
+    "leaky relu", "relu", "gelu", "activations", "upsample", "resized", "additions", "softmax", "other parameters",
 )  # fmt: skip
 """Amounts for one image. ``own``: of modules of torch.nn's own classes; ``other``: of subclasses and functions. Areas
 of pools are their inputs; ``other parameters`` are those of all layers but convolutions; ``weight norm`` are operations
-for weights that are standardised, each time that they are used."""
+for weights that are standardised, each time that they are used; ``upsample`` are thop's operations for resizing, and
+``resized`` those of fvcore."""
 
 
 class Choice(Struct, frozen=True):
@@ -71,13 +73,15 @@ def _products(attention: bool = True, fused: bool = True) -> Choice:
     return Choice(0, (("products", 1), ("fused attention", int(fused))), (), () if fused else ("fused attention",))
 
 
-def _layers(head: bool, bias: str = "", functions: bool = True) -> tuple[Choice, ...]:
+def _layers(head: bool, bias: str = "", functions: bool = True, recurrent: bool = True) -> tuple[Choice, ...]:
     """Return convolutions and linear layers, with the biases of both (``all``), of ``convolutions``, or of none.
 
-    A tool that hooks modules does not see linear layers that are called as ``functions``.
+    A tool that hooks modules does not see linear layers that are called as ``functions``, one that follows a trace does
+    not see into ``recurrent`` layers.
     """
     columns = (("convolution own", 1), ("convolution other", 1), ("linear", 1), ("linear function", int(functions)))
-    plain = Choice(0, columns, (), () if functions else ("linear layers called as functions",))
+    out = (*("linear layers called as functions",) * (not functions), *("recurrent layers",) * (not recurrent))
+    plain = Choice(0, (*columns, ("recurrent", int(recurrent))), (), out)
     of_convolutions = weighted(0, "convolution biases", convolution_bias_own=1, convolution_bias_other=1)
     of_all = weighted(0, "biases", convolution_bias_own=1, convolution_bias_other=1, linear_bias=1)
     chosen = {"": (), "convolutions": (of_convolutions,), "all": (of_all,)}[bias]
@@ -91,6 +95,7 @@ _BATCH_NORM_TWICE = weighted(0, "batch norm twice", batch_norm_own=2, batch_norm
 _BATCH_NORM_FIVE = weighted(0, "batch norm five times", batch_norm_own=5, batch_norm_other=5)
 _NORMS_TWICE = weighted(0, "layer and group norm twice", layer_norm=2, group_norm=2)
 _NORMS_FIVE = weighted(0, "layer and group norm five times", layer_norm=5, group_norm=5)
+_RESIZED_ONCE = weighted(0, "resizing", resized=1)
 _WEIGHT_NORM = weighted(0, "the standardisation of weights", weight_norm=1)
 _RELU = weighted(0, "ReLU", relu=1, leaky_relu=1)
 _POOL_INPUTS = weighted(
@@ -141,7 +146,15 @@ def _fvcore() -> Iterator[tuple[str, Tool]]:
         missing += [] if fused else ["fused attention"]
         rule = f"{words} count" + (f"; {' and '.join(missing)} not" if missing else "")
         batch_norm = _BATCH_NORM_TWICE if norm == 2 else _BATCH_NORM_FIVE
-        choices = (*_layers(head), batch_norm, _NORMS_FIVE, _WEIGHT_NORM, *_POOLS[pools][0], _products(fused=fused))
+        choices = (
+            *_layers(head, recurrent=False),
+            batch_norm,
+            _NORMS_FIVE,
+            _WEIGHT_NORM,
+            _RESIZED_ONCE,
+            *_POOLS[pools][0],
+            _products(fused=fused),
+        )
         parts = [f"pools {pools or 'none'}"] * (pools != "adaptive") + ["training"] * (norm == 5)
         parts += ["without fused attention"] * (not fused) + ["without classifier"] * (not head)
         yield ", ".join(("fvcore", *parts)), Tool("fvcore", rule, choices)
@@ -250,6 +263,10 @@ _PLAIN_AMOUNTS = {
 }
 
 
+_RESIZED = {0: 1, 11: 4}
+"""fvcore's operations for an element of nearest (thop counts 0) and of bilinear resizing (thop counts 11)."""
+
+
 def _add_event(total: Counter[str], event: Event) -> None:
     owner = "own" if event.owner == "own" else "other"
     match event.kind:
@@ -258,7 +275,8 @@ def _add_event(total: Counter[str], event: Event) -> None:
             if event.bias:
                 total[f"convolution bias {owner}"] += event.elements
         case "linear":
-            total["linear function" if event.owner == "function" else "linear"] += event.multiply_adds
+            seen = "recurrent" if event.detail else "linear function" if event.owner == "function" else "linear"
+            total[seen] += event.multiply_adds
             if event.bias:
                 total["linear bias"] += event.elements
         case "product":
@@ -283,5 +301,6 @@ def _add_event(total: Counter[str], event: Event) -> None:
             total["mean out"] += event.elements
         case "upsample":
             total["upsample"] += event.elements * event.detail
+            total["resized"] += event.elements * _RESIZED.get(event.detail, 0)
         case kind if kind in _PLAIN_AMOUNTS:
             total[_PLAIN_AMOUNTS[kind]] += event.elements
