@@ -81,6 +81,7 @@ def test_strict_refutes_all_but_multiply_adds() -> None:
     settled = column_of(("1.82G", context_of("a", 1_814_000_000, {"fvcore": 1_819_000_000}, **strict)))
     assert verdicts(settled) == ["refuted"]
     assert settled.findings == []
+    assert "what fvcore counts" in (settled.judgements[0].explanation or "")
 
 
 def test_of_several_tools_the_one_of_most_rows_is_named() -> None:
@@ -133,6 +134,15 @@ def test_units_of_two_to_the_thirty_are_one_finding_that_names_the_rows() -> Non
     assert (finding.severity, finding.place) == ("error", HEAD)
     assert "hrnet0, hrnet1, hrnet2, hrnet3" in finding.message
     assert "2^30" in finding.message
+
+
+def test_a_row_that_a_tool_gives_by_luck_does_not_leave_its_column() -> None:
+    rows = [("3.99G", 4_283_537_072), ("7.55G", 8_105_781_680), ("8.31G", 8_921_133_056), ("26.9G", 28_895_395_840)]
+    settled = column_of(
+        *((stated, context_of(f"hrnet{n}", plain, {"mmcv": 3_990_000_000})) for n, (stated, plain) in enumerate(rows))
+    )
+    assert verdicts(settled) == ["refuted"] * 4
+    assert len(settled.merged) == 4
 
 
 def hint(stated: int, **known: object) -> Reproduction:

@@ -102,9 +102,10 @@ def _settle(rows: list[Row]) -> Iterator[Finding]:
     """Change the judgements of one column; yield the findings about it."""
     yield from _warn_of_cut_off(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
-    if judged and judged[0].context.settings.conventions == "known":
-        yield from _confirm_conventions(judged)
-    yield from _explain_jointly([row for row in judged if row.refuted])
+    known = bool(judged) and judged[0].context.settings.conventions == "known"
+    yield from _explain_jointly([row for row in judged if row.refuted], _most_of_a_tool(judged) if known else 0)
+    if known:
+        yield from _confirm_conventions([row for row in judged if not row.merged])
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
 
 
@@ -117,9 +118,20 @@ def _warn_of_cut_off(rows: Iterable[Row]) -> Iterator[Finding]:
             yield Finding(claim.place, judgement.check, "warning", message, "write it rounded", judgement.fix)
 
 
+def _most_of_a_tool(rows: list[Row]) -> int:
+    """Return how many refuted values of a column one tool gives at most."""
+    found = Counter(name for row in rows if row.refuted for name in _fits(row))
+    return max(found.values(), default=0)
+
+
+def _fits(row: Row) -> set[str]:
+    """Return the conventions that give a row's value."""
+    return {name for name, value in _conventions(row).items() if row.meets(value)}
+
+
 def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     """Confirm the values that a tool gives, by the tool that gives most of the column; yield one note a convention."""
-    fits = [{name for name, value in _conventions(row).items() if row.meets(value)} for row in rows]
+    fits = [_fits(row) for row in rows]
     total = Counter(name for names in fits for name in names)
     shown = Counter(name for row, names in zip(rows, fits, strict=True) if row.refuted for name in names)
     order = {name: -position for position, name in enumerate((*TOOLS, "Keras", TWICE))}
@@ -191,13 +203,20 @@ class _Joint(Struct, frozen=True):
     shows: tuple[str, ...]
 
 
-def _explain_jointly(rows: list[Row]) -> Iterator[Finding]:
-    """Explain the refuted values of a column that one way of counting gives; yield its finding."""
+def _explain_jointly(rows: list[Row], of_a_tool: int) -> Iterator[Finding]:
+    """Explain the refuted values of a column that one way of counting gives, if a tool's convention gives no more.
+
+    Yields the finding of the column; ``of_a_tool`` is the number of values that one tool gives.
+    """
     if len(rows) < FEW_ROWS:
         return
     found = [(way, [row for row in rows if way.gives(row)]) for way in _joint_ways(rows)]
     way, fitting = max(found, key=lambda entry: len(entry[1]))
-    if len(fitting) < FEW_ROWS or 10 * len(fitting) < 9 * len(rows) or all(row.judgement.explained for row in fitting):
+    if (
+        len(fitting) < max(FEW_ROWS, of_a_tool + 1)
+        or 10 * len(fitting) < 9 * len(rows)
+        or all(row.judgement.explained for row in fitting)
+    ):
         return
     for row in fitting:
         explanation = f"{way.words}, as in {len(fitting)} rows of this column."

@@ -207,6 +207,9 @@ def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Re
         by = f"what {hint.tool} counts" if hint.tool else "right"
         height, width = hint.input
         return f"It is {by} at {height}x{width}; the image size is {size[0]}x{size[1]}."
+    tools = (name for name, value in conventions_of(context, what).items() if equal_as_written(value, stated))
+    if name := next(tools, ""):
+        return f"It is what {TOOLS[name].name if name in TOOLS else name} counts."
     for places in (1, -1, 2, -2):
         if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-places), stated):
             return f"A decimal point that moved would explain it: {show_count(stated.value.scaleb(places))} is right."
