@@ -38,8 +38,11 @@ DISCREPANCIES = {
 _COUNTED = (
     ("batch norm", "batch-norm"),
     ("layer and group norm", "norms"),
+    ("layer norm", "norms"),
     ("average pooling", "pooling"),
     ("max pooling", "pooling"),
+    ("inputs of pooling", "pooling"),
+    ("means over positions", "pooling"),
     ("biases", "biases"),
     ("buffers", "buffers"),
     ("running statistics", "buffers"),
