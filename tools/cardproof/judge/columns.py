@@ -8,7 +8,7 @@ explains them all, in one finding.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import cast
 
@@ -199,7 +199,8 @@ class _Joint(Struct, frozen=True):
     """One way of counting for a column."""
 
     words: str
-    gives: Callable[[Row], bool]
+    rows: list[Row]
+    """Rows whose values it gives."""
     shows: tuple[str, ...]
 
 
@@ -210,13 +211,11 @@ def _explain_jointly(rows: list[Row], of_a_tool: int) -> Iterator[Finding]:
     """
     if len(rows) < FEW_ROWS:
         return
-    found = [(way, [row for row in rows if way.gives(row)]) for way in _joint_ways(rows)]
-    way, fitting = max(found, key=lambda entry: len(entry[1]))
-    if (
-        len(fitting) < max(FEW_ROWS, of_a_tool + 1)
-        or 10 * len(fitting) < 9 * len(rows)
-        or all(row.judgement.explained for row in fitting)
-    ):
+    way = max(_joint_ways(rows), key=lambda way: len(way.rows))
+    fitting = way.rows
+    if len(fitting) < max(FEW_ROWS, of_a_tool + 1) or 10 * len(fitting) < 9 * len(rows):
+        return
+    if all(row.judgement.explained for row in fitting):
         return
     for row in fitting:
         explanation = f"{way.words}, as in {len(fitting)} rows of this column."
@@ -224,19 +223,27 @@ def _explain_jointly(rows: list[Row], of_a_tool: int) -> Iterator[Finding]:
         row.merged = True
     judgement = fitting[0].judgement
     claim = judgement.claim
-    message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}: {way.words.lower()}"
+    message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}: {way.words[:1].lower()}{way.words[1:]}"
     yield Finding(claim.column or claim.place, judgement.check, "error", message, "write what was measured")
 
 
 def _joint_ways(rows: list[Row]) -> Iterator[_Joint]:
+    """Yield binary units, and the way that was found for most rows."""
     power = 30 if rows[0].what == "flops" else 20
-    yield _Joint(f"Counted in units of 2^{power}, not 10^{power * 3 // 10}", _in_binary_units, ("unit",))
-    keys = dict.fromkeys(_key(found) for row in rows for found in _found(row))
-    for key in keys:
-        example, row = next((found, row) for row in rows for found in _found(row) if _key(found) == key)
-        words = describe(replace(example, stated=example.value), row.counts.input_shape[1:])
+    words = f"Counted in units of 2^{power}, not 10^{power * 3 // 10}"
+    yield _Joint(words, [row for row in rows if _in_binary_units(row)], ("unit",))
+    by_key: dict[Reproduction, list[Row]] = {}
+    examples: dict[Reproduction, Reproduction] = {}
+    for row in rows:
+        for key, found in {_key(found): found for found in _found(row)}.items():
+            by_key.setdefault(key, []).append(row)
+            examples.setdefault(key, found)
+    if by_key:
+        key, fitting = max(by_key.items(), key=lambda entry: len(entry[1]))
+        example = examples[key]
+        words = describe(replace(example, stated=example.value), fitting[0].counts.input_shape[1:])
         words = words.removeprefix("exactly ")
-        yield _Joint(words[:1].upper() + words[1:], _gives(key), discrepancies_of(example))
+        yield _Joint(words[:1].upper() + words[1:], fitting, discrepancies_of(example))
 
 
 def _in_binary_units(row: Row) -> bool:
@@ -256,10 +263,6 @@ def _key(found: Reproduction) -> Reproduction:
     counted = () if found.tool else found.counted
     left_out = () if found.tool else found.left_out
     return replace(found, stated=0, value=0, proved=True, counted=counted, left_out=left_out)
-
-
-def _gives(key: Reproduction) -> Callable[[Row], bool]:
-    return lambda row: any(_key(found) == key for found in _found(row))
 
 
 def _drop_contradictions(rows: list[Row]) -> None:
