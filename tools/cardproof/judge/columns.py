@@ -223,7 +223,8 @@ def _explain_jointly(rows: list[Row], of_a_tool: int) -> Iterator[Finding]:
         row.merged = True
     judgement = fitting[0].judgement
     claim = judgement.claim
-    message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}: {way.words[:1].lower()}{way.words[1:]}"
+    said = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}"
+    message = f"{said}: {way.words[:1].lower()}{way.words[1:]}"
     yield Finding(claim.column or claim.place, judgement.check, "error", message, "write what was measured")
 
 
