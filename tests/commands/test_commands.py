@@ -73,6 +73,7 @@ def test_bad_input_exits_with_two_and_one_clear_sentence(site, arguments, words)
         ("plugins:\n- cardproof:\n    zo: res2next\n", "mkdocs.yml:3:5: cardproof has no setting 'zo'"),
         ("plugins:\n- cardproof:\n    tolerances: {FLOPs: x}\n", "mkdocs.yml:3:25: 'x' is not a tolerance"),
         ("plugins:\n- cardproof:\n    flops: both\n", "mkdocs.yml:3:12: flops is"),
+        ("plugins:\n- cardproof:\n    conventions: none\n", "mkdocs.yml:3:18: conventions is"),
         ("plugins:\n- cardproof:\n    templates: [a]\n", "mkdocs.yml:3:16: templates must be one value"),
         ("plugins: [\n", "mkdocs.yml:"),
         ("plugins:\n- cardproof:\n    cited: cited.yml\n", "cited.yml:1:1: cannot be read"),

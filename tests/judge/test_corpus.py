@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 
@@ -94,3 +95,27 @@ def test_nothing_is_confirmed_that_was_not_measured(report):
     assert all(claim["found"] is not None for claim in report["claims"] if claim["verdict"] == "confirmed")
     assert {claim["verdict"] for claim in report["claims"] if claim["field"] == "File Size"} == {"unchecked"}
     assert all(claim["reason"] for claim in report["claims"] if claim["verdict"] == "unchecked")
+
+
+MMCV = ("densenet", "mobilenet_v3", "regnet", "resnext", "wrn")
+"""Metafiles whose multiply-adds were counted by mmcv, with values to the digit and of two to four digits."""
+
+
+@pytest.mark.slow
+def test_the_convention_of_a_zoo_is_confirmed_and_its_real_faults_are_refuted(shared, tmp_path):
+    pytest.importorskip("timm")
+    for name in MMCV:
+        shutil.copy(shared / "corpora" / "mmpretrain-metafiles" / f"{name}__metafile.yml", tmp_path)
+    audited = json.loads(json_of(audit([tmp_path], Settings(zoo="timm"))))
+    judged = [claim for claim in audited["claims"] if claim["field"] == "FLOPs"]
+    by_convention = [claim for claim in judged if "mmcv's convention" in claim["method"]]
+    assert {claim["verdict"] for claim in by_convention} == {"confirmed"}
+    assert len(by_convention) == 16
+    refuted = {claim["model"]: claim["stated"] for claim in judged if claim["verdict"] == "refuted"}
+    assert refuted == {
+        "regnetx-3.2gf_8xb64_in1k": "1530000000",  # stated as 3.21 M parameters and 1.53 G multiply-adds: exchanged
+        "mobilenet-v3-small-050_3rdparty_in1k": "24895000",
+        "mobilenet-v3-small-075_3rdparty_in1k": "44791000",
+    }
+    notes = [finding for finding in audited["findings"] if "convention" in finding["message"]]
+    assert len(notes) == 4

@@ -57,7 +57,7 @@ def test_a_count_that_holds_is_not_a_question() -> None:
     assert explained(toy, "parameters", 320, quantum=10) is None
 
 
-@pytest.mark.parametrize("quantum", [1, 100])
+@pytest.mark.parametrize("quantum", [1, 10])
 def test_trailing_zeros_that_may_be_rounding_do_not_hide_a_photo(quantum: int) -> None:
     found = explained(toy, "flops", 69200, quantum)
     assert found

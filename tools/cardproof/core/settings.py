@@ -17,6 +17,7 @@ from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
 FlopsAre = Literal["multiply-adds", "operations"]
 Badges = Literal["claims", "models", "none"]
+Conventions = Literal["known", "strict"]
 
 
 class Tolerance(Struct, frozen=True):
@@ -105,6 +106,9 @@ class Settings(Struct, frozen=True):
     """Per field, what replaces "equal at the precision written"."""
     flops: FlopsAre = "multiply-adds"
     """What the cards' field ``FLOPs`` counts: multiply-adds, or operations (two per multiply-add)."""
+    conventions: Conventions = "known"
+    """Counts that a well-known tool gives for the network itself: ``known`` confirms them by that tool's convention,
+    ``strict`` refutes all but multiply-adds and parameters."""
     sources_agree: Decimal = Decimal("0.05")
     """Percentage points within which two sources of one accuracy agree; beyond, the claim is disputed."""
 
@@ -226,6 +230,8 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         raise wrong("badges is 'claims', 'models' or 'none'")
     elif name == "flops" and node.text not in ("multiply-adds", "operations"):
         raise wrong("flops is 'multiply-adds' or 'operations'")
+    elif name == "conventions" and node.text not in ("known", "strict"):
+        raise wrong("conventions is 'known' or 'strict'")
     return replace(settings, **{name: setting})
 
 

@@ -170,6 +170,11 @@ class Counts(Stored, frozen=True):
     """Operations that ran and multiply, or may do so, and are not in ``multiply_adds``, which is too low then."""
     merged: Totals | None = None
     """Of the network with its parallel branches merged into one, as it is deployed; None if it has none to merge."""
+    tools: dict[str, int] = msgspec.field(default_factory=dict)
+    """What well-known counters give for the network, by their names in :mod:`cardproof.measure.count.tools`; without
+    those that give the multiply-adds."""
+    statistics: int = 0
+    """Values in buffers of floating type, such as running means and variances: Keras counts them as parameters."""
 
     @property
     def all_multiply_adds(self) -> int | None:
@@ -217,6 +222,10 @@ class Reproduction(Stored, frozen=True):
     classes: int | None = None
     """Number of classes of the head, if it is another than the network's."""
     note: str = ""
+    tool: str = ""
+    """The well-known counter that counts in this way."""
+    proved: bool = True
+    """Whether the digits rule out chance; otherwise it is a hint."""
 
 
 class Preprocessing(Stored, frozen=True):

@@ -38,8 +38,11 @@ DISCREPANCIES = {
 _COUNTED = (
     ("batch norm", "batch-norm"),
     ("layer and group norm", "norms"),
+    ("layer norm", "norms"),
     ("average pooling", "pooling"),
     ("max pooling", "pooling"),
+    ("inputs of pooling", "pooling"),
+    ("means over positions", "pooling"),
     ("biases", "biases"),
     ("buffers", "buffers"),
     ("running statistics", "buffers"),
@@ -79,11 +82,13 @@ def describe(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
     >>> describe(found, (32, 32))
     'exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)'
     """
-    closeness = "within 0.1 % of"
+    closeness = "within 0.01 % of" if reproduction.tool else "within 0.1 % of"
     if reproduction.exact:
         closeness = "exactly" if reproduction.value == reproduction.stated else "at the digits written,"
     if (note := reproduction.note) and not (reproduction.counted or reproduction.left_out):
         return f"{closeness} {note}" if note.startswith("the ") else f"{closeness} {reproduction.value:,}: {note}"
+    if reproduction.tool:
+        closeness = f"{closeness} what {reproduction.tool} counts:"
     factor = _FACTORS.get(reproduction.factor, f"{reproduction.factor} times ")
     counted = [re.sub(" (twice|once)", r" (\1 per element)", word) for word in reproduction.counted]
     clauses = [_list(counted, "counted"), _list([f"the {word}" for word in reproduction.left_out], "left out")]

@@ -11,6 +11,7 @@ from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Place, Totals
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
+from cardproof.judge.columns import settle
 from cardproof.judge.passes import Judged
 from cardproof.judge.subjects import about_something_else, with_sibling_head
 from cardproof.judge.votes import vote
@@ -99,7 +100,8 @@ def judge(
 
 
 def _judge_card(card: Card, contexts: list[Context]) -> tuple[list[Judged], set[Place], list[Finding]]:
-    """Judge all claims of a card: each alone, then by what its table is about, then by the votes of the rows.
+    """Judge all claims of a card: each alone, then by what its table is about, by its column, and by the votes of the
+    rows.
 
     Returns the judgements, the places of those that say whether the zoo's network is the card's, and the findings.
     """
@@ -108,6 +110,8 @@ def _judge_card(card: Card, contexts: list[Context]) -> tuple[list[Judged], set[
     for context in (replace(context, neighbours=neighbours) for context in contexts):
         alone += [Judged(replace(judge_claim(c, context), card=card.file), context) for c in context.claims]
     judged, about = about_something_else(alone, card.tables)
+    settled = settle(judged)
+    judged = [Judged(one, context) for one, (_, context) in zip(settled.judgements, judged, strict=True)]
     judged, outvoted = vote(judged, card.tables)
     decided = {
         now.claim.place
@@ -117,8 +121,12 @@ def _judge_card(card: Card, contexts: list[Context]) -> tuple[list[Judged], set[
         or now.verdict == "confirmed"
         or (now.verdict == "refuted" and now.claim.column is not None)  # its neighbours in the table hold
     }
-    own = (_finding(judgement) for judgement, _ in judged if not judgement.claim.published)
-    return judged, decided, [*card.findings, *filter(None, own), *about, *outvoted]
+    own = (
+        _finding(judgement)
+        for position, (judgement, _) in enumerate(judged)
+        if not judgement.claim.published and position not in settled.merged
+    )
+    return judged, decided, [*card.findings, *filter(None, own), *about, *settled.findings, *outvoted]
 
 
 def _context(

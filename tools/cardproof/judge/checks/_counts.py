@@ -13,6 +13,7 @@ from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduc
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
+from cardproof.measure.count.tools import TOOLS
 
 CountKind = Literal["flops", "parameters"]
 
@@ -32,6 +33,8 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
         return judgement
     if merged := _in_merged_form(claim, stated, what, unit, method, context):
         return merged
+    if is_cut_off(found, stated) and tolerance_of(claim, context).kind == "written":
+        return _cut_off(judgement, stated)
     if context.counts is None:
         return _without_a_run(judgement, context)
     explanation, explained, shows = explain(claim, context, what, stated)
@@ -63,6 +66,36 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     return replace(
         judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
     )
+
+
+FEW_DIGITS = 3
+"""Digits from which a number that a tool gives, or that is cut off, is told from any other."""
+
+
+def is_cut_off(found: int, stated: Number) -> bool:
+    """Return whether a number is the found one with its further digits cut off, which rounding would not give."""
+    return stated.value > 0 and stated.quantum > 1 and stated.value <= found < stated.value + stated.quantum
+
+
+def _cut_off(judgement: Judgement, stated: Number) -> Judgement:
+    """Confirm a number that was cut off instead of rounded; with few digits it is unchecked."""
+    assert isinstance(judgement.found, int)
+    text = f"Cut off instead of rounded: {judgement.found:,} begins with these digits."
+    if stated.digits >= FEW_DIGITS:
+        return replace(judgement, verdict="confirmed", explanation=text, fix=None)
+    reason = f"{judgement.found:,} was cut off instead of rounded, or it is another number"
+    return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("truncated",))
+
+
+def conventions_of(context: Context, what: CountKind) -> dict[str, int]:
+    """Return what well-known tools count for the network, by their names in :data:`~tools.TOOLS`, or Keras."""
+    counts = context.counts
+    assert counts is not None
+    if what == "parameters":
+        return {"Keras": counts.parameters + counts.statistics} if counts.statistics else {}
+    factor = 2 if context.settings.flops == "operations" else 1
+    plain = counts.multiply_adds
+    return {name: factor * counts.tools.get(name, plain) for name in TOOLS} if counts.tools else {}
 
 
 def compare(
@@ -168,19 +201,54 @@ def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> 
     if stated.value <= 0:
         return "A network that computes something has a positive count.", False, ("no-way",)
     size = context.counts.input_shape[1:]
-    candidates = [r for r in context.evidence.reproductions if r.field == what and r.stated == int(stated.value)]
+    candidates = reproductions_of(claim, context)
     if swapped := _swapped(context, what, stated):
         return swapped, True, ("swapped",)
     if unit := _unit(context, what, stated):
         return unit, True, ("unit",)
-    if counted := next((r for r in candidates if r.exact), None):
+    if counted := next((r for r in candidates if r.exact and r.proved), None):
         return _sentence(counted, size) + _sum(counted, context.counts), True, discrepancies_of(counted)
     if other := _another_model(context, what, stated):
         return other, True, ("another-model",)
-    if near := next(iter(candidates), None):
+    if hint := _hint(context, what, stated, candidates):
+        return f"{hint} This is a hint and no proof.", False, ("no-way",)
+    if near := next((r for r in candidates if not r.exact), None):
         sentence = f"No way of counting that was tried gives exactly this. {_sentence(near, size)}"
         return sentence, False, discrepancies_of(near)
     return "No way of counting that was tried gives this value.", False, ("no-way",)
+
+
+def reproductions_of(claim: Claim, context: Context) -> list[Reproduction]:
+    """Return the ways of counting that were found for a claim's number."""
+    number, evidence = claim.number, context.evidence
+    if number is None or evidence is None:
+        return []
+    return [r for r in evidence.reproductions if r.field == claim.kind and r.stated == int(number.value)]
+
+
+ABOUT_TWICE = (Decimal("2.00"), Decimal("2.12"))
+"""How many times the multiply-adds operations are, with those that tools add."""
+
+
+def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Reproduction]) -> str:
+    """Return what may be the cause; nothing of it is proved."""
+    found = found_count(context, what)
+    assert found is not None and context.counts is not None
+    size = context.counts.input_shape[1:]
+    if hint := next((r for r in candidates if not r.proved and r.input), None):
+        assert hint.input
+        by = f"what {hint.tool} counts" if hint.tool else "right"
+        height, width = hint.input
+        return f"It is {by} at {height}x{width}; the image size is {size[0]}x{size[1]}."
+    tools = (name for name, value in conventions_of(context, what).items() if equal_as_written(value, stated))
+    if name := next(tools, ""):
+        return f"It is what {TOOLS[name].name if name in TOOLS else name} counts."
+    for places in (1, -1, 2, -2):
+        if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-places), stated):
+            return f"A decimal point that moved would explain it: {show_count(stated.value.scaleb(places))} is right."
+    if what == "flops" and ABOUT_TWICE[0] <= stated.value / found <= ABOUT_TWICE[1]:
+        return "It is about twice the multiply-adds: operations may be meant, with those that a tool adds."
+    return ""
 
 
 def _unit(context: Context, what: CountKind, stated: Number) -> str | None:

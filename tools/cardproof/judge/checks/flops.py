@@ -17,10 +17,18 @@ confirmed, and the method says so.
 **Compared** at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting `tolerances`
 loosens it.
 
+**A tool's convention is no mistake.** What fvcore, mmcv, ptflops, thop or torchinfo counts for this network, at the
+card's image size, is confirmed by that tool's convention at three digits or more; with fewer, if the same tool gives
+most of its column. So is a column of which most rows are twice the multiply-adds. The multiply-adds stand beside it,
+and one note says it for the whole column. `conventions: strict` refutes all but multiply-adds. A number that was cut
+off instead of rounded is confirmed at three digits or more; with fewer it is unchecked, with a warning.
+
 **Refuted claims are explained.** The check looks for the way of counting that gives the stated value: another input
-size, an input that is not square, a factor of two, the classifier left out or another number of classes, batch norm or
-pooling counted, FLOPs and parameters swapped, another model's value. It says which one matches exactly, or that none
-does.
+size, an input that is not square, a factor of two, a tool fed with another input, the classifier left out or another
+number of classes, batch norm or pooling counted, FLOPs and parameters swapped, another model's value. It says which one
+matches exactly, or that none does. Few digits prove nothing in one cell: a decimal point that moved, about twice the
+multiply-adds, or a value that is right at another usual size is a hint. Where one way gives most of the refuted values
+of a column, it explains them all, in one finding.
 
 **A card that states no image size** may mean another than the zoo's. If its value is right at another square size,
 the claim is unchecked and the reason names both. If it is refuted and not explained at the zoo's size, the
@@ -28,16 +36,19 @@ explanation says whose size it is, and only `--fix-unsafe` writes the measured v
 
 **Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.
 
-**Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`, `flops`, `tolerances`.
+**Fix.** Writes the measured value at the claim's precision; a column that is explained as a whole has none.
+**Settings.** `zoo`, `names`, `flops`, `conventions`, `tolerances`.
 """
 
 from __future__ import annotations
+
+import re
 
 from msgspec.structs import replace
 
 from cardproof.core.types import Claim, Judgement, Reproduction
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import judge_count
+from cardproof.judge.checks._counts import judge_count, reproductions_of
 from cardproof.read.claims import image_size
 
 
@@ -68,13 +79,17 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
         return judgement
     own = "x".join(str(side) for side in context.counts.input_shape[1:])
-    stated = judgement.claim.number
-    for found in context.evidence.reproductions if context.evidence else ():
-        about = found.field == "flops" and stated is not None and found.stated == int(stated.value)
-        if about and _is_plain(found) and found.input:
-            height, width = found.input
-            zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
-            reason = f"the card states no image size: the value is right at {height}x{width}, and not at {zoo} {own}"
+    zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
+    found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
+    squares = [way for way in found if _is_of_another_square(way)]
+    for size in (way.input for way in squares):
+        if size:
+            height, width = size
+            tools = dict.fromkeys(way.tool for way in squares if way.input == size)
+            by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
+            reason = (
+                f"the card states no image size: the value is right{by} at {height}x{width}, and not at {zoo} {own}"
+            )
             return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
     whose = (
         "is the zoo's" if context.evidence and context.evidence.preprocessing else "was assumed, as the zoo has none"
@@ -85,11 +100,17 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     )
 
 
-def _is_plain(found: Reproduction) -> bool:
-    """Return whether a way of counting is exactly the multiply-adds of a square image."""
+def _names_size(context: Context) -> bool:
+    """Return whether the model's name states the size at which it was counted: ``swinv2-tiny-w8-256px``."""
+    assert context.counts
+    return str(context.counts.input_shape[-1]) in re.findall(r"\d+", context.model.name)
+
+
+def _is_of_another_square(found: Reproduction) -> bool:
+    """Return whether a way of counting gives exactly the multiply-adds, or a tool's count, of a square image."""
     square = found.input is not None and found.input[0] == found.input[1]
-    others = found.counted or found.left_out or found.classes or found.factor != 1 or found.note
-    return found.exact and square and not others
+    others = found.counted or found.left_out or found.classes or found.note
+    return found.exact and square and found.factor == 1 and bool(found.tool or not others)
 
 
 CHECK = Check("flops", ("flops",), judge)

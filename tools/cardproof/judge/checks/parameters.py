@@ -9,12 +9,18 @@ confirmed, and the method says so.
 
 **Compared** at the precision written: `24670000` and `24.67M` both have four digits.
 
+**Keras** counts running means and variances as parameters: such a number, with three digits or more, is confirmed by
+its convention, and one note says so for a column; `conventions: strict` refutes it. A number that was cut off instead
+of rounded (119.6 for 119,653,468) is confirmed at three digits or more; with fewer it is unchecked, with a warning.
+
 **Refuted claims are explained**: buffers counted, a head with another number of classes, the head left out, a product
-of floats cut off instead of rounded, FLOPs and parameters swapped, another model's value.
+of floats cut off instead of rounded, FLOPs and parameters swapped, another model's value. A decimal point that moved is
+a hint, which proves nothing.
 
 **Example.** `Parameters: 24735997` gives `Parameters of res2next50 says 24735997, measured 24671464`.
 
-**Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`, `tolerances`.
+**Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`,
+`conventions`, `tolerances`.
 """
 
 from __future__ import annotations

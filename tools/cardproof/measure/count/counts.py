@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from cardproof.core.types import Counts, Head, Unrun
 from cardproof.measure.count.build import iterate_modules
 from cardproof.measure.count.tally import tally
+from cardproof.measure.count.tools import amounts, tool_values
 from cardproof.measure.count.vocabulary import count_words
 
 if TYPE_CHECKING:
@@ -35,12 +37,15 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     held = weigh(model, input_shape)
+    modules = tuple(iterate_modules(model))
+    buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
+    multiply_adds = sum(event.multiply_adds for event in result.events)
     return Counts(
         input_shape=input_shape,
         output_shape=result.output_shapes[0] if result.output_shapes else (),
         parameters=held.parameters,
         buffers=held.buffers,
-        multiply_adds=sum(event.multiply_adds for event in result.events),
+        multiply_adds=multiply_adds,
         state_dict_bytes=held.state_dict_bytes,
         activations=sum(event.elements for event in layers if event.kind == "convolution"),
         layers=len(layers),
@@ -48,6 +53,8 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
         parts=count_words(result),
         source=held.source,
         uncounted=tuple(sorted(result.uncounted)),
+        tools=tool_values(amounts_of(result, modules), multiply_adds),
+        statistics=sum(buffer.numel() for buffer in buffers if buffer.is_floating_point()),
     )
 
 
@@ -67,14 +74,45 @@ def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") 
     )
 
 
+def amounts_of(result: Tally, modules: Iterable[nn.Module]) -> tuple[int, ...]:
+    """Return the amounts of a forward pass, in the order of :data:`~cardproof.measure.count.tools.COLUMNS`."""
+    others = (module for module in modules if id(module) in result.ran and not _is_convolution(module))
+    return amounts(result, head_events(result), sum(map(_weight_and_bias, others)))
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    return "Conv" in type(module).__name__
+
+
+def _weight_and_bias(module: nn.Module) -> int:
+    """Return the parameters of a layer without layers of its own that are called weight and bias."""
+    if not module._parameters or module._modules:
+        return 0
+    own = (module._parameters.get("weight"), module._parameters.get("bias"))
+    return sum(tensor.numel() for tensor in own if tensor is not None)
+
+
 def head_event(result: Tally) -> Event | None:
     """Return the classifier: the last layer that ran, if it is linear or 1x1 and its width is in an output's shape."""
+    return next(iter(head_events(result)), None)
+
+
+def head_events(result: Tally) -> tuple[Event, ...]:
+    """Return the classifier layers, the last first: distilled networks have two of the same shape, side by side."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     if not layers:
-        return None
+        return ()
     last = layers[-1]
     classes = _classes(last)
-    return last if classes and any(classes in shape[1:] for shape in result.output_shapes) else None
+    if not classes or not any(classes in shape[1:] for shape in result.output_shapes):
+        return ()
+    if _inputs(last) == classes:
+        return (last,)
+    return tuple(takewhile(lambda event: event == last, reversed(layers)))
+
+
+def _inputs(layer: Event) -> int:
+    return layer.shape[0] if layer.convolution is None else layer.convolution.inputs
 
 
 def _classes(layer: Event) -> int:
@@ -88,8 +126,7 @@ def _classes(layer: Event) -> int:
 def _head(event: Event | None) -> Head | None:
     if event is None:
         return None
-    inputs = event.shape[0] if event.convolution is None else event.convolution.inputs
-    return Head(in_features=inputs, classes=_classes(event), bias=event.bias)
+    return Head(in_features=_inputs(event), classes=_classes(event), bias=event.bias)
 
 
 def _unique(tensors: Iterable[torch.Tensor | None]) -> list[torch.Tensor]:

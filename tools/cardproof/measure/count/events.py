@@ -39,9 +39,13 @@ class Event(Struct, frozen=True):
     multiply_adds: int = 0
     bias: bool = False
     detail: int = 0
-    """Depends on the kind: pooled positions, parts of a split or cat, heads, cost of an upsampling."""
+    """Depends on the kind: pooled positions, parts of a split or cat, heads, cost of an upsampling, 1 for a
+    linear part of a recurrent layer, of batch norm the operations for an element in training mode (four, five with a
+    factor for each channel)."""
     shape: tuple[int, ...] = ()
     """For linear layers: features in, features out, axes of the input."""
+    inputs: int = 0
+    """Elements that a pool takes."""
     convolution: Convolution | None = None
 
 
@@ -60,8 +64,8 @@ class Tally(Struct):
     output_shapes: tuple[tuple[int, ...], ...] = ()
     modules: list[nn.Module] = field(default_factory=list)
     """The modules now running, innermost last."""
-    in_composite: bool = False
-    """Whether a composite layer (multi-head attention, recurrent) is running: its matrix products are linear layers."""
+    composite: str = ""
+    """The composite layer (multi-head attention, recurrent) that is running: its matrix products are linear layers."""
     owners: dict[tuple[type, Family], Owner] = field(default_factory=dict)
 
     def owner(self, family: Family) -> Owner:

@@ -66,7 +66,13 @@ def record_attention(result: Tally, q: torch.Size, k: torch.Size, v: torch.Size)
 
 
 def _product(
-    result: Tally, output: torch.Tensor, a: torch.Tensor, b: torch.Tensor, sums: int, kind: str = "product"
+    result: Tally,
+    output: torch.Tensor,
+    a: torch.Tensor,
+    b: torch.Tensor,
+    sums: int,
+    kind: str = "product",
+    recurrent: int = 0,
 ) -> None:
     """Record products of matrices or vectors, in which every output element is the sum of ``sums`` products.
 
@@ -79,12 +85,13 @@ def _product(
         result.uncounted.add("a product of complex numbers")
     else:
         shape = (sums, b.shape[-1], 2) if kind == "linear" else ()
-        result.record(kind, output.numel(), multiply_adds=output.numel() * sums, shape=shape)
+        result.record(kind, output.numel(), multiply_adds=output.numel() * sums, shape=shape, detail=recurrent)
 
 
 def _mm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """Every output element is a sum over the last axis of ``a``."""
-    _product(result, output, a, b, a.shape[-1], "linear" if result.in_composite else "product")
+    recurrent = int(result.composite == "recurrent")
+    _product(result, output, a, b, a.shape[-1], "linear" if result.composite else "product", recurrent)
 
 
 def _addmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:

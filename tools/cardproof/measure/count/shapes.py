@@ -128,7 +128,7 @@ def _batch_norm(
         return NotImplemented
     owner = result.owner(_NormBase)
     kind = "weight norm" if training and owner == "function" else "batch norm"
-    result.record(kind, input.numel(), _NormBase)
+    result.record(kind, input.numel(), _NormBase, detail=4 if weight is None else 5)
     return input.detach()
 
 
@@ -189,7 +189,7 @@ def _pool(
         return NotImplemented
     area = prod(_per_axis(kernel, len(sides)))
     output = (*x.shape[:2], *spatial)
-    result.record(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area)
+    result.record(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area, inputs=x.numel())
     return _empty(output, x)
 
 
@@ -369,11 +369,11 @@ def _composite(kind: str) -> Callable[..., Any]:
     """Return an observer of a layer whose matrix products torch computes inside."""
 
     def observe(result: Tally, func: Any, *args: Any, **kwargs: Any) -> Any:
-        result.in_composite = True
+        result.composite = kind
         try:
             output = func(*args, **kwargs)
         finally:
-            result.in_composite = False
+            result.composite = ""
         result.record(kind, 0)
         return output
 

@@ -12,7 +12,10 @@ from torch import nn
 from cardproof.core.types import Counts, Head, Number, Reproduction
 
 MOST_CHANCE = Fraction(1, 20)
-"""Chance matches that may be expected among all that was tried, for a match to mean something."""
+"""Chance matches that may be expected among all that was tried, for a match of a number written in full."""
+
+MOST_CHANCE_ROUNDED = Fraction(1, 100)
+"""The same for a rounded number: many ways of counting crowd around the few digits of one network."""
 
 USUAL_CLASSES = (
     1000, 10, 100, 21843, 21841, 1001, 80, 2, 1, 91, 20, 21, 200, 101, 365, 102, 37, 196, 120, 47, 397, 8142, 10000,
@@ -20,6 +23,9 @@ USUAL_CLASSES = (
 )  # fmt: skip
 """Classes of published data sets, ImageNet and CIFAR first; a number one more has a background class."""
 
+
+HEAD_QUANTA = 20
+"""Units of the last written digit by which a head must change a count to be told: a rounded number names no head."""
 
 SOLVED_CHANCE = Fraction(1, 100)
 """The most that the stated precision may be of one class's parameters, for an unusual class count to be accepted."""
@@ -44,7 +50,7 @@ def explain_parameters(
     ``ran`` holds the identities of the modules that ran.
     """
     for tried, guess in enumerate(_guesses(model, ran, counts, stated), start=1):
-        if tried * stated.chance > MOST_CHANCE:
+        if tried * stated.chance > stated.most_chance:
             break
         if guess.value != counts.parameters and stated.is_met_by(guess.value):
             return (_reproduction(stated, guess),)
@@ -75,7 +81,8 @@ def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stat
     yield _Guess(Fraction(counts.state_dict_bytes), note="the bytes of the state dict, not the parameters")
     if head:
         for classes in USUAL_CLASSES:
-            if classes != head.classes:
+            change = abs(classes - head.classes) * per_class
+            if classes != head.classes and stated.quantum * HEAD_QUANTA <= change:
                 yield _Guess(Fraction(p + (classes - head.classes) * per_class), classes=classes)
     weights = sum(q.numel() for q in model.parameters() if q.dim() > 1)
     yield _Guess(Fraction(weights), left_out=("biases and normalisation",))
@@ -136,7 +143,7 @@ def _reproduction(stated: Stated, guess: _Guess) -> Reproduction:
 class Stated:
     """A stated number as an interval: half a unit of its last written digit to both sides."""
 
-    __slots__ = ("chance", "high", "low", "quantum", "value")
+    __slots__ = ("chance", "high", "low", "most_chance", "quantum", "value")
 
     def __init__(self, number: Number) -> None:
         self.value = Fraction(number.value)
@@ -146,6 +153,7 @@ class Stated:
         self.high = self.value + self.quantum / 2
         self.chance = self.quantum / self.value if self.value > 0 else Fraction(1)
         """How likely one way of counting, of about this size, meets the interval by luck."""
+        self.most_chance = MOST_CHANCE if self.quantum == 1 else MOST_CHANCE_ROUNDED
 
     def is_met_by(self, value: Fraction | int) -> bool:
         """Whether ``value`` rounds to what was written."""

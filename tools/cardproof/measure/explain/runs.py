@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec import Struct, field
 
-from cardproof.measure.count.counts import head_event
+from cardproof.measure.count.build import iterate_modules
+from cardproof.measure.count.counts import amounts_of, head_events
 from cardproof.measure.count.tally import tally
-from cardproof.measure.explain.ways import amounts, ways
+from cardproof.measure.explain.ways import ways
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from cardproof.measure.count.events import Tally
+    from cardproof.measure.count.events import Event, Tally
     from cardproof.measure.explain.inputs import Shape
 
 _MOST_REFUSALS = 3
@@ -44,7 +45,7 @@ class Runs(Struct):
         if self.refused >= _MOST_REFUSALS:
             return None
         try:
-            return make_run(tally(self.model, (self.channels, *shape)))
+            return make_run(self.model, tally(self.model, (self.channels, *shape)))
         except MemoryError:
             raise
         except Exception:  # a network may refuse a size with any error
@@ -57,24 +58,27 @@ class Run(Struct, frozen=True):
 
     tally: Tally
     amounts: tuple[int, ...]
-    """In the order of :data:`~cardproof.measure.explain.ways.COLUMNS`."""
+    """In the order of :data:`~cardproof.measure.count.tools.COLUMNS`."""
     values: torch.Tensor
     """Results of :func:`~cardproof.measure.explain.ways.ways`, in their order."""
     head_positions: int
-    """How often the classifier runs: once, or at every position of a map."""
+    """How often the classifier runs: once, or at every position of a map; each of two classifiers counts."""
 
 
-def make_run(result: Tally) -> Run:
+def make_run(model: nn.Module, result: Tally) -> Run:
     """Return a forward pass with the result of every way of counting."""
-    head = head_event(result)
-    values = amounts(result, head)
-    classes = 0 if head is None else head.shape[1] if head.convolution is None else head.convolution.outputs
+    heads = head_events(result)
+    values = amounts_of(result, iterate_modules(model))
     return Run(
         tally=result,
         amounts=values,
         values=_weights() @ torch.tensor(values, dtype=torch.int64),
-        head_positions=head.elements // classes if head else 0,
+        head_positions=sum(head.elements for head in heads) // _classes(heads[0]) if heads else 0,
     )
+
+
+def _classes(head: Event) -> int:
+    return head.shape[1] if head.convolution is None else head.convolution.outputs
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 A match must be unlikely by chance. Each way of counting that is tried meets a stated number by chance with a
 probability of about ``quantum / value``. With N ways at least as simple as the one found, N * quantum / value chance
-matches are expected, and the match is accepted only if that is at most ``precision.MOST_CHANCE``. A side or class count
+matches are expected, and the match is accepted only if that is at most ``Stated.most_chance``. A side or class count
 that was solved for adds the quotient of the quantum and the step from one side or class count to the next.
 """
 
@@ -20,10 +20,11 @@ import torch
 from msgspec import Struct
 
 from cardproof.core.types import Counts, Question, Reproduction
+from cardproof.measure.count.tools import COLUMNS
 from cardproof.measure.explain.inputs import Shape, usual_inputs
-from cardproof.measure.explain.parameters import MOST_CHANCE, USUAL_CLASSES, Stated, explain_parameters
+from cardproof.measure.explain.parameters import USUAL_CLASSES, Stated, explain_parameters
 from cardproof.measure.explain.runs import Run, Runs, make_run, solve_side
-from cardproof.measure.explain.ways import COLUMNS, FACTORS, Way, describe_way, ways
+from cardproof.measure.explain.ways import FACTORS, Way, describe_way, ways
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,16 +55,26 @@ NEIGHBOURHOOD = Fraction(1, 50)
 NEAR = Fraction(1, 1000)
 """Relative difference up to which a simple way of counting is reported as close."""
 
+NEAR_TOOL = Fraction(1, 10_000)
+"""The same for what a tool counts: the counts of many tools lie close together."""
+
+HINTED_SIDES = (224, 256, 288, 299, 320, 384, 448, 512)
+"""Sides of the usual square inputs of classifiers, at which a number of few digits may be right."""
+
+SOLVED_CHANCE = Fraction(1, 10_000)
+"""The largest quotient of a number's precision and the number for which an unusual side is solved for."""
+
 
 def explain(
     model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...], ran: Tally | None = None
 ) -> tuple[Reproduction, ...]:
     """Return the simplest way of counting for each stated count that is not the measured one.
 
-    A close way (within 0.1 %) is reported only if none is exact; a question without an explanation adds nothing.
+    If the digits prove none, the plain ways that would give it are returned as hints, or else a close one (within
+    0.1 %); a question without an explanation adds nothing.
     ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is the tally at that size, if made.
     """
-    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: make_run(ran)})
+    runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: make_run(model, ran)})
     found: list[Reproduction] = []
     for question in sorted(questions, key=lambda question: question.field != "parameters"):
         if question.field == "min size":
@@ -118,13 +129,13 @@ class _Search:
         """Chance matches that are expected up to each cost."""
 
     def results(self) -> Iterator[Reproduction]:
-        """Yield the simplest exact match, or else a close one, or else nothing."""
+        """Yield the simplest exact match, or else hints, or else a close match, or else nothing."""
         match = (
             self._match_multiple()
             or self._search_inputs(BEYOND_DOUBT)
             or self._solve_side()
             or self._solve_classes()
-            or self._search_inputs(MOST_CHANCE)
+            or self._search_inputs(self.stated.most_chance)
         )
         if match and not self._is_crowded(match):
             yield self._reproduction(match, exact=True)
@@ -132,10 +143,12 @@ class _Search:
             note = "the number of parameters, not the multiply-adds"
             value = self.counts.parameters
             yield Reproduction("flops", round(self.stated.value), value, exact=True, note=note)
+        elif hints := tuple(self._hints()):
+            yield from (self._reproduction(hint, exact=True, proved=False) for hint in hints)
         else:
             yield from (self._reproduction(match, exact=False) for match in self._closest())
 
-    def _reproduction(self, match: _Match, exact: bool) -> Reproduction:
+    def _reproduction(self, match: _Match, exact: bool, proved: bool = True) -> Reproduction:
         run = self.runs.at(match.shape) or self.base
         counted, left_out = describe_way(match.way, run.amounts)
         return Reproduction(
@@ -148,6 +161,8 @@ class _Search:
             counted=counted,
             left_out=left_out,
             classes=match.classes,
+            tool=match.way.tool,
+            proved=proved,
         )
 
     def _is_crowded(self, match: _Match) -> bool:
@@ -159,7 +174,7 @@ class _Search:
         if match.factor in (FACTORS[1][0], FACTORS[2][0]) and match.way.cost == 0 and match.shape == self.size:
             return False  # twice and half the plain count lie far from all others
         neighbours = sum(self._neighbours(shape, match.cost - cost) for shape, cost in self.inputs)
-        return neighbours * self.stated.quantum > MOST_CHANCE * 2 * NEIGHBOURHOOD * self.stated.value
+        return neighbours * self.stated.quantum > self.stated.most_chance * 2 * NEIGHBOURHOOD * self.stated.value
 
     def _neighbours(self, shape: Shape, most_cost: int) -> int:
         """Return how many different results of at most this cost lie in the neighbourhood, of the runs made so far."""
@@ -216,7 +231,7 @@ class _Search:
     def _match_usual_classes(self) -> _Match | None:
         """Return a match with a classifier for another data set's number of classes, at the image size."""
         for tried, (match, _) in enumerate(self._heads(), start=1):
-            if tried * len(USUAL_CLASSES) * self.stated.chance > MOST_CHANCE:
+            if tried * len(USUAL_CLASSES) * self.stated.chance > self.stated.most_chance:
                 return None
             if match.classes in USUAL_CLASSES:
                 return match
@@ -230,7 +245,7 @@ class _Search:
         expected = Fraction(0)
         for match, step in self._heads():
             expected += self.stated.quantum / step
-            if expected > MOST_CHANCE:
+            if expected > self.stated.most_chance:
                 return None
             if match.classes is not None and match.classes in self.classes:
                 return match
@@ -239,7 +254,9 @@ class _Search:
     def _heads(self) -> Iterator[tuple[_Match, Fraction]]:
         """Yield simple ways with the nearest class count (None if it does not match), and the step of a class."""
         head = self.counts.head
-        heads = [entry for entry in enumerate(ways()) if entry[1].cost <= 1 and entry[1].counts_head]
+        heads = [
+            entry for entry in enumerate(ways()) if entry[1].cost <= 1 and entry[1].counts_head and not entry[1].tool
+        ]
         for (index, way), (factor, factor_cost) in product(heads, FACTORS[:2]):
             if head is None or not self.base.head_positions:
                 return
@@ -260,6 +277,8 @@ class _Search:
 
     def _solve_side(self) -> _Match | None:
         """Return a match with another square, or with the image's height and another width."""
+        if self.stated.chance > SOLVED_CHANCE:
+            return None
         expected = Fraction(0)
         height, width = self.size
         for (index, way), (factor, factor_cost) in _simple_ways():
@@ -270,7 +289,7 @@ class _Search:
             for square in (True, False):
                 guess = height * growth**0.5 if square else width * growth
                 expected += self.stated.quantum * max(1, round(guess)) / self.stated.value
-                if expected > MOST_CHANCE:
+                if expected > self.stated.most_chance:
                     return None
                 shape = solve_side(self.runs, index, None if square else height, guess, (low, high))
                 if shape:
@@ -280,6 +299,23 @@ class _Search:
                     return _Match(SOLVED_COST + way.cost + factor_cost, shape, way, factor, value)
         return None
 
+    def _hints(self) -> Iterator[_Match]:
+        """Yield what meets a number of few digits: the multiply-adds and the tools, at the usual sizes."""
+        for side in HINTED_SIDES:
+            shape = (side, side)
+            if shape == self.size or not self._has_about_the_area(shape):
+                continue
+            run = self.runs.at(shape)
+            for index, way in _plain_and_tools():
+                if run and self.stated.is_met_by(value := int(run.values[index])):
+                    yield _Match(1 + way.cost, shape, way, FACTORS[0][0], Fraction(value))
+
+    def _has_about_the_area(self, shape: Shape) -> bool:
+        """Return whether counts that grow with the area could give the stated number, as plain counts or a tool's."""
+        growth = self.stated.value / max(1, self.counts.multiply_adds)
+        area = Fraction(shape[0] * shape[1], self.size[0] * self.size[1])
+        return area / 2 < growth < area * 3 / 2
+
     def _closest(self) -> Iterator[_Match]:
         """Yield the closest of the simplest ways if it is within 0.1 %; too few are tried for a match by chance."""
         if self.stated.chance > NEAR:
@@ -287,15 +323,15 @@ class _Search:
         matches: list[tuple[Fraction, _Match]] = []
         for shape, cost in self.inputs[:2]:
             run = self.runs.at(shape)
-            for index, way in enumerate(ways()):
-                if run is None or way.cost > 1:
-                    break
+            if run is None:
+                continue
+            for index, way in _plain_and_tools():
                 for factor, factor_cost in FACTORS[: 2 if way.cost == 0 else 1]:
                     value = int(run.values[index]) * factor
                     off = abs(value - self.stated.value) / self.stated.value
                     matches.append((off, _Match(cost + way.cost + factor_cost, shape, way, factor, value)))
         off, match = min(matches, key=lambda entry: entry[0])
-        if off <= NEAR:
+        if off <= (NEAR_TOOL if match.way.tool else NEAR):
             yield match
 
 
@@ -305,10 +341,16 @@ def _costs() -> torch.Tensor:
 
 
 @functools.cache
+def _plain_and_tools() -> tuple[tuple[int, Way], ...]:
+    """Return the plain count and those of tools, with their positions."""
+    return tuple(entry for entry in enumerate(ways()) if entry[1].cost == 0 or (entry[1].tool and entry[1].cost == 1))
+
+
+@functools.cache
 def _simple_ways() -> tuple[tuple[tuple[int, Way], tuple[Fraction, int]], ...]:
     """Return ways for which a side is solved, with factors: the plain count, its multiples, without the classifier."""
     indexed = tuple(enumerate(ways()))
-    headless = [entry for entry in indexed if entry[1].cost == 1 and not entry[1].counts_head]
+    headless = [entry for entry in indexed if entry[1].cost == 1 and not entry[1].counts_head and not entry[1].tool]
     return (*((indexed[0], factor) for factor in FACTORS), *((entry, FACTORS[0]) for entry in headless))
 
 

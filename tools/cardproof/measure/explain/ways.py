@@ -1,7 +1,7 @@
 """The ways of counting that are tried, simplest first: operations, their weights, and a factor.
 
-Every way is a row of integer weights, one per amount of a forward pass (:data:`COLUMNS`), so all results for one input
-are one integer matrix product.
+Every way is a row of integer weights, one per amount of a forward pass (``COLUMNS``), so all results for one input are
+one integer matrix product.
 """
 
 from __future__ import annotations
@@ -11,21 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from cardproof.measure.count.events import Event, Tally
-
-COLUMNS = (
-    "convolution own", "convolution other", "convolution bias own", "convolution bias other",
-    "linear", "linear bias", "head", "head bias convolution", "head bias linear", "products",
-    "batch norm own", "batch norm other", "average pool own", "average pool other",
-    "adaptive area own", "adaptive out own", "adaptive area other", "adaptive out other",
-    "leaky relu", "activations", "upsample", "other norms", "max pool", "additions", "softmax",
-)  # fmt: skip
-"""Amounts for one image. ``own``: of modules of torch.nn's own classes; ``other``: of subclasses and functions."""
+from cardproof.measure.count.tools import COLUMNS, TOOLS, Choice, weighted
 
 FACTORS: tuple[tuple[Fraction, int], ...] = (
     (Fraction(1), 0),
@@ -40,15 +29,6 @@ MOST_COST = 4
 """Ways that cost more than this are not tried."""
 
 
-class Choice(Struct, frozen=True):
-    """One decision of a way of counting: its cost, the weights that it sets, and the words for a reader."""
-
-    cost: int
-    weights: tuple[tuple[str, int], ...] = ()
-    counted: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-
-
 class Way(Struct, frozen=True):
     """One way of counting; the cost grows with the number of unusual decisions."""
 
@@ -56,6 +36,8 @@ class Way(Struct, frozen=True):
     weights: tuple[int, ...]
     """One per column."""
     choices: tuple[Choice, ...]
+    tool: str = ""
+    """The tool that makes these choices."""
 
     @property
     def counts_head(self) -> bool:
@@ -67,64 +49,9 @@ class Way(Struct, frozen=True):
 def ways() -> tuple[Way, ...]:
     """Return all ways up to :data:`MOST_COST`, simplest first, each once."""
     found: dict[tuple[int, ...], Way] = {}
-    for way in sorted((*_combinations(), *_thop(), *_fvcore()), key=lambda way: way.cost):
+    for way in sorted((*_tools(), *_combinations(), *_thop()), key=lambda way: way.cost):
         found.setdefault(way.weights, way)
     return tuple(found.values())
-
-
-def amounts(tally: Tally, head: Event | None) -> tuple[int, ...]:
-    """Return the amounts of a tally, in the order of :data:`COLUMNS`."""
-    total: Counter[str] = Counter()
-    for event in tally.events:
-        if event is head:
-            total["head"] += event.multiply_adds
-            total[f"head bias {event.kind}"] += event.elements * event.bias
-        else:
-            _add_event(total, event)
-    return tuple(total[column] for column in COLUMNS)
-
-
-_PLAIN_AMOUNTS = {
-    "leaky relu": "leaky relu",
-    "layer norm": "other norms",
-    "group norm": "other norms",
-    "max pool": "max pool",
-    "add": "additions",
-    "softmax": "softmax",
-    "relu": "activations",
-    "relu6": "activations",
-    "gelu": "activations",
-    "silu": "activations",
-    "hard swish": "activations",
-    "hard sigmoid": "activations",
-    "sigmoid": "activations",
-    "tanh": "activations",
-    "elu": "activations",
-    "mish": "activations",
-    "hardtanh": "activations",
-}
-
-
-def _add_event(total: Counter[str], event: Event) -> None:
-    owner = "own" if event.owner == "own" else "other"
-    match event.kind:
-        case "convolution":
-            total[f"convolution {owner}"] += event.multiply_adds
-            total[f"convolution bias {owner}"] += event.elements * event.bias
-        case "linear":
-            total["linear"] += event.multiply_adds
-            total["linear bias"] += event.elements * event.bias
-        case "product" | "attention":
-            total["products"] += event.multiply_adds
-        case "batch norm" | "average pool":
-            total[f"{event.kind} {owner}"] += event.elements
-        case "adaptive average pool" | "mean":
-            total[f"adaptive area {owner}"] += event.elements * event.detail
-            total[f"adaptive out {owner}"] += event.elements
-        case "upsample":
-            total["upsample"] += event.elements * event.detail
-        case kind if kind in _PLAIN_AMOUNTS:
-            total[_PLAIN_AMOUNTS[kind]] += event.elements
 
 
 def _layers() -> Iterator[Choice]:
@@ -135,6 +62,8 @@ def _layers() -> Iterator[Choice]:
             "convolution own": 1,
             "convolution other": others,
             "linear": linear,
+            "linear function": linear,
+            "recurrent": linear,
             "head": with_head,
             "convolution bias own": bool(bias),
             "convolution bias other": bool(bias) and others,
@@ -151,58 +80,54 @@ def _layers() -> Iterator[Choice]:
         yield Choice(cost, tuple((k, int(v)) for k, v in weights.items()), counted, tuple(out))
 
 
-def _weighted(cost: int, word: str, **columns: int) -> Choice:
-    return Choice(cost, tuple((key.replace("_", " "), value) for key, value in columns.items()), (word,))
-
-
 _OWN = " (only torch.nn's own class)"
 _NOTHING = Choice(0)
-_BATCH_NORM_TWICE = _weighted(1, "batch norm twice", batch_norm_own=2, batch_norm_other=2)
-_BATCH_NORM_TWICE_OWN = _weighted(2, f"batch norm twice{_OWN}", batch_norm_own=2)
+_BATCH_NORM_TWICE = weighted(1, "batch norm twice", batch_norm_own=2, batch_norm_other=2)
+_BATCH_NORM_TWICE_OWN = weighted(2, f"batch norm twice{_OWN}", batch_norm_own=2)
 _BATCH_NORM = (
     _NOTHING,
     _BATCH_NORM_TWICE,
-    _weighted(1, "batch norm once", batch_norm_own=1, batch_norm_other=1),
+    weighted(1, "batch norm once", batch_norm_own=1, batch_norm_other=1),
     _BATCH_NORM_TWICE_OWN,
-    _weighted(2, f"batch norm once{_OWN}", batch_norm_own=1),
+    weighted(2, f"batch norm once{_OWN}", batch_norm_own=1),
 )
-_BATCH_NORM_FIVE = _weighted(1, "batch norm five times", batch_norm_own=5, batch_norm_other=5)
-_NORMS_FIVE = _weighted(3, "layer and group norm five times", other_norms=5)
-_ADDITIONS = _weighted(2, "adaptive average pooling (its additions)", adaptive_area_own=1, adaptive_area_other=1)
-_POOL_OWN = _weighted(1, "average pooling", average_pool_own=1)
-_ADAPTIVE_OWN = _weighted(1, "adaptive average pooling", adaptive_area_own=1, adaptive_out_own=1)
-_LEAKY = _weighted(1, "leaky ReLU", leaky_relu=1)
-_UPSAMPLE = _weighted(1, "upsampling", upsample=1)
+_ADDITIONS = weighted(
+    2, "adaptive average pooling (its additions)", adaptive_area_own=1, adaptive_area_other=1, mean_area=1
+)
+_POOL_OWN = weighted(1, "average pooling", average_pool_own=1)
+_ADAPTIVE_OWN = weighted(1, "adaptive average pooling", adaptive_area_own=1, adaptive_out_own=1)
+_LEAKY = weighted(1, "leaky ReLU", leaky_relu=1)
+_UPSAMPLE = weighted(1, "upsampling", upsample=1)
 _AXES: tuple[tuple[Choice, ...], ...] = (
     _BATCH_NORM,
     (
         _NOTHING,
         _POOL_OWN,
-        _weighted(2, "average pooling", average_pool_own=1, average_pool_other=1),
+        weighted(2, "average pooling", average_pool_own=1, average_pool_other=1),
     ),
     (
         _NOTHING,
         _ADAPTIVE_OWN,
         _ADDITIONS,
-        _weighted(2, "adaptive average pooling (its outputs)", adaptive_out_own=1, adaptive_out_other=1),
+        weighted(2, "adaptive average pooling (its outputs)", adaptive_out_own=1, adaptive_out_other=1, mean_out=1),
     ),
     (
         _NOTHING,
         _LEAKY,
-        _weighted(1, "activations", leaky_relu=1, activations=1),
+        weighted(1, "activations", leaky_relu=1, relu=1, gelu=1, activations=1),
     ),
     (_NOTHING, _UPSAMPLE),
     (
         _NOTHING,
-        _weighted(2, "layer and group norm once", other_norms=1),
-        _weighted(2, "layer and group norm twice", other_norms=2),
-        _NORMS_FIVE,
+        weighted(2, "layer and group norm once", layer_norm=1, group_norm=1),
+        weighted(2, "layer and group norm twice", layer_norm=2, group_norm=2),
+        weighted(3, "layer and group norm five times", layer_norm=5, group_norm=5),
     ),
-    (_NOTHING, _weighted(1, "max pooling", max_pool=1)),
-    (_NOTHING, _weighted(2, "residual additions", additions=1)),
-    (_NOTHING, _weighted(2, "softmax", softmax=1)),
+    (_NOTHING, weighted(1, "max pooling", max_pool=1)),
+    (_NOTHING, weighted(2, "residual additions", additions=1)),
+    (_NOTHING, weighted(2, "softmax", softmax=1)),
 )
-_PRODUCTS = (Choice(0, (("products", 1),)), Choice(1, (), (), ("attention products",)))
+_PRODUCTS = (Choice(0, (("products", 1), ("fused attention", 1))), Choice(1, (), (), ("attention products",)))
 
 
 def _combinations() -> Iterator[Way]:
@@ -230,16 +155,10 @@ def _thop() -> Iterator[Way]:
         yield _way(min(cost, MOST_COST), (layers, _PRODUCTS[1], norm, *rest))
 
 
-def _fvcore() -> Iterator[Way]:
-    """Yield fvcore 0.1.5 and mmengine 0.10, which follow a trace: cheap, since one tool makes all the choices.
-
-    They count five operations per element of a norm (two for batch norm in eval mode), and the additions of pooling.
-    """
-    for layers, norm in product(_layers(), (_BATCH_NORM_TWICE, _BATCH_NORM_FIVE)):
-        if layers.counted or set(layers.left_out) - {"classifier"}:
-            continue
-        cost = 2 + int("classifier" not in layers.left_out)
-        yield _way(cost, (layers, _PRODUCTS[0], norm, _NORMS_FIVE, _ADDITIONS))
+def _tools() -> Iterator[Way]:
+    """Yield the ways of whole tools: cheap, since one tool makes all choices."""
+    for tool in TOOLS.values():
+        yield Way(1, tool.weights, tool.choices, tool.name)
 
 
 def _way(cost: int, choices: tuple[Choice, ...]) -> Way:
@@ -261,8 +180,11 @@ def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tu
     has = {
         "classifier": "head" in present,
         "convolution subclasses": "convolution other" in present,
-        "linear layers": "linear" in present or "head" in present,
-        "attention products": "products" in present,
+        "linear layers": bool({"linear", "linear function", "recurrent", "head"} & present),
+        "recurrent layers": "recurrent" in present,
+        "linear layers called as functions": "linear function" in present,
+        "attention products": bool({"products", "fused attention"} & present),
+        "fused attention": "fused attention" in present,
     }
     left_out = tuple(word for choice in way.choices for word in choice.left_out if has[word])
     return counted, left_out
@@ -270,4 +192,13 @@ def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tu
 
 def _is_not_multiply_add(column: str) -> bool:
     """Return whether a column's amount is not of multiply-adds."""
-    return column not in {"convolution own", "convolution other", "linear", "head", "products"}
+    return column not in {
+        "convolution own",
+        "convolution other",
+        "linear",
+        "linear function",
+        "recurrent",
+        "head",
+        "products",
+        "fused attention",
+    }

@@ -1,0 +1,217 @@
+"""Counts of one column judged together: a tool's convention, one cause of many rows, and what few digits prove."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cardproof.core.numbers import parse_number
+from cardproof.core.settings import Settings
+from cardproof.core.source import Source
+from cardproof.core.types import Counts, Environment, Evidence, Fix, Judgement, Place, Reproduction
+from cardproof.core.yaml import Scalar
+from cardproof.judge.checks import Context
+from cardproof.judge.columns import Settled, settle
+from cardproof.judge.judge import judge_claim
+from cardproof.read.claims import make_claim
+from cardproof.read.tables import stated_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HEAD = Place("card.md", 1, 20, 25)
+
+
+def context_of(
+    name: str, plain: int, tools: dict[str, int] | None = None, statistics: int = 0,
+    found: Iterable[Reproduction] = (), **settings: object,
+) -> Context:  # fmt: skip
+    """Return a model of a card with its evidence, as counted at 224x224."""
+    source = Source("card.md", Path("card.md"), f"{name} 224")
+    key, size = Scalar(source, 0, 0, "Image Size", "Image Size", ""), Scalar(source, 0, 3, "224", 224, "")
+    model = stated_model(source, Scalar(source, 0, len(name), name, name, ""), [(key, size)], "table")
+    counts = Counts(
+        (3, 224, 224), (1, 1000), plain // 100, 0, plain, 0, 0, 1, None, {}, "zoo:Net", tools or {}, statistics
+    )
+    environment = Environment("2026-01-01T00:00:00Z", 0.0, "meta", "", "", "", "")
+    evidence = Evidence(name, "zoo", name, "key", counts, tuple(found), None, None, environment)
+    size_claim = make_claim(name, "Image Size", "224", Place("card.md", 3, 1, 4))
+    return Context(model, (size_claim,), Settings(**settings), evidence)
+
+
+def column_of(*rows: tuple[str, Context], field: str = "FLOPs") -> Settled:
+    """Judge a column of stated texts, one for each model."""
+    judged = []
+    for line, (stated, context) in enumerate(rows, 3):
+        place = Place("card.md", line, 20, 20 + len(stated))
+        claim = make_claim(context.model.name, field, stated, place, column=HEAD)
+        judged.append((judge_claim(claim, context), context))
+    return settle(judged)
+
+
+def verdicts(settled: Settled) -> list[str]:
+    return [judgement.verdict for judgement in settled.judgements]
+
+
+def test_what_a_tool_gives_is_confirmed_by_its_convention_with_the_multiply_adds_beside_it() -> None:
+    settled = column_of(("1.82G", context_of("a", 1_814_000_000, {"fvcore": 1_819_000_000})))
+    (judgement,) = settled.judgements
+    assert judgement.verdict == "confirmed"
+    assert judgement.found == 1_814_000_000
+    assert judgement.fix is None
+    assert "fvcore's convention" in judgement.method
+    assert "batch norm twice" in (judgement.explanation or "")
+    assert "1,814,000,000 multiply-adds" in (judgement.explanation or "")
+
+
+def test_a_column_names_its_convention_once() -> None:
+    rows = [(f"{n}.82G", context_of(f"net{n}", n * 10**9, {"mmcv": n * 10**9 + 820_000_000})) for n in range(1, 5)]
+    settled = column_of(*rows)
+    assert verdicts(settled) == ["confirmed"] * 4
+    (note,) = settled.findings
+    assert (note.severity, note.place) == ("note", HEAD)
+    assert "net1, net2, net3, net4 are by mmcv's convention" in note.message
+
+
+def test_strict_refutes_all_but_multiply_adds() -> None:
+    strict = {"conventions": "strict"}
+    settled = column_of(("1.82G", context_of("a", 1_814_000_000, {"fvcore": 1_819_000_000}, **strict)))
+    assert verdicts(settled) == ["refuted"]
+    assert settled.findings == []
+    assert "what fvcore counts" in (settled.judgements[0].explanation or "")
+
+
+def test_of_several_tools_the_one_of_most_rows_is_named() -> None:
+    rows = [
+        ("1.82G", context_of("a", 10**9, {"fvcore": 1_820_000_000, "mmcv": 1_821_000_000})),
+        ("2.82G", context_of("b", 2 * 10**9, {"fvcore": 2_000_000_000, "mmcv": 2_821_000_000})),
+    ]
+    assert all("mmcv" in judgement.method for judgement in column_of(*rows).judgements)
+
+
+def test_two_digits_are_confirmed_only_where_the_same_tool_gives_most_of_the_column() -> None:
+    tools = {"mmcv": 1_830_000_000}
+    (alone,) = column_of(("1.8G", context_of("a", 10**9, tools))).judgements
+    assert (alone.verdict, alone.fix) == ("unchecked", None)
+    assert "mmcv's convention" in alone.reason
+    rows = [("1.8G", context_of(name, 10**9, tools)) for name in "abc"]
+    assert verdicts(column_of(*rows)) == ["confirmed"] * 3
+    others = [("5.7G", context_of(name, 10**9, tools)) for name in "defg"]
+    assert verdicts(column_of(*rows, *others)) == ["unchecked"] * 3 + ["refuted"] * 4
+
+
+def test_a_mistyped_row_of_a_tool_s_column_is_refuted() -> None:
+    rows = [(f"{n}.82G", context_of(f"net{n}", n * 10**9, {"mmcv": n * 10**9 + 820_000_000})) for n in range(1, 5)]
+    settled = column_of(*rows, ("9.99G", context_of("net9", 9 * 10**9, {"mmcv": 9_820_000_000})))
+    assert verdicts(settled) == ["confirmed"] * 4 + ["refuted"]
+
+
+def test_operations_are_a_convention_only_of_a_whole_column() -> None:
+    assert verdicts(column_of(("2.00G", context_of("a", 10**9)))) == ["refuted"]
+    rows = [(f"{2 * n}.00G", context_of(f"net{n}", n * 10**9)) for n in range(1, 5)]
+    settled = column_of(*rows)
+    assert verdicts(settled) == ["confirmed"] * 4
+    assert "two operations for each multiply-add" in settled.findings[0].message
+
+
+def test_running_statistics_are_parameters_by_keras() -> None:
+    settled = column_of(("8062504", context_of("a", 797_885_600, statistics=83_648)), field="Parameters")
+    (judgement,) = settled.judgements
+    assert judgement.verdict == "confirmed"
+    assert "Keras's convention" in judgement.method
+
+
+def test_units_of_two_to_the_thirty_are_one_finding_that_names_the_rows() -> None:
+    rows = [("3.99G", 4_283_537_072), ("7.55G", 8_105_781_680), ("8.31G", 8_921_133_056), ("26.9G", 28_895_395_840)]
+    settled = column_of(*((stated, context_of(f"hrnet{n}", plain)) for n, (stated, plain) in enumerate(rows)))
+    assert verdicts(settled) == ["refuted"] * 4
+    assert all(judgement.explained for judgement in settled.judgements)
+    assert settled.merged == {0, 1, 2, 3}
+    (finding,) = settled.findings
+    assert (finding.severity, finding.place) == ("error", HEAD)
+    assert "hrnet0, hrnet1, hrnet2, hrnet3" in finding.message
+    assert "2^30" in finding.message
+
+
+def test_a_row_that_a_tool_gives_by_luck_does_not_leave_its_column() -> None:
+    rows = [("3.99G", 4_283_537_072), ("7.55G", 8_105_781_680), ("8.31G", 8_921_133_056), ("26.9G", 28_895_395_840)]
+    settled = column_of(
+        *((stated, context_of(f"hrnet{n}", plain, {"mmcv": 3_990_000_000})) for n, (stated, plain) in enumerate(rows))
+    )
+    assert verdicts(settled) == ["refuted"] * 4
+    assert len(settled.merged) == 4
+
+
+def hint(stated: int, **known: object) -> Reproduction:
+    return Reproduction("flops", stated, stated, exact=True, proved=False, **known)
+
+
+def test_a_hint_of_one_cell_is_the_cause_in_three_rows() -> None:
+    def rows(number: int) -> list[tuple[str, Context]]:
+        stated = [n * 10**9 for n in range(2, 2 + number)]
+        known = {"input": (256, 256), "tool": "mmcv"}
+        return [(f"{n // 10**9}.0G", context_of(f"net{n}", n * 2, found=[hint(n, **known)])) for n in stated]
+
+    few = column_of(*rows(2))
+    assert [judgement.explained for judgement in few.judgements] == [False, False]
+    assert all("mmcv counts at 256x256" in (one.explanation or "") for one in few.judgements)
+    assert all("no proof" in (one.explanation or "") for one in few.judgements)
+    whole = column_of(*rows(4))
+    assert [judgement.explained for judgement in whole.judgements] == [True] * 4
+    assert len(whole.findings) == 1
+
+
+@pytest.mark.parametrize("part", ["classes", "input"])
+def test_explanations_that_contradict_each_other_are_dropped(part: str) -> None:
+    values = {"classes": (80, 100, 120), "input": ((122, 122), (96, 96), (80, 80))}[part]
+    rows = []
+    for n, value in enumerate(values, 2):
+        found = Reproduction("flops", n * 10**9, n * 10**9, exact=True, **{part: value})
+        rows.append((f"{n}.00G", context_of(f"net{n}", 12345678901, found=[found])))
+    settled = column_of(*rows)
+    assert [judgement.explained for judgement in settled.judgements] == [False] * 3
+    alone = column_of(rows[0])
+    assert alone.judgements[0].explained
+
+
+@pytest.mark.parametrize(
+    ("stated", "parameters", "verdict"),
+    [
+        ("119.6M", 119_653_468, "confirmed"),
+        ("25.55M", 25_557_032, "confirmed"),
+        ("11M", 11_689_512, "unchecked"),
+        ("25.54M", 25_557_032, "refuted"),
+        ("25557031", 25_557_032, "refuted"),
+    ],
+)
+def test_a_number_cut_off_at_three_digits_is_confirmed(stated: str, parameters: int, verdict: str) -> None:
+    settled = column_of((stated, context_of("a", 100 * parameters)), field="Parameters")
+    (judgement,) = settled.judgements
+    assert judgement.verdict == verdict
+    assert [finding.severity for finding in settled.findings] == (["warning"] if verdict == "unchecked" else [])
+    assert (verdict == "confirmed") is ("Cut off instead of rounded" in (judgement.explanation or ""))
+
+
+@pytest.mark.parametrize(
+    ("stated", "plain", "said"),
+    [
+        ("0.41G", 4_089_184_256, "A decimal point that moved"),
+        ("40.9G", 4_089_184_256, "A decimal point that moved"),
+        ("8.5G", 4_089_184_256, "about twice the multiply-adds"),
+    ],
+)
+def test_a_hint_claims_no_proof(stated: str, plain: int, said: str) -> None:
+    (judgement,) = column_of((stated, context_of("a", plain))).judgements
+    assert (judgement.verdict, judgement.explained) == ("refuted", False)
+    assert said in (judgement.explanation or "")
+    assert "no proof" in (judgement.explanation or "")
+
+
+def test_a_fix_is_kept_where_a_row_has_a_finding_of_its_own() -> None:
+    (judgement,) = column_of(("9.99G", context_of("a", 4_089_184_256))).judgements
+    assert judgement.fix == Fix(3, 20, 25, "4.09G", safe=True)
+    assert isinstance(judgement, Judgement)
+    assert parse_number("9.99G", "count").value == Decimal("9.99e9")
