@@ -22,7 +22,6 @@ ELSEWHERE = {"30": "is about an export: tests/report/export"}
 COUNTED = ("FLOPs", "MACs")
 VERDICTS = ("confirmed", "refuted", "disputed")
 
-NOT_YET: set[str] = set()
 OFF_BY = {"08": 2}
 """Lines that EXPECT.txt of a case counts, and its README does not have."""
 
@@ -63,14 +62,7 @@ def report_of(folder: Path, zoo: str | None) -> dict:
     return json.loads(json_of(audit(paths, replace(settings_of(folder), zoo=zoo), ONE_JOB)))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason="not built yet")] * (name[:2] in NOT_YET))
-        for name in CASES
-        if name[:2] not in ELSEWHERE
-    ],
-)
+@pytest.mark.parametrize("name", [name for name in CASES if name[:2] not in ELSEWHERE])
 def test_a_table_is_read_and_judged_as_its_case_expects(tmp_path, monkeypatch, name):
     folder = tmp_path / name
     shutil.copytree(SHARED / "cases" / "tables" / name, folder)

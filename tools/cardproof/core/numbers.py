@@ -27,6 +27,9 @@ MAX_TEXT = 100
 ROUNDED_ZEROS = 3
 """A whole number with so many trailing zeros counts as rounded: one exact count in a thousand ends in three."""
 
+SURE_DIGITS = 3
+"""Digits of a whole number with a unit that are significant even if they are zeros: ``1,690 M`` may be 1.69 G."""
+
 _SI = {"k": 3, "m": 6, "g": 9, "t": 12}
 _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _COUNT_UNITS = (
@@ -49,8 +52,8 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
 
     ``kind`` decides what a suffix means: in a count ``M`` and ``B`` are 10^6 and 10^9, in bytes ``B`` is the unit and
     ``MiB`` is 2^20 bytes. ``scale`` is a prefix in the field's name (``Params (M)``). Trailing zeros of a whole number
-    are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits. But many exact counts
-    end in one or two of them: ``4172677120`` is exact.
+    are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits, ``1690M`` has three. But
+    many exact counts end in one or two of them: ``4172677120`` is exact.
     """
     match = _NUMBER.fullmatch(text)
     if not match or not (match["whole"] or match["fraction"]):
@@ -74,6 +77,9 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
     elif kind != "plain" and not fraction and factor == 1 and not match["exponent"] and value:
         zeros = len(whole) - len(whole.rstrip("0"))
         quantum = Decimal(1).scaleb(zeros if zeros >= ROUNDED_ZEROS else 0)
+    elif kind == "count" and not fraction and factor != 1 and len(whole) > SURE_DIGITS:
+        zeros = min(len(whole) - len(whole.rstrip("0")), len(whole) - SURE_DIGITS)
+        quantum = Decimal(1).scaleb(zeros)
     return Number(value * factor, quantum * factor, unit)
 
 
