@@ -119,7 +119,7 @@ def test_explained_values_hold_in_a_vote(judge_card):
         name: (Reproduction("parameters", stated, stated, exact=True, classes=21841),)
         for name, stated in (("net18", 22_380_000), ("net34", 32_480_000))
     }
-    text = table("Model | Params", "net18 | 22,380,000", "net34 | 32,480,000", "net50 | 99,912,345")
+    text = table("Model | Params", "net18 | 22,380,000", "net34 | 32,480,000", "net50 | 99.91M")
     found = judge_card(text, NETS, reproductions=ways)
     assert verdicts(found) == ["refuted"] * 3
 
@@ -252,3 +252,17 @@ def test_a_model_that_may_be_another_network_is_unchecked_with_the_doubt(judge_c
     assert verdicts(found) == ["unchecked"] * 2 + ["confirmed"] * 2
     assert [judgement.reason for judgement in found.judgements["README.md"]][:2] == [why] * 2
     assert said(found) == []
+
+
+def test_exact_counts_that_nothing_explains_are_of_another_implementation(judge_card):
+    text = "| Model | Params |\n| --- | ---: |\n| a | 1,234,567 |\n| b | 2,345,678 |\n| c | 3,456,789 |\n"
+    verdicts = judge_card(text, {"a": (1234567, 10**9), "b": (2345678, 10**9), "c": (3456123, 10**9)})
+    assert [one.verdict for one in verdicts.judgements["README.md"]] == ["confirmed", "confirmed", "unchecked"]
+    (finding,) = verdicts.findings["README.md"]
+    assert (finding.check, finding.severity, finding.place.line) == ("other-networks", "warning", 5)
+
+
+def test_a_rounded_count_among_right_ones_stays_refuted(judge_card):
+    text = "| Model | Params |\n| --- | ---: |\n| a | 1.23M |\n| b | 2.35M |\n| c | 3.99M |\n"
+    verdicts = judge_card(text, {"a": (1234567, 10**9), "b": (2345678, 10**9), "c": (3456123, 10**9)})
+    assert [one.verdict for one in verdicts.judgements["README.md"]] == ["confirmed", "confirmed", "refuted"]

@@ -1,7 +1,8 @@
 """The rows of a table vote on whether it is about the zoo's networks, and its columns on how they were counted.
 
 One wrong value among right ones is a mistake. If most are wrong and nothing explains them, the mistake is more probably
-to compare them with the zoo's networks: what cannot be told from another network is unchecked, not refuted.
+to compare them with the zoo's networks: what cannot be told from another network is unchecked, not refuted. So is a
+number with all its digits that nothing explains: a program counted it, of another implementation of the network.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from cardproof.read.model_index import Table
 
 LEAST_ROWS = 2
 """Rows of a table that vote; in one row, a wrong value is a mistake."""
+
+MANY_DIGITS = 6
+"""Digits of a count that a program printed."""
 
 LEAST_MODELS = 3
 """Models of an index, and values of a column, that vote."""
@@ -41,6 +45,8 @@ def vote(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], l
         if outvoted := _of_other_networks(judged, rows, least, what):
             findings.append(outvoted)
             continue
+        if what == "table" and (other := _of_other_implementations(judged, positions)):
+            findings.append(other)
         for of_column in columns.values():
             if outvoted := _of_another_way(judged, of_column, what):
                 findings.append(outvoted)
@@ -69,6 +75,34 @@ def _of_other_networks(judged: list[Judged], rows: dict[str, list[int]], least: 
     message = f"{share} models of this {what} state counts that networks of zoo '{zoo}' with these names do not have"
     hint = "it is probably about other networks, and these counts are unchecked; audit it with the zoo of its networks"
     return Finding(first.claim.place, "other-networks", "warning", message, hint)
+
+
+def _of_other_implementations(judged: list[Judged], positions: list[int]) -> Finding | None:
+    """Set aside exact counts of a table that nothing explains, and return the finding about them."""
+    off = [index for index in positions if _is_of_a_program(judged[index].judgement)]
+    if not off:
+        return None
+    names = list(dict.fromkeys(judged[index].judgement.claim.model for index in off))
+    why = "a count with all its digits that no way of counting gives: probably of another implementation of the network"
+    zoo = judged[off[0]].context.settings.zoo
+    first = _set_aside(judged, off, why)
+    shown = f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+    message = f"the exact counts of {shown} in this table are of other networks than those of zoo '{zoo}'"
+    hint = "they are unchecked; audit them with the zoo that they were counted from"
+    return Finding(first.claim.place, "other-networks", "warning", message, hint)
+
+
+def _is_of_a_program(judgement: Judgement) -> bool:
+    """Return whether a refuted count is stated with all its digits, and nothing explains it."""
+    stated = judgement.claim.number
+    return (
+        judgement.check in COUNTS
+        and judgement.verdict == "refuted"
+        and not judgement.explained
+        and stated is not None
+        and stated.quantum == 1
+        and stated.digits >= MANY_DIGITS
+    )
 
 
 def _of_another_way(judged: list[Judged], positions: list[int], what: str) -> Finding | None:

@@ -69,7 +69,7 @@ def parameter_mismatch(context: Context) -> str | None:
         if context.network:
             return (
                 f"{context.model.name} is {context.network} of zoo '{evidence.zoo}' by the table of names, which has "
-                f"{measured:,} parameters, the card states {claim.stated}: one of the two is wrong"
+                f"{measured:,} parameters, the card states {claim.stated}: probably another network, or a wrong number"
             )
         renamed = f" (its name there is {evidence.known_as})" if evidence.known_as != context.model.name else ""
         return (

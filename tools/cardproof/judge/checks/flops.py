@@ -65,9 +65,12 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
     judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
-    if judgement.verdict != "refuted" or image_size(context.claims) is not None:
+    if image_size(context.claims) is not None:
         return judgement
-    return _without_size(judgement, context)
+    if judgement.verdict == "unchecked" and "truncated" in judgement.discrepancies:
+        reason = f"{judgement.reason}; the card states no image size"
+        return replace(judgement, reason=reason, discrepancies=())
+    return _without_size(judgement, context) if judgement.verdict == "refuted" else judgement
 
 
 def _without_size(judgement: Judgement, context: Context) -> Judgement:

@@ -10,7 +10,9 @@ its headings.
   that hold with the zoo's network, with the head of that data set or at another size are confirmed, and say so; others
   are unchecked. One warning a table that has such values.
 - `other-networks`: the rows vote. If in most rows of a table (in most of at least three models of an index) no count
-  holds and none is explained, it is about other networks. All its wrong counts are unchecked; one warning.
+  holds and none is explained, it is about other networks. All its wrong counts are unchecked; one warning. So are
+  single counts of a table with all their digits (six or more) that nothing explains: a program counted them, of another
+  implementation of the network.
 - `another-way`: so do columns. If most of at least three values of a column are off and nothing explains them, while
   the rows are the zoo's networks, the column was counted in a way that is not known: unchecked, one warning.
 
