@@ -266,3 +266,10 @@ def test_a_rounded_count_among_right_ones_stays_refuted(judge_card):
     text = "| Model | Params |\n| --- | ---: |\n| a | 1.23M |\n| b | 2.35M |\n| c | 3.99M |\n"
     verdicts = judge_card(text, {"a": (1234567, 10**9), "b": (2345678, 10**9), "c": (3456123, 10**9)})
     assert [one.verdict for one in verdicts.judgements["README.md"]] == ["confirmed", "confirmed", "refuted"]
+
+
+def test_a_rounded_value_that_is_nearly_right_is_unchecked_and_one_that_is_not_is_refuted(judge_card):
+    text = table("Model | FLOPs", "net18 | 1.01G", "net34 | 1.05G", "net50 | 1.00G")
+    found = judge_card(text, dict.fromkeys(("net18", "net34", "net50"), (10**7, 10**9)))
+    assert verdicts(found) == ["unchecked", "refuted", "confirmed"]
+    assert "1.0% off" in found.judgements["README.md"][0].reason

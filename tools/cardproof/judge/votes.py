@@ -8,14 +8,19 @@ number with all its digits that nothing explains: a program counted it, of anoth
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from cardproof.core.types import Finding, Judgement
+from cardproof.judge.checks._counts import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
 from cardproof.read.model_index import Table
 
 LEAST_ROWS = 2
 """Rows of a table that vote; in one row, a wrong value is a mistake."""
+
+NEAR, NEAR_OF_FEW_DIGITS = Decimal("0.02"), Decimal("0.05")
+"""Share of the multiply-adds by which ways of counting and variants of a network differ; of a number of two digits."""
 
 MANY_DIGITS = 6
 """Digits of a count that a program printed."""
@@ -26,7 +31,7 @@ LEAST_MODELS = 3
 
 def vote(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], list[Finding]]:
     """Return the judgements of a card with those unchecked that are outvoted, and one finding for each vote."""
-    judged, findings = list(judged), []
+    judged, findings = [_unless_near(one) for one in judged], []
     groups = [(positions, LEAST_ROWS, "table") for positions in by_table(judged, tables).values()]
     in_index = [
         index
@@ -51,6 +56,19 @@ def vote(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], l
             if outvoted := _of_another_way(judged, of_column, what):
                 findings.append(outvoted)
     return judged, findings
+
+
+def _unless_near(one: Judged) -> Judged:
+    """Set aside a rounded number of multiply-adds that is nearly right and not explained."""
+    judgement, stated = one.judgement, one.judgement.claim.number
+    if judgement.check != "flops" or judgement.verdict != "refuted" or judgement.explained or stated is None:
+        return one
+    found = Decimal(str(judgement.found))
+    near = NEAR if stated.digits >= FEW_DIGITS else NEAR_OF_FEW_DIGITS
+    if stated.quantum == 1 or abs(found - stated.value) > near * found:
+        return one
+    off = f"{abs(found - stated.value) / found:.1%}"
+    return one._replace(judgement=unchecked(judgement, f"{off} off: it may be counted in a way that is not known here"))
 
 
 def _vote_of(judgement: Judgement) -> bool | None:

@@ -34,6 +34,9 @@ of a column, it explains them all, in one finding.
 the claim is unchecked and the reason names both. If it is refuted and not explained at the zoo's size, the
 explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
 
+**Nearly right.** A rounded value that nothing explains and that is within 2 % of the multiply-adds (5 % with fewer than
+three digits) is unchecked: ways of counting that are not known here, and variants of a network, differ by as much.
+
 **Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.
 
 **Fix.** Writes the measured value at the claim's precision; a column that is explained as a whole has none.
