@@ -90,7 +90,7 @@ def _links(context: CardContext) -> Iterator[Finding]:
     for model in context.models:
         if other := model_of_weights(model.model, names):
             finding = _named_after_another(model, by_name[other])
-            yield from (finding,) if finding else ()
+            yield from (finding,) if finding and _are_compared(model, by_name[other]) else ()
         elif link := link_of(model.model, "Weights"):
             by_link.setdefault(link.text, []).append(model)
     for models in by_link.values():
@@ -103,6 +103,13 @@ def _links(context: CardContext) -> Iterator[Finding]:
                 )
                 yield Finding(link.place, "shared-weights", "error", message, "link the model's own weights")
                 break
+
+
+def _are_compared(model: Context, other: Context) -> bool:
+    """Return whether two models stand side by side; those of two tables may be one network with two names."""
+    if "table" not in (model.model.form, other.model.form):
+        return True
+    return bool({claim.column for claim in model.claims} & {claim.column for claim in other.claims})
 
 
 def _differing(first: Context, second: Context) -> tuple[str, str] | None:
