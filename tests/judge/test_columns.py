@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Settings
@@ -33,9 +34,8 @@ def context_of(
     source = Source("card.md", Path("card.md"), f"{name} 224")
     key, size = Scalar(source, 0, 0, "Image Size", "Image Size", ""), Scalar(source, 0, 3, "224", 224, "")
     model = stated_model(source, Scalar(source, 0, len(name), name, name, ""), [(key, size)], "table")
-    counts = Counts(
-        (3, 224, 224), (1, 1000), plain // 100, 0, plain, 0, 0, 1, None, {}, "zoo:Net", tools or {}, statistics
-    )
+    counts = Counts((3, 224, 224), (1, 1000), plain // 100, 0, plain, 0, 0, 1, None, {}, "zoo:Net")
+    counts = replace(counts, tools=tools or {}, statistics=statistics)
     environment = Environment("2026-01-01T00:00:00Z", 0.0, "meta", "", "", "", "")
     evidence = Evidence(name, "zoo", name, "key", counts, tuple(found), None, None, environment)
     size_claim = make_claim(name, "Image Size", "224", Place("card.md", 3, 1, 4))

@@ -156,16 +156,20 @@ def test_a_name_means_another_network_beyond_two_percent_and_what_is_written(jud
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "severity", "message"),
     [
-        (("net_18 | 99.9", "net_34 | 21.8"), "none of the 2 models of this table is in zoo 'timm'; near: net18, net34"),
-        (("zzz | 99.9",), "the model zzz of this table is not in zoo 'timm'"),
+        (
+            ("net_18 | 99.9", "net_34 | 21.8"),
+            "warning",
+            "none of the 2 models of this table is in zoo 'timm'; near: net18, net34",
+        ),
+        (("zzz | 99.9",), "note", "the model zzz of this table is not in zoo 'timm'"),
     ],
 )
-def test_a_table_of_which_the_zoo_has_no_model_is_one_warning(judge_card, rows, message):
+def test_a_table_of_which_the_zoo_has_no_model_is_one_finding(judge_card, rows, severity, message):
     found = judge_card(table("Model | Params (M)", *rows), NETS)
     (finding,) = found.findings["README.md"]
-    assert (finding.severity, finding.check, finding.message) == ("warning", "unknown-model", message)
+    assert (finding.severity, finding.check, finding.message) == (severity, "unknown-model", message)
     assert set(verdicts(found)) == {"unchecked"}
 
 

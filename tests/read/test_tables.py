@@ -218,7 +218,7 @@ def test_a_size_of_a_table_is_no_claim_about_the_zoos_configuration(write):
         "    def preprocessing(self, name):\n"
         "        return {'input_size': (3, 16, 16)}\n",
     )
-    table = "| Model | img_size | FLOPs | Params |\n|---|---|---|---|\n| net | 320 | 1228808 | 100026 |\n"
+    table = "| Model | img_size | FLOPs | Params |\n|---|---|---|---|\n| net | 320 | 1228808 | 100.1K |\n"
     run = audit([write("README.md", table)], Settings(zoo="own.py:Zoo"), ONE_JOB)
     verdicts = {claim["field"]: claim["verdict"] for claim in claim_rows(run)}
     assert verdicts == {"img_size": "unchecked", "FLOPs": "confirmed", "Params": "refuted"}

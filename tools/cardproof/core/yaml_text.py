@@ -45,7 +45,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _text)
-_Dumper.add_representer(Scalar, _scalar)
+_Dumper.add_multi_representer(Scalar, _scalar)
 _Dumper.add_representer(Mapping, lambda dumper, node: dumper.represent_dict((key.text, value) for key, value in node))
 _Dumper.add_representer(Sequence, lambda dumper, node: dumper.represent_list(node.items))
 _Dumper.add_representer(

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from cardproof.core.types import Finding, Judgement
+from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
@@ -21,6 +22,9 @@ LEAST_ROWS = 2
 
 NEAR, NEAR_OF_FEW_DIGITS = Decimal("0.02"), Decimal("0.05")
 """Share of the multiply-adds by which ways of counting and variants of a network differ; of a number of two digits."""
+
+NEAR_OF_WINDOWS = Decimal("0.25")
+"""The same of a network with attention at another size: windows of 7 and 12 differ by 6 % for Swin-B at 384."""
 
 MANY_DIGITS = 6
 """Digits of a count that a program printed."""
@@ -64,11 +68,26 @@ def _unless_near(one: Judged) -> Judged:
     if judgement.check != "flops" or judgement.verdict != "refuted" or judgement.explained or stated is None:
         return one
     found = Decimal(str(judgement.found))
-    near = NEAR if stated.digits >= FEW_DIGITS else NEAR_OF_FEW_DIGITS
-    if stated.quantum == 1 or abs(found - stated.value) > near * found:
+    if stated.quantum == 1:
         return one
-    off = f"{abs(found - stated.value) / found:.1%}"
-    return one._replace(judgement=unchecked(judgement, f"{off} off: it may be counted in a way that is not known here"))
+    off = abs(found - stated.value) / found
+    if off <= (NEAR if stated.digits >= FEW_DIGITS else NEAR_OF_FEW_DIGITS):
+        return one._replace(
+            judgement=unchecked(judgement, f"{off:.1%} off: it may be counted in a way that is not known here")
+        )
+    if off <= NEAR_OF_WINDOWS and _is_configured_by_size(one.context):
+        why = "at another size than the zoo's, the attention of the card's network may have other windows or positions"
+        return one._replace(judgement=unchecked(judgement, why))
+    return one
+
+
+def _is_configured_by_size(context: Context) -> bool:
+    """Return whether a network with products of attention was counted at another size than the zoo's."""
+    counts, preprocessing = context.counts, context.evidence.preprocessing if context.evidence else None
+    if counts is None or preprocessing is None or counts.input_shape == preprocessing.input_size:
+        return False
+    plain = counts.multiply_adds
+    return counts.tools.get("ptflops", plain) != counts.tools.get("ptflops without attention", plain)
 
 
 def _vote_of(judgement: Judgement) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import Finding, Place
+from cardproof.core.types import Finding, Place, Severity
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.index_keys import is_metadata, is_result
 from cardproof.read.index_shape import read_index
@@ -282,14 +282,13 @@ class IndexReader(Struct):
             collection = collections.get(entry.text)
             if collection is None:
                 near = next((other for other in collections if other.lower() == entry.text.lower()), None)
-                hint = (
-                    f"did you mean '{near}'?"
-                    if near
-                    else "name one of: " + (", ".join(collections) or "none is defined")
-                )
+                hint = f"did you mean '{near}'?" if near else f"name one of: {', '.join(collections)}"
+                severity: Severity = "warning"
+                if not collections:  # one of several files, another of which may define it
+                    severity, hint = "note", "if another file defines it, audit the index that imports both"
                 message = f"collection '{entry.text}' is not defined, so the model inherits nothing from it"
                 fix = entry.fix(near) if near else None
-                self.findings.append(Finding(entry.place, "collection", "warning", message, hint, fix))
+                self.findings.append(Finding(entry.place, "collection", severity, message, hint, fix))
             elif self._may_inherit(collection, entry):
                 inherited = _merge(inherited, collection.entries)
         for key in _NOT_INHERITED:

@@ -43,6 +43,8 @@ _LINKING = re.compile(r"model|weight|ckpt|checkpoint|download|link|url|file|pth"
 _OTHERS = re.compile(r"pre-?train|teacher|backbone|init|config|log\b|onnx|core ?ml", re.IGNORECASE)
 """Heads of links to a row's own weights, and to other files than these."""
 _ONE_WORD = re.compile(r"(?:model card for )?(?P<name>[a-z][\w.+-]{1,100})", re.IGNORECASE)
+_FACTS = ("stated", "found", "verdict", "value", "measured", "expected", "unit", "default", "description", "notes")
+"""Heads behind a column of fields that are no models' names."""
 _NO_NAMES = ("readme", "index", "model", "models", "overview", "results", "specification", "changelog")
 
 
@@ -291,6 +293,8 @@ def _turned(source: Source, table: RawTable) -> RawTable | None:
     ):
         return None
     width = len(rows[0])
+    if any(plain(source.text[cell.start : cell.end]).lower() in _FACTS for cell in rows[0]):
+        return None
     turned = [[row[index] if index < len(row) else Cell(0, 0) for row in rows] for index in range(width)]
     return replace(table, heads=turned[:1], rows=turned[1:])
 

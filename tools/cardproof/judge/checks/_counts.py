@@ -33,8 +33,12 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
         return judgement
     if merged := _in_merged_form(claim, stated, what, unit, method, context):
         return merged
-    if is_cut_off(found, stated) and tolerance_of(claim, context).kind == "written":
-        return _cut_off(judgement, stated)
+    if tolerance_of(claim, context).kind == "written":
+        if is_cut_off(found, stated):
+            return _cut_off(judgement, stated)
+        if stated.digits >= MANY_DIGITS and stated.quantum > 1 and 0 < stated.value - found < stated.quantum:
+            text = f"Rounded up instead of to the nearest: {found:,}."
+            return replace(judgement, verdict="confirmed", explanation=text, fix=None)
     if context.counts is None:
         return _without_a_run(judgement, context)
     explanation, explained, shows = explain(claim, context, what, stated)
@@ -70,6 +74,10 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
 
 FEW_DIGITS = 3
 """Digits from which a number that a tool gives, or that is cut off, is told from any other."""
+
+
+MANY_DIGITS = 5
+"""Digits from which a number that was rounded up is told from any other."""
 
 
 def is_cut_off(found: int, stated: Number) -> bool:

@@ -35,7 +35,8 @@ the claim is unchecked and the reason names both. If it is refuted and not expla
 explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
 
 **Nearly right.** A rounded value that nothing explains and that is within 2 % of the multiply-adds (5 % with fewer than
-three digits) is unchecked: ways of counting that are not known here, and variants of a network, differ by as much.
+three digits) is unchecked: ways of counting that are not known here, and variants of a network, differ by as much. So
+is one within 25 % of a network with attention at another size than the zoo's: the card's may have other windows.
 
 **Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.
 

@@ -3,8 +3,8 @@
 **What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have, or cannot
 build, is an error if the card states a count or a setting of it; a card of results alone needs no network. A table may
 compare with models of anybody, so a single row that the zoo does not have is only unchecked; if it has none of the
-rows, a warning names the models that are most like them. A network that cannot be run on one image is a note: its
-parameters are checked all the same.
+rows, a warning names the models that are most like them, or a note says that none is. A network that cannot be run on
+one image is a note: its parameters are checked all the same.
 
 A name whose network has another number of parameters than the card states, by more than 2 % and half a unit of what is
 written, and with no way of counting that explains it, is reported: the name may mean another network today. A renamed
@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cardproof.core.types import Finding
+from cardproof.core.types import Finding, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import parameter_mismatch
 
@@ -86,15 +86,17 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         if not rows or len(failed) < len(rows) or any(model.model.doubt for model in rows):
             continue
         zoo, number = failed[0].zoo, len(rows)
+        severity: Severity = "warning"
         what = f"none of the {number} models" if number > 1 else f"the model {rows[0].model.name}"
         near = list(dict.fromkeys(name for evidence in failed for name in (evidence.near_names or ())[:1]))
         if all(evidence.near_names is not None for evidence in failed):
             message = f"{what} of this table is {'' if number > 1 else 'not '}in zoo '{zoo}'"
             message += f"; near: {', '.join(near[:MOST_NEAR])}" if near else ""
+            severity = "warning" if near else "note"  # without a similar name, it is a table of somebody else's models
         else:
             message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].error}"
         hint = "its counts are unchecked: check the names, or audit it with the zoo of its networks"
-        yield Finding(table.place, "unknown-model", "warning", message, hint)
+        yield Finding(table.place, "unknown-model", severity, message, hint)
 
 
 def _is_same(name: str, known_as: str) -> bool:
