@@ -277,3 +277,11 @@ def test_a_rounded_value_that_is_nearly_right_is_unchecked_and_one_that_is_not_i
     found = judge_card(text, dict.fromkeys(("net18", "net34", "net50"), (10**7, 10**9)))
     assert verdicts(found) == ["unchecked", "refuted", "confirmed"]
     assert "1.0% off" in found.judgements["README.md"][0].reason
+
+
+def test_words_of_another_data_set_do_not_outweigh_counts_that_hold(judge_card):
+    text = "## ImageNet-22K trained models\n\n" + table(
+        "Model | Params (M) | FLOPs (G)", "net18 | 11.69 | 1.81", "net34 | 21.80 | 3.66", "net50 | 25.56 | 4.9"
+    )
+    found = judge_card(text, NETS)
+    assert verdicts(found) == ["confirmed"] * 5 + ["refuted"]

@@ -14,6 +14,9 @@ from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
 from cardproof.read.model_index import Table
 from cardproof.read.subject import DataSet, Subject, subject_of_results
 
+LEAST = 4
+"""Counts of a table that outweigh its words, if two thirds of them hold."""
+
 
 def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], list[Finding]]:
     """Return the judgements of a card with what is about something else unchecked, and one finding a table."""
@@ -23,6 +26,8 @@ def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> tuple
         of_table = [judged[index] for index in positions]
         subject = of_table[0].context.subject(of_table[0].judgement.claim)
         assert subject
+        if not subject.task and _holds_mostly(of_table):
+            continue  # whatever the words say: the rows are the zoo's networks
         changed = [_about(subject, *one) for one in of_table]
         for index, judgement in zip(positions, changed, strict=True):
             judged[index] = judged[index]._replace(judgement=judgement)
@@ -32,6 +37,12 @@ def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> tuple
         if judgement.claim.column is None and not judgement.claim.published and context.model.form == "index":
             judged[index] = judged[index]._replace(judgement=_about_results(judgement, context))
     return judged, findings
+
+
+def _holds_mostly(of_table: list[Judged]) -> bool:
+    """Return whether most counts of a table are right of the zoo's networks as they are."""
+    counts = [one.judgement.verdict for one in of_table if one.judgement.check in COUNTS and one.context.counts]
+    return len(counts) >= LEAST and counts.count("confirmed") * 3 >= len(counts) * 2
 
 
 def _findings(subject: Subject, changed: list[tuple[Judgement, Judgement]]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from cardproof.read.model_index import Table
 LEAST_ROWS = 2
 """Rows of a table that vote; in one row, a wrong value is a mistake."""
 
-NEAR, NEAR_OF_FEW_DIGITS = Decimal("0.02"), Decimal("0.05")
+NEAR, NEAR_OF_FEW_DIGITS = Decimal("0.03"), Decimal("0.05")
 """Share of the multiply-adds by which ways of counting and variants of a network differ; of a number of two digits."""
 
 NEAR_OF_WINDOWS = Decimal("0.25")

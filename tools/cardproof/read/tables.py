@@ -317,7 +317,7 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         weights = model.text("Weights")
         first = next(iter(same_size.values()), None)
         group = same_size.get(weights) or same_size.get(None) if weights else first
-        difference = _difference(group.first, row) if group else ""
+        difference = _difference(group.first, row) if group else _other_shape(first.first, row) if first else ""
         if group and not difference:
             parts[group.key].append(model)
             continue
@@ -345,6 +345,16 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 """Heads of what was measured of a network, or where it is: another value does not mean another network."""
+
+
+_SHAPE = re.compile(r"window|width|depth|layers|\bdim|patch|scale|groups|heads|stride|kernel|expan", re.IGNORECASE)
+"""Heads of what a network is made of."""
+
+
+def _other_shape(first: _Row, row: _Row) -> str:
+    """Return why a row with other weights may be about another network; empty if nothing says so."""
+    shape = {head: text for head, text in row.others.items() if _SHAPE.search(head)}
+    return _difference(first, replace(row, others=shape))
 
 
 def _difference(first: _Row, row: _Row) -> str:

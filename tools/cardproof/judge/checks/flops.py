@@ -34,7 +34,7 @@ of a column, it explains them all, in one finding.
 the claim is unchecked and the reason names both. If it is refuted and not explained at the zoo's size, the
 explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
 
-**Nearly right.** A rounded value that nothing explains and that is within 2 % of the multiply-adds (5 % with fewer than
+**Nearly right.** A rounded value that nothing explains and that is within 3 % of the multiply-adds (5 % with fewer than
 three digits) is unchecked: ways of counting that are not known here, and variants of a network, differ by as much. So
 is one within 25 % of a network with attention at another size than the zoo's: the card's may have other windows.
 
