@@ -215,3 +215,9 @@ def test_a_fix_is_kept_where_a_row_has_a_finding_of_its_own() -> None:
     assert judgement.fix == Fix(3, 20, 25, "4.09G", safe=True)
     assert isinstance(judgement, Judgement)
     assert parse_number("9.99G", "count").value == Decimal("9.99e9")
+
+
+def test_batch_norms_folded_into_convolutions_are_a_convention():
+    # ResNet-34 has 8,512 channels with batch norm: 21,797,672 parameters, and 21,789,160 with a bias in place of two
+    counts = Counts((3, 224, 224), (1, 1000), 21_797_672, 17_060, 3_663_761_408, 0, 0, 1, None, {}, "zoo:Net")
+    assert replace(counts, statistics=17_024).folded_parameters == 21_789_160

@@ -177,6 +177,14 @@ class Counts(Stored, frozen=True):
     """Values in buffers of floating type, such as running means and variances: Keras counts them as parameters."""
 
     @property
+    def folded_parameters(self) -> int:
+        """The parameters if batch norms are folded into convolutions without biases: one a channel is left of two.
+
+        The statistics are a mean and a variance for each channel.
+        """
+        return self.parameters - self.statistics // 2
+
+    @property
     def all_multiply_adds(self) -> int | None:
         """The multiply-adds; None if some are not counted."""
         return None if self.uncounted else self.multiply_adds

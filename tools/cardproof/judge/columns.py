@@ -134,7 +134,7 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     fits = [_fits(row) for row in rows]
     total = Counter(name for names in fits for name in names)
     shown = Counter(name for row, names in zip(rows, fits, strict=True) if row.refuted for name in names)
-    order = {name: -position for position, name in enumerate((*TOOLS, "Keras", TWICE))}
+    order = {name: -position for position, name in enumerate((*TOOLS, "Keras", "OpenVINO", TWICE))}
     confirmed: dict[str, list[Row]] = {}
     for row, names in zip(rows, fits, strict=True):
         of_column = {name for name in names if shown[name] >= FEW_ROWS and 2 * total[name] > len(rows)}
@@ -177,6 +177,8 @@ def _convention(name: str) -> tuple[str, str]:
         return "operation counters", "two operations for each multiply-add"
     if name == "Keras":
         return name, "running means and variances are parameters"
+    if name == "OpenVINO":
+        return name, "batch norms are folded into the convolutions before them"
     return TOOLS[name].name, TOOLS[name].rule
 
 

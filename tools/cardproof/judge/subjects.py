@@ -157,5 +157,6 @@ def with_sibling_head(judgement: Judgement, context: Context) -> Judgement:
             value *= 2
         if equal_as_written(value, stated):
             said = f"with the {sibling.classes:,} classes of the zoo's weights {sibling.weights}"
+            said = said if sibling.classes else f"of the zoo's {sibling.weights}"
             return confirmed(judgement, value, stated, said)
     return judgement

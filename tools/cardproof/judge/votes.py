@@ -15,6 +15,7 @@ from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
+from cardproof.read.claims import weights_file
 from cardproof.read.model_index import Table
 
 LEAST_ROWS = 2
@@ -145,9 +146,12 @@ def _is_of_a_program(judgement: Judgement) -> bool:
 def _of_another_way(judged: list[Judged], positions: list[int], what: str) -> Finding | None:
     """Set aside the refuted values of a column if most of it is off unexplained, and return the finding about it."""
     off = [index for index in positions if not _vote_of(judged[index].judgement)]
-    if len(positions) < LEAST_MODELS or len(off) * 2 <= len(positions):
+    if len(off) * 2 <= len(positions):
         return None
     field, by_zoo = judged[off[0]].judgement.claim.field, judged[off[0]].judgement.allowed == OF_ZOO
+    few = len(positions) < LEAST_MODELS
+    if few and not (by_zoo and not any(weights_file(judged[index].context.model) for index in off)):
+        return None  # few results without a link to their weights may be of any weights
     share = f"{len(off)} of {len(positions)}"
     if by_zoo:
         why = f"{share} values of {field} in this {what} differ from those of the zoo's weights: probably other weights"

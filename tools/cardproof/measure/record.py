@@ -94,9 +94,9 @@ def _siblings(zoo: Zoo, known_as: str, need: Need, measured: Measured) -> Iterat
     stated = [question.number for question in need.questions if question.field == "parameters"]
     if not weights_of or not counts or all(equal_as_written(counts.parameters, number) for number in stated):
         return
-    tried = {counts.head.classes if counts.head else 0, 0}
+    tried = {counts.head.classes if counts.head else 0}
     for name, classes in weights_of(known_as):
-        if classes not in tried:
+        if classes not in tried or not classes:  # without a number of classes it is another form of the network
             tried.add(classes)
             found = measure_model(zoo, name, counts.input_shape, ()).counts
             if found:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_WITH_HEADS = " with auxiliary heads"
+
+
 class TorchvisionZoo:
     """Networks of the installed torchvision, without quantised ones.
 
@@ -67,18 +70,23 @@ class TorchvisionZoo:
         """Return the network without weights. Raises LookupError for a name that torchvision does not have."""
         import torchvision
 
-        model, weights = self._find(name)
+        plain = name.removesuffix(_WITH_HEADS)
+        model, weights = self._find(plain)
         if model is None:
             raise LookupError(f"torchvision {torchvision.__version__} has no classification model '{name}'")
         options: dict[str, Any] = {}
         if model in ("googlenet", "inception_v3"):
             options["init_weights"] = False
         if model == "googlenet":
-            options["aux_logits"] = False  # the published weights and counts are without them
+            options["aux_logits"] = plain != name  # the published weights and counts are without them
         if model.startswith("vit_") and weights is not None:
             options["image_size"] = weights.transforms().crop_size[0]
         network: nn.Module = torchvision.models.get_model(model, weights=None, **options)
         return network
+
+    def weights_of(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Return another form of a network: GoogLeNet, which is trained with auxiliary heads, is published without."""
+        return ((f"googlenet{_WITH_HEADS}", 0),) if self._find(name)[0] == "googlenet" else ()
 
     def preprocessing(self, name: str) -> Preprocessing | None:
         """Return the transforms of the weights."""

@@ -41,6 +41,9 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
             return replace(judgement, verdict="confirmed", explanation=text, fix=None)
     if context.counts is None:
         return _without_a_run(judgement, context)
+    if any(_is_without_idle_parts(way) for way in reproductions_of(claim, context)):
+        text = "Without the parts that do not run in eval mode, such as auxiliary heads."
+        return replace(judgement, verdict="confirmed", explanation=text, fix=None)
     explanation, explained, shows = explain(claim, context, what, stated)
     return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
 
@@ -55,6 +58,12 @@ def _in_merged_form(
     found = count_in(merged, what, context.settings)
     judgement = compare(claim, stated, found, unit, f"{method}, in merged form", context)
     return judgement if judgement.verdict == "confirmed" else None
+
+
+def _is_without_idle_parts(way: Reproduction) -> bool:
+    """Return whether a way of counting leaves out what does not run in eval mode, and nothing else."""
+    plain = not way.counted and way.factor == 1 and way.classes is None and not way.note
+    return way.exact and way.proved and plain and way.left_out == ("parts that do not run in eval mode",)
 
 
 def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
@@ -100,7 +109,9 @@ def conventions_of(context: Context, what: CountKind) -> dict[str, int]:
     counts = context.counts
     assert counts is not None
     if what == "parameters":
-        return {"Keras": counts.parameters + counts.statistics} if counts.statistics else {}
+        if not counts.statistics:
+            return {}
+        return {"Keras": counts.parameters + counts.statistics, "OpenVINO": counts.folded_parameters}
     factor = 2 if context.settings.flops == "operations" else 1
     plain = counts.multiply_adds
     return {name: factor * counts.tools.get(name, plain) for name in TOOLS} if counts.tools else {}

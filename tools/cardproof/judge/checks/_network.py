@@ -64,7 +64,9 @@ def parameter_mismatch(context: Context) -> str | None:
             continue
         if abs(stated.value - measured) <= near:
             continue
-        if merged and equal_as_written(merged.parameters, stated):
+        forms = [merged.parameters] if merged else []
+        forms += [evidence.counts.folded_parameters] if evidence.counts else []
+        if any(equal_as_written(form, stated) for form in forms):
             continue
         if context.network:
             return (
