@@ -169,7 +169,8 @@ def test_the_kinds_of_a_fault_are_those_of_its_claim(faults):
 def test_the_published_audit_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-timm.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (50, 220, 5952)
-    assert dict(audit.fields)["FLOPs"] == {"refuted": 217, "unchecked": 3}
+    assert dict(audit.fields)["FLOPs"] == {"confirmed": 3, "refuted": 208, "unchecked": 9}
+    assert audit.explained == 208 + 5  # and five numbers of parameters
     assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-timm.json").read_text()
 
@@ -177,5 +178,6 @@ def test_the_published_audit_has_the_numbers_of_the_corpus():
 def test_the_published_audit_of_mmpretrain_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-mmpretrain.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (63, 402, 4015)
+    assert dict(audit.fields)["FLOPs"] == {"confirmed": 206, "refuted": 4, "unchecked": 171}
     assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-mmpretrain.json").read_text()
