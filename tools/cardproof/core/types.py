@@ -22,7 +22,7 @@ class Stored(Struct, frozen=True, forbid_unknown_fields=True):
     """A record that is stored; JSON with an unknown field was written by a newer cardproof."""
 
 
-class Place(Stored, frozen=True, order=True):
+class Place(Stored, frozen=True):
     """A position in a source that a person edits; lines and columns count from 1, columns in characters."""
 
     file: str
@@ -30,6 +30,11 @@ class Place(Stored, frozen=True, order=True):
     column: int
     end_column: int | None = None
     """Column after the last character; None if the text spans lines."""
+
+    @property
+    def start(self) -> tuple[str, int, int]:
+        """What places are sorted by: file, line and column."""
+        return self.file, self.line, self.column
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

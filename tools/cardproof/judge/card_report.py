@@ -118,9 +118,7 @@ class CardReport(CardFacts, frozen=True):
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings by place, the most severe first."""
     order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(
-        findings, key=lambda f: (f.place.file, f.place.line, f.place.column, order[f.severity], f.check, f.message)
-    )
+    return sorted(findings, key=lambda f: (*f.place.start, order[f.severity], f.check, f.message))
 
 
 def statement(field: str, model: str, stated: str) -> str:
@@ -144,7 +142,7 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
     """Report models that are defined twice, with the results that differ."""
     first: dict[str, Defined] = {}
     findings = []
-    for model in sorted((model for model in models if model.by_index), key=lambda model: model.place):
+    for model in sorted((model for model in models if model.by_index), key=lambda model: model.place.start):
         if earlier := first.get(model.name):
             message = f"model {model.name} is defined here and at {earlier.place}"
             before = dict(earlier.results)

@@ -104,7 +104,7 @@ def read_cards(
         for path in [given] if explicit else _files_below(given):
             if path.resolve() not in seen:
                 seen |= _read_file(path, bound, show, reading, explicit, seen)
-    reading.findings.sort(key=lambda one: (one.place.file, one.place.line, one.place.column, one.check, one.message))
+    reading.findings.sort(key=lambda one: (*one.place.start, one.check, one.message))
     return reading
 
 

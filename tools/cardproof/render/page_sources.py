@@ -165,7 +165,7 @@ def run_pages(
             _run_file(path, policy, runner, result, rewrite)
             if progress:
                 progress(done, len(readable), show_path(path))
-    result.findings.sort(key=lambda finding: (finding.place, finding.message))
+    result.findings.sort(key=lambda finding: (*finding.place.start, finding.message))
     return result
 
 

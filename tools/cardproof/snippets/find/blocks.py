@@ -59,7 +59,7 @@ def find_blocks(
     finder = _Finder(page, body, file, first, origin or {})
     finder.walk()
     finder.overlooked()
-    return tuple(finder.blocks), tuple(sorted(finder.findings, key=lambda finding: finding.place))
+    return tuple(finder.blocks), tuple(sorted(finder.findings, key=lambda finding: finding.place.start))
 
 
 def shown(
