@@ -63,7 +63,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report data sets that one card calls by two names, once for each name."""
     first: dict[str, tuple[str, Place]] = {}
     reported: set[str] = set()
-    for text, place in sorted(_named(context), key=lambda named: named[1]):
+    for text, place in sorted(_named(context), key=lambda named: named[1].start):
         name = common_name(text)
         if name is None:
             continue
