@@ -117,7 +117,7 @@ class _Header:
                 return False
             return self._insert(node, _Change((name,), value, add=True))
         if not isinstance(node, Scalar) or node.style in ("|", ">"):
-            raise InputError(f"{show_path(self.path)}: the field '{field}' is no list")
+            raise InputError(f"{show_path(self.path)}: the field '{field}' is not a list")
         if node.value == value:
             return False
         old = "" if node.value is None else f"{self.text[node.start : node.end]}, "
@@ -232,7 +232,7 @@ class _Header:
 
 
 def _read(path: Path, text: str) -> tuple[Span | None, Mapping | None]:
-    """Return the header of a text. Raises InputError if it is no mapping, or not valid."""
+    """Return the header of a text. Raises InputError if it is not a mapping, or not valid."""
     source = Source(show_path(path), path, text)
     span = find_header(source)
     if span is None:

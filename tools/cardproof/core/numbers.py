@@ -59,7 +59,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
     if not match or not (match["whole"] or match["fraction"]):
         return None
     if re.match(r"0\D", match["whole"] or ""):
-        return None  # 0,900 is no way to group thousands
+        return None  # 0,900 does not group thousands
     whole = re.sub(r"\D", "", match["whole"] or "0")
     fraction = match["fraction"] or ""
     power = int(match["exponent"] or 0)

@@ -8,8 +8,9 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Evidence, Finding, Judgement, Number, Reproduction
+from cardproof.core.types import Finding, Judgement, Number, Reproduction
 from cardproof.judge.checks import Context
+from cardproof.judge.checks._counts import count_in, reproductions_of
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
 from cardproof.read.model_index import Table
 from cardproof.read.subject import DataSet, Subject, subject_of_results
@@ -113,21 +114,18 @@ def _with_head_of(dataset: DataSet, judgement: Judgement, context: Context) -> J
         if judgement.check == "parameters" and value > 0 and equal_as_written(value, stated):
             said = f"with the {classes:,}-class head of {dataset.name}: {value:,} parameters"
             return confirmed(judgement, value, stated, said)
-    if way := _way_with_classes(context.evidence, judgement, dataset.classes):
+    if way := _way_with_classes(judgement, context, dataset.classes):
         size = f" for an image of {way.input[0]}x{way.input[1]}" if way.input else ""
         head = f" with the {way.classes:,}-class head of {dataset.name}" if way.classes else ""
         return confirmed(judgement, way.value, stated, f"{way.value:,}{head}{size}")
     return None
 
 
-def _way_with_classes(evidence: Evidence | None, judgement: Judgement, classes: tuple[int, ...]) -> Reproduction | None:
+def _way_with_classes(judgement: Judgement, context: Context, classes: tuple[int, ...]) -> Reproduction | None:
     """Return a plain way of counting at another size, or with one of these heads, that gives a stated count exactly."""
-    stated = judgement.claim.number
-    assert stated
-    for way in evidence.reproductions if evidence else ():
+    for way in reproductions_of(judgement.claim, context):
         plain = not (way.counted or way.left_out or way.note) and way.factor == 1
-        about = way.exact and way.field == judgement.check and way.stated == int(stated.value)
-        if about and plain and (way.classes is None or way.classes in classes):
+        if way.exact and plain and (way.classes is None or way.classes in classes):
             return way
     return None
 
@@ -152,11 +150,8 @@ def with_sibling_head(judgement: Judgement, context: Context) -> Judgement:
     if judgement.verdict != "refuted" or judgement.check not in COUNTS or stated is None or evidence is None:
         return judgement
     for sibling in evidence.siblings:
-        value = sibling.parameters if judgement.check == "parameters" else sibling.multiply_adds
-        if context.settings.flops == "operations" and judgement.check == "flops":
-            value *= 2
+        value = count_in(sibling, "flops" if judgement.check == "flops" else "parameters", context.settings)
         if equal_as_written(value, stated):
-            said = f"with the {sibling.classes:,} classes of the zoo's weights {sibling.weights}"
-            said = said if sibling.classes else f"of the zoo's {sibling.weights}"
-            return confirmed(judgement, value, stated, said)
+            head = f"with the {sibling.classes:,} classes of the zoo's weights" if sibling.classes else "of the zoo's"
+            return confirmed(judgement, value, stated, f"{head} {sibling.weights}")
     return judgement

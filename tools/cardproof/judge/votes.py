@@ -124,8 +124,7 @@ def _of_other_implementations(judged: list[Judged], positions: list[int]) -> Fin
     why = "a count with all its digits that no way of counting gives: probably of another implementation of the network"
     zoo = judged[off[0]].context.settings.zoo
     first = _set_aside(judged, off, why)
-    shown = f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
-    message = f"the exact counts of {shown} in this table are of other networks than those of zoo '{zoo}'"
+    message = f"the exact counts of {_first(names, 5)} in this table are of other networks than those of zoo '{zoo}'"
     hint = "they are unchecked; audit them with the zoo that they were counted from"
     return Finding(first.claim.place, "other-networks", "warning", message, hint)
 
@@ -159,9 +158,13 @@ def _of_another_way(judged: list[Judged], positions: list[int], what: str) -> Fi
         return None  # results of one's own weights are nothing to warn of
     why = f"{share} values of {field} in this {what} differ from what was measured, in a way that was not found"
     first = _set_aside(judged, off, f"probably counted in another way: {why}")
-    names = [judged[index].judgement.claim.model for index in off[:3]]
-    hint = f"these values are unchecked ({', '.join(names)}{', …' if len(off) > 3 else ''}); say how they were counted"
+    names = [judged[index].judgement.claim.model for index in off]
+    hint = f"these values are unchecked ({_first(names, 3)}); say how they were counted"
     return Finding(first.claim.place, "another-way", "warning", why, hint)
+
+
+def _first(names: list[str], most: int) -> str:
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 def _set_aside(judged: list[Judged], positions: list[int], why: str) -> Judgement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Struct, field
 
@@ -110,12 +110,7 @@ class _Shape(Struct):
         return Mapping(index.source, index.start, index.end, entries)
 
     def _items(self, node: Node) -> Node:
-        if isinstance(node, Mapping):
-            return self._item(node) if node.get("Name") is not None else node
-        if isinstance(node, Sequence):
-            items = [self._item(item) if isinstance(item, Mapping) else item for item in node.items]
-            return Sequence(node.source, node.start, node.end, items)
-        return node
+        return node if isinstance(node, Mapping) and node.get("Name") is None else _of_each(node, self._item)
 
     def _item(self, item: Mapping) -> Mapping:
         """Return a model or collection with its metadata, results, papers and code where they belong."""
@@ -142,7 +137,7 @@ class _Shape(Struct):
         if metadata := entries.get("metadata"):
             entries["metadata"] = (metadata[0], self._metadata(metadata[1], entries))
         if results := entries.get("results"):
-            entries["results"] = (results[0], self._results(results[1]))
+            entries["results"] = (results[0], _of_each(results[1], self._result))
         return Mapping(item.source, item.start, item.end, entries)
 
     def _metadata(self, node: Node, model: dict[str, Entry]) -> Node:
@@ -157,14 +152,6 @@ class _Shape(Struct):
             else:
                 entries[name] = (key, value)
         return Mapping(node.source, node.start, node.end, entries)
-
-    def _results(self, node: Node) -> Node:
-        if isinstance(node, Mapping):
-            return self._result(node)
-        if isinstance(node, Sequence):
-            items = [self._result(item) if isinstance(item, Mapping) else item for item in node.items]
-            return Sequence(node.source, node.start, node.end, items)
-        return node
 
     def _result(self, result: Mapping) -> Mapping:
         entries: dict[str, Entry] = {}
@@ -264,6 +251,16 @@ def _as_written(word: str, like: str) -> str:
     """Return a known key as the format writes it, or in small letters like the one that it replaces."""
     special = {"flops": "FLOPs", "readme": "README"}
     return word if like.islower() else special.get(word, word.title())
+
+
+def _of_each(node: Node, meant: Callable[[Mapping], Mapping]) -> Node:
+    """Return a mapping, or each mapping of a list, as it is meant; other nodes stay as they are."""
+    if isinstance(node, Mapping):
+        return meant(node)
+    if isinstance(node, Sequence):
+        items = [meant(item) if isinstance(item, Mapping) else item for item in node.items]
+        return Sequence(node.source, node.start, node.end, items)
+    return node
 
 
 def _mappings(node: Node) -> list[Mapping]:

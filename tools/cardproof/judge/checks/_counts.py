@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
-from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, Totals
+from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, SiblingCounts, Totals
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
@@ -36,7 +36,7 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     if tolerance_of(claim, context).kind == "written":
         if is_cut_off(found, stated):
             return _cut_off(judgement, stated)
-        if stated.digits >= MANY_DIGITS and stated.quantum > 1 and 0 < stated.value - found < stated.quantum:
+        if stated.digits >= ROUNDED_UP_DIGITS and stated.quantum > 1 and 0 < stated.value - found < stated.quantum:
             text = f"Rounded up instead of to the nearest: {found:,}."
             return replace(judgement, verdict="confirmed", explanation=text, fix=None)
     if context.counts is None:
@@ -68,11 +68,7 @@ def _is_without_idle_parts(way: Reproduction) -> bool:
 
 def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     """Explain a refuted number of parameters by what could be tried without running the network."""
-    stated = judgement.claim.number
-    ways = context.evidence.reproductions if context.evidence and stated else ()
-    found = next(
-        (way for way in ways if stated and way.field == "parameters" and way.stated == int(stated.value)), None
-    )
+    found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
         explanation = "No way of counting gives this value for which the network need not run."
         return replace(judgement, explanation=explanation, discrepancies=("no-way",))
@@ -85,7 +81,7 @@ FEW_DIGITS = 3
 """Digits from which a number that a tool gives, or that is cut off, is told from any other."""
 
 
-MANY_DIGITS = 5
+ROUNDED_UP_DIGITS = 5
 """Digits from which a number that was rounded up is told from any other."""
 
 
@@ -145,7 +141,7 @@ def found_count(context: Context, what: CountKind) -> int | None:
     return None if context.counts is None else count_in(context.counts, what, context.settings)
 
 
-def count_in(counts: Counts | Totals, what: CountKind, settings: Settings) -> int:
+def count_in(counts: Counts | Totals | SiblingCounts, what: CountKind, settings: Settings) -> int:
     """Return one count in the unit of the settings."""
     if what == "parameters":
         return counts.parameters

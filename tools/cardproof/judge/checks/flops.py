@@ -17,7 +17,7 @@ confirmed, and the method says so.
 **Compared** at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting `tolerances`
 loosens it.
 
-**A tool's convention is no mistake.** What fvcore, mmcv, ptflops, thop or torchinfo counts for this network, at the
+**A tool's convention is not a mistake.** What fvcore, mmcv, ptflops, thop or torchinfo counts for this network, at the
 card's image size, is confirmed by that tool's convention at three digits or more; with fewer, if the same tool gives
 most of its column. So is a column of which most rows are twice the multiply-adds. The multiply-adds stand beside it,
 and one note says it for the whole column. `conventions: strict` refutes all but multiply-adds. A number that was cut

@@ -36,8 +36,8 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
-    held = weigh(model, input_shape)
     modules = tuple(iterate_modules(model))
+    held = weigh(model, input_shape, modules=modules)
     buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
     multiply_adds = sum(event.multiply_adds for event in result.events)
     return Counts(
@@ -58,10 +58,15 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
     )
 
 
-def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
-    """Return what can be counted of a network without running it; ``error`` says why that was not possible."""
+def weigh(
+    model: nn.Module, input_shape: tuple[int, int, int], error: str = "", *, modules: tuple[nn.Module, ...] = ()
+) -> Unrun:
+    """Return what can be counted of a network without running it; ``error`` says why that was not possible.
+
+    ``modules`` are all of the network's, if they are known.
+    """
     cls = type(model)
-    modules = tuple(iterate_modules(model))
+    modules = modules or tuple(iterate_modules(model))
     parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
     buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
     return Unrun(
