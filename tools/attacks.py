@@ -20,7 +20,7 @@ WHO = ("card", "template", "snippet", "zoo", "weights", "record", "server", "mac
 
 
 def attacks_of(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield who, attempt and outcome of each attack that a file of tests makes. Raises ValueError for a wrong marker."""
+    """Yield who, attempt and outcome of each attack that a file of tests makes. Raises ValueError."""
     text = path.read_text(encoding="utf-8")
     if "mark.attack(" not in text:
         return
@@ -40,7 +40,9 @@ def table() -> str:
     found = {attack for path in sorted((ROOT / "tests").rglob("test_*.py")) for attack in attacks_of(path)}
     rows = sorted(found, key=lambda attack: (WHO.index(attack[0]), attack[1:]))
     cells = [[re.sub(r"([|<])", r"\\\1", text) for text in row] for row in rows]
-    return "\n".join(["| By | Attempt | Outcome |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in cells)])
+    return "\n".join(
+        ["| By | Attempt | Outcome |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in cells)]
+    )
 
 
 def main() -> int:
