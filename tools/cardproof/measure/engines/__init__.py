@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from cardproof.core.types import Evaluated
     from cardproof.plan.evaluations import Job
 
+TIME_LIMIT = 300
+"""Seconds that importing a zoo may take, and then building, counting and explaining one model; the largest of timm's
+take two."""
+
 Submit = Callable[..., "Future[Any]"]
 """``submit(function, *arguments)``; both must be picklable."""
 
