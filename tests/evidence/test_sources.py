@@ -191,19 +191,19 @@ def test_a_digest_that_ends_the_process_confirms_nothing(site, ending):
 
 
 def test_a_digest_that_hangs_is_ended(site, monkeypatch):
-    from cardproof.zoos import own_digest
+    from cardproof.zoos import digests
 
-    monkeypatch.setattr(own_digest, "TIME_LIMIT", 1)
+    monkeypatch.setattr(digests, "TIME_LIMIT", 1)
     give_digest(site, "while True: pass")
     assert any("the zoo took more than 1 seconds" in reason for reason in reasons(build(site)))
 
 
 def test_a_zoo_that_only_has_the_word_is_asked_once(site, monkeypatch):
-    from cardproof.zoos import own_digest
+    from cardproof.zoos import digests
 
     (site / "helper.py").write_text("digest = None\n")
     build(site)
-    monkeypatch.setattr(own_digest, "_ask", None)
+    monkeypatch.setattr(digests, "_ask", None)
     build(site)
     run = build(site)
     assert (run.measured, run.remembered) == (0, 2)

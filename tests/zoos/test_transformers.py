@@ -16,7 +16,8 @@ from cardproof.core.settings import Settings
 from cardproof.core.types import Preprocessing
 from cardproof.measure.list_models import list_in_worker
 from cardproof.report.terminal import json_of
-from cardproof.zoos import load_zoo, network_digests, preprocessing_of
+from cardproof.zoos import load_zoo, preprocessing_of
+from cardproof.zoos.digests import network_digests
 
 TINY_VIT = {
     "model_type": "vit",

@@ -13,7 +13,8 @@ from sites import ONE_JOB
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Preprocessing
-from cardproof.zoos import ZooError, load_zoo, near_names, network_digests, preprocessing_of
+from cardproof.zoos import ZooError, load_zoo, near_names, preprocessing_of
+from cardproof.zoos.digests import network_digests
 
 
 def test_res2next_states_the_preprocessing_of_its_models():

@@ -113,7 +113,8 @@ def recall(needs: Iterable[Need], wanted: Mapping[Need, Dependencies], folder: P
         except FileNotFoundError:
             continue
         except TamperedError:
-            tampered.append(path)
+            if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
+                tampered.append(path)  # anything else is not ours, and the build says that it is in the way
             continue
         if record.model != need.model:  # the file system ignores the case of names, or two names have one digest
             continue

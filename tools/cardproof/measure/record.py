@@ -12,30 +12,30 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from msgspec.json import decode, encode
+from msgspec.json import Decoder, encode
 from msgspec.structs import replace
 
-from cardproof.core.clock import now, time_limit
+from cardproof.core.clock import TIME_LIMIT, now, time_limit
 from cardproof.core.errors import error_text
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Environment, Evidence, Measured, Need, SiblingCounts
 from cardproof.evidence.records import source_state
-from cardproof.measure.engines import TIME_LIMIT
+from cardproof.measure.explain.ways import ways
 from cardproof.measure.opened import following, opened_sources
 from cardproof.measure.worker import measure_model
 from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, near_names, preprocessing_of, zoo_version
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Evaluated
-    from cardproof.plan.evaluations import Job
 
 Sources = tuple[tuple[str, str], ...]
 
 DEFAULT_SIZE = (224, 224)
 """Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""
+
+
+_DECODER = Decoder(Evidence, dec_hook=lambda kind, text: kind(text))
+
+ways()  # made once, in the process that workers are forked from
 
 
 def _say_nothing() -> None:
@@ -53,7 +53,7 @@ def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
     """
     started = time.perf_counter()
     torch.set_num_threads(1)
-    with _followed(spec) as sources:
+    with followed(spec) as sources:
         zoo = _load(spec)
         zoo_loaded()
         try:
@@ -71,25 +71,8 @@ def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
     return replace(evidence, sources=found, environment=replace(evidence.environment, seconds=seconds))
 
 
-def evaluate_with_sources(job: Job, spec: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:
-    """Evaluate as :func:`cardproof.measure.evaluation.evaluate_job`, and add what a zoo of the user's own read."""
-    from cardproof.measure.evaluation import evaluate_job
-
-    with _followed(spec, [job.weights, *([job.data] if job.data else [])]) as sources:
-        try:
-            found = evaluate_job(job, spec, threads, progress)
-        except (ZooError, MemoryError):
-            raise
-        except BaseException as error:  # a zoo is foreign code, and may exit
-            return error_text(error)
-    try:
-        return found if isinstance(found, str) else replace(found, sources=sources())
-    except OSError as error:
-        return error_text(error)
-
-
 @contextmanager
-def _followed(spec: str, left_out: Iterable[Path] = ()) -> Iterator[Callable[[], Sources]]:
+def followed(spec: str, left_out: Iterable[Path] = ()) -> Iterator[Callable[[], Sources]]:
     """Yield a function that returns what a zoo of the user's own loaded and read in the block; of others nothing."""
     if spec in BUILT_IN:
         yield tuple
@@ -116,7 +99,7 @@ def _load(spec: str) -> Zoo:
 
 def _as_stored(evidence: Evidence) -> Evidence:
     """Return evidence as it comes back from its record. Raises what a zoo's value of a wrong type makes of it."""
-    return decode(encode(evidence, enc_hook=str), type=Evidence, dec_hook=lambda kind, text: kind(text))
+    return _DECODER.decode(encode(evidence, enc_hook=str))
 
 
 def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:

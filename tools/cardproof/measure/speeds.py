@@ -15,7 +15,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Stored
-from cardproof.zoos.own_digest import FAILED
+from cardproof.zoos.digests import FAILED
 
 SCHEMA = "cardproof-speed/1"
 METHOD = "speed/1"

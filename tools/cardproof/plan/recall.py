@@ -10,8 +10,8 @@ from msgspec import Struct, field
 
 from cardproof.evidence.records import Dependencies, Recalled, Record, dependencies, recall
 from cardproof.plan.evaluations import Plan, plan_evaluations
-from cardproof.zoos import ZooError, network_digests
-from cardproof.zoos.own_digest import FAILED
+from cardproof.zoos import ZooError
+from cardproof.zoos.digests import FAILED, network_digests
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings

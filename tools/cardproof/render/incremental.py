@@ -23,7 +23,7 @@ from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import CardReport, ModelRow, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, source_digest
-from cardproof.zoos.own_digest import is_asked
+from cardproof.zoos.digests import is_asked
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -53,7 +53,7 @@ class Memory(Struct):
         return {
             file: tuple(entry.value["includes"])
             for file, entry in self.entries.items()
-            if self.stamps.unchanged(file, entry.inputs.get(file, ABSENT))
+            if self.stamps.unchanged(file, str(entry.inputs.get(file, ABSENT)))
         }
 
     def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
@@ -137,7 +137,9 @@ def open_memory(settings: Settings, out: Path) -> Memory:
 def _is_whole(entry: Entry) -> bool:
     """Return whether an entry has the parts of a stored card."""
     whole = isinstance(entry.value, dict) and isinstance(entry.inputs, dict) and CONTEXT in entry.inputs
-    return whole and isinstance(entry.value.get("includes"), list) and isinstance(entry.value.get("report"), dict)
+    includes = entry.value.get("includes") if whole else None
+    texts = isinstance(includes, list) and all(isinstance(name, str) for name in includes)
+    return texts and isinstance(entry.value.get("report"), dict)
 
 
 class CrossCardDigests:

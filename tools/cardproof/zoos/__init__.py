@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from cardproof.core.digests import digest_of_data, digest_of_files
+from cardproof.core.digests import digest_of_files
 from cardproof.core.errors import error_text
 from cardproof.core.types import Curve, Preprocessing, Recipe
 
@@ -28,7 +28,6 @@ __all__ = [
     "curve_of",
     "load_zoo",
     "near_names",
-    "network_digests",
     "preprocessing_of",
     "recipe_of",
     "source_digest",
@@ -164,29 +163,6 @@ def load_zoo(spec: str) -> Zoo:
     if not is_zoo:
         raise ZooError(f"zoo '{spec}': '{attribute}' is neither a zoo nor a callable from name to network")
     return _ZooAdapter(spec, thing)
-
-
-def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
-    """Return the digest of each model's network; a custom zoo is not imported for it into this process.
-
-    If a zoo has a method ``digest`` of its own, another process asks it; where that fails, the digest begins with
-    :data:`cardproof.zoos.own_digest.FAILED` and states why. Raises ZooError if its sources are not found.
-    """
-    if spec in BUILT_IN:
-        zoo = load_zoo(spec)
-        return {name: zoo.digest(name) for name in names}
-    from cardproof.zoos.own_digest import FAILED, own_digests
-
-    source, names = source_digest(spec), list(names)
-    own = own_digests(spec, names, source)
-    return {
-        name: found
-        if (found := own.get(name, "")).startswith(FAILED)
-        else digest_of_data([source, found])
-        if found
-        else source
-        for name in names
-    }
 
 
 def source_digest(spec: str) -> str:

@@ -22,7 +22,7 @@ from distributed.scheduler import KilledWorker
 
 from cardproof import __version__
 from cardproof.core.digests import digest_of_package
-from cardproof.measure.engines import EngineError, Submit
+from cardproof.measure.engines import EngineError, Submit, evaluate_in_worker
 from cardproof.zoos import BUILT_IN, ZooError, source_digest
 
 if TYPE_CHECKING:
@@ -175,9 +175,7 @@ def _in_folder(zoo: str, folder: str) -> Iterator[None]:
 
 def _evaluate_in_worker(job: Job, zoo: str) -> Evaluated | str:
     """Evaluate one model with all threads of a worker; runs there."""
-    from cardproof.measure.record import evaluate_with_sources
-
-    return evaluate_with_sources(job, zoo, get_worker().state.nthreads, lambda done, total: None)
+    return evaluate_in_worker(job, zoo, get_worker().state.nthreads, lambda done, total: None)
 
 
 @cache

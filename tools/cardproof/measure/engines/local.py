@@ -18,8 +18,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.core.clock import TIME_LIMIT
 from cardproof.core.errors import InputError, error_text
-from cardproof.measure.engines import TIME_LIMIT
+from cardproof.measure.engines import evaluate_in_worker
 from cardproof.zoos import BUILT_IN, ZooError, source_files
 
 if TYPE_CHECKING:
@@ -297,12 +298,11 @@ def _start_evaluation(counter: Any) -> None:
 
 def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:
     """Evaluate one model; runs in a worker."""
-    from cardproof.measure.record import evaluate_with_sources
 
     def step(done: int, total: int) -> None:
         _counter[0], _counter[1] = done, total
 
-    return evaluate_with_sources(job, zoo, threads, step)
+    return evaluate_in_worker(job, zoo, threads, step)
 
 
 def usable_cores() -> int:

@@ -1,4 +1,4 @@
-"""The digest that a zoo of the user's own states of each of its networks, asked in a process of its own.
+"""Digests of networks; the one that a zoo of the user's own states is asked in a process of its own.
 
 The zoo is foreign code and may import torch, so the build never imports it. It is asked at every build, since only the
 zoo knows what its digest covers: so only zoos whose source has the word are asked, and one that turns out to have no
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from cardproof.core.cache import Entry, open_cache
+from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import error_text
+from cardproof.zoos import BUILT_IN, ZooError, load_zoo, source_digest, source_files
 
 FAILED = "the zoo's digest failed: "
 """Begins what stands for the digest of a model of which the zoo gave none: evidence on it is never valid."""
@@ -36,10 +38,29 @@ WITHOUT = "zoos without a digest"
 _DEFINITION = re.compile(rb"\bdef[ \t]+digest\b|\bdigest[ \t]*(?::[^=\n]{0,100})?=")
 
 
+def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the digest of each model's network; a custom zoo is not imported for it into this process.
+
+    If a zoo has a method ``digest`` of its own, another process asks it; where that fails, the digest begins with
+    :data:`FAILED` and states why. Raises ZooError if its sources are not found.
+    """
+    if spec in BUILT_IN:
+        zoo = load_zoo(spec)
+        return {name: zoo.digest(name) for name in names}
+    source, names = source_digest(spec), list(names)
+    own = own_digests(spec, names, source)
+    return {
+        name: found
+        if (found := own.get(name, "")).startswith(FAILED)
+        else digest_of_data([source, found])
+        if found
+        else source
+        for name in names
+    }
+
+
 def may_have_digest(spec: str) -> bool:
     """Return whether the source of a custom zoo defines something called ``digest``. Raises ZooError."""
-    from cardproof.zoos import source_files
-
     for path in source_files(spec):
         with suppress(OSError):
             if _DEFINITION.search(path.read_bytes()):
@@ -88,7 +109,7 @@ def _ask(spec: str, names: list[str]) -> dict[str, str]:
         question.write(json.dumps({"zoo": spec, "names": names}).encode())
         question.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "cardproof.zoos.own_digest"],
+            [sys.executable, "-m", "cardproof.zoos.digests"],
             stdin=question,
             stdout=answer,
             env=environment,
@@ -142,8 +163,6 @@ def main() -> None:
 
 def answers_of(spec: str, names: Iterable[str]) -> dict[str, str]:
     """Return what a zoo answers in this process; a method that fails is the answer for its name."""
-    from cardproof.zoos import ZooError, load_zoo
-
     try:
         zoo: Any = load_zoo(spec)
     except ZooError as trouble:
