@@ -60,6 +60,8 @@ class ZooError(Exception):
 class Zoo(Protocol):
     """Where networks come from.
 
+    Of a zoo of the user's own, ``digest`` is asked in a process of its own at every build, and may import torch.
+
     Optional: ``known_as(name, weights)`` returns the present name of a model, by the zoo's renames and by the file name
     of the card's weights. Built-in zoos may have three more methods, which must not import torch:
     ``find_weights(name, given)`` returns the local file of a model's weights, if there is one,

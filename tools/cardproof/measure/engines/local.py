@@ -72,6 +72,8 @@ class LocalEngine:
             os.environ.setdefault(name, "1")  # one thread a worker: counting on meta tensors computes nothing
         if os.name == "posix":
             preload = [name for name in LIBRARIES if name == zoo or (zoo not in BUILT_IN and imports(zoo, name))]
+            if zoo not in BUILT_IN:  # each process imports the main module, and so what that imports of this package
+                preload += sorted(name for name in sys.modules if name.startswith("cardproof."))
             context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *preload])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
