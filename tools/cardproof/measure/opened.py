@@ -50,7 +50,8 @@ class _Opened:
         if event == "open":
             self._open(arguments[0], arguments[2])
         elif event in ("os.listdir", "os.scandir"):
-            if not sys._getframe(1).f_code.co_filename.startswith(_IMPORTS):
+            caller = sys._getframe().f_back
+            if caller is None or not caller.f_code.co_filename.startswith(_IMPORTS):
                 self._add(self.listed, arguments[0] or ".")
         elif event == "sqlite3.connect":
             self._open(arguments[0], os.O_RDONLY)

@@ -122,7 +122,7 @@ class Memory(Struct):
 def open_memory(settings: Settings, out: Path) -> Memory:
     """Return the memory of a site; empty if the cache cannot be used."""
     custom = settings.zoo is not None and settings.zoo not in BUILT_IN
-    if custom and settings.zoo and is_asked(settings.zoo, source_digest(settings.zoo)):
+    if custom and settings.zoo and is_asked(settings.zoo):
         return Memory()  # only the zoo knows whether a card is unchanged
     cache = open_cache()
     if cache is None:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cardproof.core.cache import Entry, open_cache
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import error_text
 from cardproof.zoos import BUILT_IN, ZooError, load_zoo, source_digest, source_files
+
+if TYPE_CHECKING:
+    import subprocess
 
 FAILED = "the zoo's digest failed: "
 """Begins what stands for the digest of a model of which the zoo gave none: evidence on it is never valid."""
@@ -68,9 +69,9 @@ def may_have_digest(spec: str) -> bool:
     return False
 
 
-def is_asked(spec: str, source: str) -> bool:
+def is_asked(spec: str) -> bool:
     """Return whether each build asks a custom zoo, so that nothing can be known to be unchanged without it."""
-    return may_have_digest(spec) and not _has_none(spec, source)
+    return may_have_digest(spec) and not _has_none(spec, source_digest(spec))
 
 
 def own_digests(spec: str, names: Iterable[str], source: str) -> dict[str, str]:
@@ -79,7 +80,7 @@ def own_digests(spec: str, names: Iterable[str], source: str) -> dict[str, str]:
     ``source`` is the digest of its source. Where the zoo fails, the text begins with :data:`FAILED`.
     """
     names = list(names)
-    if not names or not is_asked(spec, source):
+    if not names or not may_have_digest(spec) or _has_none(spec, source):
         return {}
     found = _ask(spec, names)
     if not found and (cache := open_cache()):
@@ -104,6 +105,9 @@ def _inputs(source: str) -> dict[str, str]:
 
 def _ask(spec: str, names: list[str]) -> dict[str, str]:
     """Ask a zoo in another process, which ends within the limit with all that it started."""
+    import subprocess  # most zoos are not asked
+    import tempfile
+
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as question:
         question.write(json.dumps({"zoo": spec, "names": names}).encode())

@@ -133,7 +133,7 @@ class _Workers(AbstractContextManager["_Workers"]):
         keep = False
         try:
             result = worker.call(self._zoo, function, arguments)
-            keep = self._zoo in BUILT_IN
+            keep = self._zoo in BUILT_IN or os.name != "posix"  # elsewhere each process imports torch anew
         finally:
             if not keep:
                 self._own.worker = None
