@@ -44,7 +44,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except SafetensorError as trouble:
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as trouble:
         raise UnreadableWeights(path, f"is not a whole safetensors file ({trouble})", "fetch it again") from None
 
 
@@ -53,6 +53,7 @@ def _read_pickle(path: Path) -> Any:
 
     import torch
 
+    _require_stored(path)
     try:
         # timm's checkpoints have the arguments of the training script; a Namespace runs no code
         with torch.serialization.safe_globals([Namespace]):
@@ -65,8 +66,31 @@ def _read_pickle(path: Path) -> Any:
             "holds Python objects besides its tensors, and only tensors are loaded, since a pickle can run any code",
             "where you trust it, save its state dict alone",
         ) from trouble
-    except (RuntimeError, EOFError, ValueError, KeyError) as trouble:
+    except OSError:
+        raise
+    except Exception as trouble:  # a damaged pickle may raise anything
         raise _damaged_error(path) from trouble
+
+
+MOST_TIMES = 4
+"""How many times its own size a file may have once it is unpacked: torch.save does not compress."""
+
+
+def _require_stored(path: Path) -> None:
+    """Raise UnreadableWeights if an archive says that it unpacks to far more than its size; nothing is unpacked."""
+    from zipfile import BadZipFile, ZipFile
+
+    if not path.is_file():
+        return
+    size = path.stat().st_size
+    try:
+        with ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (BadZipFile, ValueError, NotImplementedError, EOFError):  # of an older format, or damaged
+        return
+    if unpacked > MOST_TIMES * size:
+        trouble = f"is compressed: {size:,} bytes would become {unpacked:,}, and torch.save does not compress"
+        raise UnreadableWeights(path, trouble, "fetch it again, or save its state dict alone")
 
 
 def _damaged_error(path: Path) -> UnreadableWeights:

@@ -76,6 +76,16 @@ def test_a_file_that_was_edited_by_hand_is_refused(tmp_path):
         load_speeds(path)
 
 
+@pytest.mark.attack("record", "the file of speeds is edited by hand or damaged", "not used; one finding at its file")
+@pytest.mark.parametrize("content", ["", "[" * 100_000, '{"schema": "cardproof-speed/1", "seal": NaN}'])
+def test_a_damaged_file_of_speeds_is_one_finding_of_a_build(site, content):
+    path = site / "docs/data/speed.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    (found,) = [finding for finding in build(site).findings if finding.place.file == "docs/data/speed.json"]
+    assert (found.check, found.severity) == ("evidence", "warning")
+
+
 def test_a_speed_is_valid_for_the_network_and_the_method_that_were_timed():
     speeds = Speeds(HERE, {"a": speed("sha256:a")})
     assert speeds.of("a", "sha256:a") == speed("sha256:a")

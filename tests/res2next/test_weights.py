@@ -610,3 +610,38 @@ def test_any_other_number_of_channels_is_refused(tmp_path: Path, stored: int, as
     path = save(tmp_path, dict(create_model("res2next_tiny", in_chans=stored).state_dict()))
     with pytest.raises(UnfitWeights, match=rf"conv1\.weight has shape \(8, {stored}, 3, 3\), not \(8, {asked}, 3, 3\)"):
         create_model("res2next_tiny", in_chans=asked, weights=path)
+
+
+@pytest.mark.attack(
+    "weights", "a .pth file whose archive unpacks to a thousand times its size", "refused before it is unpacked"
+)
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
+    import tracemalloc
+    import zipfile
+
+    stored = tmp_path / "stored.pth"
+    torch.save({"a": torch.zeros(4_000_000)}, stored)
+    bomb = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(stored) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    assert bomb.stat().st_size < 100_000
+    assert read_state_dict(stored)["a"].shape == (4_000_000,)
+    tracemalloc.start()
+    with pytest.raises(UnreadableWeights, match=r"is compressed: .* bytes would become 16,"):
+        read_state_dict(bomb)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+@pytest.mark.parametrize("kept", [0, 1, 9, 200, 300, -30])
+def test_a_file_that_was_cut_off_or_overwritten_is_unreadable(tmp_path, name, kept):
+    path = tmp_path / name
+    state = {"a": torch.arange(100.0)}
+    save_file(state, path) if name.endswith("safetensors") else torch.save(state, path)
+    whole = path.read_bytes()
+    for content in (whole[:kept], whole[:kept] + b"\xff" * 300, b"\x80\x02" + whole[:kept]):
+        path.write_bytes(content)
+        with pytest.raises(UnreadableWeights):
+            read_state_dict(path)

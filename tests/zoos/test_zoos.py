@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import py_compile
 import sys
+from contextlib import suppress
 
 import pytest
 from outlet_runs import claim_rows
@@ -13,7 +14,8 @@ from sites import ONE_JOB
 from cardproof.build import audit
 from cardproof.core.settings import Settings
 from cardproof.core.types import Preprocessing
-from cardproof.zoos import ZooError, load_zoo, near_names, network_digests, preprocessing_of
+from cardproof.zoos import ZooError, load_zoo, near_names, preprocessing_of
+from cardproof.zoos.digests import network_digests
 
 
 def test_res2next_states_the_preprocessing_of_its_models():
@@ -207,3 +209,68 @@ def test_a_name_that_a_zoo_does_not_have_is_compared_with_those_that_it_has(name
 
 def test_a_zoo_without_a_list_of_models_cannot_tell_a_name():
     assert near_names(object(), "resnet18") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.parametrize("spec", ["own.py:build", "package:build"])
+def test_what_is_named_like_a_source_file_and_is_none_is_left_out(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "package" if spec.startswith("package") else tmp_path
+    folder.mkdir(exist_ok=True)
+    (folder / "__init__.py").write_text("")
+    (tmp_path / "own.py").write_text("def build(name): ...")
+    before = network_digests(spec, ["a"])
+    (folder / ".#own.py").symlink_to("nobody@nowhere.1234")
+    (folder / "sub.py").mkdir()
+    os.mkfifo(folder / "pipe.py")
+    assert network_digests(spec, ["a"]) == before
+
+
+def test_the_modules_of_a_namespace_package_are_its_source(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "spread/inner").mkdir(parents=True)
+    (tmp_path / "spread/inner/nets.py").write_text("x = 1")
+    before = network_digests("spread.inner.nets:build", ["a"])
+    (tmp_path / "spread/inner/nets.py").write_text("x = 2")
+    assert network_digests("spread.inner.nets:build", ["a"]) != before
+
+
+@pytest.mark.parametrize(
+    "spec", ["__main__:build", "no such package:x", ".relative:x", "\0.py:x", f"{'x' * 5000}.py:x", "a\0b:x", ":", "x"]
+)
+def test_a_zoo_that_cannot_be_named_is_an_error_of_the_zoo(spec):
+    with pytest.raises(ZooError):
+        load_zoo(spec)
+    with suppress(ZooError):
+        assert network_digests(spec, ["a"]) == network_digests("no_file_here.py:x", ["a"])
+
+
+SOURCES = {
+    "raises in its constructor": "class zoo:\n    def __init__(self): 1 / 0\n    def build(self, name): ...",
+    "raises for attributes": "class Zoo:\n    def __getattr__(self, name): 1 / 0\nzoo = Zoo()",
+    "exits": "raise SystemExit(0)",
+    "raises what nobody catches": "class Odd(BaseException): ...\nraise Odd",
+    "no text": "raise type('Odd', (Exception,), {'__str__': lambda self: 3})()",
+    "null bytes": "zoo = 1\0",
+    "module is replaced": "import sys\nsys.modules[__name__] = None\nraise ImportError",
+}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_whatever_the_import_of_a_zoo_raises_is_an_error_of_the_zoo(tmp_path, source):
+    (tmp_path / "own.py").write_bytes(source.encode())
+    with pytest.raises(ZooError, match="cannot be imported"):
+        load_zoo(f"{tmp_path}/own.py:zoo")
+
+
+@pytest.mark.parametrize("size", [(), (0, 0, 0), (-1, 3), (3, 10**30, 10**30), "x", {"height": 3}, [None], 0])
+def test_an_image_size_that_no_image_has_is_refused(size):
+    class Zoo:
+        name = "own"
+
+        def preprocessing(self, name):
+            return {"image_size": size}
+
+    with pytest.raises((ValueError, TypeError)):
+        preprocessing_of(Zoo(), "x")

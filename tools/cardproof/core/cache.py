@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from cardproof.core.files import cache_folder
 
-VERSION = 1
+VERSION = 2
 """Version of the table; another version starts with an empty cache."""
 
 MOST_KEPT = 200_000
@@ -42,71 +42,129 @@ class Entry(Struct, frozen=True):
 
 
 class Cache:
-    """Results by kind and name, in SQLite: several builds may use it at once, and one is read without the others."""
+    """Results by kind and name, in SQLite: several builds may use it at once, and one is read without the others.
+
+    A cache that fails is dropped: nothing is found in it and nothing stored for the rest of the build. A damaged file
+    is removed, so that the next build starts a new one; a damaged row is as if it were missing.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or create a cache; a broken file is replaced.
 
-        Raises OSError if the folder cannot be written, and sqlite3.DatabaseError if the cache cannot be used now:
-        another build has locked it for long, or the disk is full.
+        Raises OSError if the folder cannot be written, and sqlite3.Error if the cache cannot be used now: another build
+        has locked it for long, or the disk is full.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         try:
             self._database = self._open()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as trouble:
+            if not _is_damage(trouble):
+                raise
             path.unlink(missing_ok=True)
             self._database = self._open()
+        self._dropped = False
 
     def entries(self, kind: str) -> dict[str, Entry]:
         """Return all results of a kind by their names; the caller compares their inputs."""
-        rows = self._rows("SELECT name, inputs, value FROM results WHERE kind = ?", kind)
-        return {name: Entry(name, _unpacked(inputs), _unpacked(value)) for name, inputs, value in rows}
+        rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ?", kind)
+        found = (_entry(kind, *row) for row in rows)
+        return {entry.name: entry for entry in found if entry}
 
     def entry(self, kind: str, name: str) -> Entry | None:
         """Return one result."""
-        rows = self._rows("SELECT inputs, value FROM results WHERE kind = ? AND name = ?", kind, name)
-        return Entry(name, *map(_unpacked, rows[0])) if rows else None
+        rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ? AND name = ?", kind, name)
+        return _entry(kind, *rows[0]) if rows else None
 
     def put(self, kind: str, entries: Iterable[Entry]) -> None:
-        """Store or replace results; nothing is stored if another build has locked the cache."""
-        rows = [(kind, entry.name, _packed(dict(entry.inputs)), _packed(entry.value)) for entry in entries]
-        with suppress(sqlite3.DatabaseError, UnicodeEncodeError), self._database:  # names may be no text
-            self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
-            oldest = f"(SELECT max(rowid) FROM results) - {MOST_KEPT}"
-            self._database.execute(f"DELETE FROM results WHERE rowid <= {oldest}")
+        """Store or replace results; nothing is stored if another build has locked the cache, or the disk is full."""
+        if self._dropped:
+            return
+        try:
+            rows = [_row(kind, entry) for entry in entries]
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", rows)
+                oldest = f"(SELECT max(rowid) FROM results) - {MOST_KEPT}"
+                self._database.execute(f"DELETE FROM results WHERE rowid <= {oldest}")
+        except sqlite3.Error as trouble:
+            self._drop(trouble)
+        except (ValueError, TypeError, RecursionError):  # names may be no text, and values may be nested too deeply
+            return
 
     def close(self) -> None:
-        self._database.close()
+        with suppress(sqlite3.Error):
+            self._database.close()
 
-    def _rows(self, query: str, *arguments: str) -> list[Any]:
+    def _run(self, query: str, *arguments: str) -> list[Any]:
+        """Return the rows of a query; none once the cache is dropped."""
+        if self._dropped:
+            return []
         try:
             return self._database.execute(query, arguments).fetchall()
-        except sqlite3.OperationalError:  # another build has locked it for long
-            return []
-        except sqlite3.DatabaseError:  # broken by a crash of the machine: the next build starts a new one
-            self._path.unlink(missing_ok=True)
-            return []
+        except sqlite3.Error as trouble:
+            self._drop(trouble)
+        except UnicodeEncodeError:  # a name that is no text
+            pass
+        return []
+
+    def _drop(self, trouble: sqlite3.Error) -> None:
+        """Use the cache no more, and remove a file that no build could use."""
+        self._dropped = True
+        if _is_damage(trouble):
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)
-        database.execute("PRAGMA synchronous = OFF")
-        if _version(database) != VERSION:
-            with database:
-                database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
-                if _version(database) != VERSION:
-                    database.execute("DROP TABLE IF EXISTS results")
-                    columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, PRIMARY KEY (kind, name)"
-                    database.execute(f"CREATE TABLE results ({columns})")
-                    database.execute(f"PRAGMA user_version = {VERSION}")
+        try:
+            database.execute("PRAGMA synchronous = OFF")
+            if _version(database) != VERSION:
+                with database:
+                    database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
+                    if _version(database) != VERSION:
+                        database.execute("DROP TABLE IF EXISTS results")
+                        columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
+                        database.execute(f"CREATE TABLE results ({columns})")
+                        database.execute(f"PRAGMA user_version = {VERSION}")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                database.close()
+            raise
         return database
+
+
+_DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH}
+"""Codes of a file that stays unusable: without our table, damaged, or of another kind."""
+
+
+def _is_damage(trouble: sqlite3.Error) -> bool:
+    return getattr(trouble, "sqlite_errorcode", None) in _DAMAGE
 
 
 def _version(database: sqlite3.Connection) -> int:
     with closing(database.execute("PRAGMA user_version")) as cursor:
         return int(cursor.fetchone()[0])
+
+
+def _row(kind: str, entry: Entry) -> tuple[str, str, bytes, bytes, bytes]:
+    inputs, value = _packed(dict(entry.inputs)), _packed(entry.value)
+    return kind, entry.name, inputs, value, _seal(kind, entry.name, inputs, value)
+
+
+def _entry(kind: str, name: Any, inputs: Any, value: Any, seal: Any) -> Entry | None:
+    """Return a stored row as an entry; None if it is not as it was stored."""
+    try:
+        if seal == _seal(kind, name, inputs, value):
+            return Entry(name, _unpacked(inputs), _unpacked(value))
+    except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
+        pass
+    return None
+
+
+def _seal(kind: str, name: str, inputs: bytes, value: bytes) -> bytes:
+    """Return what shows that a row is damaged, or was written by something else."""
+    head = f"{kind}\0{name}\0{len(inputs)}\0".encode()
+    return hashlib.blake2b(head + inputs + value, digest_size=16).digest()
 
 
 def _packed(data: Any) -> bytes:
@@ -126,7 +184,7 @@ def open_cache() -> Cache | None:
     """Return this user's cache; None if it cannot be used now, which only costs time."""
     try:
         return Cache(cache_path())
-    except (OSError, sqlite3.DatabaseError):
+    except (OSError, sqlite3.Error, ValueError):
         return None
 
 

@@ -18,6 +18,10 @@ from cardproof.core.errors import InputError
 if TYPE_CHECKING:
     from cardproof.core.types import Environment
 
+TIME_LIMIT = 300
+"""Seconds that importing a zoo may take, and then building, counting and explaining one model; the largest of timm's
+take two."""
+
 VARIABLE = "SOURCE_DATE_EPOCH"
 """Seconds since 1970 that replace all times of a build, by the specification of reproducible-builds.org; durations
 become 0."""
@@ -56,8 +60,8 @@ def _iso(when: datetime) -> str:
 def time_limit(seconds: int, what: str) -> Iterator[None]:
     """Raise TimeoutError (``what`` N seconds) in the main thread once the time is over.
 
-    A call into native code is interrupted when it returns. Without alarm signals (outside the main thread, on Windows)
-    there is no limit.
+    A call into native code is interrupted when it returns: the parent of a worker has a limit of its own. Without alarm
+    signals (outside the main thread, on Windows) there is no limit here.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Stamps:
         """Return the stamp of a file as it is now."""
         try:
             found = Path(path).stat()
-        except OSError:
+        except (OSError, ValueError):
             return ABSENT
         when = found.st_mtime_ns if found.st_mtime_ns < self._now - RACY else 0
         return f"{found.st_size} {when} {self.digest(str(path))}"
@@ -79,9 +80,9 @@ class Stamps:
         """Return whether a file is as it was when it got this stamp."""
         try:
             found = os.stat(path)  # noqa: PTH116  (for each file of a site)
-        except OSError:
+        except (OSError, ValueError):  # a name that no file can have
             return stamp == ABSENT
-        size, when, digest = stamp.split(" ") if stamp != ABSENT else ("", "", "")
+        size, when, digest = stamp.split(" ") if stamp.count(" ") == 2 else ("", "", "")
         same_size = str(found.st_size) == size
         return same_size and (str(found.st_mtime_ns) == when or self.digest(path) == digest)
 
@@ -106,7 +107,8 @@ def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:
     """Return name, size and time of change of all files below a folder, to notice changed code."""
     found = []
     for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
-        if path.suffix != ".pyc" and path.is_file():
-            state = path.stat()
-            found.append((path.as_posix(), state.st_size, state.st_mtime_ns))
+        with suppress(OSError):  # removed meanwhile
+            if path.suffix != ".pyc" and path.is_file():
+                state = path.stat()
+                found.append((path.as_posix(), state.st_size, state.st_mtime_ns))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,21 +41,54 @@ def dump_sealed(schema: str, content: dict[str, Any]) -> str:
 def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     """Read a record of a kind.
 
-    Raises FileNotFoundError; TamperedError if the file is not as :func:`dump_sealed` wrote it; NewerError if its
-    schema has a higher number, or if it is intact and its content is not of this kind.
+    Raises FileNotFoundError; TamperedError if the file is not as :func:`dump_sealed` wrote it, or its content is not of
+    this kind; NewerError if its schema has a higher number, or if it is intact and has a field or a word that is not
+    known here.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _parse(path)
         if _is_newer(str(record["schema"]), schema):
             raise _newer(path, f"its schema is {record['schema']}, and this one reads {schema}")
         if record.pop("seal") != digest_of_data(record) or record.pop("schema") != schema:
             raise TamperedError(path)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as trouble:
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as trouble:
         raise TamperedError(path) from trouble
     try:
         return convert(record, kind, dec_hook=_fraction)
-    except (ValueError, ArithmeticError) as trouble:
-        raise _newer(path, "it has content that this one does not know") from trouble
+    except (ValueError, ArithmeticError, TypeError, RecursionError) as trouble:
+        if str(trouble).startswith(("Object contains unknown field", "Invalid enum value")):
+            raise _newer(path, "it has content that this one does not know") from trouble
+        raise TamperedError(path) from trouble
+
+
+MOST_BYTES = 256 * 1024**2
+"""Largest record that is read: no measurement gives more."""
+
+MOST_DIGITS = 18
+"""Longest number that a measurement gives."""
+
+
+def _parse(path: Path) -> Any:
+    """Read the JSON of a record. Raises OSError and ValueError."""
+    if path.exists() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
+        raise ValueError("not a file, or too large")
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text, parse_int=_bounded, parse_float=_finite, parse_constant=_finite)
+
+
+def _bounded(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError("a number with too many digits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
 
 
 def _newer(path: Path, what: str) -> NewerError:
@@ -70,5 +104,6 @@ def _is_newer(found: str, known: str) -> bool:
 
 
 def _fraction(kind: type, text: Any) -> Fraction:
-    assert kind is Fraction
+    if kind is not Fraction or not isinstance(text, str) or len(text) > 100:
+        raise ValueError("not a fraction")
     return Fraction(text)

@@ -412,6 +412,8 @@ class Evaluated(Stored, frozen=True):
     inputs: tuple[tuple[str, str], ...]
     """Inputs of the result, by name: it is valid while all of them are equal."""
     environment: Environment
+    sources: tuple[tuple[str, str], ...] = ()
+    """As those of :class:`Evidence`: what a zoo of the user's own loaded and read for this result."""
 
 
 Curve = tuple[tuple[float, float], ...]
@@ -486,8 +488,9 @@ class Evidence(Stored, frozen=True):
     takes: tuple[tuple[int, bool], ...] = ()
     """Sides of square images, and whether the network takes them, if a card states the smallest."""
     sources: tuple[tuple[str, str], ...] = ()
-    """Files and distributions that a zoo of the user's own loaded, with digest or version: its evidence is valid while
-    they are equal."""
+    """Files and distributions that a zoo of the user's own loaded or read, with digest or version: its evidence is
+    valid while they are equal. A file that it looked for and did not find is ``absent``; ``folder/*.json`` are the
+    names of such files in a folder that it listed."""
     unrun: Unrun | None = None
     """Set if the network could be built and not be run on an image; ``counts`` is None then."""
     siblings: tuple[SiblingCounts, ...] = ()

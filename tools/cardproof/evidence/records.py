@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,20 @@ def _written(number: Number) -> str:
 def file_name(model: str) -> str:
     """Return the file name of a model's evidence.
 
-    A name that is very long, begins with a dot or has other characters than letters, digits, ``.``, ``_`` and ``-`` is
-    shortened to the safe ones and made unique by a digest.
+    A name that is very long, begins or ends with a dot, has other characters than letters, digits, ``.``, ``_`` and
+    ``-``, or is that of a device of Windows, is changed to a safe one and made unique by a digest. Names that differ in
+    case only share a file where the file system ignores case: a record is used for the model that it names.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", model).lstrip(".")[:100]
-    return f"{safe}.json" if safe == model else f"{safe or '_'}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.json"
+    reserved = _RESERVED.match(safe)
+    if safe == model and safe and not safe.endswith(".") and not reserved:
+        return f"{safe}.json"
+    digest = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{'_' if reserved else ''}{safe.rstrip('.') or '_'}-{digest}.json"
+
+
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(?:\.|$)", re.IGNORECASE | re.ASCII)
+"""Names of devices on Windows, also before a dot."""
 
 
 class Recalled(Struct, frozen=True):
@@ -95,6 +105,7 @@ def recall(needs: Iterable[Need], wanted: Mapping[Need, Dependencies], folder: P
     """Read the stored evidence. Raises NewerError for a record that a newer cardproof wrote."""
     found = Recalled()
     tampered = []
+    state = cache(source_state)  # models of one zoo share most of its sources
     for need in needs:
         path = folder / file_name(need.model)
         try:
@@ -102,19 +113,25 @@ def recall(needs: Iterable[Need], wanted: Mapping[Need, Dependencies], folder: P
         except FileNotFoundError:
             continue
         except TamperedError:
-            tampered.append(path)
+            if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
+                tampered.append(path)  # anything else is not ours, and the build says that it is in the way
+            continue
+        if record.model != need.model:  # the file system ignores the case of names, or two names have one digest
             continue
         found.stored[need] = record
-        if changed := changed_inputs(record, wanted[need]):
+        if changed := changed_inputs(record, wanted[need], state):
             found.stale[need] = changed
         else:
             found.valid[need] = replace(record, inputs=wanted[need].inputs)
     return replace(found, tampered=tuple(tampered))
 
 
-def changed_inputs(record: Record, wanted: Dependencies) -> str:
-    """Describe the inputs that changed since a record was made; empty if it is valid."""
-    sources = [f"the source {name}" for name, state in record.sources if source_state(name) != state]
+def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, str], str] | None = None) -> str:
+    """Describe the inputs that changed since a record was made; empty if it is valid.
+
+    ``state`` is :func:`source_state`, or remembers what it returned.
+    """
+    sources = [f"the source {name}" for name in changed_sources(record.sources, state or source_state)]
     if record.key == wanted.key:
         return " and ".join(sources)
     before = dict(record.inputs)
@@ -143,6 +160,8 @@ def record_text(evidence: Evidence, folder: Path) -> str | None:
         record = load(path)
     except (FileNotFoundError, TamperedError):
         return None
+    if record.model != evidence.model:
+        return None
     known = (*record.evaluations, *record.outdated)
     if all(result in known for result in evidence.evaluations):
         return path.read_text(encoding="utf-8")
@@ -163,6 +182,8 @@ class EvidenceWriter:
         if text is None:
             return
         with site_lock(self._folder):
+            if path.exists() and not path.is_file():
+                return
             old = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
             if old is not None and not is_record(old):
                 return
@@ -171,22 +192,85 @@ class EvidenceWriter:
                 replace_files({path: text})
 
 
-def source_state(source: str) -> str:
-    """Return the digest of a source file, or the version of a distribution; empty if it is missing."""
-    if source.endswith(".py"):
-        path = Path(source)
-        return digest_of_files([path]) if path.is_file() else ""
+FILE, NAMES, ABSENT = "sha256:", "names sha256:", "absent"
+"""How the state of a source begins that is a file, or the names of files by a pattern, and that of a file that was
+looked for and missing. Otherwise the source is a distribution, and its state the version."""
+
+
+def changed_sources(sources: Inputs, state: Callable[[str, str], str] | None = None) -> list[str]:
+    """Return the names of the sources that are not as they were."""
+    state = state or source_state
+    return [name for name, before in sources if state(name, before) != before]
+
+
+def source_files(sources: Inputs) -> set[Path]:
+    """Return the files of sources, also missing ones, and the folders of patterns."""
+    files = {Path(name) for name, state in sources if is_file(name, state)}
+    return files | {Path(name).parent for name, state in sources if state.startswith(NAMES)}
+
+
+def is_file(source: str, state: str) -> bool:
+    """Return whether a source is a file and not a distribution; records of earlier versions have ``.py`` files only."""
+    return source.endswith(".py") or state.startswith(FILE) or state == ABSENT
+
+
+def source_state(source: str, before: str = FILE) -> str:
+    """Return the state of a source now; ``before`` is an earlier one, which tells its kind.
+
+    Empty if the source cannot be read, or is a distribution that is missing.
+    """
+    path = Path(source)
+    try:
+        if before.startswith(NAMES):
+            files = sorted(file.name for file in path.parent.glob(path.name) if file.is_file())
+            return f"{NAMES.removesuffix(FILE)}{digest_of_data(files)}"
+        if is_file(source, before):
+            if path.is_file():
+                return digest_of_files([path])
+            return ABSENT if before == ABSENT and not path.exists() else ""
+    except (OSError, ValueError):
+        return ""
     from importlib.metadata import version
 
     try:
         return version(source)
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, ValueError):
         return ""
 
 
 def load(path: Path) -> Record:
     """Read one record. Raises FileNotFoundError, TamperedError and NewerError like :func:`load_sealed`."""
-    return load_sealed(path, SCHEMA, Record)
+    record = load_sealed(path, SCHEMA, Record)
+    if not _is_possible(record):
+        raise TamperedError(path)
+    return record
+
+
+def _is_possible(record: Record) -> bool:
+    """Return whether a record has values that a measurement can give, whoever wrote it and its seal."""
+    built = [part for part in (record.counts, record.unrun) if part]
+    sizes = [part.input_shape for part in built]
+    sizes += [record.preprocessing.input_size] if record.preprocessing else []
+    numbers = [part.parameters for part in built] + [part.buffers for part in built]
+    if counts := record.counts:
+        numbers += [
+            counts.multiply_adds,
+            counts.activations,
+            counts.layers,
+            *counts.output_shape,
+            *counts.parts.values(),
+        ]
+        if not counts.output_shape:
+            return False
+    results = (*record.evaluations, *record.outdated)
+    return (
+        all(side > 0 for size in sizes for side in size)
+        and all(number >= 0 for number in numbers)
+        and all(way.factor > 0 for way in record.reproductions)
+        and all(0 <= found.top1 <= found.top5 <= found.images and found.images for found in results)
+        and all(text.isdecimal() for found in results for row in found.confusion for text in row.split())
+        and all(not found.confusion or len(found.confusion) == len(found.classes) for found in results)
+    )
 
 
 OPTIONAL = ("takes", "unrun", "siblings", "stated_results", "near_names")
@@ -197,6 +281,8 @@ def dump(evidence: Evidence) -> str:
     """Return the text of a record."""
     record = plain(evidence)
     _leave_out(record, *OPTIONAL)
+    for result in (*record["evaluations"], *record["outdated"]):
+        _leave_out(result, "sources")
     if record["counts"]:
         _leave_out(record["counts"], "uncounted", "merged")
     return dump_sealed(SCHEMA, record)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.errors import InputError
+from cardproof.core.sealed_json import NewerError
 from cardproof.core.types import Evidence, Need, Recipe, Totals
+from cardproof.evidence.records import source_files
 from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
 from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
@@ -53,8 +56,21 @@ def audit_cards(
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
     local = find_local_files(reading, settings if store is None else replace(settings, weights=None))
     verdicts = judge(reading, needs, gathered, settings, cited, others, local)
-    speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
+    speeds, gathered = _speeds(settings, gathered)
     return Audit(reading, needs, gathered, verdicts, local, speeds)
+
+
+def _speeds(settings: Settings, gathered: GatheredEvidence) -> tuple[Speeds | None, GatheredEvidence]:
+    """Return the speeds of a site; a file that is not as it was written is reported like a record of evidence."""
+    if not settings.speed:
+        return None, gathered
+    path = settings.path(settings.speed)
+    try:
+        return load_speeds(path), gathered
+    except NewerError:
+        raise
+    except InputError:
+        return None, replace(gathered, tampered=(*gathered.tampered, path))
 
 
 class Audit(Struct, frozen=True):
@@ -92,9 +108,10 @@ class Audit(Struct, frozen=True):
         return len(needs & self.gathered.recalled)
 
     def sources(self, card: Card) -> set[Path]:
-        """Return the source files that the user's own zoo loaded for a card's models."""
-        names = (name for evidence in self.evidence_of(card) for name, _ in evidence.sources)
-        return {Path(name) for name in names if name.endswith(".py")}
+        """Return the files that the user's own zoo loaded or read for a card's models."""
+        found = self.evidence_of(card)
+        sources = [one.sources for one in found] + [result.sources for one in found for result in one.evaluations]
+        return {path for loaded in sources for path in source_files(loaded)}
 
     def report(self, card: Card, runs: Iterable[PageRun] = (), rows: tuple[ModelRow, ...] = ()) -> CardReport:
         """Return the report on one card; ``runs`` are those of its snippets."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, error_text
 from cardproof.measure.submit import create_engine
 from cardproof.plan.options import LOCAL
 from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
@@ -27,6 +27,8 @@ def list_models(zoo: str, patterns: Sequence[str], *, entries: bool = False, eng
         with chosen.open(zoo, 1) as submit:
             found: ModelList = submit(list_in_worker, zoo, tuple(patterns), entries).result()
             return found
+    except TimeoutError as limit:
+        raise InputError(f"zoo '{zoo}' does not list its models: {limit}") from None
     except chosen.worker_died:
         raise InputError(f"the worker process died while it listed the models of zoo '{zoo}'") from None
 
@@ -38,8 +40,8 @@ def list_in_worker(spec: str, patterns: tuple[str, ...], entries: bool) -> Model
         return _list_models(spec, zoo, patterns, entries)
     except (InputError, ZooError):
         raise
-    except (Exception, SystemExit) as error:  # a zoo is foreign code, and may raise anything or exit
-        raise ZooError(f"zoo '{spec}' does not list its models: {type(error).__name__}: {error}") from None
+    except BaseException as error:  # a zoo is foreign code, and may raise anything or exit
+        raise ZooError(f"zoo '{spec}' does not list its models: {error_text(error)}") from None
 
 
 def _list_models(spec: str, zoo: Zoo, patterns: tuple[str, ...], entries: bool) -> ModelList:
@@ -63,7 +65,7 @@ def _published(zoo: Zoo, name: str) -> Published:
     """Return a zoo's metadata of a model; empty if the zoo does not know it, since building it will report that."""
     try:
         return as_published(name, getattr(zoo, "published", zoo.weights)(name))
-    except (LookupError, ValueError):
+    except BaseException:  # of foreign code
         return as_published(name, None)
 
 

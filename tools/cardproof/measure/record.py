@@ -7,26 +7,43 @@ import platform
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import torch
+from msgspec.json import Decoder, encode
 from msgspec.structs import replace
 
-from cardproof.core.clock import now, time_limit
+from cardproof.core.clock import TIME_LIMIT, now, time_limit
+from cardproof.core.errors import error_text
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Environment, Evidence, Measured, Need, SiblingCounts
 from cardproof.evidence.records import source_state
+from cardproof.measure.explain.ways import ways
+from cardproof.measure.opened import following, opened_sources
 from cardproof.measure.worker import measure_model
 from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, near_names, preprocessing_of, zoo_version
+
+Sources = tuple[tuple[str, str], ...]
 
 DEFAULT_SIZE = (224, 224)
 """Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""
 
-TIME_LIMIT = 300
-"""Seconds that building, counting and explaining one model may take; the largest of timm's take two."""
+
+_DECODER = Decoder(Evidence, dec_hook=lambda kind, text: kind(text))
+
+ways()  # made once, in the process that workers are forked from
+
+
+def _say_nothing() -> None:
+    """Stands for a parent that does not wait."""
+
+
+zoo_loaded: Callable[[], None] = _say_nothing
+"""Called when the zoo is imported; a worker of the local engine tells its parent, which limits the time of both."""
 
 
 def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
@@ -36,21 +53,53 @@ def measure_evidence(need: Need, spec: str, key: str) -> Evidence:
     """
     started = time.perf_counter()
     torch.set_num_threads(1)
-    before = set(sys.modules)
-    zoo = load_zoo(spec)
+    with followed(spec) as sources:
+        zoo = _load(spec)
+        zoo_loaded()
+        try:
+            with time_limit(TIME_LIMIT, "measuring it took more than"):
+                evidence = _as_stored(_measure(need, spec, zoo, key))
+        except ZooError:
+            raise
+        except BaseException as error:  # a zoo is foreign code, and may raise anything or exit
+            evidence = blank(need, spec, key, error_text(error))
     try:
-        with time_limit(TIME_LIMIT, "measuring it took more than"):
-            evidence = _measure(need, spec, zoo, key)
-    except ZooError:
-        raise
-    except BaseException as error:  # a zoo is foreign code, and may raise anything or exit
-        evidence = blank(need, spec, key, f"{type(error).__name__}: {error}")
-    sources: tuple[tuple[str, str], ...] = ()
-    if spec not in BUILT_IN:
-        _loaded.update(_module_sources(set(sys.modules) - before))
-        sources = tuple(sorted(_loaded.items()))
+        found = sources()
+    except OSError as error:
+        return blank(need, spec, key, error_text(error))
     seconds = round(time.perf_counter() - started, 3)
-    return replace(evidence, sources=sources, environment=replace(evidence.environment, seconds=seconds))
+    return replace(evidence, sources=found, environment=replace(evidence.environment, seconds=seconds))
+
+
+@contextmanager
+def followed(spec: str, left_out: Iterable[Path] = ()) -> Iterator[Callable[[], Sources]]:
+    """Yield a function that returns what a zoo of the user's own loaded and read in the block; of others nothing."""
+    if spec in BUILT_IN:
+        yield tuple
+        return
+    before = set(sys.modules)
+
+    def sources() -> Sources:
+        _loaded.update(_module_sources(set(sys.modules) - before))
+        _loaded.update(opened_sources(_loaded))
+        return tuple(sorted(_loaded.items()))
+
+    with following(left_out):
+        yield sources
+
+
+def _load(spec: str) -> Zoo:
+    """Load a zoo within the limit of time. Raises ZooError."""
+    try:
+        with time_limit(TIME_LIMIT, f"importing the zoo '{spec}' took more than"):
+            return load_zoo(spec)
+    except (KeyboardInterrupt, TimeoutError) as error:
+        raise ZooError(f"zoo '{spec}' cannot be imported: {error_text(error)}") from None
+
+
+def _as_stored(evidence: Evidence) -> Evidence:
+    """Return evidence as it comes back from its record. Raises what a zoo's value of a wrong type makes of it."""
+    return _DECODER.decode(encode(evidence, enc_hook=str))
 
 
 def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
@@ -68,7 +117,9 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         if at_own.counts:
             refused, measured = measured.unrun.error, at_own
     if measured.error:
-        return replace(evidence, error=measured.error, near_names=near_names(zoo, known_as))
+        with suppress(Exception):  # a list of names that fails is not what went wrong
+            evidence = replace(evidence, near_names=near_names(zoo, known_as))
+        return replace(evidence, error=measured.error)
     stated_results = getattr(zoo, "stated_results", None) if spec in BUILT_IN else None
     return replace(
         evidence,
@@ -119,15 +170,17 @@ def _module_sources(modules: set[str]) -> dict[str, str]:
     """Return the files of these modules with their digests, and the distributions with their versions."""
     installed = tuple(str(Path(sysconfig.get_path(kind)).resolve()) for kind in ("purelib", "platlib"))
     standard = str(Path(sysconfig.get_path("stdlib")).resolve())
-    names: set[str] = set()
+    found: dict[str, str] = {}
     for module in modules:
         file = getattr(sys.modules.get(module), "__file__", None)
         path = str(Path(file).resolve()) if file else ""
         if path.startswith(installed):
-            names.update(_distributions().get(module.partition(".")[0], ()))
-        elif path.endswith(".py") and not path.startswith(standard) and not module.startswith("cardproof."):
-            names.add(Path(os.path.relpath(path)).as_posix())
-    return {name: source_state(name) for name in names if name not in _loaded}
+            names = _distributions().get(module.partition(".")[0], ())
+            found |= {name: source_state(name, "") for name in names}
+        elif path and not path.startswith(standard) and not module.startswith("cardproof.") and Path(path).is_file():
+            name = Path(os.path.relpath(path)).as_posix()  # also of compiled extensions
+            found[name] = source_state(name)
+    return found
 
 
 @cache

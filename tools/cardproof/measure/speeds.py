@@ -15,6 +15,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Stored
+from cardproof.zoos.digests import FAILED
 
 SCHEMA = "cardproof-speed/1"
 METHOD = "speed/1"
@@ -69,7 +70,8 @@ class Speeds(Stored, frozen=True):
     def of(self, model: str, network: str | None) -> Speed | None:
         """Return the valid speed of a model; None if it was not measured, or its network has changed."""
         found = self.models.get(model)
-        valid = found and network and found.network == network and self.conditions.method == METHOD
+        known = network and not network.startswith(FAILED)
+        valid = found and known and found.network == network and self.conditions.method == METHOD
         return found if valid else None
 
     def with_speed(self, model: str, speed: Speed) -> Speeds:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
+from cardproof.core.errors import error_text
 from cardproof.core.types import Environment, Evaluated, Evidence, Need
 from cardproof.measure.engines import Engine, EngineError, check_engine
 from cardproof.plan.options import DEFAULTS, LOCAL, MeasureOptions
@@ -19,9 +20,9 @@ def measure(
 ) -> Iterator[tuple[Need, Evidence]]:
     """Measure each need in a worker and yield its evidence when it is finished, in any order.
 
-    A network that cannot be built or run gives evidence with an error. If a worker dies, only the model that it was
-    measuring fails: the others are measured again. Raises ZooError if the zoo cannot be loaded, and EngineError if the
-    engine cannot be used.
+    A network that cannot be built or run, or takes too long, gives evidence with an error. If a worker dies, the model
+    that it was measuring is measured again while nothing else runs, since another may have taken the memory. Raises
+    ZooError if the zoo cannot be loaded, and EngineError if the engine cannot be used.
     """
     waiting = list(needs)
     chosen = create_engine(options.engine, options.jobs)
@@ -33,6 +34,8 @@ def measure(
                 found: Evidence = future.result()
             except chosen.worker_died:
                 continue
+            except TimeoutError as limit:
+                found = _failed(futures[future], zoo, keys[futures[future]], error_text(limit))
             done.add(futures[future])
             yield futures[future], found
     for need in waiting:
@@ -46,10 +49,17 @@ def _measure_alone(need: Need, zoo: str, key: str, engine: Engine) -> Evidence:
         with engine.open(zoo, 1) as submit:
             found: Evidence = submit(_measure_in_worker, need, zoo, key).result()
             return found
+    except TimeoutError as limit:
+        return _failed(need, zoo, key, error_text(limit))
     except engine.worker_died:
         error = "the worker process died while it measured this model (out of memory, or a crash in native code)"
-        nowhere = Environment("", 0.0, "", "", "", "", "")
-        return Evidence(need.model, zoo, need.model, key, None, (), None, error, nowhere)
+        return _failed(need, zoo, key, error)
+
+
+def _failed(need: Need, zoo: str, key: str, error: str) -> Evidence:
+    """Return evidence of a measurement that gave nothing."""
+    nowhere = Environment("", 0.0, "", "", "", "", "")
+    return Evidence(need.model, zoo, need.model, key, None, (), None, error, nowhere)
 
 
 def _measure_in_worker(need: Need, zoo: str, key: str) -> Evidence:

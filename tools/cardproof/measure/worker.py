@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec.structs import replace
 from torch import nn
 
+from cardproof.core.errors import error_text
 from cardproof.core.types import Measured, Question, Reproduction, Unrun
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import summarise, weigh
@@ -40,7 +41,7 @@ def measure_model(
     except (MemoryError, TimeoutError):
         raise
     except Exception as raised:
-        measured = Measured(name, None, error=_text(raised))
+        measured = Measured(name, None, error=error_text(raised))
     return replace(measured, seconds=time.perf_counter() - start)
 
 
@@ -57,7 +58,7 @@ def _measure(
     except (MemoryError, TimeoutError):
         raise
     except Exception as raised:  # a network may raise anything
-        unrun = weigh(model, input_shape, _text(raised))
+        unrun = weigh(model, input_shape, error_text(raised))
         return Measured(name, None, _explain_unrun(model, unrun, questions), unrun=unrun)
     counts = summarise(model, input_shape, ran)
     counts = replace(counts, merged=count_merged(model, build, counts))
@@ -70,10 +71,6 @@ def _explain_unrun(model: nn.Module, unrun: Unrun, questions: tuple[Question, ..
     about = tuple(question for question in questions if question.field == "parameters")
     nothing_ran = summarise(model, unrun.input_shape, Tally())
     return explain(model, nothing_ran, unrun.input_shape[1:], about, Tally())
-
-
-def _text(raised: Exception) -> str:
-    return f"{type(raised).__name__}: {raised}"
 
 
 def _try_sides(model: nn.Module, channels: int, questions: tuple[Question, ...]) -> Iterator[tuple[int, bool]]:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import InputError
 from cardproof.core.types import Evaluated, Evidence, Need
+from cardproof.evidence.records import changed_sources
 from cardproof.plan.options import Force
 from cardproof.zoos import BUILT_IN, load_zoo
 
@@ -112,7 +113,7 @@ def _valid_or_job(
         return f"not evaluated: the card's weights are {need.weights}, and the local ones are {file.name}"
     if file:
         inputs = inputs_of(need, dataset, zoo, network, file)
-        result = next((result for result in earlier if result.inputs == inputs), None)
+        result = next((result for result in earlier if not _changes(result, inputs)), None)
     if result:
         return result
     reason = _obstacle(need, dataset, file, data)
@@ -194,7 +195,8 @@ def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str
     wanted = dict(inputs)
     if " " not in wanted["weights"]:
         recorded["weights"] = recorded.get("weights", "").partition(" ")[0]
-    return [name for name, value in wanted.items() if recorded.get(name) != value]
+    changed = [name for name, value in wanted.items() if recorded.get(name) != value]
+    return changed or [f"source {name}" for name in changed_sources(result.sources)]
 
 
 def _data_digest(dataset: str) -> str:

@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 from cardproof.evidence.records import Dependencies, Recalled, Record, dependencies, recall
 from cardproof.plan.evaluations import Plan, plan_evaluations
-from cardproof.zoos import ZooError, network_digests
+from cardproof.zoos import ZooError
+from cardproof.zoos.digests import FAILED, network_digests
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -60,12 +61,19 @@ def plan_recall(
         raise _missing_zoo(settings.zoo, zoo_error) from zoo_error
     if zoo_error:
         return _without_zoo(unique, settings.zoo, zoo_error, RecallPlan(digests, wanted, recalled, {}, {}, Plan()))
+    failed = {need: digests[need.model] for need in unique if digests[need.model].startswith(FAILED)}
+    known = tuple(need for need in unique if need not in failed)
     valid = {
-        need: record for need, record in recalled.valid.items() if need not in chosen or not force.counts(need.model)
+        need: record
+        for need, record in recalled.valid.items()
+        if need not in failed and (need not in chosen or not force.counts(need.model))
     }
-    missing = {need: _why(need, recalled) for need in unique if need in chosen and need not in valid}
-    evaluations = plan_evaluations(unique, recalled.stored, digests, settings, chosen, force)
-    return RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
+    missing = {need: _why(need, recalled) for need in known if need in chosen and need not in valid}
+    evaluations = plan_evaluations(known, recalled.stored, digests, settings, chosen, force)
+    plan = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
+    for need, why in failed.items():
+        _without(need, why, plan, "")
+    return plan
 
 
 def digests_of(needs: Iterable[Need], zoo: str) -> dict[str, str]:
@@ -95,12 +103,18 @@ def _without_zoo(unique: tuple[Need, ...], zoo: str, trouble: Exception, plan: R
     plan.zoo_error = str(_missing_zoo(zoo, trouble))
     for need in unique:
         record = plan.recalled.stored.get(need)
-        results = (*record.evaluations, *record.outdated) if record else ()
-        plan.evaluations.valid[need], plan.evaluations.outdated[need] = (), results
-        plan.evaluations.reasons |= {(need, name): f"not evaluated: {plan.zoo_error}" for name in need.datasets}
-        made = f"; evidence of {record.environment.measured[:10]} is on record, made with" if record else ""
-        plan.impossible[need] = plan.zoo_error + (f"{made} {record.environment.zoo}" if record else "")
+        _without(need, plan.zoo_error, plan, f", made with {record.environment.zoo}" if record else "")
     return plan
+
+
+def _without(need: Need, why: str, plan: RecallPlan, made: str) -> None:
+    """Plan a model of which nothing can be compared or measured; its results are kept."""
+    record = plan.recalled.stored.get(need)
+    results = (*record.evaluations, *record.outdated) if record else ()
+    plan.evaluations.valid[need], plan.evaluations.outdated[need] = (), results
+    plan.evaluations.reasons |= {(need, name): f"not evaluated: {why}" for name in need.datasets}
+    on_record = f"; evidence of {record.environment.measured[:10]} is on record{made}" if record else ""
+    plan.impossible[need] = why + on_record
 
 
 def _missing_zoo(zoo: str, trouble: Exception) -> ZooError:

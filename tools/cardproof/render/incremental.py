@@ -10,6 +10,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field, to_builtins
 
 from cardproof.core.cache import Cache, Entry, open_cache
-from cardproof.core.digests import Stamps, digest_of_data, stamp_of_tree
+from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import CardReport, ModelRow, facts_of, from_facts
-from cardproof.zoos import BUILT_IN, network_digests
+from cardproof.zoos import BUILT_IN, source_digest
+from cardproof.zoos.digests import is_asked
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -51,16 +53,17 @@ class Memory(Struct):
         return {
             file: tuple(entry.value["includes"])
             for file, entry in self.entries.items()
-            if self.stamps.unchanged(file, entry.inputs.get(file, ""))
+            if self.stamps.unchanged(file, str(entry.inputs.get(file, ABSENT)))
         }
 
     def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
         """Return the reports of the cards whose files are unchanged."""
-        return {
-            file: from_facts(entry.value["report"], partial(self._full, file))
-            for file in files
-            if (entry := self.entries.get(file)) and self._unchanged(entry)
-        }
+        found = {}
+        for file in files:
+            if (entry := self.entries.get(file)) and self._unchanged(entry):
+                with suppress(ValueError, TypeError, ArithmeticError):  # what another version stored is made again
+                    found[file] = from_facts(entry.value["report"], partial(self._full, file))
+        return found
 
     def outdated(self, now: CrossCardDigests) -> set[str]:
         """Return the stored cards whose view of other cards has changed."""
@@ -91,7 +94,8 @@ class Memory(Struct):
     def site_files(self, inputs: str) -> tuple[str, ...] | None:
         """Return the files about all models if an earlier build made them of the same inputs."""
         entry = self.cache.entry("site files", self.site) if self.cache else None
-        if entry and entry.inputs.get(CARDS) == inputs and self._unchanged(entry):
+        whole = entry and CONTEXT in entry.inputs and isinstance(entry.value, list)
+        if entry and whole and entry.inputs.get(CARDS) == inputs and self._unchanged(entry):
             return tuple(entry.value)
         return None
 
@@ -117,14 +121,25 @@ class Memory(Struct):
 
 def open_memory(settings: Settings, out: Path) -> Memory:
     """Return the memory of a site; empty if the cache cannot be used."""
+    custom = settings.zoo is not None and settings.zoo not in BUILT_IN
+    if custom and settings.zoo and is_asked(settings.zoo):
+        return Memory()  # only the zoo knows whether a card is unchanged
     cache = open_cache()
     if cache is None:
         return Memory()
     site = digest_of_data([str(settings.base.resolve()), str(out.resolve()), str(Path.cwd())])
     context = _context_digest(settings)
     entries = cache.entries(f"cards {site}")
-    valid = {file: entry for file, entry in entries.items() if entry.inputs[CONTEXT] == context}
+    valid = {file: entry for file, entry in entries.items() if _is_whole(entry) and entry.inputs[CONTEXT] == context}
     return Memory(cache, site, context, Stamps(), valid)
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Return whether an entry has the parts of a stored card."""
+    whole = isinstance(entry.value, dict) and isinstance(entry.inputs, dict) and CONTEXT in entry.inputs
+    includes = entry.value.get("includes") if whole else None
+    texts = isinstance(includes, list) and all(isinstance(name, str) for name in includes)
+    return texts and isinstance(entry.value.get("report"), dict)
 
 
 class CrossCardDigests:
@@ -190,7 +205,7 @@ def _context_digest(settings: Settings) -> str:
         assert found.origin
         trees += stamp_of_tree(Path(found.origin).parent)
     elif settings.zoo is not None and settings.zoo not in BUILT_IN:
-        zoo = next(iter(network_digests(settings.zoo, {""}).values()))
+        zoo = source_digest(settings.zoo)
     installed = [Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")]
     return digest_of_data(
         [

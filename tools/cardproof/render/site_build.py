@@ -319,6 +319,7 @@ def _edited(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
 
 def _tampered(path: Path) -> Finding:
     message = (
-        "this record is not as it was written: its seal does not fit; it was not used, and the model measured again"
+        "this record is not as it was written: its seal does not fit, or no measurement gives what it states; "
+        "it was not used"
     )
     return Finding(Place(show_path(path), 1, 1), "evidence", "warning", message, "do not edit evidence by hand")

@@ -26,10 +26,13 @@ def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
             raise ValueError(f"its format is {data['format']}")
-        return Counter({(row["file"], row["check"], row["message"]): int(row["count"]) for row in data["findings"]})
+        rows = [(row["file"], row["check"], row["message"], int(row["count"])) for row in data["findings"]]
+        if any(not isinstance(text, str) for row in rows for text in row[:3]):
+            raise ValueError("a file, check or message is not text")
+        return Counter({(file, check, message): count for file, check, message, count in rows})
     except FileNotFoundError:
         raise InputError(f"{show_path(path)}: no such baseline; --update-baseline writes one") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{show_path(path)}: this is not a baseline: {error}") from None
 
 

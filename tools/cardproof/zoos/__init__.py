@@ -15,6 +15,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.core.digests import digest_of_files
+from cardproof.core.errors import error_text
 from cardproof.core.types import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ __all__ = [
     "curve_of",
     "load_zoo",
     "near_names",
-    "network_digests",
     "preprocessing_of",
     "recipe_of",
+    "source_digest",
+    "source_files",
     "zoo_version",
 ]
 
@@ -46,6 +48,10 @@ MOST_NEAR = 3
 """Names of a zoo that are suggested for one that it does not have."""
 
 
+MOST_SIDE = 2**20
+"""Largest side of an image of which a zoo's statement is believed."""
+
+
 class ZooError(Exception):
     """A zoo that cannot be loaded; the message states the cause and what to do."""
 
@@ -53,6 +59,8 @@ class ZooError(Exception):
 @runtime_checkable
 class Zoo(Protocol):
     """Where networks come from.
+
+    Of a zoo of the user's own, ``digest`` is asked in a process of its own at every build, and may import torch.
 
     Optional: ``known_as(name, weights)`` returns the present name of a model, by the zoo's renames and by the file name
     of the card's weights. Built-in zoos may have three more methods, which must not import torch:
@@ -114,8 +122,17 @@ class _ZooAdapter:
         function = getattr(self._wrapped, "models", None)
         return tuple(str(name) for name in function()) if callable(function) else ()
 
+    @property
+    def has_digest(self) -> bool:
+        """Whether the zoo has a method ``digest`` of its own."""
+        return callable(getattr(self._wrapped, "digest", None))
+
     def digest(self, name: str) -> str:
-        return network_digests(self.name, [name])[name]
+        """Return the digest that the zoo itself gives; empty if it has none. Raises TypeError if it is not text."""
+        found = self._call("digest", name)
+        if found is not None and not isinstance(found, str):
+            raise TypeError(f"digest('{name}') returned {type(found).__name__}, not text")
+        return found or ""
 
     def _call(self, method: str, name: str) -> Any:
         function = getattr(self._wrapped, method, None)
@@ -132,33 +149,30 @@ def load_zoo(spec: str) -> Zoo:
         with nullcontext() if spec in BUILT_IN else _no_bytecode():
             is_file = module_name.endswith(".py")
             module = _import_file(Path(module_name)) if is_file else importlib.import_module(module_name)
-    except ZooError:
-        raise
-    except (Exception, SystemExit) as trouble:  # importing a zoo runs foreign code, which may raise anything
-        raise ZooError(f"zoo '{spec}' cannot be imported: {type(trouble).__name__}: {trouble}") from trouble
-    try:
+        if attribute not in vars(module) and not hasattr(module, attribute):
+            raise ZooError(f"zoo '{spec}': module {module_name} has no '{attribute}'")
         thing = getattr(module, attribute)
-    except AttributeError:
-        raise ZooError(f"zoo '{spec}': module {module_name} has no '{attribute}'") from None
-    if isinstance(thing, type) and hasattr(thing, "build"):
-        thing = thing()
+        if isinstance(thing, type) and hasattr(thing, "build"):
+            thing = thing()
+        is_zoo = hasattr(thing, "build") or callable(thing)
+    except (ZooError, KeyboardInterrupt):
+        raise
+    except BaseException as trouble:  # importing a zoo runs foreign code, which may raise anything or exit
+        raise ZooError(f"zoo '{spec}' cannot be imported: {error_text(trouble)}") from trouble
     if spec in BUILT_IN:
         assert isinstance(thing, Zoo)
         return thing
-    if not hasattr(thing, "build") and not callable(thing):
+    if not is_zoo:
         raise ZooError(f"zoo '{spec}': '{attribute}' is neither a zoo nor a callable from name to network")
     return _ZooAdapter(spec, thing)
 
 
-def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
-    """Return the digest of each model's network; a custom zoo is not imported for it.
-
-    Raises ZooError if its sources are not found.
-    """
-    if spec in BUILT_IN:
-        zoo = load_zoo(spec)
-        return {name: zoo.digest(name) for name in names}
-    return dict.fromkeys(names, digest_of_files(_source_files(spec)))
+def source_digest(spec: str) -> str:
+    """Return the digest of the Python files of a custom zoo. Raises ZooError if they are not found or readable."""
+    try:
+        return digest_of_files(source_files(spec))
+    except OSError as trouble:
+        raise ZooError(f"zoo '{spec}' cannot be read: {error_text(trouble)}") from trouble
 
 
 def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
@@ -277,11 +291,12 @@ def as_recipe(given: Any, log: Any = None) -> Recipe | None:
 
 def _shape(size: Any) -> tuple[int, int, int]:
     if isinstance(size, int):
-        return 3, size, size
+        size = (3, size, size)
     values = tuple(int(v) for v in size)
-    if len(values) == 3:
-        return values[0], values[1], values[2]
-    return 3, values[0], values[-1]
+    shape = values if len(values) == 3 else (3, *values[:1], *values[-1:])
+    if len(shape) != 3 or not all(0 < value <= MOST_SIDE for value in shape):
+        raise ValueError(f"the zoo's preprocessing has no image size of channels, height and width: {size}")
+    return shape
 
 
 class _SourceLoader(SourceFileLoader):
@@ -321,17 +336,27 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-def _source_files(spec: str) -> tuple[Path, ...]:
-    """Return the source files of a network: all of its top-level package, or all in the folder of a single file."""
+def source_files(spec: str) -> tuple[Path, ...]:
+    """Return the source files of a network: all of its top-level package, or all in the folder of a single file.
+
+    What is named like a source file and is none, such as an editor's lock or a folder, is left out. Raises ZooError.
+    """
     module_name = spec.rpartition(":")[0]
     if module_name.endswith(".py"):
-        return tuple(sorted(Path(module_name).parent.glob("*.py")))
+        return _regular(Path(module_name).parent.glob("*.py"))
     top = module_name.partition(".")[0]
-    found = importlib.util.find_spec(top) if top else None
+    try:
+        found = importlib.util.find_spec(top) if top else None
+    except (ImportError, ValueError):  # a module without a specification, such as ``__main__``
+        found = None
     if found is None:
         known = ", ".join(BUILT_IN)
         raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
     folders = [Path(folder) for folder in found.submodule_search_locations or ()]
     if folders:
-        return tuple(sorted(path for folder in folders for path in folder.rglob("*.py")))
-    return (Path(found.origin),) if found.origin else ()
+        return _regular(path for folder in folders for path in folder.rglob("*.py"))
+    return _regular([Path(found.origin)]) if found.origin else ()
+
+
+def _regular(paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in paths if path.is_file()))

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cardproof.core.errors import InputError
+from msgspec.structs import replace
+
+from cardproof.core.errors import InputError, error_text
 from cardproof.plan.options import LOCAL, Progress
+from cardproof.zoos import ZooError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -43,3 +46,18 @@ def check_engine(name: str) -> None:
         raise EngineError(
             f"engine '{name}' is not known: write '{LOCAL}' or the address of a Dask scheduler, such as tcp://host:8786"
         )
+
+
+def evaluate_in_worker(job: Job, zoo: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:
+    """Evaluate one model; the result or error has what a zoo of the user's own read for it. Runs in a worker."""
+    from cardproof.measure.evaluation import evaluate_job
+    from cardproof.measure.record import followed
+
+    with followed(zoo, [job.weights, *([job.data] if job.data else [])]) as sources:
+        try:
+            found = evaluate_job(job, zoo, threads, progress)
+            return found if isinstance(found, str) else replace(found, sources=sources())
+        except (ZooError, MemoryError):
+            raise
+        except BaseException as error:  # a zoo is foreign code, and may exit
+            return error_text(error)

@@ -22,8 +22,8 @@ from distributed.scheduler import KilledWorker
 
 from cardproof import __version__
 from cardproof.core.digests import digest_of_package
-from cardproof.measure.engines import EngineError, Submit
-from cardproof.zoos import BUILT_IN, ZooError, network_digests
+from cardproof.measure.engines import EngineError, Submit, evaluate_in_worker
+from cardproof.zoos import BUILT_IN, ZooError, source_digest
 
 if TYPE_CHECKING:
     from cardproof.core.types import Evaluated
@@ -175,9 +175,7 @@ def _in_folder(zoo: str, folder: str) -> Iterator[None]:
 
 def _evaluate_in_worker(job: Job, zoo: str) -> Evaluated | str:
     """Evaluate one model with all threads of a worker; runs there."""
-    from cardproof.measure.evaluation import evaluate_job
-
-    return evaluate_job(job, zoo, get_worker().state.nthreads, lambda done, total: None)
+    return evaluate_in_worker(job, zoo, get_worker().state.nthreads, lambda done, total: None)
 
 
 @cache
@@ -197,7 +195,7 @@ def local_code(zoo: str, folder: str) -> Code:
     if zoo in ("timm", "torchvision", "transformers"):
         code[zoo] = _version(zoo)
     elif zoo not in BUILT_IN:
-        code[f"the source of {zoo}"] = network_digests(zoo, {""})[""]
+        code[f"the source of {zoo}"] = source_digest(zoo)
     return code
 
 

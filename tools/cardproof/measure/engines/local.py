@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.core.clock import TIME_LIMIT
+from cardproof.core.errors import InputError, error_text
+from cardproof.measure.engines import evaluate_in_worker
+from cardproof.zoos import BUILT_IN, ZooError, source_files
+
 if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
     from cardproof.core.types import Evaluated
     from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
@@ -32,10 +41,21 @@ USED = Path("/sys/fs/cgroup/memory.current")
 """Limit and use of the container's memory, if there is one (control groups, version 2)."""
 
 
+LIBRARIES = ("timm", "torchvision", "transformers")
+"""Packages that take seconds to import: workers inherit those that the zoo uses."""
+
+GRACE = 30
+"""Seconds after which a worker that has not kept the limit itself, since its network does not return, is ended."""
+
+
+class WorkerDiedError(Exception):
+    """The process that measured ended without a result."""
+
+
 class LocalEngine:
     """Worker processes that fork from one that has imported torch."""
 
-    worker_died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    worker_died: tuple[type[BaseException], ...] = (WorkerDiedError,)
 
     def __init__(self, workers: int | None) -> None:
         """``workers`` is as many as the machine allows if it is None."""
@@ -51,12 +71,14 @@ class LocalEngine:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")  # one thread a worker: counting on meta tensors computes nothing
         if os.name == "posix":
-            preload = [zoo] if zoo in ("timm", "torchvision", "transformers") else []
+            preload = [name for name in LIBRARIES if name == zoo or (zoo not in BUILT_IN and imports(zoo, name))]
+            if zoo not in BUILT_IN:  # each process imports the main module, and so what that imports of this package
+                preload += sorted(name for name in sys.modules if name.startswith("cardproof."))
             context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *preload])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
-        with terminating(ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)) as pool:
-            yield pool.submit
+        with _Workers(context, zoo, count) as workers:
+            yield workers.submit
 
     def evaluate(self, jobs: list[Job], zoo: str, progress: Progress | None) -> Iterator[tuple[Job, Evaluated | str]]:
         """Evaluate one model at a time, in a process with all cores."""
@@ -73,6 +95,135 @@ class LocalEngine:
                         yield job, _wait_for(pool.submit(_evaluate, job, zoo, threads), job, counter, progress)
             except BrokenProcessPool:
                 yield job, "the worker process died while it evaluated this model (out of memory, or a crash)"
+
+
+class _Workers(AbstractContextManager["_Workers"]):
+    """Threads with a process each, which is ended if it takes too long.
+
+    A process measures one model of a zoo of the user's own, since what the zoo read for one would be remembered for
+    the next, and any number of a built-in zoo.
+    """
+
+    def __init__(self, context: BaseContext, zoo: str, count: int) -> None:
+        self._context = context
+        self._zoo = zoo
+        self._threads = ThreadPoolExecutor(count)
+        self._own = threading.local()
+        self._running: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._closed = True
+            if raised[0]:
+                for worker in self._running:
+                    worker.kill()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for worker in self._running:
+            worker.end()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        return self._threads.submit(self._call, function, arguments)
+
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        worker: _Worker | None = getattr(self._own, "worker", None)
+        if worker is None:
+            worker = self._own.worker = self._start()
+        keep = False
+        try:
+            result = worker.call(self._zoo, function, arguments)
+            keep = self._zoo in BUILT_IN or os.name != "posix"  # elsewhere each process imports torch anew
+        finally:
+            if not keep:
+                self._own.worker = None
+                with self._lock:
+                    self._running.discard(worker)
+                worker.end()
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _start(self) -> _Worker:
+        with self._lock:  # starting a process is not thread-safe
+            if self._closed:
+                raise WorkerDiedError
+            try:
+                worker = _Worker(self._context)
+            except (OSError, EOFError) as trouble:  # no memory for it, or the server that forks it is gone
+                raise WorkerDiedError from trouble
+            self._running.add(worker)
+            return worker
+
+
+class _Worker:
+    """A process that answers calls, and this end of its pipe."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self._pipe, theirs = context.Pipe()
+        self._process: Any = context.Process(target=_answer, args=(theirs,), daemon=False)  # type: ignore[attr-defined]
+        self._process.start()
+        theirs.close()
+
+    def call(self, zoo: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Return what a function returns or raises there. Raises WorkerDiedError, ZooError and TimeoutError."""
+        try:
+            self._pipe.send((function, arguments))
+            if not self._pipe.poll(TIME_LIMIT + GRACE):
+                raise ZooError(f"zoo '{zoo}' cannot be imported: that took more than {TIME_LIMIT} seconds")
+            found = self._pipe.recv()
+            if found == LOADED:
+                if not self._pipe.poll(TIME_LIMIT + GRACE):
+                    raise TimeoutError(f"measuring it took more than {TIME_LIMIT} seconds, and it had to be ended")
+                found = self._pipe.recv()
+        except (EOFError, OSError) as trouble:
+            if isinstance(trouble, TimeoutError):
+                raise
+            raise WorkerDiedError from None
+        return found
+
+    def kill(self) -> None:
+        """End the process at once; who waits for its answer sees that the pipe is closed."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End the process and close the pipe; nobody waits for an answer."""
+        self.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+LOADED = "loaded"
+"""What a worker sends when the zoo is imported; results are never text."""
+
+
+def _answer(pipe: Connection) -> None:
+    """Answer the calls of the parent until it closes the pipe; runs in a worker."""
+    from cardproof.measure import record
+
+    start_worker()
+    record.zoo_loaded = partial(pipe.send, LOADED)
+    while True:
+        try:
+            function, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            result = function(*arguments)
+        except (ZooError, InputError) as error:
+            result = error
+        except BaseException as error:  # exceptions of foreign code may not be read by the parent
+            result = ZooError(error_text(error))
+        pipe.send(result)
+
+
+def imports(zoo: str, library: str) -> bool:
+    """Return whether the source of a zoo of the user's own imports a library, by its words."""
+    pattern = re.compile(rf"^\s*(?:import|from)\s+{library}\b".encode(), re.MULTILINE)
+    try:
+        return any(pattern.search(path.read_bytes()) for path in source_files(zoo))
+    except (OSError, ZooError):
+        return False
 
 
 def worker_count() -> int:
@@ -149,12 +300,11 @@ def _start_evaluation(counter: Any) -> None:
 
 def _evaluate(job: Job, zoo: str, threads: int) -> Evaluated | str:
     """Evaluate one model; runs in a worker."""
-    from cardproof.measure.evaluation import evaluate_job
 
     def step(done: int, total: int) -> None:
         _counter[0], _counter[1] = done, total
 
-    return evaluate_job(job, zoo, threads, step)
+    return evaluate_in_worker(job, zoo, threads, step)
 
 
 def usable_cores() -> int:

@@ -50,6 +50,9 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
     """Return a change for each rendered text, and for the files to remove, ``gone``."""
     changes = []
     for path, new in sorted(outputs.items()):
+        if path.exists() and not path.is_file():  # reading a pipe would wait forever
+            changes.append(Change(path, "foreign", "", new))
+            continue
         try:
             old = path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:

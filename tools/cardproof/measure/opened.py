@@ -1,0 +1,152 @@
+"""The files that a zoo of the user's own reads while it is imported and builds a network. Runs in a worker.
+
+An audit hook of Python sees each file that is opened and each folder that is listed. It does not see what libraries in
+C or other processes read, environment variables, the network, and whether a file exists that is only asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cardproof.evidence.records import ABSENT, NAMES, source_state
+
+MOST_FILES = 10_000
+"""A network that reads more files is not measured: nobody could say afterwards whether one of them changed."""
+
+SYSTEM = ("/proc", "/dev", "/sys", "/run", "/etc", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/System", "/Library")
+"""Folders that belong to the machine."""
+
+_IMPORTS = ("<frozen importlib", os.path.dirname(importlib.__file__))  # noqa: PTH120
+"""Files of Python that list the folders of the search path, where a new file decides nothing else."""
+
+_WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+class _Opened:
+    """What was opened in this process while a block of :func:`following` ran: a library may remember a file."""
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.installed = False
+        self.read: dict[str, None] = {}
+        """Absolute paths, in the order of the first time."""
+        self.written: set[str] = set()
+        self.listed: set[str] = set()
+        self.left_out: tuple[str, ...] = ()
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take note of an event; called for every one of them, and must not raise."""
+        if not self.active:
+            return
+        if event == "open":
+            self._open(arguments[0], arguments[2])
+        elif event in ("os.listdir", "os.scandir"):
+            caller = sys._getframe().f_back
+            if caller is None or not caller.f_code.co_filename.startswith(_IMPORTS):
+                self._add(self.listed, arguments[0] or ".")
+        elif event == "sqlite3.connect":
+            self._open(arguments[0], os.O_RDONLY)
+
+    def _open(self, path: Any, flags: Any) -> None:
+        if isinstance(flags, int) and flags & _WRITES:
+            self._add(self.written, path)
+        else:
+            self._add(self.read, path)
+
+    def _add(self, to: set[str] | dict[str, None], path: Any) -> None:
+        if not isinstance(path, str | bytes) or len(to) > MOST_FILES:
+            return
+        try:
+            found = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (the zoo may change the folder later)
+        except (OSError, ValueError):
+            return
+        left_out = any(found == path or found.startswith(path + os.sep) for path in self.left_out)
+        if found in self.written or found.endswith(".pyc") or left_out:
+            return
+        if isinstance(to, set):
+            to.add(found)
+        else:
+            to[found] = None
+
+
+_opened = _Opened()
+
+
+@contextmanager
+def following(left_out: Iterable[Path] = ()) -> Iterator[None]:
+    """Take note of the files that are opened while the block runs, except those in ``left_out`` and below."""
+    if not _opened.installed:
+        sys.addaudithook(_opened.hook)  # it cannot be removed
+        _opened.installed = True
+    _opened.left_out = tuple(str(path.absolute()) for path in left_out)
+    _opened.active += 1
+    try:
+        yield
+    finally:
+        _opened.active -= 1
+
+
+def opened_sources(known: Iterable[str] = ()) -> dict[str, str]:
+    """Return the files that were read with their digests, and the names in listed folders, as they are now.
+
+    Left out are Python, installed packages, which count by their version, the machine's own files, and caches; and
+    what is ``known`` already. Raises OSError if there are too many.
+    """
+    if len(_opened.read) > MOST_FILES:
+        raise OSError(f"the zoo opened more than {MOST_FILES:,} files, so what the network depends on is not known")
+    found: dict[str, str] = {}
+    read = [path for path in list(_opened.read) if _is_own(path)]
+    for path in read:
+        name = _name(path)
+        if name not in known and (state := source_state(name) or source_state(name, ABSENT)):
+            found[name] = state
+    for folder in {os.path.dirname(path) for path in read} & _opened.listed:  # noqa: PTH120
+        here = {Path(path).suffix for path in read if os.path.dirname(path) == folder}  # noqa: PTH120
+        for suffix in sorted(suffix for suffix in here if re.fullmatch(r"\.\w+", suffix)):
+            name = _name(f"{folder}/*{suffix}")
+            found[name] = source_state(name, NAMES)
+    return found
+
+
+def _name(path: str) -> str:
+    """Return a path as records name it: relative to the working directory."""
+    try:
+        return Path(os.path.relpath(path)).as_posix()
+    except ValueError:  # another drive
+        return Path(path).as_posix()
+
+
+def _is_own(path: str) -> bool:
+    """Return whether a file is the user's: in the working directory, or not in a place of Python or the machine."""
+    real = Path(os.path.realpath(path))
+    here, home = Path.cwd().resolve(), Path.home().resolve()
+    if any(real.is_relative_to(folder) and folder != here and not here.is_relative_to(folder) for folder in _python()):
+        return False
+    if real.is_relative_to(here):
+        return True
+    hidden = real.is_relative_to(home) and real.relative_to(home).as_posix().startswith(".")
+    machine = any(real.is_relative_to(folder) for folder in (*SYSTEM, *_caches(), sys.prefix, sys.base_prefix))
+    return not hidden and not machine
+
+
+@cache
+def _python() -> tuple[Path, ...]:
+    """Return the folders of Python, installed packages, this package, and a virtual environment."""
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    found = [*(sysconfig.get_path(kind) for kind in kinds), sys.prefix, str(Path(__file__).parents[1])]
+    return tuple(Path(folder).resolve() for folder in found)
+
+
+def _caches() -> list[str]:
+    """Return the folders of caches: another machine has other ones."""
+    named = [os.environ.get(name) for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")]
+    return [os.path.realpath(folder) for folder in named if folder]

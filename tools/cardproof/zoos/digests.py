@@ -1,0 +1,188 @@
+"""Digests of networks; the one that a zoo of the user's own states is asked in a process of its own.
+
+The zoo is foreign code and may import torch, so the build never imports it. It is asked at every build, since only the
+zoo knows what its digest covers: so only zoos whose source has the word are asked, and one that turns out to have no
+such method is not asked again while its source stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.core.cache import Entry, open_cache
+from cardproof.core.digests import digest_of_data
+from cardproof.core.errors import error_text
+from cardproof.zoos import BUILT_IN, ZooError, load_zoo, source_digest, source_files
+
+if TYPE_CHECKING:
+    import subprocess
+
+FAILED = "the zoo's digest failed: "
+"""Begins what stands for the digest of a model of which the zoo gave none: evidence on it is never valid."""
+
+TIME_LIMIT = 120
+"""Seconds for importing a zoo and asking it for all digests."""
+
+MOST_BYTES = 50 * 1024**2
+"""Largest answer that is read."""
+
+WITHOUT = "zoos without a digest"
+"""Kind of the cache's entries."""
+
+_DEFINITION = re.compile(rb"\bdef[ \t]+digest\b|\bdigest[ \t]*(?::[^=\n]{0,100})?=")
+
+
+def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the digest of each model's network; a custom zoo is not imported for it into this process.
+
+    If a zoo has a method ``digest`` of its own, another process asks it; where that fails, the digest begins with
+    :data:`FAILED` and states why. Raises ZooError if its sources are not found.
+    """
+    if spec in BUILT_IN:
+        zoo = load_zoo(spec)
+        return {name: zoo.digest(name) for name in names}
+    source, names = source_digest(spec), list(names)
+    own = own_digests(spec, names, source)
+    return {
+        name: found
+        if (found := own.get(name, "")).startswith(FAILED)
+        else digest_of_data([source, found])
+        if found
+        else source
+        for name in names
+    }
+
+
+def may_have_digest(spec: str) -> bool:
+    """Return whether the source of a custom zoo defines something called ``digest``. Raises ZooError."""
+    for path in source_files(spec):
+        with suppress(OSError):
+            if _DEFINITION.search(path.read_bytes()):
+                return True
+    return False
+
+
+def is_asked(spec: str) -> bool:
+    """Return whether each build asks a custom zoo, so that nothing can be known to be unchanged without it."""
+    return may_have_digest(spec) and not _has_none(spec, source_digest(spec))
+
+
+def own_digests(spec: str, names: Iterable[str], source: str) -> dict[str, str]:
+    """Return the digests that a zoo gives of its networks, by name; empty if it has no such method.
+
+    ``source`` is the digest of its source. Where the zoo fails, the text begins with :data:`FAILED`.
+    """
+    names = list(names)
+    if not names or not may_have_digest(spec) or _has_none(spec, source):
+        return {}
+    found = _ask(spec, names)
+    if not found and (cache := open_cache()):
+        with closing(cache):
+            cache.put(WITHOUT, [Entry(spec, _inputs(source), True)])
+    return found
+
+
+def _has_none(spec: str, source: str) -> bool:
+    """Return whether a zoo with this source was asked earlier, and has no such method."""
+    cache = open_cache()
+    if cache is None:
+        return False
+    with closing(cache):
+        known = cache.entry(WITHOUT, spec)
+    return known is not None and known.inputs == _inputs(source)
+
+
+def _inputs(source: str) -> dict[str, str]:
+    return {"source": source, "folder": str(Path.cwd())}
+
+
+def _ask(spec: str, names: list[str]) -> dict[str, str]:
+    """Ask a zoo in another process, which ends within the limit with all that it started."""
+    import subprocess  # most zoos are not asked
+    import tempfile
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as question:
+        question.write(json.dumps({"zoo": spec, "names": names}).encode())
+        question.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cardproof.zoos.digests"],
+            stdin=question,
+            stdout=answer,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(TIME_LIMIT)
+            trouble = f"the process that asked the zoo ended with status {status}"
+        except subprocess.TimeoutExpired:
+            trouble = f"the zoo took more than {TIME_LIMIT} seconds"
+        finally:
+            _end(process)
+        answer.seek(0)
+        found = _answers(answer.read(MOST_BYTES + 1))
+    if found is None:
+        return dict.fromkeys(names, FAILED + trouble)
+    return {name: str(found.get(name, FAILED + "it gave none")) for name in names} if found else {}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its group, if they still run."""
+    import signal
+
+    if os.name == "posix":
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _answers(text: bytes) -> dict[str, Any] | None:
+    """Return the answer of the other process; None if it did not give one."""
+    try:
+        found = json.loads(text) if len(text) <= MOST_BYTES else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def main() -> None:
+    """Answer for a zoo: a JSON object of digests by name; empty if the zoo has no method ``digest``."""
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what the zoo prints is not the answer
+    asked = json.load(sys.stdin)
+    found = answers_of(asked["zoo"], asked["names"])
+    with os.fdopen(answer, "wb") as file:
+        file.write(json.dumps(found).encode())
+        file.flush()
+        os._exit(0)  # threads of the zoo do not keep the build waiting
+
+
+def answers_of(spec: str, names: Iterable[str]) -> dict[str, str]:
+    """Return what a zoo answers in this process; a method that fails is the answer for its name."""
+    try:
+        zoo: Any = load_zoo(spec)
+    except ZooError as trouble:
+        return dict.fromkeys(names, f"{FAILED}{trouble}")
+    if not zoo.has_digest:
+        return {}
+    found = {}
+    for name in names:
+        try:
+            found[name] = zoo.digest(name)
+            if not found[name]:
+                raise ValueError(f"digest('{name}') returned nothing")
+        except BaseException as trouble:  # a zoo is foreign code, and may raise anything or exit
+            found[name] = FAILED + error_text(trouble)
+    return found
+
+
+if __name__ == "__main__":
+    main()
