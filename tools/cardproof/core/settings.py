@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -217,7 +218,7 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
     if name in _PATHS:
-        setting = Path(node.text)
+        setting = _path(node)
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):
             raise wrong("sources_agree is a number of percentage points")
@@ -243,6 +244,22 @@ def parse_dataset(name: str) -> str:
     return found
 
 
+def _path(node: Scalar) -> Path:
+    try:
+        return parse_path(node.text)
+    except ValueError as trouble:
+        raise InputError(f"{node.place}: {trouble}") from None
+
+
+def parse_path(text: str) -> Path:
+    """Return a path. Raises ValueError for what cannot be one: a null character, ``~name`` of no user."""
+    if "\0" in text:
+        raise ValueError("a path has no null character")
+    if text.startswith("~") and os.path.expanduser(text) == text:  # noqa: PTH111  (does not raise)
+        raise ValueError(f"{text.partition('/')[0]} is the home of no user; for a file of this name, write ./{text}")
+    return Path(text)
+
+
 def _data(node: Node) -> dict[str, Path]:
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: data is a mapping from data set to folder")
@@ -251,7 +268,7 @@ def _data(node: Node) -> dict[str, Path]:
         if not isinstance(value, Scalar) or value.value is None:
             raise InputError(f"{value.place}: data needs a path")
         try:
-            found[parse_dataset(key.text)] = Path(value.text)
+            found[parse_dataset(key.text)] = _path(value)
         except ValueError as trouble:
             raise InputError(f"{key.place}: {trouble}") from None
     return found
