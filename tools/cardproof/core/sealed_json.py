@@ -12,6 +12,7 @@ from msgspec import Struct, convert, to_builtins
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.core.paths import is_regular
 
 T = TypeVar("T")
 
@@ -43,6 +44,8 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     Raises FileNotFoundError; TamperedError if the file is not as :func:`dump_sealed` wrote it; NewerError if its
     schema has a higher number, or if it is intact and its content is not of this kind.
     """
+    if path.exists() and not is_regular(path):  # reading a pipe or a device would not end
+        raise TamperedError(path)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if _is_newer(str(record["schema"]), schema):
