@@ -125,6 +125,26 @@ def test_a_killed_write_elsewhere_is_left_to_its_own_next_command(files, tmp_pat
     assert contents(tmp_path / "site") == NEW
 
 
+def test_the_next_write_into_a_folder_removes_what_a_killed_one_left_there(files, tmp_path):
+    path = tmp_path / "site/a"
+
+    def die() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "chmod", lambda *_: kill())
+            replace_files({path: "killed"})
+
+    assert in_a_child(die) == -signal.SIGKILL
+    assert len(contents(tmp_path / "site")) == len(OLD) + 1
+    replace_files({path: "new a"})
+    assert contents(tmp_path / "site") == OLD | {"a": "new a"}
+
+
+def test_links_in_a_circle_are_an_error_and_no_traceback(files, tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match="circle"):
+        replace_files({tmp_path / "circle": "x"})
+
+
 def test_a_journal_that_is_not_whole_is_removed(files, tmp_path):
     journal = cache_folder() / "journals/x.journal"
     journal.parent.mkdir(parents=True)

@@ -54,7 +54,8 @@ def speed_command(
     path = out or (settings.path(settings.speed) if settings.speed else None)
     if path is None:
         raise click.UsageError("name the file: --out speed-cpu.json, or the setting 'speed' in mkdocs.yml")
-    protect_inputs([("--out", path)], [], replace(settings, speed=None), config)
+    if out:  # the file of the setting may lie beside the evidence, and is refused if it holds anything but speeds
+        protect_inputs([("--out", out)], [], replace(settings, speed=None), config)
     errors: list[str] = []
     with progress_bar(quiet or as_json) as progress:
         speeds = time_models(settings, path, errors, progress=progress, **options)

@@ -59,8 +59,9 @@ def replace_files(
 ) -> None:
     """Write files and remove those that are ``gone``: all or none. Raises OSError, and nothing has changed then.
 
-    Modes are kept. Symbolic links are followed; with ``roots``, OutsideError is raised for one that leads out of them.
-    A file that is removed is never looked for behind a link.
+    What a killed command has begun in their folders is finished first. Modes are kept. Symbolic links are followed;
+    with ``roots``, OutsideError is raised for one that leads out of them. A file that is removed is never looked for
+    behind a link.
     """
     roots = None if roots is None else tuple(roots)
     new = {path: text.encode() if isinstance(text, str) else text for path, text in contents.items()}
@@ -68,11 +69,12 @@ def replace_files(
     for path in (*new, *(path.parent for path in removed)):
         if roots is not None and not is_inside(path, roots):
             raise OutsideError(f"{show_path(path)}: a link leads out of {show_path(roots[0])}; nothing was written")
+    finish_interrupted(*{path.parent for path in (*new, *removed)})
     token = secrets.token_hex(4)
     steps, before, written = [], {}, {}
     for number, (path, content) in enumerate(new.items()):
         path.parent.mkdir(parents=True, exist_ok=True)
-        target = path.resolve()
+        target = _resolved(path)
         temporary = target.with_name(f".{target.name[:40]}.{token}-{number}{SUFFIX}")
         before[target], written[temporary] = _content(target), content
         steps.append(Step(target, temporary, _digest(before[target]), _digest(content)))
@@ -156,7 +158,10 @@ def _apply(steps: Iterable[Step], before: Mapping[Path, bytes | None]) -> None:
 def finish_interrupted(*folders: Path) -> None:
     """Complete or undo what commands that were killed have begun to write below some folders."""
     for path in _journals(folders):
-        with suppress(OSError), _lock(path):  # another process writes, or the files cannot be written now
+        with (
+            suppress(OSError, NotImplementedError),
+            _lock(path),
+        ):  # another process writes, or the files cannot be written now
             _finish(*_read(path))
             path.unlink(missing_ok=True)
 
@@ -240,6 +245,14 @@ def _lock(path: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # on Windows it is open
                 name.unlink()
+
+
+def _resolved(path: Path) -> Path:
+    """Return a path with its links followed. Raises OSError."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # links in a circle
+        raise OSError(f"{show_path(path)}: {error}") from None
 
 
 def _content(path: Path) -> bytes | None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import canonical_dataset, dataset_names, normal_field
+from cardproof.core.paths import is_inside, root_of
 from cardproof.core.source import read_source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
@@ -219,6 +220,9 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
     setting: Any = node.text
     if name in _PATHS:
         setting = _path(node)
+        full = settings.path(setting)
+        if name in ("cited", "names", "speed") and not is_inside(full, [root_of(full, settings.base)]):
+            raise wrong(f"{name} is not read: a link leads out of the site's folder; name the file itself")
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):
             raise wrong("sources_agree is a number of percentage points")
