@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from itertools import pairwise
@@ -13,6 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from sites import Done
+
+from cardproof.core.signals import ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +88,9 @@ def _fork_passfds(path: bytes, arguments: Sequence[str], kept: Sequence[int]) ->
     if pid:
         return pid
     try:
+        for number in ENDING:  # as a new program has them: ignored signals stay ignored
+            if callable(signal.getsignal(number)):
+                signal.signal(number, signal.SIG_DFL)
         for low, high in pairwise([2, *sorted(kept), os.sysconf("SC_OPEN_MAX")]):
             os.closerange(low + 1, high)
         exec(arguments[-1], {})

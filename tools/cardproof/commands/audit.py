@@ -10,9 +10,10 @@ import click
 
 from cardproof.build import audit, dry_run_of_audit
 from cardproof.commands.options import EPILOG, PATH, RunOptions, run_options
-from cardproof.commands.output import apply_baseline_option, progress_bar, report_output
+from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path, write_report
+from cardproof.core.files import show_path
+from cardproof.core.journal import finish_interrupted, write_report
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -75,11 +76,14 @@ def audit_command(
         from cardproof.judge.online import check_links
 
         check = partial(check_links, private_hosts=frozenset(host.lower() for host in private_hosts))
+    if fix or fix_unsafe:
+        finish_interrupted(Path(), *(path if path.is_dir() else path.parent for path in paths))
     with progress_bar(output.silent) as progress:
         measuring = options.measure_options(progress)
         run = audit(paths, settings, measuring, reading=reading, arguments=arguments, online=check)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
             run = audit(paths, settings, measuring, online=check)
+    check_outputs(options, output, settings, run, () if from_metadata else paths, report=summary)
     apply_baseline_option(options, run)
     if summary:
         _write_summary(run, summary)

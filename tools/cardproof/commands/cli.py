@@ -12,6 +12,7 @@ import click
 from cardproof import __version__
 from cardproof.commands.options import EPILOG
 from cardproof.core.errors import InputError
+from cardproof.core.signals import exit_status, orderly_end
 from cardproof.zoos import ZooError
 
 NAMES = ("audit", "edit", "explain", "export", "init", "render", "snippets", "speed")
@@ -46,15 +47,16 @@ def cardproof() -> None:
 def main() -> None:
     """Run the command line; the console script and ``tools/render_cards.py`` call it."""
     try:
-        status = cardproof.main(prog_name="cardproof", standalone_mode=False)
-        sys.stdout.flush()
+        with orderly_end():
+            status = cardproof.main(prog_name="cardproof", standalone_mode=False)
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (InputError, ZooError, OSError) as error:
         click.secho(f"error: {error}", err=True, fg="red", bold=True)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as interrupt:
         click.echo("interrupted; no file is half-written", err=True)
-        sys.exit(130)
+        sys.exit(exit_status(interrupt))
     sys.exit(status if isinstance(status, int) else 0)

@@ -13,7 +13,8 @@ import click
 
 from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
 from cardproof.commands.options import EPILOG, PATH
-from cardproof.core.files import replace_files, show_path
+from cardproof.core.files import show_path
+from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
@@ -94,8 +95,8 @@ def apply_fixes(text: str, fixes: Iterable[Fix]) -> str:
 def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path, list[Fix]]:
     """Make the fixes of findings in their files, only the safe ones unless ``unsafe``, and return those made.
 
-    If two findings edit the same characters, the more severe one is fixed. A file whose other values would change is
-    left alone: EditError is raised for it, after the other files were written.
+    If two findings edit the same characters, the more severe one is fixed. A file whose other values would change, and
+    one that a link leads away, is left alone: EditError is raised for it, after the others were written, all or none.
     """
     by_file: dict[Path, list[Finding]] = {}
     for finding in findings:
@@ -103,16 +104,21 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
         if indents or (finding.fix and (unsafe or finding.fix.safe)):
             by_file.setdefault(Path(finding.place.file), []).append(finding)
     fixed: dict[Path, list[Fix]] = {}
+    contents: dict[Path, str] = {}
     errors: list[str] = []
     for path, in_file in sorted(by_file.items()):
         fixes = _compatible_fixes([finding for finding in in_file if finding.fix])
         if any(finding.check == "index-shape" for finding in in_file):
             fixes += _indentation(path)
         try:
-            if fixes and _edit(path, fixes):
-                fixed[path] = fixes
+            if fixes and (after := _edited(path, fixes)) is not None:
+                check_link(path)
+                fixed[path], contents[path] = fixes, after
         except EditError as error:
             errors.append(f"{show_path(path)}: {error}")
+        except OutsideError as error:
+            errors.append(str(error))
+    replace_sources(contents)
     if errors:
         raise EditError("; ".join(errors))
     return fixed
@@ -140,18 +146,17 @@ def _compatible_fixes(findings: list[Finding]) -> list[Fix]:
     return sorted((fix for fix in chosen if fix not in conflicting), key=lambda fix: (fix.line, fix.column))
 
 
-def _edit(path: Path, fixes: list[Fix]) -> bool:
-    """Make fixes in a file and return whether it changed. Raises EditError if more than their values would change."""
+def _edited(path: Path, fixes: list[Fix]) -> str | None:
+    """Return the text of a file after fixes, None if it is the same. Raises EditError if other values would change."""
     before = path.read_bytes().decode("utf-8")
     after = apply_fixes(before, fixes)
     if after == before:
-        return False
+        return None
     old, new = _leaves(path, before), _leaves(path, after)
     same_keys = Counter(keys for keys, _ in old.elements()) == Counter(keys for keys, _ in new.elements())
     if old and (not same_keys or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
-    replace_files({path: after})
-    return True
+    return after
 
 
 def _indentation(path: Path) -> list[Fix]:

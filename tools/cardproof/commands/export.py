@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from cardproof.commands.options import CONFIG, DATA, EPILOG, JOBS, PATH, WEIGHTS, ZOO, site_settings
-from cardproof.commands.output import progress_bar
+from cardproof.commands.output import inputs_of_run, progress_bar, protect_inputs
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path, write_report
+from cardproof.core.files import show_path
+from cardproof.core.journal import finish_interrupted, replace_files, write_report
 from cardproof.plan.options import MeasureOptions
 
 
@@ -66,7 +67,10 @@ def export_command(
     with progress_bar(out is None) as progress:
         run = audit(paths, settings, MeasureOptions(jobs=jobs, progress=progress), reading=reading, store=store)
     assert run.audit
-    _write(export(kind, run.audit, settings, (*HELD, *more)), out, folder=kind == "hub")
+    texts = export(kind, run.audit, settings, (*HELD, *more))
+    files = _files(texts, out, folder=kind == "hub")
+    protect_inputs((("--out", path) for path in files), (*paths, *inputs_of_run(run)), settings, config)
+    _write(files, texts, out)
     if unread := [finding for finding in run.findings if finding.fatal]:
         from cardproof.report.terminal import print_findings
 
@@ -74,18 +78,27 @@ def export_command(
     return run.exit
 
 
-def _write(texts: dict[str, str], out: Path | None, *, folder: bool) -> None:
-    """Write one text into a file or to standard output, several into a folder. Raises InputError if that is missing.
+def _files(texts: dict[str, str], out: Path | None, *, folder: bool) -> dict[Path, str]:
+    """Return the texts by the files that they are written into; none for standard output.
 
-    ``folder``: ``out`` is a folder unless it is named like a Markdown file.
+    ``folder``: ``out`` is a folder unless it is named like a Markdown file. Raises InputError if several texts have no
+    folder.
     """
     folder = folder and out is not None and out.suffix.lower() != ".md"
     if len(texts) > 1 and (not folder or (out and out.is_file())):
         raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
-    for name, text in texts.items():
-        if out is None:
+    return {out / name if folder or out.is_dir() else out: text for name, text in texts.items()} if out else {}
+
+
+def _write(files: dict[Path, str], texts: dict[str, str], out: Path | None) -> None:
+    """Write all files or none, or print the text."""
+    if out is None:
+        for text in texts.values():
             click.echo(text, nl=False)
-        else:
-            write_report(out / name if folder or out.is_dir() else out, text)
+    elif out in files:
+        write_report(out, files[out])
+    else:
+        finish_interrupted(out)
+        replace_files(files, roots=[out])
     if out and len(texts) > 1:
         click.echo(f"{show_path(out)}: {len(texts)} files", err=True)

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path
+from cardproof.core.files import show_path
+from cardproof.core.journal import finish_interrupted, replace_sources
+from cardproof.core.paths import is_regular
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.core.yaml_text import to_yaml
@@ -85,6 +87,9 @@ class _Header:
     """The header of one file."""
 
     def __init__(self, path: Path) -> None:
+        finish_interrupted(path.parent)
+        if path.exists() and not is_regular(path):
+            raise InputError(f"{show_path(path)}: this is not a regular file")
         try:
             text = path.read_bytes().decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -226,7 +231,7 @@ class _Header:
             if fields is None or span is None or not text.endswith(rest):
                 continue
             if _exactly(fields.plain(), wanted):
-                replace_files({self.path: (_BOM if self.bom else "") + text})
+                replace_sources({self.path: (_BOM if self.bom else "") + text})
                 return True
         raise EditError("the header cannot hold this in its layout; nothing was written")
 

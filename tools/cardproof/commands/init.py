@@ -18,7 +18,8 @@ from cardproof.commands.render import program_reference
 from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_texts
 from cardproof.core.clock import now
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path, site_lock
+from cardproof.core.files import show_path, site_lock
+from cardproof.core.journal import finish_interrupted, replace_files
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
@@ -131,6 +132,7 @@ def _find_models(site: NewSite, engine: str | None) -> ModelList:
     """Return the models of the new site. Raises InputError if there are none, or if its files exist already."""
     from cardproof.measure.list_models import list_models
 
+    finish_interrupted(site.folder)
     _check_overwrite(site, [*COMMON_FILES, CITED])
     found = list_models(site.zoo, site.patterns, engine=engine)
     return replace(found, models=found.models[: site.limit])
@@ -146,7 +148,7 @@ def _create_site(site: NewSite, found: ModelList, options: MeasureOptions) -> Cr
     _check_overwrite(site, texts)
     paths = {site.folder / path: text for path, text in texts.items()}
     with site_lock(site.folder / "docs" / "evidence"):
-        replace_files(paths)
+        replace_files(paths, roots=[site.folder])
     return CreatedSite(tuple(paths), len(measured), findings)
 
 

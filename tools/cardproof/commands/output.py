@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +12,14 @@ import click
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path, write_report
+from cardproof.core.files import show_path
+from cardproof.core.journal import write_report
+from cardproof.core.paths import file_key, is_regular, walk
 from cardproof.report.formats import FORMATS
 
 if TYPE_CHECKING:
     from cardproof.commands.options import RunOptions
+    from cardproof.core.settings import Settings
     from cardproof.plan.dry_run import DryRun
     from cardproof.plan.options import Progress
     from cardproof.report.run import Run
@@ -78,9 +81,6 @@ class Output(Struct, frozen=True):
         """Write the report into its files, and print it if its format is not text."""
         from cardproof.report.formats import texts_of
 
-        cards = {Path(card.file).resolve() for card in run.cards}
-        if overwritten := [path for _, path in self.targets if path.resolve() in cards]:
-            raise InputError(f"{show_path(overwritten[0])}: this is a card of this run; name another file with --write")
         printed = [self.kind] if self.kind != "text" else []
         texts = texts_of(run, [*(name for name, _ in self.targets), *printed])
         for name, path in self.targets:
@@ -104,11 +104,65 @@ def report_output(options: RunOptions) -> Output:
         if name not in FORMATS[1:] or not separator or not file:
             raise click.UsageError(f"--write {text}: write FORMAT=FILE; formats are {', '.join(FORMATS[1:])}")
         targets.append((name, Path(file)))
-    if len({path.absolute() for _, path in targets}) < len(targets):
+    if len({file_key(path) for _, path in targets}) < len(targets):
         raise click.UsageError("--write: two reports cannot be written into one file")
     if options.dry_run and (targets or kind not in ("text", "json")):
         raise click.UsageError("--dry-run makes no report: only --format text or json can be used with it")
     return Output(kind, tuple(targets), options.quiet, options.verbose)
+
+
+def check_outputs(
+    options: RunOptions, output: Output, settings: Settings, run: Run, paths: Iterable[Path] = (), **more: Path | None
+) -> None:
+    """Raise InputError if a file that a report or the baseline is to be written into is an input; before any is.
+
+    ``paths`` are inputs of the command line, and ``more`` further outputs by their options.
+    """
+    outputs = [*(("--write", path) for _, path in output.targets), *((f"--{name}", more[name]) for name in more)]
+    inputs = [*paths, *inputs_of_run(run)]
+    if options.baseline:
+        if options.update_baseline:
+            outputs.append(("--baseline", options.baseline))
+        else:
+            inputs.append(options.baseline)
+    protect_inputs([(option, path) for option, path in outputs if path], inputs, settings, options.config)
+
+
+def protect_inputs(
+    outputs: Iterable[tuple[str, Path]], inputs: Iterable[Path], settings: Settings, config: Path | None
+) -> None:
+    """Raise InputError if an output is an input, or a source of the site, under whatever name, or another output.
+
+    ``outputs`` are options and their files.
+    """
+    inputs = list(inputs)
+    files: dict[object, str] = {}
+    for option, path in outputs:
+        key = file_key(path)
+        if key in files:
+            raise InputError(f"{show_path(path)}: {files[key]} and {option} name the same file")
+        files[key] = option
+        if is_regular(path) and any(file_key(name) == key for name in (*inputs, *_sources(settings, config))):
+            raise InputError(f"{show_path(path)}: this is a card of this run, or another input; name another {option}")
+
+
+def inputs_of_run(run: Run) -> Iterator[Path]:
+    """Yield the files that a run has read: cards, and what they import, include and name."""
+    yield from (Path(card.file) for card in run.cards)
+    if run.audit:
+        yield from (path for card in run.audit.reading.cards for path in (card.source.path, *card.imports))
+        yield from (path for paths in run.audit.local.files.values() for path in paths)
+        yield from (found.path for sources in run.audit.local.includes.values() for found in sources)
+
+
+def _sources(settings: Settings, config: Path | None) -> Iterator[Path]:
+    """Yield the settings of a site, the files that they name, its templates and its evidence."""
+    yield config or settings.base / "mkdocs.yml"
+    yield from (settings.path(path) for path in (settings.cited, settings.names, settings.speed) if path)
+    if (file := (settings.zoo or "").rpartition(":")[0]).endswith(".py"):
+        yield Path(file)
+    for folder in (settings.templates, settings.includes, settings.evidence):
+        yield from (place / entry.name for place, entries in walk(settings.path(folder)) for entry in entries)
 
 
 def apply_baseline_option(options: RunOptions, run: Run) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cardproof.build import dry_run_of_render, render
 from cardproof.commands.options import EPILOG, PATH, RunOptions, parse_devices, run_options
-from cardproof.commands.output import apply_baseline_option, progress_bar, report_output
+from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -76,6 +76,7 @@ def render_command(
         return output.dry_run(dry_run_of_render(settings, only=only, force=options.force))
     with progress_bar(output.silent) as progress:
         run = render(settings, options.measure_options(progress), only=only, check=check, reference=program_reference)
+    check_outputs(options, output, settings, run)
     apply_baseline_option(options, run)
     return output.report(run)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, ZOO, site_settings
-from cardproof.commands.output import progress_bar
+from cardproof.commands.output import progress_bar, protect_inputs
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path
+from cardproof.core.files import show_path
+from cardproof.core.journal import replace_files
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
@@ -52,6 +54,8 @@ def speed_command(
     path = out or (settings.path(settings.speed) if settings.speed else None)
     if path is None:
         raise click.UsageError("name the file: --out speed-cpu.json, or the setting 'speed' in mkdocs.yml")
+    if out:  # the file of the setting may lie beside the evidence, and is refused if it holds anything but speeds
+        protect_inputs([("--out", out)], [], replace(settings, speed=None), config)
     errors: list[str] = []
     with progress_bar(quiet or as_json) as progress:
         speeds = time_models(settings, path, errors, progress=progress, **options)

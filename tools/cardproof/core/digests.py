@@ -96,11 +96,10 @@ class Stamps:
 
 def _content(path: Path) -> bytes:
     """Return the content of a file, or the names in a folder."""
-    try:
+    if path.is_file():
         return path.read_bytes()
-    except IsADirectoryError:
-        with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models
-            return "\0".join(sorted(file.name for file in files)).encode()
+    with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models; fails for a pipe
+        return "\0".join(sorted(file.name for file in files)).encode()
 
 
 def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:

@@ -1,15 +1,14 @@
-"""Files of a site: paths for reports, atomic writes, and one lock per site.
+"""Files of a site: paths for reports, the cache, and one lock per site.
 
-Only the build that holds the site's lock writes temporary files. So those that are found when a build takes the lock
-were left by a build that was killed, and are removed.
+Only the build that holds the site's lock writes temporary files into its folders. So those that are found when a build
+takes the lock were left by a build that was killed; see :mod:`cardproof.core.journal`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,46 +40,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardproof"
 
 
-def replace_files(contents: Mapping[Path, str | bytes]) -> None:
-    """Write files atomically: all into temporary files first, then renamed. Raises OSError.
-
-    An error leaves the old files as they were. Modes are kept; symbolic links are followed.
-    """
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            target = path.resolve()
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=SUFFIX)
-            temporary = Path(name)
-            staged.append((temporary, target))
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content.encode() if isinstance(content, str) else content)
-            temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        for temporary, target in staged:
-            temporary.replace(target)
-    finally:
-        for temporary, _ in staged:
-            temporary.unlink(missing_ok=True)
-
-
-def write_report(path: Path, text: str) -> None:
-    """Write a report into a file, whose folder is made if it is missing, or into a device or pipe. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = text.encode("utf-8", "backslashreplace")  # names of files may hold bytes that are not text
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-    else:
-        replace_files({path: data})
-
-
-def _umask() -> int:
-    """Return the mode bits that new files do not get; the mask can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
 @contextmanager
 def site_lock(site: Path) -> Iterator[None]:
     """Hold the lock of a site, which its folder of evidence identifies, while the block runs.
@@ -95,17 +54,6 @@ def site_lock(site: Path) -> Iterator[None]:
     finally:
         if lock:
             lock.release()
-
-
-def remove_temporary_files(site: Path, folders: Iterable[Path]) -> None:
-    """Remove the temporary files of killed builds; the lock is taken only if there are any."""
-    places = [place for folder in folders for place in os.walk(folder)]
-    names = [Path(place, name) for place, _, files in places for name in files]
-    found = [path for path in names if path.name.startswith(".") and path.name.endswith(SUFFIX)]
-    if found:
-        with site_lock(site):
-            for path in found:
-                path.unlink(missing_ok=True)
 
 
 def _acquire(site: Path) -> BaseFileLock | None:

@@ -13,6 +13,7 @@ from msgspec import Struct, convert, to_builtins
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.core.paths import is_regular
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     this kind; NewerError if its schema has a higher number, or if it is intact and has a field or a word that is not
     known here.
     """
+    if path.exists() and not is_regular(path):  # reading a pipe or a device would not end
+        raise TamperedError(path)
     try:
         record = _parse(path)
         if _is_newer(str(record["schema"]), schema):

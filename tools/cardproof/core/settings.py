@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import canonical_dataset, dataset_names, normal_field
+from cardproof.core.paths import is_inside, root_of
 from cardproof.core.source import read_source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
@@ -217,7 +219,10 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         raise wrong(f"{name} must be one value")
     setting: Any = node.text
     if name in _PATHS:
-        setting = Path(node.text)
+        setting = _path(node)
+        full = settings.path(setting)
+        if name in ("cited", "names", "speed") and not is_inside(full, [root_of(full, settings.base)]):
+            raise wrong(f"{name} is not read: a link leads out of the site's folder; name the file itself")
     elif name == "sources_agree":
         if not re.fullmatch(r"\d+(\.\d+)?", node.text):
             raise wrong("sources_agree is a number of percentage points")
@@ -243,6 +248,22 @@ def parse_dataset(name: str) -> str:
     return found
 
 
+def _path(node: Scalar) -> Path:
+    try:
+        return parse_path(node.text)
+    except ValueError as trouble:
+        raise InputError(f"{node.place}: {trouble}") from None
+
+
+def parse_path(text: str) -> Path:
+    """Return a path. Raises ValueError for what cannot be one: a null character, ``~name`` of no user."""
+    if "\0" in text:
+        raise ValueError("a path has no null character")
+    if text.startswith("~") and os.path.expanduser(text) == text:  # noqa: PTH111  (does not raise)
+        raise ValueError(f"{text.partition('/')[0]} is the home of no user; for a file of this name, write ./{text}")
+    return Path(text)
+
+
 def _data(node: Node) -> dict[str, Path]:
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: data is a mapping from data set to folder")
@@ -251,7 +272,7 @@ def _data(node: Node) -> dict[str, Path]:
         if not isinstance(value, Scalar) or value.value is None:
             raise InputError(f"{value.place}: data needs a path")
         try:
-            found[parse_dataset(key.text)] = Path(value.text)
+            found[parse_dataset(key.text)] = _path(value)
         except ValueError as trouble:
             raise InputError(f"{key.place}: {trouble}") from None
     return found

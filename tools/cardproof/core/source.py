@@ -52,8 +52,8 @@ def read_source(path: Path, name: str) -> tuple[Source | None, list[Finding]]:
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-    except OSError as trouble:
-        return None, [error(f"cannot be read: {trouble.strerror or trouble}")]
+    except (OSError, ValueError) as trouble:  # a name with a null character is a ValueError
+        return None, [error(f"cannot be read: {getattr(trouble, 'strerror', None) or trouble}")]
     if len(data) > MAX_BYTES:
         return None, [error(f"is larger than {MAX_BYTES // 2**20} MiB, too large for a card")]
     try:

@@ -13,7 +13,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data, digest_of_files
-from cardproof.core.files import replace_files, site_lock
+from cardproof.core.files import site_lock
+from cardproof.core.journal import replace_files
+from cardproof.core.paths import resolve_inside
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.types import Evidence, Need, Number
 
@@ -177,9 +179,9 @@ class EvidenceWriter:
         """Contents of the files before this build; None if a file did not exist."""
 
     def write(self, evidence: Evidence) -> None:
-        """Write a record; a file that is not a record is left alone, and the build reports it."""
+        """Write a record; the build reports links that lead out and files that are not records, which stay."""
         path, text = self._folder / file_name(evidence.model), record_text(evidence, self._folder)
-        if text is None:
+        if text is None or resolve_inside(path, self._folder) is None:
             return
         with site_lock(self._folder):
             if path.exists() and not path.is_file():

@@ -79,6 +79,7 @@ def judge(
             local = {"weights": local_files.weights.get(key), "code": local_files.code.get(key)}
             contexts.append(replace(context, subjects=subjects, **local))
         judged, decided, of_card = _judge_card(card, contexts)
+        of_card += local_files.refused.get(card.file, ())
         for judgement, context in judged:
             of_model = by_model.setdefault((card.file, context.model.key), ModelVerdicts())
             (of_model.published if judgement.claim.published else of_model.own).append(judgement)

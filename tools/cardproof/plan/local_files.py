@@ -12,11 +12,12 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.files import show_path
+from cardproof.core.paths import hub_repository, is_regular, resolve_inside
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import LicenceFile, LocalCode, LocalFile, MissingFile
+from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar
-from cardproof.plan.repository_files import is_below, licence_file, missing_files, repository
+from cardproof.plan.repository_files import licence_file, missing_files, repository
 from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class LocalFiles(Struct, frozen=True):
     """Files that the card's model index names, by the card's file."""
     licences: Mapping[str, LicenceFile] = field(default_factory=dict)
     """Of the folder or the repository of cards with a header, by the card's file."""
+    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    """Notes on files that a card names and that are not read, by its file."""
     files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     """Paths that the card names, whether they exist or not, of its licence and of the code that was found, by its file.
 
@@ -63,6 +66,7 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
     includes: dict[str, tuple[Source, ...]] = {}
     missing: dict[str, tuple[MissingFile, ...]] = {}
     licences: dict[str, LicenceFile] = {}
+    refused: dict[str, tuple[Finding, ...]] = {}
     files: dict[str, tuple[Path, ...]] = {}
     given = settings.path(settings.weights) if settings.weights else None
     digests: dict[Path, str] = {}
@@ -71,15 +75,17 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
         for model in card.models:
             for path in _weights_paths(model, given):
                 paths.append(path)
-                if path.is_file():
+                if is_regular(path):
                     sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
                     weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
                     break
             for folder, path, line in _code_paths(model):
-                if path.is_file() and is_below(folder, path) and (found := _code(path, line)):
+                if is_regular(path) and resolve_inside(path, folder) and (found := _code(path, line)):
                     paths.append(path)
                     code[card.file, model.key] = found
                     break
+        if led_out := tuple(dict.fromkeys(filter(None, map(_refused, card.models)))):
+            refused[card.file] = led_out
         absent, looked_for = missing_files(card)
         paths += sorted(looked_for)
         if absent:
@@ -93,7 +99,7 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
             includes[card.file] = found_includes
         if paths:
             files[card.file] = tuple(dict.fromkeys(paths))
-    return LocalFiles(weights, code, includes, missing, licences, files)
+    return LocalFiles(weights, code, includes, missing, licences, refused, files)
 
 
 def link_of(model: Model, field_name: str) -> Scalar | None:
@@ -170,7 +176,18 @@ def _code_paths(model: Model) -> Iterator[tuple[Path, Path, int | None]]:
 def _below(folder: Path, name: str) -> Path | None:
     """Return a path below a folder; None if the name leads out of it."""
     path = folder / name
-    return path if path != folder and is_below(folder, path) else None
+    return path if path != folder and resolve_inside(path, hub_repository(folder) or folder) else None
+
+
+def _refused(model: Model) -> Finding | None:
+    """Return a note on a model's file of weights that is not read, since it is behind a link."""
+    link = link_of(model, "Weights")
+    if link is None or "://" in link.text or not is_regular(path := link.source.path.parent / link.text):
+        return None
+    if _below(path.parent, path.name) or _below(link.source.path.parent, link.text):
+        return None
+    message = f"{show_path(path)} is not read: a link leads out of the card's folder"
+    return Finding(link.place, "missing-file", "note", message, "--weights names a folder with files of weights")
 
 
 def _code(path: Path, line: int | None) -> LocalCode | None:
@@ -198,7 +215,7 @@ def _includes(card: Card, settings: Settings) -> Iterator[Source]:
     for name in list(names)[:MAX_INCLUDES]:
         for folder in folders:
             path = _below(folder, name)
-            if path and path.is_file():
+            if path and is_regular(path):
                 source, _ = read_source(path, show_path(path))
                 if source:
                     yield source

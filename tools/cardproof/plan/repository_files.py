@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.files import show_path
+from cardproof.core.paths import is_regular, resolve_inside
 from cardproof.core.types import LicenceFile, MissingFile
 from cardproof.core.yaml import Node, Scalar, Sequence
 
@@ -67,7 +68,7 @@ def missing_files(card: Card) -> tuple[list[MissingFile], set[Path]]:
                     continue
                 candidates = list(_candidates(node.source.path.parent, name))
                 looked_for.update(candidates)
-                if not any(path.exists() for path in candidates):
+                if not any(map(_exists, candidates)):
                     missing += _missing(field, node, name, candidates)
     return missing, looked_for
 
@@ -78,7 +79,7 @@ def licence_file(folder: Path) -> LicenceFile | None:
     for place in (folder, top) if top and top != folder.absolute() else (folder,):
         for name in _LICENCE_NAMES:
             path = place / name
-            if path.is_file():
+            if is_regular(path) and resolve_inside(path, top or folder):
                 licences = _licences_of(path)
                 return LicenceFile(show_path(path), licences, place is folder) if licences else None
     return None
@@ -102,14 +103,6 @@ def repository(folder: Path) -> Path | None:
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
 
 
-def is_below(folder: Path, path: Path) -> bool:
-    """Return whether a resolved path is below a folder."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError):
-        return False
-
-
 def _scalars(node: Node | None) -> Iterator[Scalar]:
     for item in node.items if isinstance(node, Sequence) else [node]:
         if isinstance(item, Scalar):
@@ -123,8 +116,15 @@ def _candidates(folder: Path, name: str) -> Iterator[Path]:
     if top is None:
         top = here if folder.absolute().is_relative_to(here) else folder.absolute()
     for base in (folder, *folder.absolute().parents)[:20]:
-        if is_below(top, base) and is_below(top, path := base / name):
+        if resolve_inside(base, top) and resolve_inside(path := base / name, top):
             yield path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long
+        return False
 
 
 def _missing(field: str, node: Scalar, name: str, candidates: list[Path]) -> Iterator[MissingFile]:

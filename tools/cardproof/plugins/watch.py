@@ -234,10 +234,13 @@ def _packages(folder: Path) -> list[Path]:
 
 def _walk(folder: str, without: Container[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
     """Yield the states of the files below a folder, except hidden and editors' files, and folders in ``without``."""
-    yield from _files(folder)
-    for path, entry in _entries(folder):
-        if entry.is_dir(follow_symlinks=False) and path not in without and entry.name != "__pycache__":
-            yield from _walk(path, without)
+    todo = [folder]
+    while todo:
+        place = todo.pop()
+        yield from _files(place)
+        for path, entry in _entries(place):
+            if entry.is_dir(follow_symlinks=False) and path not in without and entry.name != "__pycache__":
+                todo.append(path)
 
 
 def _files(folder: str) -> Iterator[tuple[str, tuple[int, int, int]]]:

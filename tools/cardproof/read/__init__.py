@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
+from cardproof.core.paths import files_below, is_inside, is_regular, root_of_argument
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import Claim, Finding
+from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
@@ -90,39 +91,50 @@ def read_cards(
 
     A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold
     models. A Markdown page that an index imports is a card of its own.
-    ``root`` bounds what an index may import (by default each path's own folder, or the working directory if it
-    lies inside). Raises InputError for a path that does not exist.
+    ``root`` bounds what is read, and what an index may import; without it, that is each path's own folder, or the
+    working directory if it lies inside, and a link that is given itself may lead anywhere. Raises InputError for a path
+    that does not exist.
     """
     reading = Reading()
     show = show or show_path
     seen: set[Path] = set()
     for given in paths:
-        if not given.exists():
+        if not given.exists() and not (root and given.is_symlink()):
             raise InputError(f"{show(given)}: no such file or folder")
-        bound = (root or _root_of(given)).resolve()
-        explicit = given.is_file()
-        for path in [given] if explicit else _files_below(given):
-            if path.resolve() not in seen:
+        bound = (root or root_of_argument(given)).resolve()
+        explicit = root is not None or given.is_file()
+        for path in [given] if explicit else _files_below(given, show, reading):
+            if (root or not explicit) and (refused := _refused(path, bound, show, root is not None)):
+                reading.files += 1
+                reading.findings.append(refused)
+            elif path.resolve() not in seen:
                 seen |= _read_file(path, bound, show, reading, explicit, seen)
     reading.findings.sort(key=lambda one: (*one.place.start, one.check, one.message))
     return reading
 
 
-def _root_of(given: Path) -> Path:
-    folder = given if given.is_dir() else given.parent
-    cwd = Path.cwd()
-    return cwd if folder.resolve().is_relative_to(cwd) else folder
-
-
-def _files_below(folder: Path) -> list[Path]:
+def _files_below(folder: Path, show: Callable[[Path], str], reading: Reading) -> list[Path]:
     """Return the Markdown, YAML and CSV files below a folder, an index before what it may import."""
-    files = []
-    for path in folder.rglob("*"):
-        if path.suffix.lower() not in (*MARKDOWN, ".yml", ".yaml", ".csv") or not path.is_file():
-            continue
-        if not _SKIPPED_FOLDERS.intersection(path.relative_to(folder).parts):
-            files.append(path)
-    return sorted(files, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
+
+    def report(error: OSError) -> None:
+        place, message = Place(show(Path(error.filename)), 1, 1), f"this folder cannot be read: {error.strerror}"
+        reading.findings.append(Finding(place, "encoding", "error", message, fatal=True))
+
+    endings = (*MARKDOWN, ".yml", ".yaml", ".csv")
+    found = files_below(folder, endings, skipped=_SKIPPED_FOLDERS, on_error=report) if folder.is_dir() else []
+    return sorted(found, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
+
+
+def _refused(path: Path, root: Path, show: Callable[[Path], str], of_site: bool) -> Finding | None:
+    """Return why a file that nobody named is not read: a link leads out of ``root``, or it is a device or pipe."""
+    place = Place(show(path), 1, 1)
+    if not is_regular(path):
+        message = "not read: this is a link to nothing, a device or a pipe"
+        return Finding(place, "encoding", "error" if of_site else "warning", message, "remove it", fatal=of_site)
+    if not is_inside(path, [root]):
+        message = f"not read: a link leads out of {show(root)}"
+        return Finding(place, "encoding", "error", message, "put the file itself here", fatal=True)
+    return None
 
 
 def _read_file(

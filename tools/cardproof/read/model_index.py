@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
 
+from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
@@ -117,6 +118,7 @@ class IndexReader(Struct):
     _trees: dict[Path, tuple[Node, ...]] = field(default_factory=dict)
     _visits: int = 0
     _inherited: int = 0
+    _left: Iterator[int] = field(default_factory=lambda: iter(range(MOST_ENTRIES)))
 
     def models(self, roots: Node | Iterable[Node], source: Source) -> tuple[Model, ...]:
         """Return the models of the indexes of a file and of what they import; they share their collections."""
@@ -364,20 +366,17 @@ class IndexReader(Struct):
         if "://" in pattern.text:
             self._error(pattern.place, f"'{pattern.text}' is an address; a model index reads local files only")
             return []
-        folder = source.path.parent
+        folder, name = source.path.parent, pattern.text if len(pattern.text) < 200 else f"{pattern.text[:200]}…"
         try:
-            paths = (
-                sorted(folder.glob(pattern.text)) if any(c in pattern.text for c in "*?[") else [folder / pattern.text]
-            )
-        except (ValueError, NotImplementedError) as error:
-            self._error(pattern.place, f"'{pattern.text}' is not a path below this folder: {error}")
+            files = named_files(pattern.text, folder, self.root, self._left)
+        except PathError as error:
+            self._error(pattern.place, f"'{name}' {error}")
             return []
-        files = [path for path in paths if path.is_file()]
         if not files:
-            self._error(pattern.place, f"no file matches '{pattern.text}'", f"looked in {self.show(folder)}")
-        inside = [path for path in files if path.resolve().is_relative_to(self.root)]
+            self._error(pattern.place, f"no file matches '{name}'", f"looked in {self.show(folder)}")
+        inside = [path for path in files if is_inside(path, [self.root])]
         if len(inside) < len(files):
-            self._error(pattern.place, f"'{pattern.text}' leads out of {self.show(self.root)}, where nothing is read")
+            self._error(pattern.place, f"'{name}' leads out of {self.show(self.root)}, where nothing is read")
         return inside
 
     def _file(

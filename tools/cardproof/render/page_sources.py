@@ -11,9 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import replace_files, show_path
+from cardproof.core.files import show_path
+from cardproof.core.journal import OutsideError, finish_interrupted, replace_sources
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
+from cardproof.core.types import Finding, Place
 from cardproof.read import Card, Reading, read_cards
 from cardproof.render.output.paths import Folders, relative
 from cardproof.render.output.text import read_stamp
@@ -159,6 +161,8 @@ def run_pages(
     path that is not a file.
     """
     result = PagesRun()
+    if rewrite:
+        finish_interrupted(Path(), *(path.parent for path in paths))
     readable = [path for path in dict.fromkeys(paths) if _is_readable(path, result)]
     with Runner(policy.limits, policy.preload, policy.devices) as runner:
         for done, path in enumerate(readable, 1):
@@ -194,10 +198,15 @@ def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewr
             found, random = run_blocks(page, blocks, device, own, runner)
             runs.append(run_of(page, device, own, "", found, findings, random))
             outcomes += found
-    if rewrite and (updated := _update(path, [page for page, _ in pages], outcomes)):
-        result.updated += updated
-        _run_file(path, policy, runner, result, rewrite=False)
-        return
+    if rewrite and (updated := _updated(path, [page for page, _ in pages], outcomes)):
+        try:
+            replace_sources(updated)
+            result.updated += updated
+            _run_file(path, policy, runner, result, rewrite=False)
+            return
+        except OutsideError as error:
+            place = Place(show_path(path), 1, 1)
+            result.findings.append(Finding(place, "snippets", "error", f"not updated: {error}", fatal=True))
     result.runs += runs
     result.findings += [finding for run in runs for finding in findings_of(run)]
 
@@ -213,25 +222,12 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
     return [(page, replace(policy, search_path=search, config=found.policy.config)) for page in found.pages]
 
 
-def _update(path: Path, pages: list[Page], outcomes: list[Outcome]) -> list[Path]:
-    """Rewrite the outdated outputs of a page, or of its template and includes; return the changed files."""
-    if not any(page.origin for page in pages):
-        new = update(pages[0].text, outcomes)
-        if new == pages[0].text:
-            return []
-        _write(path, new)
-        return [path]
-    changed = []
-    for file in sorted({file for page in pages for file, _ in page.origin.values()}):
-        source, _ = read_source(Path(file), file)
-        if source and (new := update(source.text, outcomes, file)) != source.text:
-            _write(Path(file), new)
-            changed.append(Path(file))
+def _updated(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Path, str]:
+    """Return the files in which outputs are outdated, with new texts: a page, or its template and includes."""
+    origins = {file for page in pages for file, _ in page.origin.values()}
+    changed: dict[Path, str] = {}
+    for file in sorted(origins) or [show_path(path)]:
+        source, _ = read_source(Path(file) if origins else path, file)
+        if source and (new := update(source.text, outcomes, file if origins else None)) != source.text:
+            changed[source.path] = ("\ufeff" if source.bom else "") + new
     return changed
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a page's text; a byte order mark is kept."""
-    data = path.read_bytes()
-    mark = data[:3] if data.startswith(b"\xef\xbb\xbf") else b""
-    replace_files({path: mark + text.encode()})

@@ -53,8 +53,8 @@ class SiteBuild:
         """
         self.settings = settings
         self.folders = checked_folders(settings)
+        self.writer = None if check else _evidence_writer(self.folders)  # first: it completes a build that was killed
         self.memory = Memory() if check else open_memory(settings, self.folders.out)
-        self.writer = None if check else _evidence_writer(settings, self.folders)
         self.options = replace(options, keep=self.writer.write) if self.writer else options
         self.templates = site_templates(self.folders, self.memory)
         self.only = only
@@ -165,7 +165,7 @@ class SiteBuild:
             texts = {page.path: page.text, **self._evidence_texts(card, audit)}
             texts |= {path: text for path, text in runs.outputs.items() if path == runs.paths.get(card.file)}
             texts |= records.texts
-            for change in compare({**texts, **records.badges}, records.leftovers()):
+            for change in compare({**texts, **records.badges}, records.leftovers(), self.folders.targets):
                 # evidence may be stored already: the change is relative to the state before the build
                 self.changes.append(change_since(change, before[change.path]) if change.path in before else change)
             report = audit.report(card, card_runs, site.rows[card.file])
@@ -200,16 +200,16 @@ class SiteBuild:
         if not self.only:
             site_files = make_site_files(self.changes, settings, self.folders, self.across, self.memory)
         assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
-        self.changes += [change for change in compare(assets, ()) if change.differs]
+        self.changes += [change for change in compare(assets, (), self.folders.targets) if change.differs]
         generated = settings.path(settings.reference) if reference and settings.reference else None
         if reference and generated:
-            self.changes += compare(reference(generated), ())
+            self.changes += compare(reference(generated), (), self.folders.targets)
         self.changes = list({change.path: change for change in self.changes}.values())
         kept = {path for card in self.reports.values() for path in card.outputs}
         kept |= {show_path(path) for path in (*assets, *(change.path for change in self.changes))}
         kept |= {show_path(path) for path in (site_files.paths if site_files else ())}
         if not self.only:
-            self.changes += compare({}, self._gone(generated, kept))
+            self.changes += compare({}, self._gone(generated, kept), self.folders.targets)
         if self.check:
             self.changes = [change for change in self.changes if self.folders.is_committed(change.path)]
         badges = sum(number for card in self.reports.values() for number in card.folders.values())
@@ -217,7 +217,7 @@ class SiteBuild:
         self.files = len({path for path in kept | removed if not path.endswith(".svg")}) + badges
         self.findings += _edited(self.changes, self.check)
         if not self.check and all(change.status != "foreign" for change in self.changes):
-            write(self.changes, self.folders.evidence)
+            write(self.changes, self.folders)
             lasting = {f: (card.report, card.read, card.includes) for f, card in self.rendered.items() if card.lasting}
             self.memory.store(lasting, self.across)
             if site_files and site_files.changed:
@@ -249,6 +249,9 @@ def checked_folders(settings: Settings) -> Folders:
     folders = site_folders(settings)
     if not folders.root.is_dir():
         raise InputError(f"{show_path(folders.root)}: no such folder of templates")
+    if outside := folders.led_out():
+        message = f"a link leads out of {show_path(folders.base)}; name the folder itself in the settings"
+        raise InputError(f"{show_path(outside)}: {message}")
     if any(folder.resolve().is_relative_to(folders.out.resolve()) for folder in (folders.root, folders.cards)):
         raise InputError(
             f"{show_path(folders.out)}: pages cannot be written where their templates are; name another --out"
@@ -278,13 +281,13 @@ def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> se
     return set(chosen)
 
 
-def _evidence_writer(settings: Settings, folders: Folders) -> EvidenceWriter:
-    """Return the writer of evidence, after removing leftovers of killed builds."""
-    from cardproof.core.files import remove_temporary_files
+def _evidence_writer(folders: Folders) -> EvidenceWriter:
+    """Return the writer of evidence, after completing or undoing what killed builds have begun."""
+    from cardproof.core.journal import tidy_site
     from cardproof.evidence.records import EvidenceWriter
 
-    generated = [settings.path(settings.reference)] if settings.reference else []
-    remove_temporary_files(folders.evidence, [folders.out, folders.evidence, *generated])
+    outputs = [folders.out, folders.evidence, *folders.generated]
+    tidy_site(folders.evidence, folders.base, outputs, folders.docs)
     return EvidenceWriter(folders.evidence)
 
 
@@ -312,7 +315,7 @@ def _edited(changes: Iterable[Change], check: bool) -> Iterator[Finding]:
             hint = "edit the template instead; the last line of the page names it"
             yield Finding(place, "hand-edit", "warning", f"this page was edited by hand {what}", hint)
         elif change.status == "foreign":
-            message = "this file was not rendered, and a page would overwrite it"
+            message = "this file was not rendered, or is a link out of the site, and a page would overwrite it"
             hint = "move it away, or name another --out; nothing was written"
             yield Finding(place, "hand-edit", "error", message, hint)
 

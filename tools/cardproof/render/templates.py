@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +32,7 @@ from markupsafe import Markup
 from cardproof import __version__
 from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import time_limit
+from cardproof.core.paths import is_inside, is_regular
 from cardproof.core.types import VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, html_text, markdown_text
 
@@ -101,15 +102,31 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
+class _SiteLoader(FileSystemLoader):
+    """Loads the templates of a site's folders; one that a link leads out of ``roots`` is not read."""
+
+    def __init__(self, folders: list[Path], roots: tuple[Path, ...]) -> None:
+        super().__init__([str(folder) for folder in folders])
+        self._roots = roots
+
+    def get_source(self, environment: Environment, template: str) -> Any:
+        """Return a template, as its base class does. Raises TemplateError for one that is not read."""
+        found = super().get_source(environment, template)
+        if not is_inside(Path(found[1]), self._roots):
+            raise TemplateError(f"template '{template}' is not read: a link leads out of the site's folder")
+        return found
+
+
 class Templates:
     """The templates of one site: those of its folders first, then the layouts that come with cardproof."""
 
-    def __init__(self, folders: list[Path], show: Callable[[Path], str]) -> None:
+    def __init__(self, folders: list[Path], show: Callable[[Path], str], roots: Iterable[Path] = ()) -> None:
+        """``roots`` are the folders below which the files must be, whatever links say; by default ``folders``."""
         self._show = show
         self._folders = folders
         loader = ChoiceLoader(
             [
-                FileSystemLoader([str(f) for f in folders]),
+                _SiteLoader(folders, tuple(roots) or tuple(folders)),
                 PrefixLoader({"cardproof": FileSystemLoader(str(LAYOUTS))}),
             ]
         )
@@ -131,7 +148,7 @@ class Templates:
         for name in names:
             for folder in self._folders:
                 found.add(folder / name)
-                if (folder / name).is_file():
+                if is_regular(folder / name):
                     break
         return found
 
@@ -209,7 +226,7 @@ class Templates:
         self._environment.requested.add(name)
         try:
             return self._environment.loader.get_source(self._environment, name)
-        except TemplateNotFound as trouble:
+        except TemplateError as trouble:
             raise TemplatesError([self._finding(trouble, name)]) from trouble
 
     def _show_path(self, file: str) -> str:

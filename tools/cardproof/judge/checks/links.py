@@ -7,7 +7,8 @@
   cannot be one.
 - `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
 - `missing-file`: `Config`, `README` or `Image` names a file of the repository that is missing, although its folder is
-  there. The nearest name in that folder is suggested.
+  there. The nearest name in that folder is suggested. Weights that a link leads out of the card's folder are not read,
+  and noted.
 
 In code only closed sites are looked for: addresses there are often made up.
 

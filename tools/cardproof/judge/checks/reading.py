@@ -20,7 +20,8 @@
   blank line, which not all readers find, is a note.
 - `hub-result`: a result of the header that the Hub refuses: without task, data set or metrics, a metric without type or
   value, a source without its address.
-- `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text.
+- `encoding`, `byte-order-mark`, `control-character`: bytes that readers choke on or show as text. `encoding` also names
+  files and folders that cannot be read, files that a link leads out of the site's or audited folder, pipes and devices.
 - `unread-table`: a table that looks like claims is not read, with the reason: it has a column of counts, or names a
   model that was measured. A note: what it states is not checked.
 - `duplicate-model`: two cards define one model.

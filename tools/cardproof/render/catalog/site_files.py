@@ -41,7 +41,7 @@ def make_site_files(
     from cardproof.render.output.paths import site_urls
 
     texts = site_files(settings, folders, site_urls(settings, folders), across.reports)
-    changes += compare(texts, ())
+    changes += compare(texts, (), folders.targets)
     return SiteFiles(inputs, tuple(texts), True)
 
 
@@ -51,7 +51,8 @@ def orphaned_model_files(settings: Settings, known: Mapping[str, CardReport]) ->
     folders = {folder.rpartition("/")[2] for card in known.values() for folder in card.folders}
     try:
         with os.scandir(settings.path(settings.catalog) / "models") as found:
-            gone = sorted(Path(folder) for folder in found if folder.name not in folders and folder.is_dir())
+            own = (folder for folder in found if folder.name not in folders and folder.is_dir(follow_symlinks=False))
+            gone = sorted(map(Path, own))
     except FileNotFoundError:
         return []
     return [path for folder in gone for path in sorted(folder.iterdir()) if _is_ours(path)]
@@ -65,5 +66,6 @@ def orphaned_badges(folders: Iterable[Path], kept: Container[Path]) -> list[Path
 
 def _is_ours(path: Path) -> bool:
     from cardproof.render.catalog.files import is_ours  # rarely needed
+    from cardproof.render.output.files import is_own_file
 
-    return path.is_file() and is_ours(path.read_text(encoding="utf-8", errors="replace"))
+    return is_own_file(path) and is_ours(path.read_text(encoding="utf-8", errors="replace"))

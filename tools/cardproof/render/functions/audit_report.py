@@ -17,6 +17,7 @@ from msgspec import Struct, ValidationError, convert, to_builtins
 from cardproof.core.json_text import strict_json
 from cardproof.core.names import kind_of
 from cardproof.core.numbers import parse_number, show_count
+from cardproof.core.paths import is_regular, resolve_inside
 from cardproof.core.types import VERDICTS
 from cardproof.judge.discrepancies import DISCREPANCIES
 from cardproof.render.templates import CallError, render_layout
@@ -85,9 +86,11 @@ def audit_report(base: Path, on_read: Callable[[Path], None]) -> Callable[[str],
         """Return the report of an audit whose JSON is in a file. Raises CallError."""
         path = base / file
         on_read(path)
-        if not path.resolve().is_relative_to(base.resolve()):
+        if not resolve_inside(path, base):
             raise CallError(f"audit '{file}' lies outside of the site's folder")
         try:
+            if path.exists() and not is_regular(path):
+                raise CallError(f"audit '{file}' is not a regular file")
             if path.stat().st_size > MOST_BYTES:
                 raise CallError(f"audit '{file}' has more than {MOST_BYTES:,} bytes; write it with --report")
             audit = read_summary(path.read_text(encoding="utf-8"))

@@ -5,12 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
+from errno import ENAMETOOLONG
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from cardproof.core.files import site_lock
+from cardproof.core.paths import files_below, is_inside, is_regular
 from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
+
+if TYPE_CHECKING:
+    from cardproof.render.output.paths import Folders
 
 ASSETS = Path(__file__).parent.parent / "assets"
 STYLES = ("cardproof.css", "compare.css")
@@ -27,7 +35,8 @@ class Change(Struct, frozen=True):
 
     path: Path
     status: Status
-    """``edited``: the file was edited since it was rendered; ``foreign``: it was not rendered by cardproof."""
+    """``edited``: the file was edited since it was rendered; ``foreign``: it was not rendered by cardproof, or a link
+    leads out of the site."""
     old: str
     new: str
 
@@ -46,11 +55,15 @@ class Change(Struct, frozen=True):
         return "".join(line if line.endswith("\n") else line + "\n" for line in lines)
 
 
-def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
-    """Return a change for each rendered text, and for the files to remove, ``gone``."""
+def compare(outputs: Mapping[Path, str], gone: Iterable[Path], roots: Iterable[Path]) -> list[Change]:
+    """Return a change for each rendered text, and for the files to remove, ``gone``.
+
+    What a link leads out of ``roots`` is neither read nor written or removed, nor is a folder, device or pipe.
+    """
     changes = []
+    inside = cache(lambda folder: is_inside(folder, roots))  # links are rare, and folders are few
     for path, new in sorted(outputs.items()):
-        if path.exists() and not path.is_file():  # reading a pipe would wait forever
+        if not inside(path.parent) or (path.is_symlink() and not is_inside(path, roots)) or _is_special(path):
             changes.append(Change(path, "foreign", "", new))
             continue
         try:
@@ -60,8 +73,9 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path]) -> list[Change]:
             continue
         changes.append(Change(path, _status(old, new), old, new))
     for path in sorted(gone):
-        with suppress(FileNotFoundError):  # another build removed it
-            changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
+        if inside(path.parent) and is_own_file(path):
+            with suppress(FileNotFoundError):  # another build removed it
+                changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
     return changes
 
 
@@ -92,15 +106,14 @@ def find_orphans(
     the files to ``keep``, named as by ``show``.
     """
     found = []
-    for path in sorted(pages.rglob("*.md")) if pages.is_dir() else []:
+    for path in sorted(files_below(pages, (".md",))):
         if show(path) in keep:
             continue
-        template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else None
-        if template is not None and not (base / template).is_file():
+        template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if is_own_file(path) else None
+        if template is not None and _is_missing(base / template):
             found.append(path)
-    others = sorted(records.rglob("*.json")) if records and records.is_dir() else []
-    for path in others:
-        if show(path) not in keep and path.is_file():
+    for path in sorted(files_below(records, (".json",))) if records else []:
+        if show(path) not in keep and is_own_file(path):
             from cardproof.evidence.records import is_record  # as in _status
 
             if is_record(path.read_text(encoding="utf-8", errors="replace")):
@@ -108,23 +121,40 @@ def find_orphans(
     return found
 
 
-def write(changes: Iterable[Change], site: Path) -> None:
-    """Write and remove files, while no other build of the site writes; ``site`` is its folder of evidence.
+def is_own_file(path: Path) -> bool:
+    """Return whether a file may be an output that can be removed: no build makes links."""
+    return is_regular(path) and not path.is_symlink()
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether something that is not a regular file is in the place of an output."""
+    return not is_regular(path) and path.exists()
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there is no such file; False if that is unknown, as in a folder that cannot be read."""
+    try:
+        return not S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError as error:
+        return error.errno == ENAMETOOLONG
+
+
+def write(changes: Iterable[Change], folders: Folders) -> None:
+    """Write and remove files of a site, all or none, while no other build of it writes.
 
     Files that have the new content already, such as evidence that was stored at once, are not written again.
     """
     changes = [change for change in changes if change.differs]
     if not changes:
         return
-    from cardproof.core.files import replace_files, site_lock
+    from cardproof.core.journal import replace_files
 
-    with site_lock(site):
-        replace_files({change.path: change.new for change in changes if _needs_write(change)})
-        for change in changes:
-            if change.status == "removed":
-                change.path.unlink(missing_ok=True)
-                with suppress(OSError):  # not empty
-                    change.path.parent.rmdir()
+    with site_lock(folders.evidence):
+        new = {change.path: change.new for change in changes if _needs_write(change)}
+        gone = [change.path for change in changes if change.status == "removed"]
+        replace_files(new, gone=gone, roots=folders.targets)
 
 
 def _needs_write(change: Change) -> bool:

@@ -6,11 +6,14 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urljoin
 
 from msgspec import Struct
 
+from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
+from cardproof.core.paths import files_below, is_inside, is_regular, root_of
 from cardproof.render.output.text import read_stamp
 
 if TYPE_CHECKING:
@@ -31,11 +34,38 @@ class Folders(Struct, frozen=True):
     """Paths on pages are written relative to it."""
     fallback: Path | None = None
     """A second folder for included files."""
+    generated: tuple[Path, ...] = ()
+    """Folders of further outputs: catalog, assets, reference."""
+    docs: Path = Path("docs")
+    """The root of the built site."""
 
     @property
     def bound(self) -> Path:
         """The folder below which an index may import: the site's, or the cards' folder if that is outside of it."""
         return self.base if self.cards.resolve().is_relative_to(self.base.resolve()) else self.cards
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The folders below which templates and what they include must be, whatever links say."""
+        return tuple(dict.fromkeys(root_of(folder, self.base) for folder in self._named_sources))
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
+        """The folders below which outputs must be, whatever links say."""
+        return tuple(dict.fromkeys(root_of(folder, self.base) for folder in self._named_targets))
+
+    @property
+    def _named_sources(self) -> tuple[Path, ...]:
+        return (self.root, self.cards, *([self.fallback] if self.fallback else []))
+
+    @property
+    def _named_targets(self) -> tuple[Path, ...]:
+        return (self.out, self.evidence, self.docs, *self.generated)
+
+    def led_out(self) -> Path | None:
+        """Return a folder that a link leads out of the site; None if the settings themselves name all that are."""
+        named = (*self._named_sources, *self._named_targets)
+        return next((folder for folder in named if not is_inside(folder, [root_of(folder, self.base)])), None)
 
     def is_committed(self, path: Path) -> bool:
         """Return whether a file is a page or a record of evidence; all else is derived, and no check fails for it."""
@@ -54,6 +84,8 @@ def site_folders(settings: Settings) -> Folders:
         evidence=settings.path(settings.evidence),
         base=settings.base,
         fallback=includes if includes != root else None,
+        generated=tuple(settings.path(f) for f in (settings.catalog, settings.assets, settings.reference) if f),
+        docs=settings.path(settings.site.docs),
     )
 
 
@@ -65,7 +97,8 @@ def page_templates(
     ``known`` has the names that some of them include, by the same names of templates.
     """
     known = known or {}
-    paths = {show(path): path for path in sorted(folders.cards.rglob("*.md"), key=lambda path: path.parts)}
+    below = files_below(folders.cards, (".md",), on_error=_refuse)
+    paths = {show(path): path for path in sorted(below, key=lambda path: path.parts) if path.suffix == ".md"}
     found = {shown: path for shown, path in paths.items() if shown in known or _is_template(path, folders)}
     templates: Templates | None = None
     users: dict[str, set[Path]] = {}
@@ -73,7 +106,7 @@ def page_templates(
         names = known.get(shown)
         if names is None:
             templates = templates or site_templates(folders, show)
-            names = templates.includes(_text(path))
+            names = templates.includes(_text(path, folders))
         for name in names:
             users.setdefault(name, set()).add(path)
     users.setdefault("page.md", set())
@@ -102,11 +135,18 @@ class _Included:
 
 def _is_template(path: Path, folders: Folders) -> bool:
     """Return whether a file may be a template: not an output, in any folder."""
-    return path.is_file() and not path.is_relative_to(folders.out) and read_stamp(_text(path)) is None
+    return not path.is_relative_to(folders.out) and read_stamp(_text(path, folders)) is None
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, folders: Folders) -> str:
+    """Return the text of a template; empty if it is not read, which is reported when it is."""
+    if not is_regular(path) or not is_inside(path, folders.sources):
+        return ""
     return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(f"{show_path(Path(error.filename))}: this folder of templates cannot be read: {error.strerror}")
 
 
 def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
@@ -114,7 +154,7 @@ def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
     from cardproof.render.templates import Templates
 
     search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
-    return Templates(list(dict.fromkeys(search)), show)
+    return Templates(list(dict.fromkeys(search)), show, folders.sources)
 
 
 def relative(path: Path, start: Path) -> str:

@@ -181,7 +181,7 @@ class _Finder(Struct):
             line = next((i for i, text in enumerate(self.body.split("\n")) if path in text), 0) + 1 + self.first
             place = self.origin.get(line, (self.file, line))
             message = f"snippet file '{path}' is not found; nothing is included for it"
-            hint = "snippets are looked for below base_path of pymdownx.snippets; links are not followed"
+            hint = "files are looked for below base_path of pymdownx.snippets; no link is followed out of the site"
             self.findings.append(Finding(Place(*place, 1), CHECK, "error", message, hint))
 
     def _prose(self, prose: Prose) -> None:

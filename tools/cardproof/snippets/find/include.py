@@ -8,6 +8,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cardproof.core.paths import is_inside, is_regular, root_of, root_of_argument
+
 if TYPE_CHECKING:
     import markdown  # type: ignore[import-untyped]
 
@@ -24,7 +26,7 @@ class Includes:
         self.lines: list[tuple[str, Origin]] = []
         """Each line after inclusion with its origin; empty if the site has no snippets."""
         self.missing: list[str] = []
-        """Paths of missing files."""
+        """Paths of files that are missing, behind a link that leads out of the site, or not regular files."""
         self._base = Path(base_path).absolute()
         if "snippet" in converter.preprocessors:
             self._attach(converter.preprocessors["snippet"])
@@ -32,6 +34,8 @@ class Includes:
     def _attach(self, processor: Any) -> None:
         run, read_lines = processor.run, processor.read_lines
         get_snippet_path, dedent = processor.get_snippet_path, processor.dedent
+        own = self._base if (self._base / "mkdocs.yml").is_file() else root_of_argument(self._base)
+        roots = [own, *(root_of(Path(base), self._base) for base in processor.base_path)]
 
         def observed_run(lines: list[str]) -> list[str]:
             included = run([_Line(line, (None, number)) for number, line in enumerate(lines, 1)])
@@ -46,6 +50,8 @@ class Includes:
 
         def observed_path(path: str) -> str | None:
             found: str | None = get_snippet_path(path)
+            if found and not (is_regular(Path(found)) and is_inside(Path(found), roots)):
+                found = None
             if found is None:
                 self.missing.append(path)
             return found

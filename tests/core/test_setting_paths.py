@@ -1,0 +1,45 @@
+"""Paths in settings that no file can have are bad input at their place."""
+
+from __future__ import annotations
+
+import pytest
+from sites import CONFIG, cardproof, write_site
+
+from cardproof.core.errors import InputError
+from cardproof.core.settings import load_settings
+
+
+@pytest.mark.parametrize("value", ['"a\\0b"', "~nobody-has-this-name/x"])
+@pytest.mark.parametrize("key", ["templates", "out", "evidence", "cited", "names", "speed", "weights", "catalog"])
+def test_a_path_that_cannot_be_one_is_refused_at_its_place(tmp_path, key, value):
+    config = tmp_path / "mkdocs.yml"
+    for text in (f"{key}: {value}", f"data: {{ImageNet: {value}}}"):
+        config.write_text(f"{CONFIG}    {text}\n")
+        with pytest.raises(InputError, match=r"mkdocs.yml:6:\d+: .*(null character|home of no user)"):
+            load_settings(config)
+
+
+@pytest.mark.parametrize("option", ["--weights", "--names", "--data"])
+def test_so_is_one_of_the_command_line(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(write_site(tmp_path))
+    value = "~nobody-has-this-name/x"
+    done = cardproof("audit", "templates", option, f"ImageNet={value}" if option == "--data" else value)
+    assert done.returncode == 2
+    assert "home of no user" in done.stderr
+
+
+@pytest.mark.attack(
+    "card", "the file of cited results, names or speeds is a link to a file outside", "bad input; not read"
+)
+@pytest.mark.parametrize("key", ["cited", "names", "speed"])
+def test_a_file_that_a_link_leads_out_is_refused_unless_it_is_named_itself(tmp_path, key):
+    (tmp_path / "outside.yml").write_text("secret")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "file.yml").symlink_to("../outside.yml")
+    config = site / "mkdocs.yml"
+    config.write_text(f"{CONFIG}    {key}: file.yml\n")
+    with pytest.raises(InputError, match=rf"mkdocs.yml:6:\d+: {key} is not read: a link leads out"):
+        load_settings(config)
+    config.write_text(f"{CONFIG}    {key}: ../outside.yml\n")
+    assert getattr(load_settings(config), key).name == "outside.yml"
