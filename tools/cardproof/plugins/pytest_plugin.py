@@ -236,19 +236,15 @@ class _Prover:
     def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
         """Return the outcomes of a page's blocks; the first call runs the page."""
         from cardproof.snippets.prove import run_blocks
-        from cardproof.snippets.run.runner import RunnerError
         from cardproof.snippets.types import Outcome
 
         if proof.outcomes is None:
             runner = self._runner(proof.policy)
-            try:
-                if proof.device == "cuda" and not self._has_gpu(runner):
-                    proof.outcomes = [Outcome(block, "not-run", NO_GPU) for block in proof.blocks]
-                else:
-                    ran = run_blocks(proof.page, proof.blocks, proof.device, proof.policy, runner)
-                    proof.outcomes, proof.random = ran
-            except RunnerError as trouble:
-                proof.outcomes = [Outcome(block, "fail", str(trouble)) for block in proof.blocks]
+            if proof.device == "cuda" and not self._has_gpu(runner):
+                proof.outcomes = [Outcome(block, "not-run", NO_GPU) for block in proof.blocks]
+            else:
+                ran = run_blocks(proof.page, proof.blocks, proof.device, proof.policy, runner)
+                proof.outcomes, proof.random = ran
         return proof.outcomes
 
     def close(self) -> None:
@@ -266,12 +262,15 @@ class _Prover:
 
     def _has_gpu(self, runner: Runner) -> bool:
         """Return whether torch sees a GPU, tested in a separate process."""
-        from cardproof.snippets.run.runner import Job
+        from cardproof.snippets.run.runner import Job, RunnerError
         from cardproof.snippets.types import Block, Options
 
         if self._gpu is None:
             block = Block("gpu", 1, "import torch\nassert torch.cuda.is_available()", Options())
-            self._gpu = runner.run(Job("gpu", (block,), "cuda"))[0].error is None
+            try:
+                self._gpu = runner.run(Job("gpu", (block,), "cuda"))[0].error is None
+            except RunnerError:
+                self._gpu = False
         return self._gpu
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from cardproof.core.clock import build_time, now
 from cardproof.core.digests import digest_of_data
+from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
@@ -25,7 +26,7 @@ from cardproof.snippets.results import BlockResult, PageRun, result_of
 from cardproof.snippets.types import Block, BlockRun, Device, Limits, Options, Outcome, Status
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.runner import Runner
+    from cardproof.snippets.run.runner import Job, Runner
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
@@ -260,15 +261,21 @@ def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Fi
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
     extensions, configs = _extensions(policy.config) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
-    blocks, findings = find_blocks(
-        page.text,
-        page.file,
-        extensions=extensions,
-        extension_configs=configs,
-        base_path=page.base,
-        origin=page.origin,
-    )
-    return blocks, (*findings, *(finding for block in blocks for finding in _unread(block)))
+    try:
+        blocks, findings = find_blocks(
+            page.text,
+            page.file,
+            extensions=extensions,
+            extension_configs=configs,
+            base_path=page.base,
+            origin=page.origin,
+        )
+        return blocks, (*findings, *(finding for block in blocks for finding in _unread(block)))
+    except InputError:
+        raise
+    except Exception as error:
+        message = f"the blocks of this page could not be found: {_named(error)}"
+        return (), (Finding(Place(page.file, 1, 1), "snippets", "error", message, "report this with the page"),)
 
 
 def _unread(block: Block) -> Iterator[Finding]:
@@ -305,12 +312,41 @@ def run_blocks(
         search_path=policy.search_path,
         environment={} if policy.network else OFFLINE,
     )
-    ran = runner.run(job)[len(first) :] if blocks else ()
-    judged = [_judge(block, result, device, policy, random) for block, result in zip(blocks, ran, strict=True)]
-    return with_causes(judged), random
+    judged = [_judge(block, ran, device, policy, random) for block, ran in zip(blocks, _ran(job, runner), strict=True)]
+    try:
+        return with_causes(judged), random
+    except Exception:  # without the causes
+        return judged, random
+
+
+def _ran(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
+    """Return the runs of a job's blocks, without the set-up of random weights; whatever happens, the page has one."""
+    from cardproof.snippets.run.runner import RunnerError
+
+    count = sum(block.code is not SETUP for block in job.blocks)
+    try:
+        return runner.run(job)[-count:] if count else ()
+    except RunnerError as trouble:
+        reason = str(trouble)
+    except Exception as error:
+        reason = f"the page could not be run: {_named(error)}"
+    return (BlockRun(False, (), reason, device=job.device),) * count
+
+
+def _named(error: Exception) -> str:
+    """Return the class of an exception that nobody expected, and its message."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _judge(block: Block, ran: BlockRun, device: str, policy: Policy, random: bool) -> Outcome:
+    """Return the outcome of a block; one that cannot be judged has failed with that reason."""
+    try:
+        return _judged(block, ran, device, policy, random)
+    except Exception as error:
+        return Outcome(block, "fail", f"its output could not be compared: {_named(error)}", ran=ran)
+
+
+def _judged(block: Block, ran: BlockRun, device: str, policy: Policy, random: bool) -> Outcome:
     from cardproof.snippets.compare.match import judge_block
 
     reason = (ran.error or "").removeprefix("not run: ")
@@ -329,7 +365,10 @@ def _states(block: Block) -> bool:
     """Return whether a block states its exact output; otherwise the page shows the output as well."""
     from cardproof.snippets.compare.match import expectations
 
-    stated = expectations(block)
+    try:
+        stated = expectations(block)
+    except Exception:  # the block has failed with this reason
+        return False
     loose = any(expectation.kind == "loose" for expectation in stated)
     return not loose and (block.console or block.stated_output is not None or bool(stated))
 

@@ -78,7 +78,7 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
         return ()
     try:
         comments = _comments(block.code)
-    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return ()
     compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
     return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
@@ -96,7 +96,7 @@ def _commented(code: str) -> list[Expectation]:
     try:
         comments = _comments(code)
         statements = statement_lines(code)
-    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return []
     found: list[Expectation] = []
     used, index = 0, 0
@@ -229,6 +229,6 @@ def _is_simple(source: str) -> bool:
     """Return whether a statement has no body, so that it needs no ``...`` prompt at its end."""
     try:
         body = ast.parse(source).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return bool(body) and not hasattr(body[-1], "body")

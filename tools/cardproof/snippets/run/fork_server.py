@@ -19,16 +19,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cardproof.snippets.run.confine import confine
 from cardproof.snippets.run.messages import HEADER, frame
 from cardproof.snippets.run.page import run_page
 from cardproof.snippets.run.processes import reap
-from cardproof.snippets.run.supervise import Reach, SupervisedPage, adopt_orphans, permitted_reach, supervise
+from cardproof.snippets.run.supervise import (
+    Reach,
+    SupervisedPage,
+    adopt_orphans,
+    is_exposed,
+    permitted_reach,
+    supervise,
+)
 
 
 def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
     """Import, report the state, and fork a page for each request until the runner closes the socket."""
     control = socket.socket(fileno=descriptor)
     reach = permitted_reach()
+    exposed = is_exposed(os.getppid())
     adopt_orphans()
     signal.signal(signal.SIGCHLD, lambda *_: reap())
     for name in preload:
@@ -36,7 +45,7 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # children that collect do not copy the pages of all imported objects
-    control.sendall(frame({"reach": reach, **_state()}))
+    control.sendall(frame({"reach": reach, "exposed": exposed, **_state()}))
     while request := _request(control):
         content, descriptors = request
         if content["what"] == "state":
@@ -89,16 +98,17 @@ def _fork(control: socket.socket, descriptors: list[int], content: dict[str, Any
 
 
 def _supervised_page(descriptors: list[int], content: dict[str, Any]) -> SupervisedPage:
-    lifeline, channel, output, errors = descriptors
+    lifeline, channel, turns, output, errors, crash = descriptors
 
     def become_page() -> NoReturn:
         with contextlib.suppress(OSError):  # when memory runs out, the kernel takes the page before the build
             Path("/proc/self/oom_score_adj").write_text("1000")
-        run_page(socket.socket(fileno=channel), output, errors)
+        confine()
+        run_page(socket.socket(fileno=channel), turns, output, errors, crash)
 
     return SupervisedPage(
         socket.socket(fileno=lifeline),
-        (channel, output, errors),
+        (channel, turns, output, errors, crash),
         Path(content["folder"]),
         content["reach"],
         content["network"],

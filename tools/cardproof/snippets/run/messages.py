@@ -1,19 +1,21 @@
 """Messages between the runner and a page's process: small records, sent as a length and JSON.
 
 Nothing that a snippet could write is ever unpickled: what arrives must be a known message with fields of the right
-types, and must carry the page's nonce.
+types. There are two connections. On the channel the page sends notes at any time, and waits until the runner has read
+them. On the other the runner gives orders, and the page replies to each (``turns.py``).
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
+import msgspec.json
 from msgspec import Struct, convert, to_builtins
 
 
 class BrokenChannelError(Exception):
-    """Bytes on the channel that are not a message of this page."""
+    """Bytes from a page's process that are not a message of this page."""
 
 
 class Code(Struct, frozen=True):
@@ -47,35 +49,15 @@ class Task(Struct, frozen=True):
     output_bytes: int
 
 
-class _Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=True):
-    pass
+class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=True):
+    """A note of the page, or its reply to an order."""
 
 
-class BlockStarted(_Message, frozen=True):
-    """A block begins."""
-
-    block: int
-
-
-class StatementStarted(_Message, frozen=True):
-    """A statement begins: lines within the block."""
-
-    line: int
-    end_line: int
-
-
-class StreamSwitched(_Message, frozen=True):
+class StreamSwitched(Message, frozen=True):
     """The code is about to write to the other of standard output and standard error."""
 
 
-class StatementEnded(_Message, frozen=True):
-    """The statement that was entered has ended."""
-
-    value: str | None
-    error: str | None
-
-
-class PictureShown(_Message, frozen=True):
+class PictureShown(Message, frozen=True):
     """A picture was shown or saved."""
 
     name: str
@@ -83,59 +65,100 @@ class PictureShown(_Message, frozen=True):
     """Base64."""
 
 
-class ProcessReplaced(_Message, frozen=True):
+class ProcessReplaced(Message, frozen=True):
     """The process is about to become another program."""
 
     program: str
 
 
-class BlockEnded(_Message, frozen=True):
-    """The block has ended, with or without an exception."""
+Note = StreamSwitched | PictureShown | ProcessReplaced
 
-    error: str | None
-    traceback: str
-    error_line: int | None
+
+class Began(Message, frozen=True):
+    """The block's names and sources are ready."""
+
+
+class Ran(Message, frozen=True):
+    """A statement has ended, with or without an exception."""
+
+    value: str | None = None
+    error: str | None = None
+    summary: str | None = None
+    """The error as it is said of the block: with the hosts that were tried."""
+    traceback: str = ""
+    line: int | None = None
+
+
+class Ended(Message, frozen=True):
+    """All output of the block is written."""
+
     warnings: tuple[str, ...]
 
 
-class PageFinished(_Message, frozen=True):
+class Finished(Message, frozen=True):
     """All blocks have ended; the process exits as soon as it may."""
 
     threads: int
     """Threads that a program would wait for."""
 
 
-Message = (
-    BlockStarted
-    | StatementStarted
-    | StreamSwitched
-    | StatementEnded
-    | PictureShown
-    | ProcessReplaced
-    | BlockEnded
-    | PageFinished
-)
+Reply = Began | Ran | Ended | Finished
 
 
 class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
     nonce: str
-    message: Message
+    note: Note
 
 
 ACKNOWLEDGED = b"\x06"
 HEADER = 4
 """Bytes of a frame's length."""
+LARGEST = 24 * 2**20
+"""Bytes of a message: the largest picture in base64, and some more."""
+
+
+def framed(body: bytes) -> bytes:
+    """Return a message's bytes after their length."""
+    return len(body).to_bytes(HEADER, "big") + body
 
 
 def frame(content: dict[str, Any]) -> bytes:
     """Return content as a length and JSON."""
-    body = json.dumps(content).encode()
-    return len(body).to_bytes(HEADER, "big") + body
+    return framed(json.dumps(content).encode())
 
 
-def message_frame(message: Message, nonce: str) -> bytes:
-    """Return a message of the page that has this nonce as a frame."""
-    return frame(to_builtins(_Envelope(nonce, message)))
+def note_frame(note: Note, nonce: str) -> bytes:
+    """Return a note of the page that has this nonce as a frame."""
+    return framed(encoded(_Envelope(nonce, note)))
+
+
+def encoded(message: Struct) -> bytes:
+    """Return a message as JSON; what UTF-8 cannot encode is escaped."""
+    return msgspec.json.encode(_writable(to_builtins(message)))
+
+
+def decoded(body: bytes, kind: Any) -> Any:
+    """Return a message of this kind from JSON; raise BrokenChannelError for anything else.
+
+    The types are checked while it is read, so that other values take no memory.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError):
+        raise BrokenChannelError("bytes that are not a message") from None
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _writable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    return writable(value) if isinstance(value, str) else value
+
+
+def writable(text: str) -> str:
+    """Escape what UTF-8 cannot encode."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def task_frame(task: Task) -> bytes:
@@ -149,33 +172,25 @@ def task_from(content: dict[str, Any]) -> Task:
 
 
 class Frames:
-    """Decodes the messages of one page from bytes as they arrive."""
-
-    _largest: ClassVar[int] = 64 * 2**20
+    """Decodes the notes of one page from bytes as they arrive."""
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
         self._bytes = bytearray()
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that are complete now; raise BrokenChannelError on anything else."""
+    def feed(self, data: bytes) -> list[Note]:
+        """Return the notes that are complete now; raise BrokenChannelError on anything else."""
         self._bytes += data
         found = []
         while len(self._bytes) >= HEADER:
             size = int.from_bytes(self._bytes[:HEADER], "big")
-            if size > self._largest:
+            if size > LARGEST:
                 raise BrokenChannelError(f"a message of {size} bytes")
             if len(self._bytes) < HEADER + size:
                 break
-            found.append(self._message(bytes(self._bytes[HEADER : HEADER + size])))
+            envelope = decoded(bytes(self._bytes[HEADER : HEADER + size]), _Envelope)
+            if envelope.nonce != self._nonce:
+                raise BrokenChannelError("a message that is not this page's")
+            found.append(envelope.note)
             del self._bytes[: HEADER + size]
         return found
-
-    def _message(self, body: bytes) -> Message:
-        try:  # decoded by the standard library, which accepts text that UTF-8 cannot encode
-            content = convert(json.loads(body), _Envelope)
-        except (ValueError, RecursionError):
-            raise BrokenChannelError("bytes that are not a message") from None
-        if content.nonce != self._nonce:
-            raise BrokenChannelError("a message that is not this page's")
-        return content.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import base64
 import builtins
+import contextlib
 import faulthandler
 import fcntl
 import json
@@ -15,9 +16,12 @@ import sys
 import threading
 import time
 import traceback
+import warnings
+from collections.abc import Sequence
+from functools import partial
 from inspect import CO_COROUTINE
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cardproof.snippets.run import worker
@@ -25,41 +29,47 @@ from cardproof.snippets.run.hooks import NetworkGuard, pictures, prepare_librari
 from cardproof.snippets.run.messages import (
     ACKNOWLEDGED,
     HEADER,
-    BlockEnded,
-    BlockStarted,
-    Code,
-    Message,
-    PageFinished,
+    Began,
+    Ended,
+    Finished,
+    Note,
     PictureShown,
     ProcessReplaced,
-    StatementEnded,
-    StatementStarted,
+    Ran,
+    Reply,
     StreamSwitched,
     Task,
-    message_frame,
+    encoded,
+    note_frame,
     task_from,
 )
-from cardproof.snippets.run.statements import Place, Sources, Statement, statements
+from cardproof.snippets.run.statements import Place, Sources, Span
 from cardproof.snippets.run.streams import HIGH, Streams
-from cardproof.snippets.run.traceback import Failure, describe
+from cardproof.snippets.run.traceback import describe
+from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
 
 if TYPE_CHECKING:
     import socket
     from asyncio import AbstractEventLoop
 
-CHANNEL_LOST = 121
-"""Exit status if the code closed the descriptor of the private channel."""
 
-
-def run_page(channel: socket.socket, output: int, errors: int) -> NoReturn:
-    """Become the page's process: read the task from the channel, run it, report, exit."""
+def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash: int) -> NoReturn:
+    """Become the page's process: read the task from the channel, then follow the runner's orders."""
     size = int.from_bytes(_exactly(channel, HEADER), "big")
     task = task_from(json.loads(_exactly(channel, size)))
-    reports = Reports(channel, task.nonce)
+    turns, crash = _moved_up(turns), _moved_up(crash)
+    notes = Notes(channel, turns, task.nonce)
     _settle(task)
-    page = Page(task, reports, Streams(output, errors, lambda: reports.send(StreamSwitched())))
-    page.run()
-    page.leave()
+    faulthandler.enable(crash)
+    page = Page(task, notes, Streams(output, errors, lambda: notes.send(StreamSwitched())))
+    untraced(partial(take_turns, turns, page.enter, page.wait, page.leave, page.end_fork))
+
+
+def _moved_up(descriptor: int) -> int:
+    """Move a descriptor to a number that code rarely closes."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
+    os.close(descriptor)
+    return moved
 
 
 def _exactly(channel: socket.socket, size: int) -> bytes:
@@ -72,27 +82,22 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     return data
 
 
-class Reports:
-    """The page's end of the private channel: each message waits until the runner has read all output before it."""
+class Notes:
+    """The page's end of the channel: each note waits until the runner has read all output before it."""
 
-    def __init__(self, channel: socket.socket, nonce: str) -> None:
-        self._channel: int | None = fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD_CLOEXEC, HIGH)
-        channel.close()
+    def __init__(self, channel: socket.socket, turns: int, nonce: str) -> None:
+        self._channel: int | None = _moved_up(channel.detach())
+        self._turns = turns
         self._nonce = nonce
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._abandon)
 
-    @property
-    def abandoned(self) -> bool:
-        """Whether this is a process that the page's code forked: it has nothing to report."""
-        return self._channel is None
-
-    def send(self, message: Message) -> None:
-        """Send a message and wait for its acknowledgement; end the process if the channel is gone."""
+    def send(self, note: Note) -> None:
+        """Send a note and wait for its acknowledgement; end the process if the channel is gone."""
         with self._lock:
             if self._channel is None:
                 return
-            data = memoryview(message_frame(message, self._nonce))
+            data = memoryview(note_frame(note, self._nonce))
             try:
                 while data:
                     data = data[os.write(self._channel, data) :]
@@ -102,8 +107,11 @@ class Reports:
                 os._exit(CHANNEL_LOST)
 
     def _abandon(self) -> None:
+        """Close what a process that the code forked has no use for."""
         if self._channel is not None:
-            os.close(self._channel)
+            for descriptor in (self._channel, self._turns):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
         self._channel = None
         self._lock = threading.RLock()
 
@@ -130,9 +138,6 @@ def _settle(task: Task) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
     _forget_exit_functions()
-    crash = os.open(f"{task.folder}/crash", os.O_WRONLY | os.O_CREAT)
-    faulthandler.enable(fcntl.fcntl(crash, fcntl.F_DUPFD_CLOEXEC, HIGH))
-    os.close(crash)
 
 
 def _forget_exit_functions() -> None:
@@ -150,20 +155,22 @@ def _data_bytes() -> int:
 
 
 class Page:
-    """The names, sources and loop that the blocks of a page share."""
+    """The names, sources and loop that the blocks of a page share, and what is done before and after a statement."""
 
-    def __init__(self, task: Task, reports: Reports, streams: Streams) -> None:
+    def __init__(self, task: Task, notes: Notes, streams: Streams) -> None:
         self._task = task
-        self._reports = reports
+        self._notes = notes
         self._streams = streams
         self._guard = NetworkGuard()
         self._sources = Sources()
         self._state = Path(task.folder, "statements")
         self._name = task.blocks[0].file if task.blocks else "page"
         self._names = self._fresh_names()
-        self._flags = 0
+        self._place: Place | None = None
+        self._codes: Sequence[CodeType] = ()
+        """The statements of the block, for processes that do not follow the runner: those that the code forks."""
         self._loop: AbstractEventLoop | None = None
-        self._statement: Statement | None = None
+        self._value_is_shown = False
         self._value: str | None = None
         sys.argv = [self._name]
         work = str(Path.cwd())
@@ -184,103 +191,113 @@ class Page:
         )
         sys.modules["__main__"] = main
         given = "".join(f"{name} = {value!r}\n" for name, value in self._task.placeholders.items())
-        self._state.write_text(worker.encoded(compile(given, "placeholders", "exec")), encoding="ascii")
+        with contextlib.suppress(OSError):  # the code removed its folder
+            self._state.write_text(worker.encoded(compile(given, "placeholders", "exec")), encoding="ascii")
         return main.__dict__
 
-    def run(self) -> None:
-        """Run all blocks; an exception ends its block, and the next one runs."""
-        for index, code in enumerate(self._task.blocks):
-            self._reports.send(BlockStarted(index))
-            if code.fresh:
-                self._names, self._flags = self._fresh_names(), 0
-            self._guard.open, self._guard.hosts = code.network, []
-            failure = self._run_block(code)
-            self._streams.flush()
-            if self._reports.abandoned:
-                os._exit(0)
-            error = self._with_hosts(failure.error) if failure else None
-            text, line = (failure.traceback, failure.line) if failure else ("", None)
-            self._reports.send(BlockEnded(error, text, line, self._streams.closed()))
+    # the runner's orders
 
-    def leave(self) -> NoReturn:
+    def enter(self, order: Order, _: None = None) -> dict[str, Any]:
+        """Prepare what an order says; return the names that its code sees."""
+        if order[0] == "begin":
+            self._begin(*order[1:])
+        elif order[0] == "run":
+            self._value, self._value_is_shown = None, order[2]
+        elif order[0] == "exit":
+            self._exit()
+        return self._names
+
+    def leave(self, order: Order, error: BaseException | None) -> bytes:
+        """Return the reply to an order, after its code has run."""
+        self._streams.flush()
+        return encoded(self._reply(order, error))
+
+    def _reply(self, order: Order, error: BaseException | None) -> Reply:
+        if order[0] == "begin":
+            return Began()
+        if order[0] == "end":
+            return Ended(self._streams.closed())
+        if order[0] == "finish":
+            others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+            return Finished(sum(not thread.daemon for thread in others))
+        _, number, _, span, is_replayed = order
+        value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
+        if error is None:
+            if is_replayed:
+                with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
+                    file.write(worker.encoded(self._codes[number]))
+            return Ran(value)
+        assert self._place is not None
+        failure = describe(error, self._sources, self._place, Span(*span))
+        return Ran(value, failure.error, self._with_hosts(failure.error), failure.traceback, failure.line)
+
+    def _begin(self, index: int, codes: Sequence[CodeType], caught: Sequence[tuple[str, str, str, int]]) -> None:
+        """Begin a block; the warnings of its compilation are shown as if it had been compiled here."""
+        self._codes = codes
+        code = self._task.blocks[index]
+        if code.fresh and index:
+            self._names = self._fresh_names()
+        self._guard.open, self._guard.hosts = code.network, []
+        self._place = Place(code)
+        with contextlib.suppress(SyntaxError):
+            self._sources.add(code, self._names["__file__"])
+        for text, category, file, line in caught:
+            warnings.warn_explicit(text, getattr(builtins, category, SyntaxWarning), file, line)
+
+    def wait(self, awaited: Any) -> None:
+        """Run a coroutine of the top level."""
+        if self._loop is None:
+            import asyncio
+
+            self._loop = asyncio.new_event_loop()
+        self._loop.run_until_complete(awaited)
+
+    def _exit(self) -> NoReturn:
         """Exit as a program does, but without waiting for threads, which may never end."""
-        others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-        self._reports.send(PageFinished(sum(not thread.daemon for thread in others)))
         try:
             atexit._run_exitfuncs()
         finally:
             os._exit(0)
 
-    def _run_block(self, code: Code) -> Failure | None:
-        place = Place(code)
+    def end_fork(self, order: Order, error: BaseException | None) -> NoReturn:
+        """Run the rest of the block in a process that the code forked, and end it as Python would."""
         try:
-            compiled, self._flags = statements(code, self._flags)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            return describe(error, self._sources, place, None)
-        self._sources.add(code, self._names["__file__"])
-        for statement in compiled:
-            failure = self._run_statement(statement, place)
-            if failure and not statement.states_error:
-                return failure
-        return None
-
-    def _run_statement(self, statement: Statement, place: Place) -> Failure | None:
-        self._reports.send(StatementStarted(statement.line, statement.end_line))
-        self._statement, self._value = statement, None
-        failure = None
-        try:
-            self._execute(statement)
-        except BaseException as error:
-            if self._reports.abandoned:
-                self._end_fork(error)
-            failure = describe(error, self._sources, place, statement)
-        self._streams.flush()
-        value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
-        self._reports.send(StatementEnded(value, failure.error if failure else None))
-        if statement.replayed and not failure and not statement.code.co_flags & CO_COROUTINE:
-            with self._state.open("a", encoding="ascii") as file:
-                file.write(worker.encoded(statement.code))
-        return failure
-
-    def _execute(self, statement: Statement) -> None:
-        result = eval(statement.code, self._names)
-        if statement.code.co_flags & CO_COROUTINE:
-            if self._loop is None:
-                import asyncio
-
-                self._loop = asyncio.new_event_loop()
-            self._loop.run_until_complete(result)
-
-    def _end_fork(self, error: BaseException) -> NoReturn:
-        """End a process that the code forked, as Python would."""
-        status = error.code if isinstance(error, SystemExit) else 1
-        if not isinstance(error, SystemExit):
+            for code in () if error else self._codes[order[1] + 1 :]:
+                result = eval(code, self._names)
+                if code.co_flags & CO_COROUTINE:
+                    self.wait(result)
+        except BaseException as raised:
+            error = raised
+        status = error.code if isinstance(error, SystemExit) else int(error is not None)
+        if error is not None and not isinstance(error, SystemExit):
             traceback.print_exception(error)
         elif not isinstance(status, int | None):
             print(status, file=sys.stderr)
         self._streams.flush()
         os._exit(status & 0xFF if isinstance(status, int) else int(status is not None))
 
+    # hooks
+
     def _display(self, value: object) -> None:
         """Record the value of a console's expression instead of printing it; print values inside of statements."""
         if value is None:
             return
         text = repr(value)
-        if self._statement and self._statement.value_is_shown:
+        if self._value_is_shown:
             self._value = text
         else:
             print(text)
         builtins.__dict__["_"] = value
 
     def _show(self, name: str, png: bytes) -> None:
-        self._reports.send(PictureShown(name, base64.b64encode(png).decode()))
+        self._notes.send(PictureShown(name, base64.b64encode(png).decode()))
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event.startswith("socket."):
             self._guard.audit(event, args)
         elif event == "os.exec":
             self._streams.flush()
-            self._reports.send(ProcessReplaced(os.fsdecode(args[0])))
+            self._notes.send(ProcessReplaced(os.fsdecode(args[0])))
 
     def _with_hosts(self, error: str) -> str:
         """Add that the network was needed if a library's error does not state it."""

@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.snippets.run.messages import writable
 from cardproof.snippets.run.statements import Place
 from cardproof.snippets.types import BlockRun, Image, Printed
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.messages import BlockEnded, Task
+    from cardproof.snippets.run.messages import Ran, Task
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 PAGE_FOLDER = "/page"
 """Replaces the page's temporary folder in outputs, so that two builds print the same."""
 
 _LARGEST_PICTURE = 16 * 2**20
+_ALL_PICTURES = 64 * 2**20
+_MOST_WARNINGS = 20
 
 
 class OverOutputLimitError(Exception):
@@ -56,6 +59,8 @@ class Record:
         self._device = device
         self._mask = mask
         self._running: _Running | None = None
+        self._pictures = 0
+        """Bytes of the page's pictures."""
 
     @property
     def started(self) -> float | None:
@@ -87,6 +92,7 @@ class Record:
         running = self._running
         if running and running.statement:
             self._count(running, len(value or ""))
+            error = error and error[: self._output_bytes]
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, self._masked(value), self._masked(error), stdout))
             running.statement = None
@@ -98,21 +104,29 @@ class Record:
         except binascii.Error:
             return
         if self._running and data.startswith(b"\x89PNG") and len(data) <= _LARGEST_PICTURE:
+            self._pictures += len(data)
+            if self._pictures > _ALL_PICTURES:
+                raise OverOutputLimitError(f"over the limit of {size_text(_ALL_PICTURES)} for the pictures of a page")
             line = self._running.statement[0] if self._running.statement else 1
             self._running.images.append(Image(line, writable(name), data))
 
-    def end(self, ended: BlockEnded) -> None:
-        """The block has ended with its own message."""
+    def end(self, raised: Ran, warnings: tuple[str, ...]) -> None:
+        """The block has ended, with the exception of its last statement if there is one."""
         if running := self._running:
             text, stdout = self._text(running)
             if running.printed and text:  # written after the last statement: by a thread, or another process
                 last = running.printed[-1]
                 running.printed[-1] = replace(last, text=last.text + text, stdout=(last.stdout or "") + stdout)
-            error, trace = self._masked(ended.error), self._masked(ended.traceback)
-            self._finish(running, BlockRun(True, (), error, trace or "", ended.error_line, warnings=ended.warnings))
+            most = self._output_bytes
+            error, trace = self._masked(raised.summary and raised.summary[:most]), self._masked(raised.traceback[:most])
+            warnings = tuple(self._mask(text[:most]) for text in warnings[:_MOST_WARNINGS])
+            self._finish(running, BlockRun(True, (), error, trace or "", raised.line, warnings=warnings))
 
-    def fail(self, reason: str) -> None:
-        """End the page: the block that ran, or the next, has failed, and those after it did not run."""
+    def fail(self, reason: str, crash: str) -> None:
+        """End the page: the block that ran, or the next, has failed, and those after it did not run.
+
+        ``crash`` is what ``faulthandler`` wrote when native code crashed.
+        """
         if self.is_complete:
             return
         code = self._task.blocks[len(self.done)]
@@ -122,7 +136,7 @@ class Record:
             line = running.statement[0]
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, None, None, stdout))
-        self._finish(running, BlockRun(False, (), reason, self._crash(), line))
+        self._finish(running, BlockRun(False, (), reason, self._frames(crash), line))
         file, number = Place(code).origin(line or 1)
         rest = f"not run: the page's process ended before this block, at {file}:{number}"
         self.done += [BlockRun(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
@@ -164,12 +178,8 @@ class Record:
     def _masked(self, text: str | None) -> str | None:
         return None if text is None else self._mask(writable(text))
 
-    def _crash(self) -> str:
-        """Return the page's frames of what ``faulthandler`` wrote when native code crashed, oldest first."""
-        try:
-            text = Path(self._task.folder, "crash").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
+    def _frames(self, text: str) -> str:
+        """Return the page's frames of what ``faulthandler`` wrote, oldest first."""
         files = {block.file for block in self._task.blocks}
         thread = text.partition("Current thread")[2].partition("\n\n")[0]
         frames = [found for found in re.findall(r'File "(.*)", line (\d+) in (.*)', thread) if found[0] in files]
@@ -189,11 +199,6 @@ def _overwritten(line: str) -> str:
     for part in line.split("\r"):
         shown = part + shown[len(part) :]
     return shown
-
-
-def writable(text: str) -> str:
-    """Escape what UTF-8 cannot encode."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def size_text(count: int) -> str:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
-import stat
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from cardproof.snippets.run.confine import hidden
+from cardproof.snippets.run.files import remove_folder
 from cardproof.snippets.run.messages import Code, Task
 from cardproof.snippets.run.record import Mask
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
@@ -83,6 +84,8 @@ class Runner:
         self._devices = tuple(devices)
         self._namespaces = namespaces
         self._servers: dict[Device, ForkServer] = {}
+        self._hidden = ExitStack()
+        self._is_hidden = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runner:
@@ -98,6 +101,7 @@ class Runner:
         for server in self._servers.values():
             server.close()
         self._servers.clear()
+        self._hidden.close()
 
     def state(self, device: Device) -> ServerState:
         return self._server(device).state()
@@ -113,9 +117,19 @@ class Runner:
         )
 
     def _run(self, job: Job, blocks: Sequence[Block]) -> tuple[BlockRun, ...]:
-        with _folder() as folder, self._page(job, folder, blocks) as page:
+        folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
+        try:
+            for name in ("work", "home", "tmp"):
+                (folder / name).mkdir()
             task = self._task(job, folder, blocks)
-            return Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
+            with self._page(job, folder, blocks) as page:
+                ran = Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
+        finally:
+            gone = remove_folder(folder)
+        if not gone:
+            warning = f"left files that could not be removed, in {folder}"
+            ran = (*ran[:-1], replace(ran[-1], warnings=(*ran[-1].warnings, warning)))
+        return ran
 
     @contextmanager
     def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
@@ -126,7 +140,10 @@ class Runner:
             server = ForkServer(_environment(job.device), ())
         try:
             network = job.network and any(block.options.network for block in blocks)
-            page = server.fork(folder, self._reach(job.device), network)
+            reach = self._reach(job.device)
+            if server.exposes(reach):
+                self._hide()
+            page = server.fork(folder, reach, network)
             try:
                 yield page
             finally:
@@ -134,6 +151,13 @@ class Runner:
         finally:
             if not shared:
                 server.close()
+
+    def _hide(self) -> None:
+        """Hide this process, with the secrets in its environment, until the runner ends."""
+        with self._lock:
+            if not self._is_hidden:
+                self._hidden.enter_context(hidden())
+                self._is_hidden = True
 
     def _reach(self, device: Device) -> Literal["all", "network", "none"]:
         """Return which namespaces are wanted: drivers of devices expect to see the machine's own processes."""
@@ -228,19 +252,3 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         STATE: str(folder / "statements"),
         **job.environment,
     }
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """Make a page's temporary folder, and remove it whatever was done to it; closed folders in it are opened first."""
-    folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
-    try:
-        for name in ("work", "home", "tmp"):
-            (folder / name).mkdir()
-        yield folder
-    finally:
-        for path, folders, _ in os.walk(folder):
-            for inner in (Path(path, name) for name in folders):
-                if not inner.is_symlink():
-                    inner.chmod(stat.S_IRWXU)
-        shutil.rmtree(folder)

@@ -15,10 +15,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from msgspec import Struct
 
+from cardproof.snippets.run.files import first_bytes, last_bytes
 from cardproof.snippets.run.messages import HEADER, frame
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants
 from cardproof.snippets.run.supervise import END, Reach
@@ -47,14 +48,23 @@ class PageProcess:
     """A page's process tree, and the runner's ends of its pipes."""
 
     def __init__(
-        self, supervisor: int, helpers: int, lifeline: socket.socket, channel: socket.socket, pipes: tuple[int, int]
+        self,
+        supervisor: int,
+        helpers: int,
+        connections: Sequence[socket.socket],
+        pipes: tuple[int, int],
+        crash: IO[bytes],
     ) -> None:
         self.supervisor = supervisor
         self.helpers = helpers
         """Number of the supervisor's descendants that only supervise; they come first."""
-        self.lifeline = lifeline
-        self.channel = channel
+        self.lifeline, self.channel, self.turns = connections
         self.pipes = pipes
+        self._crash = crash
+
+    def crash(self) -> str:
+        """Return what the page's process wrote when native code crashed."""
+        return first_bytes(self._crash.fileno())
 
     def end(self) -> None:
         """End all processes of the page, through the supervisor or else directly, and close the pipes."""
@@ -67,6 +77,8 @@ class PageProcess:
             self._is_over()
         self.lifeline.close()
         self.channel.close()
+        self.turns.close()
+        self._crash.close()
         close_descriptors(*self.pipes)
 
     def _is_over(self) -> bool:
@@ -113,6 +125,12 @@ class ForkServer:
         with self._lock:
             return int(self._greeting()["threads"])
 
+    def exposes(self, reach: Reach) -> bool:
+        """Return whether a page that wants these namespaces could read this process."""
+        with self._lock:
+            greeting = self._greeting()
+        return bool(greeting["exposed"]) and {reach, greeting["reach"]} != {"all"}
+
     def is_running(self) -> bool:
         """Return whether the server can still fork."""
         return self._process.poll() is None
@@ -122,25 +140,28 @@ class ForkServer:
 
     def fork(self, folder: Path, reach: Reach, network: bool) -> PageProcess:
         """Fork a process for a page, which waits for its task on the channel."""
-        lifeline, their_lifeline = socket.socketpair()
-        channel, their_channel = socket.socketpair()
+        ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
         (output, their_output), (errors, their_errors) = os.pipe(), os.pipe()
-        theirs = (their_lifeline.fileno(), their_channel.fileno(), their_output, their_errors)
+        crash = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the page
+        handed = (*(connection.fileno() for connection in theirs), their_output, their_errors, crash.fileno())
         request = {"what": "page", "folder": str(folder), "reach": reach, "network": network}
         try:
-            answer = self._ask(request, theirs)
+            answer = self._ask(request, handed)
         except BaseException:
-            lifeline.close()
-            channel.close()
+            for connection in ours:
+                connection.close()
+            crash.close()
             close_descriptors(output, errors)
             raise
         finally:
-            their_lifeline.close()
-            their_channel.close()
+            for connection in theirs:
+                connection.close()
             close_descriptors(their_output, their_errors)
         os.set_blocking(output, False)
         os.set_blocking(errors, False)
-        return PageProcess(answer["pid"], answer["helpers"], lifeline, channel, (output, errors))
+        for connection in ours:
+            connection.settimeout(_PATIENCE)  # a page that reads nothing does not hold up the build
+        return PageProcess(answer["pid"], answer["helpers"], ours, (output, errors), crash)
 
     def end(self, page: PageProcess) -> None:
         """End a page, and the remains of pages whose code killed their supervisor."""
@@ -190,8 +211,7 @@ class ForkServer:
         while len(data) < HEADER or len(data) < HEADER + int.from_bytes(data[:HEADER], "big"):
             part = self._control.recv(4096)
             if not part:
-                self._log.seek(0)
-                reason = self._log.read().decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+                reason = last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
                 raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
             data += part
         answer: dict[str, Any] = json.loads(data[HEADER:])

@@ -7,8 +7,9 @@ import ast
 import doctest
 import linecache
 from collections.abc import Iterator
+from inspect import CO_COROUTINE
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -32,13 +33,18 @@ _REPLAYED = (
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
 
+class Span(NamedTuple):
+    """First and last line of a statement within the block's code, from 1."""
+
+    line: int
+    end_line: int
+
+
 class Statement(Struct, frozen=True):
     """One top-level statement, or one example of a console."""
 
     code: CodeType
-    line: int
-    """Within the block's code, from 1."""
-    end_line: int
+    span: Span
     value_is_shown: bool
     """It is an expression of a console."""
     replayed: bool
@@ -81,7 +87,8 @@ def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
             compiled = compile(tree, place.origin(line)[0], mode, _flags(flags), dont_inherit=True)
             flags |= compiled.co_flags & FUTURES
             shown = code.console and isinstance(node, ast.Expr)
-            found.append(Statement(compiled, line, end_line, shown, isinstance(node, _REPLAYED), states_error))
+            replayed = isinstance(node, _REPLAYED) and not compiled.co_flags & CO_COROUTINE
+            found.append(Statement(compiled, Span(line, end_line), shown, replayed, states_error))
     return tuple(found), flags
 
 

@@ -11,7 +11,6 @@ import ctypes
 import fcntl
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -22,6 +21,8 @@ from typing import Literal, NoReturn
 
 from msgspec import Struct
 
+from cardproof.snippets.run.confine import confine
+from cardproof.snippets.run.files import remove_folder
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants, reap
 
 Reach = Literal["all", "network", "none"]
@@ -62,7 +63,7 @@ def supervise(page: SupervisedPage) -> NoReturn:
         ended_by_runner = _run(page)
         kill_descendants(os.getpid())
     if not ended_by_runner:
-        shutil.rmtree(page.folder, ignore_errors=True)
+        remove_folder(page.folder)
     os._exit(0)
 
 
@@ -112,6 +113,16 @@ def permitted_reach() -> Reach:
         return "none"
     reaches: tuple[Reach, ...] = ("all", "network")
     return next((reach for reach in reaches if _succeeds(partial(_try, reach))), "none")
+
+
+def is_exposed(pid: int) -> bool:
+    """Find out in a child process whether a page could read another process of its user."""
+    return _succeeds(partial(_read, pid))
+
+
+def _read(pid: int) -> None:
+    confine()
+    Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def _try(reach: Reach) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.statements import Place, Sources, Statement
+    from cardproof.snippets.run.statements import Place, Sources, Span
 
 _HERE = str(Path(__file__).parents[1])
 
@@ -21,7 +21,7 @@ class Failure(Struct, frozen=True):
     """Within the block's code."""
 
 
-def describe(error: BaseException, sources: Sources, place: Place, statement: Statement | None) -> Failure:
+def describe(error: BaseException, sources: Sources, place: Place, statement: Span | None) -> Failure:
     """Describe an exception of a statement, or of compiling the block if there is no statement."""
     whole = traceback.TracebackException.from_exception(error)
     frames = list(whole.stack) if statement else []
@@ -37,7 +37,7 @@ def describe(error: BaseException, sources: Sources, place: Place, statement: St
     return Failure(summary, "".join(whole.format()).rstrip("\n"), line)
 
 
-def _line(frames: list[traceback.FrameSummary], place: Place, statement: Statement | None) -> int | None:
+def _line(frames: list[traceback.FrameSummary], place: Place, statement: Span | None) -> int | None:
     """Return the line of the deepest frame that lies in the statement that ran."""
     if statement is None:
         return None

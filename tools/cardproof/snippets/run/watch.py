@@ -10,16 +10,20 @@ import signal
 import socket
 import struct
 import termios
+import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 from cardproof.snippets.run import messages
-from cardproof.snippets.run.page import CHANNEL_LOST
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
 from cardproof.snippets.run.record import OverOutputLimitError, Record, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
+from cardproof.snippets.run.statements import Place, Sources, Statement, statements
 from cardproof.snippets.run.supervise import STATUS
+from cardproof.snippets.run.traceback import describe
+from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
 
 if TYPE_CHECKING:
     from cardproof.snippets.types import BlockRun, Limits
@@ -32,6 +36,10 @@ _MOMENT = 0.3
 """Seconds to wait for a status after a closed channel, or for the end of helpers."""
 _AT_ONCE = 1 << 20
 """Bytes read from a pipe before the limits are checked again."""
+
+
+_filters = threading.Lock()
+"""Held while Python's filters of warnings, which all threads share, are others."""
 
 
 class _OverError(Exception):
@@ -50,6 +58,8 @@ class Watch:
         self._mask = mask
         self._record = Record(task, limits.output_bytes, device, mask)
         self._frames = messages.Frames(task.nonce)
+        self._turns = Turns(page.turns)
+        self._script = self._run_blocks()
         self._replaced: str | None = None
         self._status: int | None = None
         self._is_lost = False
@@ -58,29 +68,60 @@ class Watch:
         self._until = self._looked + limits.page_seconds
         self._lifeline = page.lifeline.fileno()
         self._channel = page.channel.fileno()
+        self._turn = page.turns.fileno()
         self._poll = select.poll()
-        for descriptor in (*page.pipes, self._channel, self._lifeline):
+        for descriptor in (*page.pipes, self._channel, self._turn, self._lifeline):
             self._poll.register(descriptor, select.POLLIN)
 
     def run(self) -> tuple[BlockRun, ...]:
         """Follow the page until it has ended or is over a limit; return the run of each block of the task."""
         try:
             self._page.channel.sendall(messages.task_frame(self._task))
+            next(self._script)
             while True:
                 self._step()
         except (_OverError, OverOutputLimitError) as over:
             reason = str(over)
+        except messages.BrokenChannelError as trouble:
+            reason = f"the code wrote to the runner's private channel: {trouble}"
         except OSError as error:
-            reason = f"the connection to the page's process broke: {error.strerror}"
+            reason = f"the connection to the page's process broke: {error.strerror or error}"
         if reason:
             with contextlib.suppress(OSError, OverOutputLimitError):
                 self._take_all()
-            self._record.fail(reason)
+            self._record.fail(reason, self._page.crash())
         self._record.warn(self._leftovers())
         return tuple(self._record.done)
 
+    def _run_blocks(self) -> Generator[None, tuple[bool, messages.Reply], None]:
+        """Give the orders for all blocks; each ``yield`` waits for the reply to the order before it."""
+        give, record = self._turns.give, self._record
+        flags = 0
+        for index, code in enumerate(self._task.blocks):
+            record.begin()
+            compiled, flags, caught, raised = _compiled(code, 0 if code.fresh else flags)
+            give(("begin", index, tuple(statement.code for statement in compiled), caught))
+            _expected(messages.Began, (yield))
+            for number, statement in enumerate(compiled):
+                record.enter(*statement.span)
+                shown, replayed = statement.value_is_shown, statement.replayed
+                give(("run", number, shown, tuple(statement.span), replayed), statement.code)
+                ran = _expected(messages.Ran, (yield))
+                record.leave(ran.value, ran.error)
+                if ran.error is not None and not statement.states_error:
+                    raised = ran
+                    break
+            give(("end",))
+            record.end(raised, _expected(messages.Ended, (yield)).warnings)
+        give(("finish",))
+        self._threads = _expected(messages.Finished, (yield)).threads
+        self._until = time.monotonic() + _EXIT_SECONDS
+        give(("exit",))
+        yield
+
     def _step(self) -> None:
-        patience = max(0.0, min(_TICK, self._deadline() - time.monotonic()))
+        most = 0.001 if self._turns.is_open else _TICK
+        patience = max(0.0, min(most, self._deadline() - time.monotonic()))
         ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
         for stream, pipe in enumerate(self._page.pipes, 1):
             if pipe in ready and not self._take(stream, pipe, _AT_ONCE):
@@ -89,6 +130,11 @@ class Watch:
             self._read_status()
         if self._channel in ready or self._lifeline in ready:
             self._read_channel()
+        if self._turn in ready and not self._turns.receive():
+            raise self._closed()
+        if reply := self._turns.reply():
+            self._take_all()
+            self._script.send(reply)
         if self._lifeline in ready:
             raise _OverError(self._ending())
         self._keep_limits()
@@ -117,27 +163,29 @@ class Watch:
             self._take(stream, pipe, struct.unpack("i", waiting)[0])
 
     def _read_channel(self) -> None:
-        """Handle the messages that have arrived, and acknowledge each."""
-        while True:
-            try:
-                data = self._page.channel.recv(_AT_ONCE, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                if self._status is None and is_readable(self._page.lifeline, _MOMENT):
-                    self._read_status()
-                raise _OverError(self._ending())
-            try:
-                arrived = self._frames.feed(data)
-            except messages.BrokenChannelError as trouble:
-                raise _OverError(f"the code wrote to the runner's private channel: {trouble}") from None
-            for message in arrived:
-                self._take_all()
-                self._handle(message)
-                with contextlib.suppress(OSError):
-                    self._page.channel.sendall(messages.ACKNOWLEDGED)
+        """Handle the notes that have arrived, and acknowledge each."""
+        try:
+            data = self._page.channel.recv(_AT_ONCE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise self._closed()
+        for note in self._frames.feed(data):
+            self._take_all()
+            match note:
+                case messages.PictureShown(name, png):
+                    self._record.picture(name, png)
+                case messages.ProcessReplaced(program):
+                    self._replaced = program
+            self._page.channel.sendall(messages.ACKNOWLEDGED)
+
+    def _closed(self) -> _OverError:
+        """Return how the page ended that closed a connection."""
+        if self._status is None and is_readable(self._page.lifeline, _MOMENT):
+            self._read_status()
+        return _OverError(self._ending())
 
     def _read_status(self) -> None:
         """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
@@ -146,29 +194,6 @@ class Watch:
             self._is_lost = len(data) < STATUS.size
             if not self._is_lost:
                 self._status = STATUS.unpack(data)[0]
-
-    def _handle(self, message: messages.Message) -> None:
-        record = self._record
-        match message:
-            case messages.BlockStarted(index) if record.started is None and index == len(record.done):
-                record.begin()
-            case messages.StatementStarted(line, end_line):
-                record.enter(line, end_line)
-            case messages.StatementEnded(value, error):
-                record.leave(value, error)
-            case messages.PictureShown(name, png):
-                record.picture(name, png)
-            case messages.BlockEnded() if record.started is not None:
-                record.end(message)
-            case messages.StreamSwitched():
-                pass
-            case messages.ProcessReplaced(program):
-                self._replaced = program
-            case messages.PageFinished(threads) if record.is_complete:
-                self._threads = threads
-                self._until = time.monotonic() + _EXIT_SECONDS
-            case _:
-                raise _OverError("the code wrote to the runner's private channel: a message out of turn")
 
     # how it ends
 
@@ -227,6 +252,33 @@ class Watch:
     def _processes(self) -> list[int]:
         """Return the page's processes, without those that only supervise."""
         return descendants(self._page.supervisor)[self._page.helpers :]
+
+
+def _compiled(
+    code: messages.Code, flags: int
+) -> tuple[tuple[Statement, ...], int, list[tuple[str, str, str, int]], messages.Ran]:
+    """Return a block's statements, the ``__future__`` flags after it, its warnings, and why it does not compile.
+
+    It is compiled here and not in the page's process, so that no code of the page decides what will run.
+    """
+    with _filters, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            compiled, flags = statements(code, flags)
+            raised = messages.Ran()
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            failure = describe(error, Sources(), Place(code), None)
+            compiled = ()
+            raised = messages.Ran(None, failure.error, failure.error, failure.traceback, failure.line)
+    return compiled, flags, [(str(w.message), w.category.__name__, w.filename, w.lineno) for w in caught], raised
+
+
+def _expected(kind: Any, reply: tuple[bool, messages.Reply]) -> Any:
+    """Return a reply of this kind that says of an exception what the page's process said before it described it."""
+    raised, message = reply
+    if not isinstance(message, kind) or raised != (getattr(message, "error", None) is not None):
+        raise messages.BrokenChannelError("a message out of turn")
+    return message
 
 
 def _signal_name(number: int) -> str:
