@@ -35,6 +35,13 @@ def code_text(value: Any) -> str:
     return f"<code>{markdown_text(value)}</code>" if str(value).strip() else ""
 
 
+def page_link(path: str, anchor: str = "") -> str:
+    """Return a relative path as the address of a link in Markdown or HTML: no name of a file can end or change it."""
+    from urllib.parse import quote
+
+    return quote(path) + (f"#{quote(anchor)}" if anchor else "")
+
+
 def slug(text: str) -> str:
     """Return a text as the anchor of a heading, row or record."""
     return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-") or "x"
