@@ -83,6 +83,10 @@ class Templates:
             autoescape=False,
             bytecode_cache=_Compiled(),
         )
+        self._environment.policies["json.dumps_kwargs"] = {
+            "sort_keys": True,
+            "ensure_ascii": False,
+        }  # YAML reads it too
         for name, function in {"md": markdown_text, "code": code_text, "html": html_text}.items():
             self._environment.add_filter(name, function)
 
