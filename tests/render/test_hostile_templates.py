@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -58,6 +59,7 @@ def card(tmp_path_factory):
     (templates / "latin.md").write_bytes(b"\xe9")
     (templates / "yes.md").write_text("yes")
     (folder / "deep.json").write_text("[" * 100_000)
+    getattr(os, "mkfifo", Path.mkdir)(folder / "pipe.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -199,6 +201,7 @@ WRONG = {
     "an audit with half a letter in its name": "\n{{ audit_report('\\ud800') }}",
     "an audit whose name is a number": "\n{{ audit_report(5) }}",
     "an audit that is a folder": "\n{{ audit_report('templates') }}",
+    "an audit that is a pipe": "\n{{ audit_report('pipe.json') }}",
     "an audit that is no JSON": "\n{{ audit_report('zoo.py') }}",
     "an audit that nests": "\n{{ audit_report('deep.json') }}",
     "columns that are a number": "\n{{ model_table(columns=5) }}",
@@ -389,6 +392,15 @@ def test_what_honest_templates_do_is_not_limited(card, text):
 
 def test_ten_thousand_includes_are_a_page(card):
     assert card.render("{% include 'yes.md' %}" * 500 + "{% for i in range(9500) %}{% include 'yes.md' %}{% endfor %}")
+
+
+def test_lines_of_a_long_page_are_traced_in_little_time_even_if_marks_change_it(card):
+    text = "first\n{% set x %}\na\n{% endset %}{{ x | length }}\n{% for i in range(20000) %}\nx\n{% endfor %}\nlast"
+    began = time.monotonic()
+    shown, origin = trace(card.templates, text, "card.md", card.variables)
+    assert time.monotonic() - began < PLENTY
+    assert len(origin) == shown.count("\n") + 1
+    assert (origin[1], origin[len(origin)]) == (("card.md", 1), ("card.md", 8))
 
 
 def test_the_time_limit_holds_in_any_thread(card, monkeypatch):
