@@ -40,9 +40,7 @@ def table() -> str:
     found = {attack for path in sorted((ROOT / "tests").rglob("test_*.py")) for attack in attacks_of(path)}
     rows = sorted(found, key=lambda attack: (WHO.index(attack[0]), attack[1:]))
     cells = [[re.sub(r"([|<])", r"\\\1", text) for text in row] for row in rows]
-    return "\n".join(
-        ["| By | Attempt | Outcome |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in cells)]
-    )
+    return "\n".join(["| By | Attempt | Outcome |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in cells)])
 
 
 def main() -> int:
