@@ -13,8 +13,6 @@ from msgspec import Struct, field
 from cardproof.snippets.find.include import aligned, filled
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from cardproof.render.templates import Templates
 
 Origin = dict[int, tuple[str, int]]
@@ -96,13 +94,8 @@ def _render_with_marks(
 ) -> tuple[str, _MarkedLines]:
     """Return the rendering with marks; if it fails, the template itself, marked line by line."""
     places = _MarkedLines()
-    environment: Environment = templates._environment.overlay(extensions=[_MarkExtension])
-    environment.globals = {**environment.globals, _PLACES: places}
-    environment.bytecode_cache = None  # cached templates have no marks
     try:
-        code = environment.compile(text, name=file, filename=file)
-        template = environment.template_class.from_code(environment, code, environment.make_globals(None))
-        return template.render(variables), places
+        return templates.render_with(_MarkExtension, {_PLACES: places}, text, file, variables), places
     except Exception:  # the text was rendered without marks, so they are the cause
         lines = text.split("\n")
         return "\n".join(places.mark(file, number) + line for number, line in enumerate(lines, 1)), places

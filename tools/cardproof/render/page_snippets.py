@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from cardproof.core.digests import digest_of_data
 from cardproof.core.sealed_json import TamperedError
 from cardproof.evidence.records import file_name
+from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import Page, extensions_text, policy_of, prove
 from cardproof.snippets.results import FOLDER, PageRun, SiteRuns, dump_runs, load_runs
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
+    from cardproof.core.types import Finding
     from cardproof.read import Card
     from cardproof.render.pages import Site
 
@@ -25,11 +27,22 @@ def prove_site(
     digests: Mapping[str, str],
     progress: Callable[[int, int, str], None] | None = None,
 ) -> SiteRuns:
-    """Run the snippets of cards. ``digests`` are those of the models' networks. Raises TemplatesError."""
+    """Run the snippets of cards. ``digests`` are those of the models' networks.
+
+    Raises TemplatesError with the findings of all templates.
+    """
     result = SiteRuns()
     store = settings.path(settings.evidence) / FOLDER
     extensions = extensions_text(settings)
-    found = {card.file: pages_of(site, card, settings, digests, extensions) for card in cards}
+    found: dict[str, list[Page]] = {}
+    findings: list[Finding] = []
+    for card in cards:
+        try:
+            found[card.file] = pages_of(site, card, settings, digests, extensions)
+        except TemplatesError as error:
+            findings += error.findings
+    if findings:
+        raise TemplatesError(findings)
     paths = {card: store / file_name(card.replace("/", "-").removesuffix(".md")) for card in found}
     runs = (run for card in found for run in _load_runs(paths[card], result.tampered))
     stored = {key: run for run in runs for key in (run.key, run.code_key) if key}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from cardproof.core.files import show_path
-from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.types import VERDICTS, Finding, Place, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow
 from cardproof.read.markdown import find_header, split_at_section
@@ -21,7 +21,7 @@ from cardproof.render.catalog.model_summary import model_summary_text
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
-from cardproof.render.output.text import add_stamp
+from cardproof.render.output.text import add_stamp, is_expanded, page_link, plain_text
 from cardproof.render.templates import TemplatesError
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
@@ -63,7 +63,7 @@ class PageView(Struct, frozen=True):
     index: str
     index_fence: str
     is_long: bool
-    """Whether the index is too long for the page."""
+    """Whether the index is too long for the page, or has text that other plugins would replace."""
     snippets: str
     """Results of the page's snippets, in words."""
     records: tuple[RecordView, ...]
@@ -160,6 +160,7 @@ class Site:
             if card.source.path not in chosen:
                 continue
             try:
+                _check_name(card, self._folders)
                 text = self._page(card, runs.get(card.file, ()))
             except TemplatesError as error:
                 findings += error.findings
@@ -242,6 +243,7 @@ class Site:
         shared, models = split_shared(views)
         head, body = split_at_section(author)
         title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
+        title = plain_text(title)
         return PageView(
             title=title,
             template=relative(card.source.path, self._folders.base),
@@ -256,7 +258,7 @@ class Site:
             columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
             index=index,
             index_fence="`" * _longest_fence(index),
-            is_long=len(index) > MOST_INDEX,
+            is_long=len(index) > MOST_INDEX or is_expanded(index),
             snippets=snippets_summary(runs),
             records=self._records[card.file],
             stands=self._comparison(card),
@@ -294,7 +296,8 @@ def _longest_fence(text: str) -> int:
 
 
 def _title(text: str) -> str | None:
-    return next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
+    found = next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
+    return re.sub(r"<[^>]*>", "", found).strip() if found else None
 
 
 def _records(card: Card, audit: Audit, folders: Folders) -> list[dict[str, RecordView]]:
@@ -314,7 +317,7 @@ def _views(
     views = []
     for model, based in zip(card.models, records, strict=True):
         found = audit.evidence(card, model)
-        link = relative(folders.evidence / file_name(model.name), page.parent) if found else None
+        link = page_link(relative(folders.evidence / file_name(model.name), page.parent)) if found else None
         verdicts = audit.verdicts.of_model(card.file, model.key)
         views.append(model_view(model, verdicts, found, link, based))
     return tuple(views)
@@ -331,6 +334,15 @@ def _ran(views: tuple[ModelView, ...]) -> str:
     measured = [view.ran for view in views if view.ran != NOT_MEASURED]
     last = f" · {max(measured)}" if measured else ""
     return f"{len(measured)} of {len(views)} models measured{last}"
+
+
+def _check_name(card: Card, folders: Folders) -> None:
+    """Raise TemplatesError for a name that themes would show as HTML, and that no line of a page can hold."""
+    name = relative(card.source.path, folders.cards)
+    if wrong := sorted({letter for letter in name if letter in "<>" or not letter.isprintable()}):
+        message = f"the name of a page cannot have {', '.join(map(ascii, wrong))}"
+        hint = "it becomes an address and, in most themes, a title without escapes; rename the file or its folder"
+        raise TemplatesError([Finding(Place(card.file, 1, 1), "template", "error", message, hint)])
 
 
 def _page_path(card: Card, folders: Folders) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -17,7 +18,6 @@ from jinja2 import (
     PrefixLoader,
     StrictUndefined,
     Template,
-    TemplateError,
     TemplateNotFound,
     TemplateSyntaxError,
     UndefinedError,
@@ -26,7 +26,6 @@ from jinja2 import (
     select_autoescape,
 )
 from jinja2.bccache import Bucket
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from cardproof import __version__
@@ -35,32 +34,24 @@ from cardproof.core.clock import time_limit
 from cardproof.core.paths import is_inside, is_regular
 from cardproof.core.types import VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, html_text, markdown_text
+from cardproof.render.sandbox import VERSION, Sandbox
 
 if TYPE_CHECKING:
+    from jinja2.ext import Extension
     from jinja2.nodes import EvalContext
 
 LAYOUTS = Path(__file__).parent / "layouts"
 """Layouts that come with cardproof: of pages, which templates may include, and of lists."""
 
 
-EXPRESSION_ERRORS = (
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    MemoryError,
-    TimeoutError,
-)
-"""Errors of expressions in templates, which are reported as findings."""
-
-MOST_EXPONENT = 64
-MOST_REPEATED = 100_000
-"""The limit of ``range`` in Jinja's sandbox."""
+MOST_MESSAGE = 500
+"""Characters of a message, which may quote a value."""
 
 TIME_LIMIT = 60
 """Seconds that a page may take to render; a page of a hundred models takes 0.1."""
+
+GRACE = 5
+"""Seconds after that limit until a signal ends a filter that takes long by itself; all else stops at the limit."""
 
 RAW_HINT = "define the name, or wrap literal braces in {% raw %} … {% endraw %}"
 
@@ -77,31 +68,6 @@ class CallError(Exception):
     """A template called a function with an invalid argument."""
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with a limit for products: ``'x' * 10**10`` would take all memory."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.requested: set[str] = set()
-        """Names of the templates that were requested."""
-
-    def _load_template(self, name: str, globals: Any) -> Any:
-        self.requested.add(name)
-        return super()._load_template(name, globals)
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Compute a product or power. Raises ValueError if the result would be too large."""
-        if operator == "**" and not (isinstance(right, int | float) and abs(right) <= MOST_EXPONENT):
-            raise ValueError(f"a power above {MOST_EXPONENT} is too large for a template")
-        for repeated, times in ((left, right), (right, left)):
-            is_repetition = isinstance(repeated, str | list | tuple) and isinstance(times, int)
-            if is_repetition and len(repeated) * times > MOST_REPEATED:
-                raise ValueError(f"more than {MOST_REPEATED:,} repeated items are too many for a template")
-        return super().call_binop(context, operator, left, right)
-
-
 class _SiteLoader(FileSystemLoader):
     """Loads the templates of a site's folders; one that a link leads out of ``roots`` is not read."""
 
@@ -110,10 +76,10 @@ class _SiteLoader(FileSystemLoader):
         self._roots = roots
 
     def get_source(self, environment: Environment, template: str) -> Any:
-        """Return a template, as its base class does. Raises TemplateError for one that is not read."""
+        """Return a template, as its base class does. Raises CallError for one that is not read."""
         found = super().get_source(environment, template)
         if not is_inside(Path(found[1]), self._roots):
-            raise TemplateError(f"template '{template}' is not read: a link leads out of the site's folder")
+            raise CallError(f"template '{template}' is not read: a link leads out of the site's folder")
         return found
 
 
@@ -130,22 +96,25 @@ class Templates:
                 PrefixLoader({"cardproof": FileSystemLoader(str(LAYOUTS))}),
             ]
         )
-        self._environment = _Environment(
+        self._environment = Sandbox(
             loader=loader,
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
             bytecode_cache=_Compiled(),
         )
-        self._environment.filters["md"] = markdown_text
-        self._environment.filters["code"] = code_text
-        self._environment.filters["html"] = html_text
+        self._environment.policies["json.dumps_kwargs"] = {
+            "sort_keys": True,
+            "ensure_ascii": False,
+        }  # YAML reads it too
+        for name, function in {"md": markdown_text, "code": code_text, "html": html_text}.items():
+            self._environment.add_filter(name, function)
 
     def requested(self) -> set[Path]:
         """Return every file that rendering looked for since the last call, also missing ones."""
         names, self._environment.requested = self._environment.requested, set()
         found: set[Path] = set()
-        for name in names:
+        for name in filter(can_exist, names):
             for folder in self._folders:
                 found.add(folder / name)
                 if is_regular(folder / name):
@@ -160,39 +129,50 @@ class Templates:
     def render_text(self, text: str, file: str, variables: Mapping[str, Any]) -> str:
         """Render a template from its text; errors name ``file``. Raises TemplatesError."""
 
-        def compiled() -> Template:
-            code = self._environment.compile(text, name=file, filename=file)
-            names = self._environment.make_globals(None)
-            return self._environment.template_class.from_code(self._environment, code, names)
+        return self._render(lambda: _compiled(self._environment, text, file), text, file, variables)
 
-        return self._render(compiled, text, file, variables)
+    def render_with(
+        self, extension: type[Extension], hidden: Mapping[str, Any], text: str, file: str, variables: Mapping[str, Any]
+    ) -> str:
+        """Render a text with an extension of Jinja and its own global names. Raises any exception."""
+        environment = self._environment.overlay(extensions=[extension])
+        environment.globals = {**environment.globals, **hidden}
+        environment.bytecode_cache = None  # what it compiles is of no use without the extension
+        environment.budget.start(TIME_LIMIT)
+        with time_limit(TIME_LIMIT + GRACE, "rendering it took more than"):
+            return _compiled(environment, text, file).render(variables)
 
     def _render(self, compiled: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            template = compiled()
-            with time_limit(TIME_LIMIT, "rendering it took more than"):
-                return template.render(variables)
+            self._environment.budget.start(TIME_LIMIT)
+            with time_limit(TIME_LIMIT + GRACE, "rendering it took more than"):
+                return compiled().render(variables)
         except UndefinedError as trouble:
             undefined = self._undefined(text, file, set(variables))
             raise TemplatesError(undefined or [self._finding(trouble, file, RAW_HINT)]) from trouble
-        except (TemplateError, CallError, *EXPRESSION_ERRORS) as trouble:
+        except Exception as trouble:  # a template is input: whatever it raises is reported at its place
             raise TemplatesError([self._finding(trouble, file)]) from trouble
 
     def includes(self, text: str) -> set[str]:
         """Return the names of the templates that a text includes, imports or extends; empty after a syntax error."""
         try:
             tree = self._environment.parse(text)
-        except TemplateSyntaxError:
+            return {name for node in tree.find_all(_REFERENCES) for name in _names(node) if can_exist(name)}
+        except (TemplateSyntaxError, RecursionError):
             return set()
-        return {name for node in tree.find_all(_REFERENCES) for name in _names(node)}
 
     def _undefined(self, text: str, file: str, defined: set[str], seen: frozenset[str] = frozenset()) -> list[Finding]:
         """Return a finding for every undefined name in a template and those that it includes."""
-        tree = self._environment.parse(text)
-        stored = {node.name for node in tree.find_all(nodes.Name) if node.ctx in ("store", "param")}
+        try:
+            tree = self._environment.parse(text)
+            named = list(tree.find_all(nodes.Name))
+        except (TemplateSyntaxError, RecursionError) as trouble:
+            return [self._finding(trouble, file)]
+        stored = {node.name for node in named if node.ctx in ("store", "param")}
+        stored |= {node.name for node in tree.find_all(nodes.Macro)} | set(_imported(tree))
         defined = defined | stored | set(self._environment.globals) | {"loop", "self", "caller", "varargs", "kwargs"}
         findings: dict[tuple[int, str], Finding] = {}
-        for node in tree.find_all(nodes.Name):
+        for node in named:
             if node.ctx == "load" and node.name not in defined:
                 column = text.splitlines()[node.lineno - 1].find(node.name) + 1
                 end = column + len(node.name) if column else None
@@ -216,9 +196,13 @@ class Templates:
         for frame in traceback.extract_tb(trouble.__traceback__):
             if frame.filename == file or any(frame.filename.startswith(str(folder)) for folder in self._folders):
                 file, line = frame.filename, frame.lineno or 1
+        if isinstance(trouble, RecursionError):
+            message = "it includes or calls itself, or nests too deeply"
         if isinstance(trouble, TemplateNotFound):
             message = f"template '{trouble.name}' is not found"
             hint = f"looked in {', '.join(self._show(folder) for folder in self._folders)}"
+        message = message.encode("utf-8", "backslashreplace").decode()
+        message = message if len(message) <= MOST_MESSAGE else f"{message[:MOST_MESSAGE]} …"
         return Finding(Place(self._show_path(file), line, 1), "template", "error", message, hint)
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
@@ -226,7 +210,7 @@ class Templates:
         self._environment.requested.add(name)
         try:
             return self._environment.loader.get_source(self._environment, name)
-        except TemplateError as trouble:
+        except Exception as trouble:  # it is missing, or not a text
             raise TemplatesError([self._finding(trouble, name)]) from trouble
 
     def _show_path(self, file: str) -> str:
@@ -278,7 +262,8 @@ class _Compiled(BytecodeCache):
             self._cache.put("compiled templates", [Entry(bucket.key, self._inputs(bucket), text)])
 
     def _inputs(self, bucket: Bucket) -> dict[str, str]:
-        return {"jinja2": version("jinja2"), "cardproof": __version__, "text": bucket.checksum}
+        versions = {"jinja2": version("jinja2"), "cardproof": __version__, "sandbox": VERSION}
+        return {**versions, "text": bucket.checksum}
 
 
 _REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
@@ -290,3 +275,24 @@ def _names(node: nodes.Node) -> Iterator[str]:
     for item in template.items if isinstance(template, (nodes.List, nodes.Tuple)) else [template]:
         if isinstance(item, nodes.Const) and isinstance(item.value, str):
             yield item.value
+
+
+def _imported(tree: nodes.Template) -> Iterator[str]:
+    """Yield the names that imports define."""
+    for node in tree.find_all(nodes.Import):
+        yield node.target
+    for other in tree.find_all(nodes.FromImport):
+        yield from (name[1] if isinstance(name, tuple) else name for name in other.names)
+
+
+def can_exist(name: str) -> bool:
+    """Return whether a file could have a name, so that asking for it raises nothing."""
+    try:
+        return "\0" not in name and all(len(os.fsencode(part)) < 256 for part in name.split("/"))
+    except UnicodeError:
+        return False
+
+
+def _compiled(environment: Environment, text: str, file: str) -> Template:
+    code = environment.compile(text, name=file, filename=file)
+    return environment.template_class.from_code(environment, code, environment.make_globals(None))

@@ -102,7 +102,11 @@
   }
 
   function targetOf() {
-    return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    try {
+      return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    } catch {
+      return null; // a fragment that is no text, such as #%
+    }
   }
 
   function openTarget() {

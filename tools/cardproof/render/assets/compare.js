@@ -125,7 +125,7 @@
   /** Return a text as a cell of a CSV file that no spreadsheet takes for a formula. */
   function csvCell(value) {
     if (typeof value === "number") return String(value);
-    const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    const text = /^[=+\-@\t\r\n＝＋－＠]/.test(value) ? `'${value}` : String(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   }
 
@@ -195,7 +195,7 @@
   }
 
   function modelOf(row, columns) {
-    const model = { row, numbers: {}, shown: {}, texts: {}, verdicts: { confirmed: 0, cited: 0, disputed: 0, refuted: 0, unchecked: 0 } };
+    const model = { row, numbers: Object.create(null), shown: Object.create(null), texts: {}, verdicts: { confirmed: 0, cited: 0, disputed: 0, refuted: 0, unchecked: 0 } };
     for (const column of columns) {
       const cell = row.cells[column.index];
       if (column.number) {
@@ -223,7 +223,7 @@
         cell.scope = "row";
         cell.append(element("a", { href: root + entry.page }, element("code", {}, entry.name)));
       } else if (column.number) {
-        const found = entry.quantities[column.key];
+        const found = Object.hasOwn(entry.quantities, column.key) && entry.quantities[column.key];
         if (!found) continue;
         cell.dataset.value = found.value;
         if (found.verdict) cell.dataset.verdict = cell.title = found.verdict;

@@ -28,7 +28,7 @@ CSV_HEAD = ("model", "page", "families", "tasks", "datasets", "licence", "claims
 """The first columns, before the numbers."""
 LLMS_MARK = "<!-- cardproof: made from the cards of this site -->"
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Spreadsheets run a cell with such a start as a formula."""
 
 

@@ -20,7 +20,7 @@ from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.paths import is_regular, resolve_inside
 from cardproof.core.types import VERDICTS
 from cardproof.judge.discrepancies import DISCREPANCIES
-from cardproof.render.templates import CallError, render_layout
+from cardproof.render.templates import CallError, can_exist, render_layout
 
 SCHEMA = "cardproof-audit/1"
 MOST_BYTES = 50_000_000
@@ -84,10 +84,12 @@ def audit_report(base: Path, on_read: Callable[[Path], None]) -> Callable[[str],
 
     def report(file: str) -> str:
         """Return the report of an audit whose JSON is in a file. Raises CallError."""
+        if not isinstance(file, str) or not can_exist(file):
+            raise CallError(f"{file!r:.200} is not the name of a file")
         path = base / file
-        on_read(path)
         if not resolve_inside(path, base):
             raise CallError(f"audit '{file}' lies outside of the site's folder")
+        on_read(path)
         try:
             if path.exists() and not is_regular(path):
                 raise CallError(f"audit '{file}' is not a regular file")
@@ -99,7 +101,7 @@ def audit_report(base: Path, on_read: Callable[[Path], None]) -> Callable[[str],
             return render_layout("audit.html", audit=audit, versions=[*filter(None, versions)], value=_with_commas)
         except OSError as trouble:
             raise CallError(f"audit '{file}' cannot be read: {trouble.strerror}") from trouble
-        except ValueError as trouble:
+        except (ValueError, RecursionError) as trouble:
             raise CallError(f"audit '{file}': {trouble}") from trouble
 
     return report

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, short, sorted_models
 from cardproof.render.output.paths import Urls, relative
-from cardproof.render.output.text import code_text, markdown_text
+from cardproof.render.output.text import code_text, markdown_text, page_link
 from cardproof.render.templates import CallError, render_layout
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ MOST_ROWS = 1000
 
 MOST_COLUMNS = 24
 """Columns of the compare page, those that most models have first."""
+
+
+MOST_TABLE_COLUMNS = 100
+"""Columns that a template may ask for."""
 
 
 class Family(Struct, frozen=True):
@@ -46,11 +50,13 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
 
     def table(collection: str | None = None, columns: Sequence[str] = COLUMNS) -> str:
         """Return a table of the models of a collection, or of all. Raises CallError if it would be empty."""
-        models = all_models()
+        models, columns = all_models(), tuple(map(str, columns if isinstance(columns, list | tuple) else [columns]))
+        if not 0 < len(columns) <= MOST_TABLE_COLUMNS:
+            raise CallError(f"a table has 1 to {MOST_TABLE_COLUMNS} columns, not {len(columns):,}")
         rows = [row for row in models if collection is None or collection in row.collections]
         if not rows:
             names = sorted({name for row in models for name in row.collections})
-            raise CallError(f"no model is in collection '{collection}'{_similar(collection or '', names)}")
+            raise CallError(f"no model is in collection '{collection}'{_similar(str(collection or ''), names)}")
         for column in columns:
             if not any(column in row.values for row in rows):
                 names = sorted({name for row in models for name in row.values})
@@ -60,7 +66,7 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
             "| :--- |" + " ---: |" * len(columns),
         ]
         for row in rows:
-            link = f"{relative(row.page, here.parent)}#{row.anchor}"
+            link = page_link(relative(row.page, here.parent), row.anchor)
             cells = [markdown_text(row.values.get(column, "")) for column in columns]
             lines.append(f"| [{code_text(row.name)}]({link}) | " + " | ".join(cells) + " |")
         return "\n".join(lines)

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 _ENTITIES = {
-    **{c: f"\\{c}" for c in "\\`*_{}[]"},
-    **{c: f"&#{ord(c)};" for c in "|~^=$:#"},
+    **{c: f"\\{c}" for c in "\\`*_[]"},
+    **{c: f"&#{ord(c)};" for c in "|~^=$:#{}"},
     "&": "&amp;",
     "<": "&lt;",
     ">": "&gt;",
@@ -23,16 +23,56 @@ def markdown_text(value: Any) -> str:
 
 
 def html_text(value: Any) -> str:
-    """Return a value escaped for raw HTML or SVG, on one line; also braces, which other plugins may expand."""
+    """Return a value escaped for raw HTML or SVG, on one line.
+
+    Also braces, which other plugins may expand, and what Markdown reads before a tag within a line.
+    """
     from html import escape  # a warm build does not need it
 
-    text = escape(" ".join(str(value).split()))
-    return text.replace("{", "&#123;").replace("}", "&#125;").replace("`", "&#96;")
+    return escape(" ".join(str(value).split())).translate(_BEFORE_TAGS)
+
+
+_BEFORE_TAGS = str.maketrans({character: f"&#{ord(character)};" for character in "{}`[]\\"})
 
 
 def code_text(value: Any) -> str:
     """Return a value as inline code for a table cell."""
     return f"<code>{markdown_text(value)}</code>" if str(value).strip() else ""
+
+
+def page_link(path: str, anchor: str = "") -> str:
+    """Return a relative path as the address of a link in Markdown or HTML: no name of a file can end or change it."""
+    from urllib.parse import quote
+
+    return quote(path) + (f"#{quote(anchor)}" if anchor else "")
+
+
+def plain_text(text: str) -> str:
+    """Return a text for the header of a page: themes put title and description into HTML and attributes unescaped."""
+    kept = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return kept.translate(_PLAIN)
+
+
+_PLAIN = str.maketrans({"<": "‹", ">": "›", '"': "”"})
+_EXPANDED = re.compile(r"-8<-|\{\{|\{%|\{#")
+
+
+def is_expanded(text: str) -> bool:
+    """Return whether other plugins could replace parts of a text, also in a block of code: includes and macros."""
+    return _EXPANDED.search(text) is not None
+
+
+def inert_text(text: str) -> str:
+    """Return a text of several lines for a block of code, which nothing in it ends.
+
+    It is without characters that Markdown removes or takes for the end of a line; a blank without width is in what
+    other plugins would replace.
+    """
+    text = _CONTROLS.sub("\ufffd", text.replace("\r\n", "\n"))
+    return _EXPANDED.sub(lambda found: "\u200b".join(found.group()), text)
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 def slug(text: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from cardproof.core.yaml_text import to_yaml
+from cardproof.render.output.text import inert_text
 
 if TYPE_CHECKING:
     from cardproof.render.views.about import Paper
@@ -37,9 +39,11 @@ class Citation(Struct, frozen=True):
 
 
 def citations(paper: Paper) -> tuple[Citation, ...]:
-    """Return a paper's citations in all styles whose required parts it has."""
+    """Return a paper's citations in all styles whose required parts it has, for blocks of code on a page."""
     if not paper.title:
         return ()
+    texts = {name: inert_text(text) for name, text in asdict(paper).items() if isinstance(text, str)}
+    paper = replace(paper, **texts, authors=tuple(map(inert_text, paper.authors)))
     found = [Citation("BibTeX", bibtex(paper))]
     if paper.authors and paper.year:
         found.append(Citation("APA", apa(paper)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cardproof.render.output.paths import relative
-from cardproof.render.output.text import slug
+from cardproof.render.output.text import page_link, slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST_MODELS, Comparison
 from cardproof.render.views.plot import Mark, PlotText, front, scatter
@@ -80,7 +80,7 @@ def _row(row: ModelRow, comparison: Comparison, page: Path) -> ComparisonRow:
     return ComparisonRow(
         row.name,
         _anchor(row),
-        f"{link}#{row.anchor}",
+        page_link(link, row.anchor),
         own,
         " ".join(short_count(row.multiply_adds or 0)),
         " ".join(short_count(row.parameters or 0)),

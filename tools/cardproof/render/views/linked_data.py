@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from cardproof.render.output.text import plain_text
+
 if TYPE_CHECKING:
     from cardproof.render.views.about import About, Paper
     from cardproof.render.views.claims import ModelView
@@ -74,5 +76,5 @@ def first_paragraph(head: str) -> str:
     chosen = next(
         (text for text in paragraphs if text.strip() and not text.lstrip().startswith(("#", "!", "<", "|"))), ""
     )
-    plain = " ".join(_MARKUP.sub("", _LINK.sub(r"\1", chosen)).split())
+    plain = plain_text(_MARKUP.sub("", _LINK.sub(r"\1", chosen)))
     return plain if len(plain) <= MOST_CHARACTERS else plain[:MOST_CHARACTERS].rpartition(" ")[0] + " …"

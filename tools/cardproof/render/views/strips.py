@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cardproof.render.output.text import inert_text
 from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
 
 
 def _strip(run: PageRun, block: BlockResult) -> list[str]:
-    output = block.output.rstrip() if not block.stated and block.status != "skip" else ""  # skipped: no result
+    output = (
+        inert_text(block.output).rstrip() if not block.stated and block.status != "skip" else ""
+    )  # skipped: no result
     if len(output) > MOST_OUTPUT:
         output = output[:MOST_OUTPUT] + "\n…"
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", output)), 3)

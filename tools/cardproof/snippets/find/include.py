@@ -95,6 +95,10 @@ def _same_origin(text: str, line: str) -> str:
     return _Line(text, line.origin) if isinstance(line, _Line) else text
 
 
+MOST_PAIRS = 4_000_000
+"""Pairs of lines that are compared with one another; of longer texts, only what is equal at both ends is found."""
+
+
 def aligned(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> list[T | None]:
     """Return the entry of ``known`` for each new line: that of the equal or replaced old line; None for an added one.
 
@@ -102,11 +106,25 @@ def aligned(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> list[
     """
     before, after = ["".join(line.split()) for line in old], ["".join(line.split()) for line in new]
     found: list[T | None] = [None] * len(new)
-    for tag, i, i_end, j, j_end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    is_short = len(before) * len(after) <= MOST_PAIRS
+    for tag, i, i_end, j, j_end in matcher.get_opcodes() if is_short else _ends(before, after):
         if tag in ("equal", "replace"):
             for at in range(j, j_end):
                 found[at] = known[min(i + at - j, i_end - 1)]
     return found
+
+
+def _ends(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+    """Return the equal lines at the start and the end of two texts, and all between them as replaced."""
+    same = [one == other for one, other in zip(before, after, strict=False)]
+    head = same.index(False) if False in same else len(same)
+    rest = zip(reversed(before[head:]), reversed(after[head:]), strict=False)
+    same = [one == other for one, other in rest]
+    tail = same.index(False) if False in same else len(same)
+    i, j = len(before) - tail, len(after) - tail
+    between = [("replace", head, i, head, j)] if i > head else []
+    return [("equal", 0, head, 0, head), *between, ("equal", i, len(before), j, len(after))]
 
 
 def filled(known: Sequence[T | None], first: T) -> list[T]:
