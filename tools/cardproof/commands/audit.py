@@ -13,6 +13,7 @@ from cardproof.commands.options import EPILOG, PATH, RunOptions, run_options
 from cardproof.commands.output import apply_baseline_option, progress_bar, report_output
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, write_report
+from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -107,7 +108,10 @@ def _fix(run: Run, unsafe: bool) -> int:
     except EditError as error:
         raise click.ClickException(str(error)) from error
     for path, fixes in fixed.items():
-        click.echo(f"{show_path(path)}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made", err=True)
+        click.echo(
+            f"{printable(show_path(path))}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made",
+            err=True,
+        )
     return len(fixed)
 
 

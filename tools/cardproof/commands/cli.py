@@ -12,6 +12,7 @@ import click
 from cardproof import __version__
 from cardproof.commands.options import EPILOG
 from cardproof.core.errors import InputError
+from cardproof.core.terminal import set_up_streams
 from cardproof.zoos import ZooError
 
 NAMES = ("audit", "edit", "explain", "export", "init", "render", "snippets", "speed")
@@ -45,6 +46,7 @@ def cardproof() -> None:
 
 def main() -> None:
     """Run the command line; the console script and ``tools/render_cards.py`` call it."""
+    set_up_streams()
     try:
         status = cardproof.main(prog_name="cardproof", standalone_mode=False)
         sys.stdout.flush()

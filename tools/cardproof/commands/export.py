@@ -11,6 +11,7 @@ from cardproof.commands.options import CONFIG, DATA, EPILOG, JOBS, PATH, WEIGHTS
 from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, write_report
+from cardproof.core.terminal import printable, write_data
 from cardproof.plan.options import MeasureOptions
 
 
@@ -84,8 +85,8 @@ def _write(texts: dict[str, str], out: Path | None, *, folder: bool) -> None:
         raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
     for name, text in texts.items():
         if out is None:
-            click.echo(text, nl=False)
+            write_data(text)
         else:
             write_report(out / name if folder or out.is_dir() else out, text)
     if out and len(texts) > 1:
-        click.echo(f"{show_path(out)}: {len(texts)} files", err=True)
+        click.echo(f"{printable(show_path(out))}: {len(texts)} files", err=True)

@@ -12,6 +12,7 @@ from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, ZOO, site_set
 from cardproof.commands.output import progress_bar
 from cardproof.core.errors import InputError
 from cardproof.core.files import replace_files, show_path
+from cardproof.core.terminal import write_data
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
@@ -58,7 +59,7 @@ def speed_command(
     for error in errors:
         click.secho(f"not timed: {error}", err=True, fg="red")
     if as_json:
-        click.echo(dump_speeds(speeds), nl=False)
+        write_data(dump_speeds(speeds))
     elif not quiet:
         from cardproof.report.terminal import new_console
 

@@ -9,10 +9,14 @@
 - `missing-file`: `Config`, `README` or `Image` names a file of the repository that is missing, although its folder is
   there. The nearest name in that folder is suggested.
 
-In code only closed sites are looked for: addresses there are often made up.
+- `credentials-in-link`: a password before the host, a parameter such as `token=` or a signature of cloud storage, a
+  token whose form is known (GitHub, GitLab, Hugging Face, AWS and others; an error). Placeholders, user names alone and
+  tokens of badges, which are public, are not meant. Reports and exports show `***` in place of all of them.
+
+In code only closed sites and tokens of a known form are looked for: addresses there are often made up.
 
 **Why.** Readers follow links to papers and weights first. Of one well-kept documentation, 171 links lead to one site
-that closed.
+that closed. And whoever reads a card has the passwords in it.
 
 **Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
 the paper; `--fix-unsafe` writes it there. Nothing is invented.
@@ -42,6 +46,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from cardproof.core.secrets import masked, secret_of
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
@@ -77,12 +82,16 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     papers = _paper_links(context)
     for address, start, is_code in addresses(source.text):
         place = source.place(start, start + len(address))
+        if (secret := secret_of(address)) and (secret.certain or not is_code):
+            message = f"'{masked(address)[:200]}' holds {secret.what}: everyone who reads the card has it"
+            hint = "make it invalid where it was issued, and write the address without it"
+            yield Finding(place, "credentials-in-link", "error" if secret.certain else "warning", message, hint)
         if not is_code and (trouble := wrong(address)):
             check, message, hint = trouble
             yield Finding(place, check, "warning", message, hint)
         elif closed := closed_since(address):
             host, since = closed
-            message = f"{host} closed on {since} (list of {AS_OF}): {address[:200]} leads nowhere"
+            message = f"{host} closed on {since} (list of {AS_OF}): {masked(address)[:200]} leads nowhere"
             hint, fix = None, None
             if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
                 hint = f"the card's own citation of this paper has {found}"
@@ -184,6 +193,7 @@ CHECK = Check(
         "link-syntax",
         "doubled-slash",
         "missing-file",
+        "credentials-in-link",
         "dead-link",
         "unreachable-link",
         "private-link",
