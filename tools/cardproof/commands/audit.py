@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="With --online: check this host although its address is private. May be repeated.",
 )
+@click.option(
+    "--online-budget",
+    "budget",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --online: seconds for all addresses; the others are not checked.  [default: 300]",
+)
 @click.option("--fix", is_flag=True, help="Replace refuted values by measured ones, then audit again.")
 @click.option("--fix-unsafe", is_flag=True, help="Make all fixes, including those that need a review.")
 @run_options
@@ -49,6 +56,7 @@ def audit_command(
     summary: Path | None,
     online: bool,
     private_hosts: tuple[str, ...],
+    budget: float | None,
     fix: bool,
     fix_unsafe: bool,
 ) -> int:
@@ -69,14 +77,15 @@ def audit_command(
     reading, arguments = _metadata(settings, paths, options.engine) if from_metadata else (None, None)
     if options.dry_run:
         return output.dry_run(dry_run_of_audit(paths, settings, force=options.force, reading=reading))
-    if private_hosts and not online:
-        raise click.UsageError("--private-host needs --online")
-    check = None
-    if online:
-        from cardproof.judge.online import check_links
-
-        check = partial(check_links, private_hosts=frozenset(host.lower() for host in private_hosts))
+    if not online and (private_hosts or budget):
+        raise click.UsageError(f"{'--private-host' if private_hosts else '--online-budget'} needs --online")
     with progress_bar(output.silent) as progress:
+        check = None
+        if online:
+            from cardproof.judge.online import BUDGET, check_links
+
+            hosts = frozenset(host.lower() for host in private_hosts)
+            check = partial(check_links, private_hosts=hosts, budget=budget or BUDGET, progress=progress)
         measuring = options.measure_options(progress)
         run = audit(paths, settings, measuring, reading=reading, arguments=arguments, online=check)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):

@@ -70,6 +70,9 @@ class Terminal(io.TextIOBase):
         return "backslashreplace"
 
     def write(self, text: str) -> int:
+        if isinstance(text, bytes) and text:  # click's completion; it asks with none whether this is a stream of bytes
+            self.write_bytes(text)
+            return len(text)
         safe = _UNSAFE.sub(lambda match: match.group() if len(match.group()) > 1 else _escape(match.group()), text)
         if self._commands:
             safe = _COMMAND.sub(lambda match: f"{match[1] or ''}{_escape(match.group()[-1])}", safe)

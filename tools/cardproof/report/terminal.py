@@ -84,7 +84,8 @@ def summary(run: Run) -> dict[str, Any]:
     severities = Counter(finding.severity for finding in run.findings)
     devices = {device for card in run.cards for device in card.devices}
     links = run.links
-    reason = {"reason": links.missing} if links and links.missing else {}
+    said = {"reason": links.missing, "left_out": links.left_out} if links else {}
+    more = {name: value for name, value in said.items() if value}
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
@@ -103,7 +104,7 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
-        "links": {**links.counts, "recalled": links.recalled, "date": links.date, **reason} if links else "not run",
+        "links": {**links.counts, "recalled": links.recalled, "date": links.date, **more} if links else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),

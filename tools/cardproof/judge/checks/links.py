@@ -31,9 +31,12 @@ and GET if that fails:
   says that it may.
 
 Pages that a server shows to people only (401, 403, 429) are counted and not reported. Hosts are asked beside one
-another, each one address after the other, with a pause. Pages that were there are asked again after seven days, others
-after one day at most; what is remembered lies in the user's cache folder. Without a network the report says that links
-were not run, and nothing of any of them.
+another, each one address after the other, with a pause, and take turns. All of them get five minutes
+(`--online-budget SECONDS`), one address half a minute, and a host three times without an answer: what is left is not
+asked and counted as such, neither good nor bad. An address with credentials is sent nowhere.
+
+Pages that were there are asked again after seven days, others after one day at most; what is remembered lies in the
+user's cache folder. Without a network the report says that links were not run, and nothing of any of them.
 
 **Example.** `https://paperswithcode.com/method/relu` gives `paperswithcode.com closed on 2025-07-24 (list of 2026-11):
 https://paperswithcode.com/method/relu leads nowhere`.

@@ -256,6 +256,6 @@ def _table(judgements: Iterable[Judgement]) -> str:
     for judgement in judgements:
         claim, found = judgement.claim, judgement.found
         shown = "" if found is None else f"{found:,}" if isinstance(found, int) else str(found)
-        cells = (markdown_text(claim.label), code_text(masked(claim.stated)), markdown_text(masked(shown)), judgement.verdict)
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = (markdown_text(claim.label), code_text(masked(claim.stated)), markdown_text(masked(shown)))
+        lines.append(f"| {' | '.join((*cells, judgement.verdict))} |")
     return "\n".join([*lines, ""])
