@@ -75,8 +75,8 @@ class Cache:
         rows = [(kind, entry.name, _packed(dict(entry.inputs)), _packed(entry.value)) for entry in entries]
         with suppress(sqlite3.DatabaseError, UnicodeEncodeError), self._database:  # names may be no text
             self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", rows)
-            oldest = f"(SELECT max(rowid) FROM results) - {MOST_KEPT}"
-            self._database.execute(f"DELETE FROM results WHERE rowid <= {oldest}")
+            oldest = "DELETE FROM results WHERE rowid <= (SELECT max(rowid) FROM results) - ?"
+            self._database.execute(oldest, (MOST_KEPT,))
 
     def close(self) -> None:
         self._database.close()
