@@ -141,6 +141,8 @@ def test_links_with_credentials_are_reported_where_they_stand_and_published_nowh
         (19, 20, "warning"),
     ]
     assert run.audit
+    stated = {claim.stated for card in run.audit.reading.cards for of_model in card.claims_of for claim in of_model}
+    assert not any("s3cr3t" in text for text in stated)
     texts = {**texts_of(run, FORMATS[1:])}
     for kind in ("mlbom", "hub", "model-index", "json"):
         assert kind in EXPORTS

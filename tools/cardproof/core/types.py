@@ -97,7 +97,7 @@ class Claim(Struct, frozen=True):
     field: str
     """Its key as written; results read ``Top 1 Accuracy on ImageNet``."""
     stated: str
-    """The text as written."""
+    """The text as written, but for credentials in it: it is shown on pages and in reports."""
     place: Place
     name: str
     """The normal spelling of its field."""
