@@ -26,6 +26,8 @@ TESTS = (
     *("snippets/test_match_outputs.py", "res2next/test_transforms.py", "res2next/test_classify.py"),
 )
 """Rooms in which each dependency is used; benchmarks, browsers and trainings are left out."""
+NEWER = "tests/report/export/test_formats.py::test_a_citation_file_is_valid_and_has_the_papers_of_the_cards"
+"""The tool that validates there, check-jsonschema, needs a newer click than cardproof."""
 
 
 def lowest() -> list[str]:
@@ -51,7 +53,7 @@ def main() -> int:
         f"{ROOT}\n{ROOT / 'tools'}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8"
     )
     tests = sys.argv[1:] or [f"tests/{name}" for name in TESTS]
-    options = ["-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal"]
+    options = ["-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "--deselect", NEWER]
     return subprocess.run([python, "-m", "pytest", *options, *tests], cwd=ROOT, check=False).returncode
 
 
