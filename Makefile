@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help cards serve test pytest lint bench shots clean
+.PHONY: help cards serve test test-lowest pytest lint sbom bench shots clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,10 +22,12 @@ cards: $(READY) ## render all model pages, then build the site into site/
 serve: $(READY) ## browse the site at http://127.0.0.1:8000; pages are rendered before and after each edit
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-lint: $(READY) ## style, lint and types
+lint: $(READY) ## style, types, and what is risky in the source and the action
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive tools res2next 2>/dev/null # warnings on its own comments
+	$(BIN)/zizmor --quiet --offline action.yml
 
 test: $(READY) ## lint and types beside all tests, which run on two cores, then the site's own pages
 	$(MAKE) --no-print-directory --jobs=2 lint pytest
@@ -34,6 +36,12 @@ test: $(READY) ## lint and types beside all tests, which run on two cores, then 
 pytest: $(READY)
 	$(BIN)/pytest -n 2 --dist worksteal --durations 20 --durations-min 5
 
+test-lowest: $(READY) ## the main rooms with the lowest versions of dependencies that are allowed
+	$(BIN)/python tools/lowest.py
+
+sbom: $(READY) ## the wheel and its bill of materials (CycloneDX), into dist/
+	$(BIN)/python tools/sbom.py
+
 bench: $(READY) ## time builds, counting, snippets, inference and evaluation against peers in the same run
 	$(BIN)/python tools/bench/all.py
 
@@ -41,4 +49,4 @@ shots: cards ## screenshots of the built site, to be looked at, into shots/ (nee
 	$(BIN)/python tools/shots.py
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) site shots .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest dist site shots .pytest_cache .mypy_cache .ruff_cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 import click
@@ -40,9 +41,13 @@ def res2next() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None if it is closed
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = res2next.main(arguments, prog_name="python -m res2next", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except click.ClickException as trouble:
         trouble.show()
         sys.exit(trouble.exit_code)

@@ -69,7 +69,7 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
     if len(text) > MOST_BYTES:
         raise RecipeError(where, None, f"has {len(text)} bytes; at most {MOST_BYTES} are read")
     try:
-        values = yaml.load(text.decode(), Loader=_StrictLoader)
+        values = yaml.load(text.decode(), Loader=_StrictLoader)  # nosec B506  # a SafeLoader
     except UnicodeDecodeError as trouble:
         raise RecipeError(where, None, f"is not UTF-8 (byte {trouble.start})") from None
     except (yaml.YAMLError, RecursionError, ValueError) as trouble:

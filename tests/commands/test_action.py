@@ -129,10 +129,26 @@ def test_every_input_is_used_and_every_output_is_written(runner):
     assert set(audit(runner).outputs) == set(ACTION["outputs"])
 
 
-def test_other_actions_are_pinned_by_their_major_version():
-    used = [step["uses"] for step in STEPS if "uses" in step]
+def test_other_actions_are_pinned_by_a_commit_whose_version_is_said():
+    text = (ROOT / "action.yml").read_text(encoding="utf-8")
+    used = re.findall(r"^ +uses: (.+)$", text, re.MULTILINE)
     assert len(used) == 2
-    assert all(re.fullmatch(r"[\w-]+(/[\w-]+)+@v\d+", name) for name in used)
+    assert all(re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name) for name in used)
+
+
+def test_workflows_in_the_guide_have_nothing_that_an_audit_of_workflows_reports(tmp_path):
+    guide = (ROOT / "docs" / "guide" / "in-ci.md").read_text(encoding="utf-8")
+    workflows = [
+        block for block in re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL) if "jobs:" in block
+    ]
+    assert workflows
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    for number, text in enumerate(workflows):
+        (folder / f"{number}.yml").write_text(text.replace("@COMMIT", f"@{'0' * 40}"), encoding="utf-8")
+    command = [Path(sys.executable).with_name("zizmor"), "--offline", "--quiet", "--persona", "pedantic", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_refuted_claim_fails_the_step_and_is_shown_everywhere(runner):

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,6 +116,106 @@ def test_redirects_are_followed_a_few_times(server):
 def test_a_name_and_password_are_never_sent(server):
     assert ask(server.url.replace("http://", "http://user:secret@"), LOOPBACK).state == "not-run"
     assert server.seen == []
+    server.targets["to-itself"] = server.url.replace("http://", "http://user:secret@")
+    answer = ask(f"{server.url}/to-itself", LOOPBACK)
+    assert (answer.state, len(server.seen)) == ("not-run", 1)
+    assert "secret" not in answer.reason
+
+
+def test_an_address_with_credentials_is_sent_nowhere_and_not_kept(write, server):
+    links = links_of(card(write, f"{server.url}/x?token=a8d7f6a8d7", f"{server.url}/badge.svg?token=a8d7f6a8d7"))
+    assert [path for _, path in server.seen] == ["/badge.svg?token=a8d7f6a8d7"]  # made to be published
+    assert links.counts["reachable"] == 1
+    assert fresh_answers([f"{server.url}/badge.svg?token=a8d7f6a8d7"]) == {}
+
+
+def answering(chunk: bytes, pause: float = 0.0) -> socket.socket:
+    """Return a listener that sends a chunk to each of its clients for as long as they take it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def send(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            for _ in range(20_000):
+                connection.sendall(chunk)
+                time.sleep(pause)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=send, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+@pytest.mark.parametrize(
+    ("chunk", "pause"),
+    [(b"HTTP/1.1 100 Continue\r\n\r\n", 0.001), (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000, 0), (b"x" * 65536, 0)],
+)
+@pytest.mark.attack("server", "an answer without an end: 100 Continue, headers, bytes", "cut off, unreachable")
+def test_an_answer_without_an_end_is_cut_off(monkeypatch, chunk, pause):
+    monkeypatch.setattr(request, "ANSWER", 0.3)
+    with answering(chunk, pause) as listener:
+        started = time.monotonic()
+        assert ask(f"http://127.0.0.1:{listener.getsockname()[1]}/", LOOPBACK).state == "unreachable"
+        assert time.monotonic() - started < 10
+
+
+def test_an_address_and_its_redirects_have_one_limit(monkeypatch, server):
+    monkeypatch.setattr(request, "ADDRESS", 0.3)
+    server.targets["to-slow"] = "/slow"
+    started = time.monotonic()
+    assert ask(f"{server.url}/to-slow", LOOPBACK).state == "unreachable"
+    assert time.monotonic() - started < 2.5
+
+
+@pytest.mark.attack("server", "hosts that hold on to each connection", "a limit over all; what is left is not judged")
+def test_slow_hosts_use_up_no_more_than_the_budget(write):
+    tarpits = [answering(b"", 0.05) for _ in range(10)]
+    ports = [listener.getsockname()[1] for listener in tarpits]
+    path = card(write, *(f"http://127.0.0.1:{port}/{number}" for port in ports for number in range(20)))
+    started = time.monotonic()
+    links = check_links(read_cards([path]), LOOPBACK, pause=0, budget=0.5)
+    assert time.monotonic() - started < 5
+    assert (links.counts["not-run"], links.findings) == (200, ())
+    assert "200 not asked: the 0.5 seconds for all links were spent, see --online-budget" in links.text()
+    for one in tarpits:
+        one.close()
+
+
+def test_hosts_take_turns(write):
+    asked = []
+
+    def note(url, _):
+        asked.append(url)
+        time.sleep(0.02)
+        return Answer(url, "reachable", 200, "OK", "2026-11-25T00:00:00Z")
+
+    many = [f"http://slow{host}.org/{n}" for host in range(8) for n in range(20)]
+    links_of(card(write, *many, "http://last.org/"), asking=note)
+    assert asked.index("http://last.org/") < 40
+
+
+def test_of_a_host_that_never_answers_three_addresses_are_asked(write):
+    def silent(url, _):
+        gone = "silent.org" in url
+        state = "unreachable" if gone else "reachable"
+        return Answer(url, state, None, "no answer in time", "2026-11-25T00:00:00Z", no_network=gone)
+
+    links = links_of(card(write, *(f"http://silent.org/{n}" for n in range(9)), "http://there.org/"), asking=silent)
+    assert (links.counts["unreachable"], links.counts["not-run"], len(links.findings)) == (3, 6, 3)
+    assert links.left_out == {"3 addresses of its host had no answer": 6}
+
+
+def test_progress_is_told_up_to_the_last_address(write):
+    told = []
+
+    def at_once(url, _):
+        time.sleep(0.15)
+        return Answer(url, "reachable", 200, "OK", "2026-11-25T00:00:00Z")
+
+    links_of(card(write, "http://a.org/", "http://b.org/"), asking=at_once, progress=lambda *step: told.append(step))
+    assert told[-1][:2] == (2, 2)
 
 
 def test_a_server_that_trickles_is_cut_off(monkeypatch):
@@ -150,11 +250,28 @@ def test_https_without_a_certificate_is_unreachable(server):
     assert ask(server.url.replace("http://", "https://"), LOOPBACK).state == "unreachable"
 
 
-PUBLIC = ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+PUBLIC = [
+    "8.8.8.8",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
+    "2002:808:808::",
+    "192.31.196.1",
+    "2a00::1",
+]
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
     "2002:7f00:1::", "::ffff:10.0.0.1",
+    # of https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry
+    "0.1.2.3", "100.127.255.255", "192.0.0.8", "192.0.0.170", "192.0.2.1", "192.88.99.1", "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.7", "203.0.113.9", "239.1.1.1", "240.0.0.1",
+    "64:ff9b:1::1", "100::1", "100:0:0:1::1", "2001::1", "2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1",
+    "3fff::1",
+    "5f00::1", "fec0::1", "feb0::1", "fd12::1", "4000::1", "::8.8.8.8", "::127.0.0.1", "::ffff:0:10.0.0.1",
+    # with a private address inside: 6to4, Teredo, which inverts it, and NAT64; and one for a link of this machine
+    "2002:a00:1::1", "2001:0:808:808::f5ff:fffe", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "2606:4700::1%eth0",
 ]  # fmt: skip
 
 
@@ -164,6 +281,7 @@ def test_public_addresses(address):
 
 
 @pytest.mark.parametrize("address", PRIVATE)
+@pytest.mark.attack("card", "a link to a private or reserved address, in whatever notation", "not asked")
 def test_private_addresses_in_whatever_they_are_wrapped(address):
     assert not is_public(address)
 
@@ -311,5 +429,5 @@ def test_the_command_asks_only_with_the_flag(write, server):
     assert asked.returncode == 1
     assert [finding["check"] for finding in json.loads(asked.stdout)["findings"]] == ["dead-link"]
     assert json.loads(asked.stdout)["summary"]["links"]["gone"] == 1
-    alone = cardproof(*command, "--private-host", "a")
-    assert alone.returncode == 2
+    for option in (("--private-host", "a"), ("--online-budget", "5"), ("--online", "--online-budget", "0")):
+        assert cardproof(*command, *option).returncode == 2

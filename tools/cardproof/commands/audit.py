@@ -14,6 +14,7 @@ from cardproof.commands.output import apply_baseline_option, check_outputs, prog
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, write_report
+from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="With --online: check this host although its address is private. May be repeated.",
 )
+@click.option(
+    "--online-budget",
+    "budget",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --online: seconds for all addresses; the others are not checked.  [default: 300]",
+)
 @click.option("--fix", is_flag=True, help="Replace refuted values by measured ones, then audit again.")
 @click.option("--fix-unsafe", is_flag=True, help="Make all fixes, including those that need a review.")
 @run_options
@@ -49,6 +57,7 @@ def audit_command(
     summary: Path | None,
     online: bool,
     private_hosts: tuple[str, ...],
+    budget: float | None,
     fix: bool,
     fix_unsafe: bool,
 ) -> int:
@@ -69,16 +78,17 @@ def audit_command(
     reading, arguments = _metadata(settings, paths, options.engine) if from_metadata else (None, None)
     if options.dry_run:
         return output.dry_run(dry_run_of_audit(paths, settings, force=options.force, reading=reading))
-    if private_hosts and not online:
-        raise click.UsageError("--private-host needs --online")
-    check = None
-    if online:
-        from cardproof.judge.online import check_links
-
-        check = partial(check_links, private_hosts=frozenset(host.lower() for host in private_hosts))
+    if not online and (private_hosts or budget):
+        raise click.UsageError(f"{'--private-host' if private_hosts else '--online-budget'} needs --online")
     if fix or fix_unsafe:
         finish_interrupted(Path(), *(path if path.is_dir() else path.parent for path in paths))
     with progress_bar(output.silent) as progress:
+        check = None
+        if online:
+            from cardproof.judge.online import BUDGET, check_links
+
+            hosts = frozenset(host.lower() for host in private_hosts)
+            check = partial(check_links, private_hosts=hosts, budget=budget or BUDGET, progress=progress)
         measuring = options.measure_options(progress)
         run = audit(paths, settings, measuring, reading=reading, arguments=arguments, online=check)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
@@ -111,7 +121,10 @@ def _fix(run: Run, unsafe: bool) -> int:
     except EditError as error:
         raise click.ClickException(str(error)) from error
     for path, fixes in fixed.items():
-        click.echo(f"{show_path(path)}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made", err=True)
+        click.echo(
+            f"{printable(show_path(path))}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made",
+            err=True,
+        )
     return len(fixed)
 
 

@@ -13,6 +13,7 @@ from cardproof import __version__
 from cardproof.commands.options import EPILOG
 from cardproof.core.errors import InputError
 from cardproof.core.signals import exit_status, orderly_end
+from cardproof.core.terminal import set_up_streams
 from cardproof.zoos import ZooError
 
 NAMES = ("audit", "edit", "explain", "export", "init", "render", "snippets", "speed")
@@ -46,6 +47,7 @@ def cardproof() -> None:
 
 def main() -> None:
     """Run the command line; the console script and ``tools/render_cards.py`` call it."""
+    set_up_streams()
     try:
         with orderly_end():
             status = cardproof.main(prog_name="cardproof", standalone_mode=False)

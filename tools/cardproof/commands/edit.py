@@ -16,6 +16,7 @@ from cardproof.commands.options import EPILOG, PATH
 from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
+from cardproof.core.terminal import printable
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.index_shape import indentation_fixes, read_index
@@ -51,12 +52,12 @@ def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -
         with _edit_errors():
             changed = (add_entry if field.endswith("+") else set_field)(path, field.removesuffix("+"), value)
         verb = "has" if field.endswith("+") else "is"
-        click.echo(f"{show_path(path)}: {field.removesuffix('+')} {_done(verb, changed)} {value}")
+        click.echo(printable(f"{show_path(path)}: {field.removesuffix('+')} {_done(verb, changed)} {value}"))
     for text in results:
         pairs = [part.partition("=") for part in text.split(";") if part.strip()]
         with _edit_errors():
             changed = add_result(path, {key.strip(): value.strip() for key, _, value in pairs})
-        click.echo(f"{show_path(path)}: the result {_done('is', changed)} there")
+        click.echo(f"{printable(show_path(path))}: the result {_done('is', changed)} there")
     return 0
 
 

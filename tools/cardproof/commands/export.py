@@ -12,6 +12,7 @@ from cardproof.commands.output import inputs_of_run, progress_bar, protect_input
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, replace_files, write_report
+from cardproof.core.terminal import printable, write_data
 from cardproof.plan.options import MeasureOptions
 
 
@@ -94,11 +95,11 @@ def _write(files: dict[Path, str], texts: dict[str, str], out: Path | None) -> N
     """Write all files or none, or print the text."""
     if out is None:
         for text in texts.values():
-            click.echo(text, nl=False)
+            write_data(text)
     elif out in files:
         write_report(out, files[out])
     else:
         finish_interrupted(out)
         replace_files(files, roots=[out])
     if out and len(texts) > 1:
-        click.echo(f"{show_path(out)}: {len(texts)} files", err=True)
+        click.echo(f"{printable(show_path(out))}: {len(texts)} files", err=True)

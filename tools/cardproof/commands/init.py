@@ -20,7 +20,9 @@ from cardproof.core.clock import now
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, site_lock
 from cardproof.core.journal import finish_interrupted, replace_files
+from cardproof.core.json_text import strict_json
 from cardproof.core.settings import Settings, load_settings
+from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL, MeasureOptions
@@ -87,7 +89,7 @@ def init_command(
         from cardproof.report.terminal import json_of
 
         data = {"created": [show_path(path) for path in created.files], **json.loads(json_of(run))}
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        write_data(f"{strict_json(data, indent=2)}\n")
         return run.exit
     status = Output(quiet=quiet).report(run)
     if not quiet and not status:
@@ -99,10 +101,10 @@ def init_command(
 def _print_models(found: ModelList, as_json: bool) -> int:
     names = [published.model for published in found.models]
     if as_json:
-        click.echo(json.dumps({"source": found.source, "models": names}, indent=2, ensure_ascii=False))
+        write_data(f"{strict_json({'source': found.source, 'models': names}, indent=2)}\n")
         return 0
     for name in names:
-        click.echo(name)
+        click.echo(printable(name))
     click.echo(f"{len(names)} models of {found.source}; nothing was measured or written", err=True)
     return 0
 

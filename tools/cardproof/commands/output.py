@@ -15,6 +15,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import write_report
 from cardproof.core.paths import file_key, is_regular, walk
+from cardproof.core.terminal import printable, write_data
 from cardproof.report.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ def progress_bar(silent: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Bar(TextColumn("measuring"), *columns, console=Console(stderr=True), transient=True) as bar:
+    what = TextColumn("{task.description}", markup=False)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), what)
+    console = Console(file=sys.__stderr__)  # a bar steers the terminal, which text must not
+    with Bar(TextColumn("measuring"), *columns, console=console, transient=True) as bar:
         task = bar.add_task("importing torch", total=None)
 
         def step(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name)
+            bar.update(task, completed=done, total=total, description=printable(name))
 
         yield step
 
@@ -62,7 +65,10 @@ class Output(Struct, frozen=True):
         """Print a dry run; return the exit status, which is 0."""
         from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
 
-        click.echo(json_of_dry_run(found) if self.kind == "json" else text_of_dry_run(found))
+        if self.kind == "json":
+            write_data(f"{json_of_dry_run(found)}\n")
+        else:
+            click.echo(text_of_dry_run(found))
         return 0
 
     def report(self, run: Run) -> int:
@@ -86,8 +92,7 @@ class Output(Struct, frozen=True):
         for name, path in self.targets:
             write_report(path, texts[name])
         for kind in printed:
-            # file names that are not UTF-8 have escapes, which JSON reads back
-            click.echo(texts[kind].encode("utf-8", "backslashreplace"), nl=False)
+            write_data(texts[kind])
 
 
 def report_output(options: RunOptions) -> Output:
@@ -177,7 +182,10 @@ def apply_baseline_option(options: RunOptions, run: Run) -> None:
     if options.update_baseline:
         write_report(baseline, text_of_baseline(run))
     if gone := apply_baseline(run, read_baseline(baseline)):
-        click.echo(f"{show_path(baseline)}: {gone} known findings are gone; --update-baseline removes them", err=True)
+        click.echo(
+            f"{printable(show_path(baseline))}: {gone} known findings are gone; --update-baseline removes them",
+            err=True,
+        )
 
 
 def _print_diffs(run: Run) -> None:
@@ -186,8 +194,8 @@ def _print_diffs(run: Run) -> None:
     console = new_console()
     for change in run.changes:
         if change.differs:
-            shown = show_path(change.path)
+            shown = printable(show_path(change.path))
             words = {"new": "is missing", "removed": "has no template", "edited": "was edited by hand"}
             console.print(f"{shown}:1:1: {words.get(change.status, 'is stale')}", style="bold red", soft_wrap=True)
             for line in change.diff(shown).splitlines()[:60]:
-                console.print(line, style={"+": "green", "-": "red"}.get(line[:1]), soft_wrap=True)
+                console.print(printable(line), style={"+": "green", "-": "red"}.get(line[:1]), soft_wrap=True)

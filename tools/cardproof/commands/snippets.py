@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, QUIET, parse_devices, site_settings
 from cardproof.commands.output import progress_bar
+from cardproof.core.terminal import write_data
 
 
 @click.command("snippets", epilog=EPILOG)
@@ -46,7 +47,7 @@ def snippets_command(
     with progress_bar(as_json or quiet) as progress:
         run = run_pages(pages, policy, rewrite=rewrite, progress=progress)
     if as_json:
-        click.echo(pages_json_of(run))
+        write_data(f"{pages_json_of(run)}\n")
     else:
         print_pages_report(run, quiet=quiet)
     return run.exit

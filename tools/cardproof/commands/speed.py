@@ -14,6 +14,7 @@ from cardproof.commands.output import progress_bar, protect_inputs
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import replace_files
+from cardproof.core.terminal import write_data
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
@@ -62,7 +63,7 @@ def speed_command(
     for error in errors:
         click.secho(f"not timed: {error}", err=True, fg="red")
     if as_json:
-        click.echo(dump_speeds(speeds), nl=False)
+        write_data(dump_speeds(speeds))
     elif not quiet:
         from cardproof.report.terminal import new_console
 

@@ -1,1 +1,1 @@
-"""Core: types, numbers, field names, settings, errors, source positions, files and the cache; imports no other room."""
+"""Core: types, numbers, field names, settings, errors, positions, secrets, terminals, files, cache; imports no room."""

@@ -84,8 +84,8 @@ class Cache:
             rows = [_row(kind, entry) for entry in entries]
             with self._database:
                 self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", rows)
-                oldest = f"(SELECT max(rowid) FROM results) - {MOST_KEPT}"
-                self._database.execute(f"DELETE FROM results WHERE rowid <= {oldest}")
+                oldest = "DELETE FROM results WHERE rowid <= (SELECT max(rowid) FROM results) - ?"
+                self._database.execute(oldest, (MOST_KEPT,))
         except sqlite3.Error as trouble:
             self._drop(trouble)
         except (ValueError, TypeError, RecursionError):  # names may be no text, and values may be nested too deeply

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from cardproof.core.secrets import masked
+
 Verdict = Literal["confirmed", "refuted", "cited", "disputed", "unchecked"]
 """Claim against evidence; the order of :data:`VERDICTS` is the order in which reports count them."""
 
@@ -65,6 +67,13 @@ class Finding(Stored, frozen=True):
     settled: Literal["", "ignored", "known"] = ""
     """Why it is a note that needs no action: a comment in the card ignores it, or it is in the baseline."""
 
+    def __post_init__(self) -> None:
+        """Mask the secrets in what it says: reports are published. Its fix stays, since it is written into the card."""
+        for name in ("message", "hint"):
+            text = getattr(self, name)
+            if text and (safe := masked(text)) is not text:
+                msgspec.structs.force_setattr(self, name, safe)
+
 
 class Number(Struct, frozen=True):
     """A stated number with its precision."""
@@ -88,7 +97,7 @@ class Claim(Struct, frozen=True):
     field: str
     """Its key as written; results read ``Top 1 Accuracy on ImageNet``."""
     stated: str
-    """The text as written."""
+    """The text as written, but for credentials in it: it is shown on pages and in reports."""
     place: Place
     name: str
     """The normal spelling of its field."""

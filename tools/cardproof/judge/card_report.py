@@ -10,6 +10,7 @@ from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import asdict
 
 from cardproof.core.files import show_path
+from cardproof.core.secrets import mask_all, masked
 from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 def statement(field: str, model: str, stated: str) -> str:
     """Return the words that a finding about a claim begins with."""
-    return f"{field} of {model} says {stated}"
+    return masked(f"{field} of {model} says {stated}")
 
 
 def defined_in(card: Card) -> tuple[Defined, ...]:
@@ -159,9 +160,9 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
 
 
 def claim_row(judgement: Judgement) -> dict[str, Any]:
-    """Return a judgement as ``--json`` prints it."""
+    """Return a judgement as ``--json`` prints it, with the secrets in its texts masked."""
     claim = judgement.claim
-    return {
+    row = {
         "file": claim.place.file,
         "line": claim.place.line,
         "column": claim.place.column,
@@ -185,6 +186,7 @@ def claim_row(judgement: Judgement) -> dict[str, Any]:
         "published": claim.published,
         "interval": judgement.interval,
     }
+    return {key: masked(value) if isinstance(value, str) else value for key, value in row.items()}
 
 
 def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
@@ -193,11 +195,11 @@ def block_row(run: PageRun, block: BlockResult) -> dict[str, Any]:
         "file": block.file,
         "line": block.line,
         "status": block.status,
-        "message": block.message,
+        "message": block.message and masked(block.message),
         "expected_line": block.expected_line,
         "seconds": block.seconds,
         "device": run.device,
-        "output": block.output,
+        "output": block.output and masked(block.output),
         "model": run.model,
         "hint": block.hint,
         "warnings": list(block.warnings),
@@ -212,7 +214,7 @@ def model_row(card: Card, model: Model) -> dict[str, Any]:
         "file": card.file,
         "line": model.place.line,
         "collections": list(model.collections),
-        "metadata": model.metadata.plain() if model.metadata else {},
+        "metadata": mask_all(model.metadata.plain()) if model.metadata else {},
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, to_builtins
 
 from cardproof.core.json_text import strict_json
+from cardproof.core.terminal import printable
 from cardproof.plan.needs import plan
 from cardproof.plan.options import parse_force
 from cardproof.plan.recall import RecallPlan, plan_recall
@@ -152,7 +153,7 @@ def text_of_dry_run(found: DryRun) -> str:
     if guessed:
         work += f" ({guessed} of them never measured here before)"
     lines.append(f"{len(found.tasks)} to measure{work}; {len(found.recalled)} recalled; nothing was written")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _duration(seconds: float) -> str:

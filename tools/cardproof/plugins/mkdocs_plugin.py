@@ -24,6 +24,7 @@ from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
 from cardproof.core.settings import Settings, load_settings
+from cardproof.core.terminal import printable
 from cardproof.render.output.files import SCRIPTS, STYLES
 from cardproof.render.output.text import minify
 
@@ -78,7 +79,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
 
             self._watcher = Watcher(render, lambda: load_settings(config), config, log.info)
         except InputError as error:
-            raise PluginError(str(error)) from error
+            raise PluginError(printable(str(error))) from error
         self._watcher.render()
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
@@ -87,7 +88,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             try:
                 settings = load_settings(Path(config.config_file_path))
             except InputError as error:
-                raise PluginError(str(error)) from error
+                raise PluginError(printable(str(error))) from error
             if settings.assets:
                 _name_assets(config, settings.path(settings.assets))
             self._pages = settings.path(settings.out).resolve()

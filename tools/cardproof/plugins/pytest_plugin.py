@@ -94,6 +94,7 @@ class MarkdownPage(pytest.File):
         from mkdocs.exceptions import ConfigurationError
 
         from cardproof.core.errors import InputError
+        from cardproof.core.terminal import printable
         from cardproof.render.templates import TemplatesError
 
         try:
@@ -101,7 +102,7 @@ class MarkdownPage(pytest.File):
         except (InputError, ConfigurationError, OSError) as trouble:
             raise self.CollectError(str(trouble)) from None
         except TemplatesError as trouble:
-            found = [f"{finding.place}: {finding.message}" for finding in trouble.findings]
+            found = [printable(f"{finding.place}: {finding.message}") for finding in trouble.findings]
             raise self.CollectError("\n".join(found)) from None
         names: set[str] = set()
         for finding in dict.fromkeys(finding for proof in proofs for finding in proof.findings):
@@ -173,9 +174,12 @@ class FindingItem(_Item):
 
     def runtest(self) -> None:
         """Fail."""
+        from cardproof.core.terminal import printable
+
         found = self._finding
-        hint = (f"E   hint: {found.hint}",) if found.hint else ()
-        raise _ProofError(found.place.file, found.place.line, found.message, (f"E   {found.message}", *hint))
+        message = printable(found.message)
+        hint = (f"E   hint: {printable(found.hint)}",) if found.hint else ()
+        raise _ProofError(found.place.file, found.place.line, message, (f"E   {message}", *hint))
 
 
 class _Proof(Struct, eq=False):
@@ -320,7 +324,9 @@ def _failure_repr(error: BaseException) -> TerminalRepr | None:
 
 
 def _warn(message: str, file: str, line: int) -> None:
-    warnings.warn_explicit(message, CardproofWarning, file, line)
+    from cardproof.core.terminal import printable
+
+    warnings.warn_explicit(printable(message), CardproofWarning, file, line)
 
 
 def _unique(name: str, more: str, names: set[str]) -> str:

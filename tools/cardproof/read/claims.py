@@ -8,6 +8,7 @@ from typing import Any
 
 from cardproof.core.names import FIELDS, kind_of, normal_field, scale_of
 from cardproof.core.numbers import parse_number
+from cardproof.core.secrets import masked
 from cardproof.core.types import Claim, Number, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.model_index import Model
@@ -57,7 +58,7 @@ def make_claim(model: str, field: str, stated: str, place: Place, **others: Any)
     if writing in ("count", "bytes", "plain"):
         number = parse_number(stated, writing, scale_of(field) if writing == "count" else "")
     size = parse_size(stated) if writing == "size" else None
-    return Claim(model, field, stated, place, name, kind, number, size, **others)
+    return Claim(model, field, masked(stated), place, name, kind, number, size, **others)
 
 
 def _claim(model: str, field: str, node: Scalar, **others: Any) -> Claim:
@@ -66,7 +67,7 @@ def _claim(model: str, field: str, node: Scalar, **others: Any) -> Claim:
 
 def _claim_of_table(model: str, head: Scalar, node: TableValue, **others: Any) -> Claim:
     return Claim(
-        model, head.text, node.text, node.place, node.name, node.kind, node.number, node.size,
+        model, head.text, masked(node.text), node.place, node.name, node.kind, node.number, node.size,
         value=node.value, style=node.style, column=head.place, unread=node.unread, operations=node.operations, **others,
     )  # fmt: skip
 

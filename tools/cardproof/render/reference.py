@@ -28,9 +28,11 @@ EXIT_STATUSES = (
     (
         2,
         "bad input or usage: an invalid option or setting, a path that does not exist, a zoo that cannot be loaded; "
-        "for `render` also a card that cannot be read (YAML that does not parse)",
+        "for `render` also a card that cannot be read (YAML that does not parse); or the output cannot be "
+        "written: it is closed, or its disk is full",
     ),
     (130, "interrupted with Ctrl-C; no file is half-written"),
+    (141, "the reader of the output went away, as in `| head`; files are written before anything is printed"),
 )
 
 

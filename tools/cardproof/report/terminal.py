@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from msgspec import to_builtins
 
 from cardproof.core.files import show_path
 from cardproof.core.json_text import strict_json
+from cardproof.core.terminal import printable
 from cardproof.core.types import SEVERITIES, VERDICTS, Finding
 from cardproof.judge.card_report import CardLists, block_row, claim_row
 
@@ -84,7 +84,8 @@ def summary(run: Run) -> dict[str, Any]:
     severities = Counter(finding.severity for finding in run.findings)
     devices = {device for card in run.cards for device in card.devices}
     links = run.links
-    reason = {"reason": links.missing} if links and links.missing else {}
+    said = {"reason": links.missing, "left_out": links.left_out} if links else {}
+    more = {name: value for name, value in said.items() if value}
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
@@ -103,7 +104,7 @@ def summary(run: Run) -> dict[str, Any]:
         "snippets": f"{run.snippets_ran} run, {run.snippets_recalled} recalled"
         if any(card.runs for card in run.cards)
         else "not run",
-        "links": {**links.counts, "recalled": links.recalled, "date": links.date, **reason} if links else "not run",
+        "links": {**links.counts, "recalled": links.recalled, "date": links.date, **more} if links else "not run",
         "exercised": sum(len(card.exercised) for card in run.cards),
         "devices": sorted(devices | ({"meta"} if run.measured or run.recalled else set())),
         "seconds": round(run.seconds, 3),
@@ -166,7 +167,7 @@ def verdict_table(run: Run) -> Table:
         fields.items(), key=lambda item: (-sum(item[1].values()) + item[1]["unchecked"], item[0])
     ):
         if set(counts) != {"unchecked"}:
-            table.add_row(escape(label), *(str(counts[verdict] or "") for verdict in VERDICTS))
+            table.add_row(escape(printable(label)), *(str(counts[verdict] or "") for verdict in VERDICTS))
     others = sum(counts["unchecked"] for counts in fields.values() if set(counts) == {"unchecked"})
     if others:
         table.add_row("other fields", *("" for _ in VERDICTS[:-1]), str(others))
@@ -223,18 +224,11 @@ def print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
     for finding in findings:
         style = STYLE[finding.severity].split()
         severity = click.style(finding.severity, fg=style[-1], bold="bold" in style)
-        place = click.style(str(finding.place), bold=True)
+        place = click.style(printable(str(finding.place)), bold=True)
         lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
         lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
         click.echo("\n".join(lines), color=color, err=err)
-
-
-def printable(text: str) -> str:
-    """Return one line with control characters, which could steer a terminal, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Cs") else f"\\u{ord(c):04x}" for c in text)
 
 
 def _finding_row(finding: Finding) -> dict[str, Any]:
@@ -267,7 +261,7 @@ def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:
     """Print the findings of a run of pages and, unless quiet, its summary."""
     print_findings(run.findings)
     for path in run.updated:
-        click.echo(f"{show_path(path)}: stated outputs were rewritten")
+        click.echo(f"{printable(show_path(path))}: stated outputs were rewritten")
     if not quiet:
         facts = _pages_summary(run)
         blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"

@@ -10,10 +10,14 @@
   there. The nearest name in that folder is suggested. Weights that a link leads out of the card's folder are not read,
   and noted.
 
-In code only closed sites are looked for: addresses there are often made up.
+- `credentials-in-link`: a password before the host, a parameter such as `token=` or a signature of cloud storage, a
+  token whose form is known (GitHub, GitLab, Hugging Face, AWS and others; an error). Placeholders, user names alone and
+  tokens of badges, which are public, are not meant. Reports and exports show `***` in place of all of them.
+
+In code only closed sites and tokens of a known form are looked for: addresses there are often made up.
 
 **Why.** Readers follow links to papers and weights first. Of one well-kept documentation, 171 links lead to one site
-that closed.
+that closed. And whoever reads a card has the passwords in it.
 
 **Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
 the paper; `--fix-unsafe` writes it there. Nothing is invented.
@@ -28,9 +32,12 @@ and GET if that fails:
   says that it may.
 
 Pages that a server shows to people only (401, 403, 429) are counted and not reported. Hosts are asked beside one
-another, each one address after the other, with a pause. Pages that were there are asked again after seven days, others
-after one day at most; what is remembered lies in the user's cache folder. Without a network the report says that links
-were not run, and nothing of any of them.
+another, each one address after the other, with a pause, and take turns. All of them get five minutes
+(`--online-budget SECONDS`), one address half a minute, and a host three times without an answer: what is left is not
+asked and counted as such, neither good nor bad. An address with credentials is sent nowhere.
+
+Pages that were there are asked again after seven days, others after one day at most; what is remembered lies in the
+user's cache folder. Without a network the report says that links were not run, and nothing of any of them.
 
 **Example.** `https://paperswithcode.com/method/relu` gives `paperswithcode.com closed on 2025-07-24 (list of 2026-11):
 https://paperswithcode.com/method/relu leads nowhere`.
@@ -43,6 +50,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from cardproof.core.secrets import masked, secret_of
 from cardproof.core.types import Finding, Fix
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.judge.checks import CardContext, Check
@@ -78,12 +86,16 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     papers = _paper_links(context)
     for address, start, is_code in addresses(source.text):
         place = source.place(start, start + len(address))
+        if (secret := secret_of(address)) and (secret.certain or not is_code):
+            message = f"'{masked(address)[:200]}' holds {secret.what}: everyone who reads the card has it"
+            hint = "make it invalid where it was issued, and write the address without it"
+            yield Finding(place, "credentials-in-link", "error" if secret.certain else "warning", message, hint)
         if not is_code and (trouble := wrong(address)):
             check, message, hint = trouble
             yield Finding(place, check, "warning", message, hint)
         elif closed := closed_since(address):
             host, since = closed
-            message = f"{host} closed on {since} (list of {AS_OF}): {address[:200]} leads nowhere"
+            message = f"{host} closed on {since} (list of {AS_OF}): {masked(address)[:200]} leads nowhere"
             hint, fix = None, None
             if (title := papers.get((place.line, place.column))) and (found := _from_citation(source.text, title)):
                 hint = f"the card's own citation of this paper has {found}"
@@ -185,6 +197,7 @@ CHECK = Check(
         "link-syntax",
         "doubled-slash",
         "missing-file",
+        "credentials-in-link",
         "dead-link",
         "unreachable-link",
         "private-link",

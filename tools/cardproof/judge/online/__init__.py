@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import heapq
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
 from cardproof.core.clock import now
+from cardproof.core.secrets import secret_of
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
 from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers
 
 if TYPE_CHECKING:
+    from cardproof.plan.options import Progress
     from cardproof.read import Reading
 
 __all__ = ["Answer", "Links", "check_links"]
@@ -28,6 +33,15 @@ MOST = 5_000
 """Addresses that are asked in a run."""
 MOST_OF_A_HOST = 200
 """Addresses of one host that are asked in a run; a site with more links than this has a sitemap to be asked."""
+MOST_SILENT = 3
+"""Addresses of one host, one after the other, that get no answer; its others are not asked then."""
+BUDGET = 300.0
+"""Seconds for all addresses of a run."""
+
+PATIENCE = 1.0
+"""Seconds after that time within which answers on their way still count."""
+
+Asking = Callable[[str, frozenset[str]], Answer]
 
 
 class Links(Struct, frozen=True):
@@ -37,6 +51,8 @@ class Links(Struct, frozen=True):
     """State -> how many addresses: ``reachable``, ``gone``, ``unreachable``, ``refused``, ``private``, ``not-run``."""
     recalled: int = 0
     """Of these, answers of an earlier run."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Why addresses were not asked -> how many: nothing is known of them."""
     date: str = ""
     """Day of this run, in UTC."""
     missing: str = ""
@@ -49,37 +65,47 @@ class Links(Struct, frozen=True):
             return f"links not run: {self.missing}"
         states = ", ".join(f"{number} {state}" for state, number in self.counts.items() if number)
         recalled = f", {self.recalled} of them recalled" if self.recalled else ""
-        return f"links asked on {self.date}: {states or 'none'}{recalled}"
+        left_out = "".join(f"; {number} not asked: {why}" for why, number in self.left_out.items())
+        return f"links asked on {self.date}: {states or 'none'}{recalled}{left_out}"
 
 
 def check_links(
     reading: Reading,
     private_hosts: frozenset[str] = frozenset(),
-    asking: Callable[[str, frozenset[str]], Answer] | None = None,
+    asking: Asking | None = None,
     pause: float = PAUSE,
+    budget: float = BUDGET,
+    progress: Progress | None = None,
 ) -> Links:
     """Ask all addresses of the cards that were read, and report those that lead nowhere.
 
     ``private_hosts`` are asked although their addresses are private. Answers of an earlier run are used while they are
-    fresh. Where nothing at all can be reached there is no network, and nothing is said of any address.
+    fresh. Where nothing at all can be reached there is no network, and nothing is said of any address. After ``budget``
+    seconds what is left is not asked: hosts take turns, so that slow ones do not use up the time of others.
     """
     from cardproof.judge.online.request import ask  # most builds ask nothing
 
     places = _places(reading)
     known = fresh_answers(places)
     asked = [url for url in places if url not in known]
-    fresh = _ask_all(asked[:MOST], private_hosts, asking or ask, pause)
+    until = time.monotonic() + budget
+    asking = asking or partial(ask, until=until)
+    fresh = _Asking(asked[:MOST], lambda url: asking(url, private_hosts), pause, until).run(progress)
+    spent = f"the {budget:g} seconds for all links were spent, see --online-budget"
+    fresh |= {url: _left_out(url, spent) for url in asked[:MOST] if url not in fresh}
     fresh |= {url: _left_out(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
     missing = ""
-    if fresh and not known and all(answer.no_network for answer in fresh.values() if answer.state != "private"):
+    given = [answer for answer in fresh.values() if answer.state not in ("private", "not-run")]
+    if given and not known and all(answer.no_network for answer in given):
         missing = next((answer.reason for answer in fresh.values() if answer.no_network), "")
     if missing:
         return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({missing})")
-    keep_answers([answer for answer in fresh.values() if answer.state not in ("private", "not-run")])
+    keep_answers(given)
     answers = {**known, **fresh}
     counts = Counter(answer.state for answer in answers.values())
     found = [finding for url, answer in answers.items() for finding in _findings(answer, places[url])]
-    return Links({state: counts[state] for state in STATES}, len(known), now()[:10], "", tuple(found))
+    left_out = Counter(answer.reason for answer in answers.values() if answer.state == "not-run")
+    return Links({state: counts[state] for state in STATES}, len(known), dict(left_out), now()[:10], "", tuple(found))
 
 
 def _places(reading: Reading) -> dict[str, list[Place]]:
@@ -90,38 +116,70 @@ def _places(reading: Reading) -> dict[str, list[Place]]:
             template = "{" in address or "}" in address or "$" in address
             if is_code or template or not address.lower().startswith(("http://", "https://")):
                 continue
+            if secret_of(address):
+                continue  # it is reported as such, and sent nowhere
             if wrong(address) is None and closed_since(address) is None and _host(address):
                 place = card.source.place(start, start + len(address))
                 places.setdefault(address.partition("#")[0], []).append(place)
     return places
 
 
-def _ask_all(
-    urls: Iterable[str],
-    private_hosts: frozenset[str],
-    asking: Callable[[str, frozenset[str]], Answer],
-    pause: float,
-) -> dict[str, Answer]:
-    """Ask addresses: several hosts at once, each host one address after the other."""
-    from concurrent.futures import ThreadPoolExecutor
+class _Asking:
+    """Asks addresses: several hosts at once, each host one address after the other, the hosts in turns."""
 
-    hosts: dict[str, list[str]] = {}
-    for url in urls:
-        hosts.setdefault(_host(url), []).append(url)
+    def __init__(self, urls: Iterable[str], ask: Callable[[str], Answer], pause: float, until: float) -> None:
+        self._ask, self._pause, self._until = ask, pause, until
+        self._answers: dict[str, Answer] = {}
+        self._hosts: dict[str, deque[str]] = {}
+        self._silent: Counter[str] = Counter()
+        """How many addresses of a host got no answer, since the last that got one."""
+        for url in urls:
+            self._hosts.setdefault(_host(url), deque()).append(url)
+        for of_host in self._hosts.values():
+            self._leave_out(of_host, MOST_OF_A_HOST, f"more than {MOST_OF_A_HOST} addresses of one host")
+        self._turns = [(0.0, number, host) for number, host in enumerate(self._hosts)]
+        """When each host may be asked again, the earliest first; hosts that are being asked are not in it."""
+        self._lock = threading.Lock()
 
-    def ask_host(of_host: list[str]) -> list[Answer]:
-        answers = []
-        for number, url in enumerate(of_host):
-            if number >= MOST_OF_A_HOST:
-                answers.append(_left_out(url, f"more than {MOST_OF_A_HOST} addresses of one host"))
-                continue
-            if number:
-                time.sleep(pause)
-            answers.append(asking(url, private_hosts))
-        return answers
+    def run(self, progress: Progress | None) -> dict[str, Answer]:
+        """Return the answers that came in time. A name server that hangs is not waited for."""
+        total = sum(map(len, self._hosts.values()))
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in self._turns[:AT_ONCE]]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive() and time.monotonic() < self._until + PATIENCE:
+                thread.join(0.1)
+                if progress:
+                    progress(min(len(self._answers), total), total, "links")
+        with self._lock:
+            return dict(self._answers)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {answer.url: answer for answers in pool.map(ask_host, hosts.values()) for answer in answers}
+    def _work(self) -> None:
+        while time.monotonic() < self._until:
+            with self._lock:
+                if not self._turns:
+                    return
+                ready, number, host = heapq.heappop(self._turns)
+            time.sleep(max(0.0, min(ready, self._until) - time.monotonic()))
+            url = self._hosts[host].popleft() if time.monotonic() < self._until else None
+            if url is None:
+                return
+            answer = self._ask(url)
+            if answer.state == "unreachable" and time.monotonic() >= self._until:
+                return  # it was cut off: nothing is known of it
+            with self._lock:
+                self._answers[url] = answer
+                self._silent[host] = self._silent[host] + 1 if answer.no_network else 0
+                if self._silent[host] >= MOST_SILENT:
+                    self._leave_out(self._hosts[host], 0, f"{MOST_SILENT} addresses of its host had no answer")
+                if self._hosts[host]:
+                    heapq.heappush(self._turns, (time.monotonic() + self._pause, number, host))
+
+    def _leave_out(self, urls: deque[str], most: int, why: str) -> None:
+        while len(urls) > most:
+            url = urls.pop()
+            self._answers[url] = _left_out(url, why)
 
 
 def _left_out(url: str, why: str) -> Answer:

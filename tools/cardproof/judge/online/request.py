@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import math
 import socket
 import ssl
 import threading
@@ -12,12 +13,15 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from cardproof import __version__
 from cardproof.core.clock import now
+from cardproof.core.secrets import masked
 from cardproof.judge.online.store import Answer, State
 
 CONNECT = 5.0
 """Seconds for a connection."""
 ANSWER = 10.0
 """Seconds for an answer; one that trickles in longer is cut off."""
+ADDRESS = 30.0
+"""Seconds for one address, with all its redirects."""
 MOST_REDIRECTS = 5
 
 GONE = frozenset({404, 410})
@@ -44,10 +48,32 @@ class _NotThereError(Exception):
         self.no_network = no_network
 
 
-def ask(url: str, private_hosts: frozenset[str] = frozenset()) -> Answer:
-    """Ask one address of http or https. Nothing is raised: trouble becomes the answer's state and reason."""
+NETWORKS = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+            *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+            *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+        ),
+    )
+)
+"""What no server of the open network has: IANA's registries of special-purpose addresses (RFC 6890 and later), of which
+``is_global`` of Python knows what its version knew."""
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""The only part of IPv6 that is given out: not site-local addresses, nor segments, nor local translation."""
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: an IPv4 address in its last 32 bits."""
+
+
+def ask(url: str, private_hosts: frozenset[str] = frozenset(), until: float = math.inf) -> Answer:
+    """Ask one address of http or https. Nothing is raised: trouble becomes the answer's state and reason.
+
+    ``until`` is a time of the monotonic clock at which it has to be done.
+    """
     try:
-        status, reason = _follow(url, private_hosts)
+        status, reason = _follow(url, private_hosts, min(until, time.monotonic() + ADDRESS))
     except _NotAskedError as trouble:
         return Answer(url, trouble.state, None, str(trouble), now())
     except _NotThereError as trouble:
@@ -62,48 +88,52 @@ def ask(url: str, private_hosts: frozenset[str] = frozenset()) -> Answer:
 
 def is_public(address: str) -> bool:
     """Return whether an IP address is one of the open network, whatever it is wrapped in."""
-    found = ipaddress.ip_address(address.partition("%")[0])
+    if "%" in address:
+        return False  # a zone: it is meant for one link of this machine
+    found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in ipaddress.IPv6Network("64:ff9b::/96"):  # RFC 6052: an IPv4 address in its last 32 bits
+        if found in _TRANSLATED:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return found.is_global and not found.is_multicast
+        if found not in _UNICAST:
+            return False
+    return found.is_global and not any(found in network for network in NETWORKS)
 
 
-def _follow(url: str, private_hosts: frozenset[str]) -> tuple[int, str]:
+def _follow(url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str]:
     """Return status and reason at the end of an address's redirects."""
     at = url
     for _ in range(MOST_REDIRECTS + 1):
-        status, reason, location = _one("HEAD", at, private_hosts)
+        status, reason, location = _one("HEAD", at, private_hosts, until)
         if status >= 400 and status != 429:
-            status, reason, location = _one("GET", at, private_hosts)  # some servers know no HEAD
+            status, reason, location = _one("GET", at, private_hosts, until)  # some servers know no HEAD
         if status not in REDIRECTS or not location:
             return status, reason
         at = urljoin(at, location)
     raise _NotThereError(f"more than {MOST_REDIRECTS} redirects")
 
 
-def _one(method: str, url: str, private_hosts: frozenset[str]) -> tuple[int, str, str | None]:
+def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str, str | None]:
     """Make one request and return status, reason and the address that it redirects to; no body is read."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as trouble:
-        raise _NotThereError(f"'{url}' is no address: {trouble}") from None
+        raise _NotThereError(f"'{masked(url)[:200]}' is no address: {trouble}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise _NotThereError(f"it leads to '{url[:200]}', which is neither http nor https")
+        raise _NotThereError(f"it leads to '{masked(url)[:200]}', which is neither http nor https")
     if parts.username or parts.password:
         raise _NotAskedError("not-run", "it holds a user name or password")
     port = port or (443 if parts.scheme == "https" else 80)
     try:
         plain = _plain(host)
-        connection = _connection(parts.scheme, plain, port, _resolve(plain, port, private_hosts))
+        connection = _connection(parts.scheme, plain, port, _resolve(plain, port, private_hosts), until)
     except (OSError, UnicodeError) as trouble:
         raise _not_there(trouble) from None
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{_query(parts.query)}" if parts.query else "")
-    watch = threading.Timer(ANSWER, _cut_off, [connection.sock])
+    watch = threading.Timer(min(ANSWER, max(0.0, until - time.monotonic())), _cut_off, [connection.sock])
     watch.daemon = True
     watch.start()
     try:
@@ -136,11 +166,13 @@ def _resolve(host: str, port: int, private_hosts: frozenset[str]) -> list[str]:
     return found
 
 
-def _connection(scheme: str, host: str, port: int, addresses: list[str]) -> http.client.HTTPConnection:
+def _connection(scheme: str, host: str, port: int, addresses: list[str], until: float) -> http.client.HTTPConnection:
     """Connect to one of the addresses that were looked at: the name is not resolved again. Raises OSError."""
-    until = time.monotonic() + CONNECT
+    until = min(until, time.monotonic() + CONNECT)
     trouble: OSError = TimeoutError("timed out")
     for address in addresses[:4]:
+        if time.monotonic() >= until:
+            break
         try:
             sock = socket.create_connection((address, port), timeout=max(0.1, until - time.monotonic()))
         except OSError as why:

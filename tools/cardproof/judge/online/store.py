@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.cache import Entry, open_cache
+from cardproof.core.secrets import masked
 
 State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
 STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")
@@ -50,7 +51,8 @@ def fresh_answers(wanted: Iterable[str], at: datetime | None = None) -> dict[str
 
 
 def keep_answers(answers: Iterable[Answer]) -> None:
-    """Keep the answers that may be used again."""
+    """Keep the answers that may be used again, of addresses that hold no credentials."""
     if cache := open_cache():
         with closing(cache):
-            cache.put(KIND, [Entry(one.url, {}, to_builtins(one)) for one in answers if one.state in LASTS])
+            kept = (one for one in answers if one.state in LASTS and masked(one.url) == one.url)
+            cache.put(KIND, [Entry(one.url, {}, to_builtins(one)) for one in kept])

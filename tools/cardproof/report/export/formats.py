@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from cardproof import __version__
 from cardproof.core.errors import InputError
 from cardproof.core.json_text import strict_json
+from cardproof.core.secrets import masked
 from cardproof.core.settings import Settings
 from cardproof.core.types import Judgement, Verdict
 from cardproof.judge.audit import Audit
@@ -48,7 +49,14 @@ def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
 
 
 def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """Return the files of a format, by name; ``hub`` writes results of ``verdicts``. Raises InputError if empty."""
+    """Return the files of a format, by name; ``hub`` writes results of ``verdicts``. Raises InputError if empty.
+
+    Exports are published: the secrets in links of the cards are masked in all of them.
+    """
+    return {name: masked(text) for name, text in _export(kind, audit, settings, verdicts).items()}
+
+
+def _export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     reading = audit.reading
     if not reading.models:
         raise InputError("no model is in these cards")

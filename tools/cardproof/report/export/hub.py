@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cardproof.core.names import ACCURACIES
+from cardproof.core.secrets import masked
 from cardproof.core.types import Judgement, Place, Verdict
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.core.yaml_text import to_yaml
@@ -237,7 +238,7 @@ def _as_hub_licence(text: str, header: MappingOf[str, Any] = MappingProxyType({}
 def _texts(judgements: Iterable[Judgement], kind: str) -> list[str]:
     """Return the stated texts of fields of a kind."""
     claims = (judgement.claim for judgement in judgements)
-    return list(dict.fromkeys(claim.stated for claim in claims if claim.kind == kind and claim.is_field))
+    return list(dict.fromkeys(masked(claim.stated) for claim in claims if claim.kind == kind and claim.is_field))
 
 
 def _dataset(name: str) -> str:
@@ -255,6 +256,6 @@ def _table(judgements: Iterable[Judgement]) -> str:
     for judgement in judgements:
         claim, found = judgement.claim, judgement.found
         shown = "" if found is None else f"{found:,}" if isinstance(found, int) else str(found)
-        cells = (markdown_text(claim.label), code_text(claim.stated), markdown_text(shown), judgement.verdict)
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = (markdown_text(claim.label), code_text(masked(claim.stated)), markdown_text(masked(shown)))
+        lines.append(f"| {' | '.join((*cells, judgement.verdict))} |")
     return "\n".join([*lines, ""])

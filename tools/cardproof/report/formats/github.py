@@ -11,10 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from cardproof.core.terminal import printable
 from cardproof.core.types import VERDICTS, Finding, Judgement
 from cardproof.render.output.text import markdown_text
 from cardproof.report.formats.view import View, in_repository
-from cardproof.report.terminal import headline, printable, summary
+from cardproof.report.terminal import headline, summary
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 """Workflow commands by severity."""

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405  # it writes, and reads nothing
 
 from msgspec import Struct
 

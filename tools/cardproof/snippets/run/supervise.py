@@ -164,7 +164,7 @@ def _mount_own() -> None:
     """Mount an own ``/proc``, and a ``/dev/shm`` as big as the memory. Raises OSError."""
     _call("mount", b"none", b"/", None, _REC | _PRIVATE, None)
     _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
-    if Path("/dev/shm").is_dir():
+    if Path("/dev/shm").is_dir():  # nosec B108  # an own one is mounted there
         _call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", _NOSUID | _NODEV, b"mode=1777")
 
 

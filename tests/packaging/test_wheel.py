@@ -1,0 +1,141 @@
+"""The wheel: the same bytes wherever it is built, whole, and enough for a site in an environment of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("res2next", "tools/cardproof")
+PROJECT = (*PACKAGES, "LICENSE", "README.md", "pyproject.toml", "docs/licences.md")
+
+pytestmark = pytest.mark.slow
+
+
+def build(folder: Path, umask: int, **environment: str) -> Path:
+    """Build the wheel from a copy of the project in a folder, in other circumstances."""
+    for name in PROJECT:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile
+            )
+        else:
+            shutil.copyfile(ROOT / name, target)
+    for path in folder.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+        os.utime(path, (umask * 10_000_000, umask * 10_000_000))
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run(command, cwd=folder, env={**os.environ, **environment}, umask=umask, check=True, capture_output=True)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return build(tmp_path_factory.mktemp("wheel"), 0o022)
+
+
+def test_the_wheel_is_the_same_bytes_in_another_folder_umask_time_zone_and_locale(wheel, tmp_path):
+    epoch = {name: value for name, value in os.environ.items() if name == "SOURCE_DATE_EPOCH"}
+    other = build(tmp_path / "an other ïn", 0o077, TZ="Asia/Tokyo", LC_ALL="C", PYTHONHASHSEED="7", **epoch)
+    assert other.name == wheel.name
+    assert other.read_bytes() == wheel.read_bytes()
+
+
+def test_source_date_epoch_dates_the_files(tmp_path):
+    dated = build(tmp_path, 0o022, SOURCE_DATE_EPOCH="1700000000")
+    assert {entry.date_time[:3] for entry in ZipFile(dated).infolist()} == {(2023, 11, 14)}
+
+
+def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(wheel):
+    files = [path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
+    wanted = {
+        path.relative_to(ROOT).as_posix().removeprefix("tools/") for path in files if "__pycache__" not in path.parts
+    }
+    names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == wanted
+    notices = {name.partition("/licenses/")[2] for name in ZipFile(wheel).namelist()} - {""}
+    assert notices == {"LICENSE", "docs/licences.md"}
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """Return an environment of its own with the wheel; only dependencies come from that of the tests."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, env=clean())
+    purelib = subprocess.check_output(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+    )
+    # a folder that a .pth names is searched last, and its own .pth, which name the checkout, are not read
+    Path(purelib.strip(), "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return python
+
+
+def clean(**more: str) -> dict[str, str]:
+    names = ("PYTHON", "PIP_", "VIRTUAL_ENV", "COVERAGE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    return {**kept, "NO_MKDOCS_2_WARNING": "1", **more}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths of a virtual environment on POSIX")
+def test_an_installed_wheel_makes_renders_and_builds_a_site(installed, tmp_path):
+    def run(*command: str) -> str:
+        where = clean(XDG_CACHE_HOME=str(tmp_path / "cache"))
+        done = subprocess.run(
+            [installed, *command], cwd=tmp_path, env=where, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    code = "import cardproof, res2next, sys; print(cardproof.__file__, res2next.__file__, *sys.path, sep='\\n')"
+    module, package, *paths = run("-c", code).splitlines()
+    assert Path(module).is_relative_to(installed.parents[1])
+    assert Path(package).is_relative_to(installed.parents[1])
+    assert not {str(ROOT), str(ROOT / "tools")} & set(paths)
+
+    run("-m", "cardproof", "init", "--zoo", "res2next", "res2next_tiny", "--jobs", "1", "--quiet")
+    report = json.loads(run("-m", "cardproof", "render", "--json"))
+    assert report["summary"]["refuted"] == report["summary"]["measured"] == 0
+    assert report["summary"]["confirmed"] > 0
+    run("-m", "mkdocs", "build", "--strict", "--quiet")
+    page = (tmp_path / "site/models/model/index.html").read_text(encoding="utf-8")
+    assert "res2next_tiny" in page
+    assert (tmp_path / "site/assets/compare.js").is_file()
+
+
+def test_the_bill_of_materials_is_valid_whole_and_the_same_each_time(tmp_path):
+    pytest.importorskip("jsonschema")
+    texts = []
+    for name in ("a", "b"):
+        command = [sys.executable, ROOT / "tools" / "sbom.py", tmp_path / name]
+        wheel, bill = subprocess.check_output(command, text=True, cwd=tmp_path).splitlines()
+        texts.append(Path(bill).read_text(encoding="utf-8"))
+    assert texts[0] == texts[1]
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(texts[0]) is None
+    data = json.loads(texts[0])
+    whole = data["metadata"]["component"]
+    assert whole["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(Path(wheel).read_bytes()).hexdigest()}]
+    carried = {one["name"].rpartition("/")[2]: one["licenses"] for one in whole["components"]}
+    assert carried["chelsea.jpg"] == [{"expression": "CC0-1.0"}]
+    assert len([name for name in carried if name.endswith(".safetensors")]) == 2
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    direct = [package for package in data["components"] if package.get("properties")]
+    assert len(direct) == len(needed)
+    assert [package["name"] for package in direct if not package.get("licenses")] == []
