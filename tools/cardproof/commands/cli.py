@@ -11,7 +11,7 @@ import click
 
 from cardproof import __version__
 from cardproof.commands.options import EPILOG
-from cardproof.core.errors import InputError
+from cardproof.core.errors import REPORT, InputError, said
 from cardproof.zoos import ZooError
 
 NAMES = ("audit", "edit", "explain", "export", "init", "render", "snippets", "speed")
@@ -44,7 +44,7 @@ def cardproof() -> None:
 
 
 def main() -> None:
-    """Run the command line; the console script and ``tools/render_cards.py`` call it."""
+    """Run the command line; any error ends it with one line on standard error and exit status 2."""
     try:
         status = cardproof.main(prog_name="cardproof", standalone_mode=False)
         sys.stdout.flush()
@@ -57,4 +57,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; no file is half-written", err=True)
         sys.exit(130)
+    except Exception as error:
+        click.echo(f"error: internal error: {said(error)}; this is {REPORT}", err=True)
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

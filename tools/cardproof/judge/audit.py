@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.types import Evidence, Need, Recipe, Totals
+from cardproof.core.types import Evidence, Finding, Need, Recipe, Totals
 from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
 from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
@@ -46,13 +46,14 @@ def audit_cards(
     """
     options.force.check(model.name for model in reading.models)
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    needs = plan(reading, load_names(settings))
+    faults: list[Finding] = []
+    needs = plan(reading, load_names(settings), faults.append)
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
-    local = find_local_files(reading, settings if store is None else replace(settings, weights=None))
-    verdicts = judge(reading, needs, gathered, settings, cited, others, local)
+    local = find_local_files(reading, settings if store is None else replace(settings, weights=None), faults.append)
+    verdicts = judge(reading, needs, gathered, settings, cited, others, local, faults)
     speeds = load_speeds(settings.path(settings.speed)) if settings.speed else None
     return Audit(reading, needs, gathered, verdicts, local, speeds)
 

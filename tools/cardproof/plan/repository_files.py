@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ FIELDS = ("Config", "README", "Image")
 """Fields of a model index that name files of its repository; models inherit them from their collections."""
 MOST_FILES = 5_000
 """More files of one folder are not looked through for a near name."""
+LONGEST_NAME = 255
+"""Bytes of a file's name."""
 MAX_LICENCE = 200_000
 """Largest size in bytes of a licence file; the GNU GPL has 35,000."""
 
@@ -103,8 +106,10 @@ def repository(folder: Path) -> Path | None:
 
 
 def is_below(folder: Path, path: Path) -> bool:
-    """Return whether a resolved path is below a folder."""
+    """Return whether a resolved path is below a folder; no file has a longer name than file systems allow."""
     try:
+        if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+            return False
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError):
         return False

@@ -9,10 +9,10 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, boundary
 from cardproof.core.files import show_path
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import Claim, Finding
+from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
@@ -103,7 +103,9 @@ def read_cards(
         explicit = given.is_file()
         for path in [given] if explicit else _files_below(given):
             if path.resolve() not in seen:
-                seen |= _read_file(path, bound, show, reading, explicit, seen)
+                start = Place(show(path), 1, 1)
+                with boundary(reading.findings.append, start, "reading", "in reading this file", fatal=True):
+                    seen |= _read_file(path, bound, show, reading, explicit, seen)
     reading.findings.sort(key=lambda one: (*one.place.start, one.check, one.message))
     return reading
 
@@ -149,11 +151,11 @@ def _read_file(
     pages = {page.source.name for page in reader.pages.values()}
     own = tuple(model for model in found if model.place.file not in pages)
     card = _page_card(page, own) if page else Card(source, None, (), own, _claims(own))
-    every = (*findings, *reader.findings)
+    every = (*findings, *reader.findings, *card.findings)
     cards = [replace(card, findings=every, imports=tuple(sorted(reader.read_files)))]
     for name, other in imported.items():
         card = _page_card(other, tuple(model for model in found if model.place.file == name))
-        cards.append(replace(card, findings=other.findings))
+        cards.append(replace(card, findings=(*other.findings, *card.findings)))
     reading.cards += cards
     reading.files += len(imported)
     reading.findings += [finding for card in cards for finding in card.findings]
@@ -166,7 +168,8 @@ def _read_results(source: Source, findings: list[Finding], reading: Reading, exp
 
     if not explicit and not is_results_file(source):
         return set()
-    card = replace(_table_card(source), findings=tuple(findings))
+    card = _table_card(source)
+    card = replace(card, findings=(*findings, *card.findings))
     reading.cards.append(card)
     reading.findings += card.findings
     return {source.path.resolve()}
@@ -209,7 +212,10 @@ def _table_card(source: Source, header: Mapping | None = None, models: tuple[Mod
         earlier = found.get(model.key)
         found[model.key] = merged(earlier, model) if earlier else model
     models = tuple(found.values())
-    return Card(source, header, (), models, _claims(models), tables=tuple(tables.tables), unread=tuple(tables.unread))
+    return Card(
+        source, header, (), models, _claims(models), tuple(tables.findings),
+        tables=tuple(tables.tables), unread=tuple(tables.unread),
+    )  # fmt: skip
 
 
 def _data_models(

@@ -13,8 +13,8 @@ from cardproof.core.names import ACCURACIES, normal_field
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Number
-from cardproof.read.cell_text import inner, value_of
-from cardproof.read.claims import parse_size
+from cardproof.read.cell_text import APPROXIMATE, inner, value_of
+from cardproof.read.claims import parse_size, why_unread
 from cardproof.read.table_cells import Cell
 from cardproof.read.table_columns import COUNTS, SIDES, Column, has_value
 
@@ -49,6 +49,10 @@ def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) ->
         column = replace(column, field=field, scale=scale)
     comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
     found = [_number(column, text, span, comma) for text, span in zip(texts, spans, strict=True)]
+    found = [
+        replace(one, number=replace(one.number, about=True)) if one and one.number and _is_about(source, one) else one
+        for one in found
+    ]
     padding = _padding([text for text, one in zip(texts, found, strict=True) if one and one.number])
     if padding:
         factor = Decimal(10) ** padding
@@ -72,6 +76,11 @@ def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
         return 0, 0
     part = parts[column.part]
     return value_of(text, first + part.start(), first + part.end())
+
+
+def _is_about(source: Source, stated: Stated) -> bool:
+    """Return whether "about" stands right before a value."""
+    return bool(APPROXIMATE.search(source.text[max(0, stated.start - 20) : stated.start]))
 
 
 def _size(text: str, span: tuple[int, int]) -> Stated | None:
@@ -119,6 +128,8 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
         return Stated(*span, unread=f"neither '{column.field}' nor '{text}' states a unit")
     if column.scale and not own and number.value > LARGEST:
         return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
+    if unread := why_unread(number, column.kind, column.field, text):
+        return Stated(*span, unread=unread)
     return Stated(*span, number)
 
 

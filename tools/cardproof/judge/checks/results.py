@@ -46,7 +46,7 @@ from msgspec.structs import replace
 
 from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.numbers import equal_as_written, parse_number, show_count
-from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number, StatedResult
+from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number, StatedResult, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
 from cardproof.read.claims import weights_file
@@ -56,7 +56,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated metric by an evaluation, or by cited sources."""
     stated = accuracy(claim, context)
     if stated is None:
-        return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
+        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number"
+        return Judgement(claim, "unchecked", reason=reason)
     name = canonical_dataset(claim.dataset or "")
     results = context.evidence.evaluations if context.evidence else ()
     result = next((result for result in results if result.dataset == name), None)
