@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import Finding, Place, Severity
+from cardproof.core.types import Finding, Place, Severity, shorten
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.index_keys import is_metadata, is_result
 from cardproof.read.index_shape import read_index
@@ -369,10 +369,11 @@ class IndexReader(Struct):
             paths = (
                 sorted(folder.glob(pattern.text)) if any(c in pattern.text for c in "*?[") else [folder / pattern.text]
             )
-        except (ValueError, NotImplementedError) as error:
-            self._error(pattern.place, f"'{pattern.text}' is not a path below this folder: {error}")
+            files = [path for path in paths if path.is_file()]
+        except (OSError, ValueError, NotImplementedError) as error:
+            why = shorten(str(error))
+            self._error(pattern.place, f"'{shorten(pattern.text)}' is not a path below this folder: {why}")
             return []
-        files = [path for path in paths if path.is_file()]
         if not files:
             self._error(pattern.place, f"no file matches '{pattern.text}'", f"looked in {self.show(folder)}")
         inside = [path for path in files if path.resolve().is_relative_to(self.root)]

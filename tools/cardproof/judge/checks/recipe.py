@@ -46,7 +46,7 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
     if has is None:
         return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} does not say it")
     stated = claim.number
-    if stated is None or stated.unit:
+    if stated is None or stated.unit or stated.about:
         return Judgement(claim, "unchecked", reason=f"'{shorten(claim.stated)}' is not a number")
     found = _number(has)
     if found is None:

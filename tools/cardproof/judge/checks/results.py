@@ -197,7 +197,7 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[St
 
     Values of few digits may be equal by chance.
     """
-    if stated.digits < LEAST_DIGITS:
+    if stated.digits < LEAST_DIGITS or len(context.neighbours) > MOST_NEIGHBOURS:
         return None
     for other in context.neighbours:
         theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
@@ -210,6 +210,8 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[St
     return None
 
 
+MOST_NEIGHBOURS = 1000
+"""Models of a card among which an exchange is looked for: each claim is compared with each."""
 LEAST_DIGITS = 3
 """Digits of two values that are called exchanged: fewer may be equal by chance."""
 
