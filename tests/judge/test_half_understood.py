@@ -160,6 +160,22 @@ def test_a_table_has_units_of_its_own_counts(judge_card, head, cell):
         assert judgement.verdict != "confirmed" or judgement.claim.stated == "24.67M"
 
 
+@pytest.mark.parametrize(
+    ("cell", "verdict"),
+    [
+        ("24.67M (ours)", "confirmed"),
+        ("24.67M (total)", "confirmed"),
+        ("24.67M (backbone)", "unchecked"),
+        ("**24.67M** (w/o head)", "unchecked"),
+        ("24.67M (not this network)", "unchecked"),
+    ],
+)
+def test_words_in_brackets_behind_a_value_may_make_it_another(judge_card, cell, verdict):
+    verdicts = judge_card(f"| Model | Params |\n| --- | --- |\n| net | {cell} |\n", COUNTS)
+    ((judgement,),) = verdicts.judgements.values()
+    assert judgement.verdict == verdict
+
+
 def test_a_rounded_number_of_classes_is_never_refuted(judge_value):
     assert judge_value("Classes", "1k").verdict == "confirmed"
     assert judge_value("Classes", "21k").verdict == "unchecked"

@@ -96,6 +96,13 @@ _BESIDE_COUNT = frozenset(
     }
 )  # fmt: skip
 """Words in brackets behind a count that leave it the count of the whole network for one image."""
+_OF_SOURCES = frozenset(
+    {
+        "ours", "our", "best", "official", "paper", "reported", "reproduced", "baseline", "default",
+        "fused", "merged", "deploy", "deployed",
+    }
+)  # fmt: skip
+"""Words in brackets behind a value that say where it comes from, or that it is of the merged form, which is tried."""
 _SIZE = re.compile(r"@?\d{3,4}(?:²|\^2|\s?[x×]\s?\d{3,4})?(?:px)?")
 _LONGEST = 200
 """Characters of a field's name; a longer one is text and is not looked at."""
@@ -147,6 +154,12 @@ def qualifier_of(field: str) -> str:
         if not all(word in known or _SIZE.fullmatch(word) for word in re.split(r"[\s,;/]+", unit) if word):
             return text
     return ""
+
+
+def says_another_value(words: str) -> bool:
+    """Return whether words in brackets behind a count or accuracy may make it another: ``24.7M (w/o head)``."""
+    plain = (word for word in re.split(r"[\s,;/]+", words.lower().strip(_MARKS)) if word)
+    return not all(word in _BESIDE_COUNT | BESIDE_ACCURACY | _OF_SOURCES for word in plain)
 
 
 def kind_of(field: str) -> str:
