@@ -46,13 +46,11 @@ class Found:
         started = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
         try:
-            if self.way == "sub":
-                self.pattern.sub("", text)
-            elif self.way == "finditer":
+            if self.way in ("match", "fullmatch", "search"):
+                getattr(self.pattern, self.way)(text)
+            else:
                 for _ in self.pattern.finditer(text):
                     pass
-            else:
-                getattr(self.pattern, self.way)(text)
         except TimeoutError:
             return MOST_SECONDS
         finally:
@@ -93,7 +91,8 @@ def _uses(tree: ast.AST) -> Iterator[tuple[str, str]]:
     """Yield the names of which a method of patterns is called, with the method."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in WAYS and isinstance(node.value, ast.Name | ast.Attribute):
-            yield node.value.id if isinstance(node.value, ast.Name) else node.value.attr, node.attr
+            way = node.attr if node.attr in WAYS[:3] else "finditer"  # the others find one match after the other
+            yield node.value.id if isinstance(node.value, ast.Name) else node.value.attr, way
 
 
 def _inside(value: Any, depth: int = 0) -> Iterator[re.Pattern[str]]:
@@ -130,7 +129,7 @@ def _value(node: ast.expr, module: ModuleType) -> Any:
 def baits(pattern: re.Pattern[str]) -> Iterator[tuple[str, str, str]]:
     """Yield what may hurt: a beginning, what is repeated, and an end at which no match is left."""
     own = dict.fromkeys(re.findall(r"[A-Za-z]{2,}|[^\sA-Za-z\\]", pattern.pattern))
-    yield from (("", bait, end) for bait in BAITS for end in ("", "\x00"))
+    yield from (("", bait, "\x00") for bait in BAITS)
     for word in list(own)[:12]:
         yield from (("", word, "\x00"), ("", f"{word} ", "\x00"), (word, " ", "\x00"), (word, "0", "\x00"))
 
