@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from cardproof.core.types import Finding, Fix, Judgement, Place
-from cardproof.judge.card_report import CardLists, CardReport, claim_row
+from cardproof.judge.card_report import CardLists, CardReport, claim_row, statement
 from cardproof.read.claims import make_claim
 from cardproof.report.run import Run
 
@@ -31,7 +31,7 @@ def refuted(
     """Return a refuted claim, as a finding and as a judgement."""
     place = Place("card.md", line, 12, 17)
     judgement = Judgement(make_claim(model, field, stated, place), "refuted", 55376, explanation="Off by one.")
-    message = f"{field} of {model} says {stated}, measured 55376"
+    message = f"{statement(field, model, stated)}, measured 55376"
     fix = Fix(line, 12, 17, "55376", safe=True)
     given = {"severity": "error", "hint": "Off by one.", "fix": fix, **finding}
     return Finding(place, "flops", message=message, **given), judgement

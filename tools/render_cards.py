@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cardproof.commands.cli import main
+from cardproof.__main__ import main
 
 if __name__ == "__main__":
     sys.argv.insert(1, "render")

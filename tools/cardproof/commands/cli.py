@@ -11,7 +11,7 @@ import click
 
 from cardproof import __version__
 from cardproof.commands.options import EPILOG
-from cardproof.core.errors import InputError
+from cardproof.core.errors import REPORT, InputError, said
 from cardproof.core.signals import exit_status, orderly_end
 from cardproof.core.terminal import set_up_streams
 from cardproof.zoos import ZooError
@@ -46,7 +46,7 @@ def cardproof() -> None:
 
 
 def main() -> None:
-    """Run the command line; the console script and ``tools/render_cards.py`` call it."""
+    """Run the command line; any error ends it with one line on standard error and exit status 2."""
     set_up_streams()
     try:
         with orderly_end():
@@ -61,4 +61,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort) as interrupt:
         click.echo("interrupted; no file is half-written", err=True)
         sys.exit(exit_status(interrupt))
+    except Exception as error:
+        click.echo(f"error: internal error: {said(error)}; this is {REPORT}", err=True)
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

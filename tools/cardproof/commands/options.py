@@ -21,7 +21,7 @@ from cardproof.report.formats import FORMATS
 from cardproof.zoos import BUILT_IN
 
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
-2 bad input or usage."""
+2 bad input or usage, or an internal error."""
 
 PATH: click.Path = click.Path(path_type=Path)
 

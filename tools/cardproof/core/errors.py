@@ -1,9 +1,19 @@
-"""Errors that a caller can act on, and the text of any other."""
+"""Errors that a caller can act on, and the boundary that turns all others into findings."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cardproof.core.types import Finding, Place, shorten
+
 LONGEST = 2000
 """Characters of an error's text that are kept: foreign code may put a whole file into it."""
+TRACEBACKS = "CARDPROOF_TRACEBACK"
+"""Environment variable: if it is set, the traceback of an internal error is printed on standard error."""
+REPORT = f"a fault of cardproof: please report it with the command and the card ({TRACEBACKS}=1 shows where it is)"
 
 
 class InputError(Exception):
@@ -17,4 +27,30 @@ def error_text(error: BaseException) -> str:
     except BaseException:  # its ``__str__`` is foreign code too
         text = "(its text cannot be read)"
     text = text.encode("utf-8", "backslashreplace").decode()
-    return f"{type(error).__name__}: {text}"[:LONGEST]
+    return f"{type(error).__name__}: {text}"[:LONGEST] if text else type(error).__name__
+
+
+@contextmanager
+def boundary(
+    report: Callable[[Finding], object], place: Place, check: str, doing: str, *, fatal: bool = False
+) -> Iterator[None]:
+    """Turn an exception inside into one finding at a place, so that the rest goes on; InputError passes.
+
+    ``doing`` follows the words "internal error". ``fatal``: the file at the place could not be read.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        message = f"internal error {doing}: {said(error)}"
+        report(Finding(place, check, "error", message, REPORT, fatal=fatal, internal=True))
+
+
+def said(error: BaseException) -> str:
+    """Return the kind and the text of an error on one line, and print its traceback if that is asked for."""
+    if os.environ.get(TRACEBACKS):
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    return shorten(" ".join(error_text(error).split()))

@@ -80,6 +80,30 @@ _UNIT = re.compile(
 _TRAILING_UNIT = re.compile(r"(?:,| in) ?(?P<unit>[kmgtb]|(?:thousand|million|billion)s?)$")
 _WORDS = {"thousand": "K", "million": "M", "mil": "M", "billion": "G", "b": "G", "trillion": "T"}
 _POWERS = {"3": "K", "6": "M", "9": "G", "12": "T", "³": "K", "⁶": "M", "⁹": "G"}
+_IN_BRACKETS = re.compile(r"[(\[]([^()\[\]]{1,60})[)\]]")
+BESIDE_ACCURACY = frozenset(
+    {
+        "%", "in", "on", "val", "val.", "validation", "test", "acc", "acc.", "accuracy", "percent", "set", "crop", "↑",
+        "error", "err", "err.", "rate", "top-1", "top-5", "@1", "@5",
+    }
+)  # fmt: skip
+"""Words in brackets behind an accuracy that say nothing about its data set."""
+_BESIDE_COUNT = frozenset(
+    {
+        "#", "in", "of", "the", "total", "number", "num", "count", "inference", "infer", "test", "eval", "single",
+        "one", "1", "crop", "center", "image", "per", "lower", "is", "better", "flops", "flop", "macs", "mac", "madds",
+        "multiply-adds", "mult-adds", "params", "parameters",
+    }
+)  # fmt: skip
+"""Words in brackets behind a count that leave it the count of the whole network for one image."""
+_OF_SOURCES = frozenset(
+    {
+        "ours", "our", "best", "official", "paper", "reported", "reproduced", "baseline", "default",
+        "fused", "merged", "deploy", "deployed",
+    }
+)  # fmt: skip
+"""Words in brackets behind a value that say where it comes from, or that it is of the merged form, which is tried."""
+_SIZE = re.compile(r"@?\d{3,4}(?:²|\^2|\s?[x×]\s?\d{3,4})?(?:px)?")
 _LONGEST = 200
 """Characters of a field's name; a longer one is text and is not looked at."""
 
@@ -114,6 +138,28 @@ def _split_unit(field: str) -> tuple[str, str]:
     if not unit and (match := _TRAILING_UNIT.search(name)):
         name, unit = name[: match.start()], match["unit"]
     return re.sub(r"[\s_-]+", " ", name).strip(f"# {_MARKS}"), unit
+
+
+@cache
+def qualifier_of(field: str) -> str:
+    """Return what a field's name says in brackets that makes it another value: ``Params (backbone)``; mostly empty."""
+    kind = kind_of(field)
+    if kind not in ("parameters", "flops", "classes", "file size", *ACCURACIES):
+        return ""
+    known = BESIDE_ACCURACY if kind in ACCURACIES else _BESIDE_COUNT
+    for match in _IN_BRACKETS.finditer(field.lower()[:_LONGEST]):
+        text, unit = match[1], match[1].strip(_MARKS)
+        if _UNIT.fullmatch(unit) or _SIZE.fullmatch(unit) or (kind in ACCURACIES and canonical_dataset(unit)):
+            continue
+        if not all(word in known or _SIZE.fullmatch(word) for word in re.split(r"[\s,;/]+", unit) if word):
+            return text
+    return ""
+
+
+def says_another_value(words: str) -> bool:
+    """Return whether words in brackets behind a count or accuracy may make it another: ``24.7M (w/o head)``."""
+    plain = (word for word in re.split(r"[\s,;/]+", words.lower().strip(_MARKS)) if word)
+    return not all(word in _BESIDE_COUNT | BESIDE_ACCURACY | _OF_SOURCES for word in plain)
 
 
 def kind_of(field: str) -> str:

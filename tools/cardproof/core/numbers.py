@@ -6,24 +6,31 @@ import re
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Literal
 
+from msgspec.structs import replace
+
 from cardproof.core.types import Number
 
 Kind = Literal["count", "bytes", "plain"]
 
 _NUMBER = re.compile(
-    r"""\s*(?P<sign>[-+−]?)\s*
+    r"""\s*+(?P<sign>[-+−]?)\s*+
     (?P<whole>\d{1,3}(?:[,_ \u00a0\u2009\u202f'’]\d{3})+|\d+)?
     (?:\.(?P<fraction>\d*))?
     (?:[eE](?P<exponent>[-+]?\d{1,3}))?
-    \s*(?P<unit>[^\d\s].*?)?\s*""",
+    \s*+(?P<unit>[^\d\s].*)?""",
     re.VERBOSE,
 )
+_ABOUT = re.compile(r"\s*+(?:\\?[~≈∼]|(?:about|approximately|approx\.?|circa|ca\.)(?=[\s\d]))\s*+", re.IGNORECASE)
+_WRITTEN = re.compile(r"(\s*+)((?:[,_ ]*+\d)+)(\.\d+)?+(\s*+[A-Za-z%][\w%-]*+)?(\s*+)")
+"""A number in the style that a fix keeps."""
 _TWO = re.compile(
     r"(?P<left>[\d.]\S{0,20}?(?: [A-Za-z%]{1,10})?) ?(?P<sign>±|\+/-|\+-|–|—|-| to ) ?(?P<right>\d.{0,30})"
 )
 """Two numbers with a sign between them: a tolerance or a range."""
 MAX_TEXT = 100
 """Characters of a number; a longer text is not looked at."""
+LARGEST, FINEST = Decimal(10) ** 20, Decimal(10) ** -20
+"""What a network has is smaller, and no unit of a last digit is finer: other numbers are not looked at."""
 ROUNDED_ZEROS = 3
 """A whole number with so many trailing zeros counts as rounded: one exact count in a thousand ends in three."""
 
@@ -32,19 +39,14 @@ SURE_DIGITS = 3
 
 _SI = {"k": 3, "m": 6, "g": 9, "t": 12}
 _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-_COUNT_UNITS = (
-    "flops",
-    "flop",
-    "macs",
-    "mac",
-    "madds",
-    "multiply-adds",
-    "mult-adds",
-    "params",
-    "parameters",
-    "ops",
-    "",
-)
+MULTIPLY_ADDS = ("macs", "mac", "madds", "multiply-adds", "mult-adds")
+"""Units of a count that are multiply-adds whatever the field calls them."""
+_UNITS_OF = {
+    "flops": ("flops", "flop", *MULTIPLY_ADDS, "ops"),
+    "parameters": ("params", "parameters", "param"),
+}
+"""Kind of a field -> units of its count; without one, a count is of its field."""
+_COUNT_UNITS = (*_UNITS_OF["flops"][:-1], *_UNITS_OF["parameters"], "ops", "")
 
 
 def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
@@ -55,7 +57,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
     are not significant in counts and bytes: ``24670000`` and ``24.67M`` both have four digits, ``1690M`` has three. But
     many exact counts end in one or two of them: ``4172677120`` is exact.
     """
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(text) if len(text) <= MAX_TEXT else None
     if not match or not (match["whole"] or match["fraction"]):
         return None
     if re.match(r"0\D", match["whole"] or ""):
@@ -68,7 +70,7 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
         quantum = Decimal(1).scaleb(power - len(fraction))
     except InvalidOperation:
         return None
-    suffix = _suffix(match["unit"] or "", kind)
+    suffix = _suffix((match["unit"] or "").rstrip(), kind)
     if suffix is None:
         return None
     factor, unit = suffix
@@ -80,7 +82,22 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
     elif kind == "count" and not fraction and factor != 1 and len(whole) > SURE_DIGITS:
         zeros = min(len(whole) - len(whole.rstrip("0")), len(whole) - SURE_DIGITS)
         quantum = Decimal(1).scaleb(zeros)
+    if abs(value * factor) >= LARGEST or quantum * factor < FINEST:
+        return None
     return Number(value * factor, quantum * factor, unit)
+
+
+def parse_stated(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
+    """Parse a number that may be stated as "about" so much; None otherwise. Limits (``<``, ``up to``) are none."""
+    match = _ABOUT.match(text) if len(text) <= MAX_TEXT else None
+    number = parse_number(text[match.end() :] if match else text, kind, scale)
+    return replace(number, about=True) if number and match else number
+
+
+def is_of_another_count(number: Number, field: str) -> bool:
+    """Return whether a count has the unit of another one: parameters in MACs, multiply-adds in parameters."""
+    unit = number.unit.lower()
+    return bool(unit) and field in _UNITS_OF and unit not in _UNITS_OF[field]
 
 
 def parse_approximate(text: str, kind: Kind = "plain", scale: str = "") -> Number | None:
@@ -111,8 +128,8 @@ def has_own_scale(text: str) -> bool:
     """Return whether a count has a prefix or an exponent of its own: ``9.9K``, ``1.2e6``, ``16-17M``."""
     if pair := _TWO.fullmatch(text) if len(text) <= MAX_TEXT else None:
         return any(has_own_scale(pair[side]) for side in ("left", "right"))
-    match = _NUMBER.fullmatch(text)
-    suffix = _suffix(match["unit"] or "", "count") if match else None
+    match = _NUMBER.fullmatch(text) if len(text) <= MAX_TEXT else None
+    suffix = _suffix((match["unit"] or "").rstrip(), "count") if match else None
     return match is not None and (bool(match["exponent"]) or (suffix is not None and suffix[0] != 1))
 
 
@@ -121,6 +138,8 @@ def _suffix(text: str, kind: Kind) -> tuple[Decimal, str] | None:
     if kind == "plain":
         return Decimal(1), text
     lower = text.lower().strip()
+    if kind == "bytes" and re.fullmatch(r"[KMGT]b", text):
+        return None  # bits, or bytes: nobody can say
     if kind == "bytes":
         lower = lower.removesuffix("bytes").removesuffix("byte").strip() if "byte" in lower else lower.removesuffix("b")
         if lower in _BINARY:
@@ -141,6 +160,8 @@ def equal_as_written(found: int | float | Decimal, stated: Number) -> bool:
 
 def round_to_digits(value: Decimal, digits: int) -> Decimal:
     """Round to a number of significant digits."""
+    if len(value.as_tuple().digits) <= digits:
+        return value
     return value and value.quantize(Decimal(1).scaleb(value.adjusted() - digits + 1), ROUND_HALF_EVEN)
 
 
@@ -149,7 +170,7 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
 
     ``5.40G`` and 4172677120 give ``4.17G``; ``24670000`` and 24671464 give ``24670000``.
     """
-    match = re.fullmatch(r"(\s*)([\d,_ ]*\d)(\.\d+)?(\s*[A-Za-z%][\w%-]*)?(\s*)", text)
+    match = _WRITTEN.fullmatch(text) if len(text) <= MAX_TEXT else None
     if not match:
         return None
     number = Decimal(str(found))
@@ -159,6 +180,8 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
     factor = stated.value / written if written else stated.quantum.scaleb(decimals)
     unit = stated.quantum if not decimals and factor == 1 else Decimal(1).scaleb(-decimals) * factor
     unit = max(unit, stated.quantum)  # zeros that only pad the cell are not measured digits
+    if abs(number / unit) >= Decimal(10) ** 27:
+        return None  # more digits than anything has
     scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / factor
     separator = next((mark for mark in ",_ " if mark in digits), "")
     plain = f"{scaled:,.{decimals}f}".replace(",", separator)

@@ -15,6 +15,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.names import canonical_dataset, dataset_names, normal_field
 from cardproof.core.paths import is_inside, root_of
 from cardproof.core.source import read_source
+from cardproof.core.types import shorten
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 
 FlopsAre = Literal["multiply-adds", "operations"]
@@ -178,9 +179,9 @@ def parse_tolerance(text: str) -> Tolerance:
         return Tolerance("exact" if text == "exact" else "written")
     if match := re.fullmatch(r"(\d{1,2}) digits?", text):
         return Tolerance("digits", Decimal(match[1]))
-    if match := re.fullmatch(r"(?:±\s*)?(\d+(?:\.\d+)?)\s*(%?)", text):
+    if match := re.fullmatch(r"(?:±\s{0,5})?(\d{1,12}(?:\.\d{1,12})?)\s{0,5}(%?)", text):
         return Tolerance("percent" if match[2] else "absolute", Decimal(match[1]))
-    raise ValueError(f"'{text}' is not a tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
+    raise ValueError(f"'{shorten(text)}' is not a tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
 
 
 def _plugin_options(tree: Node | None) -> list[tuple[Scalar, Node]]:
@@ -224,7 +225,7 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         if name in ("cited", "names", "speed") and not is_inside(full, [root_of(full, settings.base)]):
             raise wrong(f"{name} is not read: a link leads out of the site's folder; name the file itself")
     elif name == "sources_agree":
-        if not re.fullmatch(r"\d+(\.\d+)?", node.text):
+        if not re.fullmatch(r"\d{1,3}(\.\d{1,12})?", node.text):
             raise wrong("sources_agree is a number of percentage points")
         setting = Decimal(node.text)
     elif name == "render":
@@ -244,7 +245,8 @@ def parse_dataset(name: str) -> str:
     """Return a data set's canonical name. Raises ValueError if it is unknown."""
     found = canonical_dataset(name)
     if found is None:
-        raise ValueError(f"'{name}' is not a data set that can be evaluated; known are {', '.join(dataset_names())}")
+        known = ", ".join(dataset_names())
+        raise ValueError(f"'{shorten(name)}' is not a data set that can be evaluated; known are {known}")
     return found
 
 

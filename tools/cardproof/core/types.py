@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from cardproof.core.secrets import masked
 
@@ -18,6 +19,18 @@ Severity = Literal["error", "warning", "note"]
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "cited", "disputed", "refuted", "unchecked")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+MOST_SHOWN = 200
+"""Characters of a value or a name in a sentence."""
+MOST_SAID = 2000
+"""Characters of a message, a hint or a reason."""
+MOST_STATED = 10_000
+"""Characters of a stated value that reports repeat."""
+
+
+def shorten(text: str, most: int = MOST_SHOWN) -> str:
+    """Return a text for a sentence; of a long one its beginning."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 class Stored(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,13 +79,15 @@ class Finding(Stored, frozen=True):
     """The source could not be read at all: a render ends with exit status 2."""
     settled: Literal["", "ignored", "known"] = ""
     """Why it is a note that needs no action: a comment in the card ignores it, or it is in the baseline."""
+    internal: bool = False
+    """An error of cardproof itself and not of the card: the run ends with exit status 2."""
 
     def __post_init__(self) -> None:
-        """Mask the secrets in what it says: reports are published. Its fix stays, since it is written into the card."""
+        """Mask the secrets in what it says, and cut it: reports are published. Its fix is written into the card as is."""
         for name in ("message", "hint"):
             text = getattr(self, name)
-            if text and (safe := masked(text)) is not text:
-                msgspec.structs.force_setattr(self, name, safe)
+            if text and (safe := shorten(masked(text), MOST_SAID)) is not text:
+                force_setattr(self, name, safe)
 
 
 class Number(Struct, frozen=True):
@@ -83,6 +98,8 @@ class Number(Struct, frozen=True):
     """One unit of the last digit that was written: ``24.67M`` has 10,000, ``78.24`` has 0.01."""
     unit: str = ""
     """The unit as written, without its SI prefix: ``%``, ``B``, ``FLOPs``, or empty."""
+    about: bool = False
+    """Whether it is stated as "about" so much."""
 
     @property
     def digits(self) -> int:
@@ -309,6 +326,11 @@ class Judgement(Struct, frozen=True):
     """Details of the found value: ``9,371 of 10,000 images``."""
     interval: tuple[float, float] | None = None
     """95 % interval of an evaluated accuracy, as fractions."""
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > MOST_SAID or len(self.explanation or "") > MOST_SAID:
+            force_setattr(self, "reason", shorten(self.reason, MOST_SAID))
+            force_setattr(self, "explanation", self.explanation and shorten(self.explanation, MOST_SAID))
 
 
 class LocalFile(Struct, frozen=True):

@@ -24,6 +24,13 @@ _TAG = "tag:yaml.org,2002:"
 # YAML 1.2, core schema, section 10.3.2
 FLOAT_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INT = re.compile(r"[-+]?[0-9]+")
+_HEX = re.compile(r"0[xX][0-9a-fA-F]+")
+_INT_1_1 = re.compile(r"[-+]?[0-9][0-9a-fA-FxX_:]*")
+MAX_DIGITS = 300
+"""Of an integer: a longer one is text. It converts to no other kind of number, and to text only slowly."""
+_PLAIN_VALUE = re.compile(r"(\s*+(?:- ++)*+[^:#'\"\s][^:#'\"]*+:\s++)([^'\"\[{|>].*\S)")
+MAX_QUOTED = 2000
+"""Characters of a line whose value is quoted by a fix."""
 
 
 class _Span(Struct, eq=False):
@@ -196,8 +203,13 @@ class _Resolver:
         if kind == "bool":
             if text.lower() in ("true", "false"):
                 return text.lower() == "true"
+            if text.lower() not in ("yes", "no", "on", "off"):
+                return self._not_as_tagged(node, text)
             meaning = "true" if text.lower() in ("yes", "on") else "false"
             return self._trap(node, text, f"'{text}' is the boolean {meaning} under YAML 1.1, and text under YAML 1.2")
+        if len(text) > MAX_DIGITS and (kind in ("int", "float") or FLOAT_1_2.fullmatch(text)):
+            self._report(node, "yaml-limits", "error", f"a number of {len(text):,} digits: it is read as text")
+            return text
         if kind == "int":
             return self._integer(node, text)
         if kind == "float" or (kind == "str" and FLOAT_1_2.fullmatch(text)):
@@ -211,8 +223,10 @@ class _Resolver:
             if text.lstrip("+-").startswith("0") and len(text.lstrip("+-")) > 1:
                 return self._trap(node, text, f"'{text}' is octal under YAML 1.1, and decimal under YAML 1.2")
             return int(text)
-        if text.lower().startswith("0x"):
+        if _HEX.fullmatch(text):
             return int(text, 16)
+        if not _INT_1_1.fullmatch(text):
+            return self._not_as_tagged(node, text)
         if ":" in text:
             return self._trap(node, text, f"'{text}' is a number in base 60 under YAML 1.1, and text under YAML 1.2")
         return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")
@@ -227,6 +241,11 @@ class _Resolver:
             message = f"'{text}' is a number under YAML 1.2, but text for YAML 1.1 readers such as PyYAML"
             self._report(node, "yaml-1.1", "warning", message, f"write {written}", written)
         return float(text)
+
+    def _not_as_tagged(self, node: yaml.ScalarNode, text: str) -> str:
+        message = f"'{text[:40]}' is not what its tag {node.tag.removeprefix(_TAG)} says: it is read as text"
+        self._report(node, "yaml-tag", "error", message, "take the tag away")
+        return text
 
     def _trap(self, node: yaml.ScalarNode, text: str, message: str) -> str:
         self._report(node, "yaml-1.1", "warning", message, f"quote it: '{text}'", f"'{text}'")
@@ -278,7 +297,7 @@ def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[st
     first = text.rfind("\n", 0, index) + 1
     end = text.find("\n", index)
     line = text[first : end if end >= 0 else len(text)].rstrip("\r")
-    match = re.match(r"(\s*(?:- )*[^:#'\"]+:\s+)([^'\"\[{|>].*\S)", line)
+    match = _PLAIN_VALUE.match(line) if len(line) <= MAX_QUOTED else None
     if not match:
         return "a value that holds ': ' must be quoted", None
     quoted = "'" + match[2].replace("'", "''") + "'"

@@ -141,7 +141,7 @@ def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, s
     return " and ".join(named or sources) or "what it depends on"
 
 
-_DIGEST = re.compile(r"\s*sha256:[0-9a-f]+")
+_DIGEST = re.compile(r"(?<!\s)\s*+sha256:[0-9a-f]+")
 
 
 def _change(name: str, before: str, now: str) -> str:

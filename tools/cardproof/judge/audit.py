@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import NewerError
-from cardproof.core.types import Evidence, Need, Recipe, Totals
+from cardproof.core.types import Evidence, Finding, Need, Recipe, Totals
 from cardproof.evidence.records import source_files
 from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
 from cardproof.judge.ignores import apply_ignores
@@ -49,13 +49,14 @@ def audit_cards(
     """
     options.force.check(model.name for model in reading.models)
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
-    needs = plan(reading, load_names(settings))
+    faults: list[Finding] = []
+    needs = plan(reading, load_names(settings), faults.append)
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
-    local = find_local_files(reading, settings if store is None else replace(settings, weights=None))
-    verdicts = judge(reading, needs, gathered, settings, cited, others, local)
+    local = find_local_files(reading, settings if store is None else replace(settings, weights=None), faults.append)
+    verdicts = judge(reading, needs, gathered, settings, cited, others, local, faults)
     speeds, gathered = _speeds(settings, gathered)
     return Audit(reading, needs, gathered, verdicts, local, speeds)
 

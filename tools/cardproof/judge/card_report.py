@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from cardproof.core.files import show_path
 from cardproof.core.secrets import mask_all, masked
-from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict
+from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict, shorten
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model
@@ -124,7 +124,7 @@ def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 def statement(field: str, model: str, stated: str) -> str:
     """Return the words that a finding about a claim begins with."""
-    return masked(f"{field} of {model} says {stated}")
+    return masked(f"{shorten(field)} of {shorten(model)} says {shorten(stated)}")
 
 
 def defined_in(card: Card) -> tuple[Defined, ...]:

@@ -46,7 +46,7 @@ def apply_ignores(
     ignores, troubles = _read(source)
     used: set[Ignore] = set()
     for index, finding in enumerate(findings):
-        if finding.place.file != source.name or finding.fatal:
+        if finding.place.file != source.name or finding.fatal or finding.internal:
             continue
         for ignore in ignores:
             if finding.place.line == ignore.line and finding.check in ignore.words:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.errors import boundary
 from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Place, Totals
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
-from cardproof.judge.columns import settle
-from cardproof.judge.passes import Judged
+from cardproof.judge.columns import Settled, settle
+from cardproof.judge.passes import Judged, unchecked
 from cardproof.judge.subjects import about_something_else, with_sibling_head
 from cardproof.judge.votes import vote
 from cardproof.measure.gather import GatheredEvidence
@@ -20,7 +21,7 @@ from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.model_index import Model
-from cardproof.read.subject import subjects_of
+from cardproof.read.subject import Subject, subjects_of
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
 """Verb before the found value, for checks that do not measure it."""
@@ -58,8 +59,13 @@ def judge(
     cited: tuple[CitedSource, ...],
     others: Mapping[str, Totals] | None = None,
     local_files: LocalFiles | None = None,
+    faults: Iterable[Finding] = (),
 ) -> Verdicts:
-    """Judge every claim of every card; ``others`` are the counts of models of cards that were not read."""
+    """Judge every claim of every card; ``others`` are the counts of models of cards that were not read.
+
+    ``faults`` are findings about the cards from before. An error in one check, or in one pass over all judgements of a
+    card, is a finding, and the rest goes on.
+    """
     local_files = local_files or LocalFiles()
     totals = dict(others or {}) | {
         need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
@@ -70,15 +76,22 @@ def judge(
     published: dict[str, tuple[Judgement, ...]] = {}
     findings: dict[str, tuple[Finding, ...]] = {}
     by_model: dict[tuple[str, str], ModelVerdicts] = {}
+    before: dict[str, list[Finding]] = {}
+    for fault in faults:
+        before.setdefault(fault.place.file, []).append(fault)
     for card in reading.cards:
-        subjects = subjects_of(card.tables, card.claims_of)
+        of_card = before.get(card.file, [])
+        start = Place(card.file, 1, 1)
+        subjects: dict[Place, Subject] = {}
+        with boundary(of_card.append, start, "subject", "in reading what the tables are about"):
+            subjects = subjects_of(card.tables, card.claims_of)
         contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
             key = (card.file, model.key)
             context = _context(model, claims, needs[key], proved, settings, cited, totals)
             local = {"weights": local_files.weights.get(key), "code": local_files.code.get(key)}
             contexts.append(replace(context, subjects=subjects, **local))
-        judged, decided, of_card = _judge_card(card, contexts)
+        judged, decided = _judge_card(card, contexts, of_card)
         of_card += local_files.refused.get(card.file, ())
         for judgement, context in judged:
             of_model = by_model.setdefault((card.file, context.model.key), ModelVerdicts())
@@ -92,28 +105,42 @@ def judge(
             local_files.licences.get(card.file),
         )
         for check in all_checks():
-            of_card += (f for context in contexts if check.check_model for f in check.check_model(context))
-            of_card += check.check_card(whole) if check.check_card else ()
+            for context in contexts if check.check_model else ():
+                assert check.check_model
+                doing = f"in the check '{check.name}' of {context.model.name}"
+                with boundary(of_card.append, context.model.place, check.name, doing):
+                    of_card += check.check_model(context)
+            if check.check_card:
+                with boundary(of_card.append, start, check.name, f"in the check '{check.name}'"):
+                    of_card += check.check_card(whole)
         own[card.file] = tuple(judgement for judgement, _ in judged if not judgement.claim.published)
         published[card.file] = tuple(judgement for judgement, _ in judged if judgement.claim.published)
         findings[card.file] = tuple(sort_findings(_without_rival_fixes(of_card)))
     return Verdicts(own, published, findings, by_model)
 
 
-def _judge_card(card: Card, contexts: list[Context]) -> tuple[list[Judged], set[Place], list[Finding]]:
+def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> tuple[list[Judged], set[Place]]:
     """Judge all claims of a card: each alone, then by what its table is about, by its column, and by the votes of the
-    rows.
+    rows; add the findings.
 
-    Returns the judgements, the places of those that say whether the zoo's network is the card's, and the findings.
+    Returns the judgements, and the places of those that say whether the zoo's network is the card's.
     """
     neighbours = tuple(contexts)
     alone = []
     for context in (replace(context, neighbours=neighbours) for context in contexts):
-        alone += [Judged(replace(judge_claim(c, context), card=card.file), context) for c in context.claims]
-    judged, about = about_something_else(alone, card.tables)
-    settled = settle(judged)
-    judged = [Judged(one, context) for one, (_, context) in zip(settled.judgements, judged, strict=True)]
-    judged, outvoted = vote(judged, card.tables)
+        judgements = (_judge_claim(claim, context, of_card) for claim in context.claims)
+        alone += [Judged(replace(judgement, card=card.file), context) for judgement in judgements]
+    judged, settled, passed = alone, Settled([]), False
+    with boundary(of_card.append, Place(card.file, 1, 1), "subject", "in judging the claims of this card together"):
+        judged, about = about_something_else(alone, card.tables)
+        settled = settle(judged)
+        judged = [Judged(one, context) for one, (_, context) in zip(settled.judgements, judged, strict=True)]
+        judged, outvoted = vote(judged, card.tables)
+        of_card += [*about, *settled.findings, *outvoted]
+        passed = True
+    if not passed:  # what they would have set aside must not stand
+        reason = "an internal error: the claims of this card were not judged together"
+        judged = [one._replace(judgement=unchecked(one.judgement, one.judgement.reason or reason)) for one in alone]
     decided = {
         now.claim.place
         for (now, context), (before, _) in zip(judged, alone, strict=True)
@@ -127,7 +154,8 @@ def _judge_card(card: Card, contexts: list[Context]) -> tuple[list[Judged], set[
         for position, (judgement, _) in enumerate(judged)
         if not judgement.claim.published and position not in settled.merged
     )
-    return judged, decided, [*card.findings, *filter(None, own), *about, *settled.findings, *outvoted]
+    of_card += [*card.findings, *filter(None, own)]
+    return judged, decided
 
 
 def _context(
@@ -146,6 +174,17 @@ def _context(
     return Context(model, claims, settings, found, missing, totals, cited, reasons, recipe, network=need.network)
 
 
+def _judge_claim(claim: Claim, context: Context, of_card: list[Finding]) -> Judgement:
+    """Judge one claim; if its check fails, it is unchecked, and a finding says why."""
+    errors: list[Finding] = []
+    check = check_of(claim)
+    name = check.name if check else "reading"
+    with boundary(errors.append, claim.place, name, f"in the check '{name}' of {context.model.name}"):
+        return judge_claim(claim, context)
+    of_card += errors
+    return Judgement(claim, "unchecked", reason=errors[0].message, check=name)
+
+
 def judge_claim(claim: Claim, context: Context) -> Judgement:
     """Judge one claim by the check of its field; without a check it is unchecked."""
     check = check_of(claim)
@@ -153,7 +192,17 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", reason="nothing measures this field")
     if doubt := context.model.doubt:
         return Judgement(claim, "unchecked", reason=doubt, check=check.name)
-    return with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
+    judgement = with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
+    return _stated_about(judgement) if claim.number and claim.number.about else judgement
+
+
+def _stated_about(judgement: Judgement) -> Judgement:
+    """Return the judgement of a value that is stated as "about" so much: it says so, and is not refuted."""
+    if judgement.verdict in ("refuted", "disputed"):
+        return unchecked(judgement, f"it is stated as about so much: {judgement.found} may be meant")
+    if judgement.verdict in ("confirmed", "cited"):
+        return replace(judgement, method=f"{judgement.method}; it is stated as about so much")
+    return judgement
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
+from cardproof.core.errors import boundary
 from cardproof.core.files import show_path
 from cardproof.core.paths import hub_repository, is_regular, resolve_inside
 from cardproof.core.source import Source, read_source
-from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile
+from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile, Place
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar
 from cardproof.plan.repository_files import licence_file, missing_files, repository
@@ -55,8 +56,10 @@ class LocalFiles(Struct, frozen=True):
     """
 
 
-def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
-    """Return the local files that the cards name.
+def find_local_files(
+    reading: Reading, settings: Settings, report: Callable[[Finding], object] = lambda _: None
+) -> LocalFiles:
+    """Return the local files that the cards name; ``report`` gets the findings about cards for which that fails.
 
     Cards are untrusted: only regular files below a card's folder, linked code in its repository, and weights in the
     folder of the settings are opened.
@@ -73,30 +76,33 @@ def find_local_files(reading: Reading, settings: Settings) -> LocalFiles:
     for card in reading.cards:
         paths: list[Path] = []
         for model in card.models:
-            for path in _weights_paths(model, given):
-                paths.append(path)
-                if is_regular(path):
-                    sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
-                    weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
-                    break
-            for folder, path, line in _code_paths(model):
-                if is_regular(path) and resolve_inside(path, folder) and (found := _code(path, line)):
+            with boundary(report, model.place, "weights", f"in looking for the weights of {model.name}"):
+                for path in _weights_paths(model, given):
                     paths.append(path)
-                    code[card.file, model.key] = found
-                    break
-        if led_out := tuple(dict.fromkeys(filter(None, map(_refused, card.models)))):
-            refused[card.file] = led_out
-        absent, looked_for = missing_files(card)
-        paths += sorted(looked_for)
-        if absent:
-            missing[card.file] = tuple(absent)
-        if card.header:
-            licence = licence_file(card.source.path.parent)
-            paths.append(Path(licence.name) if licence else card.source.path.parent / "LICENSE")
-            if licence:
-                licences[card.file] = licence
-        if found_includes := tuple(_includes(card, settings)):
-            includes[card.file] = found_includes
+                    if is_regular(path):
+                        sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
+                        weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
+                        break
+            with boundary(report, model.place, "code", f"in looking for the code of {model.name}"):
+                for folder, path, line in _code_paths(model):
+                    if is_regular(path) and resolve_inside(path, folder) and (found := _code(path, line)):
+                        paths.append(path)
+                        code[card.file, model.key] = found
+                        break
+        with boundary(report, Place(card.file, 1, 1), "links", "in looking for the files that the card names"):
+            if led_out := tuple(dict.fromkeys(filter(None, map(_refused, card.models)))):
+                refused[card.file] = led_out
+            absent, looked_for = missing_files(card)
+            paths += sorted(looked_for)
+            if absent:
+                missing[card.file] = tuple(absent)
+            if card.header:
+                licence = licence_file(card.source.path.parent)
+                paths.append(Path(licence.name) if licence else card.source.path.parent / "LICENSE")
+                if licence:
+                    licences[card.file] = licence
+            if found_includes := tuple(_includes(card, settings)):
+                includes[card.file] = found_includes
         if paths:
             files[card.file] = tuple(dict.fromkeys(paths))
     return LocalFiles(weights, code, includes, missing, licences, refused, files)

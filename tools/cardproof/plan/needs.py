@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from cardproof.core.errors import boundary
 from cardproof.core.names import ACCURACIES, canonical_dataset
-from cardproof.core.types import Claim, Need, Number, Question
+from cardproof.core.types import Claim, Finding, Need, Number, Question
 from cardproof.plan.local_files import model_names, model_of_weights
 from cardproof.read.claims import image_size, weights_file
 
@@ -19,14 +21,22 @@ if TYPE_CHECKING:
     from cardproof.zoos.aliases import Names
 
 
-def plan(reading: Reading, names: Names | None = None) -> dict[tuple[str, str], Need]:
-    """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names."""
+def plan(
+    reading: Reading, names: Names | None = None, report: Callable[[Finding], object] = lambda _: None
+) -> dict[tuple[str, str], Need]:
+    """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names.
+
+    ``report`` gets the findings about models whose needs cannot be told; nothing of them is measured but their counts.
+    """
     needs = {}
     for card in reading.cards:
         in_files = model_names(card.models)
         for model, claims in zip(card.models, card.claims_of, strict=True):
-            weights = None if model_of_weights(model, in_files) else weights_file(model)
-            needs[card.file, model.key] = _need_of(model, claims, weights, names.network(model.name) if names else "")
+            key = card.file, model.key
+            needs[key] = Need(model.name, None, None, ())
+            with boundary(report, model.place, "identity", f"in planning what {model.name} needs"):
+                weights = None if model_of_weights(model, in_files) else weights_file(model)
+                needs[key] = _need_of(model, claims, weights, names.network(model.name) if names else "")
     return needs
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, boundary
 from cardproof.core.files import show_path
 from cardproof.core.paths import files_below, is_inside, is_regular, root_of_argument
 from cardproof.core.source import Source, read_source
@@ -104,11 +104,14 @@ def read_cards(
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()
         for path in [given] if explicit else _files_below(given, show, reading):
-            if (root or not explicit) and (refused := _refused(path, bound, show, root is not None)):
-                reading.files += 1
-                reading.findings.append(refused)
-            elif path.resolve() not in seen:
-                seen |= _read_file(path, bound, show, reading, explicit, seen)
+            with boundary(
+                reading.findings.append, Place(show(path), 1, 1), "reading", "in reading this file", fatal=True
+            ):
+                if (root or not explicit) and (refused := _refused(path, bound, show, root is not None)):
+                    reading.files += 1
+                    reading.findings.append(refused)
+                elif path.resolve() not in seen:
+                    seen |= _read_file(path, bound, show, reading, explicit, seen)
     reading.findings.sort(key=lambda one: (*one.place.start, one.check, one.message))
     return reading
 
@@ -161,11 +164,11 @@ def _read_file(
     pages = {page.source.name for page in reader.pages.values()}
     own = tuple(model for model in found if model.place.file not in pages)
     card = _page_card(page, own) if page else Card(source, None, (), own, _claims(own))
-    every = (*findings, *reader.findings)
+    every = (*findings, *reader.findings, *card.findings)
     cards = [replace(card, findings=every, imports=tuple(sorted(reader.read_files)))]
     for name, other in imported.items():
         card = _page_card(other, tuple(model for model in found if model.place.file == name))
-        cards.append(replace(card, findings=other.findings))
+        cards.append(replace(card, findings=(*other.findings, *card.findings)))
     reading.cards += cards
     reading.files += len(imported)
     reading.findings += [finding for card in cards for finding in card.findings]
@@ -178,7 +181,8 @@ def _read_results(source: Source, findings: list[Finding], reading: Reading, exp
 
     if not explicit and not is_results_file(source):
         return set()
-    card = replace(_table_card(source), findings=tuple(findings))
+    card = _table_card(source)
+    card = replace(card, findings=(*findings, *card.findings))
     reading.cards.append(card)
     reading.findings += card.findings
     return {source.path.resolve()}
@@ -221,7 +225,10 @@ def _table_card(source: Source, header: Mapping | None = None, models: tuple[Mod
         earlier = found.get(model.key)
         found[model.key] = merged(earlier, model) if earlier else model
     models = tuple(found.values())
-    return Card(source, header, (), models, _claims(models), tables=tuple(tables.tables), unread=tuple(tables.unread))
+    return Card(
+        source, header, (), models, _claims(models), tuple(tables.findings),
+        tables=tuple(tables.tables), unread=tuple(tables.unread),
+    )  # fmt: skip
 
 
 def _data_models(

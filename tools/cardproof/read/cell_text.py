@@ -19,6 +19,8 @@ _TRAILING = re.compile(
 )
 _CITED = re.compile(r"\s?\[(?:\d{1,3}|\[\d{1,3}\]\([^()\s]{1,500}\))\]\Z")
 _APPROXIMATE = re.compile(r"(?:\\?[~≈∼]|about\b|approx\.?|circa\b|ca\.)\s?", re.IGNORECASE)
+APPROXIMATE = re.compile(r"(?:[~≈∼]|\babout|\bapprox\.?|\bcirca|\bca\.)[\s*_`$]{0,9}\Z", re.IGNORECASE)
+"""The same at the end of what stands before a value."""
 _WORDS = re.compile(r"\s?\((?P<words>[^()]{0,100})\)\Z")
 _LINK = re.compile(r"\[(?P<text>[^\[\]\n]{0,500})\]\((?P<link>[^()\s]{1,2000})\)")
 _HREF = re.compile(r"<a\s[^<>]{0,500}?href\s?=\s?[\"'](?P<link>[^\"'<>]{1,2000})[\"'][^<>]{0,500}>")

@@ -6,14 +6,20 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from cardproof.core.names import FIELDS, kind_of, normal_field, scale_of
-from cardproof.core.numbers import parse_number
+from cardproof.core.names import FIELDS, kind_of, normal_field, qualifier_of, scale_of
+from cardproof.core.numbers import MAX_TEXT, is_of_another_count, parse_stated
 from cardproof.core.secrets import masked
-from cardproof.core.types import Claim, Number, Place
+from cardproof.core.types import MOST_STATED, Claim, Number, Place, shorten
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.model_index import Model
 
 _CHANNELS = (1, 3, 4)
+MOST_SIDE = 100_000
+"""Pixels of the longest side of an image."""
+_SIZE = re.compile(
+    r"(?P<open>[(\[])?\s*+(?P<sides>\d{1,7}(?:\s*+[xX×*,]\s*+\d{1,7}){0,2})(?P<square>²|\^2)?"
+    r"\s*+(?P<close>[)\]])?\s*+(?:px|pixels?)?"
+)
 ONE_VALUE = ("image size", "mean", "std")
 """Kinds of fields whose list is one value, not several."""
 
@@ -55,10 +61,23 @@ def make_claim(model: str, field: str, stated: str, place: Place, **others: Any)
     name, kind = normal_field(field), kind_of(field)
     writing = "plain" if others.get("metric") else FIELDS[kind][0] if kind in FIELDS else "text"
     number: Number | None = None
+    unread = ""
     if writing in ("count", "bytes", "plain"):
-        number = parse_number(stated, writing, scale_of(field) if writing == "count" else "")
+        number = parse_stated(stated, writing, scale_of(field) if writing == "count" else "")
+        unread = why_unread(number, kind, field, stated) if number else ""
     size = parse_size(stated) if writing == "size" else None
-    return Claim(model, field, masked(stated), place, name, kind, number, size, **others)
+    number = None if unread else number
+    stated = shorten(masked(stated), MOST_STATED)
+    return Claim(model, field, stated, place, name, kind, number, size, unread=unread, **others)
+
+
+def why_unread(number: Number, kind: str, field: str, stated: str) -> str:
+    """Return why a number may not be that of its field; empty if it is."""
+    if is_of_another_count(number, kind):
+        return f"'{stated}' has the unit of another count than '{field}'"
+    if qualifier := qualifier_of(field):
+        return f"'({qualifier})' may make '{field}' another value than that of the whole network"
+    return ""
 
 
 def _claim(model: str, field: str, node: Scalar, **others: Any) -> Claim:
@@ -106,19 +125,35 @@ def image_size(claims: Iterable[Claim]) -> tuple[int, int] | None:
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
-    """Return height and width of ``224``, ``224²``, ``224x320``, ``(3, 224, 320)``; None if the text is not a size.
+    """Return height and width of ``224``, ``224²``, ``224x320``, ``(3, 224, 320)``; None if the text is not a size."""
+    shape = _shape_of(text)
+    return shape and shape[1:]
 
-    Of three sides, 1, 3 or 4 at one end are the channels.
-    """
-    text = re.sub(r"(?<=\d)(?:²|\^2)\s*$", "", text)
-    if not re.fullmatch(r"[\s\d()\[\],xX×*]+(px|pixels)?\s*", text):
+
+def channels_in(text: str) -> int | None:
+    """Return the channels that the size of an image states; None if it states none."""
+    shape = _shape_of(text)
+    return shape[0] if shape else None
+
+
+def _shape_of(text: str) -> tuple[int | None, int, int] | None:
+    """Return channels, height and width of a size. Of three sides, 1, 3 or 4 at one end are the channels."""
+    match = _SIZE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
+    if match is None or (match["open"] is None) != (match["close"] is None):
         return None
-    numbers = [int(part) for part in re.findall(r"\d{1,7}", text)]
-    if len(numbers) == 3:
-        numbers = numbers[:-1] if numbers[-1] in _CHANNELS and numbers[0] not in _CHANNELS else numbers[1:]
-    if len(numbers) not in (1, 2) or not all(numbers) or max(numbers) > 100_000:
+    sides = [int(part) for part in re.findall(r"\d+", match["sides"])]
+    channels = None
+    if len(sides) == 3:
+        first, second, third = sides
+        if first in _CHANNELS and (third not in _CHANNELS or second == third):
+            channels, sides = first, [second, third]
+        elif third in _CHANNELS and (first not in _CHANNELS or first == second):
+            channels, sides = third, [first, second]
+        else:
+            return None
+    if not all(sides) or max(sides) > MOST_SIDE or (match["square"] and len(sides) > 1):
         return None
-    return numbers[0], numbers[-1]
+    return channels, sides[0], sides[-1]
 
 
 def weights_file(model: Model) -> str | None:

@@ -166,5 +166,5 @@ def _plain(text: str) -> str:
     words = " ".join(re.findall(r"[a-z]+|\d+(?:\.\d+)*|\+", re.sub(r"[-_]|v(?=\d)", " ", text.lower())))
     for long, short in _LONG.items():
         words = words.replace(long, short)
-    kept = [re.sub(r"(\.0)+$", "", word) for word in words.split() if word not in _NO_MATTER]
+    kept = [re.sub(r"(?<!\.0)(?:\.0)++$", "", word) for word in words.split() if word not in _NO_MATTER]
     return " ".join(kept)

@@ -128,7 +128,8 @@ def _gfm_table(page: _Page, tokens: Sequence[Token], index: int) -> RawTable:
     opened = tokens[index]
     assert opened.map
     lines = []
-    for token in tokens[index + 1 :]:
+    for at in range(index + 1, len(tokens)):
+        token = tokens[at]
         if token.type == "table_close":
             break
         if token.type == "tr_open" and token.map:

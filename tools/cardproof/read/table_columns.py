@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
+from cardproof.core.names import ACCURACIES, BESIDE_ACCURACY, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, parse_approximate
 from cardproof.core.source import Source
 from cardproof.read.cell_text import inner, links_of, plain
@@ -38,12 +38,6 @@ _LINKS = (
 )
 """Texts of links that name nothing."""
 _WEIGHTS = (".pth", ".pt", ".pth.tar", ".bin", ".safetensors", ".ckpt", ".npz", ".tar", ".h5", ".pkl")
-
-_BESIDE = (
-    *("%", "in", "on", "val", "val.", "validation", "test", "acc", "acc.", "accuracy", "percent", "set", "crop", "↑"),
-    *("error", "err", "err.", "rate"),
-)
-"""Words in brackets behind an accuracy that say nothing about its data set."""
 
 SIDES = range(16, 4097)
 _HEAD_SIZE = re.compile(r"\s?@\s?(?P<size>\d{2,4}(?:x\d{2,4})?)\s*$")
@@ -239,7 +233,7 @@ def column_of_head(source: Source, index: int, head: str, upper: str, at: tuple[
 def _accuracy(column: Column) -> Column | None:
     """Return a column of accuracies with the data set in its brackets; None if they say something else (``knn``)."""
     words = [word for text in re.findall(r"[(\[]([^()\[\]]{1,60})[)\]]", column.field) for word in text.split()]
-    text = " ".join(word for word in words if word.lower() not in _BESIDE)
+    text = " ".join(word for word in words if word.lower() not in BESIDE_ACCURACY)
     if not re.search(r"[A-Za-z]", text):
         return column
     dataset = canonical_dataset(text)

@@ -9,12 +9,12 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.names import ACCURACIES, normal_field
+from cardproof.core.names import ACCURACIES, normal_field, says_another_value
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Number
-from cardproof.read.cell_text import inner, value_of
-from cardproof.read.claims import parse_size
+from cardproof.read.cell_text import APPROXIMATE, inner, value_of
+from cardproof.read.claims import parse_size, why_unread
 from cardproof.read.table_cells import Cell
 from cardproof.read.table_columns import COUNTS, SIDES, Column, has_value
 
@@ -26,6 +26,10 @@ _MILLIONS = (Decimal("0.1"), Decimal(2000))
 _EQUAL = Decimal("1.2")
 """Operations are about twice the multiply-adds; what is not even 1.2 times as many is counted otherwise."""
 _DECIMAL_COMMA = re.compile(r"(?<!\d)0,\d|\d,\d{1,2}(?!\d)|\d,\d{4}")
+
+
+_BEHIND = re.compile(r"[*_`$ ]{0,9}\((?P<words>[^()|<\[\n\d]{1,100})\)")
+"""Words in brackets right behind a value."""
 
 
 class Stated(Struct, frozen=True):
@@ -49,6 +53,11 @@ def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) ->
         column = replace(column, field=field, scale=scale)
     comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
     found = [_number(column, text, span, comma) for text, span in zip(texts, spans, strict=True)]
+    found = [
+        replace(one, number=replace(one.number, about=True)) if one and one.number and _is_about(source, one) else one
+        for one in found
+    ]
+    found = [_unless_said_otherwise(source, one) if one and one.number else one for one in found]
     padding = _padding([text for text, one in zip(texts, found, strict=True) if one and one.number])
     if padding:
         factor = Decimal(10) ** padding
@@ -72,6 +81,19 @@ def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
         return 0, 0
     part = parts[column.part]
     return value_of(text, first + part.start(), first + part.end())
+
+
+def _is_about(source: Source, stated: Stated) -> bool:
+    """Return whether "about" stands right before a value."""
+    return bool(APPROXIMATE.search(source.text[max(0, stated.start - 20) : stated.start]))
+
+
+def _unless_said_otherwise(source: Source, stated: Stated) -> Stated:
+    """Return what a cell states, unread if words in brackets behind it may make it another value."""
+    match = _BEHIND.match(source.text, stated.end)
+    if match is None or not says_another_value(match["words"]):
+        return stated
+    return replace(stated, number=None, unread=f"'({match['words']})' behind it may make it another value")
 
 
 def _size(text: str, span: tuple[int, int]) -> Stated | None:
@@ -119,6 +141,8 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
         return Stated(*span, unread=f"neither '{column.field}' nor '{text}' states a unit")
     if column.scale and not own and number.value > LARGEST:
         return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
+    if unread := why_unread(number, column.kind, column.field, text):
+        return Stated(*span, unread=unread)
     return Stated(*span, number)
 
 

@@ -13,8 +13,10 @@ from collections.abc import Collection, Iterator, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.errors import boundary
 from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
+from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar
 from cardproof.read.cell_text import inner, plain
 from cardproof.read.claims import TableValue, parse_size
@@ -54,6 +56,8 @@ class Found(Struct):
     models: list[Model] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     unread: list[UnreadTable] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """Errors of cardproof itself."""
 
 
 class _Row(Struct, frozen=True):
@@ -72,12 +76,15 @@ def read_tables(source: Source, start: int = 0) -> Found:
     rows: list[_Row] = []
     is_csv = source.path.suffix.lower() == ".csv"
     for table in filter(None, [csv_table(source)]) if is_csv else tables_of(source, start):
-        rows += _rows(source, table, found)
+        start_of_table = source.place(table.heads[0][0].start) if table.heads[0] else source.place(start)
+        with boundary(found.findings.append, start_of_table, "reading", "in reading this table"):
+            rows += _rows(source, table, found)
     if not is_csv and may_have_table(source.text) and source.text.count("\n", start) > MAX_LINES:
         place = source.place(start)
         reason = f"the file has more than {MAX_LINES:,} lines: none of its tables is read"
         found.unread.append(UnreadTable(place, reason, (), True))
-    found.models = _models(rows)
+    with boundary(found.findings.append, source.place(start), "reading", "in reading the tables of this file"):
+        found.models = _models(rows)
     return found
 
 

@@ -181,6 +181,7 @@ class SiteBuild:
             read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
             read |= set(audit.local.files.get(card.file, ()))
             lasting = "--8<--" not in page.text and _is_lasting(card, audit, card_runs)
+            lasting = lasting and not any(finding.internal for finding in report.findings)
             rendered[card.file] = RenderedCard(report, set(map(_relative, read)), site.includes(card), lasting)
         self.rendered |= rendered
         self._set_reports(self.reports | {file: built.report for file, built in rendered.items()})

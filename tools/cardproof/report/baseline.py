@@ -38,7 +38,7 @@ def read_baseline(path: Path) -> Counter[tuple[str, str, str]]:
 
 def text_of_baseline(run: Run) -> str:
     """Return the baseline of a run: its errors and warnings, in order."""
-    counts = Counter(_key(finding) for finding in run.findings if finding.severity != "note")
+    counts = Counter(_key(one) for one in run.findings if one.severity != "note" and not one.internal)
     rows = [
         {"file": file, "check": check, "message": message, "count": count}
         for (file, check, message), count in sorted(counts.items())
@@ -57,7 +57,7 @@ def apply_baseline(run: Run, known: Counter[tuple[str, str, str]]) -> int:
 def _known(findings: tuple[Finding, ...] | list[Finding], left: Counter[tuple[str, str, str]]) -> list[Finding]:
     found = []
     for finding in findings:
-        if finding.severity != "note" and left[_key(finding)] > 0 and not finding.fatal:
+        if finding.severity != "note" and left[_key(finding)] > 0 and not finding.fatal and not finding.internal:
             left[_key(finding)] -= 1
             finding = replace(finding, severity="note", hint="known by the baseline", settled="known")
         found.append(finding)

@@ -73,6 +73,8 @@ class Run(Struct):
     @property
     def exit(self) -> int:
         """Exit status by rule 11 of the design."""
+        if any(finding.internal for finding in self.findings):
+            return 2
         if self.fatal_is_input and any(finding.fatal for finding in self.findings):
             return 2
         stale = self.checked and any(change.differs for change in self.changes)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
-from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, SiblingCounts, Totals
+from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, SiblingCounts, Totals, shorten
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
@@ -24,7 +24,7 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
     if (stated := claim.number) is None:
-        reason = claim.unread or f"'{claim.stated}' is not a number of {unit}"
+        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}"
         return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
     if why := mismatch_reason(context):
         return Judgement(claim, "unchecked", found, unit, method=method, reason=why)

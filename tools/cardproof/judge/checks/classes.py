@@ -6,7 +6,8 @@ for each class. Equal is **confirmed**, another number **refuted**.
 **Why.** Whoever loads weights into a network with another head gets an error, or predictions under wrong names.
 
 **Unchecked** if the output is not a row of scores, or if the network has one score more than the card has classes:
-some networks have a first class that stands for none of them.
+some networks have a first class that stands for none of them. A rounded number, such as `21k`, is confirmed or
+unchecked.
 
 **Example.** `Classes: 100` gives `Classes of res2next50 says 100, measured 1000`.
 
@@ -15,9 +16,14 @@ some networks have a first class that stands for none of them.
 
 from __future__ import annotations
 
-from cardproof.core.types import Claim, Judgement
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from cardproof.core.numbers import has_own_scale
+from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import compare
+from cardproof.judge.checks._counts import compare, tolerance_of, within
 from cardproof.judge.checks._network import unchecked_reason
 
 METHOD = "scores that the network puts out for one image on the meta device"
@@ -30,10 +36,17 @@ def judge(claim: Claim, context: Context) -> Judgement:
     assert context.counts
     shape, stated = context.counts.output_shape, claim.number
     if stated is None or stated.unit:
-        return Judgement(claim, "unchecked", unit="classes", reason=f"'{claim.stated}' is not a number of classes")
+        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of classes"
+        return Judgement(claim, "unchecked", unit="classes", reason=reason)
     if len(shape) != 2:
         return Judgement(claim, "unchecked", unit="classes", reason="the output is not one score for each class")
     scores = shape[1]
+    if has_own_scale(claim.stated):  # the classes of ImageNet-21k are 21,841
+        if not within(scores, stated, tolerance_of(claim, context)):
+            reason = f"the output has {scores:,} scores; '{claim.stated}' is rounded, and may be those of a data set"
+            return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
+    else:
+        stated = replace(stated, quantum=min(stated.quantum, Decimal(1)))  # 1000 classes are not about a thousand
     explanation = f"The output for one image has {scores:,} scores."
     judgement = compare(claim, stated, scores, "classes", METHOD, context, explanation, ("classes",))
     if judgement.verdict == "refuted" and scores == stated.value + 1:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cardproof.core.types import Claim, Finding, Judgement
+from cardproof.core.types import Claim, Finding, Judgement, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare
 from cardproof.judge.checks._network import mismatch_reason
@@ -40,7 +40,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", unit="bytes", reason=reason)
     method = f"size of {file.name}"
     if claim.number is None:
-        reason = f"'{claim.stated}' is not a number of bytes"
+        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of bytes"
         return Judgement(claim, "unchecked", file.size, "bytes", method=method, reason=reason)
     explanation = f"{file.name} has {file.size:,} bytes."
     return compare(claim, claim.number, file.size, "bytes", method, context, explanation, ("file-size",))

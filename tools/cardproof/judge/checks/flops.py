@@ -6,7 +6,8 @@ linear layer, matrix product and attention product. A multiply-add counts once. 
 activations, pooling and resizing are not counted. A network with an operation that multiplies matrices and has no
 formula here (a Fourier transform, an operation of somebody's own) is unchecked, and the reason names it: its count
 would be too low. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with
-twice as many, and so does a column of FLOPs in a table that has a column of multiply-adds too.
+twice as many, and so does a column of FLOPs in a table that has a column of multiply-adds too. `4.17 GMACs` are
+multiply-adds whatever the field is called, and a number with the unit of another count (`24.7 MParams`) is unchecked.
 
 **Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
 off by a third makes a comparison of two models worthless.
@@ -50,6 +51,7 @@ import re
 
 from msgspec.structs import replace
 
+from cardproof.core.numbers import MULTIPLY_ADDS
 from cardproof.core.types import Claim, Judgement, Reproduction
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import judge_count, reproductions_of
@@ -58,7 +60,9 @@ from cardproof.read.claims import image_size
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a claim of multiply-adds, or of operations."""
-    if claim.operations:
+    if claim.number and claim.number.unit.lower() in MULTIPLY_ADDS:
+        context = replace(context, settings=replace(context.settings, flops="multiply-adds"))
+    elif claim.operations:
         context = replace(context, settings=replace(context.settings, flops="operations"))
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
     if context.evidence and context.evidence.refused:

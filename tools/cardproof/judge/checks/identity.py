@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cardproof.core.types import Finding, Severity
+from cardproof.core.types import Finding, Place, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import parameter_mismatch
 
@@ -75,13 +75,15 @@ def _needs_network(context: Context) -> bool:
 
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report tables of which the zoo has no model at all."""
+    order = {model.model.key: position for position, model in enumerate(context.models)}
+    by_column: dict[Place, dict[str, Context]] = {}
+    for model in context.models:
+        for claim in model.claims:
+            if claim.column and claim.kind in OF_NETWORK:
+                by_column.setdefault(claim.column, {})[model.model.key] = model
     for table in context.card.tables:
-        columns = {place for _, place in table.heads}
-        rows = [
-            model
-            for model in context.models
-            if any(claim.column in columns and claim.kind in OF_NETWORK for claim in model.claims)
-        ]
+        found = {key: model for _, place in table.heads for key, model in by_column.get(place, {}).items()}
+        rows = [found[key] for key in sorted(found, key=lambda key: order[key])]
         failed = [model.evidence for model in rows if model.evidence and model.evidence.error]
         if not rows or len(failed) < len(rows) or any(model.model.doubt for model in rows):
             continue

@@ -14,7 +14,7 @@ several ways`.
 
 from __future__ import annotations
 
-from cardproof.core.types import Claim, Judgement
+from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unchecked_reason
 
@@ -28,7 +28,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     assert context.counts
     stated, layers = claim.number, context.counts.layers
     if stated is None or stated.unit or stated.value != stated.value.to_integral_value():
-        return Judgement(claim, "unchecked", layers, "layers", reason=f"'{claim.stated}' is not a number of layers")
+        reason = f"'{shorten(claim.stated)}' is not a number of layers"
+        return Judgement(claim, "unchecked", layers, "layers", reason=reason)
     if stated.value == layers:
         return Judgement(claim, "confirmed", layers, "layers", "exact", "0", method=METHOD)
     reason = f"{layers} convolution and linear layers ran; papers count layers in several ways"

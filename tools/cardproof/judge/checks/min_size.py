@@ -16,9 +16,10 @@ And if the size is not square.
 
 from __future__ import annotations
 
-from cardproof.core.types import Claim, Judgement
+from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._network import unchecked_reason
+from cardproof.read.claims import channels_in
 
 METHOD = "fed square images of this side, and one pixel less, on the meta device"
 
@@ -30,7 +31,11 @@ def judge(claim: Claim, context: Context) -> Judgement:
     assert context.evidence
     size, takes = claim.size, dict(context.evidence.takes)
     if size is None or size[0] != size[1] or size[0] not in takes:
-        return Judgement(claim, "unchecked", unit="pixels", reason=f"'{claim.stated}' is no side of a square image")
+        reason = f"'{shorten(claim.stated)}' is not the side of a square image"
+        return Judgement(claim, "unchecked", unit="pixels", reason=reason)
+    if context.counts and channels_in(claim.stated) not in (None, context.counts.input_shape[0]):
+        reason = f"the network takes images of {context.counts.input_shape[0]} channels"
+        return Judgement(claim, "unchecked", unit="pixels", reason=reason)
     side = size[0]
     if not takes[side]:
         explanation = f"The network takes no image of {side}x{side}."

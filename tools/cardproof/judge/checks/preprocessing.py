@@ -11,7 +11,9 @@ of a file that it includes, that is not the configuration of any of its models i
 **Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
 and does not learn why.
 
-**Unchecked** if the zoo states no preprocessing, or states it for other weights than those that the card links.
+**Unchecked** if the zoo states no preprocessing, or states it for other weights than those that the card links. So is a
+value that is not wholly understood: `bilinear or bicubic`, `0.875 (center)`, `not 0.229`, a mean of images from 0 to
+255. An image size with channels must have the network's.
 
 **Example.** `Crop Pct: 0.9` gives `Crop Pct of res2next50 says 0.9, the zoo has 0.875`.
 
@@ -22,12 +24,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
-from cardproof.core.types import Claim, Finding, Judgement, Preprocessing
+from cardproof.core.numbers import MAX_TEXT
+from cardproof.core.types import Claim, Finding, Judgement, Preprocessing, shorten
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import edit
-from cardproof.read.claims import image_size, weights_file
+from cardproof.read.claims import channels_in, image_size, weights_file
 from cardproof.read.markdown import Fences, split_lines
 
 METHOD = "compared with the zoo's configuration"
@@ -46,6 +49,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
     found, equal = _compare(claim, config, context)
     if found is None:
         return Judgement(claim, "unchecked", reason=f"the zoo states no {claim.name}")
+    if equal is None:
+        reason = f"'{shorten(claim.stated)}' is not wholly understood as {_WHAT[claim.kind]}"
+        return Judgement(claim, "unchecked", found, reason=reason)
     if equal:
         return Judgement(claim, "confirmed", found, allowed="exact", difference="0", method=METHOD)
     if claim.kind == "image size" and context.model.form == "table":
@@ -56,25 +62,53 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, discrepancies=shows)
 
 
-def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool]:
-    """Return the configured value and whether the claim states it."""
+_WHAT = {
+    "image size": "the size of an image",
+    "crop": "a share of the image",
+    "interpolation": "the name of one interpolation",
+    "mean": "one value, or one for each channel, of images from 0 to 1",
+    "std": "one value, or one for each channel, of images from 0 to 1",
+}
+INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "box", "hamming", "lanczos", "area")
+
+
+def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str | float | int | None, bool | None]:
+    """Return the configured value and whether the claim states it; None if nobody can say what it states."""
     if claim.kind == "image size":
-        sizes = [size[1:] for size in (config.input_size, config.test_size) if size]
-        shown = sizes[0][0] if sizes[0][0] == sizes[0][1] else f"{sizes[0][0]}x{sizes[0][1]}"
-        return (claim.stated, True) if claim.size in sizes else (shown, False)
+        return _compare_size(claim, config)
     if claim.kind == "crop":
         crop = _crop_at(image_size(context.claims), config)
         return crop, _is_crop(claim.stated, crop)
     if claim.kind == "interpolation":
-        return config.interpolation, config.interpolation == claim.stated.strip().lower()
+        stated = claim.stated.strip().lower()
+        known = stated in INTERPOLATIONS or stated == config.interpolation
+        return config.interpolation, stated == config.interpolation if known else None
     values = config.mean if claim.kind == "mean" else config.std
     if values is None:
         return None, False
-    stated_values = [_number(part) for part in re.findall(r"[\d.]+", claim.stated)]
+    match = _VALUES.fullmatch(claim.stated.strip()) if len(claim.stated) <= MAX_TEXT else None
+    stated_values = [Decimal(part) for part in re.split(r"[,\s]+", match[1])] if match else []
     wanted = [Decimal(str(value)) for value in values]
     if len(stated_values) == 1:
         stated_values *= len(wanted)  # one value for all channels
-    return ", ".join(str(value) for value in values), stated_values == wanted
+    of_bytes = any(value > 1 for value in stated_values) and all(value <= 1 for value in wanted)
+    equal = None if len(stated_values) != len(wanted) or of_bytes else stated_values == wanted
+    return ", ".join(str(value) for value in values), equal
+
+
+def _compare_size(claim: Claim, config: Preprocessing) -> tuple[str | int, bool | None]:
+    """Return the configured size, and whether the claim states it or the second one, with the channels."""
+    sizes = [size for size in (config.input_size, config.test_size) if size]
+    channels, height, width = sizes[0]
+    shown: str | int = height if height == width else f"{height}x{width}"
+    stated = channels_in(claim.stated)
+    if claim.size is None:
+        return shown, None
+    if stated is not None:
+        shown = f"{channels}x{height}x{width}"
+    if any(claim.size == size[1:] and stated in (None, size[0]) for size in sizes):
+        return claim.stated, True
+    return shown, False
 
 
 def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | None:
@@ -84,11 +118,14 @@ def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | Non
     return config.crop_pct
 
 
-def _is_crop(text: str, configured: float | None) -> bool:
-    """Return whether a crop is the configured one at the precision written, three decimals at least."""
+def _is_crop(text: str, configured: float | None) -> bool | None:
+    """Return whether a crop is the configured one at the precision written, three decimals at least.
+
+    None if the text is no share, such as a number of pixels.
+    """
     stated = _number(text)
-    if stated is None or configured is None:
-        return False
+    if stated is None or configured is None or stated > MOST_CROP:
+        return None
     exponent = stated.as_tuple().exponent
     assert isinstance(exponent, int)
     return abs(stated - Decimal(str(configured))) * 2 <= Decimal(1).scaleb(min(exponent, -3))
@@ -96,11 +133,10 @@ def _is_crop(text: str, configured: float | None) -> bool:
 
 def _number(text: str) -> Decimal | None:
     """Return a number, with ``87.5%`` as 0.875; None if the text is not a number."""
-    try:
-        value = Decimal(text.strip().removesuffix("%"))
-    except InvalidOperation:
+    match = _SHARE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
+    if match is None:
         return None
-    return value / 100 if text.strip().endswith("%") else value
+    return Decimal(match[1]) / 100 if match[2] else Decimal(match[1])
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -167,6 +203,11 @@ def _tuple_text(values: tuple[float, ...]) -> str:
     return f"({', '.join(str(value) for value in values)})"
 
 
+_SHARE = re.compile(r"([-+]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20}))\s?(%)?")
+_DECIMAL = r"[-+]?(?:\d{1,6}(?:\.\d{0,20})?|\.\d{1,20})"
+_VALUES = re.compile(rf"[(\[]?\s*+({_DECIMAL}(?:(?:\s*+,\s*+|\s++){_DECIMAL}){{0,9}})\s*+[)\]]?")
+MOST_CROP = 2
+"""A crop is a share of the image, at most a little more than all of it."""
 _NUMBER = r"(?:\d{1,4}\.\d{0,12}|\.\d{1,12}|\d{1,4})"
 _THREE = re.compile(rf"[\[(]\s{{0,20}}({_NUMBER}(?:\s{{0,20}},\s{{0,20}}{_NUMBER}){{2}})\s{{0,20}},?\s{{0,20}}[\])]")
 _NAMED = re.compile(r"\b(mean|std)\s{0,5}=\s{0,20}(?:[\w.]{1,30}\()?$")

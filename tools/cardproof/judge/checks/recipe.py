@@ -20,11 +20,12 @@ the one that made the weights.
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from cardproof.core.names import RECIPE
+from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
-from cardproof.core.types import Claim, Judgement, Recipe, Verdict
+from cardproof.core.types import Claim, Judgement, Recipe, Verdict, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, edit, within
 
@@ -45,11 +46,11 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
     if has is None:
         return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} does not say it")
     stated = claim.number
-    if stated is None or stated.unit:
-        return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
+    if stated is None or stated.unit or stated.about:
+        return Judgement(claim, "unchecked", reason=f"'{shorten(claim.stated)}' is not a number")
     found = _number(has)
     if found is None:
-        return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} says it in words: {has}")
+        return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} says it in words: {shorten(has)}")
     shown = int(found) if found == found.to_integral_value() else float(found)
     # a setting is a choice and not a measurement: 0.1 is not a rounded 0.05
     tolerance = context.settings.tolerances.get(claim.name, Tolerance("exact"))
@@ -75,11 +76,8 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
 
 def _number(text: str) -> Decimal | None:
     """Return the finite number that a recipe states; None if it says something else, such as a formula."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+    number = parse_number(text)
+    return number.value if number and not number.unit else None
 
 
 def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:

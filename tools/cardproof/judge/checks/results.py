@@ -46,7 +46,7 @@ from msgspec.structs import replace
 
 from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.numbers import equal_as_written, parse_number, show_count
-from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number, StatedResult
+from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number, StatedResult, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
 from cardproof.read.claims import weights_file
@@ -56,7 +56,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated metric by an evaluation, or by cited sources."""
     stated = accuracy(claim, context)
     if stated is None:
-        return Judgement(claim, "unchecked", reason=f"'{claim.stated}' is not a number")
+        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number"
+        return Judgement(claim, "unchecked", reason=reason)
     name = canonical_dataset(claim.dataset or "")
     results = context.evidence.evaluations if context.evidence else ()
     result = next((result for result in results if result.dataset == name), None)
@@ -196,7 +197,7 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[St
 
     Values of few digits may be equal by chance.
     """
-    if stated.digits < LEAST_DIGITS:
+    if stated.digits < LEAST_DIGITS or len(context.neighbours) > MOST_NEIGHBOURS:
         return None
     for other in context.neighbours:
         theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
@@ -209,6 +210,8 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[St
     return None
 
 
+MOST_NEIGHBOURS = 1000
+"""Models of a card among which an exchange is looked for: each claim is compared with each."""
 LEAST_DIGITS = 3
 """Digits of two values that are called exchanged: fewer may be equal by chance."""
 

@@ -176,7 +176,7 @@ def _reason(text: str) -> str:
     text = re.sub(r"^(not measured: \w+: ).*", r"\1…", text)
     text = re.sub(r"weights \S+ and", "weights and", text)
     text = re.sub(r" \(?[\w.+-]*\.(?:pth|pt|safetensors|npz|tar|bin)\S*", "", text)
-    return re.sub(r"\b\d[\d,]* bytes", "a known number of bytes", text)
+    return re.sub(r"(?<!\w)(?<!\d,)\d[\d,]*+ bytes", "a known number of bytes", text)
 
 
 def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:

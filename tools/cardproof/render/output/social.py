@@ -28,7 +28,7 @@ _VERDICTS = re.compile(r'<div class="cp-bar" role="img" aria-label="([^"]{1,200}
 def read_verdicts(markdown: str) -> dict[Verdict, int]:
     """Return verdict -> number of claims, read from the panel of a rendered page."""
     found = _VERDICTS.search(markdown)
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", found[1])} if found else {}
+    counts = {word: int(number) for number, word in re.findall(r"\b(\d++) (\w+)", found[1])} if found else {}
     return {verdict: counts[verdict] for verdict in VERDICTS if counts.get(verdict)}
 
 

@@ -81,7 +81,7 @@ def slug(text: str) -> str:
 
 
 _PREFORMATTED = re.compile(r"<(/?)(pre|textarea|script|style)\b", re.IGNORECASE)
-_LINE_BREAK = re.compile(r"[ \t\r\f]*\n[ \t\r\n\f]*")
+_LINE_BREAK = re.compile(r"(?<![ \t\r\f])[ \t\r\f]*+\n[ \t\r\n\f]*+")
 _IN_TABLE = re.compile(r"(?<=>)\n(?=</?(?:t[dhr]|thead|tbody)\b)")
 """Line breaks between the parts of a table, which browsers do not show."""
 

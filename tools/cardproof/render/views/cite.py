@@ -16,7 +16,7 @@ from cardproof.render.output.text import inert_text
 if TYPE_CHECKING:
     from cardproof.render.views.about import Paper
 
-BIBTEX = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?bib(?:tex|latex)?\b", re.IGNORECASE | re.MULTILINE)
+BIBTEX = re.compile(r"^[^\S\n]*+(?:`{3,}|~{3,})\s*+(?:\{\s*+)?\.?bib(?:tex|latex)?\b", re.IGNORECASE | re.MULTILINE)
 """A fenced block with a citation by the card's author."""
 MOST_AUTHORS = 20
 """APA lists up to so many authors; of more, the first nineteen and the last."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MOST_CHARACTERS = 300
 _BRACE = "\ue000"
 """Replaces a brace in a text until the JSON, which has braces too, is written."""
-_MARKUP = re.compile(r"<[^>]*>|!\[[^\]]*\]\([^)]*\)|[`*_]|\{[^}]*\}")
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_MARKUP = re.compile(r"<[^<>]*+>|!\[[^\[\]]*+\]\([^()]*+\)|[`*_]|\{[^{}]*+\}")
+_LINK = re.compile(r"\[([^\[\]]*+)\]\([^()]*+\)")
 
 
 def json_ld(title: str, description: str, about: About, models: Sequence[ModelView]) -> str:

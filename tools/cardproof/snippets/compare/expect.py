@@ -24,7 +24,7 @@ _STRICT = re.compile(_OTHER + r"#\s*prints\s*:[ \t]?|#>[ ]?", re.IGNORECASE)
 _LOOSE = re.compile(_OTHER + r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|" + _OTHER + r"#\s*e\.g\.:[ \t]?", re.IGNORECASE)
 _UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
 """Comments that state an output in another form, for readers only."""
-_MARK = re.compile(r"\s*(?:#\s*\(\d+\)!?|#\s*snippet:\s*hide)\s*$")
+_MARK = re.compile(r"(?<!\s)\s*+(?:#\s*+\(\d++\)!?|#\s*+snippet:\s*+hide)\s*+$")
 """A code annotation of mkdocs-material, or the mark of a hidden line: no part of an expectation."""
 
 Span = tuple[int, int, int]

@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     r"""
       (?<=\bat)(?P<address>\ 0x[0-9a-fA-F]+)
     | (?P<any>\.\.\.)
-    | (?P<blanks>[ \t]*)
+    | (?P<blanks>(?<![ \t])[ \t]*+|)
       (?P<number>(?:(?<![\w)\]])[-+])?(?<![\w.])(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?!\.?\d))
     | (?P<character>.)
     """,

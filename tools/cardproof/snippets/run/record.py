@@ -182,7 +182,7 @@ class Record:
         """Return the page's frames of what ``faulthandler`` wrote, oldest first."""
         files = {block.file for block in self._task.blocks}
         thread = text.partition("Current thread")[2].partition("\n\n")[0]
-        frames = [found for found in re.findall(r'File "(.*)", line (\d+) in (.*)', thread) if found[0] in files]
+        frames = [found for found in re.findall(r'File "([^"\n]*+)", line (\d+) in (.*)', thread) if found[0] in files]
         shown = [f'  File "{file}", line {number}, in {name}' for file, number, name in reversed(frames)]
         return "\n".join([text.partition("\n")[0], *shown]) if text else ""
 
