@@ -162,8 +162,7 @@ def test_an_output_that_is_a_pipe_or_a_folder_is_left_alone(site):
 def test_evidence_that_is_a_pipe_is_not_read(site):
     (site / "docs/evidence").mkdir(parents=True)
     os.mkfifo(site / "docs/evidence/tiny.json")
-    assert "its seal does not fit" in build(site).findings[0].message
-    assert (site / "docs/evidence/tiny.json").is_file()
+    assert "docs/evidence/tiny.json:1:1" in [place for place, _ in errors(build(site))]
 
 
 @pytest.mark.attack("template", "an outdated page or badge behind a link", "files outside are never removed")

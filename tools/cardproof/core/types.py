@@ -83,7 +83,7 @@ class Finding(Stored, frozen=True):
     """An error of cardproof itself and not of the card: the run ends with exit status 2."""
 
     def __post_init__(self) -> None:
-        """Mask the secrets in what it says, and cut it: reports are published. Its fix is written into the card as is."""
+        """Mask the secrets in what it says, and cut it: reports are published. Its fix is what the card will say."""
         for name in ("message", "hint"):
             text = getattr(self, name)
             if text and (safe := shorten(masked(text), MOST_SAID)) is not text:
