@@ -97,7 +97,7 @@ def _cards(value: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.attack("card", "Values of every kind in every field", "Findings; never a traceback")
+@pytest.mark.attack("card", "values of every kind in every field", "findings; never a traceback")
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_no_value_of_a_card_is_an_internal_error(write, judge_card, value):
     cards = _cards(value)

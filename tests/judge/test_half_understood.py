@@ -58,7 +58,7 @@ def test_what_is_wholly_understood_and_right_is_confirmed(judge_value, field, te
     assert judge_value(field, text).verdict == "confirmed"
 
 
-@pytest.mark.attack("card", "Values of which the right digits are only a part", "Unchecked, with the reason")
+@pytest.mark.attack("card", "values of which the right digits are only a part", "unchecked, with the reason")
 @pytest.mark.parametrize(
     ("field", "text"),
     [

@@ -13,7 +13,7 @@ from cardproof.report.formats import FORMATS, texts_of
 LONG = "x" * 100_000
 
 
-@pytest.mark.attack("card", "Values and names of 100,000 characters", "Reports repeat their beginning")
+@pytest.mark.attack("card", "values and names of 100,000 characters", "reports repeat their beginning")
 def test_a_long_value_or_name_is_not_repeated_whole(write):
     index = (
         f"Models:\n- Name: n{LONG}\n  Weights: {LONG}\n  Metadata:\n    Parameters: {LONG}\n    ? F{LONG}\n    : TBD\n"
@@ -46,7 +46,7 @@ def columns(number):
     return "a.md", f"| Model | {heads} |\n|{'---|' * (number + 1)}\n| m |{' 1 |' * number}\n"
 
 
-@pytest.mark.attack("card", "Ten thousand rows, tables, columns or inheriting models", "The work grows with the card")
+@pytest.mark.attack("card", "ten thousand rows, tables, columns or inheriting models", "the work grows with the card")
 @pytest.mark.parametrize("card", [inherited, rows, tables, columns], ids=lambda card: card.__name__)
 def test_the_work_grows_with_the_card(write, card):
     def seconds(number):
