@@ -178,6 +178,8 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
     decimals = len(match[3]) - 1 if match[3] else 0
     written = Decimal(re.sub(r"\D", "", digits) + (match[3] or ""))
     factor = stated.value / written if written else stated.quantum.scaleb(decimals)
+    if factor not in _BINARY.values() and factor.normalize().as_tuple().digits != (1,):
+        return None  # the digits that were written are not those of the value
     unit = stated.quantum if not decimals and factor == 1 else Decimal(1).scaleb(-decimals) * factor
     unit = max(unit, stated.quantum)  # zeros that only pad the cell are not measured digits
     if abs(number / unit) >= Decimal(10) ** 27:
