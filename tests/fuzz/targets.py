@@ -120,7 +120,7 @@ def card(text: str) -> None:
     with suppress(EditError):
         fixed = fix_files(findings, unsafe=True)
         lines = {fix.line for fixes in fixed.values() for fix in fixes}
-        old, new = before.decode().split("\n"), path.read_bytes().decode().split("\n")
+        old, new = before.split(b"\n"), path.read_bytes().split(b"\n")
         if fixed and len(old) == len(new):
             assert all(
                 one == other for line, (one, other) in enumerate(zip(old, new, strict=True), 1) if line not in lines
