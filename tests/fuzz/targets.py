@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cardproof.commands.edit import apply_fixes, fix_files
 from cardproof.commands.header_edits import EditError
 from cardproof.core.errors import InputError
-from cardproof.core.numbers import has_own_scale, parse_approximate, parse_number, show_count, write_like
+from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate, parse_number, show_count, write_like
 from cardproof.core.sealed_json import TamperedError, load_sealed
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import Source
@@ -79,7 +79,8 @@ def number(text: str) -> None:
             if found is not None:
                 assert found.quantum > 0
                 show_count(found.value)
-                if (written := write_like(24_671_464, found, text)) is not None:
+                written = write_like(24_671_464, found, text)
+                if written is not None and len(written) <= MAX_TEXT:
                     assert parse_number(written, kind, scale) is not None
     has_own_scale(text)
 
