@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sites import build, write_site
+from sites import OTHER, build, write_site
 
 from cardproof.core import cache as module
 from cardproof.core.cache import Cache, Entry, cache_path, open_cache, recalled
@@ -17,14 +17,14 @@ from cardproof.core.digests import Stamps
 def test_a_result_is_found_by_kind_and_name_with_its_inputs(tmp_path):
     first, second = Entry("a", {"file": "1"}, {"text": "\ud800é", "pair": (1, None)}), Entry("b", {}, [])
     cache = Cache(tmp_path / "cache")
-    cache.put("one", [first, second])
-    cache.put("two", [Entry("a", {}, 2)])
+    cache.put(("one", [first, second]))
+    cache.put(("two", [Entry("a", {}, 2)]))
     cache.close()
     cache = Cache(tmp_path / "cache")
     assert cache.entry("one", "a") == Entry("a", {"file": "1"}, {"text": "\ud800é", "pair": [1, None]})
     assert cache.entry("two", "b") is None
     assert list(cache.entries("one")) == ["a", "b"]
-    cache.put("one", [Entry("a", {}, 3)])
+    cache.put(("one", [Entry("a", {}, 3)]))
     assert {name: entry.value for name, entry in cache.entries("one").items()} == {"a": 3, "b": []}
 
 
@@ -32,7 +32,7 @@ def test_the_oldest_results_go(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST_KEPT", 3)
     cache = Cache(tmp_path / "cache")
     for name in ("a", "b", "c", "a", "d"):
-        cache.put("kind", [Entry(name, {}, name)])
+        cache.put(("kind", [Entry(name, {}, name)]))
     assert set(cache.entries("kind")) == {"c", "a", "d"}
 
 
@@ -61,7 +61,7 @@ def test_builds_that_begin_at_once_share_one_cache(tmp_path):
             start.wait()
             cache = Cache(path)
             cache.entries("kind")
-            cache.put("kind", [Entry("a", {}, {})])
+            cache.put(("kind", [Entry("a", {}, {})]))
             found = len(cache.entries("kind"))
             cache.close()
             return found
@@ -114,17 +114,17 @@ DAMAGE = {
 def test_a_damaged_cache_finds_nothing_and_is_whole_again_for_the_next_build(tmp_path, damage):
     path = tmp_path / "cache"
     cache = Cache(path)
-    cache.put("kind", [Entry("a", {"file": "1"}, {"b": 2})])
+    cache.put(("kind", [Entry("a", {"file": "1"}, {"b": 2})]))
     cache.close()
     damage(path)
     for _ in range(2):  # what cannot be used is removed by the first
         cache = Cache(path)
         assert cache.entry("kind", "a") is None
         assert "a" not in cache.entries("kind")
-        cache.put("kind", [])
+        cache.put(("kind", []))
         cache.close()
     cache = Cache(path)
-    cache.put("kind", [Entry("a", {}, 3)])
+    cache.put(("kind", [Entry("a", {}, 3)]))
     assert cache.entry("kind", "a") == Entry("a", {}, 3)
 
 
@@ -134,9 +134,9 @@ def test_a_damaged_cache_finds_nothing_and_is_whole_again_for_the_next_build(tmp
 def test_a_cache_that_cannot_be_written_is_dropped(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "full")
     cache._database.execute(FULL)
-    cache.put("kind", [Entry("a", {}, list(range(100_000)))])
+    cache.put(("kind", [Entry("a", {}, list(range(100_000)))]))
     assert cache.entry("kind", "a") is None
-    cache.put("kind", [Entry("a", {}, 1)])
+    cache.put(("kind", [Entry("a", {}, 1)]))
     cache.close()
     cache.close()
     assert (tmp_path / "full").is_file(), "a cache of a full disk was removed"
@@ -145,7 +145,7 @@ def test_a_cache_that_cannot_be_written_is_dropped(tmp_path, monkeypatch):
     cache = Cache(tmp_path / "locked")
     with sqlite3.Connection(tmp_path / "locked") as other:
         other.execute("BEGIN EXCLUSIVE")
-        cache.put("kind", [Entry("a", {}, 1)])
+        cache.put(("kind", [Entry("a", {}, 1)]))
         assert cache.entries("kind") == {}
     assert (tmp_path / "locked").is_file()
 
@@ -155,8 +155,8 @@ def test_what_cannot_be_stored_is_left_out(tmp_path):
     deep: list = []
     for _ in range(100_000):
         deep = [deep]
-    cache.put("kind", [Entry("deep", {}, deep)])
-    cache.put("kind", [Entry("\ud800", {}, 1)])
+    cache.put(("kind", [Entry("deep", {}, deep)]))
+    cache.put(("kind", [Entry("\ud800", {}, 1)]))
     assert cache.entry("kind", "\ud800") is None
     assert cache.entries("kind") == {}
 
@@ -195,8 +195,24 @@ def test_cards_whose_memory_has_another_shape_are_rendered_anew(tmp_path, monkey
     ).fetchall()
     for (kind,) in rows:
         for entry in cache.entries(kind).values():
-            cache.put(kind, [Entry(entry.name, entry.inputs, value)])
+            cache.put((kind, [Entry(entry.name, entry.inputs, value)]))
     cache.close()
     run = build(site)
     assert (run.exit, run.measured, run.remembered) == (0, 0, 0)
     assert build(site).remembered == 1
+
+
+@pytest.mark.parametrize("loss", ["DELETE FROM results", "UPDATE results SET seal = x'00'"])
+def test_cards_whose_long_lists_are_lost_are_rendered_anew(tmp_path, monkeypatch, loss):
+    monkeypatch.chdir(tmp_path)
+    site = write_site(tmp_path)
+    (site / "mkdocs.yml").write_text((site / "mkdocs.yml").read_text() + "    catalog: docs/catalog\n")
+    (site / "templates/models/other.md").write_text(OTHER)
+    build(site)
+    index = site / "docs/catalog/model-index.yml"
+    before = index.read_text()
+    with sqlite3.connect(cache_path()) as database:
+        database.execute(f"{loss} WHERE kind LIKE 'full reports %'")
+    index.unlink()
+    build(site)
+    assert index.read_text() == before

@@ -351,7 +351,7 @@ def test_answers_grow_old():
 @pytest.mark.parametrize("value", [None, [], {"url": 3}, {"url": "x", "state": "gone", "asked": "then"}])
 def test_an_answer_that_is_none_is_asked_again(value):
     with closing(Cache(cache_path())) as cache:
-        cache.put(KIND, [Entry("x", {}, value)])
+        cache.put((KIND, [Entry("x", {}, value)]))
     assert fresh_answers(["x"]) == {}
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from cardproof.core.errors import InputError
 from cardproof.core.files import cache_folder
 
 VERSION = 2
@@ -29,6 +30,10 @@ VERSION = 2
 
 MOST_KEPT = 200_000
 """Largest number of results; the oldest are deleted."""
+
+
+class LostError(InputError):
+    """What an earlier build stored is missing, although this one relies on it; the cache is removed."""
 
 
 class Entry(Struct, frozen=True):
@@ -76,12 +81,15 @@ class Cache:
         rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ? AND name = ?", kind, name)
         return _entry(kind, *rows[0]) if rows else None
 
-    def put(self, kind: str, entries: Iterable[Entry]) -> None:
-        """Store or replace results; nothing is stored if another build has locked the cache, or the disk is full."""
+    def put(self, *groups: tuple[str, Iterable[Entry]]) -> None:
+        """Store or replace results of some kinds, all or none.
+
+        Nothing is stored if another build has locked the cache, or the disk is full.
+        """
         if self._dropped:
             return
         try:
-            rows = [_row(kind, entry) for entry in entries]
+            rows = [_row(kind, entry) for kind, entries in groups for entry in entries]
             with self._database:
                 self._database.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", rows)
                 oldest = "DELETE FROM results WHERE rowid <= (SELECT max(rowid) FROM results) - ?"
@@ -94,6 +102,13 @@ class Cache:
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._database.close()
+
+    def remove(self) -> None:
+        """Use the cache no more, and remove its file: the next build starts a new one."""
+        self._dropped = True
+        self.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def _run(self, query: str, *arguments: str) -> list[Any]:
         """Return the rows of a query; none once the cache is dropped."""
@@ -111,8 +126,7 @@ class Cache:
         """Use the cache no more, and remove a file that no build could use."""
         self._dropped = True
         if _is_damage(trouble):
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            self.remove()
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)
@@ -198,5 +212,5 @@ def recalled(kind: str, text: str, make: Callable[[str], Any], inputs: Mapping[s
         entry = cache.entry(kind, name)
         if not entry or entry.inputs != inputs:
             entry = Entry(name, inputs, make(text))
-            cache.put(kind, [entry])
+            cache.put((kind, [entry]))
         return entry.value

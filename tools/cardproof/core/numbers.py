@@ -70,6 +70,8 @@ def parse_number(text: str, kind: Kind = "plain", scale: str = "") -> Number | N
         quantum = Decimal(1).scaleb(power - len(fraction))
     except InvalidOperation:
         return None
+    if re.match(r"[,.'’]", match["unit"] or ""):
+        return None  # 78,5: a comma for the decimal point, or thousands in groups of another length
     suffix = _suffix((match["unit"] or "").rstrip(), kind)
     if suffix is None:
         return None

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from cardproof.evidence.records import ABSENT, NAMES, source_state
@@ -50,8 +51,7 @@ class _Opened:
         if event == "open":
             self._open(arguments[0], arguments[2])
         elif event in ("os.listdir", "os.scandir"):
-            caller = sys._getframe().f_back
-            if caller is None or not caller.f_code.co_filename.startswith(_IMPORTS):
+            if _is_zoos(sys._getframe().f_back):
                 self._add(self.listed, arguments[0] or ".")
         elif event == "sqlite3.connect":
             self._open(arguments[0], os.O_RDONLY)
@@ -76,6 +76,22 @@ class _Opened:
             to.add(found)
         else:
             to[found] = None
+
+
+def _is_zoos(caller: FrameType | None) -> bool:
+    """Return whether code of the user's own lists a folder: not an import, and not a library on its own account."""
+    while caller:
+        if caller.f_code.co_filename.startswith(_IMPORTS):
+            return False
+        if _is_own_code(caller.f_code.co_filename):
+            return True
+        caller = caller.f_back
+    return False
+
+
+@cache
+def _is_own_code(name: str) -> bool:
+    return not name.startswith("<") and _is_own(name)
 
 
 _opened = _Opened()

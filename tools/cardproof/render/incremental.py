@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field, to_builtins
 
-from cardproof.core.cache import Cache, Entry, open_cache
+from cardproof.core.cache import Cache, Entry, LostError, open_cache
 from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import CardReport, ModelRow, facts_of, from_facts
@@ -88,8 +88,7 @@ class Memory(Struct):
             inputs = {CONTEXT: self.context, **seen, **{path: stamps.stamp(path) for path in sorted(paths)}}
             entries.append(Entry(file, inputs, {"report": facts_of(report), "includes": includes}))
             full.append(Entry(file, inputs, to_builtins(report.full())))
-        self.cache.put(f"cards {self.site}", entries)
-        self.cache.put(f"full reports {self.site}", full)
+        self.cache.put((f"cards {self.site}", entries), (f"full reports {self.site}", full))
 
     def site_files(self, inputs: str) -> tuple[str, ...] | None:
         """Return the files about all models if an earlier build made them of the same inputs."""
@@ -105,7 +104,7 @@ class Memory(Struct):
             stamps = Stamps()
             found = {path: stamps.stamp(path) for path in files}
             entry = Entry(self.site, {CONTEXT: self.context, CARDS: inputs, **found}, list(found))
-            self.cache.put("site files", [entry])
+            self.cache.put(("site files", [entry]))
 
     def _unchanged(self, entry: Entry) -> bool:
         """Return whether the context and all files are unchanged; what a card shows of others is compared later."""
@@ -114,9 +113,14 @@ class Memory(Struct):
         return same and all(self.stamps.unchanged(file, entry.inputs[file]) for file in files)
 
     def _full(self, file: str) -> dict[str, Any]:
-        """Return the long lists of a card's report, which most builds do not read."""
-        entry = self.cache.entry(f"full reports {self.site}", file) if self.cache else None
-        return entry.value if entry else {}
+        """Return the long lists of a card's report, which most builds do not read. Raises LostError."""
+        assert self.cache
+        entry = self.cache.entry(f"full reports {self.site}", file)
+        if entry is None or entry.inputs != self.entries[file].inputs:
+            self.cache.remove()
+            raise LostError(f"what the cache holds of {file} is damaged; it was removed, run the command again")
+        found: dict[str, Any] = entry.value
+        return found
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:

@@ -259,7 +259,7 @@ class _Compiled(BytecodeCache):
     def dump_bytecode(self, bucket: Bucket) -> None:
         if self._cache:
             text = bucket.bytecode_to_string().decode("latin-1")
-            self._cache.put("compiled templates", [Entry(bucket.key, self._inputs(bucket), text)])
+            self._cache.put(("compiled templates", [Entry(bucket.key, self._inputs(bucket), text)]))
 
     def _inputs(self, bucket: Bucket) -> dict[str, str]:
         versions = {"jinja2": version("jinja2"), "cardproof": __version__, "sandbox": VERSION}

@@ -85,7 +85,7 @@ def own_digests(spec: str, names: Iterable[str], source: str) -> dict[str, str]:
     found = _ask(spec, names)
     if not found and (cache := open_cache()):
         with closing(cache):
-            cache.put(WITHOUT, [Entry(spec, _inputs(source), True)])
+            cache.put((WITHOUT, [Entry(spec, _inputs(source), True)]))
     return found
 
 

@@ -55,4 +55,4 @@ def keep_answers(answers: Iterable[Answer]) -> None:
     if cache := open_cache():
         with closing(cache):
             kept = (one for one in answers if one.state in LASTS and masked(one.url) == one.url)
-            cache.put(KIND, [Entry(one.url, {}, to_builtins(one)) for one in kept])
+            cache.put((KIND, [Entry(one.url, {}, to_builtins(one)) for one in kept]))

@@ -219,9 +219,9 @@ def _answer(pipe: Connection) -> None:
 
 def imports(zoo: str, library: str) -> bool:
     """Return whether the source of a zoo of the user's own imports a library, by its words."""
-    pattern = re.compile(rf"^\s*(?:import|from)\s+{library}\b".encode(), re.MULTILINE)
+    pattern = re.compile(rf"^[ \t]*(?:import|from)[ \t]+{library}\b", re.MULTILINE)
     try:
-        return any(pattern.search(path.read_bytes()) for path in source_files(zoo))
+        return any(pattern.search(path.read_text("utf-8", "replace")) for path in source_files(zoo))
     except (OSError, ZooError):
         return False
 
