@@ -43,13 +43,14 @@ class Found:
 
     def seconds(self, text: str) -> float:
         """Return how long the pattern takes for a text, at most about as long as is allowed."""
+        given = text if isinstance(self.pattern.pattern, str) else text.encode()
         started = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
         try:
             if self.way in ("match", "fullmatch", "search"):
-                getattr(self.pattern, self.way)(text)
+                getattr(self.pattern, self.way)(given)
             else:
-                for _ in self.pattern.finditer(text):
+                for _ in self.pattern.finditer(given):
                     pass
         except TimeoutError:
             return MOST_SECONDS
@@ -128,7 +129,8 @@ def _value(node: ast.expr, module: ModuleType) -> Any:
 
 def baits(pattern: re.Pattern[str]) -> Iterator[tuple[str, str, str]]:
     """Yield what may hurt: a beginning, what is repeated, and an end at which no match is left."""
-    own = dict.fromkeys(re.findall(r"[A-Za-z]{2,}|[^\sA-Za-z\\]", pattern.pattern))
+    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode()
+    own = dict.fromkeys(re.findall(r"[A-Za-z]{2,}|[^\sA-Za-z\\]", source))
     yield from (("", bait, "\x00") for bait in BAITS)
     for word in list(own)[:12]:
         yield from (("", word, "\x00"), ("", f"{word} ", "\x00"), (word, " ", "\x00"), (word, "0", "\x00"))
