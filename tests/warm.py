@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 IMPORTED = (
     "cardproof.measure.preload",
     "cardproof.measure.record",
+    "cardproof.measure.worker",
+    "cardproof.measure.opened",
+    "cardproof.measure.engines.local",
     "cardproof.build",
     "cardproof.commands.cli",
     "torch._dynamo",
@@ -39,7 +42,12 @@ def preload_all() -> None:
     The product asks for what a zoo needs, which is too late once the server runs; each process that measures a network
     of timm would import timm then.
     """
-    forkserver.set_forkserver_preload = lambda _: _set_preload(list(IMPORTED))
+
+    def preload(names: Sequence[str]) -> None:
+        own = sorted(name for name in sys.modules if name.startswith("cardproof."))
+        _set_preload(list(dict.fromkeys((*IMPORTED, *names, *own))))
+
+    forkserver.set_forkserver_preload = preload
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
