@@ -5,17 +5,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
 from corpus import Corpus
 from hypothesis import settings
 from sites import cardproof, mkdocs, write_site
-from warm import IMPORTED
+from warm import IMPORTED, preload_all
 
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
+
+# jsonschema would make 38 grammars for addresses, which no test asks it for: two seconds in each process of the tests.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
+preload_all()
 
 # Time is no assertion here: machines are shared. CI draws the same examples each time, so that it fails for a reason.
 settings.register_profile("cardproof", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -23,6 +30,21 @@ settings.load_profile("cardproof")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+CACHES = count()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each of two processes begin with the files of slow tests and end with quick ones.
+
+    xdist gives the first half of the tests to one, the rest to the other, and who is done takes from the other's end.
+    """
+    files = {item.path for item in items if item.get_closest_marker("slow")}
+    slow = [item for item in items if item.path in files]
+    quick = [item for item in items if item.path not in files]
+    half = len(slow) // 2
+    between = max(0, len(items) // 2 - half)
+    items[:] = slow[:half] + quick[:between] + slow[half:] + quick[between:]
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +85,9 @@ def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a cache folder of its own: what a build remembers is kept there."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    folder = tmp_path_factory.getbasetemp() / "caches" / str(next(CACHES))  # mktemp would look at all folders each time
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
 
 
 @pytest.fixture

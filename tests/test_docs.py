@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,22 @@ from cardproof.snippets.results import load_runs
 from res2next import list_models
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = {path.as_posix(): text for path, text in reference_pages(Path(), cardproof).items()}
+
+
+@cache
+def reference() -> dict[str, str]:
+    return {path.as_posix(): text for path, text in reference_pages(Path(), cardproof).items()}
 
 
 def text(name: str) -> str:
-    return REFERENCE[name]
+    return reference()[name]
 
 
 def test_a_render_writes_the_reference_and_the_navigation_has_all_of_it(own_site):
     folder = own_site / "docs" / "reference"
     written = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.md")}
-    assert written == REFERENCE
-    assert set(re.findall(r"reference/(\S+\.md)", (ROOT / "mkdocs.yml").read_text())) == set(REFERENCE)
+    assert written == reference()
+    assert set(re.findall(r"reference/(\S+\.md)", (ROOT / "mkdocs.yml").read_text())) == set(reference())
 
 
 def test_git_ignores_what_a_render_makes_and_nothing_else_in_docs(own_site):

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from itertools import pairwise
-from multiprocessing import util
+from multiprocessing import forkserver, util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -24,10 +24,30 @@ if TYPE_CHECKING:
 IMPORTED = (
     "cardproof.measure.preload",
     "cardproof.measure.record",
+    "cardproof.measure.worker",
+    "cardproof.measure.opened",
+    "cardproof.measure.engines.local",
     "cardproof.build",
     "cardproof.commands.cli",
     "torch._dynamo",
+    "timm",
+    "torchvision",
 )
+_set_preload = forkserver.set_forkserver_preload
+
+
+def preload_all() -> None:
+    """Let the one fork server of this process import all that any test needs, not what its first user asks for.
+
+    The product asks for what a zoo needs, which is too late once the server runs; each process that measures a network
+    of timm would import timm then.
+    """
+
+    def preload(names: Sequence[str]) -> None:
+        own = sorted(name for name in sys.modules if name.startswith("cardproof."))
+        _set_preload(list(dict.fromkeys((*IMPORTED, *names, *own))))
+
+    forkserver.set_forkserver_preload = preload
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:

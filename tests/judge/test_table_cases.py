@@ -25,7 +25,7 @@ VERDICTS = ("confirmed", "refuted", "disputed")
 OFF_BY = {"08": 2}
 """Lines that EXPECT.txt of a case counts, and its README does not have."""
 
-pytestmark = pytest.mark.skipif(not CASES, reason="../shared is absent")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CASES, reason="../shared is absent")]
 
 
 def expectation(name: str) -> list[tuple[str, str]]:

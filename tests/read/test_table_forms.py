@@ -543,6 +543,7 @@ def test_a_fix_of_a_claim_changes_its_text_and_no_other_claim(rows, form, measur
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

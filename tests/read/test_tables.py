@@ -284,6 +284,7 @@ def test_any_text_is_read_without_an_error_and_positions_lie_in_it(text):
             assert source.text[value.start : value.end] == value.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -306,6 +306,7 @@ def pages(built: Path) -> dict[str, Live]:
     return {path.as_posix(): Live(path.read_text()) for path in (built / "site").rglob("*.html")}
 
 
+@pytest.mark.slow
 @pytest.mark.attack(
     "card", "35 payloads of script, markup and Markdown in every field, file name and audit", "text on the built page"
 )

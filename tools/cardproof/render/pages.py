@@ -297,7 +297,7 @@ def _longest_fence(text: str) -> int:
 
 def _title(text: str) -> str | None:
     found = next((line[2:].strip() for line in text.splitlines() if line.startswith("# ")), None)
-    return re.sub(r"<[^>]*>", "", found).strip() if found else None
+    return re.sub(r"<[^<>]*>", "", found).strip() if found else None
 
 
 def _records(card: Card, audit: Audit, folders: Folders) -> list[dict[str, RecordView]]:

@@ -361,7 +361,7 @@ class _SyntaxErrors:
         """Return the line of the node that was compiled last, or of the code that Python refused."""
         if isinstance(trouble, SyntaxError) and isinstance(self._source, str):
             code = ImmutableSandboxedEnvironment.compile(self._environment, self._source, raw=True)
-            known = re.findall(r"(\d+)=(\d+)", code.rpartition("debug_info = ")[2])
+            known = re.findall(r"\b(\d+)=(\d+)", code.rpartition("debug_info = ")[2])
             lines = [int(line) for line, at in known if int(at) <= (trouble.lineno or 0)]
             return lines[-1] if lines else 1
         line = 1
