@@ -172,6 +172,7 @@ class Page:
         self._loop: AbstractEventLoop | None = None
         self._value_is_shown = False
         self._value: str | None = None
+        streams.files = self._sources
         sys.argv = [self._name]
         work = str(Path.cwd())
         sys.path[:] = [work, *task.search_path, *(path for path in sys.path if path not in ("", work))]
@@ -222,14 +223,26 @@ class Page:
             return Finished(sum(not thread.daemon for thread in others))
         _, number, _, span, is_replayed = order
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
+        parts = self._parts(Span(*span))
         if error is None:
             if is_replayed:
                 with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
                     file.write(worker.encoded(self._codes[number]))
-            return Ran(value)
+            return Ran(value, parts=parts)
         assert self._place is not None
         failure = describe(error, self._sources, self._place, Span(*span))
-        return Ran(value, failure.error, self._with_hosts(failure.error), failure.traceback, failure.line)
+        return Ran(value, failure.error, self._with_hosts(failure.error), failure.traceback, failure.line, parts)
+
+    def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
+        place, parts = self._place, self._streams.taken()
+        if place is None or not parts:
+            return ()
+        last = len(place.origins)
+        known = {at: place.line(*at, 1, last) for lines, _ in parts for at in lines}
+        by_line = tuple((tuple(n for at in lines if (n := known[at])), text) for lines, text in parts)
+        single = span.line == span.end_line
+        return () if single and all(set(lines) <= {span.line} for lines, _ in by_line) else by_line
 
     def _begin(self, index: int, codes: Sequence[CodeType], caught: Sequence[tuple[str, str, str, int]]) -> None:
         """Begin a block; the warnings of its compilation are shown as if it had been compiled here."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import doctest
 import linecache
 from collections.abc import Iterator
 from inspect import CO_COROUTINE
@@ -12,6 +11,9 @@ from types import CodeType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
+
+from cardproof.snippets.console import examples
+from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.messages import Code
@@ -98,11 +100,13 @@ def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
         yield code.code, 1, False
         return
     try:
-        examples = doctest.DocTestParser().get_examples(code.code)
-    except ValueError as trouble:
-        raise SyntaxError(f"not a console: {trouble}") from None
-    for example in examples:
-        yield example.source, example.lineno + 1, example.exc_msg is not None
+        found = examples(code.code)
+    except ConsoleError as trouble:
+        file, line = Place(code).origin(trouble.line)
+        raise SyntaxError(f"not a console: {trouble}", (file, line, None, None)) from None
+    for example in found:
+        if not example.left_out:
+            yield example.source, example.line, example.error is not None
 
 
 def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
@@ -155,7 +159,7 @@ class Sources:
         for alias in aliases:
             linecache.cache[alias] = (1, None, lines, alias)
 
-    def __contains__(self, file: str) -> bool:
+    def __contains__(self, file: object) -> bool:
         return file in self._files
 
     def _put(self, file: str, number: int, content: str) -> None:
