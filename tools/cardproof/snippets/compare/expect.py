@@ -85,14 +85,19 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     if block.console or block.stated_output is not None:
         return ()
     try:
-        comments = _comments(block.code)
+        comments = comments_of(block.code)
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return ()
+    from cardproof.snippets.compare.habit import stated_values
+
     compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    compared |= {stated.line for stated in stated_values(block.code)}
     return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
 
 
-class _Comment(Struct, frozen=True):
+class Comment(Struct, frozen=True):
+    """A comment of Python code."""
+
     line: int
     column: int
     text: str
@@ -102,7 +107,7 @@ class _Comment(Struct, frozen=True):
 
 def _commented(code: str) -> list[Expectation]:
     try:
-        comments = _comments(code)
+        comments = comments_of(code)
         statements = statement_lines(code)
         bodies = tuple(_bodies(ast.parse(code)))
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
@@ -146,7 +151,7 @@ def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
             yield from _bodies(child, in_function)
 
 
-def _within(bodies: Sequence[_Body], comment: _Comment) -> tuple[tuple[tuple[int, int], ...], bool]:
+def _within(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int, int], ...], bool]:
     """Return the statements of an inner body up to the one that a comment speaks of, and whether it is a function's."""
     found: tuple[tuple[tuple[int, int], ...], bool] = ((), False)
     ends = -1
@@ -173,16 +178,17 @@ def statement_lines(code: str) -> list[tuple[int, int]]:
     return lines
 
 
-def _comments(code: str) -> list[_Comment]:
+def comments_of(code: str) -> list[Comment]:
+    """Return the comments of Python code. Raises SyntaxError or TokenError."""
     comments = []
     for token in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
         if token.type == tokenize.COMMENT:
             line, column = token.start
-            comments.append(_Comment(line, column, token.string, not token.line[:column].strip()))
+            comments.append(Comment(line, column, token.string, not token.line[:column].strip()))
     return comments
 
 
-def _comment_count(comments: Sequence[_Comment], index: int) -> int:
+def _comment_count(comments: Sequence[Comment], index: int) -> int:
     """Return the number of comments, from this one on, that are one expectation; 0 if this is an ordinary comment."""
     first = comments[index]
     marker = _marker(first.text)
@@ -212,7 +218,7 @@ def _is_heading(comment: str, marker: re.Pattern[str]) -> bool:
     return not comment.startswith("#>") and not _MARK.sub("", marker.sub("", comment, count=1)).strip()
 
 
-def _expectation(comments: Sequence[_Comment], statements: tuple[tuple[int, int], ...]) -> Expectation:
+def _expectation(comments: Sequence[Comment], statements: tuple[tuple[int, int], ...]) -> Expectation:
     first = comments[0]
     marker = _marker(first.text)
     assert marker

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
 from cardproof.snippets.compare.expect import Expectation, expectations
+from cardproof.snippets.compare.habit import Stated, answer, depends_on_weights, stated_values
 from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
 from cardproof.snippets.types import Block, BlockRun, ConsoleError, Outcome, Printed
 
@@ -158,6 +159,7 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
             warnings.append(f"line {line}: {result.message}")
         elif not result.holds:
             wrong.append((file, line, result))
+    warnings += _comments_that_differ(block, ran, values)
     if wrong:
         file, line, first = wrong[0]
         shown = [f"{'' if f == file else f'{f}, '}line {n}: {result.message}" for f, n, result in wrong[1:MOST_SHOWN]]
@@ -167,6 +169,38 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
         return Outcome(block, "fail", message, line, ran, other, first.hint, tuple(warnings))
     warnings += [f"line {line}: not compared, the block raised before it" for line in _unreached(block, ran)]
     return Outcome(block, "pass", ran=ran, warnings=tuple(warnings))
+
+
+def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator[str]:
+    """Yield warnings about values in comments, in PyTorch's habit, that are not what came out."""
+    if block.console or block.stated_output is not None:
+        return
+    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    for stated in stated_values(block.code):
+        if stated.line in compared or not (values or not depends_on_weights(stated)):
+            continue
+        answers = {got: answer(stated, got) for got in _came_out(stated, ran)}
+        line = block.located(stated.line)[1]
+        if "holds" in answers.values() or not answers:
+            continue
+        got, found = next(iter(answers.items()))
+        if found == "differs":
+            yield f"line {line}: the comment says {_shown(stated.text)}, it is {_shown(got)}"
+        elif found == "unclear":
+            yield f"line {line}: the comment looks like an output, and could not be compared with {_shown(got)}"
+
+
+def _came_out(stated: Stated, ran: BlockRun) -> Iterator[str]:
+    """Yield the outputs or the value that a comment may state; none if they are not known."""
+    first, last = stated.lines
+    if stated.is_top:
+        own = [item for item in ran.printed if item.line <= first and item.end_line >= last][-1:]
+        texts = [(item.value or "") if not stated.is_print else _text(item, False) for item in own]
+        yield from (cleaned(text) for text in texts if text)
+        return
+    parts = [part for item in ran.printed for part in item.parts]
+    if text := cleaned("".join(text for lines, text in parts if any(first <= line <= last for line in lines))):
+        yield from _windows(text, stated.text)
 
 
 def _unreached(block: Block, ran: BlockRun) -> list[int]:
@@ -256,9 +290,14 @@ def _pieces(got: str, expectation: Expectation) -> Iterator[str]:
     A comment below the lines of a loop states all that the loop printed.
     """
     yield got
-    lines, count = got.split("\n"), expectation.text.count("\n") + 1
     if expectation.in_function or not expectation.can_grow:
-        yield from dict.fromkeys("\n".join(lines[at : at + count]) for at in range(min(MOST_PIECES, len(lines))))
+        yield from _windows(got, expectation.text)
+
+
+def _windows(got: str, want: str) -> Iterator[str]:
+    """Yield as many lines of an output as are stated, from each line on."""
+    lines, count = got.split("\n"), want.count("\n") + 1
+    yield from dict.fromkeys("\n".join(lines[at : at + count]) for at in range(min(MOST_PIECES, len(lines))))
 
 
 def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:

@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 
+_LONGEST_VALUE = 2000
+"""Characters of a value that a script's comment states."""
+
+
 def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash: int) -> NoReturn:
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
     size = int.from_bytes(_exactly(channel, HEADER), "big")
@@ -274,6 +278,7 @@ class Page:
 
     def end_fork(self, order: Order, error: BaseException | None) -> NoReturn:
         """Run the rest of the block in a process that the code forked, and end it as Python would."""
+        self._value_is_shown = self._value_is_shown or (self._place is not None and not self._place.code.console)
         try:
             for code in () if error else self._codes[order[1] + 1 :]:
                 result = eval(code, self._names)  # nosec B307  # a snippet is code; it runs in a process of its own
@@ -294,6 +299,11 @@ class Page:
     def _display(self, value: object) -> None:
         """Record the value of a console's expression instead of printing it; print values inside of statements."""
         if value is None:
+            return
+        is_script = self._place is not None and not self._place.code.console
+        if self._value_is_shown and is_script:  # a comment states the value, which a script does not show
+            with contextlib.suppress(Exception):
+                self._value = text if len(text := repr(value)) <= _LONGEST_VALUE else None
             return
         text = repr(value)
         if self._value_is_shown:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from cardproof.snippets.compare.habit import valued_lines
 from cardproof.snippets.console import examples
 from cardproof.snippets.types import ConsoleError
 
@@ -48,7 +49,7 @@ class Statement(Struct, frozen=True):
     code: CodeType
     span: Span
     value_is_shown: bool
-    """It is an expression of a console."""
+    """It is an expression of a console, or a comment beside it states its value."""
     replayed: bool
     states_error: bool
     """A console's example that states a traceback."""
@@ -79,16 +80,18 @@ def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
     """
     place = Place(code)
     found = []
+    valued = frozenset() if code.console else valued_lines(code.code)
     for text, first, states_error in _parts(code):
         for node in _parsed(text, first, place, flags):
             line = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
             end_line = node.end_lineno or line
             body = _moved(node, place)
-            tree = ast.Interactive([body]) if code.console else ast.Module([body], [])
-            mode = "single" if code.console else "exec"
+            shown = isinstance(node, ast.Expr) and (code.console or end_line in valued)
+            is_single = code.console or shown
+            tree = ast.Interactive([body]) if is_single else ast.Module([body], [])
+            mode = "single" if is_single else "exec"
             compiled = compile(tree, place.origin(line)[0], mode, _flags(flags), dont_inherit=True)
             flags |= compiled.co_flags & FUTURES
-            shown = code.console and isinstance(node, ast.Expr)
             replayed = isinstance(node, _REPLAYED) and not compiled.co_flags & CO_COROUTINE
             found.append(Statement(compiled, Span(line, end_line), shown, replayed, states_error))
     return tuple(found), flags
