@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.snippets.types import ConsoleError
+
 if TYPE_CHECKING:
     from cardproof.snippets.console import Example
     from cardproof.snippets.types import Block
@@ -78,6 +80,17 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
         spans = tuple((number, 0, len(line)) for number, line in enumerate(lines, 1))
         found.append(Expectation("output", text, 1, spans))
     return tuple(found)
+
+
+def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
+    """Return the directives of a console that are not known here, with the lines of their examples."""
+    try:
+        found = expectations(block) if block.console else ()
+    except ConsoleError:
+        return ()
+    return tuple(
+        (example.statements[0][0], name) for example in found if example.kind == "console" for name in example.unknown
+    )
 
 
 def unread_outputs(block: Block) -> tuple[int, ...]:

@@ -30,6 +30,17 @@ _NO_GPU = re.compile(
 )
 
 
+_NOT_PYTHON = (
+    (re.compile(r"^\s*(?:!|%{1,2})\w|=\s*[!%]\w|^\s*\?+\w|[\w.]\?{1,2}\s*$"), "IPython syntax in a python block",
+     "write it as a shell block, or in Python"),
+    (re.compile(r"^\s*(?:\$ |(?:pip3?|conda|git|cd|python3?|wget|curl|apt|apt-get|export|mkdir|uv) +[\w./~-])"),
+     "a shell command in a python block", "write it in a block of its own, ```console"),
+    (re.compile(r"<[A-Za-z][\w .-]*>"), "'{}' is not Python: it stands for something of the reader's",
+     "write a name in capitals and give it a value for the run, under 'placeholders', or mark the block .skip"),
+)  # fmt: skip
+"""What is often written in blocks of Python and is none."""
+
+
 class Comparison(Struct, frozen=True):
     """An expectation with its output."""
 
@@ -125,19 +136,22 @@ def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> 
     if device == "cpu" and not strict_device and _NO_GPU.search(ran.error):
         return Outcome(block, "skip", "needs a GPU", ran=ran)
     error = readable(ran.error)
-    if line := _ipython_line(block, ran):
-        message = f"SyntaxError at line {line}: IPython syntax in a python block"
-        return Outcome(block, "fail", message, ran=ran, hint="write it as a shell block, or in Python")
+    if advice := _advice(block, ran):
+        message, hint = advice
+        return Outcome(block, "fail", message, ran=ran, hint=hint)
     return Outcome(block, "fail", error, ran=ran, hint=hint_for(ran.error))
 
 
-def _ipython_line(block: Block, ran: BlockRun) -> int | None:
-    """Return the source line of a syntax error that is a magic or a shell command of IPython."""
+def _advice(block: Block, ran: BlockRun) -> tuple[str, str] | None:
+    """Return message and hint for a syntax error that is a shell command, IPython's own syntax, or a placeholder."""
     code = block.code.split("\n")
     if not (ran.error or "").startswith("SyntaxError") or not ran.error_line or ran.error_line > len(code):
         return None
-    magic = re.match(r"\s*(?:!|%{1,2})\w", code[ran.error_line - 1])
-    return block.located(ran.error_line)[1] if magic else None
+    start = f"SyntaxError at line {block.located(ran.error_line)[1]}"
+    for pattern, what, hint in _NOT_PYTHON:
+        if found := pattern.search(code[ran.error_line - 1]):
+            return f"{start}: {what.format(found[0].strip())}", hint
+    return None
 
 
 def _is_stated(block: Block, ran: BlockRun) -> bool:

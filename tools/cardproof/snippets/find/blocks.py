@@ -222,7 +222,7 @@ class _Finder(Struct):
 
     def _options(self, fence: Fence) -> Options:
         options, errors, warnings = fence_options(fence.classes, fence.attributes)
-        hint = "options are .skip .gpu .network .expect-error .hide .fresh .output"
+        hint = "options are .skip .gpu .network .expect-error .hide .fresh .output .timeout=SECONDS"
         asked = fence.start
         for comment in self._comments:
             asked = asked if options.skip else comment.line
