@@ -124,7 +124,8 @@ def _rewritten(fence: str, info: str, language: str) -> str:
         kept.append(f'hl_lines="{" ".join(re.findall(r"[0-9-]+", marked[1]))}"')
     if re.search(r"\b(?:showLineNumbers|line-?numbers|linenos?)\b", rest, re.IGNORECASE):
         kept.append('linenums="1"')
-    return " ".join([f"{fence} {{ .{language or 'python'}", *options, *kept, "}"])
+    unknown = [".skip"] if words and not (options or kept) else []
+    return " ".join([f"{fence} {{ .{language or 'python'}", *options, *unknown, *kept, "}"])
 
 
 def _directive(page: ObservedPage, index: int, column: int, fence: str, header: re.Match[str]) -> Overlooked:
@@ -141,11 +142,11 @@ def _directive(page: ObservedPage, index: int, column: int, fence: str, header: 
     elif name not in ("code", "code-block", "sourcecode"):
         language = ""
     skipped = " .skip" if any("skip" in option for option in options) else ""
-    message = f"'{header[0].strip()}' is a directive of another tool, and not code here"
+    message = f"'{header[0].strip()}' is a directive of another tool, and its code is not run here"
     if language:
         message += f"; write {fence} {{ .{language}{skipped} }}"
     hint = f"and leave out the lines below it: {' '.join(options)}" if options else "directives are not run"
-    return Overlooked(index, column, "error" if is_python else "warning", message, hint)
+    return Overlooked(index, column, "warning", message, hint)
 
 
 def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
