@@ -80,8 +80,10 @@ def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
     """
     place = Place(code)
     found = []
-    valued = frozenset() if code.console else valued_lines(code.code)
+    left_out, valued = (_left_out(code), frozenset()) if code.console else (frozenset(), valued_lines(code.code))
     for text, first, states_error in _parts(code):
+        if first in left_out:
+            continue
         for node in _parsed(text, first, place, flags):
             line = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
             end_line = node.end_lineno or line
@@ -108,8 +110,15 @@ def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
         file, line = Place(code).origin(trouble.line)
         raise SyntaxError(f"not a console: {trouble}", (file, line, None, None)) from None
     for example in found:
-        if not example.left_out:
-            yield example.source, example.line, example.error is not None
+        yield example.source, example.line, example.error is not None
+
+
+def _left_out(code: Code) -> frozenset[int]:
+    """Return the first lines of a console's examples that are not run."""
+    try:
+        return frozenset(example.line for example in examples(code.code) if example.left_out)
+    except ConsoleError:
+        return frozenset()
 
 
 def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
