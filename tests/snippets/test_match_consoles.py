@@ -50,6 +50,7 @@ def test_a_skipped_example_is_not_run_and_binds_nothing(judged):
         (">>> 1 / 0  # doctest: +SKIP\n>>> y  # doctest: +SKIP", "marked '# doctest: +SKIP'"),
         (">>> # doctest: +SKIP\n>>> 1 / 0\n>>> 2", "marked '# doctest: +SKIP'"),
         ('>>> 1 / 0  # xdoctest: +SKIP("undefined")', "marked '# doctest: +SKIP'"),
+        (">>> 1 / 0  # doctest: +SKIP  # it's slow", "marked '# doctest: +SKIP'"),
         (">>> get()  # doctest: +REMOTE_DATA", "needs the network: marked '# doctest: +REMOTE_DATA'"),
         (
             ">>> f()  # doctest: +REQUIRES(env:CUDA)",

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cardproof.snippets.compare.expect import unread_outputs
-from cardproof.snippets.compare.habit import answer, stated_values
+from cardproof.snippets.compare.habit import answer, stated_values, unread_outputs
 from cardproof.snippets.compare.match import judge_block
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed

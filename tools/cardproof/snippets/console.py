@@ -28,7 +28,7 @@ FLAGS = frozenset({*doctest.OPTIONFLAGS_BY_NAME, *LEFT_OUT, *IGNORED_OUTPUT}) | 
 """Flags of doctest, pytest, pytest-doctestplus and xdoctest that are known here."""
 
 _PROMPT = re.compile(r"(?m)^[ \t]*>>>(?:[ \t]|$)")
-_DIRECTIVE = re.compile(r"""#\s*x?doctest:\s*((?:[^\n'"(]|\([^)\n]*\))*)$""", re.MULTILINE)
+_DIRECTIVE = re.compile(r"""#\s*x?doctest:\s*((?:[^\n'"(#]|\([^)\n]*\))*)(?=#|$)""", re.MULTILINE)
 _FLAG = re.compile(r"([+-]?)(\w+)(?:\([^)\n]*\))?")
 _ALONE = re.compile(r"[ \t]*>>>[ \t]*#\s*x?doctest:")
 _TROUBLE = re.compile(r"line (\d+) of the docstring for \S+ (.*)", re.DOTALL)

@@ -24,8 +24,6 @@ _OTHER = r"(?:#\s*(?:noqa|type:|pyright:|pylint:|mypy:|fmt:|ruff:)[^#]*(?=#))?"
 """A comment for another tool before it, such as ``# noqa``."""
 _STRICT = re.compile(_OTHER + r"#\s*prints\s*:[ \t]?|#>[ ]?", re.IGNORECASE)
 _LOOSE = re.compile(_OTHER + r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|" + _OTHER + r"#\s*e\.g\.:[ \t]?", re.IGNORECASE)
-_UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
-"""Comments that state an output in another form, for readers only."""
 _MOST_STATEMENTS = 20
 """Statements of an inner body whose outputs together may be a stated one."""
 _MARK = re.compile(r"(?<!\s)\s*+(?:#\s*+\(\d++\)!?|#\s*+snippet:\s*+hide)\s*+$")
@@ -91,21 +89,6 @@ def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
     return tuple(
         (example.statements[0][0], name) for example in found if example.kind == "console" for name in example.unknown
     )
-
-
-def unread_outputs(block: Block) -> tuple[int, ...]:
-    """Return the lines of comments that state an output in a form that is not compared."""
-    if block.console or block.stated_output is not None:
-        return ()
-    try:
-        comments = comments_of(block.code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
-        return ()
-    from cardproof.snippets.compare.habit import stated_values
-
-    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
-    compared |= {stated.line for stated in stated_values(block.code)}
-    return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
 
 
 class Comment(Struct, frozen=True):
@@ -204,13 +187,13 @@ def comments_of(code: str) -> list[Comment]:
 def _comment_count(comments: Sequence[Comment], index: int) -> int:
     """Return the number of comments, from this one on, that are one expectation; 0 if this is an ordinary comment."""
     first = comments[index]
-    marker = _marker(first.text)
+    marker = marker_of(first.text)
     if not marker:
         return 0
     heading = _is_heading(first.text, marker)
     count = 1
     for before, after in zip(comments[index:], comments[index + 1 :], strict=False):
-        own = _marker(after.text)
+        own = marker_of(after.text)
         if heading:
             more = own is None
         else:
@@ -222,7 +205,8 @@ def _comment_count(comments: Sequence[Comment], index: int) -> int:
     return count
 
 
-def _marker(comment: str) -> re.Pattern[str] | None:
+def marker_of(comment: str) -> re.Pattern[str] | None:
+    """Return the pattern of the words by which a comment states an output; None for another comment."""
     return next((pattern for pattern in (_LOOSE, _STRICT) if pattern.match(comment)), None)
 
 
@@ -233,7 +217,7 @@ def _is_heading(comment: str, marker: re.Pattern[str]) -> bool:
 
 def _expectation(comments: Sequence[Comment], statements: tuple[tuple[int, int], ...]) -> Expectation:
     first = comments[0]
-    marker = _marker(first.text)
+    marker = marker_of(first.text)
     assert marker
     heading = _is_heading(first.text, marker)
     spans, lines = [], []

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.expect import comments_of
+from cardproof.snippets.compare.expect import comments_of, expectations, marker_of
 from cardproof.snippets.compare.outputs import same
 
 if TYPE_CHECKING:
     from cardproof.snippets.compare.expect import Comment
+    from cardproof.snippets.types import Block
 
 Answer = Literal["holds", "differs", "unclear", "unrelated"]
 
 _MARKER = re.compile(
     r"#\s*(?:->|→|=>|⇒|>>>|(?:outputs?|out|returns?|results?|print|should print)\s*:|should print\b)\s*", re.IGNORECASE
 )
+_UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
+"""Comments that state an output in another form, for readers only."""
 _ANGLES = re.compile(r"<(?:class '[\w.]+'|\w+Backward\d*|[\w.<> ]+ at 0x[0-9a-fA-F.]+)>")
 _NUMBERS = re.compile(r"\[(?=.*\d)[\s\d.eE+\-\[\]]+\]", re.DOTALL)
 """An array of numpy as it is printed: without commas."""
@@ -44,6 +47,7 @@ _INCIDENTAL = frozenset({"device", "dtype", "grad_fn", "requires_grad", "shape",
 """Arguments of a tensor that one may write and the other leave out."""
 _RANDOM = re.compile(r"rand|rng|multinomial|normal|uuid|time\(|perf_counter|now\(")
 _LONGEST = 2000
+_LONGEST_OUTPUT = 20_000
 
 
 class Stated(Struct, frozen=True):
@@ -92,6 +96,8 @@ def answer(stated: Stated, got: str) -> Answer:
 
     ``unclear`` is what looks like an output and cannot be compared; ``unrelated`` may be a comment like any other.
     """
+    if len(got) > _LONGEST_OUTPUT:
+        return "unrelated"
     want, found = _row(stated.text), _row(got)
     if same(stated.text, got) or (want and found and _agree_all(want, found)):
         return "holds"
@@ -117,6 +123,21 @@ def answer(stated: Stated, got: str) -> Answer:
 def depends_on_weights(stated: Stated) -> bool:
     """Return whether a stated value is more than shapes and types."""
     return any(_kind(node) not in ("shape", "type") for node in _row(stated.text) or ())
+
+
+def unread_outputs(block: Block) -> tuple[int, ...]:
+    """Return the lines of comments that state an output in a form that is not compared."""
+    if block.console or block.stated_output is not None:
+        return ()
+    try:
+        comments = comments_of(block.code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return ()
+    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    compared |= {stated.line for stated in stated_values(block.code)}
+    return tuple(
+        c.line for c in comments if c.line not in compared and not marker_of(c.text) and _UNREAD.search(c.text)
+    )
 
 
 def _stated(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> Stated | None:

@@ -19,7 +19,7 @@ __all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"
 
 LONGEST_SHOWN = 300
 """Characters of an output in a message."""
-MOST_PIECES = 1000
+MOST_PIECES = 200
 """Lines that a body printed from which on they are compared with a stated output."""
 MOST_SHOWN = 20
 """Wrong outputs of a block in its message."""
@@ -31,7 +31,8 @@ _NO_GPU = re.compile(
 
 
 _NOT_PYTHON = (
-    (re.compile(r"^\s*(?:!|%{1,2})\w|=\s*[!%]\w|^\s*\?+\w|[\w.]\?{1,2}\s*$"), "IPython syntax in a python block",
+    (re.compile(r"^\s*(?:!|%{1,2})\w|^\s*In ?\[\d+\]:|=\s*[!%]\w|^\s*\?+\w|[\w.]\?{1,2}\s*$"),
+     "IPython syntax in a python block",
      "write it as a shell block, or in Python"),
     (re.compile(r"^\s*(?:\$ |(?:pip3?|conda|git|cd|python3?|wget|curl|apt|apt-get|export|mkdir|uv) +[\w./~-])"),
      "a shell command in a python block", "write it in a block of its own, ```console"),
@@ -303,7 +304,8 @@ def _pieces(got: str, expectation: Expectation) -> Iterator[str]:
 
     A comment below the lines of a loop states all that the loop printed.
     """
-    yield got
+    if "..." in expectation.text or len(got) <= 20 * len(expectation.text) + 1000:
+        yield got
     if expectation.in_function or not expectation.can_grow:
         yield from _windows(got, expectation.text)
 

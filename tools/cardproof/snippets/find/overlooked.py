@@ -24,9 +24,9 @@ _LIKE = re.compile(
 
 
 OTHER_SKIPS = re.compile(
-    r"<!--+\s*(?:skip\s*:\s*(?:next|start)\b[^>]*?|pytest-codeblocks\s*:\s*(?:skip|skipif)\b[^>]*?|pytest\.mark\.skip[^>]*?|"
-    r"(?:pytest[\w.:-]*?|phmdoctest|mktestdocs|doctest|markdown-docs)[\s:+._-]+(?:mark[.-])?(?:no-?test|skip)\b[^>]*?|"
-    r"no-?test|notest)\s*--+>",
+    r"<!-{2,3}\s*(?:skip\s*:\s*(?:next|start)\b|pytest-codeblocks\s*:\s*skip|pytest\.mark\.skip|no-?test\b|"
+    r"(?:pytest|phmdoctest|mktestdocs|doctest|markdown-docs)[\s:+._-]{1,4}(?:mark[.-])?(?:no-?test|skip)\b)"
+    r"[^>\n]{0,200}?(?:if\([^\n]{0,200}?\)\s*)?-->",
     re.IGNORECASE,
 )
 """Comments of sybil, pytest-codeblocks, pytest-markdown-docs, phmdoctest and others that skip a block."""
@@ -115,8 +115,8 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
 
 def _rewritten(fence: str, info: str, language: str) -> str:
     """Return a header that superfences accepts, with the probable meaning of the refused one."""
-    given = re.findall(r"""([\w-]+)=("[^"]*"|'[^']*'|[^\s{}]+)""", info)
-    rest = re.sub(r"""[\w-]+=("[^"]*"|'[^']*'|[^\s{}]+)""", " ", info)
+    given = re.findall(r"""(?<![\w-])([\w-]+)=("[^"]*"|'[^']*'|[^\s{}]+)""", info)
+    rest = re.sub(r"""(?<![\w-])[\w-]+=("[^"]*"|'[^']*'|[^\s{}]+)""", " ", info)
     words = [word for word in re.findall(r"[A-Za-z][\w-]*", rest) if word != language]
     options = dict.fromkeys(f".{option}" for word in words if (option := suggest_option(word)))
     kept = [f"{'hl_lines' if key == 'highlight' else key}={value}" for key, value in given]

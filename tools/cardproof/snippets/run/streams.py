@@ -17,6 +17,8 @@ HIGH = 500
 
 MOST_NOTED = 2**18
 """Characters of a statement's output of which it is noted where they came from."""
+MOST_PARTS = 5000
+"""The same of changes between such places; with more, none is noted."""
 
 
 class _Output(io.FileIO):
@@ -99,13 +101,14 @@ class Streams:
 
     def _note(self, text: str) -> None:
         self._size += len(text)
-        if self._size > MOST_NOTED:
+        if self._size > MOST_NOTED or len(self._parts) > MOST_PARTS:
+            self._parts, self._size = [], MOST_NOTED
             return
-        lines = []
-        frame: FrameType | None = sys._getframe(2)
+        lines: dict[tuple[str, int], None] = {}
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             if frame.f_code.co_filename in self.files:
-                lines.append((frame.f_code.co_filename, frame.f_lineno))
+                lines[frame.f_code.co_filename, frame.f_lineno] = None
             frame = frame.f_back
         place = tuple(lines)
         if not self._parts or self._parts[-1][0] != place:
