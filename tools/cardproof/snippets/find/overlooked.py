@@ -117,6 +117,9 @@ def _rewritten(fence: str, info: str, language: str) -> str:
     """Return a header that superfences accepts, with the probable meaning of the refused one."""
     given = re.findall(r"""(?<![\w-])([\w-]+)=("[^"]*"|'[^']*'|[^\s{}]+)""", info)
     rest = re.sub(r"""(?<![\w-])[\w-]+=("[^"]*"|'[^']*'|[^\s{}]+)""", " ", info)
+    if name := re.search(r"(?<![\w./-])[\w./-]{1,200}\.(?:py|pyi|ipynb)\b", rest):
+        rest = rest.replace(name[0], " ")
+        given.append(("title", f'"{name[0]}"'))
     words = [word for word in re.findall(r"[A-Za-z][\w-]*", rest) if word != language]
     options = dict.fromkeys(f".{option}" for word in words if (option := suggest_option(word)))
     kept = [f"{'hl_lines' if key == 'highlight' else key}={value}" for key, value in given]
