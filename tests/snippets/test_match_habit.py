@@ -20,6 +20,7 @@ HOLDS = [
     ("print(x.shape)  # (3, 4)", "torch.Size([3, 4])"),
     ("x.shape  # (3, 4)", "torch.Size([3, 4])"),
     ("x.shape  # [3, 4]", "torch.Size([3, 4])"),
+    ("y; x.shape  # [3, 4]", "torch.Size([3, 4])"),
     ("x.shape  # torch.Size([3, ...])", "torch.Size([3, 4, 5])"),
     ("print(y)  # → tensor(7.)", "tensor(7.)"),
     ("print(y)  # tensor([0.4963, 0.7682])", "tensor([0.1111, 0.2222])"),

@@ -159,6 +159,9 @@ def really():
         "import sys\nwith open('x', 'w'):\n    print(4)\n    sys.stdout.write('5\\n')\n"
         "    # prints: 4\n    # prints: 5",
         "def f():\n    print(1)\nf()  # prints: 1",
+        "f = lambda x: print(x)  # prints: 3\nf(3)",
+        "async def f():\n    print(1)  # prints: 1\nawait f()",
+        "def f():\n    yield 1\n    print(2)  # prints: 2\n    yield 3\nlist(f())",
     ],
 )
 def test_a_print_belongs_to_the_line_that_ran(really, code):
@@ -184,6 +187,7 @@ def test_a_print_of_another_line_is_no_output(really, code, line, message):
     "code",
     [
         "def f(x):\n    print(x)  # prints: 1",
+        "f = lambda x: print(x)  # prints: 1",
         "if False:\n    print(1)  # prints: 1\nelse:\n    print(2)  # prints: 2",
         "import os\ndef f():\n    os.system('echo 1')  # prints: 1\nf()",
     ],
@@ -346,6 +350,7 @@ DIFFERENT = [
     ("array([1], shape=(1,))", "array([1], shape=(2,))"),
     ("array([0], dtype=int32)", "array([0], dtype=int64)"),
     ("array(['a b'])", "array(['a  b'])"),
+    ("Foo(1, shape=(3,))", "Foo(1)"),
     ("tensor(1., grad_fn=<AddBackward0>)", "tensor(1., grad_fn=<MulBackward0>)"),
     ("tensor(1., grad_fn=<AddBackward0>)", "tensor(1., grad_fn=<AddBackward1>)"),
     ("tensor(1., grad_fn=<AddBackward0>)", "tensor(1.)"),

@@ -139,12 +139,20 @@ def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
     in_function = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            if not hasattr(child, "body") and isinstance(child, ast.stmt) and _prints_when_called(child):
+                yield _Body(child.col_offset, ((child.lineno, child.end_lineno or child.lineno),), True)
             inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             for name in ("body", "orelse", "finalbody"):
                 if nodes := [item for item in getattr(child, name, ()) if isinstance(item, ast.stmt)]:
                     lines = tuple((item.lineno, item.end_lineno or item.lineno) for item in nodes)
                     yield _Body(nodes[0].col_offset, lines, inside)
             yield from _bodies(child, in_function)
+
+
+def _prints_when_called(node: ast.stmt) -> bool:
+    """Return whether a statement has a ``lambda`` that prints."""
+    inner = (item for function in ast.walk(node) if isinstance(function, ast.Lambda) for item in ast.walk(function))
+    return any(isinstance(item, ast.Name) and item.id == "print" for item in inner)
 
 
 def _within(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int, int], ...], bool]:

@@ -83,7 +83,8 @@ def stated_values(code: str) -> tuple[Stated, ...]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant)
     )
-    return tuple(sorted((item for item in found if item), key=lambda item: item.line))
+    by_comment = {item.line: item for item in found if item}  # of statements that share a line, the last
+    return tuple(by_comment[line] for line in sorted(by_comment))
 
 
 def valued_lines(code: str) -> frozenset[int]:
