@@ -243,3 +243,16 @@ def test_a_typing_error_does_not_pass_as_the_expected_exception(page):
 def test_a_syntax_error_that_is_named_is_expected(page):
     data = page("<!-- snippet: expect-error=SyntaxError -->\n```python\nimprot torch\n```\n")
     assert [block["status"] for block in data["blocks"]] == [P]
+
+
+def test_one_bad_console_ends_no_page(page):
+    data = page("```python\n>>>x = 1\n```\n\n```python\n>>> 1  # doctest: +FOO\n1\n```\n\n```python\nprint(2)\n```\n")
+    assert [block["status"] for block in data["blocks"]] == [F, P, P]
+    assert [(f["line"], f["severity"]) for f in data["findings"]] == [(2, "error"), (6, "warning")]
+
+
+def test_a_wrong_value_in_a_comment_is_a_warning(page):
+    data = page("```python\nx = (3, 4)\nx  # (9, 9)\nprint(x)  # (3, 4)\n```\n")
+    assert [block["status"] for block in data["blocks"]] == [P]
+    assert 'line 3: the comment says "(9, 9)", it is "(3, 4)"' in said(data)
+    assert data["summary"]["exit"] == 0

@@ -65,6 +65,77 @@ def test_a_refused_header_is_reported_with_the_header_that_it_probably_means(wor
     assert message.endswith(f"write ``` {{ .py .{option} }}")
 
 
+@pytest.mark.parametrize(
+    ("header", "written"),
+    [
+        ('python title="a.py" showLineNumbers', '{ .python title="a.py" linenums="1" }'),
+        ('python title="a.py" notest', '{ .python .skip title="a.py" }'),
+        ("python out", "{ .python .output }"),
+        ("python src/train.py", '{ .python title="src/train.py" }'),
+        ("python:train.py", '{ .python title="train.py" }'),
+        ("python, ignore", "{ .python .skip }"),
+        ("python {1,3-4} notest", '{ .python .skip hl_lines="1 3-4" }'),
+        ("{code-block} python", "{ .python }"),
+        ("{code-cell} ipython3", "{ .python }"),
+        ("{python}", "{ .python }"),
+        ("{doctest}", "{ .python }"),
+    ],
+)
+def test_the_header_to_write_keeps_what_the_refused_one_says(header, written):
+    ((place, message),) = messages(f"```{header}\nx\n```\n")
+    assert place == "page.md:1:1"
+    assert message.endswith(f"write ``` {written}")
+
+
+def test_a_directive_of_another_tool_that_is_skipped_there_is_skipped_here():
+    _, (finding,) = find_blocks("```{code-cell}\n:tags: [skip-execution]\n\nx\n```\n", "page.md")
+    assert finding.message.endswith("write ``` { .python .skip }")
+    assert finding.hint == "and leave out the lines below it: :tags: [skip-execution]"
+    _, (finding,) = find_blocks("```{doctest}\n:skipif: True\n>>> x\n```\n", "page.md")
+    assert finding.message.endswith("write ``` { .python .skip }")
+    assert "write" not in messages("```{note} A title\nx\n```\n")[0][1]
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "<!-- skip: next -->",
+        '<!-- skip: next if(True, reason="x") -->',
+        "<!--pytest-codeblocks:skip-->",
+        "<!--pytest.mark.skip-->",
+        "<!-- pytest.mark.skipif(1 < 2, reason='x') -->",
+        "<!-- notest -->",
+        "<!-- phmdoctest-skip -->",
+    ],
+)
+def test_a_comment_by_which_another_tool_skips_a_block_is_a_warning(comment):
+    _, (finding,) = find_blocks(f"Text.\n\n{comment}\n\n```python\nx\n```\n", "page.md")
+    assert (finding.place.line, finding.severity) == (3, "warning")
+    assert comment in finding.message
+    assert find_blocks(f"{comment}\n\n```bash\nx\n```\n", "page.md")[1] == ()
+    assert find_blocks(f"```html\n{comment}\n```\n\n`{comment}`\n\n```python\nx\n```\n", "page.md")[1] == ()
+
+
+def test_other_comments_are_nobodys():
+    assert find_blocks("<!-- skip this part in talks -->\n\n```python\nx\n```\n", "page.md")[1] == ()
+
+
+@pytest.mark.parametrize("text", ["``` { .python .timeout=120 }", "<!-- snippet: timeout=120 -->\n```python"])
+def test_a_block_may_have_a_limit_of_its_own(text):
+    (block,), findings = find_blocks(f"{text}\nx\n```\n", "page.md")
+    assert (block.options.timeout, findings) == (120.0, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["``` { .python .timeout=soon }", "``` { .python .timeout }", "<!-- snippet: timeout=-1 -->\n```python"],
+)
+def test_a_limit_that_is_no_number_is_an_error(text):
+    (block,), (finding,) = find_blocks(f"{text}\nx\n```\n", "page.md")
+    assert (block.options.timeout, finding.severity) == (None, "error")
+    assert "needs a number of seconds" in finding.message
+
+
 def test_the_closing_line_of_a_refused_fence_opens_one_as_on_the_page():
     text = "```python notest\nx\n```\n\n```python\ny = 1\n```\n"
     assert lines_of(text) == []

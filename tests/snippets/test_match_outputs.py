@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
 import io
+import re
 import subprocess
 import sys
 import textwrap
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from cardproof.snippets.compare.expect import statement_lines
 from cardproof.snippets.compare.match import expectations, judge_block
 from cardproof.snippets.compare.outputs import alike, cleaned, same
+from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
 
@@ -79,7 +82,7 @@ def test_stated_outputs_that_hold(code):
     [
         ("print(1)  # prints: 2", 10, 'expected "2", got "1"'),
         ("print('a\\nb')\n# prints:\n# a\n# c", 13, 'expected "c", got "b"'),
-        ("print('a\\nb')\n# prints: a", 11, 'expected "a", got "a\\nb"'),
+        ("print('a\\nb')\n# prints: a", 11, 'expected "a", got "a⏎b"'),
         ("x = 1\n# prints: 1", 11, 'expected "1", got nothing'),
         ("print(1)\n# prints:", 11, 'expected "", got "1"'),
         ("# prints: 1\nprint(1)", 10, 'expected "1", got nothing'),
@@ -90,6 +93,115 @@ def test_stated_outputs_that_hold(code):
 def test_outputs_that_differ_are_reported_at_the_line_that_does(code, line, message):
     outcome = judged(code)
     assert (outcome.status, outcome.expected_line, outcome.message) == ("fail", line, message)
+
+
+def test_all_wrong_outputs_of_a_block_are_named_and_the_first_is_its_place():
+    outcome = judged("print(1)  # prints: 2\nprint(3)  # prints: 3\nprint('a\\tb\\nc')  # prints: d")
+    assert outcome.expected_line == 10
+    assert outcome.message == 'expected "2", got "1"; line 12: expected "d", got "a b⏎c"'
+
+
+def test_many_wrong_outputs_are_counted():
+    outcome = judged("\n".join(f"print({n})  # prints: x" for n in range(30)))
+    assert outcome.message.endswith("; and 10 more")
+
+
+def test_an_error_of_several_lines_is_one_line():
+    outcome = judge_block(block("x"), BlockRun(True, (), "ValueError: a\n\tb\n", error_line=1), "cpu")
+    assert outcome.message == "ValueError: a⏎ b"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("$ pip install x", "a shell command in a python block"),
+        ("pip install x", "a shell command in a python block"),
+        ("git clone https://host/x", "a shell command in a python block"),
+        ("files = !ls", "IPython syntax in a python block"),
+        ("%timeit f()", "IPython syntax in a python block"),
+        ("math?", "IPython syntax in a python block"),
+        ("net(<your_image>)", "'<your_image>' is not Python: it stands for something of the reader's"),
+        ("x = = 2", None),
+        ("python = 3 +", None),
+        ("if a < b > :", None),
+    ],
+)
+def test_what_is_no_python_gets_advice(code, words):
+    outcome = judge_block(block(code), BlockRun(True, (), "SyntaxError: invalid syntax", error_line=1), "cpu")
+    assert outcome.message == (f"SyntaxError at line 10: {words}" if words else "SyntaxError: invalid syntax")
+    assert bool(outcome.hint) == bool(words)
+
+
+@pytest.fixture(scope="module")
+def really():
+    """Return a function that runs a block in a process of its own, which notes where each print comes from."""
+    with Runner(preload=()) as runner:
+
+        def _really(code: str):
+            made = block(code)
+            (ran,) = runner.run(Job("page.md", (made,)))
+            return judge_block(made, ran, "cpu")
+
+        yield _really
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    print(x)  # prints: 1\nf(1)",
+        "def f(x):\n    print(x)\n    # prints: 1\nf(1)",
+        "def f(x):\n    print(x)  # prints: 2\n    print('end')  # prints: end\nf(1)\nf(2)",
+        "class A:\n    def f(self):\n        for i in range(2):\n            print(i)\n"
+        "        # prints:\n        # 0\n        # 1\nA().f()",
+        "def f():\n    print(1)\n    print(2)\n    # prints: 1\n    # prints: 2\nf()",
+        "def g():\n    print('deep')\ndef f():\n    g()  # prints: deep\nf()",
+        "for x in 'ab':\n    print(x, 1)  # prints: a 1\n    print(x, 2)  # prints: a 2",
+        "import sys\nwith open('x', 'w'):\n    print(4)\n    sys.stdout.write('5\\n')\n"
+        "    # prints: 4\n    # prints: 5",
+        "def f():\n    print(1)\nf()  # prints: 1",
+        "f = lambda x: print(x)  # prints: 3\nf(3)",
+        "async def f():\n    print(1)  # prints: 1\nawait f()",
+        "def f():\n    yield 1\n    print(2)  # prints: 2\n    yield 3\nlist(f())",
+    ],
+)
+def test_a_print_belongs_to_the_line_that_ran(really, code):
+    outcome = really(code)
+    assert (outcome.status, outcome.message, outcome.warnings) == ("pass", "", ())
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "message"),
+    [
+        ("def f(x):\n    print(x)  # prints: 2\nf(1)", 11, 'expected "2", got "1"'),
+        ("for x in 'ab':\n    print(x, 1)  # prints: c 1", 11, 'expected "c 1", got "a 1⏎b 1"'),
+        ("for i in range(3):\n    print(i)\n    # prints: 0\n    # prints: 1", 12, 'expected "0⏎1", got "0⏎1⏎2"'),
+        ("def f():\n    print(1)\nf()\nprint(3)\n# prints: 1", 14, 'expected "1", got "3"'),
+    ],
+)
+def test_a_print_of_another_line_is_no_output(really, code, line, message):
+    outcome = really(code)
+    assert (outcome.status, outcome.expected_line, outcome.message) == ("fail", line, message)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    print(x)  # prints: 1",
+        "f = lambda x: print(x)  # prints: 1",
+        "if False:\n    print(1)  # prints: 1\nelse:\n    print(2)  # prints: 2",
+        "import os\ndef f():\n    os.system('echo 1')  # prints: 1\nf()",
+    ],
+)
+def test_an_output_of_a_line_that_printed_nothing_is_a_warning(really, code):
+    outcome = really(code)
+    assert outcome.status == "pass"
+    (warning,) = outcome.warnings
+    assert "not compared: it is not known that line" in warning
+
+
+def test_output_that_did_not_pass_through_python_belongs_to_no_line(really):
+    printed = really("import os\ndef f():\n    print(1)\n    os.system('echo 2')\nf()").ran.printed
+    assert [item.parts for item in printed] == [(), (), ()]
 
 
 def test_a_bare_expression_gets_the_hint_to_print_it():
@@ -151,7 +263,7 @@ def test_directives_of_doctest_are_followed():
     spaces = console(">>> f()  # doctest: +NORMALIZE_WHITESPACE\na b")
     assert judge_block(spaces, BlockRun(True, (Printed(1, 1, "a   b\n"),)), "cpu").status == "pass"
     skipped = console(">>> f()  # doctest: +SKIP\nnever")
-    assert judge_block(skipped, BlockRun(True, ()), "cpu").status == "pass"
+    assert judge_block(skipped, BlockRun(True, ()), "cpu").status == "skip"
     detail = console(">>> f()  # doctest: +IGNORE_EXCEPTION_DETAIL\nTraceback (most recent call last):\nValueError: x")
     assert judge_block(detail, BlockRun(True, (), "ValueError: y", error_line=1), "cpu").status == "pass"
 
@@ -194,6 +306,22 @@ EQUAL = [
     ("0.12...", "0.1278"),
     ("loss ... 0.3 {'a', 'b'} at 0x10", "loss x 0.3001 {'b', 'a'} at 0x20"),
     ("done", " 10%\r 90%\rdone\x1b[0m  \n"),
+    ("<object object at 0x...>", "<object object at 0x7f00aa>"),
+    ("<a.B at 0x...>, <c at 0x7f...>", "<a.B at 0x7f3>, <c at 0x12>"),
+    ("<...Conv2d... at 0x...>", "<torch.nn.Conv2d object at 0x7fab>"),
+    ("a ... b 0x... c ... d", "a 1 b 0x7f c 2 d"),
+    ("Lin...(in_features=...)", "Linear(in_features=2)"),
+    ("x=...5, y=0.2...", "x=15, y=0.25"),
+    ("conv...d_1...", "conv2d_15"),
+    ("1.0", "np.float64(1.0)"),
+    ("np.float64(1.0)", "1.0"),
+    ("[1.0, True, 'a']", "[np.float64(1.0), np.True_, np.str_('a')]"),
+    ("<class 'numpy.bool_'>", "<class 'numpy.bool'>"),
+    ("array([1., 2.,\n       3.])", "array([1., 2., 3.])"),
+    ("array([0, 1, ..., 9])", "array([0, 1, ..., 9], shape=(1000,))"),
+    ("tensor([[1., 2.],\n        [3., 4.]])", "tensor([[1., 2.], [3., 4.]])"),
+    ("tensor([1.], grad_fn=<AddBackward>)", "tensor([1.], grad_fn=<AddBackward0>)"),
+    ("tensor([1.0000e-05, 2.0000e-05])", "tensor([0.00001, 0.00002])"),
 ]
 DIFFERENT = [
     ("0.3", "0.36"),
@@ -214,6 +342,18 @@ DIFFERENT = [
     ("...\nb\n...", "xb\nbc"),
     ("", "x"),
     ("x", ""),
+    ("at 0x...>", "at 7>"),
+    ("1.0", "np.float64(1.1)"),
+    ("1", "np.float64(1.0)"),
+    ("np.float64(1.0)", "np.float32(1.0)"),
+    ("array([1., 2.])", "array([12.])"),
+    ("array([1], shape=(1,))", "array([1], shape=(2,))"),
+    ("array([0], dtype=int32)", "array([0], dtype=int64)"),
+    ("array(['a b'])", "array(['a  b'])"),
+    ("Foo(1, shape=(3,))", "Foo(1)"),
+    ("tensor(1., grad_fn=<AddBackward0>)", "tensor(1., grad_fn=<MulBackward0>)"),
+    ("tensor(1., grad_fn=<AddBackward0>)", "tensor(1., grad_fn=<AddBackward1>)"),
+    ("tensor(1., grad_fn=<AddBackward0>)", "tensor(1.)"),
 ]
 
 
@@ -270,6 +410,42 @@ def test_a_set_is_the_same_in_any_order(items, random):
     shuffled = random.sample(elements, len(elements))
     assume(items and all(text.count("'") in (0, 2) and '"' not in text for text in elements))
     assert same("{" + ", ".join(elements) + "}", "{" + ", ".join(shuffled) + "}")
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.integers(0, 999).map(str),
+        st.floats(0, 999).map(lambda x: f"{x:.4f}"),
+        st.sampled_from(["np.float64(1.25)", "np.int64(7)", "<a at 0x...>"]),
+    ),
+    lambda inner: st.tuples(
+        st.sampled_from(["tensor([{}])", "array([{}], dtype=int32)", "torch.Size([{}])", "({})", "[{}]"]),
+        st.lists(inner, min_size=1, max_size=3),
+        st.sampled_from([", ", ",\n        "]),
+    ).map(lambda parts: parts[0].format(parts[2].join(parts[1]))),
+    max_leaves=5,
+)
+
+
+@given(VALUES, st.data())
+def test_a_changed_digit_never_matches(want, data):
+    numbers = re.finditer(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)", want)
+    places = [at for number in numbers for at in range(*number.span()) if want[at] != "."]
+    assume(places)
+    at = data.draw(st.sampled_from(places))
+    digit = data.draw(st.sampled_from("0123456789".replace(want[at], "")))
+    got = want.replace("0x...", "0x7f")
+    changed = want[:at] + digit + want[at + 1 :]
+    assert same(want, cleaned(got))
+    assert not same(want, cleaned(changed.replace("0x...", "0x7f")))
+
+
+@given(st.lists(st.text("ab 1.\n(", max_size=4), min_size=1, max_size=4), st.text("ab 1.\n(", max_size=20))
+def test_what_matches_by_doctests_rules_matches_here(pieces, text):
+    want = cleaned("...".join(pieces))
+    assume("...." not in want)
+    if doctest.OutputChecker().check_output(f"{want}\n", f"{cleaned(text)}\n", doctest.ELLIPSIS):
+        assert same(want, cleaned(text))
 
 
 @given(TEXTS, TEXTS)

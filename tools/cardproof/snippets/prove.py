@@ -280,8 +280,12 @@ def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Fi
 
 def _unread(block: Block) -> Iterator[Finding]:
     """Report comments that state an output in a form that is not compared."""
-    from cardproof.snippets.compare.expect import unread_outputs
+    from cardproof.snippets.compare.expect import unknown_directives
+    from cardproof.snippets.compare.habit import unread_outputs
 
+    for line, name in () if block.options.skip else unknown_directives(block):
+        message = f"doctest has no directive '{name}'"
+        yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, "write '# doctest: +SKIP'")
     for line in () if block.options.skip else unread_outputs(block):
         message = "this comment looks like a stated output, and is not compared"
         hint = "write '# prints: …' to have it compared"

@@ -9,6 +9,15 @@ from msgspec import Struct
 Status = Literal["pass", "fail", "skip", "not-run"]
 
 
+class ConsoleError(Exception):
+    """A ``>>>`` block that doctest cannot read; the message is the reason."""
+
+    def __init__(self, reason: str, line: int = 1) -> None:
+        super().__init__(reason)
+        self.line = line
+        """Line within the block's code, from 1."""
+
+
 class Options(Struct, frozen=True):
     """Options of a block: fence classes, or a comment on the line above."""
 
@@ -25,6 +34,8 @@ class Options(Struct, frozen=True):
     setup: bool = False
     """Hidden set-up from a comment: it runs and is not shown."""
     reason: str = ""
+    timeout: float | None = None
+    """``.timeout=120``: seconds that this block may take; None: the limit of all blocks."""
 
 
 class Block(Struct, frozen=True):
@@ -76,6 +87,8 @@ class Printed(Struct, frozen=True):
     """Class name and message of an exception after which a console went on, because its example states a traceback."""
     stdout: str | None = None
     """The part of ``text`` that went to standard output, which is compared; None: all of it."""
+    parts: tuple[tuple[tuple[int, ...], str], ...] = ()
+    """Pieces of ``stdout``, each with the lines of the block that were running; empty if that is not known."""
 
 
 class Image(Struct, frozen=True):

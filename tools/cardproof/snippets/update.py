@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import ConsoleError, Expectation, Span, expectations
+from cardproof.snippets.compare.expect import Expectation, Span, expectations
 from cardproof.snippets.compare.match import Comparison, compare
 from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
     from cardproof.snippets.types import Block, Outcome

@@ -6,14 +6,16 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
-    import doctest
-
+    from cardproof.snippets.console import Example
     from cardproof.snippets.types import Block
 
 Kind = Literal["strict", "loose", "console", "output"]
@@ -22,8 +24,8 @@ _OTHER = r"(?:#\s*(?:noqa|type:|pyright:|pylint:|mypy:|fmt:|ruff:)[^#]*(?=#))?"
 """A comment for another tool before it, such as ``# noqa``."""
 _STRICT = re.compile(_OTHER + r"#\s*prints\s*:[ \t]?|#>[ ]?", re.IGNORECASE)
 _LOOSE = re.compile(_OTHER + r"#\s*prints\b[^:]*\blike\b[^:]*:[ \t]?|" + _OTHER + r"#\s*e\.g\.:[ \t]?", re.IGNORECASE)
-_UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
-"""Comments that state an output in another form, for readers only."""
+_MOST_STATEMENTS = 20
+"""Statements of an inner body whose outputs together may be a stated one."""
 _MARK = re.compile(r"(?<!\s)\s*+(?:#\s*+\(\d++\)!?|#\s*+snippet:\s*+hide)\s*+$")
 """A code annotation of mkdocs-material, or the mark of a hidden line: no part of an expectation."""
 
@@ -42,20 +44,26 @@ class Expectation(Struct, frozen=True):
     """Position of each line of ``text``; empty if there is no text."""
     statements: tuple[tuple[int, int], ...] = ()
     """First and last line of the statements whose output this may be: those after the previous expectation."""
+    inner: tuple[tuple[int, int], ...] = ()
+    """The same within the body of a function, class, loop, condition or ``with``: the statements of that body."""
+    in_function: bool = False
+    """That body runs when it is called."""
     can_grow: bool = True
     """It has lines of its own, so that lines can be added or removed."""
     error: str | None = None
     """For a console: class name and message of the traceback that is stated."""
     flags: frozenset[str] = frozenset()
     """Doctest directives that are on: ``NORMALIZE_WHITESPACE``, ``SKIP``."""
+    unknown: tuple[str, ...] = ()
+    """Directives that are not known here."""
+    left_out: str | None = None
+    """For a console: why the example is not run."""
+    is_compared: bool = True
+    """A directive may say that the output is ignored."""
     swallowed: int | None = None
     """Line of a ``...`` that was meant as output and is a prompt (cpython#76690)."""
     heading: Span | None = None
     """Of an expectation without text: the place after ``# prints:``."""
-
-
-class ConsoleError(Exception):
-    """A ``>>>`` block that doctest cannot read; the message is the reason."""
 
 
 def expectations(block: Block) -> tuple[Expectation, ...]:
@@ -72,19 +80,20 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
     return tuple(found)
 
 
-def unread_outputs(block: Block) -> tuple[int, ...]:
-    """Return the lines of comments that state an output in a form that is not compared."""
-    if block.console or block.stated_output is not None:
-        return ()
+def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
+    """Return the directives of a console that are not known here, with the lines of their examples."""
     try:
-        comments = _comments(block.code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        found = expectations(block) if block.console else ()
+    except ConsoleError:
         return ()
-    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
-    return tuple(c.line for c in comments if c.line not in compared and not _marker(c.text) and _UNREAD.search(c.text))
+    return tuple(
+        (example.statements[0][0], name) for example in found if example.kind == "console" for name in example.unknown
+    )
 
 
-class _Comment(Struct, frozen=True):
+class Comment(Struct, frozen=True):
+    """A comment of Python code."""
+
     line: int
     column: int
     text: str
@@ -94,8 +103,9 @@ class _Comment(Struct, frozen=True):
 
 def _commented(code: str) -> list[Expectation]:
     try:
-        comments = _comments(code)
+        comments = comments_of(code)
         statements = statement_lines(code)
+        bodies = tuple(_bodies(ast.parse(code)))
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
         return []
     found: list[Expectation] = []
@@ -109,8 +119,53 @@ def _commented(code: str) -> list[Expectation]:
         same = found[-1].statements[-1:] if found else ()
         since = own[-1:] if same and own and own[-1] == same[0] else own[used:]
         used = len(own)
-        found.append(_expectation(comments[index : index + count], tuple(since)))
+        inner, in_function = _within(bodies, comments[index])
+        stated = _expectation(comments[index : index + count], tuple(since))
+        found.append(replace(stated, inner=inner, in_function=in_function))
         index += count
+    return found
+
+
+class _Body(Struct, frozen=True):
+    """Statements that are not at the top level, by their lines."""
+
+    column: int
+    lines: tuple[tuple[int, int], ...]
+    in_function: bool
+
+
+def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
+    """Yield the bodies below a node, outer ones first."""
+    in_function = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            if not hasattr(child, "body") and isinstance(child, ast.stmt) and _prints_when_called(child):
+                yield _Body(child.col_offset, ((child.lineno, child.end_lineno or child.lineno),), True)
+            inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            for name in ("body", "orelse", "finalbody"):
+                if nodes := [item for item in getattr(child, name, ()) if isinstance(item, ast.stmt)]:
+                    lines = tuple((item.lineno, item.end_lineno or item.lineno) for item in nodes)
+                    yield _Body(nodes[0].col_offset, lines, inside)
+            yield from _bodies(child, in_function)
+
+
+def _prints_when_called(node: ast.stmt) -> bool:
+    """Return whether a statement has a ``lambda`` that prints."""
+    inner = (item for function in ast.walk(node) if isinstance(function, ast.Lambda) for item in ast.walk(function))
+    return any(isinstance(item, ast.Name) and item.id == "print" for item in inner)
+
+
+def _within(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int, int], ...], bool]:
+    """Return the statements of an inner body up to the one that a comment speaks of, and whether it is a function's."""
+    found: tuple[tuple[tuple[int, int], ...], bool] = ((), False)
+    ends = -1
+    for body in bodies:
+        if comment.alone and comment.column < body.column:
+            continue
+        upto = tuple(item for item in body.lines if item[0] <= comment.line)
+        beside = upto and upto[-1][0] <= comment.line <= upto[-1][1]
+        if upto and (beside or comment.alone) and upto[-1][1] >= ends:
+            found, ends = (upto[-_MOST_STATEMENTS:], body.in_function), upto[-1][1]
     return found
 
 
@@ -127,25 +182,26 @@ def statement_lines(code: str) -> list[tuple[int, int]]:
     return lines
 
 
-def _comments(code: str) -> list[_Comment]:
+def comments_of(code: str) -> list[Comment]:
+    """Return the comments of Python code. Raises SyntaxError or TokenError."""
     comments = []
     for token in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
         if token.type == tokenize.COMMENT:
             line, column = token.start
-            comments.append(_Comment(line, column, token.string, not token.line[:column].strip()))
+            comments.append(Comment(line, column, token.string, not token.line[:column].strip()))
     return comments
 
 
-def _comment_count(comments: Sequence[_Comment], index: int) -> int:
+def _comment_count(comments: Sequence[Comment], index: int) -> int:
     """Return the number of comments, from this one on, that are one expectation; 0 if this is an ordinary comment."""
     first = comments[index]
-    marker = _marker(first.text)
+    marker = marker_of(first.text)
     if not marker:
         return 0
     heading = _is_heading(first.text, marker)
     count = 1
     for before, after in zip(comments[index:], comments[index + 1 :], strict=False):
-        own = _marker(after.text)
+        own = marker_of(after.text)
         if heading:
             more = own is None
         else:
@@ -157,7 +213,8 @@ def _comment_count(comments: Sequence[_Comment], index: int) -> int:
     return count
 
 
-def _marker(comment: str) -> re.Pattern[str] | None:
+def marker_of(comment: str) -> re.Pattern[str] | None:
+    """Return the pattern of the words by which a comment states an output; None for another comment."""
     return next((pattern for pattern in (_LOOSE, _STRICT) if pattern.match(comment)), None)
 
 
@@ -166,9 +223,9 @@ def _is_heading(comment: str, marker: re.Pattern[str]) -> bool:
     return not comment.startswith("#>") and not _MARK.sub("", marker.sub("", comment, count=1)).strip()
 
 
-def _expectation(comments: Sequence[_Comment], statements: tuple[tuple[int, int], ...]) -> Expectation:
+def _expectation(comments: Sequence[Comment], statements: tuple[tuple[int, int], ...]) -> Expectation:
     first = comments[0]
-    marker = _marker(first.text)
+    marker = marker_of(first.text)
     assert marker
     heading = _is_heading(first.text, marker)
     spans, lines = [], []
@@ -194,33 +251,28 @@ def _expectation(comments: Sequence[_Comment], statements: tuple[tuple[int, int]
 
 
 def _console(code: str) -> list[Expectation]:
-    import doctest  # few pages have consoles
+    from cardproof.snippets.console import examples  # few pages have consoles
 
-    try:
-        examples = doctest.DocTestParser().get_examples(code + "\n")
-    except ValueError as trouble:
-        raise ConsoleError(str(trouble)) from None
     raw = code.split("\n")
-    return [_example(example, raw, doctest.OPTIONFLAGS_BY_NAME) for example in examples]
+    return [_example(example, raw) for example in examples(code)]
 
 
-def _example(example: doctest.Example, raw: Sequence[str], known: Mapping[str, int]) -> Expectation:
-    first = example.lineno + 1
-    last = first
-    while last < len(raw) and raw[last].lstrip().startswith("..."):
-        last += 1
-    lines = example.want.split("\n")[:-1]
+def _example(example: Example, raw: Sequence[str]) -> Expectation:
+    last, lines = example.end_line, example.want.split("\n")[:-1]
     spans = tuple((last + number, example.indent, len(raw[last + number - 1])) for number in range(1, len(lines) + 1))
-    flags = frozenset(name for name, flag in known.items() if example.options.get(flag))
-    text = "\n".join("" if line.strip() == "<BLANKLINE>" else line for line in lines)
+    blank = "<BLANKLINE>" if "DONT_ACCEPT_BLANKLINE" in example.flags else ""
+    text = "\n".join(blank if line.strip() == "<BLANKLINE>" else line for line in lines)
     return Expectation(
         "console",
         text,
         last + 1,
         spans,
-        ((first, last),),
-        error=example.exc_msg.strip() if example.exc_msg else None,
-        flags=flags,
+        ((example.line, last),),
+        error=example.error,
+        flags=example.flags,
+        unknown=example.unknown,
+        left_out=example.left_out,
+        is_compared=example.is_compared,
         swallowed=last if raw[last - 1].strip() == "..." and _is_simple(example.source) else None,
     )
 

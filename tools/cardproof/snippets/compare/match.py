@@ -10,19 +10,36 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
-from cardproof.snippets.compare.expect import ConsoleError, Expectation, expectations
-from cardproof.snippets.compare.outputs import alike, cleaned, has_decimals, same, without_device
-from cardproof.snippets.types import Block, BlockRun, Outcome, Printed
+from cardproof.snippets.compare.expect import Expectation, expectations
+from cardproof.snippets.compare.habit import Stated, answer, depends_on_weights, stated_values
+from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
+from cardproof.snippets.types import Block, BlockRun, ConsoleError, Outcome, Printed
 
 __all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"]
 
 LONGEST_SHOWN = 300
 """Characters of an output in a message."""
+MOST_PIECES = 200
+"""Lines that a body printed from which on they are compared with a stated output."""
+MOST_SHOWN = 20
+"""Wrong outputs of a block in its message."""
 
 _NO_GPU = re.compile(
     r"Found no NVIDIA driver|not compiled with CUDA|No CUDA GPUs are available|no CUDA-capable device|"
     r"CUDA driver version is insufficient|Cannot access accelerator device"
 )
+
+
+_NOT_PYTHON = (
+    (re.compile(r"^\s*(?:!|%{1,2})\w|^\s*In ?\[\d+\]:|=\s*[!%]\w|^\s*\?+\w|[\w.]\?{1,2}\s*$"),
+     "IPython syntax in a python block",
+     "write it as a shell block, or in Python"),
+    (re.compile(r"^\s*(?:\$ |(?:pip3?|conda|git|cd|python3?|wget|curl|apt|apt-get|export|mkdir|uv) +[\w./~-])"),
+     "a shell command in a python block", "write it in a block of its own, ```console"),
+    (re.compile(r"<[A-Za-z][\w .-]*>"), "'{}' is not Python: it stands for something of the reader's",
+     "write a name in capitals and give it a value for the run, under 'placeholders', or mark the block .skip"),
+)  # fmt: skip
+"""What is often written in blocks of Python and is none."""
 
 
 class Comparison(Struct, frozen=True):
@@ -38,6 +55,8 @@ class Comparison(Struct, frozen=True):
     hint: str | None = None
     line: int = 0
     """The line of the expectation that differs, within the code or the stated output."""
+    known: bool = True
+    """What was printed for this expectation is known; otherwise a difference is a warning."""
 
 
 def judge_block(
@@ -52,12 +71,34 @@ def judge_block(
         return Outcome(block, "skip", block.options.reason, ran=ran)
     if not ran.ended:
         message = ran.error or "process ended inside this block, before reporting"
-        return Outcome(block, "fail", message, ran=ran)
+        return Outcome(block, "fail", readable(message), ran=ran)
     try:
         results = compare(block, ran, device)
     except ConsoleError as trouble:
-        return Outcome(block, "fail", f"not a console that doctest can read: {trouble}", ran=ran)
+        file, line = block.located(trouble.line)
+        other = file if file != block.file else None
+        message = f"not a console that doctest can read: {readable(str(trouble))}"
+        return Outcome(block, "fail", message, line, ran, expected_file=other)
+    if block.console and (reason := _not_run(block, ran)):
+        return Outcome(block, "skip", reason, ran=ran)
     return _of_error(block, ran, device, strict_device) or _of_output(block, ran, results, values)
+
+
+def _not_run(block: Block, ran: BlockRun) -> str | None:
+    """Return why a console was not run: it has no example, all of them are left out, or one that is binds a name."""
+    examples = expectations(block)
+    if all(example.left_out for example in examples):
+        return examples[0].left_out if examples else "nothing to run: no line begins with '>>> '"
+    missing = re.match(r"NameError: name '(\w+)' is not defined", ran.error or "")
+    for example in examples if missing else ():
+        first, last = example.statements[0]
+        if example.left_out and missing and re.search(rf"\b{missing[1]}\b", _lines(block.code, first, last)):
+            return f"needs '{missing[1]}' of line {block.located(first)[1]}, which was not run: {example.left_out}"
+    return None
+
+
+def _lines(code: str, first: int, last: int) -> str:
+    return "\n".join(code.split("\n")[first - 1 : last])
 
 
 def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
@@ -73,9 +114,8 @@ def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
             results += [_console(member, ran, block, device) for member in members]
         elif _reached(members[0], ran):
             outputs = _outputs(members[0], ran.printed)
-            results += (
-                _shared(members, outputs, device) if len(members) > 1 else [_compare(members[0], outputs, device)]
-            )
+            judged = _shared(members, outputs, device) if len(members) > 1 else [_compare(members[0], outputs, device)]
+            results += (_by_its_lines(result, ran, block, device) for result in judged)
     return tuple(results)
 
 
@@ -90,25 +130,29 @@ def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> 
             return Outcome(block, "fail", f"{name}, expected {expected}", ran=ran)
         if not expected and name == "SyntaxError":
             hint = "a typing error would pass as well: write expect-error=SyntaxError if it is meant"
-            return Outcome(block, "fail", ran.error, ran=ran, hint=hint)
+            return Outcome(block, "fail", readable(ran.error), ran=ran, hint=hint)
         return None
     if ran.error is None or (block.console and _is_stated(block, ran)):
         return None
     if device == "cpu" and not strict_device and _NO_GPU.search(ran.error):
         return Outcome(block, "skip", "needs a GPU", ran=ran)
-    if line := _ipython_line(block, ran):
-        message = f"SyntaxError at line {line}: IPython syntax in a python block"
-        return Outcome(block, "fail", message, ran=ran, hint="write it as a shell block, or in Python")
-    return Outcome(block, "fail", ran.error, ran=ran, hint=hint_for(ran.error))
+    error = readable(ran.error)
+    if advice := _advice(block, ran):
+        message, hint = advice
+        return Outcome(block, "fail", message, ran=ran, hint=hint)
+    return Outcome(block, "fail", error, ran=ran, hint=hint_for(ran.error))
 
 
-def _ipython_line(block: Block, ran: BlockRun) -> int | None:
-    """Return the source line of a syntax error that is a magic or a shell command of IPython."""
+def _advice(block: Block, ran: BlockRun) -> tuple[str, str] | None:
+    """Return message and hint for a syntax error that is a shell command, IPython's own syntax, or a placeholder."""
     code = block.code.split("\n")
     if not (ran.error or "").startswith("SyntaxError") or not ran.error_line or ran.error_line > len(code):
         return None
-    magic = re.match(r"\s*(?:!|%{1,2})\w", code[ran.error_line - 1])
-    return block.located(ran.error_line)[1] if magic else None
+    start = f"SyntaxError at line {block.located(ran.error_line)[1]}"
+    for pattern, what, hint in _NOT_PYTHON:
+        if found := pattern.search(code[ran.error_line - 1]):
+            return f"{start}: {what.format(found[0].strip())}", hint
+    return None
 
 
 def _is_stated(block: Block, ran: BlockRun) -> bool:
@@ -117,7 +161,8 @@ def _is_stated(block: Block, ran: BlockRun) -> bool:
 
 
 def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], values: bool) -> Outcome:
-    warnings = []
+    warnings: list[str] = []
+    wrong: list[tuple[str, int, Comparison]] = []
     for result in results:
         expectation = result.expectation
         file, line = (block.located_output if expectation.kind == "output" else block.located)(
@@ -125,21 +170,52 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
         )
         if not values and expectation.kind != "loose" and has_decimals(expectation.text):
             warnings.append(f"line {line}: not compared, its numbers depend on weights that were not at hand")
-        elif not result.holds and expectation.kind == "loose":
+        elif not result.holds and (expectation.kind == "loose" or not result.known):
             warnings.append(f"line {line}: {result.message}")
         elif not result.holds:
-            return Outcome(
-                block,
-                "fail",
-                result.message,
-                line,
-                ran,
-                expected_file=file if file != block.file else None,
-                hint=result.hint,
-                warnings=tuple(warnings),
-            )
+            wrong.append((file, line, result))
+    warnings += _comments_that_differ(block, ran, values)
+    if wrong:
+        file, line, first = wrong[0]
+        shown = [f"{'' if f == file else f'{f}, '}line {n}: {result.message}" for f, n, result in wrong[1:MOST_SHOWN]]
+        more = [f"and {len(wrong) - MOST_SHOWN} more"] if len(wrong) > MOST_SHOWN else []
+        message = "; ".join([first.message, *shown, *more])
+        other = file if file != block.file else None
+        return Outcome(block, "fail", message, line, ran, other, first.hint, tuple(warnings))
     warnings += [f"line {line}: not compared, the block raised before it" for line in _unreached(block, ran)]
     return Outcome(block, "pass", ran=ran, warnings=tuple(warnings))
+
+
+def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator[str]:
+    """Yield warnings about values in comments, in PyTorch's habit, that are not what came out."""
+    if block.console or block.stated_output is not None:
+        return
+    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    for stated in stated_values(block.code):
+        if stated.line in compared or not (values or not depends_on_weights(stated)):
+            continue
+        answers = {got: answer(stated, got) for got in _came_out(stated, ran)}
+        line = block.located(stated.line)[1]
+        if "holds" in answers.values() or not answers:
+            continue
+        got, found = next(iter(answers.items()))
+        if found == "differs":
+            yield f"line {line}: the comment says {_shown(stated.text)}, it is {_shown(got)}"
+        elif found == "unclear":
+            yield f"line {line}: the comment looks like an output, and could not be compared with {_shown(got)}"
+
+
+def _came_out(stated: Stated, ran: BlockRun) -> Iterator[str]:
+    """Yield the outputs or the value that a comment may state; none if they are not known."""
+    first, last = stated.lines
+    if stated.is_top:
+        own = [item for item in ran.printed if item.line <= first and item.end_line >= last][-1:]
+        texts = [(item.value or "") if not stated.is_print else _text(item, False) for item in own]
+        yield from (cleaned(text) for text in texts if text)
+        return
+    parts = [part for item in ran.printed for part in item.parts]
+    if text := cleaned("".join(text for lines, text in parts if any(first <= line <= last for line in lines))):
+        yield from _windows(text, stated.text)
 
 
 def _unreached(block: Block, ran: BlockRun) -> list[int]:
@@ -198,6 +274,48 @@ def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str)
             yield replace(_differs(member, part), exact=sliced)
 
 
+def _by_its_lines(result: Comparison, ran: BlockRun, block: Block, device: str) -> Comparison:
+    """Return the comparison of an output of an inner body with what was printed while its lines ran, if that differs.
+
+    A body runs any number of times, so that an output may be any of those that came out.
+    """
+    expectation = result.expectation
+    if result.holds or not expectation.inner:
+        return result
+    parts = [part for printed in ran.printed for part in printed.parts]
+    last, own = expectation.inner[-1][1], ""
+    for first, _ in reversed(expectation.inner):
+        text = "".join(text for lines, text in parts if any(first <= line <= last for line in lines))
+        own = own or text
+        for got in _pieces(_cleaned(text, expectation.text, device), expectation):
+            if _holds(expectation, got):
+                return Comparison(expectation, got, True, exact=False)
+    if own and expectation.in_function:
+        return replace(_differs(expectation, _cleaned(own, expectation.text, device)), exact=False)
+    if expectation.in_function or (parts and not own and not result.exact):
+        line = block.located(expectation.inner[-1][0])[1]
+        message = f"not compared: it is not known that line {line} printed anything in this block"
+        return Comparison(expectation, "", False, False, message, known=False)
+    return result
+
+
+def _pieces(got: str, expectation: Expectation) -> Iterator[str]:
+    """Yield an output, and as many lines of it as are stated, from each line on.
+
+    A comment below the lines of a loop states all that the loop printed.
+    """
+    if "..." in expectation.text or len(got) <= 20 * len(expectation.text) + 1000:
+        yield got
+    if expectation.in_function or not expectation.can_grow:
+        yield from _windows(got, expectation.text)
+
+
+def _windows(got: str, want: str) -> Iterator[str]:
+    """Yield as many lines of an output as are stated, from each line on."""
+    lines, count = got.split("\n"), want.count("\n") + 1
+    yield from dict.fromkeys("\n".join(lines[at : at + count]) for at in range(min(MOST_PIECES, len(lines))))
+
+
 def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:
     """Compare one example by doctest's rules; one without an output is not compared."""
     first, last = expectation.statements[0]
@@ -205,7 +323,7 @@ def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str)
     error = next((item.error for item in entries if item.error), None)
     if error is None and ran.error is not None and _is_at(expectation, ran.error_line):
         error = ran.error
-    if "SKIP" in expectation.flags or (not expectation.text and not expectation.error):
+    if not expectation.is_compared or (not expectation.text and not expectation.error):
         return Comparison(expectation, "", True)
     if expectation.error is not None:
         return _raised(expectation, error)
@@ -213,16 +331,25 @@ def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str)
         line = block.located(ran.error_line)[1]
         return Comparison(expectation, "", False, False, f"not run: the block ended with an exception at line {line}")
     got = _cleaned("".join(_text(item, True) for item in entries), expectation.text, device)
-    want = expectation.text
-    if "NORMALIZE_WHITESPACE" in expectation.flags:
-        want, got = " ".join(want.split()), " ".join(got.split())
-    if same(want, got):
+    if _same_example(expectation.text, got, expectation.flags):
         return Comparison(expectation, got, True)
     if expectation.swallowed is not None:
         line = block.located(expectation.swallowed)[1]
         message = f"line {line} '...' is read as a continuation prompt; write <...> or [...] to match any first line"
         return Comparison(expectation, got, False, False, message)
     return _differs(expectation, got)
+
+
+def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
+    """Return whether an output is the stated one by the directives of its example."""
+    if "NORMALIZE_WHITESPACE" in flags:
+        want, got = " ".join(want.split()), " ".join(got.split())
+    for flag, prefix in (("ALLOW_UNICODE", "uU"), ("ALLOW_BYTES", "bB")):
+        if flag in flags:  # of pytest: 'x' is u'x' or b'x'
+            pattern = rf"(?<!\w)[{prefix}](?=[rR]?['\"])"
+            want, got = re.sub(pattern, "", want), re.sub(pattern, "", got)
+    is_old = "DONT_ACCEPT_TRUE_FOR_1" not in flags and (want, got) in (("1", "True"), ("0", "False"))
+    return is_old or (close if "FLOAT_CMP" in flags else same)(want, got)
 
 
 def _raised(expectation: Expectation, error: str | None) -> Comparison:
@@ -277,4 +404,9 @@ def _is_at(expectation: Expectation, line: int | None) -> bool:
 def _shown(text: str) -> str:
     if len(text) > LONGEST_SHOWN:
         text = f"{text[:LONGEST_SHOWN]}…"
-    return '"' + text.replace("\n", "\\n") + '"'
+    return f'"{readable(text)}"'
+
+
+def readable(text: str) -> str:
+    """Return text in one line, with a sign for each line end."""
+    return text.strip("\n").replace("\n", "⏎").replace("\t", " ")

@@ -222,7 +222,7 @@ class _Finder(Struct):
 
     def _options(self, fence: Fence) -> Options:
         options, errors, warnings = fence_options(fence.classes, fence.attributes)
-        hint = "options are .skip .gpu .network .expect-error .hide .fresh .output"
+        hint = "options are .skip .gpu .network .expect-error .hide .fresh .output .timeout=SECONDS"
         asked = fence.start
         for comment in self._comments:
             asked = asked if options.skip else comment.line
@@ -240,13 +240,11 @@ class _Finder(Struct):
         return options
 
     def _block(self, fence: Fence, options: Options) -> Block:
-        code = fence.code.split("\n")
         lines = [self._source(index) for index in range(fence.start + 1, fence.end - 1)]
         file, header = self._source(fence.start)
         line = lines[0][1] if lines and lines[0][0] == file else header + 1
-        prompt = next((text for text in code if text.strip()), "").startswith(">>>")
         name = fence.attributes.get("id") or fence.attributes.get("title") or ""
-        console = fence.language.lower() in CONSOLE or prompt
+        console = fence.language.lower() in CONSOLE or _is_console(fence.code)
         included, end = self.page.origins[fence.end - 1]
         end = end + self.first if included is None else 0
         indent = indentation(self.page.lines[fence.start])
@@ -299,6 +297,14 @@ class _Finder(Struct):
         file, line = self._source(index)
         column = column or indentation(self.page.lines[index]) + 1
         self.findings.append(Finding(Place(file, line, column), CHECK, severity, message, hint))
+
+
+def _is_console(code: str) -> bool:
+    if ">>>" not in code:
+        return False
+    from cardproof.snippets.console import is_console  # few pages have consoles
+
+    return is_console(code)
 
 
 def _origins(file: str, line: int, lines: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:

@@ -22,9 +22,12 @@ OTHER_NAMES = {
     **dict.fromkeys(("raises", "error", "should-fail", "expect-exception"), "expect-error"),
     **dict.fromkeys(("hidden", "invisible"), "hide"),
     **dict.fromkeys(("new", "isolated", "reset"), "fresh"),
+    **dict.fromkeys(("out", "outputs", "stdout"), "output"),
 }
 """Names of the options in other tools."""
 
+WRONG_TIMEOUT = "option 'timeout' needs a number of seconds: '.timeout=120'"
+_SECONDS = re.compile(r"\d{1,6}(?:\.\d{1,3})?")
 _WORD = re.compile(r"""([\w-]+)(?:=(?:"([^"]*)"|'([^']*)'|(\S+)))?""")
 
 
@@ -35,9 +38,15 @@ def fence_options(classes: Sequence[str], attributes: Mapping[str, str]) -> tupl
     close to the name of an option.
     """
     options, errors, warnings = Options(), [], []
+    for key in (".timeout", "timeout", "data-timeout"):
+        if key in attributes:
+            options = _with(options, "timeout", {"timeout": attributes[key]})
+            errors += [WRONG_TIMEOUT] if options.timeout is None else []
     for name in classes:
         if (known := "output" if name == "expected" else name) in NAMES:
             options = _with(options, known, attributes)
+        elif name == "timeout":
+            errors.append(WRONG_TIMEOUT)
         elif meant := suggest_option(name):
             errors.append(f"unknown option '.{name}', did you mean '.{meant}'?")
         elif name not in THEME_CLASSES:
@@ -51,7 +60,10 @@ def comment_options(text: str, options: Options) -> tuple[Options, list[str]]:
     values = {name: value for name, value in words if value is not None}
     errors = []
     for name, value in words:
-        if name in NAMES:
+        if name == "timeout":
+            options = _with(options, name, values)
+            errors += [WRONG_TIMEOUT] if options.timeout is None else []
+        elif name in NAMES:
             options = _with(options, name, {"error": value, **values} if value else values)
         elif name not in ("reason", "error") or value is None:
             meant = suggest_option(name)
@@ -73,5 +85,8 @@ def _with(options: Options, name: str, values: Mapping[str, Any]) -> Options:
     if name == "skip":
         reason = values.get("reason") or values.get("data-reason") or options.reason
         return replace(options, skip=True, reason=reason)
+    if name == "timeout":
+        text = str(values.get("timeout", ""))
+        return replace(options, timeout=float(text) if _SECONDS.fullmatch(text) and float(text) else None)
     changes: dict[str, Any] = {name: True}
     return replace(options, **changes)

@@ -23,6 +23,19 @@ _LIKE = re.compile(
 )
 
 
+OTHER_SKIPS = re.compile(
+    r"<!-{2,3}\s*(?:skip\s*:\s*(?:next|start)\b|pytest-codeblocks\s*:\s*skip|pytest\.mark\.skip|no-?test\b|"
+    r"(?:pytest|phmdoctest|mktestdocs|doctest|markdown-docs)[\s:+._-]{1,4}(?:mark[.-])?(?:no-?test|skip)\b)"
+    r"[^>\n]{0,200}?(?:if\([^\n]{0,200}?\)\s*)?-->",
+    re.IGNORECASE,
+)
+"""Comments of sybil, pytest-codeblocks, pytest-markdown-docs, phmdoctest and others that skip a block."""
+_MYST = re.compile(r"\{([\w-]+)\}[ \t]*([\w+-]*)")
+_RUNS = frozenset({"code-cell", "testcode", "doctest", "jupyter-execute", "ipython", "ipython3"})
+"""Directives of MyST and Sphinx whose code is Python."""
+_DIRECTIVE_OPTION = re.compile(r"[> \t]*:[\w-]+:")
+
+
 class Overlooked(Struct, frozen=True):
     """Text that looks like a fence."""
 
@@ -41,9 +54,15 @@ def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
     for fence in page.fences:
         if fence.fate == "lost" and fence.language.lower() in PYTHON | CONSOLE:
             yield _lost(fence.start, page.lines[fence.start])
+        header = _MYST.fullmatch(page.lines[fence.start].strip("> \t`~"))
+        if fence.fate == "shown" and not fence.language and header and header[1].lower() in PYTHON | CONSOLE | _RUNS:
+            column = indentation(page.lines[fence.start]) + 1
+            yield _directive(page, fence.start, column, page.lines[fence.start][column - 1 :].split("{")[0], header)
     index = 0
     while index < len(page.lines):
         match = _LIKE.match(page.lines[index])
+        if found := _skipped_elsewhere(page, index):
+            yield found
         if index in covered:
             index = covered[index]
         elif match and not _in_comment(page, index):
@@ -52,6 +71,21 @@ def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
             index = end or index + 1
         else:
             index += 1
+
+
+def _skipped_elsewhere(page: ObservedPage, index: int) -> Overlooked | None:
+    """Return a comment by which another tool skips the block below, which is run here."""
+    line = page.lines[index]
+    match = OTHER_SKIPS.search(line)
+    fence = next((fence for fence in page.fences if fence.end > index), None)
+    if not match or not any(match[0][4:-3].strip("- ") in comment for comment in page.comments):
+        return None
+    if fence is None or fence.start <= index or fence.language.lower() not in PYTHON | CONSOLE:
+        return None
+    message = f"'{match[0]}' is a comment of another tool: the block below it is run here"
+    return Overlooked(
+        index, match.start() + 1, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it'
+    )
 
 
 def _lost(index: int, line: str) -> Overlooked:
@@ -65,6 +99,8 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
     fence, info = match["fence"], match["info"].strip()
     header = RE_NESTED_FENCE_START.match(page.lines[index], indentation(page.lines[index]))
     if not match["marker"] and (index in page.refused or header is None):
+        if myst := _MYST.match(info):
+            return _directive(page, index, column, fence, myst)
         language = re.match(r"\{?\s*\.?([\w#+-]*)", info)[1]  # type: ignore[index]
         severity: Severity = "error" if language.lower() in PYTHON | CONSOLE else "warning"
         message = f"fence header '{info}' is not understood by superfences; write {_rewritten(fence, info, language)}"
@@ -79,9 +115,41 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
 
 def _rewritten(fence: str, info: str, language: str) -> str:
     """Return a header that superfences accepts, with the probable meaning of the refused one."""
-    words = re.findall(r"[\w-]+", info)[1:]
-    meant = next((option for word in words if (option := suggest_option(word))), "skip")
-    return f"{fence} {{ .{language or 'python'} .{meant} }}"
+    given = re.findall(r"""(?<![\w-])([\w-]+)=("[^"]*"|'[^']*'|[^\s{}]+)""", info)
+    rest = re.sub(r"""(?<![\w-])[\w-]+=("[^"]*"|'[^']*'|[^\s{}]+)""", " ", info)
+    if name := re.search(r"(?<![\w./-])[\w./-]{1,200}\.(?:py|pyi|ipynb)\b", rest):
+        rest = rest.replace(name[0], " ")
+        given.append(("title", f'"{name[0]}"'))
+    words = [word for word in re.findall(r"[A-Za-z][\w-]*", rest) if word != language]
+    options = dict.fromkeys(f".{option}" for word in words if (option := suggest_option(word)))
+    kept = [f"{'hl_lines' if key == 'highlight' else key}={value}" for key, value in given]
+    if marked := re.search(r"\{([\d, -]+)\}", rest):
+        kept.append(f'hl_lines="{" ".join(re.findall(r"[0-9-]+", marked[1]))}"')
+    if re.search(r"\b(?:showLineNumbers|line-?numbers|linenos?)\b", rest, re.IGNORECASE):
+        kept.append('linenums="1"')
+    unknown = [".skip"] if words and not (options or kept) else []
+    return " ".join([f"{fence} {{ .{language or 'python'}", *options, *unknown, *kept, "}"])
+
+
+def _directive(page: ObservedPage, index: int, column: int, fence: str, header: re.Match[str]) -> Overlooked:
+    """Return what to write for a directive of MyST, such as ``{code-block} python``, or for knitr's ``{python}``."""
+    name, language = header[1].lower(), header[2].lower()
+    options: list[str] = []
+    for line in page.lines[index + 1 :]:
+        if not _DIRECTIVE_OPTION.match(line):
+            break
+        options.append(line.strip("> \t"))
+    is_python = name in PYTHON | CONSOLE
+    if is_python or name in _RUNS or language.startswith("ipython"):
+        language = name if is_python else "python"
+    elif name not in ("code", "code-block", "sourcecode"):
+        language = ""
+    skipped = " .skip" if any("skip" in option for option in options) else ""
+    message = f"'{header[0].strip()}' is a directive of another tool, and its code is not run here"
+    if language:
+        message += f"; write {fence} {{ .{language}{skipped} }}"
+    hint = f"and leave out the lines below it: {' '.join(options)}" if options else "directives are not run"
+    return Overlooked(index, column, "warning", message, hint)
 
 
 def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:

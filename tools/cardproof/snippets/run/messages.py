@@ -87,6 +87,8 @@ class Ran(Message, frozen=True):
     """The error as it is said of the block: with the hosts that were tried."""
     traceback: str = ""
     line: int | None = None
+    parts: tuple[tuple[tuple[int, ...], str], ...] = ()
+    """Standard output by the lines of the block that were running when it was written."""
 
 
 class Ended(Message, frozen=True):

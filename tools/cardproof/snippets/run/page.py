@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 
+_LONGEST_VALUE = 2000
+"""Characters of a value that a script's comment states."""
+
+
 def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash: int) -> NoReturn:
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
     size = int.from_bytes(_exactly(channel, HEADER), "big")
@@ -172,6 +176,7 @@ class Page:
         self._loop: AbstractEventLoop | None = None
         self._value_is_shown = False
         self._value: str | None = None
+        streams.files = self._sources
         sys.argv = [self._name]
         work = str(Path.cwd())
         sys.path[:] = [work, *task.search_path, *(path for path in sys.path if path not in ("", work))]
@@ -222,14 +227,26 @@ class Page:
             return Finished(sum(not thread.daemon for thread in others))
         _, number, _, span, is_replayed = order
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
+        parts = self._parts(Span(*span))
         if error is None:
             if is_replayed:
                 with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
                     file.write(worker.encoded(self._codes[number]))
-            return Ran(value)
+            return Ran(value, parts=parts)
         assert self._place is not None
         failure = describe(error, self._sources, self._place, Span(*span))
-        return Ran(value, failure.error, self._with_hosts(failure.error), failure.traceback, failure.line)
+        return Ran(value, failure.error, self._with_hosts(failure.error), failure.traceback, failure.line, parts)
+
+    def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
+        place, parts = self._place, self._streams.taken()
+        if place is None or not parts:
+            return ()
+        last = len(place.origins)
+        known = {at: place.line(*at, 1, last) for lines, _ in parts for at in lines}
+        by_line = tuple((tuple(n for at in lines if (n := known[at])), text) for lines, text in parts)
+        single = span.line == span.end_line
+        return () if single and all(set(lines) <= {span.line} for lines, _ in by_line) else by_line
 
     def _begin(self, index: int, codes: Sequence[CodeType], caught: Sequence[tuple[str, str, str, int]]) -> None:
         """Begin a block; the warnings of its compilation are shown as if it had been compiled here."""
@@ -261,6 +278,7 @@ class Page:
 
     def end_fork(self, order: Order, error: BaseException | None) -> NoReturn:
         """Run the rest of the block in a process that the code forked, and end it as Python would."""
+        self._value_is_shown = self._value_is_shown or (self._place is not None and not self._place.code.console)
         try:
             for code in () if error else self._codes[order[1] + 1 :]:
                 result = eval(code, self._names)  # nosec B307  # a snippet is code; it runs in a process of its own
@@ -281,6 +299,11 @@ class Page:
     def _display(self, value: object) -> None:
         """Record the value of a console's expression instead of printing it; print values inside of statements."""
         if value is None:
+            return
+        is_script = self._place is not None and not self._place.code.console
+        if self._value_is_shown and is_script:  # a comment states the value, which a script does not show
+            with contextlib.suppress(Exception):
+                self._value = text if len(text := repr(value)) <= _LONGEST_VALUE else None
             return
         text = repr(value)
         if self._value_is_shown:

@@ -87,14 +87,17 @@ class Record:
             running.pieces.append((stream, data[: max(0, self._output_bytes - running.size)]))
             self._count(running, len(data))
 
-    def leave(self, value: str | None, error: str | None) -> None:
-        """The statement has ended."""
+    def leave(self, value: str | None, error: str | None, parts: tuple[tuple[tuple[int, ...], str], ...] = ()) -> None:
+        """The statement has ended; its parts count if they are all of its output."""
         running = self._running
         if running and running.statement:
             self._count(running, len(value or ""))
             error = error and error[: self._output_bytes]
             text, stdout = self._text(running)
-            running.printed.append(Printed(*running.statement, text, self._masked(value), self._masked(error), stdout))
+            whole = as_shown(self._mask(writable("".join(part for _, part in parts))))
+            parts = tuple((lines, as_shown(self._mask(writable(part)))) for lines, part in parts if whole == stdout)
+            shown, error = self._masked(value), self._masked(error)
+            running.printed.append(Printed(*running.statement, text, shown, error, stdout, parts))
             running.statement = None
 
     def picture(self, name: str, png: str) -> None:

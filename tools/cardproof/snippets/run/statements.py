@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import doctest
 import linecache
 from collections.abc import Iterator
 from inspect import CO_COROUTINE
@@ -12,6 +11,10 @@ from types import CodeType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
+
+from cardproof.snippets.compare.habit import valued_lines
+from cardproof.snippets.console import examples
+from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.messages import Code
@@ -46,7 +49,7 @@ class Statement(Struct, frozen=True):
     code: CodeType
     span: Span
     value_is_shown: bool
-    """It is an expression of a console."""
+    """It is an expression of a console, or a comment beside it states its value."""
     replayed: bool
     states_error: bool
     """A console's example that states a traceback."""
@@ -77,16 +80,20 @@ def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
     """
     place = Place(code)
     found = []
+    left_out, valued = (_left_out(code), frozenset()) if code.console else (frozenset(), valued_lines(code.code))
     for text, first, states_error in _parts(code):
+        if first in left_out:
+            continue
         for node in _parsed(text, first, place, flags):
             line = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
             end_line = node.end_lineno or line
             body = _moved(node, place)
-            tree = ast.Interactive([body]) if code.console else ast.Module([body], [])
-            mode = "single" if code.console else "exec"
+            shown = isinstance(node, ast.Expr) and (code.console or end_line in valued)
+            is_single = code.console or shown
+            tree = ast.Interactive([body]) if is_single else ast.Module([body], [])
+            mode = "single" if is_single else "exec"
             compiled = compile(tree, place.origin(line)[0], mode, _flags(flags), dont_inherit=True)
             flags |= compiled.co_flags & FUTURES
-            shown = code.console and isinstance(node, ast.Expr)
             replayed = isinstance(node, _REPLAYED) and not compiled.co_flags & CO_COROUTINE
             found.append(Statement(compiled, Span(line, end_line), shown, replayed, states_error))
     return tuple(found), flags
@@ -98,11 +105,20 @@ def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
         yield code.code, 1, False
         return
     try:
-        examples = doctest.DocTestParser().get_examples(code.code)
-    except ValueError as trouble:
-        raise SyntaxError(f"not a console: {trouble}") from None
-    for example in examples:
-        yield example.source, example.lineno + 1, example.exc_msg is not None
+        found = examples(code.code)
+    except ConsoleError as trouble:
+        file, line = Place(code).origin(trouble.line)
+        raise SyntaxError(f"not a console: {trouble}", (file, line, None, None)) from None
+    for example in found:
+        yield example.source, example.line, example.error is not None
+
+
+def _left_out(code: Code) -> frozenset[int]:
+    """Return the first lines of a console's examples that are not run."""
+    try:
+        return frozenset(example.line for example in examples(code.code) if example.left_out)
+    except ConsoleError:
+        return frozenset()
 
 
 def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
@@ -155,7 +171,7 @@ class Sources:
         for alias in aliases:
             linecache.cache[alias] = (1, None, lines, alias)
 
-    def __contains__(self, file: str) -> bool:
+    def __contains__(self, file: object) -> bool:
         return file in self._files
 
     def _put(self, file: str, number: int, content: str) -> None:

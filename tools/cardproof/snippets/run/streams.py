@@ -8,11 +8,17 @@ import fcntl
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from types import FrameType
 from typing import Any
 
 HIGH = 500
 """Lowest descriptor that the runner reserves, so that ``os.closerange(3, 256)`` does not close it."""
+
+MOST_NOTED = 2**18
+"""Characters of a statement's output of which it is noted where they came from."""
+MOST_PARTS = 5000
+"""The same of changes between such places; with more, none is noted."""
 
 
 class _Output(io.FileIO):
@@ -23,6 +29,16 @@ class _Output(io.FileIO):
     def write(self, data: Any) -> int:
         self.announce(self.fileno())
         return super().write(data)
+
+
+class _Text(io.TextIOWrapper):
+    """Standard output, which notes what is written."""
+
+    note: Callable[[str], None]
+
+    def write(self, text: str) -> int:
+        self.note(text)
+        return super().write(text)
 
 
 class Streams:
@@ -38,6 +54,10 @@ class Streams:
         self._reopened: set[str] = set()
         self._reported: set[str] = set()
         self._flush_c = ctypes.CDLL(None).fflush
+        self.files: Container[str] = ()
+        """The page's source files."""
+        self._parts: list[tuple[tuple[tuple[str, int], ...], list[str]]] = []
+        self._size = 0
         self._kept = {1: _keep(output, 1), 2: _keep(errors, 2)}
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -46,7 +66,8 @@ class Streams:
             raw = _Output(descriptor, "w", closefd=False)
             raw.announce = self._switch
             strictness = "backslashreplace" if descriptor == 2 else "strict"
-            stream = io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", strictness, line_buffering=True)
+            stream = _Text(io.BufferedWriter(raw), "utf-8", strictness, line_buffering=True)
+            stream.note = self._note if descriptor == 1 else lambda _: None
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
@@ -71,6 +92,28 @@ class Streams:
         new = (closed | self._reopened) - self._reported
         self._reported |= new
         return tuple(f"the code closed {name}" for name in sorted(new))
+
+    def taken(self) -> list[tuple[tuple[tuple[str, int], ...], str]]:
+        """Return and forget what was written to Python's standard output, with the lines of the page that ran then."""
+        parts = [(lines, "".join(texts)) for lines, texts in self._parts]
+        self._parts, self._size = [], 0
+        return parts
+
+    def _note(self, text: str) -> None:
+        self._size += len(text)
+        if self._size > MOST_NOTED or len(self._parts) > MOST_PARTS:
+            self._parts, self._size = [], MOST_NOTED
+            return
+        lines: dict[tuple[str, int], None] = {}
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename in self.files:
+                lines[frame.f_code.co_filename, frame.f_lineno] = None
+            frame = frame.f_back
+        place = tuple(lines)
+        if not self._parts or self._parts[-1][0] != place:
+            self._parts.append((place, []))
+        self._parts[-1][1].append(text)
 
     def _switch(self, descriptor: int) -> None:
         if self._last not in (None, descriptor):

@@ -107,7 +107,7 @@ class Watch:
                 shown, replayed = statement.value_is_shown, statement.replayed
                 give(("run", number, shown, tuple(statement.span), replayed), statement.code)
                 ran = _expected(messages.Ran, (yield))
-                record.leave(ran.value, ran.error)
+                record.leave(ran.value, ran.error, ran.parts)
                 if ran.error is not None and not statement.states_error:
                     raised = ran
                     break
