@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
@@ -176,7 +177,8 @@ class _Recorder:
                 return
             number, stored = len(self.fences), len(processor.stack)
             fence = Fence(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
-            processor.formatter = _marking(processor.formatter, fence, number)
+            plain = getattr(processor.formatter, "__func__", None) is SuperFencesBlockPreprocessor.highlight
+            processor.formatter = _marking(_unhighlighted if plain else processor.formatter, fence, number)
             process(ws, content, start, end)
             if len(processor.stack) > stored:
                 self.fences.append(fence)
@@ -202,6 +204,11 @@ def _marking(formatter: Any, fence: Fence, number: int) -> Any:
         return f'{opened}<i {_END}="{number}"></i>'
 
     return marked if formatter else None
+
+
+def _unhighlighted(**arguments: Any) -> str:
+    """Stand for superfences' own formatter: colours change nothing about what is code, and cost a lexer."""
+    return f"<pre><code>{escape(arguments['src'])}</code></pre>"
 
 
 def _attributes(header: str) -> dict[str, str]:
