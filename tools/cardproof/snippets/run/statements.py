@@ -4,7 +4,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import doctest
 import linecache
 from collections.abc import Iterator
 from inspect import CO_COROUTINE
@@ -97,6 +96,8 @@ def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
     if not code.console:
         yield code.code, 1, False
         return
+    import doctest  # a fifth of what the forking process would import
+
     try:
         examples = doctest.DocTestParser().get_examples(code.code)
     except ValueError as trouble:
