@@ -43,7 +43,8 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    gc.collect()
+    if preload:
+        gc.collect()
     gc.freeze()  # children that collect do not copy the pages of all imported objects
     control.sendall(frame({"reach": reach, "exposed": exposed, **_state()}))
     while request := _request(control):
