@@ -17,8 +17,7 @@ from sites import CARD, write_site
 
 from cardproof.plugins import pytest_plugin
 from cardproof.render.output.text import add_stamp
-from cardproof.render.page_sources import run_pages
-from cardproof.snippets.prove import Policy
+from cardproof.render.page_sources import Sources, run_pages
 from cardproof.snippets.run.processes import descendants
 
 pytest_plugins = ["pytester"]
@@ -71,7 +70,8 @@ def _all_imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import what a page needs: runs of pytest within this process forget what they were the first to import."""
     page = tmp_path_factory.mktemp("imports") / "page.md"
     page.write_text(PAGE)
-    run_pages([page], Policy(preload=()))
+    page.with_name("mkdocs.yml").write_text(CONFIG)
+    run_pages([page], Sources(page.parent).read(page).policy)
 
 
 UNUSED = ("-pno:cacheprovider", "-pno:hypothesispytest", "-pno:anyio")
@@ -104,10 +104,9 @@ def test_the_plugin_is_installed_with_cardproof() -> None:
 
 
 def test_runs_of_others_collect_no_markdown_and_import_nothing_heavy(pytester: pytest.Pytester, site: Path) -> None:
-    test = (
-        "import sys\ndef test_it():\n    heavy = {'torch', 'markdown', 'mkdocs', 'jinja2', 'yaml', 'cardproof.read'}\n"
-    )
-    (site / "docs" / "test_it.py").write_text(test + "    assert not heavy & set(sys.modules)\n")
+    heavy = {"torch", "markdown", "mkdocs", "jinja2", "yaml", "msgspec", "cardproof.core"}
+    test = f"import sys\ndef test_it():\n    assert not {heavy} & set(sys.modules)\n"
+    (site / "docs" / "test_it.py").write_text(test)
     pytester.runpytest_subprocess(*UNUSED, "docs").assert_outcomes(passed=1)
 
 
@@ -116,20 +115,20 @@ def test_collecting_shows_a_named_item_for_each_block_and_runs_nothing(pytester:
     (site / "docs" / "page.md").write_text(PAGE + text)
     done = run(pytester, "--cardproof", "--collect-only", "-q")
     assert [line for line in done.outlines if "::" in line] == [
-        "docs/page.md::block 1 (line 4)",
-        "docs/page.md::block 2 (line 10)",
+        "docs/page.md::Page-1",
+        "docs/page.md::Page-2",
         "docs/page.md::Add them",
-        "docs/page.md::block 4 (line 19)",
-        "docs/page.md::block 5 (line 26)",
-        "docs/page.md::block 6 (line 29)",
-        "docs/page.md::block 7 (line 33)",
+        "docs/page.md::Page-3",
+        "docs/page.md::Page-4",
+        "docs/page.md::Page-5",
+        "docs/page.md::Page-6",
     ]
     assert not log.exists()
 
 
 def test_a_page_that_is_named_needs_no_option(pytester: pytest.Pytester, site: Path) -> None:
     run(pytester, "docs/page.md", "-k", "Add").assert_outcomes(failed=1, deselected=4)
-    run(pytester, "docs/page.md::block 1 (line 4)").assert_outcomes(passed=1)
+    run(pytester, "docs/page.md::Page-1").assert_outcomes(passed=1)
 
 
 def test_a_page_that_is_named_for_doctest_is_left_to_it(pytester: pytest.Pytester, site: Path) -> None:
@@ -146,16 +145,14 @@ def test_the_configuration_may_ask_for_all_pages(pytester: pytest.Pytester, site
 def test_two_blocks_with_one_title_are_two_items(pytester: pytest.Pytester, site: Path) -> None:
     block = '```python title="Load"\nx = 1\n```\n\n'
     (site / "docs" / "page.md").write_text(block * 2)
-    run(pytester, "--cardproof", "-v").stdout.fnmatch_lines(
-        ["*page.md::Load PASSED*", "*::Load (line 6, block 2) PASSED*"]
-    )
+    run(pytester, "--cardproof", "-v").stdout.fnmatch_lines(["*page.md::Load PASSED*", "*::Load-2 PASSED*"])
 
 
 def test_a_fence_that_is_not_closed_fails_as_a_finding(pytester: pytest.Pytester, site: Path) -> None:
     (site / "docs" / "page.md").write_text("```python\nx = 1\n```\n\n```python\ny = 2\n")
     done = run(pytester, "--cardproof")
     done.assert_outcomes(passed=1, failed=1)
-    done.stdout.fnmatch_lines(["E   *", "docs/page.md:5: *", "FAILED docs/page.md::finding line 5 - *"])
+    done.stdout.fnmatch_lines(["E   *", "docs/page.md:5: *", "FAILED docs/page.md::finding-1 - *"])
 
 
 def test_settings_that_mean_nothing_are_an_error_with_their_place(pytester: pytest.Pytester, site: Path) -> None:
@@ -180,7 +177,7 @@ def test_blocks_are_reported_with_the_readers_code_and_the_reasons_of_skips(
             ">   # prints: 3",
             'E   expected "3", got "2"',
             "docs/page.md:15: *expected*",
-            "*_ block 4 (line 19) _*",
+            "*_ Page-3 _*",
             "    def half(value):",
             "        return value / zero",
             ">   y = half(x)",
@@ -222,13 +219,87 @@ def test_junit_has_the_place_of_each_block(pytester: pytest.Pytester, site: Path
     assert [failure.get("message") for failure in cases[2].iter("failure")] == ['expected "3", got "2"']
 
 
+def test_names_of_blocks_stay_what_they_are_if_a_section_is_added_above(pytester: pytest.Pytester, site: Path) -> None:
+    old = "# Use it\n\n```python\n# Not a heading\nx = 1\n```\n\n## Train *it* ##\n\n```python\n1 / 0\n```\n"
+    page = site / "docs" / "page.md"
+    page.write_text(old)
+    assert names(pytester) == ["Use it-1", "Train it-1"]
+    pytester.runpytest_inprocess(*UNUSED[1:], "--cardproof").assert_outcomes(passed=1, failed=1)
+    page.write_text("# Install\n\n```python\ny = 2\n```\n\n" + old)
+    assert names(pytester) == ["Install-1", "Use it-1", "Train it-1"]
+    done = pytester.runpytest_inprocess(*UNUSED[1:], "--cardproof", "--lf", "-v")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*::Train it-1 FAILED*"])
+
+
+def names(pytester: pytest.Pytester) -> list[str]:
+    """Return the names of a page's items."""
+    done = run(pytester, "--cardproof", "--collect-only", "-q", "docs/page.md")
+    return [line.partition("::")[2] for line in done.outlines if "::" in line]
+
+
+def test_no_two_blocks_have_one_name(pytester: pytest.Pytester, site: Path) -> None:
+    text = '# A\n\n```python\nx = 1\n```\n\n```python title="A-2"\nx = 1\n```\n\n```python\nx = 1\n```\n\n# A-2\n\n'
+    (site / "docs" / "page.md").write_text(text + '```python title="A"\nx = 1\n```\n')
+    found = names(pytester)
+    assert len(set(found)) == 4
+    assert found[:2] == ["A-1", "A-2"]
+
+
+@pytest.mark.parametrize("ending", ["markdown", "mdx"])
+def test_other_endings_of_markdown_are_collected(pytester: pytest.Pytester, site: Path, ending: str) -> None:
+    (site / "docs" / "page.md").rename(site / "docs" / f"page.{ending}")
+    run(pytester, f"docs/page.{ending}", "-k", "Page-1").assert_outcomes(passed=1, deselected=4)
+    run(pytester, "--cardproof", "-k", "Page-1").assert_outcomes(passed=1, deselected=4)
+
+
+def test_blocks_have_a_marker(pytester: pytest.Pytester, site: Path) -> None:
+    (site / "test_it.py").write_text("def test_it():\n    pass\n")
+    run(pytester, "--cardproof", "--strict-markers", "-m", "not cardproof").assert_outcomes(passed=1, deselected=5)
+    done = run(pytester, "--cardproof", "-m", "cardproof", "--collect-only", "-q")
+    assert "test_it" not in done.stdout.str()
+    run(pytester, "--markers").stdout.fnmatch_lines(["@pytest.mark.cardproof: *"])
+
+
+def test_a_warning_of_a_page_ends_no_collection_where_warnings_are_errors(
+    pytester: pytest.Pytester, site: Path
+) -> None:
+    (site / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (site / "docs" / "page.md").write_text("```{ .python .my-style }\nx = 1\n```\n")
+    done = run(pytester, "--cardproof")
+    done.assert_outcomes(passed=1, warnings=1)
+    done.stdout.fnmatch_lines(["*CardproofWarning: class '.my-style' *"])
+
+
+def test_pythonpath_applies_to_pages(pytester: pytest.Pytester, site: Path) -> None:
+    (site / "pytest.ini").write_text("[pytest]\npythonpath = src\n")
+    (site / "src").mkdir()
+    (site / "src" / "my_package_of_pages.py").write_text("answer = 42\n")
+    code = "import my_package_of_pages\nprint(my_package_of_pages.answer)\n# prints: 42\n"
+    (site / "docs" / "page.md").write_text(f"```python\n{code}```\n")
+    run(pytester, "--cardproof").assert_outcomes(passed=1)
+    assert not list(site.rglob("__pycache__"))
+
+
+def test_a_block_that_takes_too_long_fails_by_the_option_or_the_configuration(
+    pytester: pytest.Pytester, site: Path
+) -> None:
+    (site / "docs" / "page.md").write_text("```python\nimport time\ntime.sleep(100)\n```\n")
+    done = run(pytester, "--cardproof", "--cardproof-timeout", "0.3")
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["*0.3 s*"])
+    (site / "pytest.ini").write_text("[pytest]\ncardproof_timeout = 0.3\n")
+    run(pytester, "--cardproof").assert_outcomes(failed=1)
+    assert "is not a number of seconds above 0" in run(pytester, "--cardproof-timeout", "-1").stderr.str()
+
+
 # how pages run
 
 
 def test_the_whole_page_runs_once_whatever_is_selected(pytester: pytest.Pytester, site: Path) -> None:
     text, log = counting(site)
     (site / "docs" / "page.md").write_text(text + "\n```python\nprint(z)\n# prints: 1\n```\n")
-    run(pytester, "--cardproof", "-k", "6 or 10").assert_outcomes(passed=2, deselected=1)
+    run(pytester, "--cardproof", "-k", "block-2 or block-3").assert_outcomes(passed=2, deselected=1)
     assert log.read_text() == "ran\n"
 
 
@@ -255,11 +326,9 @@ def test_a_page_runs_on_each_device_and_not_on_one_that_is_absent(
     pytester: pytest.Pytester, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = run(pytester, "--cardproof", "--cardproof-device", "cpu,cuda", "-v", "-rs", "-k", "1 and 4 and not 19")
+    done = run(pytester, "--cardproof", "--cardproof-device", "cpu,cuda", "-v", "-rs", "-k", "Page-1")
     done.assert_outcomes(passed=1, skipped=1, deselected=8)
-    done.stdout.fnmatch_lines(
-        ["*block 1 (line 4)[[]cpu[]] PASSED*", "*block 1 (line 4)[[]cuda[]] SKIPPED*", "*not run: no GPU is visible"]
-    )
+    done.stdout.fnmatch_lines(["*Page-1[[]cpu[]] PASSED*", "*Page-1[[]cuda[]] SKIPPED*", "*not run: no GPU is visible"])
 
 
 def test_the_short_option_for_devices_is_there_where_nobody_else_has_it(pytester: pytest.Pytester, site: Path) -> None:
@@ -336,7 +405,7 @@ def test_a_rendered_page_is_tested_from_its_template(pytester: pytest.Pytester, 
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
         [
-            "docs/models/tiny.md::block 1 (line 4) <- templates/code_snippets.md FAILED*",
+            "docs/models/tiny.md::Use it-1 <- templates/code_snippets.md FAILED*",
             "    name = 'tiny'",
             ">   # prints: small",
             'E   expected "small", got "tiny"',

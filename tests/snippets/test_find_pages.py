@@ -314,9 +314,9 @@ def test_the_extensions_of_a_site_are_those_that_mkdocs_uses(write):
 
 
 def test_a_wrong_extension_is_an_error_that_names_it(write):
-    from mkdocs.exceptions import ConfigurationError
+    from cardproof.core.errors import InputError
 
-    with pytest.raises(ConfigurationError, match="no_such_extension"):
+    with pytest.raises(InputError, match="no_such_extension"):
         site_extensions(write("mkdocs.yml", "site_name: x\nmarkdown_extensions: [no_such_extension]\n"))
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
 
 from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, QUIET, parse_devices, site_settings
 from cardproof.commands.output import progress_bar
+from cardproof.core.files import show_path
 from cardproof.core.terminal import write_data
+
+if TYPE_CHECKING:
+    from cardproof.snippets.prove import Policy
 
 
 @click.command("snippets", epilog=EPILOG)
@@ -17,6 +22,12 @@ from cardproof.core.terminal import write_data
 @click.option("--device", "devices", multiple=True, help="cpu, cuda, or both separated by a comma; cpu by default.")
 @click.option("--network", is_flag=True, help="Let blocks marked .network use the network.")
 @click.option("--random-weights", is_flag=True, help="Run with random weights if published ones are missing.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Limit of each block; that of a page is at least five times as long. 60 by default, or the site's setting.",
+)
 @click.option("--strict-device", is_flag=True, help="Fail a block that finds no GPU instead of skipping it.")
 @click.option("--update", "rewrite", is_flag=True, help="Replace stated outputs that differ from the real ones.")
 @CONFIG
@@ -27,6 +38,7 @@ def snippets_command(
     devices: tuple[str, ...],
     network: bool,
     random_weights: bool,
+    timeout: float | None,
     strict_device: bool,
     rewrite: bool,
     config: Path | None,
@@ -34,20 +46,32 @@ def snippets_command(
     quiet: bool,
 ) -> int:
     """Run the Python blocks of Markdown pages, in page order, and compare their output with the stated output."""
-    from cardproof.render.page_sources import run_pages
+    from cardproof.render.page_sources import config_of, run_pages
     from cardproof.report.terminal import pages_json_of, print_pages_report
-    from cardproof.snippets.prove import policy_of
+    from cardproof.snippets.prove import policy_of, with_timeout
+    from cardproof.snippets.results import PagesRun
 
-    settings = site_settings(config)
-    policy = replace(policy_of(settings), network=network or settings.snippets.network, strict_device=strict_device)
-    if random_weights:
-        policy = replace(policy, weights="random")
-    if devices:
-        policy = replace(policy, devices=parse_devices(devices))
+    def policy_by(config: Path | None) -> Policy:
+        settings = site_settings(config)
+        policy = replace(policy_of(settings), network=network or settings.snippets.network, strict_device=strict_device)
+        policy = with_timeout(policy, timeout) if timeout else policy
+        policy = replace(policy, weights="random") if random_weights else policy
+        return replace(policy, devices=parse_devices(devices)) if devices else policy
+
+    sites: dict[Path | None, list[Path]] = {}
+    for page in pages:
+        sites.setdefault(config or config_of(page, Path.cwd()), []).append(page)
+    run = PagesRun()
     with progress_bar(as_json or quiet) as progress:
-        run = run_pages(pages, policy, rewrite=rewrite, progress=progress)
+        for site, own in sites.items():
+            run.add(run_pages(own, policy_by(_shown(site)), rewrite=rewrite, progress=progress))
     if as_json:
         write_data(f"{pages_json_of(run)}\n")
     else:
         print_pages_report(run, quiet=quiet)
     return run.exit
+
+
+def _shown(config: Path | None) -> Path | None:
+    """Return a path as seen from the working directory, as messages show it."""
+    return Path(show_path(config)) if config else None

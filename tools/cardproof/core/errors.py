@@ -20,6 +20,14 @@ class InputError(Exception):
     """An input that cannot be read at all: a path that does not exist, an invalid setting."""
 
 
+class TemplatesError(Exception):
+    """A template that cannot be rendered, for the reasons in ``findings``."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__("; ".join(f"{finding.place}: {finding.message}" for finding in findings))
+        self.findings = findings
+
+
 def error_text(error: BaseException) -> str:
     """Return an exception's type and message, whatever foreign code made of it: cut, and without lone surrogates."""
     try:

@@ -45,8 +45,12 @@ class SnippetSettings(Struct, frozen=True):
     """Whether blocks marked ``.network`` may reach it."""
     placeholders: dict[str, Any] = field(default_factory=dict)
     """Values that upper-case names have for the run, such as ``NUM_FINETUNE_CLASSES``; the page keeps the name."""
-    preload: tuple[str, ...] = ("torch",)
-    """Modules that the forking process imports once."""
+    preload: tuple[str, ...] | None = None
+    """Modules that the forking process imports once, for every page; not set: torch, for the pages that use it."""
+    limits: dict[str, float] = field(default_factory=dict)
+    """Limits of a page, by their names in :class:`cardproof.snippets.types.Limits`; see ``LIMITS``."""
+    files: tuple[str, ...] = ()
+    """Files that pages find in their working folder: paths and wildcards, seen from the page or the site's folder."""
 
 
 class SiteSettings(Struct, frozen=True):
@@ -104,7 +108,7 @@ class Settings(Struct, frozen=True):
     """Whether ``mkdocs build`` and ``mkdocs serve`` render before they build; ``cardproof render`` does in any case."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are run: a mapping with ``run``, ``weights`` (strict or random), ``models`` (first or all),
-    ``devices``, ``network``, ``placeholders`` and ``preload``."""
+    ``devices``, ``network``, ``placeholders``, ``preload``, ``limits`` and ``files``."""
     tolerances: dict[str, Tolerance] = field(default_factory=dict)
     """Per field, what replaces "equal at the precision written"."""
     flops: FlopsAre = "multiply-adds"
@@ -287,6 +291,39 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "models": ("first", "all"),
 }
 
+LIMITS = {
+    "block_seconds": "block_seconds",
+    "page_seconds": "page_seconds",
+    "memory": "memory_bytes",
+    "file": "file_bytes",
+    "output": "output_bytes",
+    "processes": "processes",
+}
+"""Limits that may be set, and their names in :class:`cardproof.snippets.types.Limits`."""
+_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s{0,3}([kMGT]i?)?B?")
+_PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def _limits(node: Node) -> dict[str, float]:
+    """Return limits by their names in the runner: seconds, bytes, or a number of processes."""
+    if not isinstance(node, Mapping):
+        raise InputError(f"{node.place}: limits is a mapping of {', '.join(LIMITS)}")
+    found: dict[str, float] = {}
+    for key, value in node:
+        name = key.text
+        if name not in LIMITS:
+            raise InputError(f"{key.place}: there is no limit '{shorten(name)}'; there are {', '.join(LIMITS)}")
+        text = value.text.strip() if isinstance(value, Scalar) else ""
+        size = _SIZE.fullmatch(text)
+        is_bytes = LIMITS[name].endswith("_bytes")
+        amount = float(size[1]) * _PREFIXES[size[2] or ""] if size and (is_bytes or text == size[1]) else 0
+        if amount <= 0 or (name == "processes" and amount != int(amount)):
+            kind = "a size such as 500 MB or 8 GB" if is_bytes else "a number of processes"
+            kind = "a number of seconds above 0" if name.endswith("seconds") else kind
+            raise InputError(f"{value.place}: {name} is {kind}")
+        found[LIMITS[name]] = amount if name.endswith("seconds") else int(amount)
+    return found
+
 
 def _snippets(node: Node) -> SnippetSettings:
     if not isinstance(node, Mapping):
@@ -299,10 +336,14 @@ def _snippets(node: Node) -> SnippetSettings:
             if plain not in _CHOICES[name]:
                 raise InputError(f"{value.place}: {name} is {' or '.join(str(c).lower() for c in _CHOICES[name])}")
             values[name] = plain
-        elif name in ("devices", "preload"):
+        elif name == "limits":
+            values[name] = _limits(value)
+        elif name in ("devices", "preload", "files"):
             values[name] = tuple(str(item) for item in (plain if isinstance(plain, list) else [plain]))
             if name == "devices" and not set(values[name]) <= {"cpu", "cuda"}:
                 raise InputError(f"{value.place}: devices are cpu and cuda")
+            if name == "files" and any(Path(text).is_absolute() or ".." in Path(text).parts for text in values[name]):
+                raise InputError(f"{value.place}: files of pages are below the site's folder; write paths without '..'")
         elif name == "placeholders" and isinstance(plain, dict):
             values[name] = plain
         else:

@@ -6,14 +6,16 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Fix, Place
+
+if TYPE_CHECKING:  # imported when a file is read
+    import yaml
 
 MAX_NODES = 100_000
 """Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values. What an alias
@@ -99,6 +101,8 @@ def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[N
 
     Returns the root node, or None for an empty or invalid document, and the findings. A syntax error is fatal.
     """
+    import yaml
+
     text = source.text[start:end]
     try:
         root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -158,6 +162,8 @@ class _Resolver:
             raise _LimitError(f"nested deeper than {MAX_DEPTH} levels, or an alias that contains itself")
 
     def _convert(self, node: yaml.Node, depth: int) -> Node:
+        import yaml
+
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         start, end = self._span(node)
@@ -167,6 +173,8 @@ class _Resolver:
         return Mapping(self.source, start, end, self._entries(node, depth))
 
     def _entries(self, node: yaml.MappingNode, depth: int) -> dict[str, tuple[Scalar, Node]]:
+        import yaml
+
         entries: dict[str, tuple[Scalar, Node]] = {}
         merged: dict[str, tuple[Scalar, Node]] = {}
         for key_node, value_node in node.value:

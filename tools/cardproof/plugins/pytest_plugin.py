@@ -5,15 +5,16 @@ Loaded into every pytest run where cardproof is installed, so it imports nothing
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import Struct
-from msgspec.structs import replace
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from cardproof.snippets.types import Block, Device, Limits, Outcome
 
 DEVICES = ("cpu", "cuda")
+ENDINGS = (".md", ".markdown", ".mdx")
+"""Of the files that are collected."""
 TRACEBACK_LINES = 8
 """How many of the last lines of a reader's traceback a failure shows."""
 NO_GPU = "no GPU is visible"
@@ -54,6 +57,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Run with random weights if published ones are missing; numbers are then not compared.",
     )
+    group.addoption(
+        "--cardproof-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="Limit of each block; that of a page is at least five times as long. By default as in mkdocs.yml.",
+    )
+    parser.addini("cardproof_timeout", "Limit of each block in seconds, as --cardproof-timeout.", "string", "")
     parser.addini("cardproof", "Run the Python blocks of all Markdown pages, as --cardproof does.", "bool", False)
 
 
@@ -68,14 +78,15 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Gen
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the devices and give the session its prover. Raises UsageError."""
+    """Check the options and give the session its prover. Raises UsageError."""
+    config.addinivalue_line("markers", "cardproof: a Python block of a Markdown page.")
     prover = config.stash[_PROVER] = _Prover(config)
     config.add_cleanup(prover.close)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> MarkdownPage | None:
     """Collect Markdown: all files with the option, or files named on the command line, except those of doctest."""
-    if file_path.suffix.lower() != ".md":
+    if file_path.suffix.lower() not in ENDINGS:
         return None
     config = parent.config
     doctest = any(file_path.match(glob) for glob in config.getoption("doctestglob", None) or ())
@@ -91,31 +102,54 @@ class MarkdownPage(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the items in page order; nothing runs yet. Raises CollectError for a page that cannot be read."""
-        from mkdocs.exceptions import ConfigurationError
-
-        from cardproof.core.errors import InputError
+        from cardproof.core.errors import InputError, TemplatesError
         from cardproof.core.terminal import printable
-        from cardproof.render.templates import TemplatesError
 
         try:
             proofs = self.config.stash[_PROVER].proofs_of(self.path, named=self.session.isinitpath(self.path))
-        except (InputError, ConfigurationError, OSError) as trouble:
+        except (InputError, OSError) as trouble:
             raise self.CollectError(str(trouble)) from None
         except TemplatesError as trouble:
             found = [printable(f"{finding.place}: {finding.message}") for finding in trouble.findings]
             raise self.CollectError("\n".join(found)) from None
-        names: set[str] = set()
+        names = _Names()
         for finding in dict.fromkeys(finding for proof in proofs for finding in proof.findings):
             if finding.severity == "error":
-                name = _unique(f"finding line {finding.place.line}", "", names)
-                yield FindingItem.from_parent(self, name=name, finding=finding)
+                yield FindingItem.from_parent(self, name=names.next("finding"), finding=finding)
             else:
-                _warn(finding.message, finding.place.file, finding.place.line)
+                _warn_at_collection(finding.message, finding.place.file, finding.place.line)
         for proof in proofs:
-            for number, block in enumerate(proof.blocks):
-                name = block.name.replace("::", ":") or f"block {number + 1} (line {block.line})"
-                name = _unique(name + proof.suffix, f" (line {block.line}, block {number + 1})", names)
+            for number, (block, heading) in enumerate(zip(proof.blocks, proof.headings, strict=True)):
+                titled = names.title(block.name, proof.suffix) if block.name else ""
+                name = titled or names.next(heading or "block", proof.suffix)
                 yield BlockItem.from_parent(self, name=name, proof=proof, number=number)
+
+
+class _Names:
+    """Names of a page's items, without line numbers: they stay what they are if text is added above."""
+
+    def __init__(self) -> None:
+        self._count: Counter[tuple[str, str]] = Counter()
+        self._given: set[str] = set()
+
+    def next(self, name: str, suffix: str = "") -> str:
+        """Return a name with its number among those of this name, as in ``Usage-1``."""
+        while True:
+            self._count[name, suffix] += 1
+            numbered = f"{name}-{self._count[name, suffix]}{suffix}"
+            if numbered not in self._given:
+                self._given.add(numbered)
+                return numbered
+
+    def title(self, title: str, suffix: str) -> str:
+        """Return a title that the author gave; from the second on, with its number."""
+        title = title.replace("::", ":")
+        first = self._count[title, suffix] == 0 and title + suffix not in self._given
+        numbered = self.next(title, suffix)
+        if not first:
+            return numbered
+        self._given.add(title + suffix)
+        return title + suffix
 
 
 class _Item(pytest.Item):
@@ -123,6 +157,7 @@ class _Item(pytest.Item):
 
     def __init__(self, *, file: str, line: int, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self.add_marker("cardproof")
         self._place = Path(file).absolute(), line - 1, self.name
         self.user_properties += [("file", file), ("line", line)]
 
@@ -182,7 +217,8 @@ class FindingItem(_Item):
         raise _ProofError(found.place.file, found.place.line, message, (f"E   {message}", *hint))
 
 
-class _Proof(Struct, eq=False):
+@dataclass(eq=False)
+class _Proof:
     """A page for one model on one device, with the outcomes of its blocks after the run."""
 
     page: Page
@@ -190,6 +226,8 @@ class _Proof(Struct, eq=False):
     policy: Policy
     blocks: tuple[Block, ...]
     findings: tuple[Finding, ...]
+    headings: tuple[str, ...]
+    """The heading above each block."""
     suffix: str
     """Part of the items' names: model and device, if there are several."""
     outcomes: Sequence[Outcome] | None = None
@@ -207,34 +245,41 @@ class _Prover:
         if unknown := [name for name in given if name not in DEVICES]:
             raise pytest.UsageError(f"--cardproof-device: {unknown[0]!r} is none; devices are {' and '.join(DEVICES)}")
         self._devices: tuple[Any, ...] = tuple(dict.fromkeys(given))
+        self._timeout = _timeout(config)
+        self._paths = tuple(str(path) for path in config.getini("pythonpath"))
         self._sources: Sources | None = None
         self._open = ExitStack()
-        self._runners: dict[tuple[tuple[str, ...], Limits | None], Runner] = {}
+        self._runners: dict[tuple[tuple[str, ...] | None, Limits | None], Runner] = {}
         self._gpu: bool | None = None
 
     def proofs_of(self, path: Path, *, named: bool) -> list[_Proof]:
         """Return the proofs of a file; none for a template that is not ``named`` itself.
 
-        Raises InputError, TemplatesError, ConfigurationError and OSError.
+        Raises InputError, TemplatesError and OSError.
         """
+        from msgspec.structs import replace
+
         from cardproof.render.page_sources import Sources
-        from cardproof.snippets.prove import page_blocks
+        from cardproof.snippets.prove import page_blocks, with_timeout
 
         if self._sources is None:
             self._sources = Sources(self._root)
         if not named and self._sources.is_template(path):
             return []
         source = self._sources.read(path)
-        policy = replace(source.policy, weights="random") if self._random else source.policy
+        policy = replace(source.policy, search_path=(*source.policy.search_path, *self._paths))
+        policy = replace(policy, weights="random") if self._random else policy
+        policy = with_timeout(policy, self._timeout) if self._timeout else policy
         devices = self._devices or policy.devices
         proofs = []
         for page in source.pages:
             blocks, findings = page_blocks(page, policy)
+            headings = _headings(page.text, blocks)
             for device in devices:
                 parts = [page.model] if page.model and len(source.pages) > 1 else []
                 parts += [device] if len(devices) > 1 else []
                 suffix = f"[{'-'.join(parts)}]" if parts else ""
-                proofs.append(_Proof(page, device, policy, blocks, findings, suffix))
+                proofs.append(_Proof(page, device, policy, blocks, findings, headings, suffix))
         return proofs
 
     def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
@@ -261,18 +306,19 @@ class _Prover:
 
         wanted = policy.preload, policy.limits
         if wanted not in self._runners:
-            self._runners[wanted] = self._open.enter_context(Runner(policy.limits, policy.preload, ()))
+            self._runners[wanted] = self._open.enter_context(Runner(policy.limits, policy.preload))
         return self._runners[wanted]
 
     def _has_gpu(self, runner: Runner) -> bool:
-        """Return whether torch sees a GPU, tested in a separate process."""
+        """Return whether torch sees a GPU, tested in a separate process if there may be one."""
+        from cardproof.snippets.prove import gpu_is_visible
         from cardproof.snippets.run.runner import Job, RunnerError
         from cardproof.snippets.types import Block, Options
 
         if self._gpu is None:
             block = Block("gpu", 1, "import torch\nassert torch.cuda.is_available()", Options())
             try:
-                self._gpu = runner.run(Job("gpu", (block,), "cuda"))[0].error is None
+                self._gpu = gpu_is_visible() and runner.run(Job("gpu", (block,), "cuda"))[0].error is None
             except RunnerError:
                 self._gpu = False
         return self._gpu
@@ -329,9 +375,46 @@ def _warn(message: str, file: str, line: int) -> None:
     warnings.warn_explicit(printable(message), CardproofWarning, file, line)
 
 
-def _unique(name: str, more: str, names: set[str]) -> str:
-    """Return a name that is not in ``names``, and add it."""
-    candidates = (name, name + more, *(f"{name}{more} #{number}" for number in range(2, len(names) + 3)))
-    found = next(candidate for candidate in candidates if candidate not in names)
-    names.add(found)
-    return found
+def _warn_at_collection(message: str, file: str, line: int) -> None:
+    """Warn; where warnings are errors, show it as a warning, since an error would keep the whole page from running."""
+    try:
+        _warn(message, file, line)
+    except CardproofWarning:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", CardproofWarning)
+            _warn(message, file, line)
+
+
+def _timeout(config: pytest.Config) -> float | None:
+    """Return the limit of a block. Raises UsageError for what is not a number of seconds."""
+    given = config.getoption("cardproof_timeout")
+    text = str(config.getini("cardproof_timeout") or "0") if given is None else str(given)
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text) or (given is not None and given <= 0):
+        raise pytest.UsageError(f"cardproof_timeout: {text!r} is not a number of seconds above 0")
+    return float(text) or None
+
+
+_FENCE = re.compile(r"[>\s]*(`{3,}|~{3,})")
+_HEADING = re.compile(r"#{1,6}[ \t]+(.*?)(?:[ \t]+#*)?(?:[ \t]*\{[^}]*\})?[ \t]*$")
+LONGEST_HEADING = 60
+
+
+def _headings(text: str, blocks: Sequence[Block]) -> tuple[str, ...]:
+    """Return the heading above each block, for its name; empty text if there is none, or if the block was included."""
+    above: list[str] = [""]
+    fence = ""
+    for line in text.splitlines():
+        mark = _FENCE.match(line)
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
+            fence = ""
+        heading = None if fence else _HEADING.match(line)
+        above.append(_plain(heading[1]) if heading else above[-1])
+    return tuple(above[block.end] if 0 < block.end < len(above) else "" for block in blocks)
+
+
+def _plain(heading: str) -> str:
+    """Return a heading as a part of an item's name: words, without marks of Markdown."""
+    words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|<[^>]*>|[`*\[\]]", r"\1", heading).replace("::", ":")
+    return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:LONGEST_HEADING].rstrip()

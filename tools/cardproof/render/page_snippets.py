@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.core.digests import digest_of_data
+from cardproof.core.errors import TemplatesError
 from cardproof.core.sealed_json import TamperedError
 from cardproof.evidence.records import file_name
-from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import Page, extensions_text, policy_of, prove
 from cardproof.snippets.results import FOLDER, PageRun, SiteRuns, dump_runs, load_runs
 

@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, TemplatesError
 from cardproof.core.files import show_path
-from cardproof.core.journal import OutsideError, finish_interrupted, replace_sources
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
-from cardproof.read import Card, Reading, read_cards
-from cardproof.render.output.paths import Folders, relative
 from cardproof.render.output.text import read_stamp
-from cardproof.render.page_snippets import pages_of
-from cardproof.render.templates import TemplatesError
 from cardproof.snippets.prove import (
     Page,
     Policy,
@@ -34,10 +29,11 @@ from cardproof.snippets.prove import (
 )
 from cardproof.snippets.results import PageRun, PagesRun, findings_of
 from cardproof.snippets.run.runner import Runner
-from cardproof.snippets.update import update
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # cards and templates are imported by the pages that were rendered from one
     from cardproof.plan.options import Progress
+    from cardproof.read import Card, Reading
+    from cardproof.render.output.paths import Folders
     from cardproof.render.pages import Site
     from cardproof.snippets.types import Outcome
 
@@ -72,18 +68,30 @@ class Sources:
         elif site.has_template(path):
             card = site.card_by_path(path)
         else:
-            base = site.settings.base if policy.config else path.parent
-            return Source((Page(show_path(path), text, base),), _with_folder(policy, path))
+            return Source((_plain_page(path, show_path(path), text, policy),), _with_folder(policy, path))
+        from cardproof.render.page_snippets import pages_of
+
         pages = pages_of(site.site, card, site.settings, {}, extensions_text(site.settings))
         return Source(tuple(pages), _with_folder(policy, card.source.path))
 
     def _site(self, path: Path) -> _CardSite:
-        places = (folder / "mkdocs.yml" for folder in (*path.parents, self._root))
-        config = next((place for place in places if place.is_file()), None)
+        config = config_of(path, self._root)
         if config not in self._sites:
             settings = load_settings(config) if config else replace(Settings(), base=self._root)
             self._sites[config] = _CardSite(settings)
         return self._sites[config]
+
+
+def config_of(path: Path, root: Path) -> Path | None:
+    """Return the mkdocs.yml of the site that a page belongs to: the nearest one above it, or that in ``root``."""
+    places = (folder / "mkdocs.yml" for folder in (*path.absolute().parents, root))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _plain_page(path: Path, file: str, text: str, policy: Policy) -> Page:
+    """Return a page that is not rendered from a template; its includes are found from where its site finds them."""
+    base = policy.config.parent if policy.config else path.parent
+    return Page(file, text, base, folder=path.parent)
 
 
 class _CardSite:
@@ -113,6 +121,8 @@ class _CardSite:
 
     def card_by_stamp(self, template: str, page: Path) -> Card:
         """Return the card that a page's stamp names. Raises InputError."""
+        from cardproof.render.output.paths import relative
+
         for card in self._reading.cards:
             name = relative(card.source.path, self.settings.base)
             if name.replace("--", "—") == template:  # a stamp has no ``--``
@@ -135,6 +145,7 @@ class _CardSite:
 
     @cached_property
     def _reading(self) -> Reading:
+        from cardproof.read import read_cards
         from cardproof.render.output.paths import page_templates
 
         reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
@@ -162,9 +173,11 @@ def run_pages(
     """
     result = PagesRun()
     if rewrite:
+        from cardproof.core.journal import finish_interrupted
+
         finish_interrupted(Path(), *(path.parent for path in paths))
     readable = [path for path in dict.fromkeys(paths) if _is_readable(path, result)]
-    with Runner(policy.limits, policy.preload, policy.devices) as runner:
+    with Runner(policy.limits, policy.preload) as runner:
         for done, path in enumerate(readable, 1):
             _run_file(path, policy, runner, result, rewrite)
             if progress:
@@ -199,6 +212,8 @@ def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewr
             runs.append(run_of(page, device, own, "", found, findings, random))
             outcomes += found
     if rewrite and (updated := _updated(path, [page for page, _ in pages], outcomes)):
+        from cardproof.core.journal import OutsideError, replace_sources
+
         try:
             replace_sources(updated)
             result.updated += updated
@@ -216,7 +231,7 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
     source = read_source(path, show_path(path))[0]
     assert source is not None  # checked by run_pages
     if read_stamp(source.text) is None:
-        return [(Page(source.name, source.text, path.parent), _with_folder(policy, path))]
+        return [(_plain_page(path, source.name, source.text, policy), _with_folder(policy, path))]
     found = Sources(Path.cwd()).read(path)
     search = (*policy.search_path, *found.policy.search_path)
     return [(page, replace(policy, search_path=search, config=found.policy.config)) for page in found.pages]
@@ -225,6 +240,8 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
 def _updated(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Path, str]:
     """Return the files in which outputs are outdated, with new texts: a page, or its template and includes."""
     origins = {file for page in pages for file, _ in page.origin.values()}
+    from cardproof.snippets.update import update
+
     changed: dict[Path, str] = {}
     for file in sorted(origins) or [show_path(path)]:
         source, _ = read_source(Path(file) if origins else path, file)

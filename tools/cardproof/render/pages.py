@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from cardproof.core.errors import TemplatesError
 from cardproof.core.files import show_path
 from cardproof.core.types import VERDICTS, Finding, Place, Verdict
 from cardproof.evidence.records import file_name
@@ -22,7 +23,6 @@ from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
 from cardproof.render.output.text import add_stamp, is_expanded, page_link, plain_text
-from cardproof.render.templates import TemplatesError
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
 from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view, split_shared

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, TemplatesError
 from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
@@ -120,7 +120,6 @@ class SiteBuild:
         """
         from cardproof.judge.audit import audit_cards
         from cardproof.render.pages import Site
-        from cardproof.render.templates import TemplatesError
 
         reading = read_cards(sorted(self.templates[file] for file in (*todo, *others)), root=self.folders.bound)
         totals = {name: found for report in self.reports.values() for name, found in report.totals.items()}

@@ -31,6 +31,7 @@ from markupsafe import Markup
 from cardproof import __version__
 from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import time_limit
+from cardproof.core.errors import TemplatesError
 from cardproof.core.paths import is_inside, is_regular
 from cardproof.core.types import VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, html_text, markdown_text
@@ -54,14 +55,6 @@ GRACE = 5
 """Seconds after that limit until a signal ends a filter that takes long by itself; all else stops at the limit."""
 
 RAW_HINT = "define the name, or wrap literal braces in {% raw %} … {% endraw %}"
-
-
-class TemplatesError(Exception):
-    """A template that cannot be rendered, for the reasons in ``findings``."""
-
-    def __init__(self, findings: list[Finding]) -> None:
-        super().__init__("; ".join(f"{finding.place}: {finding.message}" for finding in findings))
-        self.findings = findings
 
 
 class CallError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -263,9 +264,39 @@ def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:
     for path in run.updated:
         click.echo(f"{printable(show_path(path))}: stated outputs were rewritten")
     if not quiet:
+        for line in _reasons(run):
+            click.echo(printable(line))
         facts = _pages_summary(run)
         blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"
         click.echo(f"{_plural(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
+
+
+_ADVICE = (
+    (re.compile(r"no GPU is visible"), "run it on a machine with a GPU"),
+    (re.compile(r"needs a GPU"), "run it with --device cuda on a machine with a GPU"),
+    (re.compile(r"needs the network"), "run it with --network, or set 'network: true' under 'snippets'"),
+    (re.compile(r"needs weights"), "--random-weights runs it with random ones; .network lets it load them"),
+)
+"""What makes a block run, by its reason; used if the block has no hint of its own."""
+_MOST_PLACES = 5
+
+
+def _reasons(run: PagesRun) -> list[str]:
+    """Return a line for each reason why blocks were skipped or not run: how many, where, what to do."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for page in run.runs:
+        for block in page.blocks:
+            if block.status in ("skip", "not-run"):
+                reason = " ".join(block.message.split()) or "no reason is given"
+                advice = next((text for pattern, text in _ADVICE if pattern.search(reason)), "")
+                key = block.status, reason, block.hint or advice
+                places.setdefault(key, []).append(f"{block.file}:{block.line}")
+    lines = []
+    for (status, reason, advice), found in places.items():
+        more = [f"and {len(found) - _MOST_PLACES} more"] if len(found) > _MOST_PLACES else []
+        where = ", ".join([*found[:_MOST_PLACES], *more])
+        lines.append(f"{len(found)} {status}: {reason} ({where})" + (f"; {advice}" if advice else ""))
+    return lines
 
 
 def _pages_summary(run: PagesRun) -> dict[str, Any]:

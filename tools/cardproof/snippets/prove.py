@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 from msgspec.structs import replace
 
 from cardproof.core.clock import build_time, now
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
+from cardproof.core.paths import PathError
 from cardproof.core.settings import Settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
@@ -23,6 +24,7 @@ from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
 from cardproof.snippets.compare.causes import hint_for, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
+from cardproof.snippets.run.given import digests_of_given, given_files
 from cardproof.snippets.types import Block, BlockRun, Device, Limits, Options, Outcome, Status
 
 if TYPE_CHECKING:
@@ -99,9 +101,11 @@ class Policy(Struct, frozen=True):
     """Folders of modules that pages may import."""
     config: Path | None = None
     """The site's mkdocs.yml, whose Markdown extensions decide what is shown as code; None: default ones."""
-    preload: tuple[str, ...] = ("torch",)
-    """Modules that the forking process imports once."""
+    preload: tuple[str, ...] | None = None
+    """Modules that the forking process imports once; None: what each page needs."""
     limits: Limits | None = None
+    files: tuple[str, ...] = ()
+    """Paths and wildcards of the files that pages are given, seen from the page's folder and the site's."""
     strict_device: bool = False
     """A block that finds no GPU fails instead of being skipped."""
 
@@ -114,13 +118,15 @@ class Page(Struct, frozen=True):
     text: str
     """The page's Markdown."""
     base: Path
-    """Folder of helper modules and of files for ``--8<--``."""
+    """Folder from which files for ``--8<--`` are looked for: that of the site's mkdocs.yml, if there is one."""
     origin: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     """Source file and line of each line of the text; other lines are the file's own."""
     model: str | None = None
     """The model that the page shows."""
     inputs: str = ""
     """Digest of further inputs: the network's source, the site's Markdown extensions."""
+    folder: Path | None = None
+    """Folder of the file itself, if it is not a template."""
 
 
 def key_of(page: Page, device: str, policy: Policy) -> str:
@@ -138,7 +144,14 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
-    return [METHOD, *model, device, placeholders, policy.weights, policy.network]
+    more: list[object] = [to_builtins(policy.limits)] if policy.limits else []
+    more += digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
+    return [METHOD, *model, device, placeholders, policy.weights, policy.network, *more]
+
+
+def _folders(page: Page) -> list[Path]:
+    """Return the folders in which files of a page are looked for."""
+    return [folder for folder in (page.folder, page.base) if folder is not None]
 
 
 def prove(
@@ -167,7 +180,7 @@ def prove(
     if possible:
         from cardproof.snippets.run.runner import Runner
 
-        with Runner(policy.limits, policy.preload, tuple(dict.fromkeys(pair[1] for pair in possible))) as runner:
+        with Runner(policy.limits, policy.preload) as runner:
             for done, (sought, device, key) in enumerate(possible, 1):
                 runs[key] = sought.run(device, runner, key)
                 if progress:
@@ -250,17 +263,19 @@ def run_of(
     random: bool,
 ) -> PageRun:
     """Return the outcomes of a page as a run to store."""
+    outcomes = tuple(outcomes)
     results = tuple(result_of(outcome, _states(outcome.block)) for outcome in outcomes)
     if build_time():
         results = tuple(replace(result, seconds=0.0) for result in results)
-    return PageRun(page.file, page.model, device, key, random, now(), _versions(policy), results, findings)
+    versions = _versions(policy, [outcome.block for outcome in outcomes])
+    return PageRun(page.file, page.model, device, key, random, now(), versions, results, findings)
 
 
 def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
 
-    extensions, configs = _extensions(policy.config) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
+    extensions, configs = _extensions(*_state(policy.config)) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
     try:
         blocks, findings = find_blocks(
             page.text,
@@ -292,8 +307,13 @@ def _unread(block: Block) -> Iterator[Finding]:
         yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, hint)
 
 
+def _state(config: Path) -> tuple[Path, int]:
+    """Return a file and its time of change, wherever the working directory is."""
+    return config.absolute(), config.stat().st_mtime_ns
+
+
 @cache
-def _extensions(config: Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
+def _extensions(config: Path, changed: int) -> tuple[list[str], dict[str, dict[str, Any]]]:
     from cardproof.snippets.find.blocks import site_extensions
 
     return site_extensions(config)
@@ -316,6 +336,11 @@ def run_blocks(
         search_path=policy.search_path,
         environment={} if policy.network else OFFLINE,
     )
+    try:
+        job = replace(job, files=given_files(policy.files, _folders(page), page.base)) if policy.files else job
+    except (OSError, PathError) as trouble:
+        reason = f"the page cannot be given its files: {trouble}"
+        return [Outcome(block, "skip" if block.options.skip else "fail", reason) for block in blocks], False
     judged = [_judge(block, ran, device, policy, random) for block, ran in zip(blocks, _ran(job, runner), strict=True)]
     try:
         return with_causes(judged), random
@@ -377,11 +402,13 @@ def _states(block: Block) -> bool:
     return not loose and (block.console or block.stated_output is not None or bool(stated))
 
 
-def _versions(policy: Policy) -> tuple[str, ...]:
+def _versions(policy: Policy, blocks: Sequence[Block]) -> tuple[str, ...]:
     from importlib.metadata import version
 
+    from cardproof.snippets.run.runner import preload_for
+
     found = [f"python {platform.python_version()}"]
-    for name in policy.preload:
+    for name in preload_for(blocks) if policy.preload is None else policy.preload:
         try:
             found.append(f"{name} {version(name)}")
         except ModuleNotFoundError:
@@ -394,7 +421,7 @@ def policy_of(settings: Settings) -> Policy:
     wanted = settings.snippets
     config = settings.base / "mkdocs.yml"
     preload = wanted.preload
-    if settings.zoo in ("timm", "torchvision") and settings.zoo not in preload:
+    if preload is not None and settings.zoo in ("timm", "torchvision") and settings.zoo not in preload:
         preload = (*preload, settings.zoo)
     root = settings.path(settings.templates)
     search = tuple(dict.fromkeys(str(folder.resolve()) for folder in (settings.base, root, root / "models")))
@@ -406,7 +433,16 @@ def policy_of(settings: Settings) -> Policy:
         search_path=search,
         config=config if config.is_file() else None,
         preload=preload,
+        limits=replace(Limits(), **wanted.limits) if wanted.limits else None,
+        files=wanted.files,
     )
+
+
+def with_timeout(policy: Policy, seconds: float) -> Policy:
+    """Return a policy whose blocks may take as long, and whose pages at least five times as long."""
+    limits = policy.limits or Limits()
+    page = max(limits.page_seconds, 5 * seconds)
+    return replace(policy, limits=replace(limits, block_seconds=seconds, page_seconds=page))
 
 
 def extensions_text(settings: Settings) -> str:

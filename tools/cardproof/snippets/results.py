@@ -161,6 +161,12 @@ class PagesRun(Struct):
     updated: list[Path] = field(default_factory=list)
     """Pages whose stated outputs were rewritten."""
 
+    def add(self, other: PagesRun) -> None:
+        """Add the pages of another site."""
+        self.runs += other.runs
+        self.findings += other.findings
+        self.updated += other.updated
+
     @property
     def exit(self) -> int:
         """Exit status by rule 11 of the design."""

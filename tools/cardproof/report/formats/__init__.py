@@ -5,12 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cardproof.report.formats.github import github_of, markdown_of
-from cardproof.report.formats.junit import junit_of
-from cardproof.report.formats.sarif import sarif_of
-from cardproof.report.formats.view import view_of
-from cardproof.report.terminal import json_of
-
 if TYPE_CHECKING:
     from cardproof.report.run import Run
 
@@ -19,6 +13,13 @@ __all__ = ["texts_of"]
 
 def texts_of(run: Run, formats: Iterable[str]) -> dict[str, str]:
     """Return a run in each of some formats: json, junit, sarif, github or markdown."""
+    # most runs print text
+    from cardproof.report.formats.github import github_of, markdown_of
+    from cardproof.report.formats.junit import junit_of
+    from cardproof.report.formats.sarif import sarif_of
+    from cardproof.report.formats.view import view_of
+    from cardproof.report.terminal import json_of
+
     writers = {"junit": junit_of, "sarif": sarif_of, "github": github_of, "markdown": markdown_of}
     view = view_of(run)
     return {

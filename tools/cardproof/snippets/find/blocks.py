@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.errors import InputError
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.snippets.find.observe import Comment, Fence, ObservedPage, Prose, indentation, observe
 from cardproof.snippets.find.options import comment_options, fence_options
@@ -33,6 +34,7 @@ EXTENSIONS = (
 """Markdown extensions of a page that belongs to no site."""
 EXTENSION_CONFIGS: dict[str, dict[str, Any]] = {"pymdownx.tabbed": {"alternate_style": True}}
 
+_MAY_BE_FRONT_MATTER = re.compile(r"\s|---|[A-Za-z0-9_-]+:|$")
 _SETUP = re.compile(r"setup\b[ \t]*")
 _ANNOUNCES = re.compile(r"\boutput\s*:\s*$", re.IGNORECASE)
 _LONGEST_ANNOUNCEMENT = 200
@@ -59,7 +61,8 @@ def find_blocks(
     finder = _Finder(page, body, file, first, origin or {})
     finder.walk()
     finder.overlooked()
-    return tuple(finder.blocks), tuple(sorted(finder.findings, key=lambda finding: finding.place.start))
+    blocks = tuple(block for block in finder.blocks if block.code.strip())  # what was to be included may be missing
+    return blocks, tuple(sorted(finder.findings, key=lambda finding: finding.place.start))
 
 
 def shown(
@@ -83,7 +86,7 @@ def shown(
 def site_extensions(mkdocs_yml: str | Path) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return names and configurations of the Markdown extensions of a site, as MkDocs itself configures them.
 
-    Raises OSError if the file cannot be read, and MkDocs' ``ConfigurationError`` if the option is invalid.
+    Raises OSError if the file cannot be read, and InputError if MkDocs finds it invalid.
     """
     from mkdocs.config.base import Config
     from mkdocs.config.defaults import MkDocsConfig
@@ -94,21 +97,26 @@ def site_extensions(mkdocs_yml: str | Path) -> tuple[list[str], dict[str, dict[s
         mdx_configs = MkDocsConfig.mdx_configs
 
     whole = MkDocsConfig(str(mkdocs_yml))
-    with open(mkdocs_yml, "rb") as stream:  # noqa: PTH123  (MkDocs reads the name of the stream)
-        whole.load_file(stream)
+    try:
+        with open(mkdocs_yml, "rb") as stream:  # noqa: PTH123  (MkDocs reads the name of the stream)
+            whole.load_file(stream)
+    except ConfigurationError as error:
+        raise InputError(f"{mkdocs_yml}: {error}") from None
     only = Extensions(str(mkdocs_yml))
     only.load_dict({"markdown_extensions": whole["markdown_extensions"]})
     errors, _ = only.validate()
     if errors:
-        raise ConfigurationError(f"{mkdocs_yml}: {errors[0][0]}: {errors[0][1]}")
+        raise InputError(f"{mkdocs_yml}: {errors[0][0]}: {errors[0][1]}")
     return list(only.markdown_extensions), dict(only.mdx_configs or {})
 
 
 def _without_front_matter(text: str) -> tuple[str, int]:
     """Return the Markdown that MkDocs converts, with ``\\n`` as line ends, and the number of lines before it."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not _MAY_BE_FRONT_MATTER.match(text):
+        return text, 0
     from mkdocs.utils.meta import get_data
 
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     body, _ = get_data(text)
     return body, text.count("\n") - body.count("\n")
 

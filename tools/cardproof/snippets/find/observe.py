@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from html import escape
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +25,8 @@ from cardproof.snippets.find.include import Includes, Origin, aligned, filled, i
 
 SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
 _FENCE, _END, _COMMENT = "data-cardproof-fence", "data-cardproof-end", "<!-- snippet:"
+_OWN = frozenset({"admonition", "attr_list", "md_in_html", "tables", "toc"})
+"""Extensions of Markdown itself that most sites have."""
 _FLOW = {"h1", "h2", "h3", "h4", "h5", "h6", "li", "tr", "hr", "img", "pre", "blockquote", "dt", "dd", "summary"}
 """Elements that end the neighbourhood of a code block and its output."""
 
@@ -91,7 +96,7 @@ def observe(
     configs = deepcopy(dict(extension_configs))
     if SNIPPETS in extensions:
         configs[SNIPPETS] = include_config(configs.get(SNIPPETS) or {}, base_path)
-    converter = markdown.Markdown(extensions=list(extensions), extension_configs=configs)
+    converter = _Converter(extensions=list(extensions), extension_configs=configs)
     if "strip-html" in converter.postprocessors:
         converter.postprocessors.deregister("strip-html")  # it would remove the comments
     includes = Includes(converter, base_path)
@@ -125,6 +130,17 @@ def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tupl
         found: list[Origin | None] = [*known, None, None]
         return tuple(filled(found[: len(lines)], (None, 1)))
     return tuple(filled(aligned([line for line, _ in source], known, lines), (None, 1)))
+
+
+class _Converter(markdown.Markdown):  # type: ignore[misc]
+    """Finds the extensions of pymdown and Markdown itself without reading the metadata of all that is installed."""
+
+    def build_extension(self, ext_name: str, configs: Mapping[str, Any]) -> Any:
+        name = f"markdown.extensions.{ext_name}" if ext_name in _OWN else ext_name
+        if ext_name in _OWN or ext_name.startswith("pymdownx."):
+            with suppress(ImportError):
+                return import_module(name).makeExtension(**configs)
+        return super().build_extension(ext_name, configs)
 
 
 class _Recorder:
@@ -176,7 +192,8 @@ class _Recorder:
                 return
             number, stored = len(self.fences), len(processor.stack)
             fence = Fence(start, end, processor.lang or "", tuple(processor.classes), _attributes(header))
-            processor.formatter = _marking(processor.formatter, fence, number)
+            plain = getattr(processor.formatter, "__func__", None) is SuperFencesBlockPreprocessor.highlight
+            processor.formatter = _marking(_unhighlighted if plain else processor.formatter, fence, number)
             process(ws, content, start, end)
             if len(processor.stack) > stored:
                 self.fences.append(fence)
@@ -202,6 +219,11 @@ def _marking(formatter: Any, fence: Fence, number: int) -> Any:
         return f'{opened}<i {_END}="{number}"></i>'
 
     return marked if formatter else None
+
+
+def _unhighlighted(**arguments: Any) -> str:
+    """Stand for superfences' own formatter: colours change nothing about what is code, and cost a lexer."""
+    return f"<pre><code>{escape(arguments['src'])}</code></pre>"
 
 
 def _attributes(header: str) -> dict[str, str]:

@@ -43,7 +43,8 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    gc.collect()
+    if preload:
+        gc.collect()
     gc.freeze()  # children that collect do not copy the pages of all imported objects
     control.sendall(frame({"reach": reach, "exposed": exposed, **_state()}))
     while request := _request(control):
@@ -104,6 +105,7 @@ def _supervised_page(descriptors: list[int], content: dict[str, Any]) -> Supervi
         with contextlib.suppress(OSError):  # when memory runs out, the kernel takes the page before the build
             Path("/proc/self/oom_score_adj").write_text("1000")
         confine()
+        sys.dont_write_bytecode = True  # of modules beside the page; what is preloaded is compiled once
         run_page(socket.socket(fileno=channel), turns, output, errors, crash)
 
     return SupervisedPage(

@@ -1,19 +1,23 @@
 """Run: the blocks of a page in a process of their own, under limits that this process enforces.
 
-A fork server for each device has imported torch once, so that a page costs milliseconds. If forking is unsafe (an
-import left threads behind, or this is not Linux) each page gets a fresh interpreter. Windows is not supported.
+A fork server starts when a page needs it. One that has imported torch serves the pages that use torch, so that each
+costs milliseconds; others get one that has imported nothing. If forking is unsafe (an import left threads behind, or
+this is not Linux) each page gets a fresh interpreter. Windows is not supported.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import secrets
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -23,6 +27,7 @@ from msgspec.structs import replace
 
 from cardproof.snippets.run.confine import hidden
 from cardproof.snippets.run.files import remove_folder
+from cardproof.snippets.run.given import copy_given
 from cardproof.snippets.run.messages import Code, Task
 from cardproof.snippets.run.record import Mask
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
@@ -30,7 +35,7 @@ from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
 from cardproof.snippets.types import Block, BlockRun, Device, Limits
 
-__all__ = ["Device", "Job", "Limits", "Runner", "RunnerError", "ServerState"]
+__all__ = ["Device", "Job", "Limits", "Runner", "RunnerError", "ServerState", "preload_for"]
 
 
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -44,6 +49,10 @@ _FIXED = {
     "PYTHONUTF8": "1",
     "PYTHONHASHSEED": "0",
 }
+
+_USE_TORCH = frozenset({"torch", "torchvision", "torchaudio", "timm", "transformers", "res2next"})
+"""Packages that import torch sooner or later, whatever their metadata says."""
+_PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
 
 
 class Job(Struct, frozen=True):
@@ -62,6 +71,8 @@ class Job(Struct, frozen=True):
     seed: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     """Further variables, such as ``TORCH_HOME`` for local weights."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Files that are copied into the page's folder, by their names there."""
 
 
 class Runner:
@@ -70,28 +81,23 @@ class Runner:
     def __init__(
         self,
         limits: Limits | None = None,
-        preload: Sequence[str] = ("torch",),
-        devices: Sequence[Device] = ("cpu",),
+        preload: Sequence[str] | None = None,
         *,
         namespaces: bool = True,
     ) -> None:
-        """``preload`` names modules that the fork servers import.
+        """``preload`` names modules that the fork servers import; None: what each page needs (:func:`preload_for`).
 
         ``namespaces=False`` uses no Linux namespaces even if they are permitted.
         """
         self._limits = limits or Limits()
-        self._preload = tuple(preload)
-        self._devices = tuple(devices)
+        self._preload = None if preload is None else tuple(preload)
         self._namespaces = namespaces
-        self._servers: dict[Device, ForkServer] = {}
+        self._servers: dict[tuple[Device, tuple[str, ...]], ForkServer] = {}
         self._hidden = ExitStack()
         self._is_hidden = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runner:
-        """Start the fork servers; they import while the caller goes on."""
-        for device in self._devices:
-            self._server(device)
         return self
 
     def __exit__(
@@ -121,6 +127,7 @@ class Runner:
         try:
             for name in ("work", "home", "tmp"):
                 (folder / name).mkdir()
+            copy_given(job.files, folder / "work")
             task = self._task(job, folder, blocks)
             with self._page(job, folder, blocks) as page:
                 ran = Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
@@ -134,7 +141,7 @@ class Runner:
     @contextmanager
     def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
         """Fork a page, from the device's server or from a fresh interpreter; leave none of its processes behind."""
-        server = self._server(job.device)
+        server = self._server(job.device, blocks)
         shared = sys.platform == "linux" and server.threads == 1
         if not shared:
             server = ForkServer(_environment(job.device), ())
@@ -165,15 +172,19 @@ class Runner:
             return "none"
         return "all" if device == "cpu" else "network"
 
-    def _server(self, device: Device) -> ForkServer:
+    def _server(self, device: Device, blocks: Sequence[Block] = ()) -> ForkServer:
+        """Return the server for blocks; one that runs already and has imported more will do for pages with imports."""
+        preload = preload_for(blocks) if self._preload is None else self._preload
+        wanted = device, preload if sys.platform == "linux" else ()
         with self._lock:
-            server = self._servers.get(device)
+            others = (key for key in self._servers if preload and key[0] == device and {*preload} <= {*key[1]})
+            key = wanted if wanted in self._servers else next(others, wanted)
+            server = self._servers.get(key)
             if server is not None and not server.is_running():
                 server.close()
                 server = None
             if server is None:
-                preload = self._preload if sys.platform == "linux" else ()
-                server = self._servers[device] = ForkServer(_environment(device), preload)
+                server = self._servers[key] = ForkServer(_environment(device), key[1])
             return server
 
     def _task(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Task:
@@ -190,6 +201,40 @@ class Runner:
             file_bytes=self._limits.file_bytes,
             output_bytes=self._limits.output_bytes,
         )
+
+
+def preload_for(blocks: Sequence[Block]) -> tuple[str, ...]:
+    """Return the modules that are worth importing once for all pages like this one: torch, and what builds on it."""
+    names = {name for block in blocks for name in _imported(block)}
+    if not any(_uses_torch(name) for name in names):
+        return ()
+    return ("torch", *(name for name in ("timm", "torchvision") if name in names))
+
+
+def _imported(block: Block) -> set[str]:
+    """Return the top-level packages that a block imports, at any depth; none if it is not valid Python."""
+    code = "\n".join(_PROMPT.findall(block.code)) if block.console else block.code
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
+@cache
+def _uses_torch(name: str) -> bool:
+    """Return whether a package uses torch: a well-known one, or one whose metadata requires it."""
+    if name in _USE_TORCH or name in sys.stdlib_module_names:
+        return name in _USE_TORCH
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        needs = requires(name) or ()
+    except (PackageNotFoundError, ValueError):
+        return False
+    return any(re.match(r"torch(?![\w.-])", need) and "extra ==" not in need for need in needs)
 
 
 def _reason_not_to_run(block: Block, job: Job) -> str | None:
@@ -248,6 +293,7 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         **environment,
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
+        "PYTHONDONTWRITEBYTECODE": "1",  # a page leaves nothing beside the modules that it imports
         "MPLBACKEND": f"module://{__package__}.plots",
         STATE: str(folder / "statements"),
         **job.environment,

@@ -104,6 +104,8 @@ def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
     if not code.console:
         yield code.code, 1, False
         return
+    import doctest  # a fifth of what the forking process would import
+
     try:
         found = examples(code.code)
     except ConsoleError as trouble:
