@@ -61,8 +61,8 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def runner():
-    """One fork server for all cases, as a build has it."""
-    with Runner(LIMITS) as running:
+    """One fork server for all cases, as a build has it; it imports timm, which would take most of a block's time."""
+    with Runner(LIMITS, ("torch", "timm")) as running:
         yield running
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from running import fences, judged, said
+from msgspec.structs import replace
+from running import blocks, fences, judged, said
 
-from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.scope import uses_of_code
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
@@ -249,11 +251,6 @@ def test_a_time_out_shows_where_it_hung(hasty: Runner) -> None:
 
 
 def test_a_block_may_have_a_limit_of_its_own(hasty: Runner) -> None:
-    from msgspec.structs import replace
-    from running import blocks
-
-    from cardproof.snippets.run.runner import Job
-
     short, long = blocks("while True: pass", "import time\ntime.sleep(1.5)")
     runs = hasty.run(
         Job(
@@ -265,3 +262,24 @@ def test_a_block_may_have_a_limit_of_its_own(hasty: Runner) -> None:
         )
     )
     assert [run.error for run in runs] == ["timeout: over the limit of 0.2 s for a block", None]
+
+
+# names, by the syntax
+
+
+def test_reading_the_names_of_a_page_warns_of_nothing_here(recwarn: pytest.WarningsRecorder) -> None:
+    assert [uses_of_code(block)[0].binds for block in blocks("y = '\\d'", "z = '\\d' (")] == [{"y"}, {"z"}]
+    assert list(recwarn) == []
+
+
+def test_code_of_any_kind_is_read_in_time() -> None:
+    hostile = [
+        "a" + " " * 200_000 + "b (",
+        "(" * 5_000,
+        "x" + ".a" * 20_000,
+        "\0",
+        "def " * 50_000,
+        "x = " * 20_000 + "1",
+    ]
+    for block in blocks(*hostile):
+        assert uses_of_code(block)

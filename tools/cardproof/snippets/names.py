@@ -11,13 +11,13 @@ from typing import Any
 from msgspec import Struct, field
 
 _BUILTIN = frozenset(dir(builtins))
+_PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)")
 _BINDING = re.compile(
-    r"^[ \t]*(?:>>> ?|\.\.\. ?)?(?:"
-    r"(?:async )?(?:def|class) (?P<defined>\w+)|(?P<targets>[\w, \t]+?)\s*(?::[^=\n]*)?=(?!=)|"
-    r"(?:from [\w.]+ )?import (?P<imported>[\w.,* \t]+)|for (?P<each>[\w, \t]+) in\b|.*\bas (?P<alias>\w+))",
-    re.MULTILINE,
+    r"(?:async )?(?:def|class) (\w+)|([\w, \t]+?)\s*(?::[^=]*)?=(?!=)|(?:async )?for ([\w, \t]+) in\b|.*\bas (\w+)\s*:"
 )
-"""Lines that bind names, in code that does not parse."""
+"""A line that binds names, and is no whole statement."""
+_LONGEST = 300
+"""Characters of such a line that are looked at."""
 
 
 class Uses(Struct):
@@ -47,13 +47,21 @@ def uses_of(nodes: Sequence[ast.stmt]) -> tuple[Uses, ...]:
 
 
 def uses_of_text(code: str) -> tuple[Uses, ...]:
-    """Return the names that code binds which does not parse, as one statement."""
-    names: set[str] = set()
-    for match in _BINDING.finditer(code):
-        imported = re.sub(r"\w[\w.]*\s+as\s+", "", match["imported"] or "")
-        names |= {word.partition(".")[0] for word in re.findall(r"\w[\w.]*", imported)}
-        names |= set(re.findall(r"\w+", " ".join(filter(None, match.group("defined", "targets", "each", "alias")))))
-    return (Uses(binds={name for name in names if name.isidentifier()}),)
+    """Return the names that code binds or changes which does not parse, line by line, as one statement."""
+    whole = Uses()
+    for line in code.splitlines():
+        text = _PROMPT.sub("", line).strip()
+        try:
+            parts = uses_of(ast.parse(text).body)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            match = _BINDING.match(text[:_LONGEST])
+            found = " ".join(filter(None, match.groups())) if match else ""
+            parts = (Uses(binds={name for name in re.findall(r"\w+", found) if name.isidentifier()}),)
+        for part in parts:
+            whole.binds |= part.binds
+            whole.changes |= part.changes
+            whole.imports |= part.imports
+    return (whole,)
 
 
 def _loads(nodes: Iterable[ast.AST]) -> set[str]:

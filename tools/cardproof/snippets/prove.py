@@ -94,7 +94,7 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
-    return [METHOD, *model, device, placeholders, policy.weights, policy.network]
+    return [METHOD, *model, device, placeholders, policy.weights, policy.network, repr(policy.limits)]
 
 
 def prove(
@@ -311,8 +311,13 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
     if ran.needs and (outcome.status == "fail" or block.options.expect_error == ""):
         return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint_for_needs(ran.needs))
     if outcome.status == "fail" and outcome.hint is None:
-        return replace(outcome, hint=hint_for(ran.error))
+        return replace(outcome, hint=hint_for(ran.error) or _asked_for(ran))
     return outcome
+
+
+def _asked_for(ran: BlockRun) -> str | None:
+    """Return what a failed block was refused, which is not why it failed as far as is known."""
+    return f"this block also asked for {', '.join(ran.refused)}, and did not get it" if ran.refused else None
 
 
 def _states(block: Block) -> bool:

@@ -7,11 +7,12 @@ that read them do not run.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from cardproof.snippets.names import Uses, uses_of, uses_of_text
-from cardproof.snippets.run.statements import parsed
+from cardproof.snippets.run.statements import FILTERS, parsed
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.messages import Code
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 def uses_of_code(code: Code | Block) -> tuple[Uses, ...]:
     """Return how the statements of a block use names; what it would bind, if it does not parse."""
-    try:
-        return uses_of(parsed(code))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return uses_of_text(code.code)
+    with FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return uses_of(parsed(code))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return uses_of_text(code.code)
 
 
 class Scope:

@@ -6,6 +6,7 @@ import __future__
 import ast
 import doctest
 import linecache
+import threading
 from collections.abc import Iterator
 from inspect import CO_COROUTINE
 from types import CodeType
@@ -30,6 +31,9 @@ _REPLAYED = (
     ast.Try,
 )
 """Statements that a spawned worker runs again to define the page's names: no bare calls, no loops."""
+
+FILTERS = threading.Lock()
+"""Held while Python's filters of warnings, which all threads share, are others."""
 
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 

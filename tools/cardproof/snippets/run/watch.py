@@ -10,7 +10,6 @@ import signal
 import socket
 import struct
 import termios
-import threading
 import time
 import warnings
 from collections.abc import Generator, Sequence
@@ -20,7 +19,7 @@ from cardproof.snippets.run import messages
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
 from cardproof.snippets.run.record import OverOutputLimitError, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
-from cardproof.snippets.run.statements import Place, Sources, Statement, statements
+from cardproof.snippets.run.statements import FILTERS, Place, Sources, Statement, statements
 from cardproof.snippets.run.supervise import STATUS
 from cardproof.snippets.run.traceback import describe
 from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
@@ -40,10 +39,6 @@ _EXITED = 2
 """How a statement ended that exits as a program does which has nothing to complain of."""
 _AT_ONCE = 1 << 20
 """Bytes read from a pipe before the limits are checked again."""
-
-
-_filters = threading.Lock()
-"""Held while Python's filters of warnings, which all threads share, are others."""
 
 
 class _OverError(Exception):
@@ -315,7 +310,7 @@ def _compiled(
 
     It is compiled here and not in the page's process, so that no code of the page decides what will run.
     """
-    with _filters, warnings.catch_warnings(record=True) as caught:
+    with FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             compiled, flags = statements(code, flags)
