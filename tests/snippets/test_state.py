@@ -31,6 +31,7 @@ def needs(name: str, line: int, state: str) -> tuple[str, str]:
     return ("not-run", f"needs '{name}' of the block at line {line}, which {state}")
 
 
+@pytest.mark.attack("snippet", "an older value in place of one that a skipped block gives", "its readers are not run")
 def test_a_name_that_a_skipped_block_would_bind_does_not_keep_its_older_value(runner: Runner) -> None:
     page = fences('net = "small"', f"{SKIP}net = big()", "print(net)  # prints: small", "print(net.fc)", "print(1)")
     found = said(judged(runner, page))
@@ -181,6 +182,7 @@ def test_an_exception_that_poses_as_an_exit_fails(runner: Runner) -> None:
 _SPAWN = "q = mp.get_context('spawn').Process(target=print)\nq.start()\nq.join()\nprint(q.exitcode)"
 
 
+@pytest.mark.attack("snippet", "a script that runs again in each process that it spawns", "it fails, with a hint")
 def test_a_script_that_spawns_without_the_main_guard_fails_with_a_hint(runner: Runner) -> None:
     guarded = "if __name__ == '__main__':\n    " + _SPAWN.replace("\n", "\n    ")
     page = fences("import multiprocessing as mp", _SPAWN, guarded)

@@ -52,6 +52,7 @@ def test_what_depends_on_a_block_that_did_not_run_is_never_written(runner: Runne
     assert updated(runner, page) == page
 
 
+@pytest.mark.attack("snippet", "values of random weights, written into the page by an update", "nothing is written")
 def test_under_random_weights_nothing_is_written(runner: Runner) -> None:
     page = fences(HUB, "print(model.weight.shape)  # prints: torch.Size([2, 2])", "print(0.5)  # prints: 0.25")
     assert updated(runner, page, weights="random") == page

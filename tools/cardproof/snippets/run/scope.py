@@ -47,11 +47,12 @@ class Scope:
         return tuple(self._missing)
 
     def begin(self, index: int) -> tuple[str, int] | None:
-        """Begin a block; return a missing name that it needs, and the block that did not give it."""
+        """Begin a block; return a missing name that it needs, and the block that did not give it: the first one."""
         if self._fresh[index]:
             self.forget()
         needed = self.reads(index) if self._missing else ()
-        return next(((name, self._missing[name]) for name in needed if name in self._missing), None)
+        found = [(name, self._missing[name]) for name in needed if name in self._missing]
+        return min(found, key=lambda item: item[1], default=None)
 
     def forget(self) -> None:
         """Begin anew: there are no names, and none is missing."""
