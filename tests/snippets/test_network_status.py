@@ -42,6 +42,11 @@ def runner() -> Iterator[Runner]:
         ),
         ("from huggingface_hub import hf_hub_download\nhf_hub_download('gpt2', 'config.json')", "weights: gpt2"),
         ("from huggingface_hub import snapshot_download\nsnapshot_download('gpt2')", "weights: gpt2"),
+        ("from huggingface_hub import HfApi\nHfApi().create_repo('a/b')", "the network: huggingface.co"),
+        (
+            "from huggingface_hub import hf_hub_download\nhf_hub_download('a/b', 'c', repo_type='dataset')",
+            "the data set: a/b",
+        ),
         ("from huggingface_hub import list_models\nlist(list_models(limit=1))", "the network: huggingface.co"),
         (
             "from transformers import AutoModel\nAutoModel.from_pretrained('bert-base-uncased')",

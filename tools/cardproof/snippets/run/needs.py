@@ -23,6 +23,7 @@ _NAMED = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethos
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ETIMEDOUT, errno.ENETDOWN})
 _FAULTS = (NameError, AttributeError, TypeError, SyntaxError, ImportError, LookupError, ArithmeticError, AssertionError)
 """Faults of the code itself: raised by the page while it handles a refusal, they do not follow from it."""
+_DOWNLOADS = ("huggingface_hub.file_download", "huggingface_hub._snapshot_download")
 _MARK = "_cardproof_needs"
 _MOST = 100
 """Refusals of one statement that are kept."""
@@ -155,7 +156,7 @@ def _wanted(stack: list[FrameType]) -> str | None:
     """Return the weights or data that a known loader on the stack was asked for."""
     for frame in stack:
         module, names = str(frame.f_globals.get("__name__")), frame.f_locals
-        if module.startswith("huggingface_hub.") and isinstance(names.get("repo_id"), str):
+        if module in _DOWNLOADS and isinstance(names.get("repo_id"), str):
             kind = "the data set" if names.get("repo_type") == "dataset" else "weights"
             return f"{kind}: {names['repo_id'][:200]}"
         if module == "torch.hub" and frame.f_code.co_name == "load_state_dict_from_url":
