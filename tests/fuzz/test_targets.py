@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 CRASHERS = Path(__file__).parent / "crashers"
-EXAMPLES = {"address": 200, "card": 160, "fence": 60, "match": 200, "number": 800, "table": 200}
+EXAMPLES = {"address": 500, "card": 200, "fence": 150, "match": 500, "number": 2_000, "table": 300}
 """How many texts a target gets; others get :data:`OTHERS`. ``run.py`` looks for more, as long as it is told to."""
-OTHERS = 120
+OTHERS = 200
 
 pytestmark = pytest.mark.slow
 
