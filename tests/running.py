@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cardproof.snippets.prove import Page, Policy, page_blocks, run_blocks
 from cardproof.snippets.run.processes import descendants
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Limits, Options, Printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cardproof.snippets.types import Outcome
 
 
 def blocks(*codes: str, file: str = "page.md", **options: Any) -> tuple[Block, ...]:
@@ -25,6 +28,24 @@ def blocks(*codes: str, file: str = "page.md", **options: Any) -> tuple[Block, .
         found.append(Block(file, line, code, Options(**options), console=console))
         line += code.count("\n") + 4
     return tuple(found)
+
+
+def fences(*codes: str) -> str:
+    """Return a page of these blocks; one that begins with a brace has its options on its first line."""
+    heads = (" " if code.startswith("{") else "\n" for code in codes)
+    return "\n".join(f"```python{head}{code}\n```\n" for head, code in zip(heads, codes, strict=True))
+
+
+def judged(runner: Runner, text: str, **policy: Any) -> list[Outcome]:
+    """Run the blocks of a page and judge them."""
+    page = Page("page.md", text, Path())
+    found = page_blocks(page, Policy(**policy))[0]
+    return run_blocks(page, found, "cpu", Policy(**policy), runner)[0]
+
+
+def said(outcomes: list[Outcome]) -> list[tuple[str, str]]:
+    """Return status and message of each block."""
+    return [(outcome.status, outcome.message) for outcome in outcomes]
 
 
 class Pages:

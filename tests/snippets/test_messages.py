@@ -8,7 +8,7 @@ import pytest
 
 from cardproof.snippets.run import messages
 
-RAN = {"kind": "Ran", "value": None, "error": None, "summary": None, "traceback": "", "line": 1}
+RAN = {"kind": "Ran", "value": None, "error": None, "traceback": "", "line": 1}
 
 
 def taken(body: bytes) -> messages.Reply:

@@ -22,28 +22,28 @@ PUBLISHED = Path(__file__).with_name("published")
 CARDS = ("densenet", "res2next", "gloun-xception")
 """The last one's name is of a network that timm no longer has."""
 
-NEEDS_NETWORK = ("fail", "network needed: this block tried to reach")
+NEEDS_NETWORK = ("not-run", "needs the network: ")
 UNDEFINED = ("fail", "NameError: name 'NUM_FINETUNE_CLASSES' is not defined")
 UNKNOWN = [
     ("fail", "RuntimeError: Unknown model (gluon_xception65)"),
-    ("fail", "NameError: name 'model' is not defined"),
-    ("fail", "NameError: name 'model' is not defined"),
-    NEEDS_NETWORK,
+    ("not-run", "needs 'model' of the block at line 6, which failed"),
+    ("not-run", "needs 'model' of the block at line 6, which failed"),
+    ("not-run", "needs 'urllib' of the block at line"),
     UNDEFINED,
 ]
 EXPECTED: dict[Weights, list[tuple[str, str]]] = {
     "strict": [
-        ("skip", "needs weights that are not at hand"),
-        ("skip", "needs 'model' of the block at line 6, which was skipped"),
-        ("skip", "needs 'model' of the block at line 6, which was skipped"),
-        NEEDS_NETWORK,
+        ("not-run", "needs weights: timm/"),
+        ("not-run", "needs 'model' of the block at line 6, which was not run"),
+        ("not-run", "needs 'model' of the block at line 6, which was not run"),
+        ("not-run", "needs 'urllib' of the block at line"),
         UNDEFINED,
     ],
     "random": [
         ("pass", ""),
         NEEDS_NETWORK,
-        ("fail", "NameError: name 'batch' is not defined"),
-        NEEDS_NETWORK,
+        ("not-run", "needs 'batch' of the block at line"),
+        ("not-run", "needs 'probabilities' of the block at line"),
         UNDEFINED,
     ],
 }

@@ -1,31 +1,48 @@
-"""Which code asks for published weights, and what hubs do that must not be asked for them."""
+"""Random weights: loaders of published weights load nothing, and it is noted that they were asked."""
 
 from __future__ import annotations
 
-import pytest
-from running import blocks
+from typing import TYPE_CHECKING
 
-from cardproof.snippets.prove import LOADS_WEIGHTS, OFFLINE
+import pytest
+from running import blocks, fences, judged
+
+from cardproof.snippets.prove import OFFLINE
 from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.types import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with Runner(Limits(), ("torch", "timm", "torchvision.models")) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "timm.create_model('resnet18', pretrained=True)",
-        "resnet18(weights='DEFAULT')",
-        "resnet18(weights = ResNet18_Weights.DEFAULT)",
-        "torch.hub.load_state_dict_from_url(URL)",
-        "Net.from_pretrained('name')",
+        "import timm\nmodel = timm.create_model('resnet18', True)",
+        "import timm\nmodel = timm.create_model('resnet18', pretrained=True)",
+        "from torchvision.models import resnet18, ResNet18_Weights\nmodel = resnet18(weights=ResNet18_Weights.DEFAULT)",
+        "from torchvision.models import resnet18\nmodel = resnet18(weights='DEFAULT')",
+        "import torch\nmodel = torch.nn.Linear(1, 1)\n"
+        "model.load_state_dict(torch.hub.load_state_dict_from_url('https://example.com/a.pth'))",
     ],
 )
-def test_code_that_loads_published_weights_is_known(code: str) -> None:
-    assert LOADS_WEIGHTS.search(code)
+def test_however_weights_are_asked_for_they_are_random_and_that_is_noted(runner: Runner, code: str) -> None:
+    page = fences("print(0.5)  # prints: 0.25", code, "print(0.5)  # prints: 0.25", "print('a')  # prints: b")
+    first, second, third, fourth = judged(runner, page, weights="random")
+    assert [outcome.status for outcome in (first, second, third, fourth)] == ["fail", "pass", "pass", "fail"]
+    assert "weights" in third.warnings[0]
+    assert [outcome.may_update for outcome in (first, second, third, fourth)] == [True, False, False, False]
 
 
-@pytest.mark.parametrize("code", ["f(pretrained=False)", "resnet18(weights = None)", "weights=None", "weights == old"])
-def test_code_that_loads_none_is_left_alone(code: str) -> None:
-    assert not LOADS_WEIGHTS.search(code)
+def test_words_about_weights_change_nothing(runner: Runner) -> None:
+    page = fences("# pretrained=True, weights='DEFAULT'\nprint(0.5)  # prints: 0.25")
+    assert [outcome.status for outcome in judged(runner, page, weights="random")] == ["fail"]
 
 
 def test_a_hub_that_was_imported_before_the_page_began_fails_at_once() -> None:

@@ -23,7 +23,7 @@ LIMITS = Limits(block_seconds=3, page_seconds=8, processes=40)
 FORGER = '''
 import gc, json, marshal, os, sys, threading
 
-RAN = {"kind": "Ran", "value": None, "error": None, "summary": None, "traceback": "", "line": None}
+RAN = {"kind": "Ran", "value": None, "error": None, "traceback": "", "line": None}
 REPLIES = {
     "begin": {"kind": "Began"},
     "run": RAN,
@@ -118,7 +118,7 @@ def test_objects_of_the_runner_that_gc_finds_report_nothing(page: Pages) -> None
     attack = (
         "found = [item for item in gc.get_objects() if type(item).__module__.startswith('cardproof.')]\n"
         "for item in found:\n    for name in dir(item):\n        method = getattr(item, name, None)\n"
-        "        for arguments in ((('end',), None), (('run', 0, False, (1, 1), False), None)):\n"
+        "        for arguments in ((('end',), None), (('run', 0, False, (1, 1), False, True), None)):\n"
         "            try:\n                if name in ('leave', 'enter'):\n                    method(*arguments)\n"
         "            except Exception:\n                pass"
     )

@@ -202,13 +202,13 @@ def test_a_block_after_a_syntax_error_still_runs(page: Pages) -> None:
     assert fine.error is None
     assert (broken.error, broken.error_line, broken.printed) == ("SyntaxError: invalid syntax", 2, ())
     assert 'File "page.md", line 7' in broken.traceback
-    assert after.error == "NameError: name 'x' is not defined"
+    assert after.error == "not run: needs 'x' of the block at line 6"
 
 
-def test_a_program_s_exit_fails_its_block_only(page: Pages) -> None:
+def test_a_program_s_exit_ends_the_page(page: Pages) -> None:
     first, second = page.run("import sys\nsys.exit(3)", "print(1)")
     assert first.error == "SystemExit: 3: the code ends the program here"
-    assert second.printed[0].text == "1\n"
+    assert second.error == "not run: the code ended the program in the block at line 2"
 
 
 # names
@@ -251,7 +251,8 @@ def test_future_imports_hold_for_the_blocks_that_follow(page: Pages) -> None:
 
 def test_spawned_workers_know_the_page_s_definitions(page: Pages) -> None:
     define = "import multiprocessing as mp\nSCALE = 3\nprint('once')\ndef scaled(v):\n    return v * SCALE"
-    use = "with mp.get_context('spawn').Pool(1) as pool:\n    print(pool.map(scaled, [1, 2]))"
+    pool = "with mp.get_context('spawn').Pool(1) as pool:\n        print(pool.map(scaled, [1, 2]))"
+    use = f"if __name__ == '__main__':\n    {pool}"
     assert page.out(define, use) == "once\n[3, 6]\n"
 
 

@@ -64,7 +64,7 @@ def test_data_loader_workers_run_and_end(page: Pages, options: str) -> None:
     code = (
         "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\n"
         f"dl = DataLoader(TensorDataset(torch.arange(8)), batch_size=4, num_workers=1{options})\n"
-        "for (b,) in dl:\n    print(b.tolist())"
+        "if __name__ == '__main__':\n    for (b,) in dl:\n        print(b.tolist())"
     )
     assert page.out(code) == "[0, 1, 2, 3]\n[4, 5, 6, 7]\n"
 
@@ -74,7 +74,8 @@ def test_a_spawned_worker_knows_a_data_set_that_the_page_defines(page: Pages) ->
         "import torch\nfrom torch.utils.data import DataLoader, Dataset\nclass Squares(Dataset):\n"
         "    def __len__(self):\n        return 2\n    def __getitem__(self, k):\n        return k * k"
     )
-    use = "dl = DataLoader(Squares(), batch_size=2, num_workers=1, multiprocessing_context='spawn')\nprint(*dl)"
+    loader = "DataLoader(Squares(), batch_size=2, num_workers=1, multiprocessing_context='spawn')"
+    use = f"if __name__ == '__main__':\n    print(*{loader})"
     assert page.out(define, use) == "tensor([0, 1])\n"
 
 

@@ -36,7 +36,7 @@ class SnippetSettings(Struct, frozen=True):
     run: bool = True
     """Whether they are run at all."""
     weights: Literal["strict", "random"] = "strict"
-    """If published weights are missing: ``strict`` skips a block, ``random`` runs it with random weights."""
+    """If published weights are missing: ``strict`` does not run a block, ``random`` runs it with random weights."""
     models: Literal["first", "all"] = "first"
     """Run a page for the model that it shows, or for every model of its card."""
     devices: tuple[Literal["cpu", "cuda"], ...] = ("cpu",)

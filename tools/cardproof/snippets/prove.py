@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.clock import build_time, now
@@ -22,17 +22,17 @@ from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
-from cardproof.snippets.compare.causes import hint_for, with_causes
+from cardproof.snippets.compare.causes import hint_for, hint_for_needs, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
 from cardproof.snippets.run.given import digests_of_given, given_files
-from cardproof.snippets.types import Block, BlockRun, Device, Limits, Options, Outcome, Status
+from cardproof.snippets.types import Block, BlockRun, Device, Limits, Outcome, Status
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.runner import Job, Runner
 
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 
-METHOD = "snippets/1"
+METHOD = "snippets/2"
 """Version of finding, running and comparing: a new one makes all older runs stale."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
@@ -40,50 +40,6 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 _LINE = re.compile(r"\bline \d|:\d")
 """A line number in a message."""
-
-_DOWNLOAD_FAILED = re.compile(r"network needed|offline|LocalEntryNotFound|URLError|ConnectionError", re.IGNORECASE)
-"""Errors of loaders that could not download weights."""
-
-LOADS_WEIGHTS = re.compile(
-    r"pretrained\s*=\s*True|weights\s*=(?!=|\s*None\b)|load_state_dict_from_url|from_pretrained\("
-)
-"""Code that loads published weights."""
-
-SETUP = '''
-def _cardproof_random_weights():
-    import contextlib
-
-    import torch
-
-    class Nothing(dict):
-        """Stands for a state dict that was not loaded."""
-
-    load = torch.nn.Module.load_state_dict
-
-    def load_state_dict(self, state_dict, *args, **kwargs):
-        if isinstance(state_dict, Nothing):
-            return torch.nn.modules.module._IncompatibleKeys([], [])
-        return load(self, state_dict, *args, **kwargs)
-
-    torch.nn.Module.load_state_dict = load_state_dict
-    torch.hub.load_state_dict_from_url = lambda *args, **kwargs: Nothing()
-    with contextlib.suppress(ImportError):
-        from torchvision.models import _api
-
-        _api.load_state_dict_from_url = torch.hub.load_state_dict_from_url
-        _api.WeightsEnum.get_state_dict = lambda self, *args, **kwargs: Nothing()
-    with contextlib.suppress(ImportError):
-        from timm.models import _builder
-
-        _builder.load_pretrained = lambda *args, **kwargs: None
-
-
-_cardproof_random_weights()
-del _cardproof_random_weights
-'''
-"""Runs at the start of a page's process if the site's policy is ``random`` and weights are missing: loaders of
-pretrained weights load nothing, and the networks have the random weights that they were built with."""
-
 
 Weights = Literal["strict", "random"]
 
@@ -94,7 +50,7 @@ class Policy(Struct, frozen=True):
     devices: tuple[Device, ...] = ("cpu",)
     placeholders: Mapping[str, object] = field(default_factory=dict)
     weights: Weights = "strict"
-    """If published weights are missing: ``strict`` skips the block, ``random`` runs it with random ones."""
+    """If published weights are missing: ``strict`` does not run the block, ``random`` runs it with random ones."""
     network: bool = False
     """Blocks marked ``.network`` may reach it."""
     search_path: tuple[str, ...] = ()
@@ -144,9 +100,8 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
-    more: list[object] = [to_builtins(policy.limits)] if policy.limits else []
-    more += digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
-    return [METHOD, *model, device, placeholders, policy.weights, policy.network, *more]
+    files = digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
+    return [METHOD, *model, device, placeholders, policy.weights, policy.network, repr(policy.limits), *files]
 
 
 def _folders(page: Page) -> list[Path]:
@@ -234,8 +189,8 @@ def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Fin
 
 def _names_no_line(result: BlockResult, page: str) -> bool:
     """Return whether no message of a block contains a line number; failures always do."""
-    fails = result.status == "fail" or result.hint or result.traceback or result.warnings
-    return not fails and not _LINE.search(result.message) and page not in result.output
+    fails = result.status == "fail" or result.traceback or result.warnings
+    return not fails and not _LINE.search(f"{result.message} {result.hint}") and page not in result.output
 
 
 def gpu_is_visible() -> bool:
@@ -321,15 +276,14 @@ def run_blocks(
     """Run blocks and judge them; the second value is whether networks had random weights."""
     from cardproof.snippets.run.runner import Job
 
-    random = policy.weights == "random" and any(LOADS_WEIGHTS.search(block.code) for block in blocks)
-    first = (Block(page.file, 1, SETUP, Options(hide=True, setup=True)),) if random else ()
     job = Job(
         page.file,
-        (*first, *blocks),
+        blocks,
         device,
         policy.network,
         dict(policy.placeholders),
         search_path=policy.search_path,
+        random_weights=policy.weights == "random",
         environment={} if policy.network else OFFLINE,
     )
     try:
@@ -337,25 +291,25 @@ def run_blocks(
     except (OSError, PathError) as trouble:
         reason = f"the page cannot be given its files: {trouble}"
         return [Outcome(block, "skip" if block.options.skip else "fail", reason) for block in blocks], False
-    judged = [_judge(block, ran, device, policy, random) for block, ran in zip(blocks, _ran(job, runner), strict=True)]
+    judged = [_judge(block, ran, device, policy) for block, ran in zip(blocks, _ran(job, runner), strict=True)]
+    random = any(outcome.ran is not None and outcome.ran.random_weights for outcome in judged)
     try:
         return with_causes(judged), random
-    except Exception:  # without the causes
-        return judged, random
+    except Exception:  # without the causes, nothing is known to be sound
+        return [replace(outcome, may_update=False) for outcome in judged], random
 
 
 def _ran(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
-    """Return the runs of a job's blocks, without the set-up of random weights; whatever happens, the page has one."""
+    """Return the runs of a job's blocks; whatever happens, each has one."""
     from cardproof.snippets.run.runner import RunnerError
 
-    count = sum(block.code is not SETUP for block in job.blocks)
     try:
-        return runner.run(job)[-count:] if count else ()
+        return runner.run(job)
     except RunnerError as trouble:
         reason = str(trouble)
     except Exception as error:
         reason = f"the page could not be run: {_named(error)}"
-    return (BlockRun(False, (), reason, device=job.device),) * count
+    return (BlockRun(False, (), reason, device=job.device),) * len(job.blocks)
 
 
 def _named(error: Exception) -> str:
@@ -363,27 +317,31 @@ def _named(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
-def _judge(block: Block, ran: BlockRun, device: str, policy: Policy, random: bool) -> Outcome:
+def _judge(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
     """Return the outcome of a block; one that cannot be judged has failed with that reason."""
     try:
-        return _judged(block, ran, device, policy, random)
+        return _judged(block, ran, device, policy)
     except Exception as error:
         return Outcome(block, "fail", f"its output could not be compared: {_named(error)}", ran=ran)
 
 
-def _judged(block: Block, ran: BlockRun, device: str, policy: Policy, random: bool) -> Outcome:
+def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
     from cardproof.snippets.compare.match import judge_block
 
     reason = (ran.error or "").removeprefix("not run: ")
-    if not block.options.skip and reason != (ran.error or ""):
+    if not block.options.skip and not ran.ended and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
-    outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not random)
-    text = (ran.error or "") + ran.traceback + "".join(printed.text for printed in ran.printed)
-    if outcome.status == "fail" and LOADS_WEIGHTS.search(block.code) and _DOWNLOAD_FAILED.search(text):
-        return Outcome(block, "skip", "needs weights that are not at hand", ran=ran)
+    outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not ran.random_weights)
+    if ran.needs and (outcome.status == "fail" or block.options.expect_error == ""):
+        return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint_for_needs(ran.needs))
     if outcome.status == "fail" and outcome.hint is None:
-        return replace(outcome, hint=hint_for(ran.error))
+        return replace(outcome, hint=hint_for(ran.error) or _asked_for(ran))
     return outcome
+
+
+def _asked_for(ran: BlockRun) -> str | None:
+    """Return what a failed block was refused, which is not why it failed as far as is known."""
+    return f"this block also asked for {', '.join(ran.refused)}, and did not get it" if ran.refused else None
 
 
 def _states(block: Block) -> bool:

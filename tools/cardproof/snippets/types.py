@@ -25,6 +25,8 @@ class Options(Struct, frozen=True):
     setup: bool = False
     """Hidden set-up from a comment: it runs and is not shown."""
     reason: str = ""
+    timeout: float | None = None
+    """Seconds that the block may take; None: the limit of all blocks."""
 
 
 class Block(Struct, frozen=True):
@@ -103,6 +105,16 @@ class BlockRun(Struct, frozen=True):
     device: str = "cpu"
     warnings: tuple[str, ...] = ()
     """Warnings about a block that ended: processes or threads left running, a closed output."""
+    exit_line: int | None = None
+    """Last line of the statement with which the code ended the program, without an error: what follows did not run."""
+    needs: str | None = None
+    """What the block asked for and did not get, so that it raised: ``the network: HOST``, ``weights: NAME``."""
+    refused: tuple[str, ...] = ()
+    """All that the block asked for and did not get, also if it went on."""
+    needs_block: tuple[str, int] | None = None
+    """A name that the block needs, and the block (from 0 on its page) that did not give it: it did not run."""
+    random_weights: bool = False
+    """Networks had random weights in this block, or in one before it."""
 
 
 class Outcome(Struct, frozen=True):
@@ -120,6 +132,8 @@ class Outcome(Struct, frozen=True):
     """What to do about a failure."""
     warnings: tuple[str, ...] = ()
     """Warnings about a block that passed: loose expectations that differ, outputs not compared."""
+    may_update: bool = True
+    """Its outputs are what a reader gets: no random weights, and no block before it was left out that it depends on."""
 
 
 Device = Literal["cpu", "cuda"]

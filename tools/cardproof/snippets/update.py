@@ -34,8 +34,8 @@ def update(source_text: str, outcomes: Iterable[Outcome], file: str | None = Non
     """Return a source with the outdated outputs of its blocks rewritten; everything outside them stays as it is.
 
     ``file`` is the source's name in the blocks; None: that of each outcome's block. An output is not rewritten if its
-    block crashed, if it is loose, if the stated one is of another device, if a template makes the text, or if the new
-    text would not be read back as the same output.
+    block crashed, if it depends on a block that did not run or on random weights, if it is loose, if the stated one is
+    of another device, if a template makes the text, or if the new text would not be read back as the same output.
     """
     lines = [(match[1], match[2]) for match in _LINE.finditer(source_text) if match[0]]
     source = [text for text, _ in lines]
@@ -63,9 +63,11 @@ def _apply(lines: list[tuple[str, str]], edit: Edit) -> None:
 
 
 def _results(outcome: Outcome) -> tuple[Comparison, ...]:
-    """Return the comparisons of a block; none if it did not run to its end."""
+    """Return the comparisons of a block; none if it did not run to its end, or if its outputs are not a reader's."""
     ran = outcome.ran
     if ran is None or not ran.ended or ran.error is not None or outcome.status not in ("fail", "pass"):
+        return ()
+    if not outcome.may_update or ran.random_weights:
         return ()
     try:
         return compare(outcome.block, ran, ran.device)

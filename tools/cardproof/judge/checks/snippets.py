@@ -17,8 +17,8 @@ skipped without a reason.
 above (`<!-- snippet: skip reason="…" -->`). Hidden set-up is `<!-- snippet: setup … -->`, or a line that ends in
 `# snippet: hide`. Upper-case placeholders get their value for the run from the setting `snippets`.
 
-**Weights** that are missing: a block that loads them is skipped, or runs with random weights if the setting
-allows it; the page says so, and decimals that depend on them are not compared.
+**Weights** that are missing: a block that asks for them is not run, and says which, or runs with random weights if the
+setting allows it; the page says so, and decimals that depend on them are not compared. The network likewise.
 
 **Example.** A block `print(x)` in which nothing binds `x` gives `NameError: name 'x' is not defined`.
 

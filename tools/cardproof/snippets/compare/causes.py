@@ -1,8 +1,8 @@
-"""Causes: why a name is undefined: an earlier block that failed or did not run, or an undeclared placeholder."""
+"""Causes: what a block that failed or did not run only follows from: one cause is one failure."""
 
 from __future__ import annotations
 
-import ast
+import builtins
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,33 +10,115 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
+    from cardproof.snippets.run.scope import Scope
     from cardproof.snippets.types import Block, Outcome
 
+_BUILTIN = frozenset(dir(builtins))
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
 _UNDECLARED = re.compile(r"NameError: name '([A-Z][A-Z0-9_]+)' is not defined")
 _OTHER_LANGUAGE = re.compile(r"NameError: name '(true|false|null|none)' is not defined")
 _PYTHON = {"true": "True", "false": "False", "null": "None", "none": "None"}
-_PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
+_MISSING = (
+    (re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'"), "the module '{}', which is missing"),
+    (_UNDEFINED, "'{}', which is not defined"),
+    (re.compile(r"ImportError: (cannot import name '\w+' from '[\w.]+')"), "what is missing ({})"),
+    (re.compile(r"FileNotFoundError: .*No such file or directory: (.+)"), "the file {}, which is missing"),
+)
+"""Errors that say what is missing, and how it is said of a block that needs the same."""
+_UNGUARDED = "before the current process has finished its bootstrapping phase"
+_STATES = {
+    "skip": "was skipped",
+    "not-run": "was not run",
+    "fail": "failed",
+    "pass": "ran in a process that was ended",
+}
 
 
 def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a page's blocks, in page order, with the causes of undefined names.
+    """Return the outcomes of a page's blocks, in page order, with their causes.
 
-    A block that needs a name of a block that was skipped or not run is skipped too. One that needs a name of a failed
-    block stays failed, with a hint to that block.
+    A block is not run that needs a name of a block which failed or did not run, or something that is missing, as an
+    earlier block has said. Outputs that depend on such a block are not for an update.
     """
+    from cardproof.snippets.run.scope import Scope
+
+    blocks = [outcome.block for outcome in outcomes]
+    scope = Scope(blocks, [block.options.fresh for block in blocks])
     result: list[Outcome] = []
-    for outcome in outcomes:
-        undefined = _UNDEFINED.search(outcome.message) if outcome.status == "fail" else None
-        name = undefined[1] if undefined else ""
-        unfinished = (earlier for earlier in reversed(result) if name and earlier.status != "pass")
-        cause = next((earlier for earlier in unfinished if name in _defined(earlier.block)), None)
-        result.append(_explained(outcome, name, cause) if cause else outcome)
+    missing: dict[str, Outcome] = {}
+    unsound: set[str] = set()
+    without: dict[str, str] = {}
+    """Names that have values which the code took because something was refused, and what that was."""
+    first = 0
+    for index, outcome in enumerate(outcomes):
+        if outcome.block.options.fresh:
+            first, missing = index, {text: cause for text, cause in missing.items() if "not defined" not in text}
+            unsound, without = set(), {}
+            scope.forget()
+        reads, gives, ran = set(scope.reads(index)) - _BUILTIN, scope.gives(index), outcome.ran
+        outcome = _cause(outcome, result) or _undefined(outcome, result, first, scope) or _repeated(outcome, missing)
+        refused = ran.refused[:1] if ran else ()
+        refused = refused or tuple(without[name] for name in sorted(reads & without.keys()))[:1]
+        if refused and outcome.status == "fail" and outcome.expected_line is not None:
+            message, hint = f"needs {refused[0]}: its output is another without", hint_for_needs(refused[0])
+            outcome = replace(outcome, status="not-run", message=message, hint=hint)
+        result.append(replace(outcome, may_update=not (reads & unsound or (ran and ran.random_weights))))
+        is_sound = outcome.status == "pass" or (outcome.status == "fail" and bool(ran and ran.ended and not ran.error))
+        if not is_sound:
+            unsound |= gives | reads
+        elif reads & unsound:
+            unsound |= gives
+        else:
+            unsound -= gives
+        without = {name: what for name, what in without.items() if name not in gives}
+        without |= dict.fromkeys(gives, refused[0]) if refused else {}
+        scope.end(index)
     return result
 
 
+def _cause(outcome: Outcome, earlier: Sequence[Outcome]) -> Outcome | None:
+    """Return the outcome of a block that did not run, as a name is missing; None for others."""
+    if outcome.status != "not-run" or outcome.ran is None or outcome.ran.needs_block is None:
+        return None
+    name, number = outcome.ran.needs_block
+    return _explained(outcome, name, earlier[number]) if number < len(earlier) else None
+
+
+def _undefined(outcome: Outcome, earlier: Sequence[Outcome], first: int, scope: Scope) -> Outcome | None:
+    """Return the outcome of a block that lacks a name which a block before it would have given."""
+    undefined = _UNDEFINED.search(outcome.message) if outcome.status == "fail" else None
+    for number in range(len(earlier) - 1, first - 1, -1) if undefined else ():
+        if earlier[number].status != "pass" and undefined and not {undefined[1], "*"}.isdisjoint(scope.gives(number)):
+            return _explained(outcome, undefined[1], earlier[number])
+    return None
+
+
+def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
+    """Return the outcome of a block; one that only lacks what an earlier block lacked is not run."""
+    error = outcome.ran.error if outcome.ran and outcome.status == "fail" else None
+    for pattern, words in _MISSING:
+        if match := pattern.match(error or ""):
+            text = words.format(match[1])
+            if (cause := missing.setdefault(text, outcome)) is not outcome:
+                message = f"needs {text}: see the block at {_place(cause.block, outcome.block)}, which failed"
+                return replace(outcome, status="not-run", message=message, hint=None)
+    return outcome
+
+
+def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
+    message = f"needs '{name}' of the block at {_place(cause.block, outcome.block)}, which {_STATES[cause.status]}"
+    return replace(outcome, status="not-run", message=message, hint=None)
+
+
+def _place(block: Block, seen_from: Block) -> str:
+    file, line = block.located(1)
+    return f"line {line}" if file == seen_from.file else f"{file}:{line}"
+
+
 def hint_for(error: str | None) -> str | None:
-    """Return what to do about a NameError of an upper-case name that is not declared, or of another language's name."""
+    """Return what to do about an undeclared upper-case name, a name of another language, an unguarded spawn."""
+    if _UNGUARDED in (error or ""):
+        return 'put what starts processes below: if __name__ == "__main__":'
     if other := _OTHER_LANGUAGE.search(error or ""):
         return f"write {_PYTHON[other[1]]}: that is how Python spells {other[1]}"
     if not (match := _UNDECLARED.search(error or "")):
@@ -47,25 +129,9 @@ def hint_for(error: str | None) -> str | None:
     )
 
 
-def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
-    file, line = cause.block.located(1)
-    where = f"line {line}" if file == outcome.block.file else f"{file}:{line}"
-    if cause.status == "fail":
-        return replace(outcome, hint=f"'{name}' comes from the block at {where}, which failed")
-    state = "skipped" if cause.status == "skip" else "not run"
-    return replace(outcome, status="skip", message=f"needs '{name}' of the block at {where}, which was {state}")
-
-
-def _defined(block: Block) -> set[str]:
-    """Return the names that a block's code binds, at any depth; none if it is not valid Python."""
-    code = "\n".join(_PROMPT.findall(block.code)) if block.console else block.code
-    try:
-        nodes = list(ast.walk(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    names |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
-    for node in nodes:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-    return names
+def hint_for_needs(what: str) -> str:
+    """Return what to do so that a block gets what it was refused."""
+    online = "mark the block .network, and set 'network: true' under 'snippets' of the plugin cardproof"
+    if what.startswith("weights"):
+        return f"{online}; or 'weights: random', which runs loaders of timm, torchvision and torch.hub without"
+    return online

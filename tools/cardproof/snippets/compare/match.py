@@ -138,13 +138,14 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
                 hint=result.hint,
                 warnings=tuple(warnings),
             )
-    warnings += [f"line {line}: not compared, the block raised before it" for line in _unreached(block, ran)]
+    ended = "raised" if ran.exit_line is None else "ended the program"
+    warnings += [f"line {line}: not compared, the block {ended} before it" for line in _unreached(block, ran)]
     return Outcome(block, "pass", ran=ran, warnings=tuple(warnings))
 
 
 def _unreached(block: Block, ran: BlockRun) -> list[int]:
-    """Return the source lines of expectations after the expected exception of a block."""
-    if block.options.expect_error is None or block.console:
+    """Return the source lines of expectations after the expected exception of a block, or after its exit."""
+    if (block.options.expect_error is None and ran.exit_line is None) or block.console:
         return []
     later = [e for e in expectations(block) if e.kind != "output" and not _reached(e, ran)]
     return [block.located(expectation.line)[1] for expectation in later]
@@ -152,6 +153,8 @@ def _unreached(block: Block, ran: BlockRun) -> list[int]:
 
 def _reached(expectation: Expectation, ran: BlockRun) -> bool:
     """Return whether the statement of an expectation ended."""
+    if ran.exit_line is not None and expectation.statements and expectation.statements[-1][0] > ran.exit_line:
+        return False
     return ran.error_line is None or not expectation.statements or expectation.statements[-1][1] < ran.error_line
 
 

@@ -1,21 +1,26 @@
-"""Hooks in a page's process: for imports, pictures and the network."""
+"""Hooks in a page's process: what is done to libraries once they are imported, and the pictures that code shows."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
-import ipaddress
-import os
 import random
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from cardproof.snippets.run.needs import load_nothing, note_misses, offline
+
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
+
+
+UNGUARDED = (
+    "An attempt has been made to start a new process before the current process has finished its bootstrapping phase: "
+    "a script that is run with this code would run it again in each process that it spawns"
+)
 
 
 class Pictures:
@@ -51,23 +56,37 @@ class _AfterImport(MetaPathFinder):
         return spec
 
 
-def prepare_libraries(seed: int) -> None:
-    """Seed random, numpy and torch, keep the pictures of PIL, and set the offline mode of hubs; now or on import."""
+def prepare_libraries(seed: int, spawns: Callable[[], bool], random_weights: bool) -> None:
+    """Seed random, numpy and torch, keep the pictures of PIL, set the offline mode of hubs; now or on import.
+
+    ``spawns`` says whether a script may spawn processes now that import it again. With ``random_weights`` loaders of
+    published weights load nothing.
+    """
     random.seed(seed)
     actions: dict[str, Callable[[Any], None]] = {
         "numpy.random.mtrand": lambda module: module.seed(seed),
         "torch": lambda module: module.manual_seed(seed),
         "PIL.ImageShow": _replace_viewers,
-        "huggingface_hub.constants": _read_offline_mode,
+        "huggingface_hub.constants": offline,
+        "huggingface_hub.errors": note_misses,
+        "multiprocessing.popen_spawn_posix": lambda module: _guard_spawn(module.Popen, spawns),
+        **(load_nothing() if random_weights else {}),
     }
     for name in actions.keys() & sys.modules.keys():
         actions.pop(name)(sys.modules[name])
     sys.meta_path.insert(0, _AfterImport(actions))
 
 
-def _read_offline_mode(module: Any) -> None:
-    """Apply the page's environment to a hub that was imported before the page began."""
-    module.HF_HUB_OFFLINE = os.environ.get("HF_HUB_OFFLINE") == "1"
+def _guard_spawn(kind: Any, spawns: Callable[[], bool]) -> None:
+    """Refuse to spawn where a script would begin again in each new process: Python ends those with this error."""
+    launch = kind._launch
+
+    def _launch(self: Any, process: Any) -> Any:
+        if not spawns():
+            raise RuntimeError(UNGUARDED)
+        return launch(self, process)
+
+    kind._launch = _launch
 
 
 def _replace_viewers(module: Any) -> None:
@@ -89,50 +108,3 @@ def _png(image: Any) -> bytes:
         memory = io.BytesIO()
         image.convert("RGB").save(memory, "PNG")
     return memory.getvalue()
-
-
-class NetworkGuard:
-    """Refuse connections of Python to other machines, and record their hosts.
-
-    Native code and other programs are not seen here: a network namespace stops them, if it is permitted.
-    """
-
-    _addressed = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-    _named = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
-
-    def __init__(self) -> None:
-        self.open = False
-        self.hosts: list[str] = []
-
-    def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """Check an audit event; raise ConnectionError if it leads to another machine."""
-        if self.open:
-            return
-        if event in self._addressed:
-            address = args[1]
-            if isinstance(address, tuple) and address:
-                self._refuse(address[0])
-        elif event in self._named:
-            self._refuse(args[0])
-
-    def _refuse(self, host: object) -> None:
-        name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
-        if _is_local(name):
-            return
-        if name not in self.hosts:
-            self.hosts.append(name)
-        raise ConnectionError(self.message([name]))
-
-    @staticmethod
-    def message(hosts: Sequence[str]) -> str:
-        return f"network needed: this block tried to reach {', '.join(hosts)}; mark it .network"
-
-
-def _is_local(host: str) -> bool:
-    if host in ("", "localhost", "ip6-localhost", socket.gethostname()):
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified

@@ -8,6 +8,7 @@ them. On the other the runner gives orders, and the page replies to each (``turn
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import msgspec.json
@@ -30,6 +31,8 @@ class Code(Struct, frozen=True):
     fresh: bool
     network: bool
     """The block may reach the network."""
+    timeout: float | None = None
+    """Seconds, if the block has a limit of its own."""
 
 
 class Task(Struct, frozen=True):
@@ -47,6 +50,8 @@ class Task(Struct, frozen=True):
     """0: memory is not limited through the process's own limits."""
     file_bytes: int
     output_bytes: int
+    random_weights: bool = False
+    """Loaders of published weights load nothing, and networks keep the random ones that they were built with."""
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=True):
@@ -83,10 +88,14 @@ class Ran(Message, frozen=True):
 
     value: str | None = None
     error: str | None = None
-    summary: str | None = None
-    """The error as it is said of the block: with the hosts that were tried."""
     traceback: str = ""
     line: int | None = None
+    needs: str | None = None
+    """What it asked for and did not get, so that it raised."""
+    refused: tuple[str, ...] = ()
+    """All that it asked for and did not get."""
+    random_weights: bool = False
+    """A loader of published weights has loaded nothing, here or earlier."""
 
 
 class Ended(Message, frozen=True):
@@ -111,6 +120,8 @@ class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 ACKNOWLEDGED = b"\x06"
+STACK_SIGNAL: int = getattr(signal, "SIGRTMAX", 0) and signal.SIGRTMAX - 3
+"""The signal at which a page's process writes its stack; 0 if the system has none to spare."""
 HEADER = 4
 """Bytes of a frame's length."""
 LARGEST = 24 * 2**20

@@ -25,10 +25,11 @@ from types import CodeType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cardproof.snippets.run import worker
-from cardproof.snippets.run.hooks import NetworkGuard, pictures, prepare_libraries
+from cardproof.snippets.run.hooks import pictures, prepare_libraries
 from cardproof.snippets.run.messages import (
     ACKNOWLEDGED,
     HEADER,
+    STACK_SIGNAL,
     Began,
     Ended,
     Finished,
@@ -43,6 +44,7 @@ from cardproof.snippets.run.messages import (
     note_frame,
     task_from,
 )
+from cardproof.snippets.run.needs import needs
 from cardproof.snippets.run.statements import Place, Sources, Span
 from cardproof.snippets.run.streams import HIGH, Streams
 from cardproof.snippets.run.traceback import describe
@@ -61,6 +63,8 @@ def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash
     notes = Notes(channel, turns, task.nonce)
     _settle(task)
     faulthandler.enable(crash)
+    if STACK_SIGNAL:
+        faulthandler.register(STACK_SIGNAL, crash)
     page = Page(task, notes, Streams(output, errors, lambda: notes.send(StreamSwitched())))
     untraced(partial(take_turns, turns, page.enter, page.wait, page.leave, page.end_fork))
 
@@ -161,7 +165,6 @@ class Page:
         self._task = task
         self._notes = notes
         self._streams = streams
-        self._guard = NetworkGuard()
         self._sources = Sources()
         self._state = Path(task.folder, "statements")
         self._name = task.blocks[0].file if task.blocks else "page"
@@ -170,6 +173,7 @@ class Page:
         self._codes: Sequence[CodeType] = ()
         """The statements of the block, for processes that do not follow the runner: those that the code forks."""
         self._loop: AbstractEventLoop | None = None
+        self._may_spawn = True
         self._value_is_shown = False
         self._value: str | None = None
         sys.argv = [self._name]
@@ -178,7 +182,8 @@ class Page:
         sys.displayhook = self._display
         sys.addaudithook(self._audit)
         pictures.keep = self._show
-        prepare_libraries(task.seed)
+        needs.is_page = self._sources.__contains__
+        prepare_libraries(task.seed, lambda: self._may_spawn, task.random_weights)
 
     def _fresh_names(self) -> dict[str, Any]:
         """Return the names of a new main module, which spawned workers can import through ``worker``."""
@@ -202,7 +207,8 @@ class Page:
         if order[0] == "begin":
             self._begin(*order[1:])
         elif order[0] == "run":
-            self._value, self._value_is_shown = None, order[2]
+            self._value, self._value_is_shown, self._may_spawn = None, order[2], order[5]
+            needs.begin()
         elif order[0] == "exit":
             self._exit()
         return self._names
@@ -220,29 +226,48 @@ class Page:
         if order[0] == "finish":
             others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
             return Finished(sum(not thread.daemon for thread in others))
-        _, number, _, span, is_replayed = order
+        _, number, _, span, is_replayed, _ = order
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
         if error is None:
             if is_replayed:
                 with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
                     file.write(worker.encoded(self._codes[number]))
-            return Ran(value)
+            return Ran(value, refused=needs.refused, random_weights=needs.random_weights)
         assert self._place is not None
         failure = describe(error, self._sources, self._place, Span(*span))
-        return Ran(value, failure.error, self._with_hosts(failure.error), failure.traceback, failure.line)
+        what = needs.cause(error)
+        told = failure.error, failure.traceback, failure.line
+        return Ran(value, *told, what, needs.refused, needs.random_weights)
 
-    def _begin(self, index: int, codes: Sequence[CodeType], caught: Sequence[tuple[str, str, str, int]]) -> None:
-        """Begin a block; the warnings of its compilation are shown as if it had been compiled here."""
+    def _begin(
+        self,
+        index: int,
+        codes: Sequence[CodeType],
+        caught: Sequence[tuple[str, str, str, int]],
+        missing: Sequence[str],
+        anew: bool,
+    ) -> None:
+        """Begin a block without the missing names; warnings of its compilation are shown as if compiled here."""
         self._codes = codes
         code = self._task.blocks[index]
-        if code.fresh and index:
+        if anew:
             self._names = self._fresh_names()
-        self._guard.open, self._guard.hosts = code.network, []
+        self._unbind(missing)
+        needs.open = code.network
         self._place = Place(code)
         with contextlib.suppress(SyntaxError):
             self._sources.add(code, self._names["__file__"])
         for text, category, file, line in caught:
             warnings.warn_explicit(text, getattr(builtins, category, SyntaxWarning), file, line)
+
+    def _unbind(self, names: Sequence[str]) -> None:
+        """Remove names from the main module, and from that of processes that will be spawned."""
+        for name in names:
+            self._names.pop(name, None)
+        if names:
+            code = compile(f"for _ in {tuple(names)!r}: globals().pop(_, None)", "names", "exec")
+            with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
+                file.write(worker.encoded(code))
 
     def wait(self, awaited: Any) -> None:
         """Run a coroutine of the top level."""
@@ -294,14 +319,7 @@ class Page:
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event.startswith("socket."):
-            self._guard.audit(event, args)
+            needs.audit(event, args)
         elif event == "os.exec":
             self._streams.flush()
             self._notes.send(ProcessReplaced(os.fsdecode(args[0])))
-
-    def _with_hosts(self, error: str) -> str:
-        """Add that the network was needed if a library's error does not state it."""
-        hosts = self._guard.hosts
-        if not hosts or "network needed:" in error:
-            return error
-        return f"{error}\n{self._guard.message(hosts)}"

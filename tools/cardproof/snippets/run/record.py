@@ -22,7 +22,8 @@ from cardproof.snippets.run.statements import Place
 from cardproof.snippets.types import BlockRun, Image, Printed
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.messages import Ran, Task
+    from cardproof.snippets.run.course import Reason
+    from cardproof.snippets.run.messages import Code, Ran, Task
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 PAGE_FOLDER = "/page"
@@ -31,6 +32,8 @@ PAGE_FOLDER = "/page"
 _LARGEST_PICTURE = 16 * 2**20
 _ALL_PICTURES = 64 * 2**20
 _MOST_WARNINGS = 20
+_LONGEST = 500
+"""Characters of the name of what a block asked for."""
 
 
 class OverOutputLimitError(Exception):
@@ -47,6 +50,8 @@ class _Running(Struct):
     """Streams (1, 2) with the bytes since the last statement ended."""
     printed: list[Printed] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
+    refused: dict[str, None] = field(default_factory=dict)
+    random_weights: bool = False
 
 
 class Record:
@@ -57,7 +62,7 @@ class Record:
         self._task = task
         self._output_bytes = output_bytes
         self._device = device
-        self._mask = mask
+        self._mask = self.mask = mask
         self._running: _Running | None = None
         self._pictures = 0
         """Bytes of the page's pictures."""
@@ -66,6 +71,11 @@ class Record:
     def started(self) -> float | None:
         """Start of the block that runs now."""
         return self._running.started if self._running else None
+
+    @property
+    def code(self) -> Code:
+        """The block that runs now."""
+        return self._task.blocks[len(self.done)]
 
     @property
     def is_complete(self) -> bool:
@@ -87,15 +97,21 @@ class Record:
             running.pieces.append((stream, data[: max(0, self._output_bytes - running.size)]))
             self._count(running, len(data))
 
-    def leave(self, value: str | None, error: str | None) -> None:
+    def leave(self, ran: Ran) -> None:
         """The statement has ended."""
         running = self._running
         if running and running.statement:
-            self._count(running, len(value or ""))
-            error = error and error[: self._output_bytes]
+            self._count(running, len(ran.value or ""))
+            error = self._masked(ran.error and ran.error[: self._output_bytes])
             text, stdout = self._text(running)
-            running.printed.append(Printed(*running.statement, text, self._masked(value), self._masked(error), stdout))
+            running.printed.append(Printed(*running.statement, text, self._masked(ran.value), error, stdout))
             running.statement = None
+            running.refused |= dict.fromkeys(self._mask(writable(what[:_LONGEST])) for what in ran.refused[:8])
+            running.random_weights = self._task.random_weights and ran.random_weights
+
+    def omit(self, reason: Reason) -> None:
+        """The next block does not run."""
+        self.done.append(omitted(reason, self._device))
 
     def picture(self, name: str, png: str) -> None:
         """The block showed or saved a picture."""
@@ -110,22 +126,23 @@ class Record:
             line = self._running.statement[0] if self._running.statement else 1
             self._running.images.append(Image(line, writable(name), data))
 
-    def end(self, raised: Ran, warnings: tuple[str, ...]) -> None:
-        """The block has ended, with the exception of its last statement if there is one."""
+    def end(self, raised: Ran, warnings: tuple[str, ...], exit_line: int | None = None) -> None:
+        """The block has ended, with the exception of its last statement if there is one, or with an exit there."""
         if running := self._running:
             text, stdout = self._text(running)
             if running.printed and text:  # written after the last statement: by a thread, or another process
                 last = running.printed[-1]
                 running.printed[-1] = replace(last, text=last.text + text, stdout=(last.stdout or "") + stdout)
             most = self._output_bytes
-            error, trace = self._masked(raised.summary and raised.summary[:most]), self._masked(raised.traceback[:most])
+            error, trace = self._masked(raised.error and raised.error[:most]), self._masked(raised.traceback[:most])
             warnings = tuple(self._mask(text[:most]) for text in warnings[:_MOST_WARNINGS])
-            self._finish(running, BlockRun(True, (), error, trace or "", raised.line, warnings=warnings))
+            ran = BlockRun(True, (), error, trace or "", raised.line, warnings=warnings, exit_line=exit_line)
+            self._finish(running, replace(ran, needs=self._masked(raised.needs and raised.needs[:_LONGEST])))
 
     def fail(self, reason: str, crash: str) -> None:
         """End the page: the block that ran, or the next, has failed, and those after it did not run.
 
-        ``crash`` is what ``faulthandler`` wrote when native code crashed.
+        ``crash`` is what ``faulthandler`` wrote when native code crashed, or when the runner asked where it hung.
         """
         if self.is_complete:
             return
@@ -133,7 +150,7 @@ class Record:
         running = self._running or _Running(time.monotonic())
         line = None
         if running.statement:
-            line = running.statement[0]
+            line = self._deepest(code, crash, running.statement)
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, None, None, stdout))
         self._finish(running, BlockRun(False, (), reason, self._frames(crash), line))
@@ -154,6 +171,8 @@ class Record:
                 images=tuple(running.images),
                 seconds=time.monotonic() - running.started,
                 device=self._device,
+                refused=tuple(running.refused),
+                random_weights=running.random_weights,
             )
         )
         self._running = None
@@ -180,11 +199,27 @@ class Record:
 
     def _frames(self, text: str) -> str:
         """Return the page's frames of what ``faulthandler`` wrote, oldest first."""
+        shown = [f'  File "{file}", line {number}, in {name}' for file, number, name in reversed(self._stack(text))]
+        first = text.partition("\n")[0]
+        return "\n".join([first if first.startswith("Fatal") else "Where it hung:", *shown]) if shown or first else ""
+
+    def _stack(self, text: str) -> list[tuple[str, int, str]]:
+        """Return file, line and function of the page's frames of what ``faulthandler`` wrote, the deepest first."""
         files = {block.file for block in self._task.blocks}
+        files |= {file for block in self._task.blocks for file, _ in block.lines}
         thread = text.partition("Current thread")[2].partition("\n\n")[0]
-        frames = [found for found in re.findall(r'File "([^"\n]*+)", line (\d+) in (.*)', thread) if found[0] in files]
-        shown = [f'  File "{file}", line {number}, in {name}' for file, number, name in reversed(frames)]
-        return "\n".join([text.partition("\n")[0], *shown]) if text else ""
+        found = re.findall(r'File "([^"\n]*+)", line (\d+) in (.*)', thread)
+        return [(file, int(number), name) for file, number, name in found if file in files]
+
+    def _deepest(self, code: Code, text: str, statement: tuple[int, int]) -> int:
+        """Return the line of the deepest frame that lies in the statement that ran."""
+        lines = (Place(code).line(file, number, *statement) for file, number, _ in self._stack(text))
+        return next((line for line in lines if line is not None), statement[0])
+
+
+def omitted(reason: Reason, device: str) -> BlockRun:
+    """Return the run of a block that does not run."""
+    return BlockRun(False, (), f"not run: {reason.text}", device=device, needs_block=reason.needs_block)
 
 
 def as_shown(text: str) -> str:

@@ -15,6 +15,7 @@ import secrets
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -26,10 +27,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.snippets.run.confine import hidden
+from cardproof.snippets.run.course import Course, Reason
 from cardproof.snippets.run.files import remove_folder
 from cardproof.snippets.run.given import copy_given
 from cardproof.snippets.run.messages import Code, Task
-from cardproof.snippets.run.record import Mask
+from cardproof.snippets.run.record import Mask, Record, omitted
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
@@ -69,6 +71,8 @@ class Job(Struct, frozen=True):
     search_path: tuple[str, ...] = ()
     """Folders of modules that the page may import, in addition to those of this interpreter."""
     seed: int = 0
+    random_weights: bool = False
+    """Loaders of published weights load nothing, and networks keep the random ones that they were built with."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Further variables, such as ``TORCH_HOME`` for local weights."""
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -113,30 +117,52 @@ class Runner:
         return self._server(device).state()
 
     def run(self, job: Job) -> tuple[BlockRun, ...]:
-        """Run a page and return the run of each of its blocks, in order."""
-        reasons = [_reason_not_to_run(block, job) for block in job.blocks]
-        runnable = [block for block, reason in zip(job.blocks, reasons, strict=True) if reason is None]
-        results = iter(self._run(job, runnable) if runnable else ())
-        return tuple(
-            next(results) if reason is None else BlockRun(False, (), f"not run: {reason}", device=job.device)
-            for reason in reasons
-        )
+        """Run a page and return the run of each of its blocks, in order.
 
-    def _run(self, job: Job, blocks: Sequence[Block]) -> tuple[BlockRun, ...]:
+        A block that is ended at its limit ends its process. Those after it run in another one, in which the blocks
+        before it run again if that is cheap.
+        """
+        codes = [_code(block) for block in job.blocks]
+        reasons = [_reason_not_to_run(block, job) for block in job.blocks]
+        course = Course(job.blocks, codes, reasons)
+        longer = sum(max(0.0, (code.timeout or 0.0) - self._limits.block_seconds) for code in codes)
+        until = time.monotonic() + self._limits.page_seconds + longer
+        runs: list[BlockRun | None] = [None] * len(codes)
+        first, again = 0, list[int]()
+        while first < len(codes):
+            numbers = [*again, *range(first, len(codes))]
+            found, ended = self._run(job, course, numbers, until)
+            for number, ran in zip(numbers, found, strict=False):
+                runs[number] = ran if number >= first else runs[number]
+            if ended is None:
+                break
+            is_replay = ended < len(again)
+            first = first if is_replay else numbers[ended] + 1
+            again = course.begin_again(first - 1, runs, replay=not is_replay)
+        return tuple(ran for ran in runs if ran)
+
+    def _run(
+        self, job: Job, course: Course, numbers: Sequence[int], until: float
+    ) -> tuple[tuple[BlockRun, ...], int | None]:
+        """Run blocks of a page in a process of their own; return their runs, and which was ended at its limit."""
+        if not any(_reason_not_to_run(job.blocks[number], job) is None for number in numbers):
+            return tuple(omitted(course.omits(number) or Reason(""), job.device) for number in numbers), None
         folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
         try:
             for name in ("work", "home", "tmp"):
                 (folder / name).mkdir()
             copy_given(job.files, folder / "work")
-            task = self._task(job, folder, blocks)
-            with self._page(job, folder, blocks) as page:
-                ran = Watch(page, task, self._limits, job.device, Mask(folder, task.search_path)).run()
+            task = self._task(job, folder, [course.codes[number] for number in numbers])
+            with self._page(job, folder, [job.blocks[number] for number in numbers]) as page:
+                record = Record(task, self._limits.output_bytes, job.device, Mask(folder, task.search_path))
+                watch = Watch(page, task, course, numbers, self._limits, until, record)
+                ran = watch.run()
         finally:
             gone = remove_folder(folder)
         if not gone:
             warning = f"left files that could not be removed, in {folder}"
             ran = (*ran[:-1], replace(ran[-1], warnings=(*ran[-1].warnings, warning)))
-        return ran
+        return ran, watch.timed_out
 
     @contextmanager
     def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
@@ -187,11 +213,11 @@ class Runner:
                 server = self._servers[key] = ForkServer(_environment(device), key[1])
             return server
 
-    def _task(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Task:
+    def _task(self, job: Job, folder: Path, codes: Sequence[Code]) -> Task:
         search_path = tuple(str(Path(path).resolve()) for path in job.search_path)
         return Task(
             nonce=secrets.token_hex(16),
-            blocks=tuple(_code(block) for block in blocks),
+            blocks=tuple(codes),
             placeholders=_plain(job.placeholders),
             environment=_page_environment(job, folder, search_path),
             folder=str(folder),
@@ -200,6 +226,7 @@ class Runner:
             memory_bytes=self._limits.memory_bytes if job.device == "cpu" and sys.platform == "linux" else 0,
             file_bytes=self._limits.file_bytes,
             output_bytes=self._limits.output_bytes,
+            random_weights=job.random_weights,
         )
 
 
@@ -253,7 +280,16 @@ def _reason_not_to_run(block: Block, job: Job) -> str | None:
 def _code(block: Block) -> Code:
     lines = tuple((_shown(file), line) for file, line in block.lines)
     options = block.options
-    return Code(_shown(block.file), block.line, block.code, lines, block.console, options.fresh, options.network)
+    return Code(
+        _shown(block.file),
+        block.line,
+        block.code,
+        lines,
+        block.console,
+        options.fresh,
+        options.network,
+        options.timeout,
+    )
 
 
 def _shown(file: str) -> str:

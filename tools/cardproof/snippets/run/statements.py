@@ -5,6 +5,7 @@ import __future__
 
 import ast
 import linecache
+import threading
 from collections.abc import Iterator
 from inspect import CO_COROUTINE
 from types import CodeType
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.messages import Code
+    from cardproof.snippets.types import Block
 
 _REPLAYED = (
     ast.Import,
@@ -28,6 +30,9 @@ _REPLAYED = (
     ast.Try,
 )
 """Statements that a spawned worker runs again to define the page's names: no bare calls, no loops."""
+
+FILTERS = threading.Lock()
+"""Held while Python's filters of warnings, which all threads share, are others."""
 
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
@@ -49,12 +54,14 @@ class Statement(Struct, frozen=True):
     replayed: bool
     states_error: bool
     """A console's example that states a traceback."""
+    may_spawn: bool
+    """A script may start processes here that import it again: below a main guard, or in a console."""
 
 
 class Place:
     """The positions of a block's lines in the source that a person edits."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code | Block) -> None:
         self.code = code
         count = code.code.count("\n") + 1
         self.origins = code.lines or tuple((code.file, code.line + index) for index in range(count))
@@ -87,11 +94,23 @@ def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
             flags |= compiled.co_flags & FUTURES
             shown = code.console and isinstance(node, ast.Expr)
             replayed = isinstance(node, _REPLAYED) and not compiled.co_flags & CO_COROUTINE
-            found.append(Statement(compiled, Span(line, end_line), shown, replayed, states_error))
+            may_spawn = code.console or _is_main_guard(node)
+            found.append(Statement(compiled, Span(line, end_line), shown, replayed, states_error, may_spawn))
     return tuple(found), flags
 
 
-def _parts(code: Code) -> Iterator[tuple[str, int, bool]]:
+def parsed(code: Code | Block) -> list[ast.stmt]:
+    """Return the syntax trees of a block's statements, in the same order. Raises SyntaxError."""
+    place = Place(code)
+    return [node for text, first, _ in _parts(code) for node in _parsed(text, first, place, 0)]
+
+
+def _is_main_guard(node: ast.stmt) -> bool:
+    names = ast.walk(node.test) if isinstance(node, ast.If) else ()
+    return any(isinstance(item, ast.Name) and item.id == "__name__" for item in names)
+
+
+def _parts(code: Code | Block) -> Iterator[tuple[str, int, bool]]:
     """Return pieces of Python, the line at which each begins, and whether it states a traceback."""
     if not code.console:
         yield code.code, 1, False

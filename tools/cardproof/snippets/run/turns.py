@@ -75,6 +75,7 @@ def take_turns(
     loads, run, traced, call = marshal.loads, eval, sys.call_tracing, reduce
     number, size_of, kind, octets = int.from_bytes, len, type, bytes
     view, any_error, broken, lost, coroutine = memoryview, BaseException, OSError, CHANNEL_LOST, CO_COROUTINE
+    exits, whole = SystemExit, int
     size, pid = _FIRST_SIZE, getpid()
     while True:
         data = b""
@@ -99,6 +100,11 @@ def take_turns(
         if getpid() != pid:
             call(end_fork, (error,), order)
         flag = b"\0" if error is None else b"\1"
+        if kind(error) is exits:
+            status = error.code  # type: ignore[union-attr]
+            if status is None or (kind(status) is whole and status == 0):
+                flag = b"\2"
+            status = None
         body = call(leave, (error,), order)
         if kind(body) is not octets:
             leave_now(lost)
@@ -152,8 +158,10 @@ class Turns:
         self._data += data
         return bool(data)
 
-    def reply(self) -> tuple[bool, Reply] | None:
-        """Return whether the statement raised, and the reply; None if it is not complete, or not confirmed yet.
+    def reply(self) -> tuple[int, Reply] | None:
+        """Return how the statement ended, and the reply; None if it is not complete, or not confirmed yet.
+
+        It ended by itself (0), raised (1), or exited as a program does that has nothing to complain of (2).
 
         Raises BrokenChannelError for anything else.
         """
@@ -178,7 +186,12 @@ class Turns:
                 raise BrokenChannelError("a statement was reported to have ended that had not")
             self.is_confirmed = False  # the kernel does not show it here
         reply: Reply = decoded(bytes(self._data[head:]), Reply)
-        return self._data[_NONCE] != 0, reply
+        return self._data[_NONCE], reply
+
+    @property
+    def pid(self) -> int | None:
+        """The page's process, once it has replied."""
+        return self._pid
 
     @property
     def is_open(self) -> bool:

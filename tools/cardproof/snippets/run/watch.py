@@ -10,22 +10,23 @@ import signal
 import socket
 import struct
 import termios
-import threading
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cardproof.snippets.run import messages
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
-from cardproof.snippets.run.record import OverOutputLimitError, Record, size_text
+from cardproof.snippets.run.record import OverOutputLimitError, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
-from cardproof.snippets.run.statements import Place, Sources, Statement, statements
+from cardproof.snippets.run.statements import FILTERS, Place, Sources, Statement, statements
 from cardproof.snippets.run.supervise import STATUS
 from cardproof.snippets.run.traceback import describe
 from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
 
 if TYPE_CHECKING:
+    from cardproof.snippets.run.course import Course
+    from cardproof.snippets.run.record import Record
     from cardproof.snippets.types import BlockRun, Limits
 
 _TICK = 0.05
@@ -34,29 +35,44 @@ _EXIT_SECONDS = 2.0
 """How long a page may take to exit after its last block."""
 _MOMENT = 0.3
 """Seconds to wait for a status after a closed channel, or for the end of helpers."""
+_EXITED = 2
+"""How a statement ended that exits as a program does which has nothing to complain of."""
 _AT_ONCE = 1 << 20
 """Bytes read from a pipe before the limits are checked again."""
-
-
-_filters = threading.Lock()
-"""Held while Python's filters of warnings, which all threads share, are others."""
 
 
 class _OverError(Exception):
     """The page is over; the message is the reason, and empty if it finished."""
 
 
+class _TimeoutError(_OverError):
+    """A block has taken its time; those after it may run in another process."""
+
+
 class Watch:
     """One page while it runs."""
 
     def __init__(
-        self, page: PageProcess, task: messages.Task, limits: Limits, device: str, mask: Callable[[str], str]
+        self,
+        page: PageProcess,
+        task: messages.Task,
+        course: Course,
+        numbers: Sequence[int],
+        limits: Limits,
+        until: float,
+        record: Record,
     ) -> None:
+        """``numbers`` are those of the task's blocks in the course; ``until`` is when the page's time is over."""
         self._page = page
         self._task = task
+        self._course = course
+        self._numbers = numbers
         self._limits = limits
-        self._mask = mask
-        self._record = Record(task, limits.output_bytes, device, mask)
+        self._reached = 0
+        """Statements of the block that have ended."""
+        self.timed_out: int | None = None
+        """The block of the task that was ended at its own limit."""
+        self._record = record
         self._frames = messages.Frames(task.nonce)
         self._turns = Turns(page.turns)
         self._script = self._run_blocks()
@@ -65,7 +81,7 @@ class Watch:
         self._is_lost = False
         self._threads = 0
         self._looked = time.monotonic()
-        self._until = self._looked + limits.page_seconds
+        self._until = until
         self._lifeline = page.lifeline.fileno()
         self._channel = page.channel.fileno()
         self._turn = page.turns.fileno()
@@ -82,6 +98,7 @@ class Watch:
                 self._step()
         except (_OverError, OverOutputLimitError) as over:
             reason = str(over)
+            self.timed_out = len(self._record.done) if isinstance(over, _TimeoutError) else None
         except messages.BrokenChannelError as trouble:
             reason = f"the code wrote to the runner's private channel: {trouble}"
         except OSError as error:
@@ -89,30 +106,47 @@ class Watch:
         if reason:
             with contextlib.suppress(OSError, OverOutputLimitError):
                 self._take_all()
-            self._record.fail(reason, self._page.crash())
+            if self._record.started is not None:
+                self._course.ended(self._numbers[len(self._record.done)], self._reached, reason)
+            self._record.fail(reason, self._stack() if reason.startswith("timeout") else self._page.crash())
         self._record.warn(self._leftovers())
         return tuple(self._record.done)
 
-    def _run_blocks(self) -> Generator[None, tuple[bool, messages.Reply], None]:
+    def _run_blocks(self) -> Generator[None, tuple[int, Any], None]:
         """Give the orders for all blocks; each ``yield`` waits for the reply to the order before it."""
-        give, record = self._turns.give, self._record
+        give, record, course = self._turns.give, self._record, self._course
         flags = 0
-        for index, code in enumerate(self._task.blocks):
+        for index, (number, code) in enumerate(zip(self._numbers, self._task.blocks, strict=True)):
+            if omitted := course.omits(number):
+                record.omit(omitted)
+                continue
+            anew, missing = course.takes_names(number)
+            self._reached = 0
             record.begin()
-            compiled, flags, caught, raised = _compiled(code, 0 if code.fresh else flags)
-            give(("begin", index, tuple(statement.code for statement in compiled), caught))
+            compiled, flags, caught, raised = _compiled(code, 0 if anew else flags)
+            give(("begin", index, tuple(statement.code for statement in compiled), caught, missing, anew and index > 0))
             _expected(messages.Began, (yield))
-            for number, statement in enumerate(compiled):
+            exit_line = None
+            for position, statement in enumerate(compiled):
                 record.enter(*statement.span)
                 shown, replayed = statement.value_is_shown, statement.replayed
-                give(("run", number, shown, tuple(statement.span), replayed), statement.code)
-                ran = _expected(messages.Ran, (yield))
-                record.leave(ran.value, ran.error)
-                if ran.error is not None and not statement.states_error:
+                order = ("run", position, shown, tuple(statement.span), replayed, statement.may_spawn)
+                give(order, statement.code)
+                how, ran = yield
+                _expected(messages.Ran, (how, ran))
+                record.leave(ran)
+                if how == _EXITED and course.may_exit(number) and not statement.states_error:
+                    exit_line = statement.span.end_line
+                elif how and not statement.states_error:
                     raised = ran
                     break
+                self._reached += 1
+                if exit_line:
+                    break
             give(("end",))
-            record.end(raised, _expected(messages.Ended, (yield)).warnings)
+            warnings = _expected(messages.Ended, (yield)).warnings
+            record.end(raised, warnings, exit_line)
+            course.ended(number, self._reached, raised.error, exits=exit_line is not None)
         give(("finish",))
         self._threads = _expected(messages.Finished, (yield)).threads
         self._until = time.monotonic() + _EXIT_SECONDS
@@ -141,7 +175,11 @@ class Watch:
 
     def _deadline(self) -> float:
         started = self._record.started
-        return self._until if started is None else min(self._until, started + self._limits.block_seconds)
+        return self._until if started is None else min(self._until, started + self._block_seconds())
+
+    def _block_seconds(self) -> float:
+        """Return the limit of the block that runs."""
+        return self._record.code.timeout or self._limits.block_seconds
 
     # what arrives
 
@@ -195,6 +233,16 @@ class Watch:
             if not self._is_lost:
                 self._status = STATUS.unpack(data)[0]
 
+    def _stack(self) -> str:
+        """Ask the page's process where it hangs; code may hang so that it does not say."""
+        pid, deadline = self._turns.pid, time.monotonic() + _MOMENT
+        if pid and messages.STACK_SIGNAL:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, messages.STACK_SIGNAL)
+                while not self._page.crash().endswith("\n\n") and time.monotonic() < deadline:
+                    time.sleep(_TICK / 10)
+        return self._page.crash()
+
     # how it ends
 
     def _ending(self) -> str:
@@ -205,7 +253,8 @@ class Watch:
             return "the page's processes were ended from outside"
         code = None if self._status is None else os.waitstatus_to_exitcode(self._status)
         if self._replaced is not None:
-            return f"process replaced itself by another program ({self._mask(self._replaced)}) inside this block"
+            program = self._record.mask(self._replaced)
+            return f"process replaced itself by another program ({program}) inside this block"
         if code in (None, CHANNEL_LOST):
             return "process closed the descriptor that it reports on, inside this block"
         if code < 0:
@@ -235,8 +284,8 @@ class Watch:
     def _keep_limits(self) -> None:
         now = time.monotonic()
         limits, started = self._limits, self._record.started
-        if started is not None and now - started > limits.block_seconds:
-            raise _OverError(f"timeout: over the limit of {limits.block_seconds:g} s for a block")
+        if started is not None and now - started > self._block_seconds():
+            raise _TimeoutError(f"timeout: over the limit of {self._block_seconds():g} s for a block")
         if now > self._until:
             unfinished = f"timeout: over the limit of {limits.page_seconds:g} s for a page"
             raise _OverError("" if self._record.is_complete else unfinished)
@@ -261,7 +310,7 @@ def _compiled(
 
     It is compiled here and not in the page's process, so that no code of the page decides what will run.
     """
-    with _filters, warnings.catch_warnings(record=True) as caught:
+    with FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             compiled, flags = statements(code, flags)
@@ -269,14 +318,14 @@ def _compiled(
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             failure = describe(error, Sources(), Place(code), None)
             compiled = ()
-            raised = messages.Ran(None, failure.error, failure.error, failure.traceback, failure.line)
+            raised = messages.Ran(None, failure.error, failure.traceback, failure.line)
     return compiled, flags, [(str(w.message), w.category.__name__, w.filename, w.lineno) for w in caught], raised
 
 
-def _expected(kind: Any, reply: tuple[bool, messages.Reply]) -> Any:
+def _expected(kind: Any, reply: tuple[int, Any]) -> Any:
     """Return a reply of this kind that says of an exception what the page's process said before it described it."""
     raised, message = reply
-    if not isinstance(message, kind) or raised != (getattr(message, "error", None) is not None):
+    if not isinstance(message, kind) or bool(raised) != (getattr(message, "error", None) is not None):
         raise messages.BrokenChannelError("a message out of turn")
     return message
 
