@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.clock import build_time, now
@@ -100,9 +100,8 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
-    more: list[object] = [to_builtins(policy.limits)] if policy.limits else []
-    more += digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
-    return [METHOD, *model, device, placeholders, policy.weights, policy.network, *more]
+    files = digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
+    return [METHOD, *model, device, placeholders, policy.weights, policy.network, repr(policy.limits), *files]
 
 
 def _folders(page: Page) -> list[Path]:
