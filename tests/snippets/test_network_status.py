@@ -136,3 +136,31 @@ def test_a_refusal_is_not_the_exception_that_a_block_expects(runner: Runner) -> 
 def test_a_machine_without_a_network_is_no_failure_of_a_block_that_may_use_it(runner: Runner) -> None:
     code = "{ .network }\nimport socket\nsocket.create_connection(('no-such-host.invalid', 80), 5)"
     assert said(judged(runner, fences(code), network=True)) == [("not-run", "needs the network: no-such-host.invalid")]
+
+
+BEFORE = """
+```pycon
+>>> 2 + 2
+5
+>>> import urllib.request
+>>> _ = urllib.request.urlopen("https://example.com")
+```
+
+```python
+print(3)  # prints: 4
+import urllib.request
+urllib.request.urlopen("https://example.com")
+```
+
+```python
+print(3)  # prints: 4
+import nothere
+```
+"""
+
+
+def test_a_wrong_output_before_an_error_or_a_refusal_is_a_failure_that_names_both(runner: Runner) -> None:
+    for outcome in judged(runner, BEFORE):
+        assert outcome.status == "fail"
+        assert outcome.expected_line is not None
+        assert "; then " in outcome.message

@@ -336,11 +336,16 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
     if not block.options.skip and not ran.ended and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not ran.random_weights)
-    if ran.needs and (outcome.status == "fail" or block.options.expect_error == ""):
+    if ran.needs and (outcome.status == "fail" or block.options.expect_error == "") and not _is_wrong(outcome):
         return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint_for_needs(ran.needs))
     if outcome.status == "fail" and outcome.hint is None:
         return replace(outcome, hint=hint_for(ran.error) or _asked_for(ran))
     return outcome
+
+
+def _is_wrong(outcome: Outcome) -> bool:
+    """Return whether a block gave a wrong output before it asked for what it did not get."""
+    return outcome.expected_line is not None and outcome.ran is not None and not outcome.ran.refused_before
 
 
 def _asked_for(ran: BlockRun) -> str | None:

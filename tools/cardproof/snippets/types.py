@@ -127,6 +127,11 @@ class BlockRun(Struct, frozen=True):
     random_weights: bool = False
     """Networks had random weights in this block, or in one before it."""
 
+    @property
+    def refused_before(self) -> tuple[str, ...]:
+        """What the block did not get and went on without."""
+        return tuple(what for what in self.refused if what != self.needs)
+
 
 class Outcome(Struct, frozen=True):
     """A block with its verdict."""

@@ -57,8 +57,8 @@ def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
             scope.forget()
         reads, gives, ran = set(scope.reads(index)) - _BUILTIN, scope.gives(index), outcome.ran
         outcome = _cause(outcome, result) or _undefined(outcome, result, first, scope) or _repeated(outcome, missing)
-        refused = ran.refused[:1] if ran else ()
-        refused = refused or tuple(without[name] for name in sorted(reads & without.keys()))[:1]
+        affected = tuple(without[name] for name in sorted(reads & without.keys()))
+        refused = (*(ran.refused_before if ran else ()), *affected)[:1]
         if refused and outcome.status == "fail" and outcome.expected_line is not None:
             message, hint = f"needs {refused[0]}: its output is another without", hint_for_needs(refused[0])
             outcome = replace(outcome, status="not-run", message=message, hint=hint)
@@ -71,7 +71,7 @@ def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
         else:
             unsound -= gives
         without = {name: what for name, what in without.items() if name not in gives}
-        without |= dict.fromkeys(gives, refused[0]) if refused else {}
+        without |= dict.fromkeys(gives, lacked[0]) if (lacked := (*(ran.refused if ran else ()), *affected)) else {}
         scope.end(index)
     return result
 

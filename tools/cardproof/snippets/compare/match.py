@@ -81,7 +81,16 @@ def judge_block(
         return Outcome(block, "fail", message, line, ran, expected_file=other)
     if block.console and (reason := _not_run(block, ran)):
         return Outcome(block, "skip", reason, ran=ran)
-    return _of_error(block, ran, device, strict_device) or _of_output(block, ran, results, values)
+    if (raised := _of_error(block, ran, device, strict_device)) is None:
+        return _of_output(block, ran, results, values)
+    output = _of_output(block, ran, [result for result in results if _is_before_error(result, ran)], values)
+    return replace(output, message=f"{output.message}; then {raised.message}") if output.status == "fail" else raised
+
+
+def _is_before_error(result: Comparison, ran: BlockRun) -> bool:
+    """Return whether an expectation is of a statement before the one that raised."""
+    statements = result.expectation.statements if result.expectation.kind != "output" else ()
+    return bool(statements and ran.error_line is not None and statements[-1][1] < ran.error_line)
 
 
 def _not_run(block: Block, ran: BlockRun) -> str | None:
