@@ -285,3 +285,8 @@ def test_code_of_any_kind_is_read_in_time() -> None:
     ]
     for block in blocks(*hostile):
         assert uses_of_code(block)
+
+
+def test_a_name_that_became_a_module_fails_once(runner: Runner) -> None:
+    outcomes = judged(runner, fences("from math import sqrt", "import json as sqrt\nprint(sqrt(4))", "print(sqrt(9))"))
+    assert [outcome.status for outcome in outcomes] == ["pass", "fail", "not-run"]

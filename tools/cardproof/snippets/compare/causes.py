@@ -21,6 +21,8 @@ _PYTHON = {"true": "True", "false": "False", "null": "None", "none": "None"}
 _MISSING = (
     (re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'"), "the module '{}', which is missing"),
     (_UNDEFINED, "'{}', which is not defined"),
+    (re.compile(r"AttributeError: (module '[\w.]+' has no attribute '\w+')"), "what is missing ({})"),
+    (re.compile(r"TypeError: ('module' object is not callable)"), "a function that is a module here ({})"),
     (re.compile(r"ImportError: (cannot import name '\w+' from '[\w.]+')"), "what is missing ({})"),
     (re.compile(r"FileNotFoundError: .*No such file or directory: (.+)"), "the file {}, which is missing"),
 )
