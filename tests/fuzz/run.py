@@ -1,23 +1,30 @@
-"""Fuzz one target for long, guided by coverage: ``python tests/fuzz/run.py TARGET [SECONDS]`` (needs atheris).
+"""Fuzz one target for long: ``python tests/fuzz/run.py TARGET [SECONDS] [--random]``.
 
-Each input that raises is written into ``tests/fuzz/crashers/TARGET/``, where the tests run it from then on.
+Inputs are guided by coverage, which needs atheris; ``--random`` draws them from the seeds, many times as fast. Each input
+that raises is written into ``tests/fuzz/crashers/TARGET/``, where the tests run it from then on.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import random
 import sys
 import time
 import traceback
 from pathlib import Path
 
-import atheris
-
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parents[1] / "tools")]
+RANDOM = "--random" in sys.argv
 
-with atheris.instrument_imports(include=["cardproof", "targets"]):
+if RANDOM:
     import targets
+else:
+    import atheris
+
+    with atheris.instrument_imports(include=["cardproof", "targets"]):
+        import targets
 
 MOST_CRASHES = 20
 """Different crashes after which a run ends."""
@@ -35,13 +42,16 @@ class Fuzzer:
         self.crashes: set[str] = set()
 
     def one(self, data: bytes) -> None:
-        """Run one input; ends the process when the time is over."""
-        if time.monotonic() > self.end or len(self.crashes) >= MOST_CRASHES:
-            self.report()
-            atheris_exit(bool(self.crashes))
-        self.runs += 1
-        text = data[: targets.MOST].decode("utf-8", "surrogateescape" if self.name == "record" else "replace")
+        """Run one input of atheris."""
+        self.text(data[: targets.MOST].decode("utf-8", "surrogateescape" if self.name == "record" else "replace"))
+
+    def text(self, text: str) -> None:
+        """Run one text, and keep it if it raises or hangs; ends the process when the time is over."""
         began = time.monotonic()
+        if began > self.end or len(self.crashes) >= MOST_CRASHES:
+            self.report()
+            os._exit(bool(self.crashes))  # without libFuzzer's own report
+        self.runs += 1
         try:
             self.run(text)
             if (took := time.monotonic() - began) > targets.SLOW:
@@ -68,18 +78,33 @@ class Fuzzer:
         print(f"{self.name}: {self.runs:,} runs in {took:,.0f} s, {len(self.crashes)} different crashes", flush=True)
 
 
-def atheris_exit(failed: bool) -> None:
-    """End the process without libFuzzer's own report."""
-    import os
-
-    sys.stdout.flush()
-    os._exit(1 if failed else 0)
+def mutant(draw: random.Random, seeds: tuple[str, ...]) -> str:
+    """Return a seed in which some pieces are removed, doubled, taken from another seed, or put in."""
+    text = draw.choice(seeds)
+    for _ in range(draw.randrange(1, 6)):
+        start = draw.randrange(len(text) + 1)
+        end = min(len(text), start + draw.choice((0, 0, 1, 3, 30, 300)))
+        other = draw.choice(seeds)
+        at = draw.randrange(len(other) + 1)
+        pieces = (
+            draw.choice(targets.TOKENS),
+            chr(draw.randrange(32, 127)),
+            text[start:end] * 2,
+            other[at : at + 40],
+            "",
+        )
+        text = text[:start] + draw.choice(pieces) + text[end:]
+    return text[: targets.MOST]
 
 
 def main() -> None:
     """Fuzz the target that the command line names."""
-    name, seconds = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 600.0
-    fuzzer = Fuzzer(name, seconds)
+    name, *given = [argument for argument in sys.argv[1:] if argument != "--random"]
+    fuzzer = Fuzzer(name, float(given[0]) if given else 600.0)
+    if RANDOM:
+        draw = random.Random(time.time_ns())
+        while True:
+            fuzzer.text(mutant(draw, targets.TARGETS[name].seeds))
     corpus = targets.folder() / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(targets.TARGETS[name].seeds):

@@ -50,6 +50,14 @@ MOST = 20_000
 SLOW = 5.0
 """Seconds of one input that count as a hang."""
 
+TOKENS = (
+    *("|", "\n", "\n\n", "---\n", "```", "~~~", "<!--", "-->", ": ", "- ", "{", "}", "[", "]", "&a ", "*a", "!!int "),
+    *("%", "\t", "\r", "\0", "\x1b[2J", "\u202e", "\ufeff", "\ud800", "0x_", "1e999", "-", ".", "...", "9" * 5_000),
+    *(" " * 500, "../../", "/etc/passwd", "nan", ".inf", "null", "'", '"', "1/0", "<td colspan=9999>", "{{ x }}"),
+    *("Models:", "Results:", "Metadata:"),
+)
+"""Pieces that mean something to a reader, or to none."""
+
 
 class Target(NamedTuple):
     """A function, and texts to begin with."""

@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 
 import pytest
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, TOKENS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -16,14 +16,6 @@ EXAMPLES = {"address": 500, "card": 200, "fence": 150, "match": 500, "number": 2
 OTHERS = 200
 
 pytestmark = pytest.mark.slow
-
-TOKENS = (
-    *("|", "\n", "\n\n", "---\n", "```", "~~~", "<!--", "-->", ": ", "- ", "{", "}", "[", "]", "&a ", "*a", "!!int "),
-    *("%", "\t", "\r", "\0", "\x1b[2J", "\u202e", "\ufeff", "\ud800", "0x_", "1e999", "-", ".", "...", "9" * 5_000),
-    *(" " * 500, "../../", "/etc/passwd", "nan", ".inf", "null", "'", '"', "1/0", "<td colspan=9999>", "{{ x }}"),
-    *("Models:", "Results:", "Metadata:"),
-)
-"""Pieces that mean something to a reader, or to none."""
 
 
 @st.composite
