@@ -1,6 +1,6 @@
 """Fuzz one target for long: ``python tests/fuzz/run.py TARGET [SECONDS] [--random]``.
 
-Inputs are guided by coverage, which needs atheris; ``--random`` draws them from the seeds, many times as fast. Each input
+Inputs are guided by coverage, which needs atheris; ``--random`` draws them from the seeds, many times as fast. An input
 that raises is written into ``tests/fuzz/crashers/TARGET/``, where the tests run it from then on.
 """
 
