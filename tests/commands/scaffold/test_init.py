@@ -71,7 +71,7 @@ def assert_is_a_site(models: int) -> None:
 def test_two_commands_make_a_site_of_torchvision(empty):
     done, report = init("--zoo", "torchvision", "resnet18", "squeezenet*")
     assert done.returncode == 0, done.stderr
-    assert [block["status"] for block in report["blocks"]] == ["pass", "skip"] * 2
+    assert [block["status"] for block in report["blocks"]] == ["pass", "not-run"] * 2
     assert {claim["verdict"] for claim in report["claims"] if claim["metric"]} == {"cited"}
     found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
     assert found["resnet18", "Parameters"] == "11689512"  # as its metadata says

@@ -416,5 +416,5 @@ def _headings(text: str, blocks: Sequence[Block]) -> tuple[str, ...]:
 
 def _plain(heading: str) -> str:
     """Return a heading as a part of an item's name: words, without marks of Markdown."""
-    words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|<[^>]*>|[`*\[\]]", r"\1", heading).replace("::", ":")
+    words = re.sub(r"!?\[([^\[\]]*)\]\([^()]*\)|<[^<>]*>|[`*\[\]]", r"\1", heading).replace("::", ":")
     return " ".join("".join(c if c.isprintable() else " " for c in words).split())[:LONGEST_HEADING].rstrip()

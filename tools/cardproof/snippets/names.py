@@ -13,7 +13,7 @@ from msgspec import Struct, field
 _BUILTIN = frozenset(dir(builtins))
 _PROMPT = re.compile(r"^[ \t]*(?:>>>|\.\.\.)")
 _BINDING = re.compile(
-    r"(?:async )?(?:def|class) (\w+)|([\w, \t]+?)\s*(?::[^=]*)?=(?!=)|(?:async )?for ([\w, \t]+) in\b|.*\bas (\w+)\s*:"
+    r"(?:async )?(?:def|class) (\w+)|([\w, \t]++)(?::[^=]*)?=(?!=)|(?:async )?for ([\w, \t]+) in\b|.*\bas (\w+)\s*:"
 )
 """A line that binds names, and is no whole statement."""
 _LONGEST = 300

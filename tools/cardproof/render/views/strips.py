@@ -68,9 +68,8 @@ def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
 
 
 def _strip(run: PageRun, block: BlockResult) -> list[str]:
-    output = (
-        inert_text(block.output).rstrip() if not block.stated and block.status != "skip" else ""
-    )  # skipped: no result
+    ran_to_the_end = block.status in ("pass", "fail")
+    output = inert_text(block.output).rstrip() if ran_to_the_end and not block.stated else ""
     if len(output) > MOST_OUTPUT:
         output = output[:MOST_OUTPUT] + "\n…"
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", output)), 3)

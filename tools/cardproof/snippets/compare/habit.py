@@ -28,7 +28,7 @@ _MARKER = re.compile(
 )
 _UNREAD = re.compile(r"#\s*(?:outputs?|print|returns?)\s*:\s*\S|#\s*=>\s*\S|#\s*should print\b", re.IGNORECASE)
 """Comments that state an output in another form, for readers only."""
-_ANGLES = re.compile(r"<(?:class '[\w.]+'|\w+Backward\d*|[\w.<> ]+ at 0x[0-9a-fA-F.]+)>")
+_ANGLES = re.compile(r"<(?:class '[\w.]+'|\w+Backward\d*|[\w.<> ]{1,100} at 0x[0-9a-fA-F.]+)>")
 _NUMBERS = re.compile(r"\[(?=.*\d)[\s\d.eE+\-\[\]]+\]", re.DOTALL)
 """An array of numpy as it is printed: without commas."""
 _CALLS = re.compile(

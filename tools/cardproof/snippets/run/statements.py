@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from cardproof.snippets.compare.habit import valued_lines
-from cardproof.snippets.console import examples
 from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
@@ -123,6 +122,7 @@ def _parts(code: Code | Block) -> Iterator[tuple[str, int, bool]]:
     if not code.console:
         yield code.code, 1, False
         return
+    from cardproof.snippets.console import examples  # few pages have consoles
 
     try:
         found = examples(code.code)
@@ -135,6 +135,8 @@ def _parts(code: Code | Block) -> Iterator[tuple[str, int, bool]]:
 
 def _left_out(code: Code) -> frozenset[int]:
     """Return the first lines of a console's examples that are not run."""
+    from cardproof.snippets.console import examples
+
     try:
         return frozenset(example.line for example in examples(code.code) if example.left_out)
     except ConsoleError:
