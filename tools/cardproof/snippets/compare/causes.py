@@ -32,7 +32,7 @@ _STATES = {
     "skip": "was skipped",
     "not-run": "was not run",
     "fail": "failed",
-    "pass": "ran in a process that was ended",
+    "pass": "ran in a process that was ended",  # nosec B105  # a status of a block, not a password
 }
 
 

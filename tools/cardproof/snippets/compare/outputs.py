@@ -74,7 +74,7 @@ def close(want: str, got: str) -> bool:
 
 def alike(want: str, got: str) -> bool:
     """Return whether an output equals a loosely stated one: except for numbers, which may be whole or not."""
-    return _matches(want, got, _same_kind)
+    return same(want, got) or _matches(want, got, _same_kind)
 
 
 def has_decimals(text: str) -> bool:
