@@ -20,8 +20,6 @@ from cardproof.snippets.run.runner import Runner
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cardproof.snippets.results import PageRun
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left behind is looked up in /proc")
@@ -31,23 +29,6 @@ NOTES = (
     "import gc\nnotes = next(item for item in gc.get_objects() if type(item).__name__ == 'Notes')\n"
     "from cardproof.snippets.run import messages\n"
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pages")
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["namespaces", "no namespaces"])
-def _page(folder: Path, request: pytest.FixtureRequest) -> Iterator[Pages]:
-    with pages(folder, LIMITS, namespaces=request.param) as found:
-        yield found
-
-
-@pytest.fixture
-def page(_page: Pages, folder: Path) -> Iterator[Pages]:
-    yield _page
-    assert_nothing_left(_page.runner, folder)
 
 
 # what the build reads

@@ -16,29 +16,11 @@ from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left behind is looked up in /proc")
 
 LIMITS = Limits(block_seconds=2, page_seconds=8, memory_bytes=2**28, file_bytes=2**20, output_bytes=2**16, processes=40)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pages")
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["namespaces", "no namespaces"])
-def _page(folder: Path, request: pytest.FixtureRequest) -> Iterator[Pages]:
-    with pages(folder, LIMITS, namespaces=request.param) as found:
-        yield found
-
-
-@pytest.fixture
-def page(_page: Pages, folder: Path) -> Iterator[Pages]:
-    yield _page
-    assert_nothing_left(_page.runner, folder)
 
 
 def lost(page: Pages, code: str) -> str:

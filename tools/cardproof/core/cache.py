@@ -118,7 +118,7 @@ class Cache:
             return self._database.execute(query, arguments).fetchall()
         except sqlite3.Error as trouble:
             self._drop(trouble)
-        except UnicodeEncodeError:  # a name that is no text
+        except UnicodeEncodeError:  # a name with lone surrogates
             pass
         return []
 
