@@ -37,7 +37,7 @@ Case 36 is a template: tests/snippets/test_find_cases.py and the render have it.
 SAID = {
     "05": ["page.md:4: ", 'expected "torch.Size([2, 3])", got "torch.Size([3, 2])"'],
     "14": ["page.md:1: ", "looks like a code fence but the page does not render it as one"],
-    "24": ["page.md:1: ", "fence header 'python notest' is not understood by superfences", "{ .python .skip }"],
+    "24": ["page.md:1: ", "fence header 'python notest' is not understood", "{ .python .skip }"],
     "26": ["page.md:1: ", "fence is never closed"],
     "27": ["page.md:3: ", "SyntaxError"],
     "32": ["page.md:10: ", "ZeroDivisionError"],

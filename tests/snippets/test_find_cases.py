@@ -19,7 +19,7 @@ FINDINGS = {
         (
             "page.md:1:1",
             "error",
-            "fence header 'python notest' is not understood by superfences; write ``` { .python .skip }",
+            "fence header 'python notest' is not understood; write ``` { .python .skip }",
         ),
     ],
     "26-unclosed-fence": [("page.md:1:1", "error", "fence is never closed")],

@@ -38,6 +38,7 @@ METHOD = "snippets/2"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 """Variables that let hubs fail at once instead of trying again for minutes."""
 
+_README = re.compile(r"readme\b", re.IGNORECASE)
 _LINE = re.compile(r"\bline \d|:\d")
 """A line number in a message."""
 
@@ -228,24 +229,41 @@ def run_of(
 
 def page_blocks(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return the blocks of a page and the finder's findings."""
-    from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks
-
-    extensions, configs = _extensions(*_state(policy.config)) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
     try:
-        blocks, findings = find_blocks(
-            page.text,
-            page.file,
-            extensions=extensions,
-            extension_configs=configs,
-            base_path=page.base,
-            origin=page.origin,
-        )
+        blocks, findings = _find(page, policy)
         return blocks, (*findings, *(finding for block in blocks for finding in _unread(block)))
     except InputError:
         raise
     except Exception as error:
         message = f"the blocks of this page could not be found: {_named(error)}"
         return (), (Finding(Place(page.file, 1, 1), "snippets", "error", message, "report this with the page"),)
+
+
+def _find(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+    """Find the blocks as what shows the page does: its site, or GitHub for a README outside of the site's docs."""
+    from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks, find_readme_blocks
+
+    if _is_readme(page, policy.config):
+        from cardproof.snippets.find.commonmark import is_commonmark
+
+        if is_commonmark(page.text):
+            return find_readme_blocks(page.text, page.file)
+    extensions, configs = _extensions(*_state(policy.config)) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
+    return find_blocks(
+        page.text,
+        page.file,
+        extensions=extensions,
+        extension_configs=configs,
+        base_path=page.base,
+        origin=page.origin,
+    )
+
+
+def _is_readme(page: Page, config: Path | None) -> bool:
+    """Return whether a page is a README outside of the docs of its site, which lie below the folder of mkdocs.yml."""
+    if page.folder is None or not _README.match(Path(page.file).name):
+        return False
+    return config is None or page.folder.resolve() == config.parent.resolve()
 
 
 def _unread(block: Block) -> Iterator[Finding]:

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.types import Finding, Place, Severity
-from cardproof.snippets.find.observe import Comment, Fence, ObservedPage, Prose, indentation, observe
 from cardproof.snippets.find.options import comment_options, fence_options
-from cardproof.snippets.find.overlooked import CONSOLE, PYTHON, overlooked
+from cardproof.snippets.find.overlooked import overlooked
+from cardproof.snippets.find.page import CONSOLE, PYTHON, Comment, Fence, ObservedPage, Prose, indentation
 from cardproof.snippets.types import Block, Options
 
 CHECK = "snippets"
@@ -56,9 +56,22 @@ def find_blocks(
     ``text``, from 1, to the file and line that they were rendered from; other lines are those of ``file``. Raises the
     error of Markdown for an extension that cannot be loaded.
     """
+    from cardproof.snippets.find.observe import observe
+
     body, first = _without_front_matter(text)
     page = observe(body, extensions, extension_configs, base_path)
-    finder = _Finder(page, body, file, first, origin or {})
+    return _found(_Finder(page, body, file, first, origin or {}))
+
+
+def find_readme_blocks(text: str, file: str) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
+    """Return what ``find_blocks`` does for a README that no site converts: what GitHub and PyPI show as code."""
+    from cardproof.snippets.find.commonmark import observe_commonmark
+
+    body, first = _without_front_matter(text)
+    return _found(_Finder(observe_commonmark(body), body, file, first, {}))
+
+
+def _found(finder: _Finder) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     finder.walk()
     finder.overlooked()
     blocks = tuple(block for block in finder.blocks if block.code.strip())  # what was to be included may be missing
@@ -77,6 +90,8 @@ def shown(
     Everything else stays byte for byte.
     """
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
+    from cardproof.snippets.find.observe import observe
+
     body, first = _without_front_matter(text)
     page = observe(body, extensions, extension_configs, base_path)
     hidden = {page.origins[index][1] + first for index in _hidden(page) if page.origins[index][0] is None}

@@ -6,15 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from html import escape
-from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import markdown  # type: ignore[import-untyped]
 from markdown.extensions.attr_list import get_attrs  # type: ignore[import-untyped]
-from msgspec import Struct
 from pymdownx.superfences import (  # type: ignore[import-untyped]
     RE_NESTED_FENCE_START,
     RE_OPTIONS,
@@ -22,68 +19,20 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
 )
 
 from cardproof.snippets.find.include import Includes, Origin, aligned, filled, include_config
+from cardproof.snippets.find.page import (
+    Events,
+    Fence,
+    ObservedPage,
+    indentation,
+    marked,
+    marked_code,
+    marked_comment,
+    visible_parts,
+)
 
 SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
-_FENCE, _END, _COMMENT = "data-cardproof-fence", "data-cardproof-end", "<!-- snippet:"
 _OWN = frozenset({"admonition", "attr_list", "md_in_html", "tables", "toc"})
 """Extensions of Markdown itself that most sites have."""
-_FLOW = {"h1", "h2", "h3", "h4", "h5", "h6", "li", "tr", "hr", "img", "pre", "blockquote", "dt", "dd", "summary"}
-"""Elements that end the neighbourhood of a code block and its output."""
-
-Fate = Literal["shown", "commented", "lost"]
-"""What the page makes of a fence: code, a part of an HTML comment, or neither (its back-ticks show)."""
-
-
-class Fence(Struct):
-    """A closed fence whose header superfences accepted; code and fate are known after the conversion."""
-
-    start: int
-    """Index in the page's lines of the header."""
-    end: int
-    """Index after the closing line."""
-    language: str
-    classes: tuple[str, ...]
-    """Fence classes after the language."""
-    attributes: dict[str, str]
-    """Attributes of the header: ``reason="…"``, ``title="…"``, and ``id`` for ``#name``."""
-    code: str = ""
-    fate: Fate = "lost"
-
-
-class Comment(Struct, frozen=True):
-    """A ``<!-- snippet: … -->`` that is a comment of the page."""
-
-    line: int
-    """Index in the page's lines."""
-    text: str
-    """The text after ``snippet:``."""
-
-
-class Prose(Struct):
-    """The text between two fences or comments."""
-
-    text: str = ""
-    paragraphs: int = 0
-    others: int = 0
-    """Headings, list items, tables, images."""
-
-
-class ObservedPage(Struct, frozen=True):
-    """A converted page, after its snippets (``--8<--``) were included."""
-
-    lines: tuple[str, ...]
-    origins: tuple[Origin, ...]
-    """For each line: the included file, or None for the page, and its line there, from 1."""
-    fences: tuple[Fence, ...]
-    """All of them, by line."""
-    shown: tuple[Fence | Comment | Prose, ...]
-    """The visible parts, in the order of the HTML."""
-    comments: tuple[str, ...]
-    """Texts of all HTML comments."""
-    refused: frozenset[int]
-    """Indexes of lines that superfences refused as headers."""
-    missing: tuple[str, ...]
-    """Paths of missing snippet files."""
 
 
 def observe(
@@ -101,7 +50,7 @@ def observe(
         converter.postprocessors.deregister("strip-html")  # it would remove the comments
     includes = Includes(converter, base_path)
     recorder = _Recorder(converter)
-    events = _Events()
+    events = Events()
     events.feed(converter.convert(text))
     events.close()
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
@@ -111,16 +60,11 @@ def observe(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
         tuple(recorder.fences),
-        tuple(_shown(events, recorder.fences)),
+        tuple(visible_parts(events, recorder.fences)),
         tuple(events.comments),
         frozenset(recorder.refused),
         tuple(includes.missing),
     )
-
-
-def indentation(line: str) -> int:
-    """Return the number of characters before a fence: blanks and the marks of block quotes."""
-    return len(line) - len(line.lstrip("> \t"))
 
 
 def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tuple[Origin, ...]:
@@ -202,28 +146,27 @@ class _Recorder:
 
     def _with_marked_comments(self, lines: list[str]) -> list[str]:
         """Write each snippet comment's line into it; fences are placeholders by now, so these are not inside code."""
-        ends, index, marked = {fence.start: fence.end for fence in self.fences}, 0, []
+        ends, index, lines_marked = {fence.start: fence.end for fence in self.fences}, 0, []
         for line in lines:
-            marked.append(line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:"))
+            lines_marked.append(marked_comment(line, index))
             index = ends.get(index, index + 1)
-        return marked
+        return lines_marked
 
 
 def _marking(formatter: Any, fence: Fence, number: int) -> Any:
-    def marked(**arguments: Any) -> Any:
+    def marking(**arguments: Any) -> Any:
         fence.code = arguments["src"]
         html = formatter(**arguments)
         if not isinstance(html, str):
             return html
-        opened = re.sub(r"<([a-zA-Z][\w-]*)", rf'<\1 {_FENCE}="{number}"', str(html), count=1)
-        return f'{opened}<i {_END}="{number}"></i>'
+        return marked(str(html), number)
 
-    return marked if formatter else None
+    return marking if formatter else None
 
 
 def _unhighlighted(**arguments: Any) -> str:
-    """Stand for superfences' own formatter: colours change nothing about what is code, and cost a lexer."""
-    return f"<pre><code>{escape(arguments['src'])}</code></pre>"
+    """Stand for superfences' own formatter."""
+    return marked_code(arguments["src"])
 
 
 def _attributes(header: str) -> dict[str, str]:
@@ -233,60 +176,3 @@ def _attributes(header: str) -> dict[str, str]:
     if match["attrs"]:
         return {key: value for key, value in get_attrs(match["attrs"]) if key != "."}
     return {option["key"]: option["value"] or "" for option in RE_OPTIONS.finditer(match["options"] or "")}
-
-
-class _Events(HTMLParser):
-    """The HTML as a row of fences, comments and the prose between them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.row: list[int | str | Prose] = []
-        """Numbers of fences, texts of comments, and the prose between them."""
-        self.comments: list[str] = []
-        self._inside: int | None = None
-
-    def fate(self, number: int) -> Fate:
-        if number in self.row:
-            return "shown"
-        mark = f'{_FENCE}="{number}"'
-        return "commented" if any(mark in comment for comment in self.comments) else "lost"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == _FENCE and value and int(value) not in self.row:
-                self._inside = int(value)
-                self.row.append(self._inside)
-            elif name == _END and value and int(value) == self._inside:
-                self._inside = None
-                return
-        if self._inside is None:
-            self._prose().paragraphs += tag == "p"
-            self._prose().others += tag in _FLOW
-
-    def handle_data(self, data: str) -> None:
-        if self._inside is None:
-            self._prose().text += data
-
-    def handle_comment(self, data: str) -> None:
-        self.comments.append(data)
-        if self._inside is None and data.startswith(" snippet@"):
-            self.row.append(data)
-
-    def _prose(self) -> Prose:
-        last = self.row[-1] if self.row else None
-        if not isinstance(last, Prose):
-            last = Prose()
-            self.row.append(last)
-        return last
-
-
-def _shown(events: _Events, fences: Sequence[Fence]) -> list[Fence | Comment | Prose]:
-    shown: list[Fence | Comment | Prose] = []
-    for item in events.row:
-        if isinstance(item, int):
-            shown.append(fences[item])
-        elif isinstance(item, Prose):
-            shown.append(Prose(item.text.strip(), item.paragraphs, item.others))
-        elif match := re.match(r" snippet@(\d+):(.*)", item, re.DOTALL):
-            shown.append(Comment(int(match[1]), match[2].strip()))
-    return shown

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]
 
-from cardproof.snippets.find.observe import ObservedPage, indentation
 from cardproof.snippets.find.options import suggest_option
+from cardproof.snippets.find.page import CONSOLE, PYTHON, ObservedPage, indentation
 
 if TYPE_CHECKING:
     from cardproof.core.types import Severity
-
-PYTHON = frozenset({"python", "py", "python3", "py3"})
-CONSOLE = frozenset({"pycon", "pycon3", "python-console"})
 
 _LIKE = re.compile(
     r"(?P<before>[> \t]*)(?P<marker>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$"
@@ -97,13 +93,12 @@ def _lost(index: int, line: str) -> Overlooked:
 def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> Overlooked:
     column = match.start("fence") + 1
     fence, info = match["fence"], match["info"].strip()
-    header = RE_NESTED_FENCE_START.match(page.lines[index], indentation(page.lines[index]))
-    if not match["marker"] and (index in page.refused or header is None):
+    if not match["marker"] and (index in page.refused or not (page.is_commonmark or _is_header(page.lines[index]))):
         if myst := _MYST.match(info):
             return _directive(page, index, column, fence, myst)
         language = re.match(r"\{?\s*\.?([\w#+-]*)", info)[1]  # type: ignore[index]
         severity: Severity = "error" if language.lower() in PYTHON | CONSOLE else "warning"
-        message = f"fence header '{info}' is not understood by superfences; write {_rewritten(fence, info, language)}"
+        message = f"fence header '{info}' is not understood; write {_rewritten(fence, info, language)}"
         return Overlooked(index, column, severity, message, "options are classes in braces, or a comment line above")
     if not closed:
         hint = f"write a line that is nothing but {fence}, indented like the first one, after the code"
@@ -111,6 +106,13 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
     message = "looks like a code fence but the page does not render it as one"
     hint = "put the fence on a line of its own" if match["marker"] else "indent all its lines as far as its first one"
     return Overlooked(index, column, "warning", message, hint)
+
+
+def _is_header(line: str) -> bool:
+    """Return whether superfences takes a line for the header of a fence."""
+    from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]  # few pages need it
+
+    return RE_NESTED_FENCE_START.match(line, indentation(line)) is not None
 
 
 def _rewritten(fence: str, info: str, language: str) -> str:

@@ -7,7 +7,6 @@ import io
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ class Pictures:
 pictures = Pictures()
 
 
-class _AfterImport(MetaPathFinder):
+class _AfterImport:
     """Run an action on a module right after it was executed."""
 
     def __init__(self, actions: Mapping[str, Callable[[ModuleType], None]]) -> None:

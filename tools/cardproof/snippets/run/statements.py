@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.habit import valued_lines
 from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
 
     The whole block is compiled before any of it runs, as Python does with a file.
     """
+    from cardproof.snippets.compare.habit import valued_lines  # the process that forks pages does not need it
+
     place = Place(code)
     found = []
     left_out, valued = (_left_out(code), frozenset()) if code.console else (frozenset(), valued_lines(code.code))

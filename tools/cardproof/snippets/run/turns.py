@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import secrets
 import socket
 import struct
 import sys
@@ -138,8 +137,8 @@ class Turns:
 
     def give(self, order: Order, code: CodeType | None = None) -> None:
         """Give an order: run the code, if there is one, and do what the order says before and after it."""
-        self._nonce = secrets.token_bytes(_NONCE)
-        self._size = 4096 + secrets.randbelow(2**16)
+        self._nonce = os.urandom(_NONCE)
+        self._size = 4096 + int.from_bytes(os.urandom(2), "big")
         self._data.clear()
         self._replied = None
         self._connection.sendall(framed(marshal.dumps((self._size, self._nonce, code, order))))
