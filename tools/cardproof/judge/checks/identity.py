@@ -4,13 +4,14 @@
 
 Finds the network of the card's name, also by the zoo's list of renamed models.
 
-- `unknown-model`: the zoo does not have the model or cannot build it. It is an error if the card states a count or a
-  setting of the network; a card with results only needs no network. Tables may compare with models of other zoos, so
-  a single unknown row is only unchecked. If all rows are unknown, a warning names similar models, or a note says that
-  there are none. A network that cannot be run on one image is a note, and its parameters are checked nevertheless.
-- `another-network`: the network has another number of parameters than the card states (by more than 2 % and half a
-  unit of the last digit), and no way of counting explains the difference: the name may mean another network today.
-- `renamed-model`: a note that names the model's new name.
+- `unknown-model`, `not-measured`: the zoo does not have the model, or cannot build it. It is an error if the card
+  states a count or a setting of the network; a card with results only needs no network. Tables may compare with models
+  of other zoos, so a single unknown row is only unchecked. If all rows are unknown, a warning names similar models, or
+  a note says that there are none.
+- `not-run`: a note: the network cannot be run on one image. Its parameters are checked nevertheless.
+- `another-network`: the network has another number of parameters than the card states (by more than 2 % and half a unit
+  of the last digit), and no way of counting explains the difference: the name may mean another network today.
+- `renamed`: a note with the model's new name.
 
 Nothing that depends on the network is decided if such a network has a new name that does not contain the old one, or
 if the zoo links other weights for the name than the card does. A network from the built-in name map must have exactly
