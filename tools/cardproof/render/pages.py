@@ -166,7 +166,7 @@ class Site:
                 findings += error.findings
                 continue
             page, template = self._pages[card.file], relative(card.source.path, self._folders.base)
-            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template)))
+            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template, card.source.text)))
         if findings:
             raise TemplatesError(findings)
         return rendered
