@@ -30,6 +30,7 @@ from cardproof.core.types import Place
 from cardproof.measure.list_models import list_in_worker
 from cardproof.read import read_cards
 from cardproof.read.markdown import find_index_comments
+from cardproof.render.output.files import SCRIPTS, STYLES
 from cardproof.zoos.published import ModelList, Published
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"
@@ -194,6 +195,13 @@ def test_the_first_page_says_what_there_is_and_what_to_edit(of_own_zoo):
     named = re.findall(r"^\| .* \| `(\S+)` \|$", page, re.MULTILINE)
     assert all((of_own_zoo.folder / name.replace("FAMILY", "zoo-py-zoo")).is_file() for name in named)
     assert len(named) == 5
+
+
+def test_the_settings_name_all_assets_for_generators_without_the_plugin(of_own_zoo):
+    settings = yaml.safe_load(of_own_zoo.text("mkdocs.yml"))
+    named = [*settings["extra_css"], *settings["extra_javascript"]]
+    assert [name.removeprefix("assets/") for name in named] == ["site.css", *STYLES, *SCRIPTS]
+    assert all((of_own_zoo.folder / "docs" / name).is_file() for name in named)
 
 
 def test_values_that_init_copied_are_called_generated_until_somebody_writes_them(of_own_zoo, tmp_path, monkeypatch):

@@ -164,4 +164,4 @@ def _quoted(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a text on one line, without markup of Markdown and Jinja."""
-    return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&"})
+    return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&|"})

@@ -46,6 +46,8 @@ No command fixes it, because the word that was meant is not known. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Architecture: [Convolution, Layer Normalization]
 +    # cardproof: ignore[architecture] norms are replaced before training

@@ -44,6 +44,8 @@ Writes the number of scores.
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Classes: 100
 +    Classes: 100  # cardproof: ignore[classes] these weights have a head of their own

@@ -56,6 +56,8 @@ No command fixes it. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -  Code: https://github.com/me/nets/blob/main/old.py#L4
 +  # cardproof: ignore[code-file] the paper refers to this version

@@ -49,6 +49,8 @@ No command fixes it. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -  - Dataset: ImageNet
 +  - Dataset: ImageNet  # cardproof: ignore[data-set-alias] the leaderboard needs this name

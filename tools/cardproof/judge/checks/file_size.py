@@ -47,6 +47,8 @@ If the file is on this machine, `--fix` writes its size at the claim's precision
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    File Size: 4.7 MB
 +    File Size: 4.7 MB  # cardproof: ignore[file-size] quantised and compressed

@@ -79,6 +79,8 @@ Writes the measured value at the claim's precision. A column that is explained a
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    FLOPs: 2369245184
 +    FLOPs: 2369245184  # cardproof: ignore[flops] counted at 256x256, as in the paper

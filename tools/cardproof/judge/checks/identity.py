@@ -53,6 +53,8 @@ No command fixes it. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -- Name: res2next51
 +- Name: res2next51  # cardproof: ignore[unknown-model] not published yet

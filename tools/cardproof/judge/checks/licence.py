@@ -45,6 +45,8 @@ No command fixes it: only the authors know which one is right. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -The weights are published under CC BY-NC 4.0.
 +<!-- cardproof: ignore[licence] the header is the licence of the code -->

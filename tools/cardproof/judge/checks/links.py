@@ -63,6 +63,8 @@ are replaced by hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 +<!-- cardproof: ignore[closed-site] kept for the record -->
  An [activation function](https://paperswithcode.com/method/relu).

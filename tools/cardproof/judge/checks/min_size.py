@@ -44,6 +44,8 @@ No command fixes it: the smallest size is not searched for. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Min Size: 32
 +    Min Size: 32  # cardproof: ignore[min-size] with another first layer

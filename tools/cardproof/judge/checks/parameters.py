@@ -54,6 +54,8 @@ Writes the measured value at the claim's precision.
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Parameters: 11699132
 +    Parameters: 11699132  # cardproof: ignore[parameters] buffers are meant too

@@ -50,6 +50,8 @@ Writes the value of the zoo's configuration.
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Crop Pct: 0.9
 +    Crop Pct: 0.9  # cardproof: ignore[preprocessing] our own evaluation uses this crop

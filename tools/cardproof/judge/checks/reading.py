@@ -69,6 +69,8 @@ indentation of an index, the spelling of its keys, and the identifiers of the Hu
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Batch Norm: no
 +    Batch Norm: no  # cardproof: ignore[yaml-1.1] read by our own tool only

@@ -48,6 +48,8 @@ Writes the value of the recipe.
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Epochs: 90
 +    Epochs: 90  # cardproof: ignore[recipe] our own training

@@ -71,6 +71,8 @@ Writes an accuracy that was evaluated. These values are swapped by hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -      Top 1 Accuracy: 89.078%
 +      Top 1 Accuracy: 89.078%  # cardproof: ignore[impossible-result] asked the authors

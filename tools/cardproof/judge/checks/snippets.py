@@ -55,6 +55,8 @@ Replaces a stated output by the real one, and nothing else.
 
 ## Ignore
 
+The block is not run, and the page says why:
+
 ```diff
 +<!-- snippet: skip reason="the numbers change every day" -->
  ```python

@@ -41,6 +41,8 @@ No command fixes it: the hint names the task that was probably meant. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 -    Tasks: [Image Clasification]
 +    Tasks: [Image Clasification]  # cardproof: ignore[tasks] the name in our own tool

@@ -38,6 +38,8 @@ No command fixes it. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
 +<!-- cardproof: ignore[placeholder] for the next release -->
  TODO: describe the training.

@@ -51,6 +51,8 @@ No command fixes it: only somebody who has seen the file can link it. By hand:
 
 ## Ignore
 
+A comment with a reason turns the finding into a note:
+
 ```diff
  - Name: resnet34
 -  Weights: https://example.org/resnet18-5c106cde.pth
