@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import subprocess
 import sys
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from corpus import Corpus
 from hypothesis import settings
-from sites import cardproof, mkdocs, write_site
+from sites import mkdocs, write_site
 from warm import IMPORTED, preload_all
 
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
@@ -57,17 +58,28 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of this project's own site, rendered: its catalog and reference are in no checkout."""
+    """Return a clean copy of this project's own site, after ``mkdocs build``: no derived file was there before."""
     folder = tmp_path_factory.mktemp("own")
-    shutil.copy(ROOT / "mkdocs.yml", folder)
-    shutil.copytree(ROOT / "templates", folder / "templates")
-    shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("catalog", "reference"))
+    for name in _sources("mkdocs.yml", "templates", "docs"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        done = cardproof("render", "--quiet")
+        done = mkdocs("build", "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stderr
     return folder
+
+
+def _sources(*paths: str) -> list[str]:
+    """Return the files below these paths that a clone with today's edits has."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *paths]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\0")
+    if found := [name for name in listed if name and (ROOT / name).is_file()]:
+        return found
+    files = (file for path in paths for file in [ROOT / path, *(ROOT / path).rglob("*")] if file.is_file())
+    return [file.relative_to(ROOT).as_posix() for file in files]
 
 
 @pytest.fixture(scope="session")
@@ -117,12 +129,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def built_site(own_site: Path) -> Path:
     """Return the site of this project, as MkDocs builds it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(own_site)
-        patch.setenv("XDG_CACHE_HOME", str(own_site / "cache"))
-        done = mkdocs("build", "--strict")
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stderr
     return own_site / "site"
 
 

@@ -61,8 +61,8 @@ def test_every_setting_is_documented(setting):
 def test_every_check_has_a_page_that_says_what_it_does_and_why():
     for check in all_checks():
         page = text(f"checks/{check.name}.md")
-        assert "**What it does.**" in page
-        assert "**Why.**" in page
+        assert "## What it does" in page
+        assert "## Why" in page
         assert f"checks/{check.name}.md" in text("index.md")
 
 

@@ -1,67 +1,62 @@
-"""The page of each check is its docstring: five parts, and an example that an audit reports in the same words."""
+"""The page of each check is its docstring: the same sections on all, and an example that does what the page shows."""
 
 from __future__ import annotations
 
 import re
 
+import check_examples
 import pytest
+from check_examples import Change, example_of, section
+from msgspec.structs import replace
 
-from cardproof.build import audit
-from cardproof.core.settings import SETTINGS, Settings
+from cardproof.core.settings import SETTINGS
 from cardproof.judge.checks import Check, all_checks
 
-PARTS = ("**What it does.**", "**Why.**", "**Example.**", "**Fix.**", "**Settings.**")
-EXAMPLE = re.compile(r"\*\*Example\.\*\* (?:.*? )?`([^`]+)` gives `([^`]+)`\.", re.DOTALL)
-ELSEWHERE = {"code", "layers", "min-size", "snippets", "subject", "weights"}
-"""Checks whose example needs a zoo or files of its own, or gives a reason and no finding; other tests run the like."""
-CARD = """---
-license: mit
----
-<!--
-Type: model-index
-Models:
-- Name: res2next50
-  Metadata:
-    {metadata}
-  Results:
-  - Dataset: ImageNet
-    Metrics: {results}
-- {identity}
-  Metadata: {{Layers: 50}}
--->
-# Title
-
-{text}
-"""
+SECTIONS = ["What it does", "Why", "Example", "Fix", "Ignore", "Settings"]
+CHANGES = [
+    pytest.param(check, change, id=f"{check.name}-{number}")
+    for check in all_checks()
+    for number, change in enumerate((*example_of(check).fixes, *example_of(check).ignores))
+]
+by_check = pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
 
 
-def example_of(check: Check) -> tuple[str, str]:
-    """Return what a card states in the example of a check, and what is reported of it."""
-    match = EXAMPLE.search(check.page)
-    assert match, check.name
-    return " ".join(match[1].split()), " ".join(match[2].split())
+@by_check
+def test_a_page_has_the_same_sections_as_all_others_and_names_settings_that_exist(check: Check):
+    outside = check_examples.FENCE.sub("", check.page)
+    assert re.findall(r"^## (.*)$", outside, re.MULTILINE) == SECTIONS
+    assert set(re.findall(r"`(\w+)`", section(check, "Settings"))) <= set(SETTINGS)
 
 
-@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
-def test_a_check_says_what_it_does_why_what_it_reports_what_a_fix_writes_and_its_settings(check):
-    positions = [check.page.find(part) for part in PARTS]
-    assert -1 not in positions
-    assert positions[:2] == sorted(positions[:2])
-    named = re.findall(r"`(\w+)`", check.page[positions[4] :])
-    assert set(named) <= set(SETTINGS)
+@by_check
+def test_the_example_prints_what_its_page_shows(check: Check, tmp_path):
+    example = example_of(check)
+    printed, _ = check_examples.run(example.command, example.files, tmp_path)
+    assert printed == example.printed
+    words = set(re.findall(r"^card\.md:\d+:\d+: \w+ \[(\S+)\]", printed, re.MULTILINE))
+    assert words <= {check.name, *check.findings}
+    assert words or check.name == "layers"
 
 
-def test_the_examples_of_the_checks_are_reported_in_the_words_of_their_pages(write):
-    examples = {check.name: example_of(check) for check in all_checks() if check.name not in ELSEWHERE}
-    texts = ("licence", "links", "text", "citation")
-    fields = [stated for name, (stated, _) in examples.items() if name not in (*texts, "results", "identity")]
-    text = "\n\n".join(examples[name][0] for name in texts)
-    results, identity = examples["results"][0], examples["identity"][0]
-    card = CARD.format(metadata="\n    ".join(fields), results=results, identity=identity, text=text)
-    found = {without_lines(f.message) for f in audit([write("card.md", card)], Settings(zoo="res2next")).findings}
-    assert {without_lines(message) for _, message in examples.values()} <= found
+@pytest.mark.parametrize(("check", "change"), CHANGES)
+def test_a_fix_or_an_ignore_leaves_nothing_to_report(check: Check, change: Change, tmp_path):
+    example = example_of(check)
+    changed = {**example.files, "card.md": change.apply(example.files["card.md"])}
+    if change.command:
+        printed, fixed = check_examples.run(change.command, example.files, tmp_path)
+        assert fixed == changed["card.md"]
+    else:
+        printed, _ = check_examples.run(example.command, changed, tmp_path)
+    findings = re.split(r"^(?=card\.md:\d)", printed, flags=re.MULTILINE)[1:]
+    ignored = [finding for finding in findings if " note [" in finding and "ignored here: " in finding]
+    assert findings == (ignored if change in example.ignores else [])
 
 
-def without_lines(message: str) -> str:
-    """Return a message without the lines that it names, which depend on the rest of the card."""
-    return re.sub(r"(line |card\.md:)\d+(:\d+)?", r"\1N", message)
+def test_the_tool_writes_what_is_printed_today_and_nothing_else(tmp_path):
+    (check,) = (check for check in all_checks() if check.name == "text")
+    source = check_examples.source_of(check).read_text(encoding="utf-8")
+    printed = example_of(check).printed
+    stale = tmp_path / "text.py"
+    stale.write_text(source.replace(printed, "old words\n"), encoding="utf-8")
+    check_examples.update(replace(check, page=check.page.replace(printed, "old words\n")), stale)
+    assert stale.read_text(encoding="utf-8") == source

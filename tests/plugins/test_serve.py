@@ -17,7 +17,7 @@ from urllib.error import URLError
 
 import pytest
 from mkdocs.exceptions import PluginError
-from sites import CARD, CONFIG, write_site
+from sites import CARD, CONFIG, OTHER, build, mkdocs, write_site
 
 from cardproof.plugins.mkdocs_plugin import CardproofPlugin, _BuildOnce
 from cardproof.snippets.run.processes import descendants
@@ -203,6 +203,24 @@ def test_a_setting_leaves_the_pages_as_they_are(site: Path, command: str) -> Non
     (site / "mkdocs.yml").write_text(CONFIG + "    render: sometimes\n")
     with pytest.raises(PluginError, match=r"mkdocs.yml:\d+:13: render is true or false"):
         begin(command)
+
+
+def test_a_build_that_does_not_render_names_pages_that_are_older_than_their_templates(site: Path) -> None:
+    card = site / "templates/models/tiny.md"
+    card.with_name("other.md").write_text(OTHER)
+    build(Path())
+    (site / "mkdocs.yml").write_text(f"{CONFIG}    render: false\n")
+    done = mkdocs("build", "--strict", "--theme", "mkdocs")
+    assert done.returncode == 0, done.stderr
+    os.utime(card, (2**32, 2**32))  # as a checkout of Git may leave it
+    assert mkdocs("build", "--strict", "--theme", "mkdocs").returncode == 0
+
+    card.write_text(CARD.replace("one convolution", "a convolution"))
+    done = mkdocs("build", "--theme", "mkdocs")
+    assert done.returncode == 0
+    named = [line for line in done.stderr.splitlines() if "is older than" in line]
+    assert len(named) == 1
+    assert named[0].endswith("docs/models/tiny.md is older than templates/models/tiny.md; run cardproof render")
 
 
 def test_a_site_without_templates_is_built_without_rendering(site: Path) -> None:

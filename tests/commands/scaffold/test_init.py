@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown import markdown
 from sites import MULTIPLY_ADDS, ONE_JOB, PARAMETERS, TINY, cardproof, mkdocs
+from warm import start
 
 from cardproof.build import audit
 from cardproof.commands.scaffold.families import index_text
@@ -21,6 +30,7 @@ from cardproof.core.types import Place
 from cardproof.measure.list_models import list_in_worker
 from cardproof.read import read_cards
 from cardproof.read.markdown import find_index_comments
+from cardproof.render.output.files import SCRIPTS, STYLES
 from cardproof.zoos.published import ModelList, Published
 
 LISTED = TINY + "\n    def models(self):\n        return ['tiny', 'tiny_16', 'broken']\n"
@@ -49,63 +59,171 @@ def empty(tmp_path, monkeypatch):
     return tmp_path
 
 
-def assert_is_a_site(models: int) -> None:
-    """Build the site, render again: no warning, nothing measured, nothing refuted; Git is told of no derived file."""
+class NewSite(NamedTuple):
+    """A site as ``init`` left it, and its report."""
+
+    folder: Path
+    report: dict[str, Any]
+
+    def claims(self) -> dict[tuple[str, str], str]:
+        return {(claim["model"], claim["field"]): claim["stated"] for claim in self.report["claims"]}
+
+    def text(self, name: str) -> str:
+        return (self.folder / name).read_text(encoding="utf-8")
+
+
+@contextmanager
+def new_site(folder: Path, *arguments: str, **files: str) -> Iterator[NewSite]:
+    """Make a site in a folder with these Python files, and work in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
+        for name, text in files.items():
+            Path(f"{name}.py").write_text(text)
+        done, report = init(*arguments)
+        assert done.returncode == 0, done.stderr
+        yield NewSite(folder, report)
+
+
+@pytest.fixture(scope="module")
+def of_torchvision(tmp_path_factory):
+    with new_site(tmp_path_factory.mktemp("torchvision"), "--zoo", "torchvision", "resnet18", "squeezenet1_1") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def of_timm(tmp_path_factory):
+    pytest.importorskip("timm")
+    folder = tmp_path_factory.mktemp("timm")
+    with new_site(folder, "--zoo", "timm", "resnet18", "vit_tiny_patch16_224", "--no-snippets") as site:
+        yield site
+
+
+NAME = 'A: "b" {{ c }} # <d> %ZOO%'
+"""Of a site, with marks of YAML, Jinja and HTML."""
+
+
+@pytest.fixture(scope="module")
+def of_own_zoo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    arguments = ["--zoo", "zoo.py:Zoo", "tiny", "tiny_16", "--no-snippets", "--site-name", NAME]
+    with new_site(folder, *arguments, zoo=TINY) as site:
+        yield site
+
+
+def run_code(folder: Path, page: str) -> int | None:
+    """Run the first block of code of a page in a process of its own; return its exit status."""
+    code = page.partition("```python\n")[2].partition("```")[0]
+    process = start(_run_code, str(folder), code)
+    process.join(60)
+    return process.exitcode
+
+
+def _run_code(folder: str, code: str) -> None:
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    exec(code, {})
+
+
+@pytest.mark.slow
+def test_two_commands_make_a_site_of_torchvision(of_torchvision, monkeypatch):
+    """Build, render again: no warning, nothing measured, nothing refuted; Git is told of no derived file."""
+    monkeypatch.chdir(of_torchvision.folder)
     built = mkdocs("build", "--strict")
     assert built.returncode == 0
     assert "WARNING" not in built.stderr
     assert Path("site/models/compare/index.html").is_file()
+    tabs = re.findall(r'md-tabs__link">\s*([^<]*?)\s*<', Path("site/index.html").read_text())
+    assert tabs == ["Home", "Models", "Compare", "Evidence"]
     again = json.loads(cardproof("render", "--json").stdout)["summary"]
-    assert (again["models"], again["measured"], again["changed"], again["exit"]) == (models, 0, 0, 0)
+    assert (again["models"], again["measured"], again["changed"], again["exit"]) == (2, 0, 0, 0)
     assert again["refuted"] == again["disputed"] == again["errors"] == 0
-    assert again["confirmed"] > 8 * models
+    assert again["confirmed"] > 8 * 2
     assert cardproof("render", "--check", "--quiet").returncode == 0
     subprocess.run(["git", "init", "--quiet"], check=True)
     listed = ["git", "ls-files", "--others", "--exclude-standard", "docs", "site"]
     kept = {Path(name) for name in subprocess.check_output(listed, text=True).splitlines()}
-    assert {path.parts[1] for path in kept} <= {"models", "evidence", "data", "index.md", "evidence.md"}
+    assert {path.parts[1] for path in kept} <= {"models", "evidence", "data", "index.md", "evidence.md", "assets"}
+    assert {path.name for path in kept if path.parts[1] == "assets"} == {"site.css"}
     assert Path("docs/models/compare.md") in kept
 
 
-@pytest.mark.slow
-def test_two_commands_make_a_site_of_torchvision(empty):
-    done, report = init("--zoo", "torchvision", "resnet18", "squeezenet*")
-    assert done.returncode == 0, done.stderr
+def test_cards_of_torchvision_state_its_metadata_and_run_its_snippets(of_torchvision):
+    report, found = of_torchvision.report, of_torchvision.claims()
     assert [block["status"] for block in report["blocks"]] == ["pass", "not-run"] * 2
     assert {claim["verdict"] for claim in report["claims"] if claim["metric"]} == {"cited"}
-    found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
     assert found["resnet18", "Parameters"] == "11689512"  # as its metadata says
     assert found["squeezenet1_1", "Top 1 Accuracy"] == "58.178%"
     assert [Path(page["page"]).stem for page in report["pages"] if page["models"]] == ["resnet", "squeezenet"]
     assert not [finding for finding in report["findings"] if finding["severity"] != "note"]
-    assert "Downloading" not in Path("docs/models/resnet.md").read_text()  # what a skipped block said on its way
-    assert_is_a_site(3)
+    assert "Downloading" not in of_torchvision.text("docs/models/resnet.md")  # what a skipped block said on its way
 
 
-@pytest.mark.slow
-def test_two_commands_make_a_site_of_timm_which_publishes_no_results(empty):
-    pytest.importorskip("timm")
-    done, report = init("--zoo", "timm", "resnet18*", "vit_tiny_patch16_224")
-    assert done.returncode == 0, done.stderr
-    assert not any(claim["metric"] for claim in report["claims"])
-    assert not Path("docs/data").exists()
-    card = read_cards([Path("templates/models/vision-transformer.md")]).models[0]
+def test_cards_of_timm_state_no_results_which_it_does_not_publish(of_timm):
+    assert not any(claim["metric"] for claim in of_timm.report["claims"])
+    assert not (of_timm.folder / "docs/data").exists()
+    card = read_cards([of_timm.folder / "templates/models/vision-transformer.md"]).models[0]
     assert card.text("License") == "apache-2.0"
     assert card.metadata.get("Training Data").plain() == ["ImageNet-21k", "ImageNet-1k"]  # augreg_in21k_ft_in1k
-    assert_is_a_site(3)
+    assert run_code(of_timm.folder, of_timm.text("docs/models/resnet.md")) == 0
 
 
-@pytest.mark.slow
-def test_a_zoo_of_the_users_own_needs_nothing_but_build(empty):
-    Path("zoo.py").write_text(TINY)
-    done, report = init("--zoo", "zoo.py:Zoo", "tiny", "tiny_16")
-    assert done.returncode == 0, done.stderr
-    found = {(claim["model"], claim["field"]): claim["stated"] for claim in report["claims"]}
+def test_a_zoo_of_the_users_own_needs_nothing_but_build(of_own_zoo):
+    found = of_own_zoo.claims()
     assert found["tiny", "Parameters"] == str(PARAMETERS)
     assert found["tiny", "FLOPs"] == str(MULTIPLY_ADDS)
-    assert sorted(report["created"]) == sorted([*COMMON_FILES, IGNORE, "templates/models/zoo-py-zoo.md"])
-    assert [block["status"] for block in report["blocks"]] == ["pass"]
-    assert_is_a_site(2)
+    created = [*COMMON_FILES, IGNORE, "templates/models/zoo-py-zoo.md"]
+    assert sorted(of_own_zoo.report["created"]) == sorted(created)
+    assert run_code(of_own_zoo.folder, of_own_zoo.text("docs/models/zoo-py-zoo.md")) == 0
+
+
+def test_a_site_name_with_marks_of_yaml_and_jinja_is_a_text(of_own_zoo):
+    assert yaml.safe_load(of_own_zoo.text("mkdocs.yml"))["site_name"] == NAME
+    header, text = of_own_zoo.text("docs/index.md").removeprefix("---\n").split("\n---\n", 1)
+    assert yaml.safe_load(header)["title"] == NAME
+    page = markdown(text, extensions=["attr_list", "tables"])
+    assert "<d>" not in page
+    assert "&lt;d&gt; %ZOO%" in page.replace("&#60;", "&lt;").replace("&#62;", "&gt;").replace("&#37;", "%")
+
+
+# values that were copied from their own measurement
+
+
+def test_the_first_page_says_what_there_is_and_what_to_edit(of_own_zoo):
+    page = of_own_zoo.text("docs/index.md")
+    assert re.search(r"^2 models of zoo\.py:Zoo in 1 family, measured on \d{4}-\d\d-\d\d\.", page, re.MULTILINE)
+    named = re.findall(r"^\| .* \| `(\S+)` \|$", page, re.MULTILINE)
+    assert all((of_own_zoo.folder / name.replace("FAMILY", "zoo-py-zoo")).is_file() for name in named)
+    assert len(named) == 5
+
+
+def test_the_settings_name_all_assets_for_generators_without_the_plugin(of_own_zoo):
+    settings = yaml.safe_load(of_own_zoo.text("mkdocs.yml"))
+    named = [*settings["extra_css"], *settings["extra_javascript"]]
+    assert [name.removeprefix("assets/") for name in named] == ["site.css", *STYLES, *SCRIPTS]
+    assert all((of_own_zoo.folder / "docs" / name).is_file() for name in named)
+
+
+def test_values_that_init_copied_are_called_generated_until_somebody_writes_them(of_own_zoo, tmp_path, monkeypatch):
+    shutil.copytree(of_own_zoo.folder, tmp_path / "site")
+    monkeypatch.chdir(tmp_path / "site")
+    card, page = Path("templates/models/zoo-py-zoo.md"), Path("docs/models/zoo-py-zoo.md")
+    summary = of_own_zoo.report["summary"]
+    assert summary["generated"] == summary["confirmed"] > 0
+    words = r"^(\d+) values were generated from the measurement on \d{4}-\d\d-\d\d and confirm nothing yet"
+    assert re.search(words, page.read_text(), re.MULTILINE)[1] == str(summary["generated"])
+    assert "generated from this measurement" in page.read_text()
+
+    def generated() -> int:
+        found: int = json.loads(cardproof("render", "--json").stdout)["summary"]["generated"]
+        return found
+
+    card.write_text(card.read_text().replace(f"Parameters: {PARAMETERS}\n", "Parameters: 0.32K\n"))
+    assert generated() == summary["generated"] - 1
+    card.write_text(re.sub(r"# cardproof: generated .*\n", "", card.read_text()))
+    assert generated() == 0
+    assert "generated" not in page.read_text()
+    assert cardproof("render", "--check", "--quiet").returncode == 0
 
 
 def test_a_model_that_cannot_be_measured_is_named_and_has_no_card(empty):
@@ -206,18 +324,6 @@ def test_whatever_a_zoo_says_stays_inside_the_comment_and_reads_back(texts):
     assert [model["Metadata"]["X"] for model in index["Models"]] == names
 
 
-def test_a_site_name_with_marks_of_yaml_and_jinja_is_a_text(empty):
-    Path("zoo.py").write_text(TINY)
-    name = 'A: "b" {{ c }} # <d> %ZOO%'
-    done, _ = init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets", "--site-name", name)
-    assert done.returncode == 0, done.stderr
-    assert yaml.safe_load(Path("mkdocs.yml").read_text())["site_name"] == name
-    assert mkdocs("build", "--strict").returncode == 0
-    article = Path("site/index.html").read_text().partition("<article")[2].partition("</article>")[0]
-    assert "<d>" not in article
-    assert "&lt;d&gt; %ZOO%" in article.replace("&#60;", "&lt;").replace("&#62;", "&gt;").replace("&#37;", "%")
-
-
 def test_cards_of_two_modules_never_share_a_file(empty):
     from cardproof.commands.scaffold.families import families
 
@@ -241,9 +347,8 @@ def test_a_survey_names_its_source():
     assert ModelList("zoo.py:Zoo", "", "", ()).source == "zoo.py:Zoo"
 
 
-def test_what_init_wrote_is_judged_alike_by_an_audit(empty):
-    Path("zoo.py").write_text(TINY)
-    assert init("--zoo", "zoo.py:Zoo", "tiny", "--no-snippets")[0].returncode == 0
+def test_what_init_wrote_is_judged_alike_by_an_audit(of_own_zoo, monkeypatch):
+    monkeypatch.chdir(of_own_zoo.folder)
     run = audit([Path("templates/models")], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert run.exit == 0
     assert not run.findings

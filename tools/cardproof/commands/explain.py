@@ -31,8 +31,10 @@ def explain_command(check: str | None) -> int:
             summary = known.page.partition(":")[2].partition("\n\n")[0]
             click.echo(f"{known.name:16}{' '.join(summary.split())}")
         return 0
-    page = next((known.page for known in all_checks() if check in (known.name, *known.findings)), None)
-    if page is None:
+    found = next((known for known in all_checks() if check in (known.name, *known.findings)), None)
+    if found is None:
         raise click.UsageError(f"no check is called '{check}'; cardproof explain lists them")
-    click.echo(page.strip())
+    from cardproof.render.reference import terminal_page
+
+    click.echo(terminal_page(found))
     return 0

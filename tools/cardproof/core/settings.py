@@ -105,7 +105,8 @@ class Settings(Struct, frozen=True):
     badges: Badges = "claims"
     """Badges in the catalog: ``claims`` (of each claim and each model), ``models``, or ``none``."""
     render: bool = True
-    """Whether ``mkdocs build`` and ``mkdocs serve`` render before they build; ``cardproof render`` does in any case."""
+    """Whether ``mkdocs build`` and ``mkdocs serve`` render before they build. If not, they warn of pages whose
+    templates have changed since."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are run: a mapping with ``run``, ``weights`` (strict or random), ``models`` (first or all),
     ``devices``, ``network``, ``placeholders``, ``preload``, ``limits`` and ``files``."""

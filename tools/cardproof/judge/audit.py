@@ -14,7 +14,15 @@ from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import NewerError
 from cardproof.core.types import Evidence, Finding, Need, Recipe, Totals
 from cardproof.evidence.records import source_files
-from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
+from cardproof.judge.card_report import (
+    CardLists,
+    CardReport,
+    ModelRow,
+    block_row,
+    defined_in,
+    is_generated,
+    model_row,
+)
 from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
@@ -146,6 +154,7 @@ class Audit(Struct, frozen=True):
             len(runs),
             {name: Totals(one.parameters, one.multiply_adds) for name, one in counts.items()},
             rows,
+            generated=sum(is_generated(card, judgement) for judgement in judgements),
             across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
             full=lambda: lists,
         )

@@ -101,6 +101,8 @@ class CardFacts(Struct, frozen=True):
     """All files that are written for it."""
     folders: Mapping[str, int] = field(default_factory=dict)
     """Folders of its models in the catalog, with the number of badges in each."""
+    generated: int = 0
+    """Number of confirmed claims whose values were copied from the measurement."""
     across: Mapping[str, bool] = field(default_factory=dict)
     """What it used of other cards: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
 
@@ -157,6 +159,13 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
             findings.append(Finding(model.place, "duplicate-model", "error", message, "keep one of the two"))
         first.setdefault(model.name, model)
     return findings
+
+
+def is_generated(card: Card, judgement: Judgement) -> bool:
+    """Return whether a confirmed claim was copied from the measurement, so that being equal proves nothing."""
+    claim = judgement.claim
+    copied = claim.number is None or str(judgement.found) == claim.stated
+    return bool(card.generated) and judgement.verdict == "confirmed" and claim.is_field and copied
 
 
 def claim_row(judgement: Judgement) -> dict[str, Any]:

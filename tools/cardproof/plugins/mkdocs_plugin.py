@@ -23,10 +23,11 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 
 from cardproof.core.errors import InputError
+from cardproof.core.files import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable
 from cardproof.render.output.files import SCRIPTS, STYLES
-from cardproof.render.output.text import minify
+from cardproof.render.output.text import is_older, minify, read_stamp
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -92,6 +93,9 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             if settings.assets:
                 _name_assets(config, settings.path(settings.assets))
             self._pages = settings.path(settings.out).resolve()
+            if not settings.render:
+                for page, template in _older_pages(settings):
+                    log.warning(f"{page} is older than {template}; run cardproof render")
         return config
 
     def on_page_context(
@@ -155,6 +159,20 @@ def _all_written(report: dict[str, Any]) -> bool:
     foreign = any(page["status"] == "foreign" for page in report["pages"])
     pages: int = report["summary"]["pages"]
     return not foreign and pages == report["summary"]["cards"]
+
+
+def _older_pages(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the pages whose templates were edited after they were rendered, each with its template."""
+    for path in sorted(settings.path(settings.out).rglob("*.md")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        name = read_stamp(text)
+        template = settings.base / name if name else None
+        if (
+            template
+            and template.is_file()
+            and is_older(text, template.read_text(encoding="utf-8-sig", errors="replace"))
+        ):
+            yield show_path(path), show_path(template)
 
 
 def _name_assets(config: MkDocsConfig, folder: Path) -> None:

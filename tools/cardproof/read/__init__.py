@@ -31,6 +31,8 @@ _LOOKS_LIKE_INDEX = re.compile(
     r"^(?:models|collections)[ \t]*:|^type[ \t]*:[ \t]*model-index", re.IGNORECASE | re.MULTILINE
 )
 _RESULTS_FOLDER = ".eval_results"
+_GENERATED = re.compile(r"^# cardproof: generated (\d{4}-\d{2}-\d{2})\b", re.MULTILINE)
+"""A comment in the model index of a card that ``cardproof init`` wrote."""
 _SKIPPED_FOLDERS = {".git", ".venv", "node_modules", "__pycache__", "site"}
 
 
@@ -60,6 +62,12 @@ class Card(Struct, frozen=True, eq=False):
     @property
     def file(self) -> str:
         return self.source.name
+
+    @property
+    def generated(self) -> str:
+        """The day on which ``cardproof init`` copied its values from measurements; empty if it did not."""
+        found = _GENERATED.search(self.source.text)
+        return found[1] if found else ""
 
 
 class Reading(Struct):

@@ -15,7 +15,7 @@ from cardproof.core.errors import TemplatesError
 from cardproof.core.files import show_path
 from cardproof.core.types import VERDICTS, Finding, Place, Verdict
 from cardproof.evidence.records import file_name
-from cardproof.judge.card_report import ModelRow
+from cardproof.judge.card_report import ModelRow, is_generated
 from cardproof.read.markdown import find_header, split_at_section
 from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
 from cardproof.render.catalog.model_summary import model_summary_text
@@ -166,7 +166,7 @@ class Site:
                 findings += error.findings
                 continue
             page, template = self._pages[card.file], relative(card.source.path, self._folders.base)
-            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template)))
+            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template, card.source.text)))
         if findings:
             raise TemplatesError(findings)
         return rendered
@@ -254,7 +254,7 @@ class Site:
             shared=shared,
             verdicts=_sum_verdicts(views),
             claims=sum(count for view in views for _, count in view.verdicts),
-            ran=_ran(views),
+            ran=self._generated(card) + _ran(views),
             columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
             index=index,
             index_fence="`" * _longest_fence(index),
@@ -268,6 +268,13 @@ class Site:
             citations=() if BIBTEX.search(author) else tuple(c for paper in facts.papers for c in citations(paper)),
             training=training_view(card, self._audit),
         )
+
+    def _generated(self, card: Card) -> str:
+        number = sum(is_generated(card, judgement) for judgement in self._audit.verdicts.judgements[card.file])
+        if not number:
+            return ""
+        values, s = ("1 value was", "s") if number == 1 else (f"{number} values were", "")
+        return f"{values} generated from the measurement on {card.generated} and confirm{s} nothing yet · "
 
 
 def _author_text(card: Card) -> tuple[str, str]:
@@ -319,7 +326,7 @@ def _views(
         found = audit.evidence(card, model)
         link = page_link(relative(folders.evidence / file_name(model.name), page.parent)) if found else None
         verdicts = audit.verdicts.of_model(card.file, model.key)
-        views.append(model_view(model, verdicts, found, link, based))
+        views.append(model_view(model, verdicts, found, link, based, partial(is_generated, card)))
     return tuple(views)
 
 

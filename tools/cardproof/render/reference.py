@@ -72,14 +72,35 @@ def _index() -> str:
 
 
 def _check(check: Check) -> str:
-    _, _, rest = check.page.partition("\n")
-    lines = [f"# {_title(check)}", "", f"{_first_sentence(check)}.", rest.rstrip()]
+    """Return the page of a check: its docstring, with its fields and the names of its findings below the title."""
+    _, _, rest = check.page.partition("\n\n")
+    words = sorted({check.name, *check.findings} if check.judge else set(check.findings) or {check.name})
+    lines = [f"# {_title(check)}", "", f"{_first_sentence(check)}.", ""]
+    lines += ["Reported as " + ", ".join(f"`[{word}]`" for word in words) + "."]
     if check.judge and check.fields:
         names = ", ".join(f"`{name}`" for name in sorted(check.fields))
         lines += ["", f"Fields, in any case and with hyphens, underscores or a unit in brackets: {names}."]
-    words = sorted({check.name, *check.findings} if check.judge else set(check.findings) or {check.name})
-    lines += ["", "Findings are reported as " + ", ".join(f"`[{word}]`" for word in words) + "."]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", rest.rstrip()])
+
+
+_FENCE = re.compile(r'^(`{3,})\w*(?: title="([^"]*)")?\n(.*?)^\1$', re.MULTILINE | re.DOTALL)
+_PROSE_MARKS = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
+
+
+def terminal_page(check: Check) -> str:
+    """Return the page of a check for a terminal: bold headings, and blocks of code indented."""
+    parts, end = [], 0
+    for block in _FENCE.finditer(check.page):
+        shown = f"$ {block[2]}" if block[2] and block[2].startswith("cardproof ") else f"{block[2]}:"
+        title = f"    {click.style(shown, dim=True)}\n" if block[2] else ""
+        parts += [_terminal_prose(check.page[end : block.start()]), title, textwrap.indent(block[3], "    ").rstrip()]
+        end = block.end()
+    return "".join([*parts, _terminal_prose(check.page[end:])]).strip()
+
+
+def _terminal_prose(text: str) -> str:
+    text = _PROSE_MARKS.sub(lambda found: click.style(found[1], bold=True), text)
+    return re.sub(r"^## (.*)$", lambda found: click.style(found[1], bold=True), text, flags=re.MULTILINE)
 
 
 def _title(check: Check) -> str:

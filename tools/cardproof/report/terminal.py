@@ -91,6 +91,7 @@ def summary(run: Run) -> dict[str, Any]:
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
         "explained": sum(card.explained for card in run.cards),
+        "generated": sum(card.generated for card in run.cards),
         "claims": sum(verdicts.values()),
         "cards": len(run.cards),
         "models": sum(len(card.models) for card in run.cards),
@@ -192,6 +193,10 @@ def _summary_text(run: Run) -> Text:
     links = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
     text.append(f"\n{measured}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim")
+    if facts["generated"]:
+        text.append(
+            f"\n{facts['generated']:,} of the confirmed values were generated from the measurements by cardproof init"
+        )
     built = facts["measured"] + facts["recalled"] + facts["unmeasured"]
     if run.method and facts["unchecked"] and not built:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")

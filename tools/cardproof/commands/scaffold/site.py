@@ -23,6 +23,7 @@ COMMON_FILES = (
     "mkdocs.yml",
     "docs/index.md",
     "docs/evidence.md",
+    "docs/assets/site.css",
     "templates/models/index.md",
     "templates/models/compare.md",
     "templates/code_snippets.md",
@@ -30,6 +31,8 @@ COMMON_FILES = (
 """Files that every new site has."""
 IGNORE = ".gitignore"
 """Lists what a render generates; an existing one is never overwritten."""
+GENERATED = "# cardproof: generated {} from measurements; remove this line when the values come from somewhere else"
+"""The first line of the model index of a new card: its pages say so."""
 COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
 """Metrics in the table of all models, if any model states them."""
 
@@ -43,12 +46,19 @@ def site_texts(
     """
     cited = _cited_sources(listed, (published for published, _ in models), day)
     values = _placeholders(zoo, listed, name, bool(cited)) | _snippet_placeholders(zoo, folder)
-    values |= {"%COLUMNS%": json.dumps(_columns([published for published, _ in models]))}
+    members = families(models, listed.title)
+    values |= {
+        "%COLUMNS%": json.dumps(_columns([published for published, _ in models])),
+        "%COUNTS%": _plain(f"{_plural(len(models), 'model')} of {listed.source} in {_plural(len(members), 'family')}"),
+        "%DAY%": day,
+        "%SOURCE%": _plain(listed.source),
+        "%FAMILIES%": "\n      ".join(f"- {_quoted(one.name)}: models/{one.file}.md" for one in members),
+    }
     snippets = f"snippets/{zoo if zoo in ('timm', 'torchvision') else 'other'}.md"
     starters = {path: snippets if path == "templates/code_snippets.md" else path for path in COMMON_FILES}
     texts = {path: _fill((STARTER / file).read_text(encoding="utf-8"), values) for path, file in starters.items()}
-    for family in families(models, listed.title):
-        texts[f"templates/models/{family.file}.md"] = _card(family, listed)
+    for family in members:
+        texts[f"templates/models/{family.file}.md"] = _card(family, listed, day)
     if not (folder / IGNORE).exists():
         texts[IGNORE] = (STARTER / "gitignore").read_text(encoding="utf-8")
     return {**texts, CITED: cited} if cited else texts
@@ -56,14 +66,13 @@ def site_texts(
 
 def _placeholders(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, str]:
     description = (
-        f"Models of {listed.source}: parameters and multiply-adds counted on the networks, "
-        "and a verdict for every other claim."
+        f"Models of {listed.source}: parameters and multiply-adds measured on the networks, "
+        "and a verdict on every other claim."
     )
     modules = ["torch", *([zoo] if zoo in ("timm", "torchvision") else [])]
     return {
         "%SITE_NAME%": _quoted(name),
         "%DESCRIPTION%": _quoted(description),
-        "%DESCRIPTION_TEXT%": _plain(description),
         "%TITLE%": _plain(name),
         "%ZOO%": _quoted(zoo),
         "%CITED%": f"cited: {CITED}" if cited else "",
@@ -104,17 +113,23 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _card(family: Family, listed: ModelList) -> str:
+def _plural(number: int, noun: str) -> str:
+    """Return a number of things: ``1 family``, ``3 families``."""
+    several = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else several}"
+
+
+def _card(family: Family, listed: ModelList, day: str) -> str:
     """Return the text of a card: a summary, the snippets, and the model index."""
-    number = f"{len(family.models)} model{'' if len(family.models) == 1 else 's'}"
+    number = _plural(len(family.models), "model")
     where = f", defined in `{family.module}`" if family.module else ""
-    summary = "Parameters and multiply-adds were counted on the networks."
+    summary = "Parameters and multiply-adds were measured on the networks."
     if any(published.results for published, _ in family.models):
         summary += f" Accuracies are those that {_plain(listed.title)} publishes with its weights."
     index = index_text(family_index(family.name, family.models))
     return (
         f"# {_plain(family.name)}\n\n{number} of {_plain(listed.source)}{where}. {summary}\n\n"
-        f"{{% include 'code_snippets.md' %}}\n\n<!--\n{index}-->\n"
+        f"{{% include 'code_snippets.md' %}}\n\n<!--\n{GENERATED.format(day)}\n{index}-->\n"
     )
 
 
@@ -149,4 +164,4 @@ def _quoted(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Return a text on one line, without markup of Markdown and Jinja."""
-    return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&"})
+    return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&|"})

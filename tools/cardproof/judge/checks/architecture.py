@@ -1,18 +1,62 @@
-"""Architecture: the words of a card's architecture list, looked for in the network that ran.
+"""Architecture: the words of a card's architecture list, compared with the layers of the network.
 
-**What it does.** While the network runs on the meta device, notes which kinds of layers and functions ran, and
-compares each word of the list `Architecture` with them: Convolution, Batch Normalization, ReLU, Global Average Pooling,
-Max Pooling, Residual Connection, Grouped Convolution and others, in any case and with usual synonyms.
+## What it does
 
-**Why.** Lists are copied from card to card. A word that the network does not know misleads whoever filters by it.
+The network runs once on torch's meta device, which needs no weights. The check notes which kinds of layers and
+functions ran, and looks for each word of the list `Architecture`: Convolution, Batch Normalization, ReLU, Global
+Average Pooling, Max Pooling, Residual Connection, Grouped Convolution and others, in any case and with the usual
+synonyms.
 
-**Refuted** only if the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
-only a class could tell, and words that nobody has taught this check. A model's name is never taken for evidence.
+A word is **refuted** only if the run proves that the layer is absent. It is **unchecked** if a run cannot decide it:
+the name of a block that only its class could tell, or a word that this check does not know. The name of the model is
+never used as evidence.
 
-**Example.** `Architecture: [Layer Normalization]` gives `Architecture of res2next50 says Layer Normalization, found
-none`.
+## Why
 
-**Fix.** None: what should stand there instead is not known. **Settings.** `zoo`, `names`.
+Lists are copied from card to card. A wrong word misleads everybody who filters models by it.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Architecture: [Convolution, Layer Normalization]
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:8:33: error [architecture] Architecture of resnet18 says Layer Normalization, found none
+    No Layer Normalization runs in this network.
+```
+
+## Fix
+
+No command fixes it, because the word that was meant is not known. By hand:
+
+```diff
+-    Architecture: [Convolution, Layer Normalization]
++    Architecture: [Convolution, Batch Normalization]
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Architecture: [Convolution, Layer Normalization]
++    # cardproof: ignore[architecture] norms are replaced before training
++    Architecture: [Convolution, Layer Normalization]
+```
+
+## Settings
+
+`zoo`, `names`.
 """
 
 from __future__ import annotations

@@ -1,21 +1,62 @@
-"""Citation: the BibTeX of a card against the paper that its model index names, and against BibTeX's own rules.
+"""Citation: the BibTeX of a card, compared with the paper in its model index and with the rules of BibTeX.
 
-**What it does.** Reads each entry by itself and reports:
+## What it does
 
-- `citation-syntax`: an entry that BibTeX cannot read, a year that is none, a month that is none, an arXiv number or a
-  DOI that cannot be one.
+Reads each BibTeX entry and reports:
+
+- `citation-syntax`: an entry that BibTeX cannot read, an invalid year or month, an invalid arXiv number or DOI.
 - `citation-paper`: no citation of the card has the title of the field `Paper` (case, punctuation and accents do not
-  count), or the two name different years, arXiv numbers or DOIs; a note if both are titles of one paper, since
-  preprints change theirs: by one arXiv number or DOI, by one main title or subtitle, or by a short table of such
-  papers. Likewise a link of the text whose words are the title of a citation, and which leads to another arXiv number.
-- `page-range`: pages with a dash that is not ASCII, which BibTeX styles print as it is or drop; write `--`. Pages whose
-  dash was lost, as in `652662`: two halves of one length, the second at most 50 above the first.
+  count), or the two name different years, arXiv numbers or DOIs. It is a note if both are titles of the same paper,
+  because preprints change their titles: same arXiv number or DOI, same main title or subtitle, or both in a short
+  table of such papers. A link in the text is reported too if its words are the title of a citation and it leads to
+  another arXiv number.
+- `page-range`: page numbers with a dash that is not ASCII, which BibTeX styles print unchanged or drop: write `--`.
+  Also page numbers whose dash was lost, such as `652662`: two halves of equal length, the second at most 50 above the
+  first.
 
-**Why.** Citations are pasted into papers unread. One that belongs to another paper gives credit to the wrong authors.
+## Why
 
-**Example.** `@article{a, title={A}, year={2020}, month={2020}}` gives `month is '2020', which is a year`.
+Citations are pasted into papers unread. A citation of the wrong paper credits the wrong authors.
 
-**Fix.** Two hyphens in page ranges, also in place of a lost dash, with `--fix-unsafe`. **Settings.** None.
+## Example
+
+````markdown title="card.md"
+# ResNet
+
+```bibtex
+@inproceedings{he2016deep,
+  title={Deep Residual Learning for Image Recognition},
+  booktitle={CVPR},
+  year={2016},
+  pages={770–778}
+}
+```
+````
+
+```console
+$ cardproof audit card.md
+card.md:8:13: note [page-range] pages '770–778' have a dash that is not ASCII; many BibTeX styles
+    print it wrong
+    write two hyphens: --
+```
+
+## Fix
+
+Two hyphens in page ranges, also in place of a lost dash. Other findings are fixed by hand.
+
+```diff title="cardproof audit card.md --fix-unsafe"
+-  pages={770–778}
++  pages={770--778}
+```
+
+## Ignore
+
+A comment in a code block is part of the code, so these findings are not ignored one by one. A note does not change
+the exit status; `--baseline` accepts what is known.
+
+## Settings
+
+None.
 """
 
 from __future__ import annotations

@@ -1,17 +1,59 @@
-"""Classes: how many classes a card states, against the scores that the network puts out.
+"""Classes: the number of classes that a card states, compared with the number of scores of the network.
 
-**What it does.** Reads `Classes` or `Num Classes` and compares it with the output for one image: a row of scores, one
-for each class. Equal is **confirmed**, another number **refuted**.
+## What it does
 
-**Why.** Whoever loads weights into a network with another head gets an error, or predictions under wrong names.
+Reads `Classes` or `Num Classes` and compares it with the network's output for one image: a row of scores, one for
+each class. An equal number is **confirmed**, any other **refuted**.
 
-**Unchecked** if the output is not a row of scores, or if the network has one score more than the card has classes:
-some networks have a first class that stands for none of them. A rounded number, such as `21k`, is confirmed or
+It is **unchecked** if the output is not a row of scores, or if the network has one score more than the card has
+classes: some networks have a first class for "none of these". A rounded number, such as `21k`, is confirmed or
 unchecked.
 
-**Example.** `Classes: 100` gives `Classes of res2next50 says 100, measured 1000`.
+## Why
 
-**Fix.** Writes the number of scores. **Settings.** `zoo`, `names`, `tolerances`.
+Loading the weights into a network with another head fails, or gives predictions with wrong names.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Classes: 100
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:8:14: error [classes] Classes of resnet18 says 100, measured 1000
+    The output for one image has 1,000 scores.
+```
+
+## Fix
+
+Writes the number of scores.
+
+```diff title="cardproof audit card.md --zoo torchvision --fix"
+-    Classes: 100
++    Classes: 1000
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Classes: 100
++    Classes: 100  # cardproof: ignore[classes] these weights have a head of their own
+```
+
+## Settings
+
+`zoo`, `names`, `tolerances`.
 """
 
 from __future__ import annotations

@@ -1,18 +1,72 @@
-"""Code: the source file and line that a card links, against the network that was built.
+"""Code: the source file and line that a card links, compared with the network that was built.
 
-**What it does.** If a network comes from a zoo of the user's own, its sources are known. A link to a file that is
-none of them is reported (`code-file`). If the linked file is on this machine, below the card's folder or, for a link
-to a branch, in the git working tree that the card lies in, its line must lie inside the class of the network or the
-function that builds the model (`code-line`).
+## What it does
 
-**Why.** Files are renamed and lines move; the link stays and shows a reader other code.
+The source files of a network are known if it comes from your own zoo.
 
-**Not judged** for `timm` and `torchvision`: their cards link one version and the installed package is another.
+- `code-file`: the card links a file that is not one of them.
+- `code-line`: the linked line is outside the class of the network and outside the function that builds the model.
+  This is checked if the linked file is on this machine: below the card's folder or, for a link to a branch, in the
+  Git working tree of the card.
 
-**Example.** `Code: https://github.com/me/nets/blob/main/nets/old.py#L7` gives `the link names old.py; tiny is Tiny of
-toys.py`.
+Cards of `timm` and `torchvision` are **not checked**: they link one version, and the installed package is another.
 
-**Fix.** None. **Settings.** `zoo`.
+## Why
+
+Files are renamed and lines move. The link stays, and shows the reader other code.
+
+## Example
+
+```python title="nets.py"
+from torch import nn
+
+
+class Tiny(nn.Sequential):
+    def __init__(self, name: str) -> None:
+        super().__init__(nn.Conv2d(3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+```
+
+```markdown title="card.md"
+# Tiny
+
+<!--
+Type: model-index
+Models:
+- Name: tiny
+  Metadata:
+    Parameters: 8
+  Code: https://github.com/me/nets/blob/main/old.py#L4
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo nets.py:Tiny
+card.md:9:9: warning [code-file] the link names old.py; tiny is Tiny of cardproof_zoo_nets.py
+    link the file that defines it: cardproof_zoo_nets.py
+```
+
+## Fix
+
+No command fixes it. By hand:
+
+```diff
+-  Code: https://github.com/me/nets/blob/main/old.py#L4
++  Code: https://github.com/me/nets/blob/main/nets.py#L4
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-  Code: https://github.com/me/nets/blob/main/old.py#L4
++  # cardproof: ignore[code-file] the paper refers to this version
++  Code: https://github.com/me/nets/blob/main/old.py#L4
+```
+
+## Settings
+
+`zoo`.
 """
 
 from __future__ import annotations

@@ -1,20 +1,64 @@
-"""Data sets: one name for each, and as many classes as the network has.
+"""Data sets: one name for each data set, and as many classes as the network has.
 
-**What it does.** Knows the usual spellings of the common image data sets.
+## What it does
 
-- `data-set-alias`: one card calls a data set by two names, such as `ImageNet` and `ImageNet-1k`. The warning names both
-  places and the name to use: the one that says most.
-- `class-count`: the network's head has another number of classes than a data set on which the card states an accuracy.
+Knows the usual spellings of the common image data sets. Other names are used as they are.
 
-**Why.** A filter for a data set finds half of its models when they spell it differently, and an accuracy on classes
-that a network cannot say belongs to another head.
+- `data-set-alias`: the card calls one data set by two names, such as `ImageNet` and `ImageNet-1k`. The warning names
+  both places and the name to use, which is the more exact one.
+- `class-count`: the card states an accuracy on a data set, and the head of the network has another number of classes.
 
-Names that are not in the table are taken as they are.
+## Why
 
-**Example.** `Training Data: [ImageNet, ImageNet-1k]` gives `'ImageNet' (card.md:9:21) and 'ImageNet-1k' are one data
-set under two names`.
+A filter by data set misses the models that spell its name differently. An accuracy on classes that a network does not
+have belongs to another head.
 
-**Fix.** None. **Settings.** None.
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Training Data: [ImageNet-1k]
+  Results:
+  - Dataset: ImageNet
+    Metrics:
+      Top 1 Accuracy: 69.758%
+-->
+```
+
+```console
+$ cardproof audit card.md
+card.md:10:14: warning [data-set-alias] 'ImageNet-1k' (card.md:8:21) and 'ImageNet' are one data set
+    under two names
+    write ImageNet-1k in both places
+```
+
+## Fix
+
+No command fixes it. By hand:
+
+```diff
+-  - Dataset: ImageNet
++  - Dataset: ImageNet-1k
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-  - Dataset: ImageNet
++  - Dataset: ImageNet  # cardproof: ignore[data-set-alias] the leaderboard needs this name
+```
+
+## Settings
+
+None.
 """
 
 from __future__ import annotations

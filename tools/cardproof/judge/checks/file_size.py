@@ -1,20 +1,62 @@
-"""File Size: the bytes of the published weights file.
+"""File size: the size of the published weights file.
 
-**What it does.** If the file is on this machine (a path beside the card, or its name in the folder of `--weights`),
-compares its bytes with the claim at the precision written. A rendered page says so only of files beside the card: it
-must not depend on the machine. Until then the claim is unchecked, and the reason names the
-bytes of the network's state dict in its own types.
+## What it does
 
-A stated size that no file of these tensors has is reported as a warning even then: less than a fifth of the state dict,
-or more than five times as much. Weights stored in 16 bits, with an optimiser's state or with an average of the weights
-beside them lie in between and are no fault.
+If the file is on this machine (a path next to the card, or its name in the folder of `--weights`), its size is
+compared with the claim at the precision written. A rendered page uses only files next to the card, because it must
+not depend on the machine. Without the file the claim is unchecked, and the reason names the size of the network's
+state dict.
 
-**Why.** A size that fits no precision of the network's state dict is a sign of another network.
+A size that no file of this network can have is a warning even then: less than a fifth of the state dict, or more than
+five times as much. Weights stored in 16 bits, and files that also hold the state of an optimiser or averaged weights,
+are between these limits.
 
-**Example.** `File Size: 1000` gives `File Size of res2next50 says 1000; the network's state dict has 98,944,328 bytes,
-and no file of it is that small`.
+## Why
 
-**Fix.** Writes the size of the file at the claim's precision. **Settings.** `zoo`, `weights`, `tolerances`.
+A size that fits no precision of the network's weights is a sign of another network.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    File Size: 4.7 MB
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:8:16: warning [file-size] File Size of resnet18 says 4.7 MB; the network's state dict has
+    46,796,608 bytes, and no file of it is that small
+    is this the size of another model's file?
+```
+
+## Fix
+
+If the file is on this machine, `--fix` writes its size at the claim's precision. By hand:
+
+```diff
+-    File Size: 4.7 MB
++    File Size: 46.8 MB
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    File Size: 4.7 MB
++    File Size: 4.7 MB  # cardproof: ignore[file-size] quantised and compressed
+```
+
+## Settings
+
+`zoo`, `weights`, `tolerances`.
 """
 
 from __future__ import annotations

@@ -1,48 +1,94 @@
 """FLOPs: the network's multiply-adds at the card's image size.
 
-**What it does.** Builds the network on the meta device, feeds one image of the card's `Image Size` (the zoo's input
-size if the card states none, 224x224 if the zoo has none either), and counts the multiply-adds of every convolution,
-linear layer, matrix product and attention product. A multiply-add counts once. Bias additions, normalisation,
-activations, pooling and resizing are not counted. A network with an operation that multiplies matrices and has no
-formula here (a Fourier transform, an operation of somebody's own) is unchecked, and the reason names it: its count
-would be too low. What cards call FLOPs are nearly always multiply-adds; the setting `flops: operations` compares with
-twice as many, and so does a column of FLOPs in a table that has a column of multiply-adds too. `4.17 GMACs` are
-multiply-adds whatever the field is called, and a number with the unit of another count (`24.7 MParams`) is unchecked.
+## What it does
 
-**Why.** Of 271 FLOPs figures of one well-kept documentation, 255 are not what the networks compute. A number that is
-off by a third makes a comparison of two models worthless.
+Builds the network on torch's meta device, feeds one image of the card's `Image Size`, and counts the multiply-adds of
+every convolution, linear layer, matrix product and attention product. If the card states no size, the zoo's input
+size is used, and 224x224 if the zoo has none.
 
-**In merged form.** Networks like RepVGG merge their branches for inference. A value that is right of the merged form is
-confirmed, and the method says so.
+A multiply-add counts once. Bias additions, normalisation, activations, pooling and resizing are not counted. A
+network with an operation that multiplies matrices and has no formula here (a Fourier transform, a custom operation)
+is unchecked, and the reason names the operation: the count would be too low.
 
-**Compared** at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting `tolerances`
-loosens it.
+Most cards write FLOPs and mean multiply-adds. The setting `flops: operations` compares with twice as many, and so
+does a column of FLOPs in a table that has a column of multiply-adds as well. `4.17 GMACs` are multiply-adds in any
+field. A number with the unit of another count (`24.7 MParams`) is unchecked.
 
-**A tool's convention is not a mistake.** What fvcore, mmcv, ptflops, thop or torchinfo counts for this network, at the
-card's image size, is confirmed by that tool's convention at three digits or more; with fewer, if the same tool gives
-most of its column. So is a column of which most rows are twice the multiply-adds. The multiply-adds stand beside it,
-and one note says it for the whole column. `conventions: strict` refutes all but multiply-adds. A number that was cut
-off instead of rounded is confirmed at three digits or more; with fewer it is unchecked, with a warning.
+Values are compared at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting
+`tolerances` allows more.
 
-**Refuted claims are explained.** The check looks for the way of counting that gives the stated value: another input
-size, an input that is not square, a factor of two, a tool fed with another input, the classifier left out or another
-number of classes, batch norm or pooling counted, FLOPs and parameters swapped, another model's value. It says which one
-matches exactly, or that none does. Few digits prove nothing in one cell: a decimal point that moved, about twice the
-multiply-adds, or a value that is right at another usual size is a hint. Where one way gives most of the refuted values
-of a column, it explains them all, in one finding.
+**Merged networks.** Networks such as RepVGG merge their branches for inference. A value that is right for the merged
+network is confirmed, and the method says so.
 
-**A card that states no image size** may mean another than the zoo's. If its value is right at another square size,
-the claim is unchecked and the reason names both. If it is refuted and not explained at the zoo's size, the
-explanation says whose size it is, and only `--fix-unsafe` writes the measured value.
+**Conventions of tools.** The count of fvcore, mmcv, ptflops, thop or torchinfo for this network, at the card's image
+size, is confirmed by the convention of that tool at three digits or more; with fewer digits, if the same tool gives
+most values of the column. A column of which most rows are twice the multiply-adds is confirmed too. The page shows
+the multiply-adds next to the value, and one note explains the whole column. `conventions: strict` refutes everything
+but multiply-adds. A number that was cut off instead of rounded is confirmed at three digits or more; with fewer it is
+unchecked, with a warning.
 
-**Nearly right.** A rounded value that nothing explains and that is within 3 % of the multiply-adds (5 % with fewer than
-three digits) is unchecked: ways of counting that are not known here, and variants of a network, differ by as much. So
-is one within 25 % of a network with attention at another size than the zoo's: the card's may have other windows.
+**Explanations.** For a refuted value, the check searches for the way of counting that gives it: another input size,
+an input that is not square, a factor of two, a tool that was fed another input, the classifier left out or with
+another number of classes, batch norm or pooling counted, FLOPs and parameters swapped, another model's value. The
+finding says which one matches exactly, or that none does. A value of few digits proves nothing on its own: a moved
+decimal point, about twice the multiply-adds, and a value that is right at another common size are hints. If one way
+explains most refuted values of a column, one finding explains them all.
 
-**Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.
+**Cards without an image size** may mean another size than the zoo's. If the value is right at another square size,
+the claim is unchecked and the reason names both sizes. If it is refuted and not explained at the zoo's size, the
+finding says so, and only `--fix-unsafe` writes the measured value.
 
-**Fix.** Writes the measured value at the claim's precision; a column that is explained as a whole has none.
-**Settings.** `zoo`, `names`, `flops`, `conventions`, `tolerances`.
+**Nearly right.** A rounded value that is within 3 % of the multiply-adds (5 % with fewer than three digits) and is
+not explained is unchecked: unknown ways of counting and variants of a network differ by as much. So is a value within
+25 % of a network with attention at another size than the zoo's: its windows may differ.
+
+## Why
+
+Of 271 FLOPs figures in one well-kept documentation, 255 are not what the networks compute. A number that is off by a
+third makes a comparison of two models worthless.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Image Size: 224
+    FLOPs: 2369245184
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:9:12: error [flops] FLOPs of resnet18 says 2369245184, measured 1814073344
+    Exactly the multiply-adds of a 256x256 input (the image size is 224x224).
+```
+
+## Fix
+
+Writes the measured value at the claim's precision. A column that is explained as a whole is not fixed.
+
+```diff title="cardproof audit card.md --zoo torchvision --fix"
+-    FLOPs: 2369245184
++    FLOPs: 1814073344
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    FLOPs: 2369245184
++    FLOPs: 2369245184  # cardproof: ignore[flops] counted at 256x256, as in the paper
+```
+
+## Settings
+
+`zoo`, `names`, `flops`, `conventions`, `tolerances`.
 """
 
 from __future__ import annotations

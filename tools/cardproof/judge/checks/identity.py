@@ -1,23 +1,68 @@
-"""Identity: whether the network that was built is the one that the card means.
+"""Identity: whether the network that was built is the network of the card.
 
-**What it does.** Resolves the card's name by the zoo's own renames. A model that the zoo does not have, or cannot
-build, is an error if the card states a count or a setting of it; a card of results alone needs no network. A table may
-compare with models of anybody, so a single row that the zoo does not have is only unchecked; if it has none of the
-rows, a warning names the models that are most like them, or a note says that none is. A network that cannot be run on
-one image is a note: its parameters are checked all the same.
+## What it does
 
-A name whose network has another number of parameters than the card states, by more than 2 % and half a unit of what is
-written, and with no way of counting that explains it, is reported: the name may mean another network today. A renamed
-model is a note. All that the network decides is unchecked if such a network has a new name that is not part of the old
-one, or if the zoo has other weights under the name than those that the card links. A network of the table of names must
-have the stated number up to its last digit, and otherwise decides nothing either.
+Finds the network of the card's name, also by the zoo's list of renamed models.
 
-**Why.** Zoos rename and replace. A check against the wrong network is worse than none, so a silent match is not one.
+- `unknown-model`, `not-measured`: the zoo does not have the model, or cannot build it. It is an error if the card
+  states a count or a setting of the network; a card with results only needs no network. Tables may compare with models
+  of other zoos, so a single unknown row is only unchecked. If all rows are unknown, a warning names similar models, or
+  a note says that there are none.
+- `not-run`: a note: the network cannot be run on one image. Its parameters are checked nevertheless.
+- `another-network`: the network has another number of parameters than the card states (by more than 2 % and half a unit
+  of the last digit), and no way of counting explains the difference: the name may mean another network today.
+- `renamed`: a note with the model's new name.
 
-**Example.** With a count, `Name: res2next51` gives `res2next51 was not measured: UnknownModel: res2next has no model
-'res2next51': did you mean res2next50 or res2net50d or res2net101d?`.
+Nothing that depends on the network is decided if such a network has a new name that does not contain the old one, or
+if the zoo links other weights for the name than the card does. A network from the built-in name map must have exactly
+the stated number of parameters; otherwise nothing is decided either.
 
-**Fix.** None. **Settings.** `zoo`, `names`.
+## Why
+
+Zoos rename and replace models. A check against the wrong network is worse than none.
+
+## Example
+
+```markdown title="card.md"
+# Res2NeXt
+
+<!--
+Type: model-index
+Models:
+- Name: res2next51
+  Metadata:
+    Parameters: 24671464
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo res2next
+card.md:6:9: error [unknown-model] res2next51 was not measured: UnknownModel: res2next has no model
+    'res2next51': did you mean res2next50 or res2net50d or res2net101d?
+    check the name against the models of zoo 'res2next'
+```
+
+## Fix
+
+No command fixes it. By hand:
+
+```diff
+-- Name: res2next51
++- Name: res2next50
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-- Name: res2next51
++- Name: res2next51  # cardproof: ignore[unknown-model] not published yet
+```
+
+## Settings
+
+`zoo`, `names`.
 """
 
 from __future__ import annotations

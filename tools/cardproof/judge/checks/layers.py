@@ -1,15 +1,50 @@
-"""Layers: the depth that a card states, against the layers that ran.
+"""Layers: the depth that a card states, compared with the layers that ran.
 
-**What it does.** Counts the convolution and linear layers that run for one image. A depth is **confirmed** if it is
-this number. Any other number is **unchecked**, with the layers that ran: papers leave out shortcuts, or count blocks,
-and a claim is not refuted by another convention.
+## What it does
 
-**Why.** A depth that is copied from the next model is one of the first things that readers compare.
+Counts the convolution and linear layers that run for one image. A stated depth is **confirmed** if it is this number.
+Any other number is **unchecked**, and the reason names the layers that ran: papers leave out shortcuts or count
+blocks, and another convention does not make a claim false. There are no findings.
 
-**Example.** `Layers: 50` of `res2next50` stays unchecked: `86 convolution and linear layers ran; papers count layers in
-several ways`.
+## Why
 
-**Fix.** None. **Settings.** `zoo`, `names`.
+Depth is often copied from another model, and it is one of the first numbers that readers compare.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Layers: 18
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision --verbose
+1 claim of 1 model on 1 card: 1 unchecked
+```
+
+## Fix
+
+Nothing needs a fix. The number that is confirmed:
+
+```diff
+-    Layers: 18
++    Layers: 21
+```
+
+## Ignore
+
+Nothing needs to be ignored.
+
+## Settings
+
+`zoo`, `names`.
 """
 
 from __future__ import annotations

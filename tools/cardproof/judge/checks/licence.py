@@ -1,20 +1,61 @@
-"""Licence: the licence that a card states for machines against the one that its text names.
+"""Licence: the licence in the header of a card, compared with the licences that its text names.
 
-**What it does.** Reads `license` of the page's header, or `License` of a model, and looks through the text for licences
-that forbid commercial use: Creative Commons with NC, "non-commercial", "research only". If the one allows what the
-other forbids, the line of the text is reported (`licence`). So is a link to weights whose authors forbid it, by a short
-dated list of places. The file `LICENSE` of the card's folder, or of its repository, is recognised by its text: the
-header is reported if it allows what the file forbids, or if a file in the card's own folder is simply another licence.
-A file with several licences, or an unknown one, says nothing. A card for the Hub whose header states no licence is
-reported as a note; no default is filled in.
+## What it does
 
-**Why.** Filters and companies' tools read the header. A header of `mit` above weights for research only leads them to
+Reads `license` in the header of the page, or `License` of a model, and searches the text for licences that forbid
+commercial use: Creative Commons with NC, "non-commercial", "research only".
+
+- `licence`: the header allows what the text forbids. Also a link to weights whose authors forbid commercial use, by a
+  short dated list of addresses. Also a `LICENSE` file in the card's folder or repository, which is recognised by its
+  text: the header allows what the file forbids, or the file in the card's own folder is another licence. A file with
+  several licences, or with an unknown one, is not compared.
+- A card for the Hub whose header states no licence is a note. No default is filled in.
+
+## Why
+
+Filters and companies' tools read the header. If it says `mit` and the weights are for research only, their users
 break a licence.
 
-**Example.** `license: mit` in the header, and in the text `the weights are CC BY-NC 4.0` gives `the text says 'CC BY-NC
-4.0', the licence (line 2) is mit`.
+## Example
 
-**Fix.** None: only the authors can say which is right. **Settings.** None.
+```markdown title="card.md"
+---
+license: mit
+---
+
+# A network
+
+The weights are published under CC BY-NC 4.0.
+```
+
+```console
+$ cardproof audit card.md
+card.md:7:33: warning [licence] the text says 'CC BY-NC 4.0', the licence (line 2) is mit
+    state the licence of the weights in both places, or say in the text what each is for
+```
+
+## Fix
+
+No command fixes it: only the authors know which one is right. By hand:
+
+```diff
+-license: mit
++license: cc-by-nc-4.0
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-The weights are published under CC BY-NC 4.0.
++<!-- cardproof: ignore[licence] the header is the licence of the code -->
++The weights are published under CC BY-NC 4.0.
+```
+
+## Settings
+
+None.
 """
 
 from __future__ import annotations

@@ -1,48 +1,78 @@
-"""Links: addresses that no reader can follow, found without a request unless one is asked for.
+"""Links: addresses that no reader can follow; the network is asked only with `--online`.
 
-**What it does.** Looks at every address of a card, in its text and in its model index:
+## What it does
+
+Looks at every address of a card, in its text and in its model index:
 
 - `closed-site`: the host is on the list of sites that closed, with the date.
-- `link-syntax`: no host, a port that is no number, a scheme written twice; an address of arXiv or of a DOI whose number
-  cannot be one.
+- `link-syntax`: no host, an invalid port, a scheme written twice, an address of arXiv or of a DOI with an invalid
+  number.
 - `doubled-slash`: two slashes in a row in the path, which many servers answer with "not found".
-- `missing-file`: `Config`, `README` or `Image` names a file of the repository that is missing, although its folder is
-  there. The nearest name in that folder is suggested. Weights that a link leads out of the card's folder are not read,
-  and noted.
+- `missing-file`: `Config`, `README` or `Image` names a file of the repository that is missing although its folder
+  exists. The nearest name in that folder is suggested. Weights are not read, and a note says so, if a symbolic link
+  leads out of the card's folder.
+- `credentials-in-link`: a password before the host, a parameter such as `token=`, a signature of cloud storage, or a
+  token of a known form (GitHub, GitLab, Hugging Face, AWS and others). It is an error. Placeholders, user names
+  without a password and the public tokens of badges are not reported. Reports and exports show `***` instead.
 
-- `credentials-in-link`: a password before the host, a parameter such as `token=` or a signature of cloud storage, a
-  token whose form is known (GitHub, GitLab, Hugging Face, AWS and others; an error). Placeholders, user names alone and
-  tokens of badges, which are public, are not meant. Reports and exports show `***` in place of all of them.
+In code blocks only closed sites and tokens of a known form are reported, because addresses there are often made up.
 
-In code only closed sites and tokens of a known form are looked for: addresses there are often made up.
+With `--online`, each address outside of code is requested, with HEAD first and with GET if that fails:
 
-**Why.** Readers follow links to papers and weights first. Of one well-kept documentation, 171 links lead to one site
-that closed. And whoever reads a card has the passwords in it.
+- `dead-link`: the server says that there is no such page (404) or that it is gone (410).
+- `unreachable-link`: no answer, a server error, or an invalid certificate.
+- `private-link`: the host, or one that it redirects to, has an address of a private network. It is not requested:
+  cards are written by others and must not reach machines behind your firewall. `--private-host HOST` allows a host.
 
-**Suggested** is only what the card itself says elsewhere: the arXiv or DOI address of its own citation, for a link to
-the paper; `--fix-unsafe` writes it there. Nothing is invented.
+Pages that a server shows to people only (401, 403, 429) are counted and not reported. Several hosts are asked at a
+time, each with one request after another and a pause. All requests together get five minutes (`--online-budget
+SECONDS`), one address 30 seconds; a host that did not answer three times is not asked again. What was not asked is
+counted, and is neither good nor bad. An address with credentials is not requested.
 
-**Asked of the network** is nothing, unless `--online` is given. Then each address outside of code is asked, HEAD first
-and GET if that fails:
+Pages that were found are requested again after seven days, others after one day at most; answers are kept in the
+user's cache folder. Without a network the report says that links were not checked.
 
-- `dead-link`: the server says that there is no such page (404), or no longer (410).
-- `unreachable-link`: no answer, a server error, a certificate that is not valid.
-- `private-link`: the host, or one that it redirects to, has an address of a private network. It is not asked, since a
-  card is written by others and must not make your machine knock on doors behind its firewall; `--private-host HOST`
-  says that it may.
+## Why
 
-Pages that a server shows to people only (401, 403, 429) are counted and not reported. Hosts are asked beside one
-another, each one address after the other, with a pause, and take turns. All of them get five minutes
-(`--online-budget SECONDS`), one address half a minute, and a host three times without an answer: what is left is not
-asked and counted as such, neither good nor bad. An address with credentials is sent nowhere.
+Readers follow links to papers and weights first. In one well-kept documentation, 171 links lead to one site that
+closed. And everybody who reads a card sees the passwords in it.
 
-Pages that were there are asked again after seven days, others after one day at most; what is remembered lies in the
-user's cache folder. Without a network the report says that links were not run, and nothing of any of them.
+## Example
 
-**Example.** `https://paperswithcode.com/method/relu` gives `paperswithcode.com closed on 2025-07-24 (list of 2026-11):
-https://paperswithcode.com/method/relu leads nowhere`.
+```markdown title="card.md"
+# ReLU
 
-**Fix.** The address of the card's own citation, with `--fix-unsafe`. **Settings.** None.
+An [activation function](https://paperswithcode.com/method/relu).
+```
+
+```console
+$ cardproof audit card.md
+card.md:3:26: warning [closed-site] paperswithcode.com closed on 2025-07-24 (list of 2026-11):
+    https://paperswithcode.com/method/relu leads nowhere
+```
+
+## Fix
+
+For a link to the paper, `--fix-unsafe` writes the arXiv or DOI address of the card's own citation. Other addresses
+are replaced by hand:
+
+```diff
+-An [activation function](https://paperswithcode.com/method/relu).
++An [activation function](https://en.wikipedia.org/wiki/Rectified_linear_unit).
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
++<!-- cardproof: ignore[closed-site] kept for the record -->
+ An [activation function](https://paperswithcode.com/method/relu).
+```
+
+## Settings
+
+None.
 """
 
 from __future__ import annotations

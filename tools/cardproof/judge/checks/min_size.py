@@ -1,17 +1,59 @@
-"""Min size: the smallest image that a card says its network takes.
+"""Min size: the smallest image that a network takes, as the card states it.
 
-**What it does.** Reads `Min Size` and feeds the network, on the meta device, a square image of that side, and one that
-is a pixel smaller on both sides. A side that the network refuses is **refuted**. One that it takes while it refuses the
-smaller one, or that is a single pixel, is **confirmed**.
+## What it does
 
-**Why.** Somebody who feeds smaller images than a network takes learns of it from an error deep inside of it.
+Reads `Min Size` and feeds the network a square image of that side, and one that is a pixel smaller on both sides, on
+torch's meta device. The claim is **refuted** if the network rejects the size. It is **confirmed** if the network
+takes it and rejects the smaller one, or if it is a single pixel.
 
-**Unchecked** if the network takes the smaller image too: the card may mean the smallest image that is of use.
-And if the size is not square.
+It is **unchecked** if the network takes the smaller image too, because the card may mean the smallest useful size,
+and if the size is not square.
 
-**Example.** `Min Size: 32` of timm's `inception_v3` gives `Min Size of inception_v3 says 32, the network refuses it`.
+## Why
 
-**Fix.** None: the smallest size is not looked for. **Settings.** `zoo`, `names`.
+A network that is fed a smaller image than it takes fails with an error from deep inside.
+
+## Example
+
+```markdown title="card.md"
+# AlexNet
+
+<!--
+Type: model-index
+Models:
+- Name: alexnet
+  Metadata:
+    Min Size: 32
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:8:15: error [min-size] Min Size of alexnet says 32, the network refuses it
+    The network takes no image of 32x32.
+```
+
+## Fix
+
+No command fixes it: the smallest size is not searched for. By hand:
+
+```diff
+-    Min Size: 32
++    Min Size: 63
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Min Size: 32
++    Min Size: 32  # cardproof: ignore[min-size] with another first layer
+```
+
+## Settings
+
+`zoo`, `names`.
 """
 
 from __future__ import annotations

@@ -1,26 +1,69 @@
-"""Parameters: the values of the network's weights and biases.
+"""Parameters: the number of weights and biases of the network.
 
-**What it does.** Builds the network with its default head on the meta device and sums the sizes of its parameters;
-a parameter that two layers share counts once. Buffers (running statistics, step counters) are not parameters. The
-network need not run for it. A value that is right of its merged form, as networks like RepVGG are deployed, is
-confirmed, and the method says so.
+## What it does
 
-**Why.** Readers choose models by this number, and it is the one that is easiest to get right.
+Builds the network with its default head on torch's meta device and sums the sizes of its parameters. A parameter that
+two layers share counts once. Buffers (running statistics, step counters) are not parameters. The network need not
+run.
 
-**Compared** at the precision written: `24670000` and `24.67M` both have four digits.
+Values are compared at the precision written: `24670000` and `24.67M` both have four digits. A value that is right for
+the merged network, as RepVGG is used for inference, is confirmed, and the method says so.
 
-**Keras** counts running means and variances as parameters: such a number, with three digits or more, is confirmed by
-its convention, and one note says so for a column; `conventions: strict` refutes it. A number that was cut off instead
-of rounded (119.6 for 119,653,468) is confirmed at three digits or more; with fewer it is unchecked, with a warning.
+**Conventions.** Keras counts running means and variances as parameters. Such a number with three digits or more is
+confirmed by that convention, and one note explains the column; `conventions: strict` refutes it. A number that was
+cut off instead of rounded (119.6 for 119,653,468) is confirmed at three digits or more; with fewer it is unchecked,
+with a warning.
 
-**Refuted claims are explained**: buffers counted, a head with another number of classes, the head left out, a product
-of floats cut off instead of rounded, FLOPs and parameters swapped, another model's value. A decimal point that moved is
-a hint, which proves nothing.
+**Explanations.** For a refuted value, the check searches for what gives it: buffers counted, a head with another
+number of classes, the head left out, a product of floats cut off instead of rounded, FLOPs and parameters swapped,
+another model's value. A moved decimal point is a hint, which proves nothing.
 
-**Example.** `Parameters: 24735997` gives `Parameters of res2next50 says 24735997, measured 24671464`.
+## Why
 
-**Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`,
-`conventions`, `tolerances`.
+Readers choose models by this number, and it is the easiest one to get right.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Parameters: 11699132
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:8:17: error [parameters] Parameters of resnet18 says 11699132, measured 11689512
+    Exactly the parameters, with buffers counted. 11,699,132 = 11,689,512 parameters + 9,620 buffer
+    values (running statistics and step counters).
+```
+
+## Fix
+
+Writes the measured value at the claim's precision.
+
+```diff title="cardproof audit card.md --zoo torchvision --fix"
+-    Parameters: 11699132
++    Parameters: 11689512
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Parameters: 11699132
++    Parameters: 11699132  # cardproof: ignore[parameters] buffers are meant too
+```
+
+## Settings
+
+`zoo`, `names`, `conventions`, `tolerances`.
 """
 
 from __future__ import annotations

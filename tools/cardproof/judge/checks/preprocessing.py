@@ -1,23 +1,65 @@
-"""Preprocessing: image size, crop, interpolation, mean and standard deviation against the zoo's configuration.
+"""Preprocessing: image size, crop, interpolation, mean and standard deviation, compared with the zoo's configuration.
 
-**What it does.** Compares `Image Size`, `Crop Pct`, `Interpolation`, `Mean` and `Std` with what the zoo itself uses
-for the weights that the card links. These are settings, not measurements: they are equal or not, and `'0.875'` as
-text equals 0.875 as a number. A crop is compared at the precision written, at three decimals at least. If a zoo
-evaluates the same weights at two sizes, either is confirmed.
+## What it does
 
-Snippets are looked at too: a literal `mean` or `std`, or the size of a `CenterCrop`, in a Python block of the card or
-of a file that it includes, that is not the configuration of any of its models is a warning (`snippet-preprocessing`).
+Compares `Image Size`, `Crop Pct`, `Interpolation`, `Mean` and `Std` with what the zoo uses for the weights that the
+card links. These are settings and not measurements: they are equal or not, and the text `'0.875'` equals the number
+0.875. A crop is compared at the precision written, with three decimals at least. If a zoo evaluates the same weights
+at two sizes, both are confirmed.
 
-**Why.** An accuracy belongs to its preprocessing. With another crop or interpolation a reader gets other predictions
-and does not learn why.
+- `snippet-preprocessing`: a literal `mean` or `std`, or the size of a `CenterCrop`, in a Python block of the card or
+  of a file that it includes, is not the configuration of any of its models. It is a warning.
 
-**Unchecked** if the zoo states no preprocessing, or states it for other weights than those that the card links. So is a
-value that is not wholly understood: `bilinear or bicubic`, `0.875 (center)`, `not 0.229`, a mean of images from 0 to
-255. An image size with channels must have the network's.
+A claim is **unchecked** if the zoo states no preprocessing, or states it for other weights than those that the card
+links. So is a value that is not fully understood: `bilinear or bicubic`, `0.875 (center)`, `not 0.229`, a mean of
+images from 0 to 255. An image size with channels must have the network's channels.
 
-**Example.** `Crop Pct: 0.9` gives `Crop Pct of res2next50 says 0.9, the zoo has 0.875`.
+## Why
 
-**Fix.** Writes the configuration's value, with `--fix-unsafe`. **Settings.** `zoo`, `names`.
+An accuracy is valid for its preprocessing only. With another crop or interpolation a reader gets other predictions
+and is not told why.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Crop Pct: 0.9
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo torchvision
+card.md:8:15: error [preprocessing] Crop Pct of resnet18 says 0.9, the zoo has 0.875
+    The configuration of the zoo says 0.875.
+```
+
+## Fix
+
+Writes the value of the zoo's configuration.
+
+```diff title="cardproof audit card.md --zoo torchvision --fix-unsafe"
+-    Crop Pct: 0.9
++    Crop Pct: 0.875
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Crop Pct: 0.9
++    Crop Pct: 0.9  # cardproof: ignore[preprocessing] our own evaluation uses this crop
+```
+
+## Settings
+
+`zoo`, `names`.
 """
 
 from __future__ import annotations

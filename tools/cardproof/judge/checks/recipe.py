@@ -1,21 +1,63 @@
-"""Recipe: stated learning rate, epochs, batch size and techniques against the recipe of the weights.
+"""Recipe: learning rate, epochs, batch size and techniques, compared with the training recipe of the weights.
 
-**What it does.** A zoo may say how its weights were trained: `recipe(name)`. Stated values of `LR`, `Epochs`,
-`Momentum`, `Batch Size`, `Weight Decay` and `Label Smoothing` are compared with it exactly, since they are choices and
-not measurements, and each of the `Training Techniques` is looked for in it. What differs is **refuted**, at the card's
-line.
+## What it does
 
-What is equal is **confirmed** only if a log of the training travels with the weights and says the same as the
-recipe; a recipe that was written down from a paper makes the claim **cited**. If recipe and log differ, the claim is
-refuted whatever the card says: one of the two does not belong to these weights. No recipe, or one that says the value
-in words (`0.1 x batch / 256`): **unchecked**.
+A zoo may say how its weights were trained: `recipe(name)`. The stated values of `LR`, `Epochs`, `Momentum`, `Batch
+Size`, `Weight Decay` and `Label Smoothing` are compared with it exactly, since they are choices and not measurements.
+Each of the `Training Techniques` is looked for in the recipe. A difference is **refuted**, at the card's line.
 
-**Why.** A recipe is copied from card to card and from script to script, and nobody runs it again to see whether it is
-the one that made the weights.
+An equal value is **confirmed** only if a training log comes with the weights and agrees with the recipe. If the
+recipe was copied from a paper, the claim is **cited**. If recipe and log differ, the claim is refuted whatever the
+card says: one of the two does not belong to these weights. The claim is **unchecked** if there is no recipe, or if it
+describes the value in words (`0.1 x batch / 256`).
 
-**Example.** `Epochs: 90` gives `Epochs of res2next50 says 90, the recipe has 100`.
+## Why
 
-**Fix.** Writes the recipe's value, with `--fix-unsafe`. **Settings.** `zoo`, `tolerances`.
+Recipes are copied from card to card and from script to script. Nobody trains again to see whether the recipe gives
+these weights.
+
+## Example
+
+```markdown title="card.md"
+# Res2NeXt
+
+<!--
+Type: model-index
+Models:
+- Name: res2next50
+  Metadata:
+    Epochs: 90
+-->
+```
+
+```console
+$ cardproof audit card.md --zoo res2next
+card.md:8:13: error [recipe] Epochs of res2next50 says 90, the recipe has 100
+    The recipe res2next50_imagenet has 100 (Gao et al., 'Res2Net: A New Multi-scale Backbone
+    Architecture', section 4.1, https://arxiv.org/abs/1904.01169).
+```
+
+## Fix
+
+Writes the value of the recipe.
+
+```diff title="cardproof audit card.md --zoo res2next --fix-unsafe"
+-    Epochs: 90
++    Epochs: 100
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Epochs: 90
++    Epochs: 90  # cardproof: ignore[recipe] our own training
+```
+
+## Settings
+
+`zoo`, `tolerances`.
 """
 
 from __future__ import annotations

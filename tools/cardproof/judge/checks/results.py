@@ -1,40 +1,86 @@
-"""Results: stated accuracies against evaluations, and against named sources if nothing was evaluated.
+"""Results: accuracies, compared with evaluations or with published sources.
 
-**What it does.** If the weights and the data set are on this machine, or an evaluation of the same weights is on
-record, top-1 and top-5 are compared with the number of images that the network gets right: equal at the precision
-written is **confirmed**, anything else **refuted**, with the difference in images and the 95 % interval of the
-measurement (Wilson), which tells a slip of the pen from another set of weights.
+## What it does
 
-If nothing was evaluated, each metric is compared with the cited results of the setting `cited`: a small file of
-values that named sources publish, each with its address and date. Equal to a source at the precision written (the
-coarser of the two): **cited**. Equal to one source while another differs by more than `sources_agree` percentage
-points, or equal to none of several: **disputed**, and the reason names each source with its value.
+If the weights and the data set are on this machine, or an evaluation of the same weights is on record, top-1 and
+top-5 are compared with the number of images that the network classifies correctly. Equal at the precision written is
+**confirmed**, anything else **refuted**, with the difference in images and the 95 % interval of the measurement
+(Wilson), which helps to tell a typing error from another set of weights.
 
-Without a cited result, the zoo's own metadata is the source, if it states results of its weights, as torchvision's
-does. A value of any weights under the model's name is **cited**, another one **disputed**. A value that is another
-model's, which has this model's in turn, is called exchanged. If the card links a file that is not among the zoo's, or
-most values of a column differ from the zoo's, they belong to other weights: **unchecked**. No source: **unchecked**
-too, with what is missing.
+Without an evaluation, each metric is compared with the results of the setting `cited`: a small file of values that
+named sources publish, each with its address and date. A value that equals a source, at the coarser precision of the
+two, is **cited**. It is **disputed** if it equals one source and another differs by more than `sources_agree`
+percentage points, or if it equals none of several; the reason names each source and its value.
 
-**Error rates** are read as such (accuracy = 100 - error) if the head of the column, the text above the table or its
-heading speaks of errors, or if top-1 is above top-5 in all of several rows.
+Without a cited result, the source is the zoo's own metadata, if it states results of its weights, as torchvision
+does. A value of any weights with the model's name is cited, another value is disputed. If two models have each
+other's values, the finding says that they are swapped. If the card links a file that the zoo does not have, or most
+values of a column differ from the zoo's, the values belong to other weights and are **unchecked**. Without any
+source, a value is unchecked, with what is missing.
 
 `--data NAME=PATH` and `--weights PATH` say where the images of a data set and the files of weights are. An evaluation
-stays valid, for everybody who has its record, until the network's source, the weights, the data set or the method
-change; then the claim is cited or unchecked again, and the reason says what changed.
+is valid for everybody who has its record, until the source of the network, the weights, the data set or the method
+change. Then the claim is cited or unchecked again, and the reason says what changed.
 
-Values that cannot be are errors without running anything (`impossible-result`): a top-1 above the top-5 of the same
-result, and an accuracy or error rate below 0 or above 100. A result that states one accuracy in percent and the other
-as a fraction is a warning (`mixed-units`).
+Error rates are recognised (accuracy = 100 - error) if the head of the column, the text above the table or its heading
+speaks of errors, or if top-1 is above top-5 in all of several rows.
 
-**Why.** An accuracy is copied more often than it is measured, and evaluations of one set of weights differ with the
-image library, the crop and the person.
+- `impossible-result`: an error without any evaluation: top-1 above top-5 of the same result, or an accuracy or error
+  rate below 0 or above 100.
+- `mixed-units`: a warning: one accuracy of a result is in percent and the other is a fraction.
 
-**Example.** `{Top 1 Accuracy: 98%, Top 5 Accuracy: 93%}` gives `Top 1 Accuracy of res2next50 (98%) is above Top 5
-Accuracy (93%, line 12), which is impossible: the best class is among the five best`.
+## Why
 
-**Fix.** Writes the accuracy that was evaluated. **Settings.** `zoo`, `data`, `weights`, `cited`, `sources_agree`,
-`tolerances`.
+Accuracies are copied more often than measured, and evaluations of the same weights differ with the image library, the
+crop and the person.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Results:
+  - Dataset: ImageNet
+    Metrics:
+      Top 1 Accuracy: 89.078%
+      Top 5 Accuracy: 69.758%
+-->
+```
+
+```console
+$ cardproof audit card.md
+card.md:10:23: error [impossible-result] Top 1 Accuracy of resnet18 (89.078%) is above Top 5
+    Accuracy (69.758%, line 11), which is impossible: the best class is among the five best
+    were the two swapped?
+```
+
+## Fix
+
+Writes an accuracy that was evaluated. These values are swapped by hand:
+
+```diff
+-      Top 1 Accuracy: 89.078%
+-      Top 5 Accuracy: 69.758%
++      Top 1 Accuracy: 69.758%
++      Top 5 Accuracy: 89.078%
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-      Top 1 Accuracy: 89.078%
++      Top 1 Accuracy: 89.078%  # cardproof: ignore[impossible-result] asked the authors
+```
+
+## Settings
+
+`zoo`, `data`, `weights`, `cited`, `sources_agree`, `tolerances`.
 """
 
 from __future__ import annotations

@@ -1,28 +1,69 @@
-"""Snippets: the Python blocks of a page run, and print what they say.
+"""Snippets: whether the Python blocks of a page run and print what the page says.
 
-**What it does.** Finds the blocks that the finished page shows as code, as the site's own Markdown extensions show
-them, and runs them in page order, each page in a process of its own: with limits on time, memory, files, output and
-processes, without network, in an empty folder. Compares what they print with what they state: `# prints: X` and
-`#> X` exactly, `# prints … like:` and `# e.g.:` by kind, an `Output:` line with a `text` fence, and `>>>` blocks by
-doctest's rules. Each block must end with a message of its own: without it, it failed, whatever the exit status.
+## What it does
 
-**Why.** A snippet is the first thing that a reader tries. One well-kept documentation publishes 64 pages whose snippet
-ends in NameError.
+Finds the blocks that the finished page shows as code, using the Markdown extensions of the site, and runs them in
+page order. Each page has its own process, in an empty folder, without network, with limits on time, memory, files,
+output and processes.
 
-**Reported** at the line of the template or include that a person edits: blocks that fail, with the last lines of the
-traceback; text that looks like a fence and is shown as something else; options that mean nothing; blocks that are
-skipped without a reason.
+The output is compared with what the page states: `# prints: X` and `#> X` exactly, `# prints … like:` and `# e.g.:`
+by kind, an `Output:` line with a `text` fence exactly, and `>>>` blocks by the rules of doctest. A block passes only
+if it runs to its end, whatever the exit status is.
 
-**Options** are classes of the fence (`.skip .gpu .network .expect-error .hide .fresh .output`) or a comment on the line
-above (`<!-- snippet: skip reason="…" -->`). Hidden set-up is `<!-- snippet: setup … -->`, or a line that ends in
-`# snippet: hide`. Upper-case placeholders get their value for the run from the setting `snippets`.
+Reported are blocks that fail, with the last lines of the traceback; text that looks like a fence and is shown as
+something else; unknown options; and blocks that are skipped without a reason. The place is the line of the template
+or included file that a person edits.
 
-**Weights** that are missing: a block that asks for them is not run, and says which, or runs with random weights if the
-setting allows it; the page says so, and decimals that depend on them are not compared. The network likewise.
+**Options** are classes of the fence (`.skip .gpu .network .expect-error .hide .fresh .output`) or a comment on the
+line above (`<!-- snippet: skip reason="…" -->`). Hidden set-up is `<!-- snippet: setup … -->`, or a line that ends in
+`# snippet: hide`. The setting `snippets` has values for upper-case placeholders.
 
-**Example.** A block `print(x)` in which nothing binds `x` gives `NameError: name 'x' is not defined`.
+**Missing weights.** A block that needs weights that are not on this machine is not run, and the reason names them. A
+setting lets it run with random weights: the page says so, and decimals that depend on them are not compared. A block
+that needs the network is not run either.
 
-**Fix.** `cardproof snippets --update` writes what came out where it was stated, and nothing else. **Settings.**
+## Why
+
+A snippet is the first thing that a reader tries. One well-kept documentation publishes 64 pages whose snippet ends in
+a NameError.
+
+## Example
+
+````markdown title="card.md"
+# Count
+
+```python
+numbers = [1, 2, 3]
+print(sum(numbers))
+# prints: 7
+```
+````
+
+```console
+$ cardproof snippets card.md
+card.md:6:1: error [snippets] expected "7", got "6"
+```
+
+## Fix
+
+Replaces a stated output by the real one, and nothing else.
+
+```diff title="cardproof snippets card.md --update"
+-# prints: 7
++# prints: 6
+```
+
+## Ignore
+
+The block is not run, and the page says why:
+
+```diff
++<!-- snippet: skip reason="the numbers change every day" -->
+ ```python
+```
+
+## Settings
+
 `snippets`, `includes`.
 """
 

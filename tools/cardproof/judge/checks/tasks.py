@@ -1,14 +1,56 @@
-"""Tasks: what a card says a network is for, against what it puts out.
+"""Tasks: what the card says the network is for, compared with its output.
 
-**What it does.** `Image Classification` is **confirmed** if the network that ran gives as many values as its last
-linear layer, and as a data set of the card has classes. Anything else is **unchecked**: the shape of an output does not
-tell scores from features, nor a detector from an encoder. A task that is written almost like a common one is a warning.
+## What it does
 
-**Why.** Tools filter by task; a misspelt one is found by nobody.
+`Image Classification` is **confirmed** if the network gives as many values as its last linear layer has outputs, and
+as a data set of the card has classes. Anything else is **unchecked**: the shape of an output does not distinguish
+scores from features, or a detector from an encoder. A misspelt task is a warning.
 
-**Example.** `Tasks: Image Clasification` gives `no common task is called 'Image Clasification'`.
+## Why
 
-**Fix.** None: the hint names the task that was probably meant. **Settings.** `zoo`, `names`.
+Tools filter by task, and nobody finds a misspelt one.
+
+## Example
+
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Metadata:
+    Tasks: [Image Clasification]
+-->
+```
+
+```console
+$ cardproof audit card.md
+card.md:8:13: warning [tasks] no common task is called 'Image Clasification'
+    did you mean 'Image Classification'?
+```
+
+## Fix
+
+No command fixes it: the hint names the task that was probably meant. By hand:
+
+```diff
+-    Tasks: [Image Clasification]
++    Tasks: [Image Classification]
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+-    Tasks: [Image Clasification]
++    Tasks: [Image Clasification]  # cardproof: ignore[tasks] the name in our own tool
+```
+
+## Settings
+
+`zoo`, `names`.
 """
 
 from __future__ import annotations

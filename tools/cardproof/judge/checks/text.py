@@ -1,17 +1,53 @@
-r"""Text: what was left standing in a card that nobody meant to publish.
+r"""Text: placeholders and unfinished formulas that nobody meant to publish.
 
-**What it does.** Looks at the text that a reader sees, outside of code and comments, and at stated values:
+## What it does
 
-- `placeholder`: text that stands for text: `[More Information Needed]`, `Lorem ipsum`, a line that begins with
-  `TODO` or `FIXME`; values of the model index such as `TBD` and `???`.
-- `formula`: `$$` that opens a formula and is not closed before the page ends, and `\begin{…}` without its `\end{…}`:
-  from there on, the page shows source.
+Looks at the text that a reader sees, outside of code and comments, and at stated values:
 
-**Why.** A card that is half filled in looks as if somebody had answered for it.
+- `placeholder`: text that should have been replaced: `[More Information Needed]`, `Lorem ipsum`, a line that begins
+  with `TODO` or `FIXME`; in the model index, values such as `TBD` and `???`.
+- `formula`: `$$` opens a formula that is not closed before the page ends, or `\begin{…}` has no `\end{…}`: from there
+  on the page shows source.
 
-**Example.** `TODO: describe the training` gives `'TODO' stands for text that is not there`.
+## Why
 
-**Fix.** None. **Settings.** None.
+A half-finished card looks as if somebody had answered for it.
+
+## Example
+
+```markdown title="card.md"
+# A network
+
+TODO: describe the training.
+```
+
+```console
+$ cardproof audit card.md
+card.md:3:1: warning [placeholder] 'TODO' stands for text that is not there
+    write it, or take the heading away
+```
+
+## Fix
+
+No command fixes it. By hand:
+
+```diff
+-TODO: describe the training.
++Trained for 90 epochs on ImageNet-1k.
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
++<!-- cardproof: ignore[placeholder] for the next release -->
+ TODO: describe the training.
+```
+
+## Settings
+
+None.
 """
 
 from __future__ import annotations

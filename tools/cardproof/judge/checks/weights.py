@@ -1,25 +1,67 @@
 """Weights: the file that a card links, by its name, its content and the models that share it.
 
-**What it does.** Looks at the field `Weights` of every model of a card:
+## What it does
 
-- `weights-digest`: the name of the file ends in hex digits, as torch.hub writes the start of a SHA-256 there, and the
-  file on this machine has another one.
-- `same-weights`: two models have files with one and the same content.
-- `weights-name`: the name of the file begins with the name of another model of the card, and not with its own; an
-  error if that model links it, too, and the card states other parameters for it. Such a link does not say which network
-  is meant.
+Looks at the field `Weights` of every model of a card. Nothing is downloaded, and no file is renamed.
+
+- `weights-digest`: the name of the file ends in hex digits, where torch.hub writes the start of its SHA-256, and the
+  file on this machine has another digest.
+- `same-weights`: two models have files with the same content.
+- `weights-name`: the name of the file begins with the name of another model of the card and not with its own. It is
+  an error if that model links the file too and the card states different parameters for the two.
 - `shared-weights`: two models link one file although their cards state different numbers of parameters, and its name
-  tells of neither that it is another's.
+  does not tell which model it belongs to.
 
-**Why.** Whoever loads another model's weights gets an error at best, and wrong predictions at worst. Entries are made
-by copying the one above, and its link stays.
+## Why
 
-**Not done.** Nothing is downloaded, and no file is renamed; the right name is a suggestion.
+Loading another model's weights fails, or gives wrong predictions. Entries are made by copying the one above, and its
+link stays.
 
-**Example.** `Weights: https://example.org/resnet18-5c106cde.pth` of `resnet34` gives `resnet34 links
-resnet18-5c106cde.pth, named after another model of this card: resnet18`.
+## Example
 
-**Fix.** None: nobody may link weights that nobody looked at. **Settings.** `weights`.
+```markdown title="card.md"
+# ResNet
+
+<!--
+Type: model-index
+Models:
+- Name: resnet18
+  Weights: https://example.org/resnet18-5c106cde.pth
+- Name: resnet34
+  Weights: https://example.org/resnet18-5c106cde.pth
+-->
+```
+
+```console
+$ cardproof audit card.md
+card.md:9:12: warning [weights-name] resnet34 links resnet18-5c106cde.pth, named after another model
+    of this card: resnet18
+    link the model's own weights
+```
+
+## Fix
+
+No command fixes it: only somebody who has seen the file can link it. By hand:
+
+```diff
+ - Name: resnet34
+-  Weights: https://example.org/resnet18-5c106cde.pth
++  Weights: https://example.org/resnet34-333f7ec4.pth
+```
+
+## Ignore
+
+A comment with a reason turns the finding into a note:
+
+```diff
+ - Name: resnet34
+-  Weights: https://example.org/resnet18-5c106cde.pth
++  Weights: https://example.org/resnet18-5c106cde.pth  # cardproof: ignore[weights-name] one file for both
+```
+
+## Settings
+
+`weights`.
 """
 
 from __future__ import annotations

@@ -111,16 +111,17 @@ def _collapse(text: str) -> str:
 
 _STAMP = re.compile(
     r"(?:<!--|/\*) cardproof: rendered from (?P<template>.*); edit that file, not this one\. "
-    r"(?P<digest>\w{16}) (?:-->|\*/)\n"
+    r"(?P<digest>\w{16})(?: (?P<source>\w{16}))? (?:-->|\*/)\n"
 )
-"""The last line of a rendered file: its source, and a digest that shows whether it was edited."""
+"""The last line of a rendered file: its source, a digest that shows whether it was edited, and one of its source."""
 
 
-def add_stamp(text: str, template: str) -> str:
-    """Return a page's text with its stamp."""
+def add_stamp(text: str, template: str, source: str | None = None) -> str:
+    """Return a page's text with its stamp; ``source`` is the text of its template."""
     body = text.rstrip("\n") + "\n\n"
     template = template.replace("--", "—")  # two hyphens would end the comment
-    return f"{body}<!-- cardproof: rendered from {template}; edit that file, not this one. {_digest(body)} -->\n"
+    digests = _digest(body) if source is None else f"{_digest(body)} {_source_digest(source)}"
+    return f"{body}<!-- cardproof: rendered from {template}; edit that file, not this one. {digests} -->\n"
 
 
 def add_asset_stamp(text: str, source: str) -> str:
@@ -142,6 +143,16 @@ def is_edited(text: str) -> bool:
     if match is None:
         return False
     return match.end() != len(text) or _digest(text[: match.start()]) != match["digest"]
+
+
+def is_older(text: str, source: str) -> bool:
+    """Return whether a page was rendered from another text of its template; False if its stamp does not tell."""
+    match = _STAMP.search(text.replace("\r\n", "\n"))
+    return bool(match and match["source"] and match["source"] != _source_digest(source))
+
+
+def _source_digest(text: str) -> str:
+    return _digest(text.replace("\r\n", "\n"))
 
 
 def _digest(body: str) -> str:

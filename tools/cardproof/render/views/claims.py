@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -39,6 +39,8 @@ UNITS = ((9, "G"), (6, "M"), (3, "k"))
 """Powers of ten that counts are written with."""
 
 NOT_MEASURED = "Not measured"
+GENERATED = "generated from this measurement"
+"""Says of a value that ``cardproof init`` copied it, so that being equal proves nothing."""
 
 
 class ClaimView(Struct, frozen=True):
@@ -111,10 +113,14 @@ def model_view(
     evidence: Evidence | None,
     link: str | None,
     records: Mapping[str, RecordView],
+    is_generated: Callable[[Judgement], bool],
 ) -> ModelView:
     """Put one model into words; ``records`` are what its verdicts rest on, by kind."""
     anchors: Counter[str] = Counter()
-    views = [claim_view(judgement, anchors, records) for judgement in verdicts.own]
+    views = []
+    for judgement in verdicts.own:
+        view = claim_view(judgement, anchors, records)
+        views.append(replace(view, how=f"{GENERATED}; {view.how}") if is_generated(judgement) else view)
     claims = sorted(_join_lists(views), key=lambda view: ATTENTION.index(view.verdict))
     others = tuple(claim_view(judgement, anchors, {}) for judgement in verdicts.published)
     return ModelView(
