@@ -13,7 +13,9 @@ pytestmark = pytest.mark.slow
 
 PAGES = {
     "home": "",
-    "guide": "guide/write-a-card/",
+    "guide": "guide/",
+    "quickstart": "guide/quickstart/",
+    "card": "guide/write-a-card/",
     "benchmarks": "guide/benchmarks/",
     "settings": "guide/configuration/",
     "speed": "guide/speed/",
@@ -45,7 +47,7 @@ def test_axe_finds_nothing_serious(opened):
     assert not violations(opened)
 
 
-@pytest.mark.parametrize("name", ["home", "model with variants", "compare"])
+@pytest.mark.parametrize("name", ["home", "guide", "model with variants", "compare"])
 def test_axe_finds_nothing_serious_in_the_dark(name, reader_of, site):
     reader = reader_of(site, dark=True)
     reader.open(PAGES[name])
