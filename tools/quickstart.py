@@ -133,7 +133,7 @@ def picture(commands: list[Command]) -> str:
 
 def masked(text: str) -> str:
     """Return a text without the seconds that something took."""
-    return SECONDS.sub("… s", text.replace("&#160;", " "))
+    return SECONDS.sub("… s", text.replace("&#160;", " ").replace("\xa0", " "))
 
 
 if __name__ == "__main__":
