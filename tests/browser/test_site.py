@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 import urllib.request
 
 import pytest
 from browser.browsing import WIDTHS, Reader
 from browser.conftest import ROOT
+
+from quickstart import PICTURE
 
 pytestmark = pytest.mark.slow
 
@@ -145,3 +148,13 @@ def test_model_pages_are_small(site):
         data = urllib.request.urlopen(address).read()
         assert len(data) < 100_000, address
         assert len(gzip.compress(data, 9)) < 15 * 1024, address
+
+
+@pytest.mark.parametrize("opened", [PAGES["home"]], ids=["home"], indirect=True, scope="module")
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_text_of_the_recorded_terminal_is_large_enough(width, opened):
+    opened.resize(width)
+    picture = PICTURE.read_text(encoding="utf-8")
+    (whole,), (letters,) = re.findall(r'viewBox="0 0 (\d+)', picture), re.findall(r"font:(\d+)px", picture)
+    shown = opened.page.locator(".site-terminal img").evaluate("one => one.clientWidth")
+    assert shown / int(whole) * int(letters) >= 12
