@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from xml.etree import ElementTree  # nosec B405  # reads only the picture that this file writes
 
 from rich.console import Console, Group
 from rich.padding import Padding
@@ -66,20 +67,19 @@ def main() -> None:
 
 def record() -> dict[Path, str]:
     """Run all commands; return the files as they should be."""
-    quickstart, recipes = QUICKSTART.read_text(encoding="utf-8"), RECIPES.read_text(encoding="utf-8")
-    first, others = run(quickstart), run(recipes, quickstart)
+    pages = {path: path.read_text(encoding="utf-8") for path in (QUICKSTART, RECIPES)}
+    first, others = run(list(pages.values()))
     return {
-        QUICKSTART: with_outputs(quickstart, first),
-        RECIPES: with_outputs(recipes, others),
+        QUICKSTART: with_outputs(pages[QUICKSTART], first),
+        RECIPES: with_outputs(pages[RECIPES], others),
         PICTURE: picture(first),
     }
 
 
-def run(page: str, *others: str) -> list[Command]:
-    """Write the files that pages show into an empty folder, and run the commands of the first page there."""
-    lines = [line for block in CONSOLE.findall(page) for line in block.splitlines() if line.startswith("$ ")]
+def run(pages: list[str]) -> list[list[Command]]:
+    """Write the files that pages show into an empty folder, and run the commands of each page there, in order."""
     with TemporaryDirectory() as folder:
-        for name, text in FILE.findall("".join([page, *others])):
+        for name, text in FILE.findall("".join(pages)):
             Path(folder, name).write_text(text, encoding="utf-8")
         environment = {
             "PATH": os.environ["PATH"],
@@ -89,7 +89,11 @@ def run(page: str, *others: str) -> list[Command]:
             "COLUMNS": str(COLUMNS),
             "FORCE_COLOR": "1",
         }
-        return [Command(line, _output(line, folder, environment)) for line in lines]
+        return [[Command(line, _output(line, folder, environment)) for line in _commands(page)] for page in pages]
+
+
+def _commands(page: str) -> list[str]:
+    return [line for block in CONSOLE.findall(page) for line in block.splitlines() if line.startswith("$ ")]
 
 
 def _output(line: str, folder: str, environment: dict[str, str]) -> Text:
@@ -132,8 +136,10 @@ def picture(commands: list[Command]) -> str:
 
 
 def masked(text: str) -> str:
-    """Return a text without the seconds that something took."""
-    return SECONDS.sub("… s", text.replace("&#160;", " ").replace("\xa0", " "))
+    """Return the words of a page or picture, without the seconds that something took."""
+    if text.startswith("<svg"):
+        text = "\n".join(ElementTree.fromstring(text).itertext())  # nosec B314  # the picture that this file writes
+    return SECONDS.sub("… s", text.replace("\xa0", " "))
 
 
 if __name__ == "__main__":
