@@ -31,6 +31,8 @@ PAGES = {
     "audit": "models/audit-timm/",
     "check": "reference/checks/flops/",
     "home": "",
+    "guide": "guide/",
+    "quickstart": "guide/quickstart/",
     "benchmarks": "guide/benchmarks/",
     "missing": "404.html",
 }

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import re
 import urllib.request
 
 import pytest
 from browser.browsing import WIDTHS, Reader
 from browser.conftest import ROOT
 
+from quickstart import PICTURE
+
 pytestmark = pytest.mark.slow
 
 PAGES = {
     "home": "",
-    "guide": "guide/write-a-card/",
+    "guide": "guide/",
+    "quickstart": "guide/quickstart/",
+    "card": "guide/write-a-card/",
     "benchmarks": "guide/benchmarks/",
     "settings": "guide/configuration/",
     "speed": "guide/speed/",
@@ -45,7 +50,7 @@ def test_axe_finds_nothing_serious(opened):
     assert not violations(opened)
 
 
-@pytest.mark.parametrize("name", ["home", "model with variants", "compare"])
+@pytest.mark.parametrize("name", ["home", "guide", "model with variants", "compare"])
 def test_axe_finds_nothing_serious_in_the_dark(name, reader_of, site):
     reader = reader_of(site, dark=True)
     reader.open(PAGES[name])
@@ -143,3 +148,13 @@ def test_model_pages_are_small(site):
         data = urllib.request.urlopen(address).read()
         assert len(data) < 100_000, address
         assert len(gzip.compress(data, 9)) < 15 * 1024, address
+
+
+@pytest.mark.parametrize("opened", [PAGES["home"]], ids=["home"], indirect=True, scope="module")
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_text_of_the_recorded_terminal_is_large_enough(width, opened):
+    opened.resize(width)
+    picture = PICTURE.read_text(encoding="utf-8")
+    (whole,), (letters,) = re.findall(r'viewBox="0 0 (\d+)', picture), re.findall(r"font:(\d+)px", picture)
+    shown = opened.page.locator(".site-terminal img").evaluate("one => one.clientWidth")
+    assert shown / int(whole) * int(letters) >= 12

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from cardproof.render.output.text import is_older, minify, read_stamp
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.livereload import LiveReloadServer
+    from mkdocs.structure.files import Files
     from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
     from mkdocs.utils.templates import TemplateContext
@@ -56,6 +58,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
     _thread: threading.Thread | None = None
     _pages: Path | None = None
     """The folder of rendered pages."""
+    _templates: Path | None = None
 
     def load_config(self, options: dict[str, Any], config_file_path: str | None = None) -> tuple[list[Any], list[Any]]:
         """Accept all options: :mod:`cardproof.core.settings` reads them from the file, with their positions."""
@@ -96,7 +99,20 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             if not settings.render:
                 for page, template in _older_pages(settings):
                     log.warning(f"{page} is older than {template}; run cardproof render")
+            self._templates = settings.path(settings.templates).resolve()
+        config.extra.setdefault("release", f"cardproof {version('cardproof')}")
         return config
+
+    def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
+        """Let the edit link of a model page name its template; a page made from code has none."""
+        if self._templates and (config.edit_uri or config.edit_uri_template):
+            root = Path(str(config.config_file_path)).parent.resolve()
+            for file in files.documentation_pages():
+                if source := read_stamp(file.content_string):
+                    template = root / source
+                    is_template = template.is_relative_to(self._templates)
+                    file.edit_uri = Path(os.path.relpath(template, config.docs_dir)).as_posix() if is_template else None
+        return files
 
     def on_page_context(
         self, context: TemplateContext, *, page: Page, config: MkDocsConfig, nav: Navigation
