@@ -78,7 +78,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(wheel):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """Return the Python of an environment that has what ``pip install`` of the wheel gives, without extras and tools."""
+    """Return the Python of an environment that has what ``pip install`` of the wheel gives, without extras."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
