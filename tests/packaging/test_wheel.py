@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
-from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from zipfile import ZipFile
@@ -120,21 +121,25 @@ def clean(**more: str) -> dict[str, str]:
     return {**kept, "NO_MKDOCS_2_WARNING": "1", **more}
 
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+@dataclass
+class Runner:
+    """Runs the installed Python in a folder of its own."""
 
+    python: Path
+    folder: Path
 
-@pytest.fixture(scope="module")
-def run(installed, tmp_path_factory) -> Run:
-    """Return a function that runs the installed Python in an empty folder."""
-    folder = tmp_path_factory.mktemp("outside")
-    where = clean(XDG_CACHE_HOME=str(folder / "cache"))
-
-    def _run(*command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([installed, *command], cwd=folder, env=where, capture_output=True, text=True, check=False)
+    def __call__(self, *command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        environment = clean(XDG_CACHE_HOME=str(self.folder / "cache"))
+        done = subprocess.run(
+            [self.python, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == status, done.stdout + done.stderr
         return done
 
-    return _run
+
+@pytest.fixture
+def run(installed, tmp_path) -> Runner:
+    return Runner(installed, tmp_path)
 
 
 def test_what_is_installed_is_the_wheel_and_what_it_requires_only(run, installed):
@@ -148,26 +153,28 @@ def test_what_is_installed_is_the_wheel_and_what_it_requires_only(run, installed
 
 
 def test_a_new_site_is_made_rendered_and_built(run, tmp_path):
-    site = ("-f", str(tmp_path / "mkdocs.yml"))
     names = ("res2next_tiny", "res2next_small", "res2next50")
-    run("-m", "cardproof", "init", "--zoo", "res2next", *names, "--limit", "2", "--out", str(tmp_path), "--quiet")
-    report = json.loads(run("-m", "cardproof", "render", *site, "--json").stdout)
+    run("-m", "cardproof", "init", "--zoo", "res2next", *names, "--limit", "2", "--quiet")
+    report = json.loads(run("-m", "cardproof", "render", "--json").stdout)
     assert report["summary"]["refuted"] == report["summary"]["measured"] == 0
     assert (report["summary"]["models"], report["summary"]["pass"]) == (2, 1)
     assert report["summary"]["confirmed"] > 0
-    run("-m", "mkdocs", "build", "--strict", "--quiet", *site)
+    run("-m", "mkdocs", "build", "--strict", "--quiet")
     page = (tmp_path / "site/models/model/index.html").read_text(encoding="utf-8")
     assert "res2next_tiny" in page
     assert (tmp_path / "site/assets/compare.js").is_file()
 
 
-def test_an_audit_finds_the_false_number_of_a_readme(run, tmp_path):
-    (tmp_path / "README.md").write_text("# My network\n\n| Model | Parameters |\n| --- | --- |\n| mynet | 9.9K |\n")
-    (tmp_path / "mynet.py").write_text("from torch import nn\n\n\ndef create(name):\n    return nn.Conv2d(3, 64, 3)\n")
-    zoo = f"{tmp_path / 'mynet.py'}:create"
-    printed = run("-m", "cardproof", "audit", str(tmp_path / "README.md"), "--zoo", zoo, "--json", status=1).stdout
+def test_the_example_of_the_page_on_installing_finds_the_false_number(run):
+    page = (ROOT / "docs" / "guide" / "install.md").read_text(encoding="utf-8")
+    files = re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"^\$ cardproof (audit .+)$", page, re.MULTILINE)
+    assert [name for name, _ in files] == ["mynet.py", "README.md"]
+    for name, text in files:
+        (run.folder / name).write_text(text, encoding="utf-8")
+    printed = run("-m", "cardproof", *command.split(), "--json", status=1).stdout
     (claim,) = json.loads(printed)["claims"]
-    assert (claim["stated"], claim["found"], claim["verdict"]) == ("9.9K", 1792, "refuted")
+    assert (claim["line"], claim["stated"], claim["found"], claim["verdict"]) == (3, "9.9K", 1792, "refuted")
 
 
 def test_the_bill_of_materials_is_valid_whole_and_the_same_each_time(tmp_path):
