@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import doctest
+import pydoc
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -41,6 +45,32 @@ def test_all_public_names_are_in_the_reference_and_others_are_no_attributes():
     assert ":`" not in PAGE
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         cardproof.nothing  # noqa: B018
+
+
+def test_completion_and_help_show_all_public_names():
+    assert set(cardproof.__all__) <= set(dir(cardproof))
+    text = pydoc.plaintext.document(cardproof)
+    assert "class Settings" in text
+    assert re.search(r"\baudit\(\s*paths", text)
+    assert cardproof.__doc__.splitlines()[0].removeprefix("Cardproof: ") in text
+
+
+def test_type_checkers_find_each_public_name_in_the_module_that_defines_it():
+    tree = ast.parse(Path(cardproof.__file__).read_text(encoding="utf-8"))
+    (only_checked,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = {name.name: node.module for node in only_checked.body for name in node.names}
+    assert imports == cardproof.PUBLIC
+    assert Path(cardproof.__file__).with_name("py.typed").is_file()
+
+
+def test_the_example_of_the_package_runs(write, warm_processes):
+    write("README.md", "# My network\n\n| Model | Parameters |\n| --- | --- |\n| mynet | 9.9K |\n")
+    write("mynet.py", "from torch import nn\n\n\ndef create(name):\n    return nn.Conv2d(3, 64, 3)\n")
+    example = doctest.DocTestParser().get_doctest(cardproof.__doc__, {}, "cardproof", None, None)
+    assert len(example.examples) == 6
+    printed: list[str] = []
+    doctest.DocTestRunner().run(example, out=printed.append)
+    assert printed == []
 
 
 def test_importing_the_package_imports_nothing_of_it_but_an_empty_room():

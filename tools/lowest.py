@@ -1,8 +1,8 @@
 """Run tests with the lowest versions that ``pyproject.toml`` allows: ``python tools/lowest.py [TESTS]``.
 
-The environment ``.venv-lowest`` has each direct dependency in its lowest version, from the package index, and what
-these need. torch and torchvision, which are gigabytes and come in pairs, are those of the environment that runs this,
-as are the tools of the tests: its packages are found behind those of ``.venv-lowest``.
+The environment ``.venv-lowest`` has each direct dependency and the extra ``data`` in their lowest versions, from the
+package index, and what these need. torch and torchvision, which are gigabytes and come in pairs, are those of the
+environment that runs this, as are the tools of the tests: its packages are found behind those of ``.venv-lowest``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tomllib
 import venv
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -19,6 +20,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".venv-lowest"
 AS_THEY_ARE = ("torch", "torchvision")
+EXTRAS = ("data",)
 TESTS = (
     *("core", "read", "report", "plan", "judge/online", "judge/test_text_checks.py", "judge/test_results.py"),
     *("commands/test_commands.py", "commands/test_completion.py", "commands/test_outlets.py", "plugins/test_plugin.py"),
@@ -31,10 +33,11 @@ NEWER = "tests/report/export/test_formats.py::test_a_citation_file_is_valid_and_
 
 
 def lowest() -> list[str]:
-    """Return the direct dependencies, pinned to their lower bounds."""
+    """Return the direct dependencies and those of some extras, pinned to their lower bounds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = (project["optional-dependencies"][name] for name in EXTRAS)
     pins = []
-    for requirement in map(Requirement, project["dependencies"]):
+    for requirement in map(Requirement, chain(project["dependencies"], *extras)):
         (bound,) = (one.version for one in requirement.specifier if one.operator == ">=")
         if requirement.name not in AS_THEY_ARE:
             pins.append(f"{requirement.name}=={bound}")

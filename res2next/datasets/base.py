@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Split = Literal["train", "test"]
 """Results are on ``test``: for ImageNet, whose test labels are secret, its validation images."""
 
+INSTALL_DATA = "pip install 'cardproof[data]'"
+"""The command that installs the packages with which some data sets are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:

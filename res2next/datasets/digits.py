@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
+from res2next.datasets.base import INSTALL_DATA, ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +53,13 @@ def open_digits(
     """The images of a split, from scikit-learn.
 
     Raises:
-        DataSetNotFound: a ``path`` is given, from which nothing would be read.
+        DataSetNotFound: scikit-learn is not installed, or a ``path`` is given, from which nothing would be read.
         DataSetDamaged: the images of scikit-learn do not have the digests.
     """
     if path is not None:
         raise DataSetNotFound(f"{info.name} comes with scikit-learn, and {path} would not be read: give no path for it")
+    if not is_installed():
+        raise DataSetNotFound(f"{info.name} comes with scikit-learn, which is not installed: {INSTALL_DATA}")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

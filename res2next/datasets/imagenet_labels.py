@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from res2next.datasets.base import DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
+from res2next.datasets.base import INSTALL_DATA, DataSetDamaged, DataSetIncomplete, DataSetNotFound, WrongLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,11 @@ def _from_devkit(info: DatasetInfo, where: str, numbers: bytes, meta: bytes) -> 
 
 def _ids_by_number(info: DatasetInfo, where: str, meta: bytes) -> dict[str, str]:
     """The class ids of meta.mat, by number as text. It also lists groups of classes, which have children."""
-    from scipy.io import loadmat
+    try:
+        from scipy.io import loadmat
+    except ModuleNotFoundError:
+        needs = f"{META} beside {where} is read by scipy, which is not installed: {INSTALL_DATA}"
+        raise DataSetNotFound(needs) from None
 
     try:
         synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cardproof.core.paths import PathError, files_below, is_regular, named_files, resolve_inside, walk
+from cardproof.core.paths import PathError, files_below, follow_links, is_regular, named_files, resolve_inside, walk
 
 
 @pytest.fixture
@@ -79,6 +79,16 @@ def test_links_in_a_circle_are_not_followed(root):
     assert names("**/x.yml", root) == ["a/x.yml", "b/c/x.yml", "b/x.yml"]
     assert resolve_inside(root / "b/itself", root) is None
     assert not is_regular(root / "b/itself/x")
+
+
+@pytest.mark.parametrize("resolve", [Path.resolve, lambda path: Path(os.path.realpath(path))])
+def test_links_in_a_circle_are_an_error_in_every_version_of_python(root, monkeypatch, resolve):
+    monkeypatch.setattr(Path, "resolve", resolve)
+    (root / "circle").symlink_to("circle")
+    with pytest.raises(OSError, match="circle"):
+        follow_links(root / "circle")
+    (root / "link").symlink_to("a/x.yml")
+    assert follow_links(root / "link") == root / "a/x.yml"
 
 
 def test_a_wildcard_below_a_folder_that_a_link_leads_out_is_refused(root):

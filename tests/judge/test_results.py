@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from msgspec.structs import fields, replace
@@ -202,6 +203,13 @@ def test_weights_and_data_that_are_here_are_evaluated_once(planned):
     recorded = replace(evaluated(), inputs=job.inputs)
     need, second = planned(recorded, weights="w")
     assert (second.jobs, second.valid[need], second.outdated[need]) == ([], (recorded,), ())
+
+
+def test_missing_images_of_a_package_are_named_with_the_command_that_installs_it(planned, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    need, found = planned(None, weights="w")
+    assert found.jobs == []
+    assert "pip install 'cardproof[data]'" in found.reasons[need, "Digits"]
 
 
 def test_a_record_is_valid_where_the_weights_are_not(planned, tmp_path):

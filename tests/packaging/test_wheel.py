@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from packaging.metadata import Metadata
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("res2next", "tools/cardproof")
@@ -74,18 +79,40 @@ def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(wheel):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """Return an environment of its own with the wheel; only dependencies come from that of the tests."""
+    """Return the Python of an environment that has what ``pip install`` of the wheel gives, without extras."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, env=clean())
-    purelib = subprocess.check_output(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
-    )
-    # a folder that a .pth names is searched last, and its own .pth, which name the checkout, are not read
-    Path(purelib.strip(), "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    purelib = Path(subprocess.check_output([python, "-c", code], text=True).strip())
+    for name in required((purelib / f"{wheel.stem.rsplit('-', 3)[0]}.dist-info" / "METADATA").read_text()):
+        link_distribution(name, purelib)
     return python
+
+
+def required(text: str) -> set[str]:
+    """Return the names of all packages that metadata require without an extra, directly or not."""
+    found: set[str] = set()
+    waiting = [text]
+    while waiting:
+        needs = Metadata.from_email(waiting.pop(), validate=False).requires_dist or []
+        names = {
+            canonicalize_name(need.name) for need in needs if not need.marker or need.marker.evaluate({"extra": ""})
+        }
+        waiting += [distribution(name).read_text("METADATA") or "" for name in names - found]
+        found |= names
+    return found
+
+
+def link_distribution(name: str, purelib: Path) -> None:
+    """Link the files of a package of this environment into another one."""
+    found = distribution(name)
+    lines = (found.read_text("RECORD") or "").splitlines()
+    for top in {line.partition(",")[0].partition("/")[0] for line in lines} - {"..", "__pycache__"}:
+        if not (purelib / top).exists():
+            (purelib / top).symlink_to(Path(found.locate_file(top)))
 
 
 def clean(**more: str) -> dict[str, str]:
@@ -94,30 +121,60 @@ def clean(**more: str) -> dict[str, str]:
     return {**kept, "NO_MKDOCS_2_WARNING": "1", **more}
 
 
-@pytest.mark.skipif(os.name != "posix", reason="paths of a virtual environment on POSIX")
-def test_an_installed_wheel_makes_renders_and_builds_a_site(installed, tmp_path):
-    def run(*command: str) -> str:
-        where = clean(XDG_CACHE_HOME=str(tmp_path / "cache"))
-        done = subprocess.run(
-            [installed, *command], cwd=tmp_path, env=where, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+@dataclass
+class Runner:
+    """Runs the installed Python in a folder of its own."""
 
+    python: Path
+    folder: Path
+
+    def __call__(self, *command: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        environment = clean(XDG_CACHE_HOME=str(self.folder / "cache"))
+        done = subprocess.run(
+            [self.python, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+
+@pytest.fixture
+def run(installed, tmp_path) -> Runner:
+    return Runner(installed, tmp_path)
+
+
+def test_what_is_installed_is_the_wheel_and_what_it_requires_only(run, installed):
     code = "import cardproof, res2next, sys; print(cardproof.__file__, res2next.__file__, *sys.path, sep='\\n')"
-    module, package, *paths = run("-c", code).splitlines()
+    module, package, *paths = run("-c", code).stdout.splitlines()
     assert Path(module).is_relative_to(installed.parents[1])
     assert Path(package).is_relative_to(installed.parents[1])
-    assert not {str(ROOT), str(ROOT / "tools")} & set(paths)
+    assert not {str(ROOT), str(ROOT / "tools"), sysconfig.get_path("purelib")} & set(paths)
+    code = "import importlib.util as u; print(*(name for name in ('sklearn', 'scipy', 'pytest') if u.find_spec(name)))"
+    assert run("-c", code).stdout == "\n"
 
-    run("-m", "cardproof", "init", "--zoo", "res2next", "res2next_tiny", "--jobs", "1", "--quiet")
-    report = json.loads(run("-m", "cardproof", "render", "--json"))
+
+def test_a_new_site_is_made_rendered_and_built(run, tmp_path):
+    names = ("res2next_tiny", "res2next_small", "res2next50")
+    run("-m", "cardproof", "init", "--zoo", "res2next", *names, "--limit", "2", "--quiet")
+    report = json.loads(run("-m", "cardproof", "render", "--json").stdout)
     assert report["summary"]["refuted"] == report["summary"]["measured"] == 0
+    assert (report["summary"]["models"], report["summary"]["pass"]) == (2, 1)
     assert report["summary"]["confirmed"] > 0
     run("-m", "mkdocs", "build", "--strict", "--quiet")
     page = (tmp_path / "site/models/model/index.html").read_text(encoding="utf-8")
     assert "res2next_tiny" in page
     assert (tmp_path / "site/assets/compare.js").is_file()
+
+
+def test_the_example_of_the_page_on_installing_finds_the_false_number(run):
+    page = (ROOT / "docs" / "guide" / "install.md").read_text(encoding="utf-8")
+    files = re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"^\$ cardproof (audit .+)$", page, re.MULTILINE)
+    assert [name for name, _ in files] == ["mynet.py", "README.md"]
+    for name, text in files:
+        (run.folder / name).write_text(text, encoding="utf-8")
+    printed = run("-m", "cardproof", *command.split(), "--json", status=1).stdout
+    (claim,) = json.loads(printed)["claims"]
+    assert (claim["line"], claim["stated"], claim["found"], claim["verdict"]) == (3, "9.9K", 1792, "refuted")
 
 
 def test_the_bill_of_materials_is_valid_whole_and_the_same_each_time(tmp_path):

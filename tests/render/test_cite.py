@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
 from cardproof.render.views.about import Paper
-from cardproof.render.views.cite import apa, arxiv_id, bibtex, cff, citations
+from cardproof.render.views.cite import apa, arxiv_id, bibtex, cff, citations, is_citable
 
 RES2NET = Paper(
     "Res2Net: A New Multi-scale Backbone Architecture",
@@ -56,6 +58,33 @@ def test_an_author_written_given_name_first_is_understood():
     assert yaml.safe_load(cff(Paper("T", authors=("Ada Lovelace",))))["authors"] == [
         {"family-names": "Lovelace", "given-names": "Ada"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("author", "short", "parts"),
+    [
+        ("Laurens van der Maaten", "van der Maaten, L.", ("Maaten", "Laurens", "van der", None)),
+        ("van der Maaten, Laurens", "van der Maaten, L.", ("Maaten", "Laurens", "van der", None)),
+        ("King, Jr., Martin Luther", "King, M. L., Jr.", ("King", "Martin Luther", None, "Jr.")),
+        ("{Google Research}", "Google Research", ("Google Research", None, None, None)),
+        ("Too, Many, Commas, Here", "Too, Many, Commas, Here", ("Too, Many, Commas, Here", None, None, None)),
+    ],
+)
+def test_names_have_the_parts_that_bibtex_finds_in_them(author, short, parts):
+    paper = Paper("T", authors=(author,), year="2020")
+    (person,) = yaml.safe_load(cff(paper))["authors"]
+    assert apa(paper) == f"{short} (2020). T."
+    assert tuple(person.get(key) for key in ("family-names", "given-names", "name-particle", "name-suffix")) == parts
+
+
+@given(st.text("aB{},\\~' \u00e9\u4f55", max_size=30))
+def test_any_text_may_be_an_author(author):
+    paper = Paper("T", authors=(author,), year="2020")
+    text = bibtex(paper)
+    assert text.replace("\\{", "").count("{") == text.replace("\\}", "").count("}")
+    assert apa(paper).endswith(" (2020). T.")
+    if is_citable(paper):
+        assert all(isinstance(part, str) for part in yaml.safe_load(cff(paper))["authors"][0].values())
 
 
 @pytest.mark.parametrize(

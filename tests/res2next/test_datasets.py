@@ -203,6 +203,13 @@ def test_where_nothing_is_installed_the_package_is_named(tmp_path: Path, monkeyp
         open_dataset("FashionMNIST")
 
 
+def test_without_scikit_learn_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert not is_at_hand(find_dataset("Digits"))
+    with pytest.raises(DataSetNotFound, match=r"pip install 'cardproof\[data\]'"):
+        open_dataset("Digits")
+
+
 @packaged
 def test_a_packed_file_that_is_cut_short_is_named(folder: Path) -> None:
     path = folder / "t10k-images-idx3-ubyte.gz"

@@ -6,6 +6,7 @@ import csv
 import io
 import pickle
 import shutil
+import sys
 import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -379,6 +380,13 @@ def test_a_list_of_other_classes_is_refused(place: Place) -> None:
     make_flat(place.path)
     place.info = replace(MINIATURE, read_class_ids=lambda: (*IDS[:3], "n15075142"))
     with pytest.raises(WrongLabels, match="lists other classes"):
+        place.open()
+
+
+def test_without_scipy_the_command_that_installs_it_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tars(place.path)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(DataSetNotFound, match=r"pip install 'cardproof\[data\]'"):
         place.open()
 
 

@@ -1,6 +1,23 @@
 """Cardproof: model cards whose claims are checked while they are rendered.
 
-The names in ``PUBLIC`` are the public API. Each is imported when it is first used, so that importing the package is
+A README states that a network has 9.9K parameters, and the function ``create`` in mynet.py returns that network:
+
+>>> from pathlib import Path
+>>> from cardproof import Settings, audit
+>>> run = audit([Path("README.md")], Settings(zoo="mynet.py:create"))
+>>> for judgement in run.judgements:
+...     print(judgement.claim.field, judgement.claim.stated, judgement.found, judgement.verdict)
+Parameters 9.9K 1792 refuted
+>>> [(str(finding.place), finding.severity) for finding in run.findings]
+[('README.md:5:11', 'error')]
+>>> run.exit
+1
+
+``audit`` judges cards and writes nothing. ``render`` does what ``cardproof render`` does: it measures, judges and
+renders the site of some settings, such as ``load_settings(Path("mkdocs.yml"))``. Both return a ``Run``, take
+``MeasureOptions``, and raise ``InputError`` for an input that cannot be read.
+
+The names in ``__all__`` are the public API. Each is imported when it is first used, so that importing the package is
 cheap; everything else may change with any version.
 """
 
@@ -12,17 +29,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cardproof.build import audit, render
-    from cardproof.core.settings import Settings
+    from cardproof.core.errors import InputError
+    from cardproof.core.settings import Settings, load_settings
     from cardproof.core.types import Claim, Finding, Judgement
+    from cardproof.plan.options import MeasureOptions
+    from cardproof.report.run import Run
     from cardproof.zoos import Zoo
 
 __version__ = "0.1.0"
-__all__ = ["Claim", "Finding", "Judgement", "Settings", "Zoo", "audit", "render"]
+__all__ = [
+    "Claim",
+    "Finding",
+    "InputError",
+    "Judgement",
+    "MeasureOptions",
+    "Run",
+    "Settings",
+    "Zoo",
+    "audit",
+    "load_settings",
+    "render",
+]
 
 PUBLIC = {
     "audit": "cardproof.build",
     "render": "cardproof.build",
+    "Run": "cardproof.report.run",
     "Settings": "cardproof.core.settings",
+    "load_settings": "cardproof.core.settings",
+    "MeasureOptions": "cardproof.plan.options",
+    "InputError": "cardproof.core.errors",
     "Zoo": "cardproof.zoos",
     "Claim": "cardproof.core.types",
     "Finding": "cardproof.core.types",
@@ -35,6 +71,10 @@ def __getattr__(name: str) -> object:
     if name not in PUBLIC:
         raise AttributeError(f"module 'cardproof' has no attribute '{name}'")
     return getattr(import_module(PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 class _CallableRoom(ModuleType):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from hypothesis import given
@@ -101,6 +103,17 @@ def test_published_cards_and_all_shared_cases_fail_once_for_each_error(shared, m
 def test_two_tests_never_have_one_name():
     names = [case.name for suite in junit(run_of(blocks=(BLOCK, BLOCK, BLOCK))) for case in suite]
     assert len(set(names)) == len(names) == 3
+
+
+def test_other_formats_do_not_import_the_library_of_this_one():
+    code = """if True:
+        import sys
+        from cardproof.report.formats import texts_of
+        from cardproof.report.run import Run
+        texts_of(Run(), ["json", "sarif", "github", "markdown"])
+        print("junitparser" in sys.modules)
+    """
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -21,7 +21,7 @@ from typing import IO
 from msgspec import Struct
 
 from cardproof.core.files import SUFFIX, cache_folder, show_path, site_lock
-from cardproof.core.paths import is_inside, is_regular, root_of, walk
+from cardproof.core.paths import follow_links, is_inside, is_regular, root_of, walk
 from cardproof.core.signals import uninterrupted
 
 WHOLE = "whole\n"
@@ -74,7 +74,7 @@ def replace_files(
     steps, before, written = [], {}, {}
     for number, (path, content) in enumerate(new.items()):
         path.parent.mkdir(parents=True, exist_ok=True)
-        target = _resolved(path)
+        target = follow_links(path)
         temporary = target.with_name(f".{target.name[:40]}.{token}-{number}{SUFFIX}")
         before[target], written[temporary] = _content(target), content
         steps.append(Step(target, temporary, _digest(before[target]), _digest(content)))
@@ -245,14 +245,6 @@ def _lock(path: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # on Windows it is open
                 name.unlink()
-
-
-def _resolved(path: Path) -> Path:
-    """Return a path with its links followed. Raises OSError."""
-    try:
-        return path.resolve()
-    except RuntimeError as error:  # links in a circle
-        raise OSError(f"{show_path(path)}: {error}") from None
 
 
 def _content(path: Path) -> bytes | None:

@@ -6,6 +6,7 @@ choice: a link, a device or a pipe is opened there.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -25,10 +26,21 @@ class PathError(ValueError):
     """A name that is not opened, for the reason in the message."""
 
 
+def follow_links(path: Path) -> Path:
+    """Return a path with its links followed. Raises OSError for links in a circle."""
+    try:
+        found = path.resolve()
+    except RuntimeError as error:
+        raise OSError(f"{show_path(path)}: {error}") from None
+    if found.is_symlink():  # Python 3.13 and later raise no error
+        raise OSError(errno.ELOOP, "Symlink loop", show_path(path))
+    return found
+
+
 def resolve_inside(path: Path, root: Path) -> Path | None:
     """Return a path with its links followed; None if that is outside of ``root``, or if no file can have the name."""
     try:
-        found = path.resolve()
+        found = follow_links(path)
         return found if found.is_relative_to(root.resolve()) else None
     except (OSError, ValueError, RuntimeError):  # a name that is too long, a null character, links in a circle
         return None

@@ -27,7 +27,7 @@ METHOD = "evaluation/1"
 """Version of the evaluation: a new one makes all older results outdated."""
 
 PACKAGED = frozenset({"Digits"})
-"""Data sets in a package that cardproof requires: they need no path to their images."""
+"""Data sets in scikit-learn, which the extra ``data`` installs: they need no path to their images."""
 
 
 class Job(Struct, frozen=True):
@@ -180,12 +180,13 @@ def names_its_digest(path: Path) -> bool:
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
     """Return why a result cannot be measured here; empty if it can."""
     from res2next.datasets import find_dataset, is_at_hand
+    from res2next.datasets.base import INSTALL_DATA
 
     missing = []
     if not weights:
         missing.append("weights" + (f" {need.weights}" if need.weights else ""))
     if not is_at_hand(find_dataset(dataset), data):
-        missing.append(f"the images of {dataset}")
+        missing.append(f"the images of {dataset}" + (f" ({INSTALL_DATA})" if dataset in PACKAGED else ""))
     return f"not evaluated: {' and '.join(missing)} are not here" if missing else ""
 
 

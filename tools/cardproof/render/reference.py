@@ -208,4 +208,9 @@ def _markdown(docstring: str) -> str:
 
 def _attributes(kind: type[Struct]) -> list[str]:
     described = {name: f": {_markdown(text)}" for name, text in _attribute_docs(kind).items()}
-    return [f"- `{name}: {kind.__annotations__[name]}`{described.get(name, '')}" for name in kind.__struct_fields__]
+    fields = {name: kind.__annotations__[name] for name in kind.__struct_fields__}
+    for name, method in vars(kind).items():
+        if isinstance(method, property):
+            fields[name] = inspect.get_annotations(method.fget)["return"]  # type: ignore[arg-type]
+            described[name] = f": {_docs(method)}"
+    return [f"- `{name}: {annotation}`{described.get(name, '')}" for name, annotation in fields.items()]

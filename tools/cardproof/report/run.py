@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from cardproof import __version__
 from cardproof.core.files import show_path
+from cardproof.core.types import Finding, Judgement
 from cardproof.judge.card_report import CardReport, sort_findings
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Finding
     from cardproof.judge.audit import Audit
     from cardproof.judge.online import Links
     from cardproof.render.output.files import Change
+else:
+    Audit = Change = Links = Any  # help() reads the types of a Run, and a warm render needs none of these modules
 
 
 class Provenance(Struct, frozen=True):
@@ -67,12 +69,18 @@ class Run(Struct):
     """Whether an unreadable file ends the run with 2, as in a render; in an audit it is a finding."""
 
     @property
+    def judgements(self) -> list[Judgement]:
+        """The verdict on each claim, card by card."""
+        return [judgement for card in self.cards for judgement in card.full().claims]
+
+    @property
     def findings(self) -> list[Finding]:
+        """All findings, by their places."""
         return sort_findings([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
 
     @property
     def exit(self) -> int:
-        """Exit status by rule 11 of the design."""
+        """The exit status: 0, 1 for errors and stale files, 2 for an input that cannot be read."""
         if any(finding.internal for finding in self.findings):
             return 2
         if self.fatal_is_input and any(finding.fatal for finding in self.findings):

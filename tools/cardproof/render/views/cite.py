@@ -1,4 +1,7 @@
-"""Citations of a paper in BibTeX, APA and CFF; a style whose required parts are missing is left out."""
+"""Citations of a paper in BibTeX, APA and CFF; a style whose required parts are missing is left out.
+
+pybtex finds the parts of names. Its styles are not used: they write Res2Net as "Res2net" and end a title at "%".
+"""
 
 from __future__ import annotations
 
@@ -160,25 +163,36 @@ def _balanced(text: str) -> str:
 
 
 def _key(paper: Paper) -> str:
-    family = _parts(paper.authors[0])["family-names"] if paper.authors else ""
+    family = _parts(paper.authors[0]).get("family-names", "") if paper.authors else ""
     word = next(iter(re.findall(r"\w+", paper.title)), "")
     text = unicodedata.normalize("NFKD", f"{family}{paper.year}{word}").lower()
     return re.sub(r"[^a-z0-9]", "", text) or "paper"
 
 
 def _parts(author: str) -> dict[str, str]:
-    """Return the family and given names of an author."""
-    family, comma, given = author.partition(",")
-    if not comma:
-        given, _, family = author.rpartition(" ")
-    parts = {"family-names": family.strip(), "given-names": given.strip()}
-    return {name: text for name, text in parts.items() if text}
+    """Return the parts of an author's name, as BibTeX finds them, by their keys in CFF."""
+    from pybtex.database import Person  # takes a while, and most pages are remembered
+    from pybtex.exceptions import PybtexError
+
+    try:
+        person = Person(author)
+    except (PybtexError, ValueError, RecursionError):  # more commas than a name has, or braces in braces
+        return {"family-names": author}
+    parts = {
+        "family-names": person.last_names,
+        "given-names": [*person.first_names, *person.middle_names],
+        "name-particle": person.prelast_names,
+        "name-suffix": person.lineage_names,
+    }
+    return {name: re.sub("[{}]", "", " ".join(words)) for name, words in parts.items() if words}
 
 
 def _initials(author: str) -> str:
+    """Return a name with the initials of given names, as ``van der Maaten, L.``."""
     parts = _parts(author)
+    family = " ".join(parts[name] for name in ("name-particle", "family-names") if name in parts)
     given = " ".join(
         "-".join(f"{part[0].upper()}." for part in word.split("-") if part)
         for word in parts.get("given-names", "").split()
     )
-    return ", ".join(text for text in (parts.get("family-names", ""), given) if text)
+    return ", ".join(text for text in (family, given, parts.get("name-suffix", "")) if text)

@@ -1,4 +1,7 @@
-"""A bill of materials for models (ML-BOM) in CycloneDX 1.6, with the verdict of every claim as a property."""
+"""A bill of materials for models (ML-BOM) in CycloneDX 1.6, with the verdict of every claim as a property.
+
+The document is put together here since cyclonedx-python-lib (11.12) has no model cards, in which the verdicts are.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cardproof.report.formats.view import View
     from cardproof.report.run import Run
 
 __all__ = ["texts_of"]
@@ -13,19 +14,29 @@ __all__ = ["texts_of"]
 
 def texts_of(run: Run, formats: Iterable[str]) -> dict[str, str]:
     """Return a run in each of some formats: json, junit, sarif, github or markdown."""
-    # most runs print text
-    from cardproof.report.formats.github import github_of, markdown_of
-    from cardproof.report.formats.junit import junit_of
-    from cardproof.report.formats.sarif import sarif_of
     from cardproof.report.formats.view import view_of
-    from cardproof.report.terminal import json_of
 
-    writers = {"junit": junit_of, "sarif": sarif_of, "github": github_of, "markdown": markdown_of}
     view = view_of(run)
-    return {
-        name: f"{json_of(run, view.lists)}\n" if name == "json" else writers[name](view)
-        for name in dict.fromkeys(formats)
-    }
+    return {name: _text(name, view) for name in dict.fromkeys(formats)}
+
+
+def _text(name: str, view: View) -> str:
+    """Return a run in one format. Its module is imported only for that, since each needs another library."""
+    if name == "json":
+        from cardproof.report.terminal import json_of
+
+        return f"{json_of(view.run, view.lists)}\n"
+    if name == "junit":
+        from cardproof.report.formats.junit import junit_of
+
+        return junit_of(view)
+    if name == "sarif":
+        from cardproof.report.formats.sarif import sarif_of
+
+        return sarif_of(view)
+    from cardproof.report.formats.github import github_of, markdown_of
+
+    return github_of(view) if name == "github" else markdown_of(view)
 
 
 FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")

@@ -6,15 +6,15 @@ snippets that ran or were skipped are tests too; one that failed is the error th
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
-from xml.etree import ElementTree  # nosec B405  # it writes, and reads nothing
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from junitparser import Attr, Failure, JUnitXml, Skipped, SystemOut, TestCase, TestSuite
 
-from cardproof.core.types import Finding, Judgement
+from cardproof.core.types import Finding, Judgement, Place
 
 if TYPE_CHECKING:
     from cardproof.report.formats.view import View
@@ -23,60 +23,60 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 """What XML 1.0 cannot hold, escaped or not (section 2.2)."""
 
 
-class Case(Struct, frozen=True):
-    """One test."""
+class Case(TestCase):
+    """One test with its place, as pytest states it."""
 
-    file: str
-    line: int
-    name: str
-    outcome: Literal["passed", "failure", "skipped"] = "passed"
-    message: str = ""
-    text: str = ""
+    file = Attr()
+    line = Attr()
 
 
 def junit_of(view: View) -> str:
     """Return a run as JUnit XML: a suite for each file, a test for each claim, block and error."""
-    cases = list(_cases(view))
-    suites: dict[str, list[Case]] = {finding.place.file: [] for finding in view.findings}
-    for case in cases:
-        suites.setdefault(case.file, []).append(case)
-    others: dict[str, list[Finding]] = {}
-    for finding in view.findings:
-        if finding.severity != "error":
-            others.setdefault(finding.place.file, []).append(finding)
-    root = ElementTree.Element("testsuites", {"name": "cardproof", **_counts(cases)})
-    for file, of_file in sorted(suites.items()):
-        root.append(_suite(file, of_file, others.get(file, [])))
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    cases: dict[str, list[Case]] = {finding.place.file: [] for finding in view.findings}
+    for file, case in _cases(view):
+        cases.setdefault(file, []).append(case)
+    others: dict[str, list[str]] = {}
+    for one in view.findings:
+        if one.severity != "error":
+            line = f"{one.place}: {one.severity} [{one.check}] {one.message}"
+            others.setdefault(one.place.file, []).append(line)
+    report = JUnitXml("cardproof")
+    for file, of_file in sorted(cases.items()):
+        report.append(_suite(file, of_file, others.get(file, [])))
+    report.update_statistics()
+    written = io.BytesIO()
+    report.write(written, pretty=True)
+    return written.getvalue().decode("utf-8")
 
 
-def _suite(file: str, cases: list[Case], others: list[Finding]) -> ElementTree.Element:
-    """Return the suite of a file; ``others`` are warnings and notes."""
-    suite = ElementTree.Element("testsuite", {"name": _valid(file), **_counts(cases)})
+def _suite(file: str, cases: list[Case], others: list[str]) -> TestSuite:
+    """Return the suite of a file; ``others`` are warnings and notes. Two of its tests never have one name."""
+    suite = TestSuite(_valid(file))
     names: Counter[str] = Counter()
     for case in cases:
         names[case.name] += 1
-        suite.append(_element(case, names[case.name]))
+        if names[case.name] > 1:
+            case.name = f"{case.name} #{names[case.name]}"
+    suite.extend(cases)
     if others:
-        lines = (f"{one.place}: {one.severity} [{one.check}] {one.message}" for one in others)
-        ElementTree.SubElement(suite, "system-out").text = _valid("\n".join(lines))
+        suite.append(SystemOut(_valid("\n".join(others))))
     return suite
 
 
-def _cases(view: View) -> Iterator[Case]:
+def _cases(view: View) -> Iterator[tuple[str, Case]]:
+    """Yield all tests, each with its file."""
     reported: set[int] = set()
     for judgement in view.lists.claims:
         finding = view.finding_of(judgement.claim)
         if finding and finding.severity == "error":
             reported.add(id(finding))
-        yield _of_claim(judgement, finding)
+        yield judgement.claim.place.file, _of_claim(judgement, finding)
     for block in view.lists.blocks:
         if block["status"] != "fail":
-            yield _of_block(block)
+            yield block["file"], _of_block(block)
     for finding in view.findings:
         if finding.severity == "error" and id(finding) not in reported:
-            yield _failure(finding, f"{finding.check}: {finding.message}")
+            yield finding.place.file, _failure(finding, f"{finding.check}: {finding.message}")
 
 
 def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
@@ -90,37 +90,31 @@ def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
         skipped = f"unchecked: {judgement.reason}"
     elif finding and finding.settled:
         skipped = f"{finding.message}: {finding.hint}"
-    return Case(claim.place.file, claim.place.line, name, "skipped" if skipped else "passed", skipped)
+    return _case(claim.place, name, skipped)
 
 
 def _of_block(block: Mapping[str, Any]) -> Case:
     whose = f" for {block['model']}" if block["model"] else ""
-    name = f"snippet{whose} on {block['device']}"
-    if block["status"] == "pass":
-        return Case(block["file"], block["line"], name)
-    return Case(block["file"], block["line"], name, "skipped", f"{block['status']}: {block['message']}")
+    skipped = "" if block["status"] == "pass" else f"{block['status']}: {block['message']}"
+    return _case(Place(block["file"], block["line"], 1), f"snippet{whose} on {block['device']}", skipped)
 
 
 def _failure(finding: Finding, name: str) -> Case:
-    text = f"{finding.place}: {finding.message}" + (f"\n{finding.hint}" if finding.hint else "")
-    return Case(finding.place.file, finding.place.line, name, "failure", finding.message, text)
+    case = _case(finding.place, name)
+    failure = Failure(_valid(finding.message))
+    failure.text = _valid(f"{finding.place}: {finding.message}" + (f"\n{finding.hint}" if finding.hint else ""))
+    case.result = failure
+    return case
 
 
-def _element(case: Case, number: int) -> ElementTree.Element:
-    """Return a case as an element; ``number`` counts the cases of one name."""
-    name = case.name if number == 1 else f"{case.name} #{number}"
-    attributes = {"classname": case.file, "name": name, "file": case.file, "line": str(max(case.line, 1))}
-    element = ElementTree.Element("testcase", {key: _valid(value) for key, value in attributes.items()})
-    if case.outcome != "passed":
-        outcome = ElementTree.SubElement(element, case.outcome, {"message": _valid(case.message)})
-        outcome.text = _valid(case.text) or None
-    return element
-
-
-def _counts(cases: list[Case]) -> dict[str, str]:
-    outcomes = Counter(case.outcome for case in cases)
-    counts = {"tests": len(cases), "failures": outcomes["failure"], "errors": 0, "skipped": outcomes["skipped"]}
-    return {name: str(count) for name, count in counts.items()}
+def _case(place: Place, name: str, skipped: str = "") -> Case:
+    """Return a test that passes, or that is skipped for a reason."""
+    case = Case(_valid(name), _valid(place.file))
+    case.file = case.classname
+    case.line = str(max(place.line, 1))
+    if skipped:
+        case.result = Skipped(_valid(skipped))
+    return case
 
 
 def _valid(text: str) -> str:
