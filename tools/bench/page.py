@@ -49,7 +49,8 @@ def _section(part: Part) -> str:
         lines += [_bars(part), ""]
     columns = list(part.rows[0])
     texts = [isinstance(part.rows[0][name], str) for name in columns]
-    lines += ['<div class="cp-figures" markdown>', ""]
+    label = escape(part.title, quote=True)
+    lines += [f'<div class="cp-table cp-figures" tabindex="0" role="region" aria-label="{label}" markdown>', ""]
     lines += [_line(columns), _line("---" if text else "---:" for text in texts)]
     lines += [_line(cell_text(cell) for cell in row.values()) for row in part.rows]
     return "\n".join([*lines, "", "</div>", "", *(f"{note}\n" for note in part.notes)])
