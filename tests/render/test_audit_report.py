@@ -13,8 +13,10 @@ from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
+from cardproof.core.types import VERDICTS
 from cardproof.judge.discrepancies import DISCREPANCIES
 from cardproof.render.functions.audit_report import AuditSummary, read_summary, summarize, summary_text
+from cardproof.render.templates import render_layout
 
 ROOT = Path(__file__).parents[2]
 WRONG = CARD.replace("FLOPs: 55376", "FLOPs: 110752").replace("Image Size: '32'", "Image Size: '32'\n    Colour: red")
@@ -171,7 +173,7 @@ def audit_of(files: list[str], reason: str = "", command: str = "cardproof audit
     """Summarise an audit that refuted one claim in each file, and left another unchecked for one reason."""
     refuted = [{**EXAMPLE, "file": file, "verdict": "refuted", "reason": ""} for file in files]
     unchecked = {**EXAMPLE, "file": files[0], "verdict": "unchecked", "reason": reason}
-    counts = dict.fromkeys(("confirmed", "cited", "disputed", "refuted", "unchecked", "explained"), 0)
+    counts = dict.fromkeys((*VERDICTS, "explained"), 0)
     summary = {**counts, "cards": len(files), "models": 1}
     return summarize(
         {"claims": [*refuted, unchecked], "findings": [], "summary": summary, "method": {"command": command}}
@@ -218,6 +220,14 @@ def test_the_command_names_no_folder_of_a_machine(command, shown):
 )
 def test_reasons_are_words_without_names_of_models_and_exceptions(reason, shown):
     assert audit_of(["a.md"], reason).reasons == ((shown, 1),)
+
+
+def test_an_audit_that_checked_nothing_has_no_empty_table():
+    summary = {**dict.fromkeys((*VERDICTS, "explained"), 0), "cards": 0, "models": 0}
+    audit = summarize({"claims": [], "findings": [], "summary": summary})
+    page = render_layout("audit.html", audit=audit, versions=[], value=str)
+    assert "<table" not in page
+    assert [line for line in page.splitlines() if line.startswith("## ")] == ["## Method", "## How to repeat it"]
 
 
 @pytest.mark.parametrize("name", ["timm", "mmpretrain"])
