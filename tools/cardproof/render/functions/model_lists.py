@@ -59,7 +59,7 @@ class Family(Struct, frozen=True):
     tasks: tuple[str, ...]
     facts: tuple[tuple[str, tuple[Quantity, ...]], ...]
     """Label, and the ends of the range of a count, or the best result."""
-    verdicts: Counter[Verdict]
+    verdicts: Counter[str]
     first: dict[Verdict, str]
     """Refuted or disputed -> address of the first claim with this verdict."""
 
@@ -186,7 +186,7 @@ def _columns(summaries: Iterable[ModelSummary]) -> list[Quantity]:
 def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) -> Family:
     rows = tuple(row for row, _ in models)
     is_one_page = len(rows) > 1 and len({row.page for row in rows}) == 1
-    verdicts: Counter[Verdict] = Counter()
+    verdicts: Counter[str] = Counter()
     first: dict[Verdict, str] = {}
     for row, summary in models:
         verdicts.update(summary.verdicts)
