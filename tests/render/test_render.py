@@ -251,7 +251,7 @@ def test_a_template_without_an_index_becomes_a_plain_page_that_may_hold_tables(s
     run(site)
     lines = (site / "docs/models/index.md").read_text().splitlines()
     assert lines[2] == "| Model | Parameters |"
-    mark = '<i class="cp-mark cp-confirmed" title="confirmed">confirmed</i>'
+    mark = '<i class="cp-mark cp-confirmed">confirmed</i>'
     assert lines[4] == f"| [<code>tiny</code>](tiny.md#tiny) | 322 {mark} |"
 
 

@@ -232,7 +232,7 @@
         if (!found) continue;
         cell.dataset.value = found.value;
         cell.append(`${found.text} `);
-        if (found.verdict) cell.append(element("i", { class: `cp-mark cp-${found.verdict}`, title: found.verdict }, found.verdict));
+        if (found.verdict) cell.append(element("i", { class: `cp-mark cp-${found.verdict}` }, found.verdict));
         if (found.stated) cell.append(element("small", { class: "cp-refuted" }, `card says ${found.stated}`));
       } else if (column.key === "verdicts") {
         for (const [verdict, count] of Object.entries(entry.verdicts)) {
