@@ -19,7 +19,10 @@ def test_models_are_sorted_by_multiply_adds(reader):
     page = reader.open("models/compare/")
     page.locator("th[data-key=multiply-adds] button").click()
     values = page.locator("table.cp-list tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.cells].map(cell => cell.dataset.value)[2])"
+        """rows => {
+            const place = document.querySelector("th[data-key=multiply-adds]").cellIndex;
+            return rows.map((row) => row.cells[place].dataset.value);
+        }"""
     )
     numbers = [int(value) for value in values if value]
     assert numbers == sorted(numbers)
@@ -45,11 +48,49 @@ def test_a_range_leaves_out_what_is_outside(reader):
     page.locator("summary", has_text="Ranges").click()
     page.locator("input[name='max-multiply-adds']").fill("4.2 G")
     page.wait_for_function("document.querySelectorAll('table.cp-list tbody tr').length < 13")
-    values = page.locator("table.cp-list tbody tr td[data-value]:nth-child(3)").evaluate_all(
+    values = page.locator("table.cp-list tbody tr td[data-value]:nth-child(2)").evaluate_all(
         "cells => cells.map(cell => Number(cell.dataset.value))"
     )
     assert values
     assert max(values) <= 4.2e9
+
+
+def test_filters_that_no_model_passes_leave_words_and_no_empty_table(reader):
+    page = reader.open("models/compare/?name=nothing")
+    assert page.get_by_text("No model matches these filters.").is_visible()
+    assert not page.locator("table.cp-list").is_visible()
+    assert not page.locator(".cp-pareto").is_visible()
+    page.get_by_role("button", name="Reset").click()
+    assert len(names(page)) == 13
+    assert page.locator("table.cp-list").is_visible()
+
+
+def test_on_a_phone_names_and_numbers_are_seen_at_once_and_filters_are_folded(reader_of, site):
+    page = reader_of(site, width=390).open("models/compare/")
+    page.locator(".cp-compare__toggle").wait_for()
+    seen = page.evaluate(
+        """() => {
+            const table = document.querySelector("table.cp-list");
+            const lines = (text) => {
+                const range = document.createRange();
+                range.selectNodeContents(text);
+                return range.getClientRects().length;
+            };
+            const parts = [...table.querySelectorAll("tbody code")].flatMap((code) => [...code.childNodes]);
+            return {
+                head: table.tHead.clientHeight,
+                right: table.tBodies[0].rows[0].cells[2].getBoundingClientRect().right,
+                broken: parts.filter((node) => node.nodeType === Node.TEXT_NODE && lines(node) > 1).length,
+            };
+        }"""
+    )
+    assert seen["head"] < 70
+    assert seen["right"] <= 390  # of the second number
+    assert seen["broken"] == 0  # a name is only broken behind an underscore
+    family = page.locator("select[name=family]")
+    assert not family.is_visible()
+    page.get_by_role("button", name="Filters and columns").click()
+    assert family.is_visible()
 
 
 def test_columns_are_chosen(reader):

@@ -67,6 +67,26 @@ def violations(reader: Reader) -> list[str]:
     ]
 
 
+LISTS = ("benchmarks", "index of models", "compare", "evidence", "audit")
+SMALL = """() => [...document.querySelectorAll("article *")]
+    .filter((one) => [...one.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+    .filter((one) => one.checkVisibility() && parseFloat(getComputedStyle(one).fontSize) < 12)
+    .map((one) => one.outerHTML.slice(0, 80))"""
+CUT = """() => [...document.querySelectorAll("article *")]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1)
+    .filter((one) => ["auto", "scroll"].includes(getComputedStyle(one).overflowX))
+    .map((one) => one.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("opened", [PAGES[name] for name in LISTS], ids=LISTS, indirect=True, scope="module")
+def test_lists_have_no_small_text_on_a_phone_and_no_cut_table_on_a_desk(opened):
+    opened.resize(390)
+    opened.page.wait_for_load_state("networkidle")
+    assert opened.page.evaluate(SMALL) == []
+    opened.resize(1440)
+    assert opened.page.evaluate(CUT) == []
+
+
 @every_page
 @pytest.mark.parametrize("width", [390, 1440])
 def test_every_table_that_scrolls_can_be_reached_by_keyboard(width, opened):
@@ -78,7 +98,7 @@ def test_every_table_that_scrolls_can_be_reached_by_keyboard(width, opened):
             .every((one) => one.tabIndex === 0 || one.querySelector("a, button"))"""
     )
     if (width, opened.page.url.rpartition("/guide/")[2]) == (390, "benchmarks/"):
-        assert opened.page.locator("article [role=region][aria-label^='Table of']").count()
+        assert opened.page.locator("article .cp-figures[role=region][aria-label='Counting one network']").count()
 
 
 def test_the_theme_is_switched_and_stays(reader_of, site):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
+from cardproof.core.types import VERDICTS
 from cardproof.judge.discrepancies import DISCREPANCIES
-from cardproof.render.functions.audit_report import read_summary, summarize, summary_text
+from cardproof.render.functions.audit_report import AuditSummary, read_summary, summarize, summary_text
+from cardproof.render.templates import render_layout
 
 ROOT = Path(__file__).parents[2]
 WRONG = CARD.replace("FLOPs: 55376", "FLOPs: 110752").replace("Image Size: '32'", "Image Size: '32'\n    Colour: red")
@@ -76,8 +79,8 @@ def test_a_report_says_verdicts_faults_method_and_how_to_repeat_it(site):
     for words in (
         "1 of 1 refuted claims are explained exactly",
         'aria-label="2 confirmed, 1 refuted, 1 unchecked"',
-        "stated 110,752, found 55,376",
-        "cards/tiny.md:15",
+        "stated 110,752, measured 55,376",
+        "<small>tiny.md:15</small>",
         "nothing measures this field",
         "<code>cardproof audit cards --zoo zoo.py:Zoo</code>",
     ):
@@ -164,6 +167,73 @@ def test_the_kinds_of_a_fault_are_those_of_its_claim(faults):
     assert {kind.name for kind in summarize(data).kinds} == {
         DISCREPANCIES.get(fault, "Other") for fault in faults or ["new"]
     }
+
+
+def audit_of(files: list[str], reason: str = "", command: str = "cardproof audit cards") -> AuditSummary:
+    """Summarise an audit that refuted one claim in each file, and left another unchecked for one reason."""
+    refuted = [{**EXAMPLE, "file": file, "verdict": "refuted", "reason": ""} for file in files]
+    unchecked = {**EXAMPLE, "file": files[0], "verdict": "unchecked", "reason": reason}
+    counts = dict.fromkeys((*VERDICTS, "explained"), 0)
+    summary = {**counts, "cards": len(files), "models": 1}
+    return summarize(
+        {"claims": [*refuted, unchecked], "findings": [], "summary": summary, "method": {"command": command}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["cards/a.md"], "a.md"),
+        (["/home/me/zoo/cards/a.md", "/home/me/zoo/cards/wide/b.md"], "a.md"),
+        (["../corpus/wide/a.md", "../corpus/b.md"], "wide/a.md"),
+        (["../corpus/a.md", "b.md"], "corpus/a.md"),
+        (["a.md", "/mnt/b.md"], "a.md"),
+    ],
+)
+def test_files_are_named_relative_to_the_audited_folder(files, named):
+    assert audit_of(files).kinds[0].example.file == named
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("cardproof audit cards --zoo timm", "cardproof audit cards --zoo timm"),
+        ("cardproof audit ../corpus/cards --zoo /opt/zoo.py:Zoo", "cardproof audit cards --zoo zoo.py:Zoo"),
+        ("cardproof audit '~/my cards' --names=../names.yml", "cardproof audit 'my cards' --names=names.yml"),
+    ],
+)
+def test_the_command_names_no_folder_of_a_machine(command, shown):
+    assert audit_of(["a.md"], command=command).command == shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("not measured: LookupError: timm 1.0 has no model 'x50'", "the zoo has no model of this name"),
+        ("not measured: RuntimeError: out of memory", "the network could not be built or run"),
+        (
+            "x50 is resnet50 of zoo 'timm', which has 25,557,032 parameters: probably another network",
+            "the zoo's model of this name is probably another network",
+        ),
+        ("the zoo has no recipe of these weights", "the zoo has no recipe of these weights"),
+    ],
+)
+def test_reasons_are_words_without_names_of_models_and_exceptions(reason, shown):
+    assert audit_of(["a.md"], reason).reasons == ((shown, 1),)
+
+
+def test_an_audit_that_checked_nothing_has_no_empty_table():
+    summary = {**dict.fromkeys((*VERDICTS, "explained"), 0), "cards": 0, "models": 0}
+    audit = summarize({"claims": [], "findings": [], "summary": summary})
+    page = render_layout("audit.html", audit=audit, versions=[], value=str)
+    assert "<table" not in page
+    assert [line for line in page.splitlines() if line.startswith("## ")] == ["## Method", "## How to repeat it"]
+
+
+@pytest.mark.parametrize("name", ["timm", "mmpretrain"])
+def test_a_published_audit_shows_no_path_of_a_machine_and_no_exception(name):
+    text = (ROOT / f"docs/data/audit-{name}.json").read_text()
+    assert not re.search(r"\.\./|\"/|/home/|Error\b", text)
 
 
 def test_the_published_audit_has_the_numbers_of_the_corpus():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_the_table_has_every_model_with_measured_numbers_and_their_verdicts(site
     first, second = table(site)
     assert (first["name"][1], second["name"][1]) == ("tiny", "tiny_16")
     attributes, text = first["multiply-adds"]
-    assert (attributes["data-value"], attributes["data-verdict"], text) == (str(MULTIPLY_ADDS), "confirmed", "55.38 k")
+    assert (attributes["data-value"], text) == (str(MULTIPLY_ADDS), "55.38 k confirmed")
     assert first["parameters"][0]["data-value"] == str(PARAMETERS)
     assert (first["families"][1], first["verdicts"][1]) == ("Tiny", "3 confirmed")
 
@@ -84,8 +85,7 @@ def test_a_refuted_number_is_the_measured_one_with_what_the_card_says(site):
     (site / "templates/models/tiny.md").write_text(CARD.replace("FLOPs: 55376", "FLOPs: 110752"))
     build(site)
     attributes, text = table(site)[0]["multiply-adds"]
-    assert (attributes["data-value"], attributes["data-verdict"]) == (str(MULTIPLY_ADDS), "refuted")
-    assert text == "55.38 kcard says 110752"
+    assert (attributes["data-value"], text) == (str(MULTIPLY_ADDS), "55.38 k refuted card says 110752")
     assert table(site)[0]["verdicts"][1] == "2 confirmed 1 refuted"
 
 
@@ -101,9 +101,48 @@ def test_links_of_raw_html_are_those_of_the_finished_site(site):
 def test_a_family_has_ranges_counts_and_links(site):
     text = html(site).split("cp-families")[1]
     assert "2 models" in text
-    assert "<dt>Parameters</dt><dd>322 to 634</dd>" in text
+    parameters = text.split("<dt>Parameters</dt>")[1].split("</dd>")[0]
+    assert re.sub("<[^>]*>", "", parameters) == "322 confirmed to 634 confirmed"
     assert 'aria-label="6 confirmed"' in text
     assert '<a href="../other/#tiny_16"><code>tiny_16</code></a>' in text
+
+
+def test_a_number_in_a_table_has_the_mark_of_its_verdict_and_a_legend_says_what_the_marks_mean(site):
+    (site / "templates/models/tiny.md").write_text(CARD.replace("Parameters: 322", "Parameters: 323"))
+    (site / "templates/models/lists.md").write_text("# All\n\n{{ model_table(columns=['Parameters', 'FLOPs']) }}\n")
+    build(site)
+    assert [[text.split("\n")[0] for _, text in row] for row in Cells(html(site)).rows] == [
+        ["Model", "Parameters", "Multiply-adds"],
+        ["tiny_16", "634 confirmed", "110.75 k confirmed"],
+        ["tiny", "322 refuted", "55.38 k confirmed"],
+    ]
+    legend = html(site).split('<p class="cp-legend">')[1]
+    assert re.findall("<dfn>(.*?)</dfn>", legend) == ["confirmed", "refuted"]
+
+
+def test_refuted_claims_are_linked_from_every_list(site):
+    (site / "templates/models/tiny.md").write_text(CARD.replace("Parameters: 322", "Parameters: 323"))
+    build(site)
+    links = [found for tag, found in Cells(html(site)).tags if tag == "a" and "cp-pill" in (found.get("class") or "")]
+    assert [link["href"] for link in links] == ["../tiny/#tiny-parameters"] * 2
+    assert 'id="tiny-parameters"' in (site / "docs/models/tiny.md").read_text()
+
+
+def test_lists_without_models_say_so(site):
+    for name in ("tiny", "other"):
+        (site / f"templates/models/{name}.md").unlink()
+    build(site)
+    assert html(site).count("No models yet") == 2
+
+
+def test_a_data_set_has_its_published_name_and_its_usual_key(site):
+    results = (
+        "  Results:\n  - Task: Image Classification\n    Dataset: FashionMNIST\n    Metrics:\n      Top 1 Accuracy: 90%"
+    )
+    (site / "templates/models/tiny.md").write_text(CARD.replace("\n-->", f"\n{results}\n-->"))
+    build(site)
+    assert ">Top-1 accuracy on Fashion-MNIST<" in page(site)
+    assert table(site)[0]["top-1-accuracy-on-fashionmnist"][1] == "90% unchecked"
 
 
 def test_a_page_of_lists_is_made_again_where_a_verdict_changed_and_not_else(site):

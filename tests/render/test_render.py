@@ -251,7 +251,8 @@ def test_a_template_without_an_index_becomes_a_plain_page_that_may_hold_tables(s
     run(site)
     lines = (site / "docs/models/index.md").read_text().splitlines()
     assert lines[2] == "| Model | Parameters |"
-    assert lines[4] == "| [<code>tiny</code>](tiny.md#tiny) | 322 |"
+    mark = '<i class="cp-mark cp-confirmed">confirmed</i>'
+    assert lines[4] == f"| [<code>tiny</code>](tiny.md#tiny) | 322 {mark} |"
 
 
 def test_a_table_of_an_unknown_collection_is_an_error(site):

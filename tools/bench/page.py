@@ -27,9 +27,6 @@ HEAD = (
     "scripts names a folder of cards.\n"
 )
 
-WIDTH, LEFT, BAR, STEP = 720, 330, 14, 24
-"""Of the drawings, in pixels: total width, width of names, height of a bar, distance between bars."""
-
 
 def main() -> None:
     """Write the page."""
@@ -52,9 +49,11 @@ def _section(part: Part) -> str:
         lines += [_bars(part), ""]
     columns = list(part.rows[0])
     texts = [isinstance(part.rows[0][name], str) for name in columns]
+    label = escape(part.title, quote=True)
+    lines += [f'<div class="cp-table cp-figures" tabindex="0" role="region" aria-label="{label}" markdown>', ""]
     lines += [_line(columns), _line("---" if text else "---:" for text in texts)]
     lines += [_line(cell_text(cell) for cell in row.values()) for row in part.rows]
-    return "\n".join([*lines, "", *(f"{note}\n" for note in part.notes)])
+    return "\n".join([*lines, "", "</div>", "", *(f"{note}\n" for note in part.notes)])
 
 
 def _line(cells: Any) -> str:
@@ -62,32 +61,21 @@ def _line(cells: Any) -> str:
 
 
 def _bars(part: Part) -> str:
-    """Return an inline drawing in the colours of the page, with its numbers as text."""
-    rows = [(_name(row), row[part.bar]) for row in part.rows]
-    known = [value for _, value in rows if isinstance(value, int | float)]
-    most = max(known, default=0) or 1
-    height = STEP * len(rows) + 4
-    label = escape(f"{part.title}: {part.bar}", quote=True)
-    drawn = [
-        "<figure>",
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {height}" width="100%" font-size="12">',
-    ]
-    for number, (name, value) in enumerate(rows):
-        top = STEP * number + 4
-        length = round((WIDTH - LEFT - 70) * value / most, 1) if isinstance(value, int | float) else 0
-        drawn += [
-            f'<text x="{LEFT - 8}" y="{top + 11}" text-anchor="end" fill="currentColor">{escape(name)}</text>',
-            f'<rect x="{LEFT}" y="{top}" width="{length}" height="{BAR}" fill="currentColor" opacity="0.55"/>',
-            f'<text x="{LEFT + length + 6}" y="{top + 11}" fill="currentColor">{cell_text(value)}</text>',
-        ]
-    return "\n".join([*drawn, "</svg>", "</figure>"])
+    """Return the drawn column as a list, whose bars the style sheet draws: ``--v`` is the part of the longest one."""
+    values = [value for row in part.rows if isinstance(value := row[part.bar], int | float)]
+    most = max(values, default=0) or 1
+    drawn = ['<figure class="cp-bars">', f"<figcaption>{escape(part.bar)}</figcaption>", "<ul>"]
+    for row in part.rows:
+        value = row[part.bar]
+        length = round(value / most, 4) if isinstance(value, int | float) else 0
+        drawn.append(f'<li style="--v:{length}"><span>{escape(_name(row))}</span> <b>{cell_text(value)}</b></li>')
+    return "\n".join([*drawn, "</ul>", "</figure>"])
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    """Return the first column, shortened."""
+    """Return what a row is about: its first column."""
     column, value = next(iter(row.items()))
-    text = value if isinstance(value, str) else f"{cell_text(value)} {column}"
-    return text if len(text) <= 52 else f"{text[:51]}…"
+    return value if isinstance(value, str) else f"{cell_text(value)} {column}"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

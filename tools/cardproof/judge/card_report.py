@@ -44,6 +44,10 @@ class ModelRow(Struct, frozen=True):
     scores: tuple[Score, ...] = ()
     verdicts: tuple[tuple[Verdict, int], ...] = ()
     """Number of its claims by verdict."""
+    marks: Mapping[str, Verdict] = field(default_factory=dict)
+    """Field as written -> verdict on the value in the table; of several values, the one that needs attention first."""
+    first: Mapping[Verdict, str] = field(default_factory=dict)
+    """Refuted or disputed -> anchor of the first claim with this verdict."""
     listing: str = ""
     """A ``ModelSummary`` for lists of all models, as text: most builds never decode it."""
 

@@ -167,12 +167,12 @@ class CrossCardDigests:
     @cached_property
     def rows(self) -> str:
         """The rows of all tables."""
-        return self._rows_digest(lambda row: dict(row.values))
+        return self._rows_digest(lambda row: [dict(row.values), dict(row.marks)])
 
     @cached_property
     def listings(self) -> str:
         """The summaries of all models."""
-        return self._rows_digest(lambda row: row.listing)
+        return self._rows_digest(lambda row: [row.listing, dict(row.first)])
 
     def _rows_digest(self, content: Callable[[ModelRow], object]) -> str:
         return digest_of_data(

@@ -18,7 +18,7 @@ from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow, is_generated
 from cardproof.read.markdown import find_header, split_at_section
 from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
-from cardproof.render.catalog.model_summary import model_summary_text
+from cardproof.render.catalog.model_summary import CONCERNS, field_verdicts, model_summary_text
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
@@ -207,6 +207,7 @@ class Site:
             found = self._audit.evidence(card, model)
             counts = found.counts if found else None
             speed = self._audit.speed(model)
+            own = self._audit.verdicts.of_model(card.file, model.key).own
             row = ModelRow(
                 view.name,
                 view.anchor,
@@ -216,8 +217,10 @@ class Site:
                 found.built.parameters if found and found.built else None,
                 counts.all_multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                top1_scores(self._audit.verdicts.of_model(card.file, model.key).own),
+                top1_scores(own),
                 view.verdicts,
+                field_verdicts(own),
+                {claim.verdict: claim.anchor for claim in reversed(view.claims) if claim.verdict in CONCERNS},
                 model_summary_text(entries[view.name].summary),
             )
             rows.append(row)

@@ -4,6 +4,7 @@
 
   const LIMIT = 500; // rows put on the page at once; the rest on request
   const SVG = "http://www.w3.org/2000/svg";
+  const CHOICES = ["family", "task", "data", "licence", "verdict"];
   const TEXTS = { families: "family", tasks: "task", datasets: "data", licence: "licence" };
   const SCALE = { k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 
@@ -28,7 +29,7 @@
     for (const [name, value] of new URLSearchParams(query)) {
       const range = /^(min|max)-(.+)$/.exec(name);
       if (range && known.get(range[2])?.number && parseNumber(value) !== null) state[range[1]][range[2]] = value;
-      else if (["name", "family", "task", "data", "licence", "verdict"].includes(name)) state[name] = value;
+      else if (name === "name" || CHOICES.includes(name)) state[name] = value;
       else if (name === "model") state.models.push(value);
       else if (name === "sort" && known.has(value.replace(/^-/, ""))) state.sort = value;
       else if ((name === "x" || name === "y") && known.get(value)?.number) state[name] = value;
@@ -45,7 +46,7 @@
   function formatState(state, columns) {
     const base = defaults(columns);
     const query = new URLSearchParams();
-    for (const name of ["name", "family", "task", "data", "licence", "verdict", "sort", "x", "y", "log"]) {
+    for (const name of ["name", ...CHOICES, "sort", "x", "y", "log"]) {
       if (state[name] !== base[name]) query.set(name, state[name]);
     }
     for (const end of ["min", "max"]) {
@@ -201,13 +202,16 @@
       if (column.number) {
         if (cell.dataset.value) {
           model.numbers[column.key] = Number(cell.dataset.value);
-          model.shown[column.key] = cell.firstChild.textContent;
+          model.shown[column.key] = cell.firstChild.textContent.trim();
         }
       } else if (column.key === "name") {
         model.name = cell.textContent.trim();
         model.link = cell.querySelector("a").href;
       } else if (column.key === "verdicts") {
-        for (const pill of cell.querySelectorAll("[data-verdict]")) model.verdicts[pill.dataset.verdict] = Number(pill.dataset.count);
+        for (const pill of cell.children) {
+          const [count, verdict] = pill.textContent.split(" ");
+          model.verdicts[verdict] = Number(count);
+        }
       } else model.texts[column.key] = cell.textContent.split("; ").map((text) => text.trim()).filter(Boolean);
     }
     model.search = [model.name, ...model.texts.families].join(" ").toLowerCase();
@@ -221,17 +225,18 @@
       const cell = row.appendChild(element(column.key === "name" ? "th" : "td"));
       if (column.key === "name") {
         cell.scope = "row";
-        cell.append(element("a", { href: root + entry.page }, element("code", {}, entry.name)));
+        const parts = entry.name.split("_").flatMap((part, i) => (i ? ["_", element("wbr"), part] : [part]));
+        cell.append(element("a", { href: root + entry.page }, element("code", {}, ...parts)));
       } else if (column.number) {
         const found = Object.hasOwn(entry.quantities, column.key) && entry.quantities[column.key];
         if (!found) continue;
         cell.dataset.value = found.value;
-        if (found.verdict) cell.dataset.verdict = cell.title = found.verdict;
-        cell.append(found.text);
+        cell.append(`${found.text} `);
+        if (found.verdict) cell.append(element("i", { class: `cp-mark cp-${found.verdict}` }, found.verdict));
         if (found.stated) cell.append(element("small", { class: "cp-refuted" }, `card says ${found.stated}`));
       } else if (column.key === "verdicts") {
         for (const [verdict, count] of Object.entries(entry.verdicts)) {
-          cell.append(element("span", { class: `cp-pill cp-${verdict}`, "data-verdict": verdict, "data-count": count }, `${count} ${verdict}`), " ");
+          cell.append(element("span", { class: `cp-pill cp-${verdict}` }, `${count} ${verdict}`), " ");
         }
       } else cell.append([].concat(entry[column.key] || []).join("; "));
     }
@@ -251,7 +256,7 @@
         /* from a folder without a server: what the page itself has is shown, and its note says what is missing */
       }
     }
-    return [...body.rows].map((row) => modelOf(row, columns));
+    return [...body.rows].filter((row) => row.cells.length === columns.length).map((row) => modelOf(row, columns));
   }
 
   async function start(root) {
@@ -260,6 +265,7 @@
     const table = root.querySelector("table");
     const columns = columnsOf(table);
     const models = await load(root, columns);
+    if (!models.length) return;
     let state = parseState(location.search, columns);
     let all = false;
     const tools = toolbar(root, columns, models);
@@ -286,9 +292,10 @@
         else column.cell.removeAttribute("aria-sort");
       }
       tools.choose(state, chosen().length);
-      tools.set(state, `${found.length} of ${models.length} models`, shown.length < found.length ? found.length : 0);
+      tools.set(state, found.length, shown.length < found.length ? found.length : 0);
       tools.found = [found, visible];
       draw(plot, found, columns, state, update);
+      table.parentNode.hidden = plot.hidden = !found.length;
     };
 
     for (const column of columns) {
@@ -322,23 +329,28 @@
     show();
   }
 
+  const field = (label, control) => element("label", {}, element("span", {}, label), control);
+  const button = (label) => element("button", { type: "button", class: "cp-compare__button" }, label);
+
   /** Build the controls above the table; `set` shows a state in them, `listen` tells of changes. */
   function toolbar(root, columns, models) {
     const numbers = columns.filter((column) => column.number);
     const controls = {};
-    const field = (label, control) => element("label", {}, element("span", {}, label), control);
-    const choice = (name, label, values, all = "All") => {
-      const options = values.map((value) => element("option", { value }, value));
+    const form = element("form", { class: "cp-compare__tools", "data-folded": true });
+    const choice = (name, label, values, all = "All", ending = "") => {
+      const options = values.map((value) => element("option", { value }, value + ending));
       controls[name] = element("select", { name }, element("option", { value: "" }, all), ...options);
       return values.length ? field(label, controls[name]) : "";
     };
     const texts = (key) => [...new Set(models.flatMap((model) => model.texts[key] || []))].sort((a, b) => a.localeCompare(b, "en"));
 
     controls.name = element("input", { type: "search", name: "name", placeholder: "Part of a name", autocomplete: "off" });
+    const fold = button("");
+    fold.classList.add("cp-compare__toggle");
     const filters = element("div", { class: "cp-compare__filters", role: "search", "aria-label": "Filter models" },
-      field("Model", controls.name), choice("family", "Family", texts("families")), choice("task", "Task", texts("tasks")),
+      field("Model", controls.name), fold, choice("family", "Family", texts("families")), choice("task", "Task", texts("tasks")),
       choice("data", "Data set", texts("datasets")), choice("licence", "Licence", texts("licence")),
-      choice("verdict", "With a claim that is", ["confirmed", "cited", "disputed", "refuted", "unchecked"], "any verdict"));
+      choice("verdict", "Show models with", ["confirmed", "cited", "disputed", "refuted", "unchecked"], "any claims", " claims"));
 
     const ranges = element("div", { class: "cp-compare__grid" });
     for (const column of numbers) {
@@ -356,15 +368,17 @@
       return element("label", { class: "cp-compare__pick" }, box, ` ${column.label}`);
     }));
     const count = element("output", { class: "cp-compare__count" });
-    const button = (label) => element("button", { type: "button", class: "cp-compare__button" }, label);
+    const none = element("p", { class: "cp-compare__none" }, "No model matches these filters.");
     const [link, csv, json, reset, more, only] = ["Copy link", "CSV", "JSON", "Reset", "", ""].map(button);
     csv.setAttribute("aria-label", "Download what is shown as CSV");
     json.setAttribute("aria-label", "Download what is shown as JSON");
     const folds = [["Ranges", ranges], ["Columns", picks]].map(([title, inside]) =>
       element("details", { class: "cp-compare__fold" }, element("summary", {}, title), inside));
-    root.prepend(element("form", { class: "cp-compare__tools" }, filters, ...folds,
-      element("div", { class: "cp-compare__actions" }, count, only, link, csv, json, reset)));
-    root.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+    form.append(filters, ...folds, element("div", { class: "cp-compare__actions" }, count, only, reset, link, csv, json), none);
+    root.prepend(form);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    fold.addEventListener("click", () => fold.setAttribute("aria-expanded", String(!form.toggleAttribute("data-folded"))));
+    fold.setAttribute("aria-expanded", "false");
     root.append(more);
 
     const tools = {
@@ -373,8 +387,8 @@
         only.hidden = !number && !state.models.length;
         only.textContent = state.models.length ? "Show all models" : `Show the ${number} chosen`;
       },
-      set(state, words, hidden) {
-        for (const name of ["name", "family", "task", "data", "licence", "verdict"]) {
+      set(state, found, hidden) {
+        for (const name of ["name", ...CHOICES]) {
           if (controls[name] !== document.activeElement) controls[name].value = state[name];
         }
         for (const column of numbers) {
@@ -386,7 +400,11 @@
         }
         for (const column of columns.slice(1)) controls[`col-${column.key}`].checked = state.cols.includes(column.key);
         if (Object.keys(state.min).length + Object.keys(state.max).length) folds[0].open = true;
-        count.textContent = words;
+        const filters = CHOICES.filter((name) => state[name]).length + Object.keys({ ...state.min, ...state.max }).length;
+        fold.textContent = `Filters and columns${filters ? ` (${filters})` : ""}`;
+        count.textContent = `${found} of ${models.length} models`;
+        reset.hidden = !formatState(state, columns);
+        none.hidden = found > 0;
         more.hidden = !hidden;
         more.textContent = `Show all ${hidden}`;
       },
@@ -449,7 +467,7 @@
     const front = paretoFront(points, x, y);
     figure.children[1].replaceChildren(points.length ? plotOf(points, front, x, y, state, figure.clientWidth || 700) : element("p", {}, "No model that is shown has both numbers."));
     figure.lastChild.textContent = points.length
-      ? `${points.length} of ${models.length} shown models have both numbers. No other one beats on both: ${front.map((model) => model.name).join(", ")}.`
+      ? `The line connects the best trade-offs: ${front.map((model) => model.name).join(", ")}. ${points.length} of the ${models.length} models shown have both numbers.`
       : "";
   }
 
@@ -459,7 +477,7 @@
       element("label", {}, element("span", {}, words), element("select", { name }, ...options())),
       element("label", { class: "cp-compare__pick" }, element("input", { type: "checkbox", name: `log-${name}` }), " logarithmic"),
     ];
-    const form = element("form", { class: "cp-compare__filters", "aria-label": "Plot" }, ...axis("y", "Plot"), ...axis("x", "against"));
+    const form = element("form", { class: "cp-compare__filters cp-pareto__axes", "aria-label": "Plot" }, ...axis("y", "Vertical axis"), ...axis("x", "Horizontal axis"));
     form.addEventListener("input", () => {
       const log = ["x", "y"].filter((name) => form.elements[`log-${name}`].checked).join("");
       update({ x: form.elements.x.value, y: form.elements.y.value, log });

@@ -1,4 +1,4 @@
-/* The viewer of evidence: reads a record of docs/evidence and shows it as tables. All texts are set as text, never as HTML. */
+/* The viewer of evidence: reads a file of docs/evidence and shows it as tables. All texts are set as text, never as HTML. */
 (() => {
   "use strict";
 
@@ -64,7 +64,7 @@
         ["Defined in", counts.source],
       ]));
       const parts = Object.entries(counts.parts).filter(([, number]) => number);
-      if (parts.length) yield* section("Parts that ran", table(parts, ["Part", "How often"]));
+      if (parts.length) yield* section("Layers and blocks that ran", table(parts, ["Kind", "Count"]));
     }
     if (unrun) {
       yield* section("Could not be run", element("p", {}, `On one ${unrun.input_shape.join("x")} image: ${unrun.error}`));
@@ -74,41 +74,43 @@
       ]));
     }
     if (record.reproductions.length) {
-      yield* section("What gives the stated numbers", table(record.reproductions.map((found) => [`${show(found.stated)} ${found.field === "flops" ? "FLOPs" : "parameters"}`, wayOf(found)])));
+      yield* section("What explains the stated numbers", table(record.reproductions.map((found) => [`${show(found.stated)} ${found.field === "flops" ? "multiply-adds" : "parameters"}`, wayOf(found)])));
     }
     for (const result of record.evaluations || []) yield* evaluation(result);
     for (const result of record.outdated || []) yield* evaluation(result, " (outdated)");
     if (preprocessing) yield* section("Preprocessing of the zoo", table(Object.entries(preprocessing).filter(([, value]) => value !== null).map(([key, value]) => [words(key), Array.isArray(value) ? value.join(", ") : value])));
     if (recipe) yield* section("Training recipe", table([["Name", recipe.name], ["Stated in", recipe.source], ...recipe.values, ["Techniques", recipe.techniques.join(", ")]]));
-    if ((record.inputs || []).length) yield* section("What it depends on", element("p", {}, "The record is valid while all of this is the same."), table(record.inputs));
-    yield* section("Where it was measured", table(Object.entries(environment).map(([key, value]) => [words(key), value])));
+    if ((record.inputs || []).length) yield* section("What it depends on", element("p", {}, "This evidence is valid as long as all of this stays the same."), table(record.inputs.map(([name, value]) => [words(name), name === "stated counts" ? value.replace(/(?<![.\d])\d{4,}/g, (digits) => show(Number(digits))) : value])));
+    yield* section("Environment", table(Object.entries(environment).map(([key, value]) => [words(key), value])));
     const name = /^[\w.-]+$/.test(record.model) ? record.model : `'${record.model.replaceAll("'", "'\\''")}'`;
-    yield* section("Measure it again", element("pre", {}, element("code", {}, `cardproof render --force ${name}`)),
-      element("p", {}, "The seal is a digest over all other fields: it notices an edit by hand. ", element("code", {}, record.seal)));
+    yield* section("How to repeat it", element("pre", {}, element("code", {}, `cardproof render --force ${name}`)),
+      element("p", {}, "The seal is a digest of all other fields, which detects edits by hand: ", element("code", {}, record.seal)));
   }
 
   function* evaluation(result, note = "") {
-    yield* section(`Result on ${result.dataset}${note}`, table([
+    yield* section(`Result on ${title(result.dataset)}${note}`, table([
       ["Images", result.images], ["Split", result.split],
       ["Top-1", `${show(result.top1)} right, ${percent(result.top1 / result.images)} (95 % interval ${result.top1_interval.map(percent).join(" to ")})`],
       ["Top-5", `${show(result.top5)} right, ${percent(result.top5 / result.images)} (95 % interval ${result.top5_interval.map(percent).join(" to ")})`],
       ["Mean cross entropy", result.loss], ["Expected calibration error", percent(result.calibration_error)],
       ["Close calls", result.close_calls], ["Weights", `${result.weights}, ${result.weights_digest}`], ["Data", result.data_digest],
-      ["Measured", `${result.environment.measured}, ${result.environment.device}, ${result.environment.torch}`],
+      ["Measured", `${result.environment.measured.slice(0, 10)}, ${result.environment.device}, torch ${result.environment.torch}`],
     ]));
     if (result.classes.length && result.classes.length <= 20) {
       const rows = result.confusion.map((line, i) => [result.classes[i], ...line.split(" ").map(Number)]);
-      const wide = table(rows, ["Class", ...result.classes], `Confusion on ${result.dataset}`);
+      const wide = table(rows, ["Class", ...result.classes], `Confusion on ${title(result.dataset)}`);
       wide.classList.add("cp-confusion");
       for (const row of wide.querySelectorAll("tbody tr")) {
         const cells = [...row.cells].slice(1);
         const total = cells.reduce((sum, cell) => sum + Number(cell.textContent.replaceAll(",", "")), 0) || 1;
         for (const cell of cells) cell.style.setProperty("--share", `${Math.round(30 * Number(cell.textContent.replaceAll(",", "")) / total)}%`);
       }
-      yield element("h3", {}, "Confusion: rows are what is right, columns what was said");
+      yield element("h3", {}, "Confusion: a row for each true class, a column for each predicted one");
       yield wide;
     }
   }
+
+  const title = (dataset) => (dataset === "FashionMNIST" ? "Fashion-MNIST" : dataset);
 
   function words(key) {
     const text = key.replaceAll("_", " ");
@@ -132,22 +134,22 @@
     try {
       if (!model) {
         root.prepend(picker((await list()).map((entry) => entry.name), ""));
-        place.append(element("p", {}, "Choose a model to see what was measured of it."));
+        place.append(element("p", {}, "Choose a model to see its evidence."));
         return;
       }
       const file = recordFile(model) || (await list()).find((entry) => entry.name === model)?.evidence.split("/").pop();
-      if (!file) throw new Error("no record");
+      if (!file) throw new Error("no file of that name");
       const record = await json(root.dataset.records + file);
       document.title = `Evidence of ${record.model}`;
       place.append(element("h2", {}, element("code", {}, record.model)),
-        element("p", {}, element("a", { href: root.dataset.records + file }, "The record as JSON"), ` · ${record.zoo}`, record.known_as === record.model ? "" : `, known there as ${record.known_as}`),
+        element("p", {}, element("a", { href: root.dataset.records + file }, "Evidence as JSON"), ` · ${record.zoo}`, record.known_as === record.model ? "" : `, where it is named ${record.known_as}`),
         ...recordParts(record));
       const entries = await list();
       const entry = entries.find((other) => other.name === record.model);
-      if (entry) place.children[1].append(" · ", element("a", { href: root.dataset.root + entry.page }, "Its page"));
+      if (entry) place.children[1].append(" · ", element("a", { href: root.dataset.root + entry.page }, "Model page"));
       root.prepend(picker(entries.map((other) => other.name), record.model));
     } catch (trouble) {
-      const text = model ? `There is no record of ${model} that can be shown (${trouble.message}).` : `The list of models cannot be read (${trouble.message}).`;
+      const text = model ? `No evidence of ${model} can be shown (${trouble.message}).` : `The list of models cannot be read (${trouble.message}).`;
       place.append(element("p", { role: "alert" }, text));
     }
   }

@@ -24,6 +24,15 @@ Better = Literal["less", "more", ""]
 LICENCE_KEYS = ("License", "Licence")
 """Both spellings occur in cards."""
 
+CONCERNS: tuple[Verdict, ...] = ("refuted", "disputed")
+"""Verdicts whose claims a reader of a list should see."""
+
+_WEAKEST: tuple[Verdict, ...] = (*CONCERNS, "unchecked", "cited", "confirmed")
+"""Which verdict several values of one field have together: never one that holds for only some of them."""
+
+DATASET_TITLES = {"FashionMNIST": "Fashion-MNIST"}
+"""Canonical name of a data set -> its published name, if that is another."""
+
 _LESS = re.compile(r"error|loss|perplexity|latency|\bfid\b|\bw?er\b|\bmae\b|\brmse\b", re.IGNORECASE)
 """Metrics for which lower values are better."""
 
@@ -114,6 +123,15 @@ def summarize_model(
     )
 
 
+def field_verdicts(judgements: Iterable[Judgement]) -> dict[str, Verdict]:
+    """Return the verdict on each field of a model, as the card writes its name."""
+    found: dict[str, Verdict] = {}
+    for judgement in judgements:
+        field = judgement.claim.field
+        found[field] = min(judgement.verdict, found.get(field, judgement.verdict), key=_WEAKEST.index)
+    return found
+
+
 def _licence(card: Card, model: Model) -> str:
     """Return the licence of the model, of its collection, or of the card's header."""
     for key in LICENCE_KEYS:
@@ -194,15 +212,19 @@ def _result(judgement: Judgement) -> Quantity | None:
         return None
     names = {"top 1 accuracy": "Top-1 accuracy", "top 5 accuracy": "Top-5 accuracy"}
     metric = names.get(claim.kind, claim.field)
-    label = f"{metric} on {canonical_dataset(claim.dataset) or claim.dataset}" if claim.dataset else metric
+    dataset = canonical_dataset(claim.dataset) or claim.dataset if claim.dataset else ""
+    key = _column_key(f"{metric} on {dataset}" if dataset else metric)
+    label = f"{metric} on {DATASET_TITLES.get(dataset, dataset)}" if dataset else metric
     refuted = judgement.verdict == "refuted" and found is not None
     text = f"{found}{judgement.unit}" if refuted else claim.stated.strip()
-    return _claimed(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement)
+    return _claimed(label, value, text, "less" if _LESS.search(claim.field) else "more", judgement, key)
 
 
-def _claimed(label: str, value: float, text: str, better: Better, judgement: Judgement) -> Quantity:
+def _claimed(
+    label: str, value: float, text: str, better: Better, judgement: Judgement, key: str | None = None
+) -> Quantity:
     stated = judgement.claim.stated if judgement.verdict == "refuted" else ""
-    return Quantity(_column_key(label), label, value, text, better, judgement.verdict, stated)
+    return Quantity(key or _column_key(label), label, value, text, better, judgement.verdict, stated)
 
 
 def _column_key(label: str) -> str:

@@ -6,10 +6,12 @@ The input is the audit's JSON, complete or reduced to counts, kinds of faults an
 from __future__ import annotations
 
 import json
+import posixpath
 import re
+import shlex
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert, to_builtins
@@ -35,6 +37,7 @@ class Example(Struct, frozen=True):
     model: str
     field: str
     file: str
+    """Relative to the audited folder."""
     line: int
     stated: str
     found: str
@@ -53,7 +56,7 @@ class AuditSummary(Struct, frozen=True):
     """An audit in numbers."""
 
     command: str
-    """The command that repeats it."""
+    """The command that repeats it, without the folders that its paths are in."""
     zoo: str
     """Name and version of the distribution that the networks come from; empty if none was measured."""
     torch: str
@@ -128,11 +131,12 @@ def _summary(data: dict[str, Any]) -> AuditSummary:
         fields.setdefault(claim["field"], Counter())[claim["verdict"]] += 1
     checked = {field: counts for field, counts in fields.items() if set(counts) != {"unchecked"}}
     order = sorted(checked, key=lambda field: (-checked[field]["refuted"], -sum(checked[field].values()), field))
-    refuted = [claim for claim in claims if claim["verdict"] == "refuted"]
+    names = _file_names({claim["file"] for claim in claims})
+    refuted = [{**claim, "file": names[claim["file"]]} for claim in claims if claim["verdict"] == "refuted"]
     reasons = Counter(_reason(claim["reason"]) for claim in claims if claim["verdict"] == "unchecked")
     checks = Counter(finding["check"] for finding in data["findings"] if finding["severity"] != "error")
     return AuditSummary(
-        str(method.get("command", "cardproof audit PATH")),
+        _without_folders(str(method.get("command", "cardproof audit PATH"))),
         str(method.get("zoo", "")),
         str(method.get("torch", "")),
         str(method.get("cardproof", "")),
@@ -171,9 +175,42 @@ def _verdicts(counts: Counter[str]) -> dict[str, int]:
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
+def _file_names(files: Iterable[str]) -> dict[str, str]:
+    """Return the names of files relative to the folder that has them all: the page says nothing of a machine."""
+    paths = {file: PurePosixPath(file) for file in files}
+    try:
+        folder = posixpath.commonpath([str(path.parent) for path in paths.values()])
+    except ValueError:  # no file, or absolute and relative ones
+        folder = ""
+    names = {file: path.relative_to(folder) if folder else path for file, path in paths.items()}
+    return {file: "/".join(part for part in name.parts if part not in ("/", "..")) for file, name in names.items()}
+
+
+def _without_folders(command: str) -> str:
+    """Return a command with the names of paths that lead out of the working folder, instead of these paths."""
+    words = []
+    for word in shlex.split(command):
+        option, equals, value = word.rpartition("=")
+        leads_out = value.startswith(("/", "../", "~"))
+        words.append(f"{option}{equals}{PurePosixPath(value).name}" if leads_out else word)
+    return shlex.join(words)
+
+
+REASONS = (
+    (" has no model ", "the zoo has no model of this name"),
+    ("probably another network", "the zoo's model of this name is probably another network"),
+    ("probably counted in another way", "this card probably counts FLOPs in another way"),
+    (" layers ran; ", "papers count layers in several ways"),
+)
+"""Words of a reason that has names or numbers -> the same reason for all models."""
+
+
 def _reason(text: str) -> str:
     """Return a reason without names of models, files and numbers, so that equal ones can be counted."""
-    text = re.sub(r"^(not measured: \w+: ).*", r"\1…", text)
+    for words, reason in REASONS:
+        if words in text:
+            return reason
+    text = re.sub(r"^not measured: [A-Z]\w*: .*", "the network could not be built or run", text)
     text = re.sub(r"weights \S+ and", "weights and", text)
     text = re.sub(r" \(?[\w.+-]*\.(?:pth|pt|safetensors|npz|tar|bin)\S*", "", text)
     return re.sub(r"(?<!\w)(?<!\d,)\d[\d,]*+ bytes", "a known number of bytes", text)

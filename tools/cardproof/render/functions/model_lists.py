@@ -9,11 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
 from msgspec import Struct
 
-from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, short, sorted_models
+from cardproof.core.names import kind_of
+from cardproof.core.types import Verdict
+from cardproof.render.catalog.model_summary import (
+    ModelSummary,
+    Quantity,
+    SummarizedRow,
+    read_model_summary,
+    sorted_models,
+)
 from cardproof.render.output.paths import Urls, relative
-from cardproof.render.output.text import code_text, markdown_text, page_link
+from cardproof.render.output.text import code_text, html_text, page_link
 from cardproof.render.templates import CallError, render_layout
 
 if TYPE_CHECKING:
@@ -21,6 +30,14 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Parameters", "FLOPs", "Image Size", "Top 1 Accuracy", "Top 5 Accuracy")
 """Default columns of a table, and of the variants of a page if a model has them."""
+
+HEADS = {
+    "image size": "Image size",
+    "training data": "Training data",
+    "top 1 accuracy": "Top-1 accuracy",
+    "top 5 accuracy": "Top-5 accuracy",
+}
+"""Kind of a field -> head of its column, as the compare page has it."""
 
 MOST_ROWS = 1000
 """Models in the table; the page reads more from models.json. A page of a thousand has 1 MB."""
@@ -40,9 +57,11 @@ class Family(Struct, frozen=True):
     address: str
     rows: tuple[ModelRow, ...]
     tasks: tuple[str, ...]
-    facts: tuple[tuple[str, str], ...]
-    """Label and text: ranges of counts, and the best result."""
+    facts: tuple[tuple[str, tuple[Quantity, ...]], ...]
+    """Label, and the ends of the range of a count, or the best result."""
     verdicts: Counter[str]
+    first: dict[Verdict, str]
+    """Refuted or disputed -> address of the first claim with this verdict."""
 
 
 def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Callable[..., str]:
@@ -61,17 +80,33 @@ def model_table(all_models: Callable[[], Sequence[ModelRow]], here: Path) -> Cal
             if not any(column in row.values for row in rows):
                 names = sorted({name for row in models for name in row.values})
                 raise CallError(f"column '{column}' exists in no model{_similar(column, names)}")
-        lines = [
-            "| Model | " + " | ".join(markdown_text(column) for column in columns) + " |",
-            "| :--- |" + " ---: |" * len(columns),
-        ]
-        for row in rows:
-            link = page_link(relative(row.page, here.parent), row.anchor)
-            cells = [markdown_text(row.values.get(column, "")) for column in columns]
-            lines.append(f"| [{code_text(row.name)}]({link}) | " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+        return render_layout(
+            "models.md",
+            rows=rows,
+            columns=columns,
+            head=partial(_head, rows),
+            code=code_text,
+            link=lambda row: page_link(relative(row.page, here.parent), row.anchor),
+            marked=_is_marked,
+            shown={row.marks[column] for row in rows for column in columns if _is_marked(row, column)},
+        )
 
     return table
+
+
+def _head(rows: Sequence[ModelRow], column: str) -> str:
+    """Return the head of a column: the name of the field, in the same words on all pages."""
+    kind = kind_of(column)
+    if kind != "flops":
+        return HEADS.get(kind, column)
+    listing = next((row.listing for row in rows if row.listing), "")
+    found = read_model_summary(listing).quantity("operations") if listing else None
+    return found.label if found else "Multiply-adds"
+
+
+def _is_marked(row: ModelRow, column: str) -> bool:
+    """Return whether a cell has a number with a verdict."""
+    return column in row.marks and row.values.get(column, "")[:1].isdigit()
 
 
 def _similar(name: str, names: Sequence[str]) -> str:
@@ -97,9 +132,12 @@ def compare_table(
             total=len(rows),
             columns=columns,
             shown={"multiply-adds", "operations", "parameters", "image-size", *results},
+            verdicts={quantity.verdict for _, summary in rows for quantity in summary.quantities},
+            breakable=_breakable,
             models=urls.between(catalog / "models.json", here) if catalog else None,
             root=urls.between(urls.root / "index.md", here),
             address=partial(_address, urls, here),
+            claim_address=partial(_claim_address, urls, here),
         )
 
     return table
@@ -124,6 +162,16 @@ def _address(urls: Urls, here: Path, row: ModelRow) -> str:
     return urls.between(row.page, here, row.anchor)
 
 
+def _breakable(name: str) -> Markup:
+    """Return a model's name as HTML that may be broken behind an underscore, and nowhere else."""
+    return Markup(html_text(name).replace("_", "_<wbr>"))  # nosec B704  # escaped
+
+
+def _claim_address(urls: Urls, here: Path, row: ModelRow, verdict: Verdict) -> str:
+    """Return the address of the first claim with a verdict; empty if readers need not see it."""
+    return urls.between(row.page, here, row.first[verdict]) if verdict in row.first else ""
+
+
 def _columns(summaries: Iterable[ModelSummary]) -> list[Quantity]:
     """Return an example of each kind of quantity, those that most models have first."""
     count: Counter[str] = Counter()
@@ -139,8 +187,11 @@ def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) 
     rows = tuple(row for row, _ in models)
     is_one_page = len(rows) > 1 and len({row.page for row in rows}) == 1
     verdicts: Counter[str] = Counter()
-    for _, summary in models:
+    first: dict[Verdict, str] = {}
+    for row, summary in models:
         verdicts.update(summary.verdicts)
+        for verdict in row.first:
+            first.setdefault(verdict, _claim_address(urls, here, row, verdict))
     return Family(
         name,
         urls.between(rows[0].page, here, "" if is_one_page else rows[0].anchor),
@@ -148,18 +199,19 @@ def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) 
         tuple(dict.fromkeys(task for _, summary in models for task in summary.tasks)),
         tuple(_family_facts([summary for _, summary in models])),
         verdicts,
+        first,
     )
 
 
-def _family_facts(summaries: Sequence[ModelSummary]) -> Iterable[tuple[str, str]]:
-    """Yield the ranges of the counts, and the best value of the result that most models have."""
+def _family_facts(summaries: Sequence[ModelSummary]) -> Iterable[tuple[str, tuple[Quantity, ...]]]:
+    """Yield the ends of the counts, and the best value of the result that most models have."""
     columns = _columns(summaries)
     for key in ("parameters", "multiply-adds"):
         found = [quantity for summary in summaries if (quantity := summary.quantity(key))]
         if found:
-            values = [quantity.value for quantity in found]
-            yield found[0].label, " to ".join(dict.fromkeys(short(value) for value in (min(values), max(values))))
+            ends = [choose(found, key=lambda quantity: quantity.value) for choose in (min, max)]
+            yield found[0].label, tuple({quantity.text: quantity for quantity in ends}.values())
     result = next((column for column in columns if column.better == "more"), None)
     if result:
         best = max((q for summary in summaries if (q := summary.quantity(result.key))), key=lambda q: q.value)
-        yield result.label, best.text if len(summaries) == 1 else f"up to {best.text}"
+        yield result.label if len(summaries) == 1 else f"Best {result.label[0].lower()}{result.label[1:]}", (best,)
