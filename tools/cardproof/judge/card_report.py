@@ -46,6 +46,8 @@ class ModelRow(Struct, frozen=True):
     """Number of its claims by verdict."""
     listing: str = ""
     """A ``ModelSummary`` for lists of all models, as text: most builds never decode it."""
+    marks: Mapping[str, Verdict] = field(default_factory=dict)
+    """Field as written -> verdict on its text in ``values``."""
 
 
 class Defined(Struct, frozen=True):

@@ -25,12 +25,21 @@ from cardproof.render.output.paths import Folders, relative, site_templates, sit
 from cardproof.render.output.text import add_stamp, is_expanded, page_link, plain_text
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
-from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view, split_shared
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, Fact, ModelView, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records, unique_records
 from cardproof.render.views.linked_data import first_paragraph, json_ld
 from cardproof.render.views.strips import insert_strips, shown_runs, snippets_summary
+from cardproof.render.views.summary import (
+    Link,
+    PublishedGroup,
+    family_facts,
+    page_links,
+    page_verdict,
+    published_groups,
+    verdict_sentence,
+)
 from cardproof.render.views.training import TrainingView, training_view
 
 if TYPE_CHECKING:
@@ -41,6 +50,10 @@ if TYPE_CHECKING:
 
 MOST_INDEX = 4000
 """Characters of a model index that a page repeats; for a longer one it names the file."""
+
+
+SHORT_NAMES = {"Top 1 Accuracy": "Top-1", "Top 5 Accuracy": "Top-5"}
+"""Headings of columns of variants, which are narrow."""
 
 
 class PageView(Struct, frozen=True):
@@ -60,6 +73,23 @@ class PageView(Struct, frozen=True):
     claims: int
     ran: str
     columns: tuple[str, ...]
+    column_names: Mapping[str, str]
+    """Heading of a column, if it is not the field as the cards write it."""
+    sentence: str
+    """What became of the claims, in one sentence."""
+    verdict: Verdict
+    """The verdict that needs attention first."""
+    first: Mapping[Verdict, str]
+    """Verdict -> anchor of the first claim with it."""
+    refuted: tuple[tuple[str, ClaimView], ...]
+    """Name of the model, and the claim."""
+    disputed: tuple[tuple[str, ClaimView], ...]
+    facts: tuple[Fact, ...]
+    """Tiles: of the model, or the ranges of several."""
+    links: tuple[Link, ...]
+    """Buttons: weights, licence, recipe, paper, evidence."""
+    published: tuple[PublishedGroup, ...]
+    """Other values that sources publish."""
     index: str
     index_fence: str
     is_long: bool
@@ -219,6 +249,7 @@ class Site:
                 top1_scores(self._audit.verdicts.of_model(card.file, model.key).own),
                 view.verdicts,
                 model_summary_text(entries[view.name].summary),
+                view.marks,
             )
             rows.append(row)
         return tuple(rows)
@@ -244,6 +275,8 @@ class Site:
         head, body = split_at_section(author)
         title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
         title = plain_text(title)
+        verdicts, training = _sum_verdicts(views), training_view(card, self._audit)
+        rows = [row for model in models for row in model.claims] + list(shared)
         return PageView(
             title=title,
             template=relative(card.source.path, self._folders.base),
@@ -252,10 +285,19 @@ class Site:
             body=body.strip("\n"),
             models=models,
             shared=shared,
-            verdicts=_sum_verdicts(views),
+            verdicts=verdicts,
             claims=sum(count for view in views for _, count in view.verdicts),
             ran=_ran(views),
-            columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
+            columns=tuple(column for column in COLUMNS if _is_column(column, views)),
+            column_names={**SHORT_NAMES, **({"FLOPs": "Multiply-adds"} if _are_multiply_adds(views) else {})},
+            sentence=verdict_sentence(verdicts, _wrong(views)),
+            verdict=page_verdict(verdicts),
+            first={row.verdict: row.anchor for row in reversed(rows)},
+            refuted=tuple((view.name, claim) for view in views for claim in view.refuted),
+            disputed=tuple((view.name, claim) for view in views for claim in view.disputed),
+            facts=family_facts(views),
+            links=page_links(views, facts, body, bool(training.recipes)),
+            published=published_groups(views),
             index=index,
             index_fence="`" * _longest_fence(index),
             is_long=len(index) > MOST_INDEX or is_expanded(index),
@@ -266,7 +308,7 @@ class Site:
             description=description,
             linked_data=json_ld(title, description, facts, views),
             citations=() if BIBTEX.search(author) else tuple(c for paper in facts.papers for c in citations(paper)),
-            training=training_view(card, self._audit),
+            training=training,
         )
 
 
@@ -328,6 +370,25 @@ def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[Verdict, int], ..
     for view in views:
         total.update(dict(view.verdicts))
     return tuple((verdict, total[verdict]) for verdict in VERDICTS if total[verdict])
+
+
+def _is_column(field: str, views: tuple[ModelView, ...]) -> bool:
+    """Return whether the table of variants has a column: not for an image size that is the same of all."""
+    values = {view.values.get(field) for view in views}
+    return values != {None} and (field != "Image Size" or len(values) > 1)
+
+
+def _are_multiply_adds(views: tuple[ModelView, ...]) -> bool:
+    """Return whether the column FLOPs shows measured multiply-adds only."""
+    found = [fact for view in views for fact in view.facts if fact.kind == "flops"]
+    return all(fact.label.startswith("Multiply-adds") and fact.verdict in ("confirmed", "refuted") for fact in found)
+
+
+def _wrong(views: tuple[ModelView, ...]) -> list[str]:
+    """Return the names of the refuted claims."""
+    return [
+        claim.field if len(views) == 1 else f"{claim.field} of {view.name}" for view in views for claim in view.refuted
+    ]
 
 
 def _ran(views: tuple[ModelView, ...]) -> str:
