@@ -28,6 +28,7 @@ from cardproof.render.views.cite import BIBTEX, Citation, citations
 from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, Fact, ModelView, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
+from cardproof.render.views.diagram import DiagramView, diagram_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records, unique_records
 from cardproof.render.views.linked_data import first_paragraph, json_ld
 from cardproof.render.views.strips import insert_strips, shown_runs, snippets_summary
@@ -41,6 +42,7 @@ from cardproof.render.views.summary import (
     verdict_sentence,
 )
 from cardproof.render.views.training import TrainingView, training_view
+from cardproof.zoos.diagrams import diagram_of
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from cardproof.read import Card
     from cardproof.snippets.results import PageRun
 
-MOST_INDEX = 4000
+MOST_INDEX = 1500
 """Characters of a model index that a page repeats; for a longer one it names the file."""
 
 
@@ -108,6 +110,8 @@ class PageView(Struct, frozen=True):
     citations: tuple[Citation, ...]
     """Of the card's papers; empty if the author's text has one."""
     training: TrainingView
+    diagram: DiagramView | None
+    """How the blocks of all models are built, if the zoo describes it."""
 
 
 class RenderedPage(Struct, frozen=True):
@@ -309,7 +313,15 @@ class Site:
             linked_data=json_ld(title, description, facts, views),
             citations=() if BIBTEX.search(author) else tuple(c for paper in facts.papers for c in citations(paper)),
             training=training,
+            diagram=self._diagram(card),
         )
+
+    def _diagram(self, card: Card) -> DiagramView | None:
+        """Return how the blocks of a card's models are built; None if they differ, or the zoo does not say."""
+        found = {
+            diagram_of(self._settings.zoo, self._audit.needs[card.file, model.key].in_zoo) for model in card.models
+        }
+        return diagram_view(found.pop()) if len(found) == 1 else None
 
 
 def _author_text(card: Card) -> tuple[str, str]:

@@ -126,7 +126,8 @@
 
   function targetOf() {
     try {
-      return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const id = decodeURIComponent(location.hash.slice(1));
+      return document.getElementById(id) || document.getElementById(id.replace(/-\d+$/, "")); // an item of a shared list
     } catch {
       return null; // a fragment that is no text, such as #%
     }

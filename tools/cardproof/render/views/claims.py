@@ -67,6 +67,13 @@ class ClaimView(Struct, frozen=True):
     """Anchors of the records that the verdict rests on: none, or one for each model."""
     items: tuple[tuple[str, str], ...] = ()
     """For several claims: the anchor and the stated text of each; ``anchor`` is that of the first."""
+    models: tuple[str, ...] = ()
+    """Of a row that several models share: the anchor of the first claim of each."""
+
+    @property
+    def more_anchors(self) -> tuple[str, ...]:
+        """The addresses of the row beside ``anchor``. Items of a shared list have that of the list, by the script."""
+        return self.models[1:] or tuple(anchor for anchor, _ in self.items[1:])
 
     @property
     def measured(self) -> str:
@@ -343,4 +350,4 @@ def _merged(rows: Sequence[ClaimView]) -> ClaimView:
     """Return one row for the same claims of several models."""
     anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
     records = tuple(dict.fromkeys(record for row in rows for record in row.records))
-    return replace(rows[0], items=anchors, records=records)
+    return replace(rows[0], items=anchors, records=records, models=tuple(row.anchor for row in rows))
