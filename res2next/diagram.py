@@ -15,7 +15,7 @@ TABLES = {"model.py": ("VARIANTS", "SMALL_VARIANTS"), "dla.py": ("DLA_VARIANTS",
 
 
 def block_diagram(architecture: str) -> dict[str, Any]:
-    """The first block of a stage beside the others, with the numbers of the first stage.
+    """The first block of a stage beside the others, with the numbers of the first stage that has both.
 
     Raises:
         KeyError: no table of variants has the architecture.
@@ -24,14 +24,18 @@ def block_diagram(architecture: str) -> dict[str, Any]:
     if "channels" in variant:  # DLA: blocks are half as wide inside, and level 2 is the first with them
         entering, leaving = variant["channels"][1:3]
         width = leaving * variant["base_width"] // 64 * variant["cardinality"] // 2
+        where = "level 2"
     else:
-        entering, leaving = variant["widths"][0], 4 * variant["widths"][0]
-        width = variant["widths"][0] * variant["base_width"] // 64 * variant["cardinality"]
+        stage = next(stage for stage, blocks in enumerate(variant["depths"]) if blocks > 1)
+        planes = variant["widths"][stage]
+        entering, leaving = 4 * variant["widths"][stage - 1] if stage else planes, 4 * planes
+        width = planes * variant["base_width"] // 64 * variant["cardinality"]
+        where = f"stage {stage + 1}"
     scale, groups = variant["scale"], variant["cardinality"]
     grouped = f" in {groups} groups" if groups > 1 else ""
     return {
         "caption": f"{scale} splits of {width} channels; each 3×3 convolution works on one split{grouped}. "
-        "Numbers of the first stage.",
+        f"Numbers of {where}.",
         "panels": [
             _panel("First block of a stage", scale, width, entering, leaving, is_first=True),
             _panel("Every other block", scale, width, leaving, leaving, is_first=False),
@@ -74,27 +78,24 @@ def _panel(title: str, scale: int, width: int, entering: int, leaving: int, *, i
 
 @cache
 def _variants() -> dict[str, dict[str, Any]]:
-    """The keyword arguments of each variant, with the defaults of its class, by its name."""
+    """The fields of each variant, by its name."""
     found = {}
     for module, tables in TABLES.items():
         tree = ast.parse(files("res2next").joinpath(module).read_text(encoding="utf-8"))
-        defaults = {node.name: _defaults(node) for node in tree.body if isinstance(node, ast.ClassDef)}
+        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         for node in tree.body:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in tables:
                 for call in getattr(node.value, "elts", ()):
-                    own = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-                    found[ast.literal_eval(call.args[0])] = {**defaults[call.func.id], **own}
+                    fields = _fields(classes[call.func.id], call)
+                    found[fields["name"]] = fields
     return found
 
 
-def _defaults(node: ast.ClassDef) -> dict[str, Any]:
-    fields = (line for line in node.body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name))
-    return {
-        line.target.id: ast.literal_eval(line.value)
-        for line in fields
-        if isinstance(line.target, ast.Name) and line.value is not None and _is_literal(line.value)
-    }
-
-
-def _is_literal(node: ast.expr) -> bool:
-    return all(isinstance(part, (ast.Constant, ast.Tuple, ast.Load)) for part in ast.walk(node))
+def _fields(kind: ast.ClassDef, call: ast.Call) -> dict[str, Any]:
+    """The values of a dataclass's fields in one call of it."""
+    lines = [line for line in kind.body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)]
+    names = [ast.unparse(line.target) for line in lines]
+    given = {name: line.value for name, line in zip(names, lines, strict=True) if line.value is not None}
+    given.update(zip(names, call.args, strict=False))
+    given.update({word.arg: word.value for word in call.keywords if word.arg})
+    return {name: ast.literal_eval(value) for name, value in given.items()}

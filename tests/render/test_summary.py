@@ -54,11 +54,11 @@ def test_tiles_of_several_models_show_ranges_with_all_verdicts(site):
 def test_numbers_of_variants_are_marked_with_a_word_and_a_legend_says_what_marks_mean(site):
     html = html_of(page_of(site, two_models().replace("634", "635")))
     table = html.split('aria-label="Variants"')[1].split("</table>")[0]
-    assert re.findall(r'>([^<>]*)<i class="cp-mark cp-(\w+)">(\w+)</i>', table)[:2] == [
+    assert re.findall(r'>([^<>]*) <i class="cp-mark cp-(\w+)">(\w+)</i>', table)[:2] == [
         ("322", "confirmed", "confirmed"),
         ("55.38 k", "confirmed", "confirmed"),
     ]
-    assert '634<i class="cp-mark cp-refuted">refuted</i>' in table
+    assert '634 <i class="cp-mark cp-refuted">refuted</i>' in table
     legend = html.split('class="cp-legend"')[1].split("</p>")[0]
     assert {"confirmed", "refuted"} == set(re.findall(r"<b>(\w+)</b>", legend))
 
