@@ -9,6 +9,7 @@ from render.test_model_page import Elements, html_of, page_of, two_models
 from sites import CARD
 
 from cardproof.render.views.claims import public_address
+from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.summary import licence_address, verdict_sentence
 
 
@@ -167,3 +168,7 @@ def test_disputed_claims_are_told_at_the_top_with_each_source(site):
     assert "is disputed" in box
     assert "A paper has 70.1; A table has 71.4" in box
     assert 'href="#tiny-top-1-accuracy"' in box
+
+
+def test_a_data_set_has_the_name_that_readers_know():
+    assert [dataset_name(name) for name in ("FashionMNIST", "ImageNet")] == ["Fashion-MNIST", "ImageNet"]

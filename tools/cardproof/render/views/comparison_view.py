@@ -13,6 +13,7 @@ from cardproof.render.output.paths import relative
 from cardproof.render.output.text import page_link, slug
 from cardproof.render.views.claims import UNITS, short_count
 from cardproof.render.views.comparison import LEAST_MODELS, Comparison, count_verdict
+from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.plot import SHAPES, Mark, PlotText, front, scatter, shape_of
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
     names = [mark.label for point in best for mark in marks if (mark.x, mark.y) == point]
     words = PlotText(
         f"stands-{quantity.partition(' ')[0]}",
-        f"Top-1 accuracy on {comparison.dataset} against {quantity}",
+        f"Top-1 accuracy on {dataset_name(comparison.dataset)} against {quantity}",
         f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
         "The table below has all values.",
         f"{quantity.capitalize()}{f', {unit}' if unit else ''} (less is better)",
