@@ -16,33 +16,41 @@ from cardproof.render.views.summary import licence_address, verdict_sentence
 @pytest.mark.parametrize(
     ("verdicts", "wrong", "sentence"),
     [
-        ({}, [], "This page makes no claims."),
-        ({"confirmed": 1}, [], "The 1 claim that we could check ourselves holds."),
-        ({"confirmed": 2}, [], "All 2 claims that we could check ourselves hold."),
-        ({"unchecked": 3}, [], "We could not check any claim ourselves."),
-        ({"cited": 1}, [], "We could not check any claim ourselves; 1 agrees with a published source."),
+        ({}, {}, "This page makes no claims."),
+        ({"confirmed": 1}, {}, "The 1 claim that we could check ourselves holds."),
+        ({"confirmed": 2}, {}, "All 2 claims that we could check ourselves hold."),
+        ({"unchecked": 3}, {}, "We could not check any claim ourselves."),
+        ({"cited": 1}, {}, "We could not check any claim ourselves; 1 agrees with a published source."),
         (
             {"confirmed": 15, "cited": 9, "unchecked": 4},
-            [],
+            {},
             "All 15 claims that we could check ourselves hold; 9 agree with published sources; 4 could not be checked.",
         ),
         (
             {"confirmed": 2, "disputed": 1, "unchecked": 1},
-            [],
+            {},
             "All 2 claims that we could check ourselves hold; 1 is disputed; 1 could not be checked.",
         ),
-        ({"refuted": 1}, ["FLOPs"], "1 of 1 claim is wrong: FLOPs."),
+        ({"refuted": 1}, {"FLOPs": 1}, "1 of 1 claim is wrong: FLOPs."),
         (
             {"refuted": 1, "confirmed": 1},
-            ["FLOPs"],
+            {"FLOPs": 1},
             "1 of 2 claims is wrong: FLOPs; 1 that we could check ourselves holds.",
         ),
-        ({"refuted": 2, "disputed": 2}, ["A", "B"], "2 of 4 claims are wrong: A, B; 2 are disputed."),
-        ({"refuted": 4}, ["A", "B", "C", "D"], "4 of 4 claims are wrong: A, B and 2 more."),
+        ({"refuted": 2, "disputed": 2}, {"A": 1, "B": 1}, "2 of 4 claims are wrong: A, B; 2 are disputed."),
+        ({"refuted": 4}, {"A": 1, "B": 1, "C": 1, "D": 1}, "4 of 4 claims are wrong: A, B and 2 more."),
+        ({"refuted": 6}, {"FLOPs of 6 models": 6}, "6 of 6 claims are wrong: FLOPs of 6 models."),
     ],
 )
 def test_the_sentence_says_what_was_done_and_not_more(verdicts, wrong, sentence):
     assert verdict_sentence(verdicts.items(), wrong) == sentence
+
+
+def test_the_sentence_names_a_field_once_for_all_models(site):
+    one = html_of(page_of(site, two_models().replace("634", "635")))
+    assert "1 of 6 claims is wrong: Parameters of tiny_16; 5 that we could check ourselves hold." in one
+    both = html_of(page_of(site, two_models().replace("634", "635").replace("322", "323")))
+    assert "2 of 6 claims are wrong: Parameters of 2 models; 4 that" in both
 
 
 def test_tiles_of_several_models_show_ranges_with_all_verdicts(site):

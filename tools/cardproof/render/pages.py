@@ -40,6 +40,7 @@ from cardproof.render.views.summary import (
     page_verdict,
     published_groups,
     verdict_sentence,
+    wrong_fields,
 )
 from cardproof.render.views.training import TrainingView, training_view
 from cardproof.zoos.diagrams import diagram_of
@@ -294,7 +295,7 @@ class Site:
             ran=_ran(views),
             columns=tuple(column for column in COLUMNS if _is_column(column, views)),
             column_names={**SHORT_NAMES, **({"FLOPs": "Multiply-adds"} if _are_multiply_adds(views) else {})},
-            sentence=verdict_sentence(verdicts, _wrong(views)),
+            sentence=verdict_sentence(verdicts, wrong_fields(views)),
             verdict=page_verdict(verdicts),
             first={row.verdict: row.anchor for row in reversed(rows)},
             refuted=tuple((view.name, claim) for view in views for claim in view.refuted),
@@ -394,13 +395,6 @@ def _are_multiply_adds(views: tuple[ModelView, ...]) -> bool:
     """Return whether the column FLOPs shows measured multiply-adds only."""
     found = [fact for view in views for fact in view.facts if fact.kind == "flops"]
     return all(fact.label.startswith("Multiply-adds") and fact.verdict in ("confirmed", "refuted") for fact in found)
-
-
-def _wrong(views: tuple[ModelView, ...]) -> list[str]:
-    """Return the names of the refuted claims."""
-    return [
-        claim.field if len(views) == 1 else f"{claim.field} of {view.name}" for view in views for claim in view.refuted
-    ]
 
 
 def _ran(views: tuple[ModelView, ...]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cardproof.render.views.claims import ClaimView, ModelView
 
 MOST_NAMED = 2
-"""Wrong claims that the sentence names."""
+"""Fields of wrong claims that the sentence names."""
 
 
 class Link(Struct, frozen=True):
@@ -42,8 +42,8 @@ class PublishedGroup(Struct, frozen=True):
     """Model, published value, and measured value."""
 
 
-def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Sequence[str]) -> str:
-    """Return what became of a page's claims; ``wrong`` are the names of the refuted ones."""
+def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Mapping[str, int]) -> str:
+    """Return what became of a page's claims; ``wrong`` are the names of the refuted ones, with how many have each."""
     counts: Mapping[Verdict, int] = dict(verdicts)
     total, refuted, confirmed = sum(counts.values()), counts.get("refuted", 0), counts.get("confirmed", 0)
     cited, disputed, unchecked = (counts.get(verdict, 0) for verdict in ("cited", "disputed", "unchecked"))
@@ -51,8 +51,8 @@ def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Sequence[st
         return "This page makes no claims."
     parts = []
     if refuted:
-        more = refuted - len(wrong[:MOST_NAMED])
-        names = ", ".join(wrong[:MOST_NAMED]) + (f" and {more} more" if more else "")
+        more = refuted - sum(list(wrong.values())[:MOST_NAMED])
+        names = ", ".join(list(wrong)[:MOST_NAMED]) + (f" and {more} more" if more else "")
         parts.append(f"{refuted} of {_claims(total)} {'is' if refuted == 1 else 'are'} wrong: {names}")
         if confirmed:
             parts.append(f"{confirmed} that we could check ourselves {'holds' if confirmed == 1 else 'hold'}")
@@ -69,6 +69,20 @@ def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Sequence[st
     if unchecked and unchecked < total:
         parts.append(f"{unchecked} could not be checked")
     return "; ".join(parts) + "."
+
+
+def wrong_fields(models: Sequence[ModelView]) -> dict[str, int]:
+    """Return the fields of the refuted claims with the models that they are of, and the number of claims."""
+    claims: dict[str, list[str]] = {}
+    for model in models:
+        for claim in model.refuted:
+            claims.setdefault(claim.field, []).append(model.name)
+    found = {}
+    for field, names in claims.items():
+        several = len(set(names))
+        of = f" of {several} models" if several > 1 else f" of {names[0]}" if len(models) > 1 else ""
+        found[f"{field}{of}"] = len(names)
+    return found
 
 
 def _claims(count: int) -> str:
