@@ -16,7 +16,7 @@ from sites import CARD, ONE_JOB, cardproof, mkdocs
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
-from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES
+from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES, asset_text
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
@@ -276,11 +276,18 @@ def test_an_index_that_outweighs_the_page_is_named_and_not_repeated(site):
 def test_style_sheet_and_script_come_with_the_package_and_are_written_where_they_differ(site):
     page_of(site)
     style, script = (site / "docs/assets" / name for name in ("cardproof.css", "cardproof.js"))
-    assert (ROOT / "tools/cardproof/render/assets/cardproof.css").read_text() in style.read_text()
+    assert asset_text("cardproof.css") in style.read_text()
     script.write_text("broken\n" + script.read_text())
     run = render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     assert [(change.path.name, change.status) for change in run.changes] == [("cardproof.js", "edited")]
     assert not script.read_text().startswith("broken")
+
+
+@pytest.mark.parametrize("name", [*STYLES, *SCRIPTS])
+def test_an_asset_is_its_source_without_comments_and_indents(name):
+    source = (ASSETS / name).read_text().split("\n")
+    kept = [line.lstrip() for line in source if not re.fullmatch(r"\s*/\*(?:(?!\*/).)*\*/\s*", line)]
+    assert asset_text(name).split("\n") == kept
 
 
 def test_a_style_sheet_of_the_users_own_is_not_overwritten(site):
