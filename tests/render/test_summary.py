@@ -69,7 +69,7 @@ def test_numbers_of_variants_are_marked_with_a_word_and_a_legend_says_what_marks
     ]
     assert '634 <i class="cp-mark cp-refuted">refuted</i>' in table
     legend = html.split('class="cp-legend"')[1].split("</p>")[0]
-    assert {"confirmed", "refuted"} == set(re.findall(r"<b>(\w+)</b>", legend))
+    assert {"confirmed", "refuted"} == set(re.findall(r"<(?:b|dfn)>(\w+)</", legend))
 
 
 def test_the_column_of_measured_flops_says_multiply_adds(site):
