@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from res2next.recipes import load_recipe
 from res2next.registry import find, list_models
@@ -88,6 +88,12 @@ class Res2NextZoo:
             LogError: the log is missing or damaged.
         """
         return logged_losses(find(name))
+
+    def diagram(self, name: str) -> dict[str, Any]:
+        """How the network's blocks are built, as boxes and arrows."""
+        from res2next.diagram import block_diagram
+
+        return block_diagram(find(name).architecture)
 
     def digest(self, name: str) -> str:
         """``sha256:<hex>`` of the networks' source files; the same for every name."""

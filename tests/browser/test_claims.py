@@ -40,6 +40,50 @@ def test_claims_are_filtered_by_verdict(page, address):
     assert len(shown(page)) == everything
 
 
+def test_a_filter_leaves_no_heading_and_no_table_without_claims(page, address):
+    page.goto(f"{address}/res2net/")
+    for name in ("Disputed 3", "Cited 51", "Unchecked 24", "All 162"):
+        page.get_by_role("button", name=name).click()
+        assert page.evaluate(
+            """() => [...document.querySelectorAll(".cp-claims")].every((box) => {
+                const heading = box.previousElementSibling;
+                const rows = [...box.querySelectorAll("tbody tr")].some((row) => row.checkVisibility());
+                return box.checkVisibility() === rows && heading.tagName === "H3" && heading.checkVisibility() === rows;
+            })"""
+        ), name
+    page.get_by_role("button", name="Disputed 3").click()
+    heads = page.locator("article h3").evaluate_all("all => all.filter(h => h.checkVisibility()).map(h => h.id)")
+    assert {"res2net50_48w_2s", "res2net50_26w_8s"} <= set(heads)
+    assert "res2net50_14w_8s" not in heads
+
+
+def test_a_count_of_the_verdict_panel_shows_its_claims(page, address):
+    page.goto(f"{address}/res2net/")
+    page.locator(".cp-verdict").get_by_role("link", name="3 disputed").click()
+    rows = shown(page)
+    assert len(rows) == 3
+    assert all(row.startswith("Disputed") for row in rows)
+    api.expect(page.locator(".cp-tools")).to_be_in_viewport()
+    api.expect(page.get_by_role("button", name="Disputed 3")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_open_claim_is_as_wide_as_its_table(reader, address, width):
+    reader.resize(width)
+    page = reader.open(f"{address}/res2net/#res2net50_26w_4s-top-1-accuracy")
+    claim = page.locator("#res2net50_26w_4s-top-1-accuracy")
+    table = page.locator(".cp-claims table", has=claim)
+    api.expect(claim).to_be_visible()
+    assert claim.bounding_box()["width"] > 0.9 * table.bounding_box()["width"]
+    reader.resize(1440)
+
+
+def test_an_item_of_a_shared_list_has_the_address_of_the_list(page, address):
+    page.goto(f"{address}/res2net/#res2net50_26w_6s-architecture-3")
+    row = page.locator("tr:has(summary:text-is('Architecture'))")
+    api.expect(row.locator("details")).to_have_attribute("open", "")
+
+
 def test_claims_are_sorted_by_a_column_from_the_keyboard_and_back(page, address):
     page.goto(f"{address}/res2next/")
     before = shown(page)
@@ -57,9 +101,20 @@ def test_claims_are_sorted_by_a_column_from_the_keyboard_and_back(page, address)
 
 def test_numbers_are_sorted_as_numbers(page, address):
     page.goto(f"{address}/res2net/")
+    page.locator(".cp-aside", has=page.locator(".cp-stands")).locator("summary").click()
     page.locator(".cp-stands th", has_text="Parameters").locator("button").click()
     values = [float(text.split()[0]) for text in page.locator(".cp-stands td:nth-child(3)").all_inner_texts()]
     assert values == sorted(values)
+
+
+def test_units_are_part_of_a_number_and_marks_are_not(page, address):
+    page.goto(f"{address}/res2net/")
+    cells = page.locator(".cp-variants td:nth-child(2)")
+    page.evaluate("document.querySelector('.cp-variants td:nth-child(2)').firstChild.textContent = '999.00 k'")
+    page.locator(".cp-variants th", has_text="Parameters").locator("button").click()
+    texts = [" ".join(text.split()[:2]) for text in cells.all_inner_texts()]
+    assert texts[0].startswith("999.00 k")
+    assert texts[1:] == sorted(texts[1:])
 
 
 @pytest.mark.parametrize(
@@ -73,9 +128,9 @@ def test_numbers_are_sorted_as_numbers(page, address):
 def test_an_address_opens_a_claim_with_the_evidence_of_its_model(page, address, name, claim, model):
     page.goto(f"{address}/{name}/#{claim}")
     row = page.locator(f"tr:has([id='{claim}'])")
-    api.expect(row.locator("details")).to_have_attribute("open", "")
+    api.expect(row.locator("xpath=preceding-sibling::tr[1]").locator("details")).to_have_attribute("open", "")
     api.expect(row).to_be_in_viewport()
-    record = row.locator("xpath=following-sibling::tr[1]")
+    record = row
     wanted = page.locator(f"[id='evidence-{model}'] dd").nth(2).text_content()
     assert record.locator("dd").nth(2).text_content() == wanted
     assert record.locator("pre code").inner_text().startswith("cardproof audit templates/models/")
@@ -90,9 +145,10 @@ def test_an_address_within_the_page_opens_its_claim_even_if_a_filter_hides_it(pa
 
 def test_a_closed_claim_takes_its_record_with_it(page, address):
     page.goto(f"{address}/res2next/#res2next50-flops")
-    api.expect(page.locator(".cp-record-row")).to_have_count(1)
-    page.locator("details:has(#res2next50-flops) summary").click()
-    api.expect(page.locator(".cp-record-row")).to_have_count(0)
+    api.expect(page.locator(".cp-more #res2next50-flops")).to_have_count(1)
+    page.locator("tr:has(+ .cp-more) summary").click()
+    api.expect(page.locator(".cp-more")).to_have_count(0)
+    api.expect(page.locator("details > #res2next50-flops")).to_be_hidden()
 
 
 def test_without_script_an_address_opens_its_claim_and_nothing_is_missing(browser, address):

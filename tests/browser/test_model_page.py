@@ -72,3 +72,48 @@ def test_tab_reaches_every_control_and_shows_where_it_is(path, reader):
         seen.add((where[0], where[1]))
     assert any(tag == "SUMMARY" for tag, _ in seen)
     assert any("cp-sort" in names for _, names in seen)
+
+
+def test_the_first_screens_of_a_family_answer_what_it_is_and_which_variants_there_are(reader):
+    page = reader.open("models/res2net/")
+    for selector, screens in ((".cp-verdict", 1), (".cp-facts", 1), (".cp-variants tr:last-child", 2)):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] + box["height"] <= screens * 900, selector
+    code, plot = (page.locator(selector).first.bounding_box()["y"] for selector in ("article .highlight", ".cp-plot"))
+    assert plot < code
+
+
+SMALL_TEXTS = """() => {
+    const found = [];
+    const walker = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        const svg = element.closest("svg");
+        if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
+        if (svg && element.tagName !== "text") continue;
+        const scale = svg ? svg.getBoundingClientRect().width / svg.viewBox.baseVal.width : 1;
+        if (parseFloat(getComputedStyle(element).fontSize) * scale < 12) found.push(element.outerHTML);
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", ["models/res2net/", "models/res2next/", "models/res2next-small/"])
+def test_text_can_be_read_and_tables_fit(path, width, reader):
+    reader.resize(width)
+    page = reader.open(path)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.wait_for_function("document.querySelector('.cp-more')")
+    assert page.evaluate(SMALL_TEXTS) == []
+    cut = page.locator(".cp-variants, .cp-stands, .cp-claims").evaluate_all(
+        "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.outerHTML.slice(0, 99))"
+    )
+    assert cut == []
+    reader.resize(1440)
+
+
+def test_the_block_is_drawn_with_a_name(reader):
+    page = reader.open("models/res2next/")
+    assert page.get_by_role("img", name="First block of a stage").is_visible()
+    assert page.locator(".cp-diagram", has_text="4 × 32 channels").count() == 2

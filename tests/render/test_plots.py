@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cardproof.core.types import Verdict
 from cardproof.judge.card_report import ModelRow, Score
 from cardproof.render.views.comparison import LEAST_MODELS, MOST_OTHERS, ModelsBySize
 from cardproof.render.views.comparison_view import comparison_view
@@ -34,8 +35,8 @@ from cardproof.render.views.training import curve_view
 WORDS = PlotText("p", "A & B", "<d>", "x", "y")
 
 
-def mark(x: float, y: float, name: str = "m", *, own: bool = True, measured: bool = True) -> Mark:
-    return Mark(x, y, name, f"{name} says", f"row-{name}", own, measured)
+def mark(x: float, y: float, name: str = "m", *, own: bool = True, verdict: Verdict = "confirmed") -> Mark:
+    return Mark(x, y, name, f"{name} says", f"row-{name}", own, verdict)
 
 
 def circles(svg: str) -> list[tuple[float, float]]:
@@ -84,11 +85,16 @@ def test_the_front_has_the_models_that_no_other_beats():
     assert front([(2, 70), (3, 69), (3, 75), (4, 75), (5, 80), (2, 65)]) == [(2, 70), (3, 75), (5, 80)]
 
 
-def test_filled_marks_were_measured_and_hollow_ones_were_not():
-    svg = scatter([mark(1, 1, "a"), mark(2, 2, "b", measured=False, own=False)], WORDS)
-    assert re.findall(r'class="cp-mark (cp-\w+ cp-\w+)" href="#row-(\w)"', svg) == [
-        ("cp-other cp-hollow", "b"),
-        ("cp-own cp-filled", "a"),
+def test_the_shape_of_a_mark_says_how_its_accuracy_was_checked():
+    verdicts = ("confirmed", "refuted", "cited", "disputed", "unchecked")
+    svg = scatter([mark(n, n, verdict, verdict=verdict) for n, verdict in enumerate(verdicts)], WORDS)
+    shapes = re.findall(r'class="cp-mark cp-own cp-(\w+)" href="#row-(\w+)".*?<(circle|path)', svg)
+    assert shapes == [
+        ("measured", "confirmed", "circle"),
+        ("measured", "refuted", "circle"),
+        ("cited", "cited", "circle"),
+        ("disputed", "disputed", "path"),
+        ("unchecked", "unchecked", "path"),
     ]
 
 
@@ -184,6 +190,7 @@ def test_a_comparison_says_which_accuracies_were_measured_and_links_marks_to_row
     rows = [row("a", 10**9, 70, verdict="confirmed"), row("b", 2 * 10**9, 71, "b.md"), row("c", 3 * 10**9, 72, "b.md")]
     view = comparison_view(ModelsBySize(rows).of(rows[:1]), Path("a.md"))
     assert (view.measured, [one.name for one in view.rows]) == (1, ["c", "b", "a"])
+    assert view.legend == (("●", "measured here"), ("○", "agrees with a published source"))
     assert [one.link for one in view.rows] == ["b.md#c", "b.md#b", "#a"]
     anchors = {one.anchor for one in view.rows}
     for svg in (view.by_multiply_adds, view.by_parameters):

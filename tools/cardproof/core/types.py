@@ -326,6 +326,8 @@ class Judgement(Struct, frozen=True):
     """Details of the found value: ``9,371 of 10,000 images``."""
     interval: tuple[float, float] | None = None
     """95 % interval of an evaluated accuracy, as fractions."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Named sources of the claim, each with its value; ``found`` is then a source's value and was not measured."""
 
     def __post_init__(self) -> None:
         if len(self.reason) > MOST_SAID or len(self.explanation or "") > MOST_SAID:

@@ -31,6 +31,7 @@ def unchecked(judgement: Judgement, reason: str) -> Judgement:
         reason=reason,
         check=judgement.check,
         card=judgement.card,
+        sources=judgement.sources,
     )
 
 

@@ -18,20 +18,32 @@ from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow, is_generated
 from cardproof.read.markdown import find_header, split_at_section
 from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
-from cardproof.render.catalog.model_summary import CONCERNS, field_verdicts, model_summary_text
+from cardproof.render.catalog.model_summary import CONCERNS, model_summary_text
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
 from cardproof.render.output.text import add_stamp, is_expanded, page_link, plain_text
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
-from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, ModelView, model_view, split_shared
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, Fact, ModelView, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
+from cardproof.render.views.diagram import DiagramView, diagram_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records, unique_records
 from cardproof.render.views.linked_data import first_paragraph, json_ld
 from cardproof.render.views.strips import insert_strips, shown_runs, snippets_summary
+from cardproof.render.views.summary import (
+    Link,
+    PublishedGroup,
+    family_facts,
+    page_links,
+    page_verdict,
+    published_groups,
+    verdict_sentence,
+    wrong_fields,
+)
 from cardproof.render.views.training import TrainingView, training_view
+from cardproof.zoos.diagrams import diagram_of
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -39,8 +51,12 @@ if TYPE_CHECKING:
     from cardproof.read import Card
     from cardproof.snippets.results import PageRun
 
-MOST_INDEX = 4000
+MOST_INDEX = 1500
 """Characters of a model index that a page repeats; for a longer one it names the file."""
+
+
+SHORT_NAMES = {"Top 1 Accuracy": "Top-1", "Top 5 Accuracy": "Top-5"}
+"""Headings of columns of variants, which are narrow."""
 
 
 class PageView(Struct, frozen=True):
@@ -60,6 +76,23 @@ class PageView(Struct, frozen=True):
     claims: int
     ran: str
     columns: tuple[str, ...]
+    column_names: Mapping[str, str]
+    """Heading of a column, if it is not the field as the cards write it."""
+    sentence: str
+    """What became of the claims, in one sentence."""
+    verdict: Verdict
+    """The verdict that needs attention first."""
+    first: Mapping[Verdict, str]
+    """Verdict -> anchor of the first claim with it."""
+    refuted: tuple[tuple[str, ClaimView], ...]
+    """Name of the model, and the claim."""
+    disputed: tuple[tuple[str, ClaimView], ...]
+    facts: tuple[Fact, ...]
+    """Tiles: of the model, or the ranges of several."""
+    links: tuple[Link, ...]
+    """Buttons: weights, licence, recipe, paper, evidence."""
+    published: tuple[PublishedGroup, ...]
+    """Other values that sources publish."""
     index: str
     index_fence: str
     is_long: bool
@@ -78,6 +111,8 @@ class PageView(Struct, frozen=True):
     citations: tuple[Citation, ...]
     """Of the card's papers; empty if the author's text has one."""
     training: TrainingView
+    diagram: DiagramView | None
+    """How the blocks of all models are built, if the zoo describes it."""
 
 
 class RenderedPage(Struct, frozen=True):
@@ -219,7 +254,7 @@ class Site:
                 speed.milliseconds if speed else None,
                 top1_scores(own),
                 view.verdicts,
-                field_verdicts(own),
+                view.marks,
                 {claim.verdict: claim.anchor for claim in reversed(view.claims) if claim.verdict in CONCERNS},
                 model_summary_text(entries[view.name].summary),
             )
@@ -247,6 +282,8 @@ class Site:
         head, body = split_at_section(author)
         title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
         title = plain_text(title)
+        verdicts, training = _sum_verdicts(views), training_view(card, self._audit)
+        rows = [row for model in models for row in model.claims] + list(shared)
         return PageView(
             title=title,
             template=relative(card.source.path, self._folders.base),
@@ -255,10 +292,19 @@ class Site:
             body=body.strip("\n"),
             models=models,
             shared=shared,
-            verdicts=_sum_verdicts(views),
+            verdicts=verdicts,
             claims=sum(count for view in views for _, count in view.verdicts),
             ran=self._generated(card) + _ran(views),
-            columns=tuple(column for column in COLUMNS if any(column in view.values for view in views)),
+            columns=tuple(column for column in COLUMNS if _is_column(column, views)),
+            column_names={**SHORT_NAMES, **({"FLOPs": "Multiply-adds"} if _are_multiply_adds(views) else {})},
+            sentence=verdict_sentence(verdicts, wrong_fields(views)),
+            verdict=page_verdict(verdicts),
+            first={row.verdict: row.anchor for row in reversed(rows)},
+            refuted=tuple((view.name, claim) for view in views for claim in view.refuted),
+            disputed=tuple((view.name, claim) for view in views for claim in view.disputed),
+            facts=family_facts(views),
+            links=page_links(views, facts, body, bool(training.recipes)),
+            published=published_groups(views),
             index=index,
             index_fence="`" * _longest_fence(index),
             is_long=len(index) > MOST_INDEX or is_expanded(index),
@@ -269,7 +315,8 @@ class Site:
             description=description,
             linked_data=json_ld(title, description, facts, views),
             citations=() if BIBTEX.search(author) else tuple(c for paper in facts.papers for c in citations(paper)),
-            training=training_view(card, self._audit),
+            training=training,
+            diagram=self._diagram(card),
         )
 
     def _generated(self, card: Card) -> str:
@@ -278,6 +325,13 @@ class Site:
             return ""
         values, s = ("1 value was", "s") if number == 1 else (f"{number} values were", "")
         return f"{values} generated from the measurement on {card.generated} and confirm{s} nothing yet · "
+
+    def _diagram(self, card: Card) -> DiagramView | None:
+        """Return how the blocks of a card's models are built; None if they differ, or the zoo does not say."""
+        found = {
+            diagram_of(self._settings.zoo, self._audit.needs[card.file, model.key].in_zoo) for model in card.models
+        }
+        return diagram_view(found.pop()) if len(found) == 1 else None
 
 
 def _author_text(card: Card) -> tuple[str, str]:
@@ -338,6 +392,18 @@ def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[Verdict, int], ..
     for view in views:
         total.update(dict(view.verdicts))
     return tuple((verdict, total[verdict]) for verdict in VERDICTS if total[verdict])
+
+
+def _is_column(field: str, views: tuple[ModelView, ...]) -> bool:
+    """Return whether the table of variants has a column: not for an image size that is the same of all."""
+    values = {view.values.get(field) for view in views}
+    return values != {None} and (field != "Image Size" or len(values) > 1)
+
+
+def _are_multiply_adds(views: tuple[ModelView, ...]) -> bool:
+    """Return whether the column FLOPs shows measured multiply-adds only."""
+    found = [fact for view in views for fact in view.facts if fact.kind == "flops"]
+    return all(fact.label.startswith("Multiply-adds") and fact.verdict in ("confirmed", "refuted") for fact in found)
 
 
 def _ran(views: tuple[ModelView, ...]) -> str:

@@ -94,7 +94,7 @@ class Templates:
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
-            bytecode_cache=_Compiled(),
+            bytecode_cache=_Compiled("sandboxed"),
         )
         self._environment.policies["json.dumps_kwargs"] = {
             "sort_keys": True,
@@ -224,7 +224,7 @@ def _layouts() -> Environment:
         finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_Compiled(),
+        bytecode_cache=_Compiled("trusted"),
     )
     environment.globals["VERDICTS"] = VERDICTS
     environment.filters["md"] = lambda value: Markup(markdown_text(value))  # nosec B704  # escaped
@@ -239,20 +239,23 @@ def _finalized(context: EvalContext, value: Any) -> Any:
 
 
 class _Compiled(BytecodeCache):
-    """Compiled templates in the private cache: Jinja's code for one version of it and one text."""
+    """Compiled templates in the private cache: Jinja's code for one version of it and one text.
 
-    def __init__(self) -> None:
-        self._cache = open_cache()
+    Code for the sandbox has its limits; the same layout is other code where it is trusted.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._cache, self._kind = open_cache(), kind
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        entry = self._cache.entry("compiled templates", bucket.key) if self._cache else None
+        entry = self._cache.entry("compiled templates", f"{self._kind} {bucket.key}") if self._cache else None
         if entry and entry.inputs == self._inputs(bucket):
             bucket.bytecode_from_string(entry.value.encode("latin-1"))
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         if self._cache:
             text = bucket.bytecode_to_string().decode("latin-1")
-            self._cache.put(("compiled templates", [Entry(bucket.key, self._inputs(bucket), text)]))
+            self._cache.put(("compiled templates", [Entry(f"{self._kind} {bucket.key}", self._inputs(bucket), text)]))
 
     def _inputs(self, bucket: Bucket) -> dict[str, str]:
         versions = {"jinja2": version("jinja2"), "cardproof": __version__, "sandbox": VERSION}

@@ -63,10 +63,11 @@ class Zoo(Protocol):
     Of a zoo of the user's own, ``digest`` is asked in a process of its own at every build, and may import torch.
 
     Optional: ``known_as(name, weights)`` returns the present name of a model, by the zoo's renames and by the file name
-    of the card's weights. Built-in zoos may have three more methods, which must not import torch:
+    of the card's weights. Built-in zoos may have four more methods, which must not import torch:
     ``find_weights(name, given)`` returns the local file of a model's weights, if there is one,
     ``training_log(name)`` the name of the log that comes with the weights and its recipe, and
-    ``training_curve(name)`` pairs of epoch and mean loss of that log. In the worker that measures,
+    ``training_curve(name)`` pairs of epoch and mean loss of that log, and ``diagram(name)`` how the blocks of the
+    network are built, in the form of :class:`cardproof.zoos.diagrams.Diagram`. In the worker that measures,
     ``weights_of(name)`` gives the zoo's names of all weights of a network with the number of classes of each, and
     ``stated_results(name)`` the results that the zoo's own metadata state for them.
 

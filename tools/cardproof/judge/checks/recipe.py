@@ -64,6 +64,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from cardproof.core.names import RECIPE
 from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
@@ -80,7 +82,9 @@ def judge(claim: Claim, context: Context) -> Judgement:
     recipe = context.recipe
     if recipe is None:
         return Judgement(claim, "unchecked", reason="the zoo has no recipe of these weights")
-    return _judge_technique(claim, recipe) if claim.kind == TECHNIQUES else _judge_value(claim, context, recipe)
+    judged = _judge_technique(claim, recipe) if claim.kind == TECHNIQUES else _judge_value(claim, context, recipe)
+    source = "the training recipe" if recipe.logged is None else "the training recipe and its log"
+    return judged if judged.found is None else replace(judged, sources=((source, str(judged.found)),))
 
 
 def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:

@@ -192,6 +192,7 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     if not sources:
         by_zoo = _judge_by_zoo(claim, context, stated, missing)
         return by_zoo or Judgement(claim, "unchecked", unit=unit, reason=f"{missing}; and no cited source")
+    named = tuple((source.title, f"{source.text(value).removesuffix('%')}{unit}") for source, value in sources)
     equal = [(source, value) for source, value in sources if _is_equal(stated, value)]
     margin = context.settings.sources_agree
     far = [(source, value) for source, value in sources if abs(value.value - stated.value) > margin]
@@ -199,12 +200,15 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
         source = equal[0][0]
         method = f"equal to {source.title} ({source.url}, retrieved {source.retrieved})"
         allowed = f"sources within {show_count(margin)} points"
-        return Judgement(claim, "cited", float(equal[0][1].value), unit, allowed, "0", method=method, reason=missing)
+        cited = (named[sources.index(equal[0])],)
+        return Judgement(
+            claim, "cited", float(equal[0][1].value), unit, allowed, "0", method=method, reason=missing, sources=cited
+        )
     reason = "sources differ: " + "; ".join(f"{source.title} has {source.text(value)}" for source, value in sources)
     nearest = min(sources, key=lambda pair: abs(pair[1].value - stated.value))[1]
     differing = float(far[0][1].value if equal else nearest.value)
     difference = f"{differing - float(stated.value):+.3f}".replace("-", "−")
-    return Judgement(claim, "disputed", differing, unit, "equal to a source", difference, reason=reason)
+    return Judgement(claim, "disputed", differing, unit, "equal to a source", difference, reason=reason, sources=named)
 
 
 OF_ZOO = "equal to the zoo's own metadata"
@@ -220,12 +224,13 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
     zoo = evidence.environment.zoo
     nearest = min(own, key=lambda result: abs(_number_of(result).value - stated.value))
     found = _number_of(nearest).value
+    named = ((f"metadata of {zoo}", f"{found}{unit}"),)
     if _is_equal(stated, _number_of(nearest)):
         method = f"equal to the metadata of {zoo}: {nearest.weights} ({nearest.place})"
-        return Judgement(claim, "cited", float(found), unit, OF_ZOO, "0", method=method, reason=missing)
+        return Judgement(claim, "cited", float(found), unit, OF_ZOO, "0", method=method, reason=missing, sources=named)
     difference = f"{found - stated.value:+.3f}".replace("-", "−")
     listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result in own)}"
-    disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed)
+    disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed, sources=named)
     if other := _exchanged_with(claim, context, stated, own):
         reason = f"the values of {claim.model} and {other} are exchanged: {listed}, and this value of {other}"
         return replace(disputed, reason=reason, discrepancies=("another-model",))

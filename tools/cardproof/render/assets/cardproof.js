@@ -6,24 +6,43 @@
   const labelOf = (row) => row.cells[0].firstElementChild.textContent;
   const claimsOf = (row) => Number(row.dataset.n || 1);
 
-  function addFilter(tools, rows) {
-    const words = [...new Set(rows.map((row) => labelOf(row)))];
+  /** Buttons that show the claims of one verdict; a table without any, and its heading, are hidden with their rows. */
+  function addFilter(tools, rows, tables) {
+    const words = [...new Set(rows.map(labelOf))];
     const said = make("output", {});
+    const filter = (word) => {
+      rows.forEach((row) => show(row, word === "All" || labelOf(row) === word));
+      tables.forEach(hideIfEmpty);
+      buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.value === word)));
+      said.textContent = `${count(rows.filter((row) => !row.hidden))} claims shown`;
+    };
+    const count = (chosen) => chosen.reduce((sum, row) => sum + claimsOf(row), 0);
     const buttons = ["All", ...words].map((word) => {
-      const chosen = rows.filter((row) => word === "All" || labelOf(row) === word);
-      const count = chosen.reduce((sum, row) => sum + claimsOf(row), 0);
-      const button = make("button", { type: "button", textContent: `${word} ${count}` });
-      button.addEventListener("click", () => {
-        rows.forEach((row) => show(row, chosen.includes(row)));
-        buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
-        said.textContent = `${count} claims shown`;
-      });
-      button.setAttribute("aria-pressed", String(word === "All"));
+      const n = count(rows.filter((row) => word === "All" || labelOf(row) === word));
+      const button = make("button", { type: "button", value: word, textContent: `${word} ${n}` });
+      button.addEventListener("click", () => filter(word));
       return button;
     });
     tools.setAttribute("role", "group");
     tools.setAttribute("aria-label", "Claims by verdict");
     tools.replaceChildren(...buttons, said);
+    filter("All");
+    said.textContent = "";
+    document.querySelectorAll("a.cp-pill").forEach((pill) => pill.addEventListener("click", (event) => {
+      const chosen = buttons.find((button) => pill.classList.contains(`cp-${button.value.toLowerCase()}`));
+      if (!chosen) return;
+      event.preventDefault();
+      chosen.click();
+      chosen.focus({ preventScroll: true });
+      tools.scrollIntoView();
+    }));
+  }
+
+  function hideIfEmpty(table) {
+    const box = table.closest(".cp-claims");
+    box.hidden = [...table.tBodies[0].rows].every((row) => row.hidden);
+    const heading = box.previousElementSibling;
+    if (heading?.tagName === "H3") heading.hidden = box.hidden;
   }
 
   function show(row, shown) {
@@ -31,11 +50,12 @@
     if (row.more) row.more.hidden = !shown;
   }
 
-  /** A number where the text begins with one, as counts, percentages and differences do. */
+  /** A number where the text begins with one, as counts, percentages and differences do; 4.17 G is 4.17e9. */
   function valueOf(cell) {
     const text = cell ? cell.textContent.trim() : "";
     const number = parseFloat(text.replace(/[,%±+\s]/g, "").replace("−", "-"));
-    return Number.isNaN(number) ? text.toLowerCase() : number;
+    const power = { k: 1e3, M: 1e6, G: 1e9 }[/^[\d.,]+ ([kMG])\b/.exec(text)?.[1]] || 1;
+    return Number.isNaN(number) ? text.toLowerCase() : number * power;
   }
 
   function compare(one, other) {
@@ -76,25 +96,28 @@
     return own || (link && document.getElementById(link.hash.slice(1)));
   }
 
-  /** Shows the record below its row while the claim is open. */
+  /** While a claim is open, its text and its record have a row of their own, as wide as the table. */
   function addRecord(row) {
     const details = row.querySelector("details");
     const claim = details.querySelector("div[id]");
     const last = claim.lastElementChild;
     claim.append(last && last.tagName === "A" ? " · " : " ", make("a", { href: `#${claim.id}`, textContent: "Link to this claim" }));
     details.addEventListener("toggle", () => {
-      const record = recordOf(row);
-      if (!record) return;
       if (!details.open) {
+        details.append(claim);
         row.more?.remove();
         row.more = undefined;
       } else if (!row.more) {
-        const copy = record.cloneNode(true);
-        copy.removeAttribute("id");
-        copy.querySelectorAll("pre").forEach((block) => block.replaceChildren(block.querySelector("code")));
-        row.more = make("tr", { className: "cp-record-row" });
-        const cell = make("td", { colSpan: row.cells.length });
-        cell.append(copy);
+        const record = recordOf(row);
+        row.more = make("tr", { className: "cp-more" });
+        const cell = make("td", { colSpan: 6 });
+        cell.append(claim);
+        if (record) {
+          const copy = record.cloneNode(true);
+          copy.removeAttribute("id");
+          copy.querySelectorAll("pre").forEach((block) => block.replaceChildren(block.querySelector("code")));
+          cell.append(copy);
+        }
         row.more.append(cell);
         row.after(row.more);
       }
@@ -103,7 +126,8 @@
 
   function targetOf() {
     try {
-      return document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      const id = decodeURIComponent(location.hash.slice(1));
+      return document.getElementById(id) || document.getElementById(id.replace(/-\d+$/, "")); // an item of a shared list
     } catch {
       return null; // a fragment that is no text, such as #%
     }
@@ -111,11 +135,14 @@
 
   function openTarget() {
     const target = targetOf();
-    const details = target && target.closest(".cp-claims details, .cp-record, .cp-aside");
+    const details = target && (target.closest(".cp-claims details, .cp-record, .cp-aside") || target.closest(".cp-more")?.previousElementSibling.querySelector("details"));
     if (!details) return;
     details.open = true;
-    const row = target.closest("tr");
-    if (row) show(row, true);
+    const row = details.closest("tr");
+    if (row) {
+      show(row, true);
+      hideIfEmpty(row.closest("table"));
+    }
     target.scrollIntoView({ block: "center" });
   }
 
@@ -141,7 +168,7 @@
     const tables = [...document.querySelectorAll(".cp-claims table")];
     const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
     if (!tools || tools.firstChild || !rows.length) return;
-    addFilter(tools, rows);
+    addFilter(tools, rows, tables);
     rows.forEach(addRecord);
     tables.forEach(addSort);
     document.querySelectorAll(".cp-stands table, .cp-variants table").forEach(addSort);

@@ -27,8 +27,6 @@ LICENCE_KEYS = ("License", "Licence")
 CONCERNS: tuple[Verdict, ...] = ("refuted", "disputed")
 """Verdicts whose claims a reader of a list should see."""
 
-_WEAKEST: tuple[Verdict, ...] = (*CONCERNS, "unchecked", "cited", "confirmed")
-"""Which verdict several values of one field have together: never one that holds for only some of them."""
 
 DATASET_TITLES = {"FashionMNIST": "Fashion-MNIST"}
 """Canonical name of a data set -> its published name, if that is another."""
@@ -121,15 +119,6 @@ def summarize_model(
         record,
         index,
     )
-
-
-def field_verdicts(judgements: Iterable[Judgement]) -> dict[str, Verdict]:
-    """Return the verdict on each field of a model, as the card writes its name."""
-    found: dict[str, Verdict] = {}
-    for judgement in judgements:
-        field = judgement.claim.field
-        found[field] = min(judgement.verdict, found.get(field, judgement.verdict), key=_WEAKEST.index)
-    return found
 
 
 def _licence(card: Card, model: Model) -> str:

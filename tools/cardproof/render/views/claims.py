@@ -12,7 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.names import ACCURACIES
-from cardproof.core.numbers import show_count
+from cardproof.core.numbers import parse_number, show_count
+from cardproof.core.secrets import masked
 from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
 from cardproof.judge.judge import FOUND, ModelVerdicts
 from cardproof.render.output.text import slug
@@ -31,6 +32,9 @@ MEANING: dict[Verdict, str] = {
 
 ATTENTION: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
 """Order of rows in a claims table: what needs a reader's attention first."""
+
+WEAKEST: tuple[Verdict, ...] = ("refuted", "disputed", "unchecked", "cited", "confirmed")
+"""Order in which the verdict on several numbers is chosen: never one that holds for only some of them."""
 
 COUNTS = ("parameters", "flops")
 """Kinds of claims whose numbers are written with separators."""
@@ -59,10 +63,24 @@ class ClaimView(Struct, frozen=True):
     explanation: str
     source: str
     """Who published the value, for values of others."""
+    sources: tuple[tuple[str, str], ...] = ()
+    """Named sources, each with its value: what the claim was compared with if nothing was measured."""
     records: tuple[str, ...] = ()
     """Anchors of the records that the verdict rests on: none, or one for each model."""
     items: tuple[tuple[str, str], ...] = ()
     """For several claims: the anchor and the stated text of each; ``anchor`` is that of the first."""
+    models: tuple[str, ...] = ()
+    """Of a row that several models share: the anchor of the first claim of each."""
+
+    @property
+    def more_anchors(self) -> tuple[str, ...]:
+        """The addresses of the row beside ``anchor``. Items of a shared list have that of the list, by the script."""
+        return self.models[1:] or tuple(anchor for anchor, _ in self.items[1:])
+
+    @property
+    def measured(self) -> str:
+        """What was found by running or reading the network; empty if a source was asked."""
+        return "" if self.sources else self.found
 
     @property
     def count(self) -> int:
@@ -83,6 +101,12 @@ class Fact(Struct, frozen=True):
     unit: str
     verdict: Verdict
     note: str
+    kind: str = ""
+    """The kind of the claim and its data set: tiles of several models with the same kind are joined."""
+    number: float | None = None
+    """The value, without its unit's scale."""
+    tally: str = ""
+    """Of several models: how many claims have which verdict."""
 
 
 class ModelView(Struct, frozen=True):
@@ -96,15 +120,23 @@ class ModelView(Struct, frozen=True):
     verdicts: tuple[tuple[Verdict, int], ...]
     values: Mapping[str, str]
     """Columns of tables: field as written -> what a table shows."""
+    marks: Mapping[str, Verdict]
+    """Field as written -> verdict on the value that a table shows."""
     collections: tuple[str, ...]
     evidence: str | None
     """Link from the page to the evidence file."""
     ran: str
     """Where and when it was measured, in words."""
+    weights: str = ""
+    """Address of the weights that the card links; empty if it is not a plain web address."""
 
     @property
     def refuted(self) -> tuple[ClaimView, ...]:
         return tuple(claim for claim in self.claims if claim.verdict == "refuted")
+
+    @property
+    def disputed(self) -> tuple[ClaimView, ...]:
+        return tuple(claim for claim in self.claims if claim.verdict == "disputed")
 
 
 def model_view(
@@ -131,9 +163,11 @@ def model_view(
         tuple(_facts(verdicts.own, evidence)),
         count_verdicts(verdicts.own),
         _values(verdicts.own),
+        _marks(verdicts.own),
         model.collections,
         link,
         _ran(evidence),
+        public_address(model.text("Weights") or ""),
     )
 
 
@@ -152,7 +186,9 @@ def _judged_alike(view: ClaimView) -> ClaimView:
     """Return what items of one row have in common; a refuted claim has a row of its own."""
     # what was found of an item is the item itself, or the same word for all
     found = "" if view.found == view.stated else view.found
-    return replace(view, anchor=view.anchor if view.verdict == "refuted" else "", stated="", found=found)
+    sources = tuple((name, "" if value == view.stated else value) for name, value in view.sources)
+    anchor = view.anchor if view.verdict == "refuted" else ""
+    return replace(view, anchor=anchor, stated="", found=found, sources=sources)
 
 
 def _list_row(group: list[ClaimView]) -> ClaimView:
@@ -162,7 +198,8 @@ def _list_row(group: list[ClaimView]) -> ClaimView:
     stated = ", ".join(view.stated for view in group)
     found = stated if first.found == first.stated else first.found
     items = tuple((view.anchor, view.stated) for view in group)
-    return replace(first, stated=stated, found=found, items=items)
+    sources = tuple((name, "") for name, _ in first.sources)
+    return replace(first, stated=stated, found=found, sources=sources, items=items)
 
 
 def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str, RecordView]) -> ClaimView:
@@ -185,6 +222,7 @@ def claim_view(judgement: Judgement, anchors: Counter[str], records: Mapping[str
         how,
         judgement.explanation or "",
         claim.published or "",
+        () if claim.published else judgement.sources,
         (record.anchor,) if (record := records.get(record_kind(claim))) else (),
     )
 
@@ -222,8 +260,10 @@ def _facts(judgements: Iterable[Judgement], evidence: Evidence | None) -> Iterab
 def _size_fact(judgement: Judgement) -> Fact:
     stated, verdict = judgement.claim.stated, judgement.verdict
     if verdict == "refuted":
-        return Fact("Image size", f"{judgement.found}", "px", verdict, f"card says {stated}")
-    return Fact("Image size", stated, "px", verdict, "as configured" if verdict == "confirmed" else "as stated")
+        return Fact("Image size", f"{judgement.found}", "px", verdict, f"card says {stated}", "image size")
+    note = "" if verdict == "confirmed" else "as stated"
+    number = judgement.claim.number
+    return Fact("Image size", stated, "px", verdict, note, "image size", float(number.value) if number else None)
 
 
 def _accuracy_fact(judgement: Judgement) -> Fact:
@@ -232,7 +272,9 @@ def _accuracy_fact(judgement: Judgement) -> Fact:
     note = judgement.detail or judgement.claim.dataset or ""
     if judgement.verdict == "refuted":
         value, note = f"{judgement.found}", f"card says {judgement.claim.stated}"
-    return Fact(label, value, "%", judgement.verdict, note)
+    number = parse_number(value)
+    kind = f"{label} {judgement.claim.dataset or ''}"
+    return Fact(label, value, "%", judgement.verdict, note, kind, float(number.value) if number else None)
 
 
 def _count_fact(label: str, judgement: Judgement) -> Fact:
@@ -241,10 +283,11 @@ def _count_fact(label: str, judgement: Judgement) -> Fact:
     found = judgement.found if isinstance(judgement.found, int) else None
     if found is None:
         value, unit = short_count(stated.value) if stated else (judgement.claim.stated, "")
-        return Fact(label, value, unit, judgement.verdict, "as stated")
+        number = float(stated.value) if stated else None
+        return Fact(label, value, unit, judgement.verdict, "as stated", judgement.claim.kind, number)
     value, unit = short_count(found)
-    note = f"card says {_stated(judgement.claim)}" if judgement.verdict == "refuted" else "counted exactly"
-    return Fact(label, value, unit, judgement.verdict, note)
+    note = f"card says {_stated(judgement.claim)}" if judgement.verdict == "refuted" else "counted"
+    return Fact(label, value, unit, judgement.verdict, note, judgement.claim.kind, float(found))
 
 
 def short_count(value: int | Decimal) -> tuple[str, str]:
@@ -265,6 +308,21 @@ def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
         key = judgement.claim.field
         values[key] = f"{values[key]}, {text}" if key in values else text
     return values
+
+
+def _marks(judgements: Iterable[Judgement]) -> dict[str, Verdict]:
+    """Return the verdict on what :func:`_values` returns: of a list, the weakest."""
+    marks: dict[str, Verdict] = {}
+    for judgement in judgements:
+        field, verdict = judgement.claim.field, judgement.verdict
+        marks[field] = min(marks.get(field, verdict), verdict, key=WEAKEST.index)
+    return marks
+
+
+def public_address(text: str) -> str:
+    """Return a text if it is an address on the web without credentials; an empty text otherwise."""
+    is_web = text.lower().startswith(("https://", "http://")) and text.isprintable() and " " not in text
+    return text if is_web and masked(text) == text else ""
 
 
 def _ran(evidence: Evidence | None) -> str:
@@ -298,4 +356,4 @@ def _merged(rows: Sequence[ClaimView]) -> ClaimView:
     """Return one row for the same claims of several models."""
     anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
     records = tuple(dict.fromkeys(record for row in rows for record in row.records))
-    return replace(rows[0], items=anchors, records=records)
+    return replace(rows[0], items=anchors, records=records, models=tuple(row.anchor for row in rows))

@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.files import show_path
-from cardproof.core.names import canonical_dataset
+from cardproof.core.names import canonical_dataset, kind_of
 from cardproof.judge.card_report import ModelRow, Score
 from cardproof.judge.checks.results import points
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Judgement
+    from cardproof.core.types import Judgement, Verdict
 
 METRIC = "top 1 accuracy"
 LEAST_MODELS = 3
@@ -104,7 +104,14 @@ def comparison_digest(comparison: Comparison | None) -> str:
 
 def _row_data(row: ModelRow) -> list[object]:
     scores = [(score.dataset, score.value, score.verdict) for score in row.scores]
-    return [row.name, row.anchor, show_path(row.page), row.multiply_adds, row.parameters, row.milliseconds, scores]
+    marks = [count_verdict(row, kind) for kind in ("parameters", "flops")]
+    page = show_path(row.page)
+    return [row.name, row.anchor, page, row.multiply_adds, row.parameters, row.milliseconds, scores, marks]
+
+
+def count_verdict(row: ModelRow, kind: str) -> Verdict | None:
+    """Return the verdict on a model's stated count, which is shown as measured; None if its card states none."""
+    return next((verdict for field, verdict in row.marks.items() if kind_of(field) == kind), None)
 
 
 def _is_comparable(row: ModelRow, dataset: str) -> bool:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from cardproof.core.types import VERDICTS
 from cardproof.render.output.paths import relative
 from cardproof.render.output.text import page_link, slug
 from cardproof.render.views.claims import UNITS, short_count
-from cardproof.render.views.comparison import LEAST_MODELS, Comparison
-from cardproof.render.views.plot import Mark, PlotText, front, scatter
+from cardproof.render.views.comparison import LEAST_MODELS, Comparison, count_verdict
+from cardproof.render.views.evidence import dataset_name
+from cardproof.render.views.plot import SHAPES, Mark, PlotText, front, scatter, shape_of
 
 if TYPE_CHECKING:
     from cardproof.core.types import Verdict
@@ -38,6 +40,8 @@ class ComparisonRow(Struct, frozen=True):
     score: str
     verdict: Verdict
     """Of the claim about the accuracy."""
+    marks: tuple[Verdict | None, Verdict | None]
+    """Of the claims about multiply-adds and parameters; None if the card has none."""
 
 
 class ComparisonView(Struct, frozen=True):
@@ -56,20 +60,32 @@ class ComparisonView(Struct, frozen=True):
     """Best accuracy first."""
     measured: int
     """Number of accuracies that were measured here."""
+    marks: tuple[Verdict, ...]
+    """All verdicts in the table."""
+    is_unmarked: bool
+    """Whether the table has numbers without a verdict, which no card states."""
+    legend: tuple[tuple[str, str], ...]
+    """The marks that occur in the plots, and what they mean."""
 
 
 def comparison_view(comparison: Comparison, page: Path, conditions: Conditions | None = None) -> ComparisonView:
     """Return the view of a comparison; ``conditions`` are those of the measured times."""
     timed = [row for row in comparison.rows if row.milliseconds]
     rows = sorted(comparison.rows, key=lambda row: (-comparison.score(row).value, row.name))
+    table = tuple(_row(row, comparison, page) for row in rows)
+    marks = {verdict for row in table for verdict in (row.verdict, *row.marks)}
+    shapes = {shape_of(comparison.score(row).verdict) for row in rows}
     return ComparisonView(
         comparison.dataset,
         _plot(comparison, comparison.rows, "multiply-adds"),
         _plot(comparison, comparison.rows, "parameters"),
         _plot(comparison, timed, TIME) if len(timed) >= LEAST_MODELS else "",
         _conditions_text(conditions) if conditions and timed else "",
-        tuple(_row(row, comparison, page) for row in rows),
-        sum(_is_measured(comparison.score(row).verdict) for row in rows),
+        table,
+        sum(comparison.score(row).verdict in ("confirmed", "refuted") for row in rows),
+        tuple(verdict for verdict in VERDICTS if verdict in marks),
+        bool(timed) or None in marks,
+        tuple(SHAPES[shape] for shape in SHAPES if shape in shapes),
     )
 
 
@@ -87,15 +103,12 @@ def _row(row: ModelRow, comparison: Comparison, page: Path) -> ComparisonRow:
         f"{row.milliseconds:.3g}" if row.milliseconds else "",
         f"{score.value:.2f}",
         score.verdict,
+        (count_verdict(row, "flops"), count_verdict(row, "parameters")),
     )
 
 
 def _anchor(row: ModelRow) -> str:
     return f"stands-{slug(row.name)}"
-
-
-def _is_measured(verdict: Verdict) -> bool:
-    return verdict in ("confirmed", "refuted")
 
 
 def _conditions_text(conditions: Conditions) -> str:
@@ -116,13 +129,13 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
         score = comparison.score(row)
         amount = f"in {number:.3g}" if quantity == TIME else f"with {' '.join(short_count(int(number)))}"
         description = f"{row.name}: {score.value:.2f}% ({score.verdict}) {amount} {quantity}"
-        own, measured = row in comparison.own, _is_measured(score.verdict)
-        marks.append(Mark(number / scale, score.value, row.name, description, _anchor(row), own, measured))
+        own = row in comparison.own
+        marks.append(Mark(number / scale, score.value, row.name, description, _anchor(row), own, score.verdict))
     best = front([(mark.x, mark.y) for mark in marks])
     names = [mark.label for point in best for mark in marks if (mark.x, mark.y) == point]
     words = PlotText(
         f"stands-{quantity.partition(' ')[0]}",
-        f"Top-1 accuracy on {comparison.dataset} against {quantity}",
+        f"Top-1 accuracy on {dataset_name(comparison.dataset)} against {quantity}",
         f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
         "The table below has all values.",
         f"{quantity.capitalize()}{f', {unit}' if unit else ''} (less is better)",

@@ -16,6 +16,9 @@ from cardproof.render.output.text import slug
 if TYPE_CHECKING:
     from cardproof.core.types import Claim, Environment, Evaluated, Evidence, Need, Recipe
 
+DATASET_NAMES = {"FashionMNIST": "Fashion-MNIST"}
+"""Data sets whose name in commands and records is not how people write it."""
+
 COUNTED = "counted"
 RECIPE = "recipe"
 
@@ -105,7 +108,7 @@ def _result_record(result: Evaluated, sources: Sources) -> RecordView:
     )
     return RecordView(
         f"evidence-{slug(model)}-on-{slug(result.dataset)}",
-        f"{model}: evaluated on {result.dataset}",
+        f"{model}: evaluated on {dataset_name(result.dataset)}",
         (("Inputs", _joined(inputs)), *_environment_facts(result.environment)),
         audit_command(sources, result.dataset),
     )
@@ -115,7 +118,7 @@ def _cited_record(dataset: str, sources: Sources) -> RecordView:
     known = dataset if canonical_dataset(dataset) else None
     return RecordView(
         f"evidence-cited-{slug(dataset)}" + ("-with-weights" if sources.need.weights else ""),
-        f"Published results on {dataset}",
+        f"Published results on {dataset_name(dataset)}",
         (("Inputs", "values of named sources; each claim names its own. Not measured here."),),
         audit_command(sources, known),
     )
@@ -131,6 +134,11 @@ def audit_command(sources: Sources, dataset: str | None = None) -> str:
     if dataset and sources.need.weights:
         words += ["--weights", "WEIGHTS"]
     return shlex.join(words)
+
+
+def dataset_name(name: str) -> str:
+    """Return the name of a data set for readers."""
+    return DATASET_NAMES.get(name, name)
 
 
 def unique_records(records: Iterable[RecordView]) -> tuple[RecordView, ...]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from cardproof.core.types import Verdict
 from cardproof.render.templates import render_layout
 
 WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 54, 16, 16, 46
+LEFT, RIGHT, TOP, BOTTOM = 70, 16, 16, 56
 LETTER_WIDTH = 7.6
 """Mean width of a letter of a bold label, in the units of the plot."""
 LABEL_OFFSETS = (
@@ -26,6 +27,13 @@ LABEL_OFFSETS = (
 )
 """Possible positions of a label, in order: offset from the centre of its mark, and text anchor."""
 LINE_HEIGHT = 13
+SHAPES = {
+    "measured": ("●", "measured here"),
+    "cited": ("○", "agrees with a published source"),
+    "disputed": ("◇", "sources differ"),
+    "unchecked": ("□", "as stated, not checked"),
+}
+"""Marks of plots, which no colour tells apart: a letter like it, and what it means."""
 
 
 class Mark(Struct, frozen=True):
@@ -40,8 +48,18 @@ class Mark(Struct, frozen=True):
     """Anchor of its row on the page."""
     own: bool
     """Whether it is a model of the page."""
-    measured: bool
-    """Whether the accuracy was measured here: filled; cited ones are hollow."""
+    verdict: Verdict
+    """On the accuracy; it decides the shape of the mark."""
+
+    @property
+    def shape(self) -> str:
+        """Key of :data:`SHAPES`."""
+        return shape_of(self.verdict)
+
+
+def shape_of(verdict: Verdict) -> str:
+    """Return the key of the mark for an accuracy with this verdict."""
+    return "measured" if verdict in ("confirmed", "refuted") else verdict
 
 
 class PlotText(Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cardproof.render.output.text import slug
+from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.plot import PlotText, curve
 
 if TYPE_CHECKING:
@@ -120,4 +121,6 @@ def _confusion(model: str, result: Evaluated) -> ConfusionView:
         f"{result.classes[right]} for {result.classes[predicted]} ({-n:,} of {total:,})"
         for n, right, predicted, total in sorted(mistakes)[:3]
     )
-    return ConfusionView(model, result.dataset, result.images, result.classes, tuple(rows), ", ".join(named))
+    return ConfusionView(
+        model, dataset_name(result.dataset), result.images, result.classes, tuple(rows), ", ".join(named)
+    )

@@ -1,0 +1,182 @@
+"""The top of a page: the verdict in a sentence, tiles of a family, links, and what others publish."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cardproof.core.types import VERDICTS, Verdict
+from cardproof.render.views.claims import ATTENTION, WEAKEST, Fact, public_address
+
+if TYPE_CHECKING:
+    from cardproof.render.views.about import About
+    from cardproof.render.views.claims import ClaimView, ModelView
+
+MOST_NAMED = 2
+"""Fields of wrong claims that the sentence names."""
+
+
+class Link(Struct, frozen=True):
+    """A button at the top of a page."""
+
+    label: str
+    address: str
+    is_file: bool = False
+    """Whether it is a file of the site, named relative to the page."""
+
+
+class PublishedGroup(Struct, frozen=True):
+    """Values of one field that one source publishes, which differ from the card in the same way."""
+
+    field: str
+    source: str
+    verdict: Verdict
+    how: str
+    explanation: str
+    rows: tuple[tuple[str, str, str], ...]
+    """Model, published value, and measured value."""
+
+
+def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Mapping[str, int]) -> str:
+    """Return what became of a page's claims; ``wrong`` are the names of the refuted ones, with how many have each."""
+    counts: Mapping[Verdict, int] = dict(verdicts)
+    total, refuted, confirmed = sum(counts.values()), counts.get("refuted", 0), counts.get("confirmed", 0)
+    cited, disputed, unchecked = (counts.get(verdict, 0) for verdict in ("cited", "disputed", "unchecked"))
+    if not total:
+        return "This page makes no claims."
+    parts = []
+    if refuted:
+        more = refuted - sum(list(wrong.values())[:MOST_NAMED])
+        names = ", ".join(list(wrong)[:MOST_NAMED]) + (f" and {more} more" if more else "")
+        parts.append(f"{refuted} of {_claims(total)} {'is' if refuted == 1 else 'are'} wrong: {names}")
+        if confirmed:
+            parts.append(f"{confirmed} that we could check ourselves {'holds' if confirmed == 1 else 'hold'}")
+    elif confirmed == 1:
+        parts.append("The 1 claim that we could check ourselves holds")
+    elif confirmed:
+        parts.append(f"All {confirmed} claims that we could check ourselves hold")
+    else:
+        parts.append("We could not check any claim ourselves")
+    if cited:
+        parts.append(f"{cited} agree{'s with a published source' if cited == 1 else ' with published sources'}")
+    if disputed:
+        parts.append(f"{disputed} {'is' if disputed == 1 else 'are'} disputed")
+    if unchecked and unchecked < total:
+        parts.append(f"{unchecked} could not be checked")
+    return "; ".join(parts) + "."
+
+
+def wrong_fields(models: Sequence[ModelView]) -> dict[str, int]:
+    """Return the fields of the refuted claims with the models that they are of, and the number of claims."""
+    claims: dict[str, list[str]] = {}
+    for model in models:
+        for claim in model.refuted:
+            claims.setdefault(claim.field, []).append(model.name)
+    found = {}
+    for field, names in claims.items():
+        several = len(set(names))
+        of = f" of {several} models" if several > 1 else f" of {names[0]}" if len(models) > 1 else ""
+        found[f"{field}{of}"] = len(names)
+    return found
+
+
+def _claims(count: int) -> str:
+    return f"{count} claim{'' if count == 1 else 's'}"
+
+
+def page_verdict(verdicts: Iterable[tuple[Verdict, int]]) -> Verdict:
+    """Return the verdict that colours the sentence: what needs attention first."""
+    return min((verdict for verdict, _ in verdicts), key=ATTENTION.index, default="unchecked")
+
+
+def family_facts(models: Sequence[ModelView]) -> tuple[Fact, ...]:
+    """Return the tiles of a page: those of its model, or for several the range of each number."""
+    if len(models) == 1:
+        return models[0].facts
+    groups: dict[str, list[Fact]] = {}
+    for model in models:
+        for fact in model.facts:
+            groups.setdefault(fact.kind, []).append(fact)
+    return tuple(_joined(facts, len(models)) for facts in groups.values())
+
+
+def _joined(facts: Sequence[Fact], models: int) -> Fact:
+    """Return one tile for the same number of several models: from the least to the most."""
+    labels = {fact.label for fact in facts}
+    label = facts[0].label if len(labels) == 1 else facts[0].label.partition(" at ")[0]
+    known = [fact for fact in facts if fact.number is not None]
+    low, high = (
+        (pick(known, key=lambda fact: fact.number or 0) for pick in (min, max)) if known else (facts[0], facts[-1])
+    )
+    value, unit = _range(low, high)
+    counts = Counter(fact.verdict for fact in facts)
+    tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    note = "" if len(facts) == models else f"of {models} models"
+    return Fact(label, value, unit, min(counts, key=WEAKEST.index), note, facts[0].kind, tally=tally)
+
+
+def _range(low: Fact, high: Fact) -> tuple[str, str]:
+    if low.value == high.value and low.unit == high.unit:
+        return low.value, low.unit
+    if low.unit == high.unit:
+        return f"{low.value}–{high.value}", low.unit
+    return f"{low.value} {low.unit}–{high.value}".replace(" –", "–"), high.unit
+
+
+def page_links(models: Sequence[ModelView], about: About, body: str, has_recipe: bool) -> tuple[Link, ...]:
+    """Return the buttons of a page, for what there is."""
+    found = []
+    if len(models) == 1:
+        found.append(Link("Weights", models[0].weights))
+    elif any(model.weights for model in models):
+        found.append(Link("Weights", "#variants"))
+    found.append(Link(f"Licence: {about.licence}", licence_address(about.licence, body)))
+    found.append(Link("Training recipe", "#training-recipe" if has_recipe else ""))
+    found += [Link("Paper", public_address(paper.url)) for paper in about.papers[:1]]
+    if len(models) == 1:
+        found.append(Link("Evidence file", models[0].evidence or "", is_file=True))
+    return tuple(link for link in found if link.address)
+
+
+def licence_address(licence: str, body: str) -> str:
+    """Return where a licence is explained: its own address, or the author's section about it."""
+    if not licence or (address := public_address(licence)):
+        return address if licence else ""
+    fence = ""
+    for line in body.split("\n"):
+        if mark := _FENCE.match(line):
+            fence = "" if fence and mark[1].startswith(fence) else fence or mark[1]
+        elif not fence and (heading := _LICENCE.match(line)):
+            return f"#{heading['id'] or _heading_slug(heading['text'])}"
+    return ""
+
+
+_FENCE = re.compile(r"[ ]{0,3}(```+|~~~+)")
+_LICENCE = re.compile(
+    r"#{2,3}[ ](?P<text>(?i:licen[cs]e)[^{}<>#\[\]`*_&\\]{0,100}+)(?:\{:?[ ]?#(?P<id>[\w.-]{1,100})[ ]?\})?$"
+)
+
+
+def _heading_slug(text: str) -> str:
+    """Return the anchor that Python-Markdown gives a heading."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
+
+
+def published_groups(models: Iterable[ModelView]) -> tuple[PublishedGroup, ...]:
+    """Return what others publish of a page's models; values that are explained in the same way are one group."""
+    groups: dict[tuple[str, str, Verdict, str, str], list[tuple[str, str, str]]] = {}
+    for model in models:
+        for claim in model.published:
+            key = _published_key(claim)
+            groups.setdefault(key, []).append((model.name, claim.stated, claim.found))
+    return tuple(PublishedGroup(*key, tuple(rows)) for key, rows in groups.items())
+
+
+def _published_key(claim: ClaimView) -> tuple[str, str, Verdict, str, str]:
+    return claim.field, claim.source, claim.verdict, claim.how, claim.explanation
