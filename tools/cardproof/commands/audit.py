@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from cardproof.build import audit, dry_run_of_audit
 from cardproof.commands.options import EPILOG, PATH, RunOptions, run_options
@@ -16,7 +17,7 @@ from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, write_report
 from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
-from cardproof.plan.options import LOCAL
+from cardproof.plan.options import LOCAL, Force
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -68,6 +69,7 @@ def audit_command(
     """
     output = report_output(options)
     settings = options.settings()
+    store = settings.path(settings.evidence) if options.site() else None
     check_engine(options.engine or LOCAL)
     if from_metadata and (fix or fix_unsafe):
         raise click.UsageError(
@@ -77,7 +79,9 @@ def audit_command(
         raise click.UsageError("Missing argument 'PATH...'.")
     reading, arguments = _metadata(settings, paths, options.engine) if from_metadata else (None, None)
     if options.dry_run:
-        return output.dry_run(dry_run_of_audit(paths, settings, force=options.force, reading=reading))
+        return output.dry_run(
+            dry_run_of_audit(paths, settings, force=options.force, reading=reading, store=store, remember=True)
+        )
     if not online and (private_hosts or budget):
         raise click.UsageError(f"{'--private-host' if private_hosts else '--online-budget'} needs --online")
     if fix or fix_unsafe:
@@ -89,10 +93,11 @@ def audit_command(
 
             hosts = frozenset(host.lower() for host in private_hosts)
             check = partial(check_links, private_hosts=hosts, budget=budget or BUDGET, progress=progress)
-        measuring = options.measure_options(progress)
-        run = audit(paths, settings, measuring, reading=reading, arguments=arguments, online=check)
+        measuring = replace(options.measure_options(progress), remember=True)
+        run = audit(paths, settings, measuring, reading=reading, arguments=arguments, store=store, online=check)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
-            run = audit(paths, settings, measuring, online=check)
+            measuring = replace(measuring, force=Force())  # what was measured again a moment ago is new
+            run = audit(paths, settings, measuring, store=store, online=check)
     check_outputs(options, output, settings, run, () if from_metadata else paths, report=summary)
     apply_baseline_option(options, run)
     if summary:

@@ -150,6 +150,10 @@ class RunOptions(Struct, frozen=True):
         """Return the site's settings with those of the command line. Raises InputError."""
         return site_settings(self.config, self.zoo, self.tolerances, self.names, self.data, self.weights)
 
+    def site(self) -> Path | None:
+        """Return the ``mkdocs.yml`` of the site that the command runs for; None without one."""
+        return self.config or default_config()
+
     def measure_options(self, progress: Progress | None) -> MeasureOptions:
         """Return the options of measuring."""
         return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
@@ -176,9 +180,7 @@ def site_settings(
     weights: Path | None = None,
 ) -> Settings:
     """Return the settings of a site; paths of the command line are relative to the working directory."""
-    if config is None and Path("mkdocs.yml").is_file():
-        config = Path("mkdocs.yml")
-    settings = load_settings(config)
+    settings = load_settings(config or default_config())
     wanted, folders = dict(settings.tolerances), dict(settings.data)
     for text in tolerances:
         with _option_errors(f"--tolerance {text}"):
@@ -203,6 +205,12 @@ def site_settings(
         data=folders,
         weights=weights.expanduser().absolute() if weights else settings.weights,
     )
+
+
+def default_config() -> Path | None:
+    """Return the ``mkdocs.yml`` of the working directory, if there is one."""
+    config = Path("mkdocs.yml")
+    return config if config.is_file() else None
 
 
 @contextmanager

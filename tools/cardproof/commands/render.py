@@ -12,7 +12,7 @@ import click
 from msgspec.structs import replace
 
 from cardproof.build import dry_run_of_render, render
-from cardproof.commands.options import EPILOG, PATH, RunOptions, parse_devices, run_options
+from cardproof.commands.options import EPILOG, PATH, RunOptions, default_config, parse_devices, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
@@ -86,9 +86,9 @@ def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> in
     from cardproof.plugins.watch import watch
 
     again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
-    if config is None and Path("mkdocs.yml").is_file():
-        config = Path("mkdocs.yml")
-    return watch(again, load, config, (lambda _: None) if quiet else lambda text: click.echo(text, err=True))
+    return watch(
+        again, load, config or default_config(), (lambda _: None) if quiet else lambda text: click.echo(text, err=True)
+    )
 
 
 def program_reference(folder: Path) -> dict[Path, str]:

@@ -54,8 +54,9 @@ def audit_cards(
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)
+    of_audit = store is None or options.remember
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
-    local = find_local_files(reading, settings if store is None else replace(settings, weights=None), faults.append)
+    local = find_local_files(reading, settings if of_audit else replace(settings, weights=None), faults.append)
     verdicts = judge(reading, needs, gathered, settings, cited, others, local, faults)
     speeds, gathered = _speeds(settings, gathered)
     return Audit(reading, needs, gathered, verdicts, local, speeds)

@@ -66,6 +66,8 @@ class MeasureOptions(Struct, frozen=True):
     progress: Progress | None = None
     keep: Callable[[Evidence], None] | None = None
     """Called with a model's evidence after each new measurement."""
+    remember: bool = False
+    """Whether measurements are kept in the user's cache and used from there, as audits of the command line do."""
 
 
 DEFAULTS = MeasureOptions()
