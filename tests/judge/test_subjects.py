@@ -161,7 +161,7 @@ def test_a_name_means_another_network_beyond_two_percent_and_what_is_written(jud
         (
             ("net_18 | 99.9", "net_34 | 21.8"),
             "warning",
-            "none of the 2 models of this table is in zoo 'timm'; near: net18, net34",
+            "none of the 2 models of this table is in zoo 'timm'; did you mean net18 or net34?",
         ),
         (("zzz | 99.9",), "note", "the model zzz of this table is not in zoo 'timm'"),
     ],

@@ -72,7 +72,7 @@ def test_a_number_that_is_wrong_is_refuted_and_never_fixed():
     assert [claim["verdict"] for claim in report["claims"]] == ["refuted", "refuted"]
     assert {(f["file"], f["line"], f["column"]) for f in report["findings"]} == {(place.file, 7, 3)}
     assert all(finding["fix"] is None for finding in report["findings"])
-    assert "Min Size of AlexNet_Weights.IMAGENET1K_V1 says 62, the network refuses it" in {
+    assert "Min Size of AlexNet_Weights.IMAGENET1K_V1: card says 62, the network refuses it" in {
         finding["message"] for finding in report["findings"]
     }
 

@@ -102,7 +102,7 @@ def audit_command(
     apply_baseline_option(options, run)
     if summary:
         _write_summary(run, summary)
-    return output.report(run)
+    return output.report(run, "" if from_metadata else "--fix")
 
 
 def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None) -> tuple[Reading, tuple[str, ...]]:
@@ -118,9 +118,15 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
 
 def _fix(run: Run, unsafe: bool) -> int:
     """Fix a run's findings, report that on standard error, and return the number of changed files."""
-    from cardproof.commands.edit import fix_files
+    from cardproof.commands.edit import count_fixes, fix_files
     from cardproof.commands.header_edits import EditError
 
+    safe, more = count_fixes(run.findings)
+    if not safe and (not unsafe or not more):
+        others = f"; {more} with --fix-unsafe, which needs a review" if more else ""
+        why = f"nothing was fixed: no finding has a {'' if unsafe else 'safe '}fix{others}"
+        click.echo(why if run.findings else "nothing to fix", err=True)
+        return 0
     try:
         fixed = fix_files(run.findings, unsafe=unsafe)
     except EditError as error:

@@ -23,6 +23,8 @@ from cardproof.read.index_shape import indentation_fixes, read_index
 from cardproof.read.markdown import find_header, find_index_comments
 
 _BOM = "\ufeff"
+INDENTED = "index-shape"
+"""The check whose findings are fixed together: by the indentation of the whole index."""
 _DATA = (".yml", ".yaml", ".json")
 
 
@@ -101,7 +103,7 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     """
     by_file: dict[Path, list[Finding]] = {}
     for finding in findings:
-        indents = unsafe and finding.check == "index-shape"
+        indents = unsafe and finding.check == INDENTED
         if indents or (finding.fix and (unsafe or finding.fix.safe)):
             by_file.setdefault(Path(finding.place.file), []).append(finding)
     fixed: dict[Path, list[Fix]] = {}
@@ -109,7 +111,7 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     errors: list[str] = []
     for path, in_file in sorted(by_file.items()):
         fixes = _compatible_fixes([finding for finding in in_file if finding.fix])
-        if any(finding.check == "index-shape" for finding in in_file):
+        if any(finding.check == INDENTED for finding in in_file):
             fixes += _indentation(path)
         try:
             if fixes and (after := _edited(path, fixes)) is not None:
@@ -123,6 +125,17 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     if errors:
         raise EditError("; ".join(errors))
     return fixed
+
+
+def count_fixes(findings: Iterable[Finding]) -> tuple[int, int]:
+    """Return the number of safe fixes of findings, and of the others; several findings may have the same."""
+    safe, unsafe = set(), set()
+    for finding in findings:
+        if finding.fix and finding.fix.safe:
+            safe.add((finding.place.file, finding.fix))
+        elif finding.fix or finding.check == INDENTED:
+            unsafe.add((finding.place.file, finding.fix or finding.place))
+    return len(safe), len(unsafe)
 
 
 def _compatible_fixes(findings: list[Finding]) -> list[Fix]:

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cardproof.commands.options import EPILOG
+from cardproof.core.errors import did_you_mean
 
 
 def _complete_check(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -33,6 +34,8 @@ def explain_command(check: str | None) -> int:
         return 0
     page = next((known.page for known in all_checks() if check in (known.name, *known.findings)), None)
     if page is None:
-        raise click.UsageError(f"no check is called '{check}'; cardproof explain lists them")
+        words = [word for known in all_checks() for word in (known.name, *known.findings)]
+        near = did_you_mean(check, words) or "; 'cardproof explain' lists them"
+        raise click.UsageError(f"no check is called '{check}'{near}")
     click.echo(page.strip())
     return 0

@@ -14,11 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import ACCURACIES, RECIPE, dataset_names, normal_field, spellings_of
-from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_path, parse_tolerance
+from cardproof.core.names import WITH_TOLERANCE, dataset_names, spellings_of
+from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_path, parse_tolerance, tolerance_field
 from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, Progress, parse_force
 from cardproof.report.formats import FORMATS
-from cardproof.zoos import BUILT_IN
+from cardproof.zoos import BUILT_IN, local_zoo
 
 EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage, or an internal error."""
@@ -40,7 +40,7 @@ def _tolerances(incomplete: str) -> list[str]:
     field, separator, _ = incomplete.partition("=")
     if separator:
         return [f"{field}=exact", f"{field}=written"]
-    numbers = spellings_of("flops", "parameters", "file size", *ACCURACIES, *RECIPE)
+    numbers = spellings_of(*WITH_TOLERANCE)
     return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
 
 
@@ -187,7 +187,7 @@ def site_settings(
             field, separator, spec = text.partition("=")
             if not separator:
                 raise ValueError("write FIELD=SPEC")
-            wanted[normal_field(field)] = parse_tolerance(spec)
+            wanted[tolerance_field(field)] = parse_tolerance(spec)
     for text in data:
         with _option_errors(f"--data {text}"):
             name, _, path = text.partition("=")
@@ -199,7 +199,7 @@ def site_settings(
             parse_path(str(given or ""))
     return replace(
         settings,
-        zoo=settings.zoo if zoo is None else zoo,
+        zoo=local_zoo(settings.zoo if zoo is None else zoo),
         tolerances=wanted,
         names=names.expanduser().absolute() if names else settings.names,
         data=folders,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from cardproof.build import dry_run_of_render, render
 from cardproof.commands.options import EPILOG, PATH, RunOptions, default_config, parse_devices, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
+from cardproof.core.files import show_path
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -78,7 +80,10 @@ def render_command(
         run = render(settings, options.measure_options(progress), only=only, check=check, reference=program_reference)
     check_outputs(options, output, settings, run)
     apply_baseline_option(options, run)
-    return output.report(run)
+    templates = settings.path(settings.templates) / "models"
+    site = ["--config", show_path(options.config)] if options.config else []
+    zoo = ["--zoo", options.zoo] if options.zoo else []
+    return output.report(run, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
 
 
 def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:

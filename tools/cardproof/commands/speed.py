@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, ZOO, site_settings
 from cardproof.commands.output import progress_bar, protect_inputs
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import show_path
 from cardproof.core.journal import replace_files
 from cardproof.core.terminal import write_data
@@ -96,8 +96,9 @@ def time_models(
     from cardproof.measure.engines.local import start_worker, terminating, usable_cores
 
     networks = network_digests(settings)
-    if unknown := sorted(set(only) - {need.model for need in networks}):
-        raise InputError(f"no card defines the model {', '.join(unknown)}")
+    known = {need.model for need in networks}
+    if unknown := sorted(set(only) - known):
+        raise InputError(f"no card defines the model {', '.join(unknown)}{did_you_mean(unknown[0], known)}")
     stored = load_speeds(path)
     with terminating(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:

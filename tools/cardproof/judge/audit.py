@@ -14,7 +14,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.sealed_json import NewerError
 from cardproof.core.types import Evidence, Finding, Need, Recipe, Totals
 from cardproof.evidence.records import source_files
-from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, model_row
+from cardproof.judge.card_report import CardLists, CardReport, ModelRow, block_row, defined_in, is_checkable, model_row
 from cardproof.judge.ignores import apply_ignores
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
@@ -128,6 +128,7 @@ class Audit(Struct, frozen=True):
         tally: dict[str, Counter[str]] = {}
         for judgement in judgements:
             tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+        nobody = Counter(judgement.claim.field for judgement in judgements if not is_checkable(judgement))
         lists = CardLists(
             judgements,
             published,
@@ -148,5 +149,6 @@ class Audit(Struct, frozen=True):
             {name: Totals(one.parameters, one.multiply_adds) for name, one in counts.items()},
             rows,
             across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+            not_checkable=dict(nobody),
             full=lambda: lists,
         )

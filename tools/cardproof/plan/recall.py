@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cardproof.core.types import Need
     from cardproof.plan.options import Force
 
+EXTRAS = ("timm", "transformers")
+"""Zoos whose package is an extra of cardproof's own."""
+
 NEW, FORCED = "new", "forced"
 """Why something is measured; the third reason is ``stale: `` with the changed inputs."""
 
@@ -129,4 +132,6 @@ def _without(need: Need, why: str, plan: RecallPlan, made: str) -> None:
 def _missing_zoo(zoo: str, trouble: Exception) -> ZooError:
     if isinstance(trouble, ZooError):
         return trouble
-    return ZooError(f"zoo '{zoo}' needs the package {trouble.args[0]}, which is not installed here")
+    package = trouble.args[0]
+    wanted = f"'cardproof[{zoo}]'" if zoo in EXTRAS else package
+    return ZooError(f"zoo '{zoo}' needs the package {package}, which is not installed here: pip install {wanted}")

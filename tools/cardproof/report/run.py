@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,14 @@ class Run(Struct):
     @property
     def findings(self) -> list[Finding]:
         return sort_findings([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
+
+    @property
+    def not_checkable(self) -> Counter[str]:
+        """Number of claims that no check judges, by their fields."""
+        total: Counter[str] = Counter()
+        for card in self.cards:
+            total.update(card.not_checkable)
+        return total
 
     @property
     def exit(self) -> int:

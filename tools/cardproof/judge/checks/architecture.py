@@ -9,8 +9,8 @@ Max Pooling, Residual Connection, Grouped Convolution and others, in any case an
 **Refuted** only if the absence is a proof. **Unchecked** for words that a run cannot decide: names of blocks that
 only a class could tell, and words that nobody has taught this check. A model's name is never taken for evidence.
 
-**Example.** `Architecture: [Layer Normalization]` gives `Architecture of res2next50 says Layer Normalization, found
-none`.
+**Example.** `Architecture: [Layer Normalization]` gives `Architecture of res2next50: card says Layer Normalization,
+found none`.
 
 **Fix.** None: what should stand there instead is not known. **Settings.** `zoo`, `names`.
 """
@@ -36,7 +36,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if answer == "absent":
         explanation = f"No {claim.stated} runs in this network."
         return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, discrepancies=("absent-part",))
-    return Judgement(claim, "unchecked", reason="a run of the network cannot decide this word")
+    return Judgement(claim, "unchecked", reason="cannot be seen by running the network")
 
 
 CHECK = Check("architecture", ("architecture",), judge)

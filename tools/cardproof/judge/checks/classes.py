@@ -9,7 +9,7 @@ for each class. Equal is **confirmed**, another number **refuted**.
 some networks have a first class that stands for none of them. A rounded number, such as `21k`, is confirmed or
 unchecked.
 
-**Example.** `Classes: 100` gives `Classes of res2next50 says 100, measured 1000`.
+**Example.** `Classes: 100` gives `Classes of res2next50: card says 100, network has 1,000`.
 
 **Fix.** Writes the number of scores. **Settings.** `zoo`, `names`, `tolerances`.
 """

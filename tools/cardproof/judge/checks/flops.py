@@ -39,7 +39,7 @@ explanation says whose size it is, and only `--fix-unsafe` writes the measured v
 three digits) is unchecked: ways of counting that are not known here, and variants of a network, differ by as much. So
 is one within 25 % of a network with attention at another size than the zoo's: the card's may have other windows.
 
-**Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50 says 5396798208, measured 4172677120`.
+**Example.** `FLOPs: 5396798208` gives `FLOPs of res2next50: card says 5396798208, network has 4,172,677,120 (−22.7 %)`.
 
 **Fix.** Writes the measured value at the claim's precision; a column that is explained as a whole has none.
 **Settings.** `zoo`, `names`, `flops`, `conventions`, `tolerances`.
@@ -66,7 +66,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         context = replace(context, settings=replace(context.settings, flops="operations"))
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
     if context.evidence and context.evidence.refused:
-        reason = f"the network takes no image of the card's size: {context.evidence.refused}"
+        reason = f"the network rejects images of the card's size: {context.evidence.refused}"
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     if context.counts and context.counts.uncounted:
         reason = f"{', '.join(context.counts.uncounted)} ran, whose multiply-adds are not counted"

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.judge.checks._network import parameter_mismatch
+from cardproof.judge.checks._network import name_map, parameter_mismatch
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
 """Beginnings of the errors by which a zoo says that it has no model of a name."""
@@ -64,7 +64,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     elif not _is_same(context.model.name, evidence.known_as):
         message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
         if context.network:
-            message = f"{context.model.name} is {evidence.known_as} of zoo '{evidence.zoo}' by the table of names"
+            message = f"{context.model.name} is checked as {evidence.zoo}'s {evidence.known_as} ({name_map(context)})"
         yield Finding(place, "renamed", "note", message)
 
 
@@ -93,7 +93,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         near = list(dict.fromkeys(name for evidence in failed for name in (evidence.near_names or ())[:1]))
         if all(evidence.near_names is not None for evidence in failed):
             message = f"{what} of this table is {'' if number > 1 else 'not '}in zoo '{zoo}'"
-            message += f"; near: {', '.join(near[:MOST_NEAR])}" if near else ""
+            message += f"; did you mean {' or '.join(near[:MOST_NEAR])}?" if near else ""
             severity = "warning" if near else "note"  # without a similar name, it is a table of somebody else's models
         else:
             message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].error}"

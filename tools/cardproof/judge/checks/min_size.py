@@ -9,7 +9,8 @@ smaller one, or that is a single pixel, is **confirmed**.
 **Unchecked** if the network takes the smaller image too: the card may mean the smallest image that is of use.
 And if the size is not square.
 
-**Example.** `Min Size: 32` of timm's `inception_v3` gives `Min Size of inception_v3 says 32, the network refuses it`.
+**Example.** `Min Size: 32` of timm's `inception_v3` gives `Min Size of inception_v3: card says 32, the network
+refuses it`.
 
 **Fix.** None: the smallest size is not looked for. **Settings.** `zoo`, `names`.
 """
@@ -38,7 +39,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", unit="pixels", reason=reason)
     side = size[0]
     if not takes[side]:
-        explanation = f"The network takes no image of {side}x{side}."
+        explanation = f"The network rejects images of {side}x{side}."
         return Judgement(
             claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, discrepancies=("min-size",)
         )

@@ -17,7 +17,8 @@ of rounded (119.6 for 119,653,468) is confirmed at three digits or more; with fe
 of floats cut off instead of rounded, FLOPs and parameters swapped, another model's value. A decimal point that moved is
 a hint, which proves nothing.
 
-**Example.** `Parameters: 24735997` gives `Parameters of res2next50 says 24735997, measured 24671464`.
+**Example.** `Parameters: 24735997` gives `Parameters of res2next50: card says 24735997, network has 24,671,464
+(−0.3 %)`.
 
 **Fix.** Writes the measured value at the claim's precision. **Settings.** `zoo`, `names`,
 `conventions`, `tolerances`.
@@ -43,7 +44,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     for claim, stated in context.numbers("parameters"):
         is_one_below = found is not None and stated.value == found - 1
         if is_one_below and tolerance_of(claim, context).kind not in ("written", "exact"):
-            message = f"{claim.field} says {claim.stated}, one below the measured {found}"
+            message = f"{claim.field} says {claim.stated}, one below the measured {found:,}"
             hint = "int(x * 1e6) cuts off a float that lies one below the intended value: round instead"
             yield Finding(claim.place, "parameters", "warning", message, hint)
 

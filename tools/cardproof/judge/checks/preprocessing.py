@@ -15,7 +15,7 @@ and does not learn why.
 value that is not wholly understood: `bilinear or bicubic`, `0.875 (center)`, `not 0.229`, a mean of images from 0 to
 255. An image size with channels must have the network's.
 
-**Example.** `Crop Pct: 0.9` gives `Crop Pct of res2next50 says 0.9, the zoo has 0.875`.
+**Example.** `Crop Pct: 0.9` gives `Crop Pct of res2next50: card says 0.9, the zoo has 0.875`.
 
 **Fix.** Writes the configuration's value, with `--fix-unsafe`. **Settings.** `zoo`, `names`.
 """
