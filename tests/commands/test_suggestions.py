@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from sites import CARD, TINY, cardproof
 
+from cardproof.zoos.published import as_published
+
 AUDIT = ("audit", "templates/models")
 
 
@@ -70,6 +72,36 @@ def test_a_tolerance_holds_for_all_spellings_of_its_field(site, spelling, field)
     (site / "templates/models/tiny.md").write_text(CARD.replace("Parameters: 322", f"{field}: 323"))
     assert cardproof(*AUDIT, "--tolerance", f"{spelling}=1%").returncode == 0
     assert cardproof(*AUDIT, "--tolerance", "top-1=1%").returncode == 1
+
+
+def test_a_name_that_a_callable_does_not_have_is_answered_from_its_source(write):
+    write("mynet.py", "def create(name):\n    return {'mynet_s': 1, 'mynet_m': 2}[name]\n")
+    write("README.md", "| Model | Params |\n| --- | --- |\n| mynet-s | 9.9K |\n")
+    done = cardproof("audit", "README.md", "--zoo", "mynet.py:create")
+    assert "warning [unknown-model]" in done.stdout
+    assert "KeyError: 'mynet-s'; did you mean mynet_s?" in done.stdout
+    assert "1 not measured" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("| Model | Size |\n| --- | --- |\n| mynet-s | 9.9K |\n", "README.md:1:3 is not read: no column states"),
+        ("| Method | Params |\n| --- | --- |\n| mynet-s | 9.9K |\n", "README.md:1:3 is not read: no column names"),
+        ("# Nothing\n", "no claim was found in 1 file; a table is read if it has a column 'Model' and one such as"),
+    ],
+)
+def test_a_zoo_without_any_claim_to_check_says_what_was_looked_at(write, table, words):
+    write("zoo.py", TINY)
+    write("README.md", table)
+    done = cardproof("audit", "README.md", "--zoo", "zoo.py:Zoo")
+    assert done.returncode == 0
+    assert words in done.stdout
+    assert "a table is read if" not in cardproof("audit", "README.md").stdout.partition("0 claims")[2]
+
+
+def test_a_model_without_a_source_has_no_line(write):
+    assert str(as_published("dinat", None).place) == "dinat"
 
 
 def test_a_render_without_a_site_says_what_to_do(write):

@@ -179,6 +179,15 @@ def test_one_row_that_the_zoo_does_not_have_is_unchecked_in_silence(judge_card):
     assert said(found) == []
 
 
+def test_a_row_that_is_spelt_like_a_model_of_the_zoo_is_noted_with_that_model(judge_card):
+    found = judge_card(table("Model | Params (M)", "net18 | 11.69", "net_34 | 21.8"), NETS)
+    (finding,) = found.findings["README.md"]
+    assert (finding.severity, finding.message) == (
+        "note",
+        "rows of this table are not in zoo 'timm': net_34 (did you mean net34?)",
+    )
+
+
 def test_a_table_of_accuracies_alone_needs_no_network(judge_card):
     assert said(judge_card(table("Model | Top-1 | Top-5", "a_net | 70.1 | 90.1"), NETS)) == []
 

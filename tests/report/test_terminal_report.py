@@ -98,7 +98,7 @@ def test_a_finding_that_can_be_fixed_says_so(capsys):
         (0, 1, "1 model up to date"),
         (2, 11, "2 measured, 11 up to date"),
         (2, 0, "2 measured;"),
-        (0, 0, "0 measured;"),
+        (0, 0, "nothing measured;"),
     ],
 )
 def test_a_summary_says_what_was_measured_now_and_earlier(capsys, measured, recalled, words):

@@ -47,7 +47,7 @@ def audit(
         if not reading.files:
             raise InputError("no Markdown, YAML or CSV file is in " + ", ".join(show_path(path) for path in paths))
     found = audit_cards(reading, settings, options, store=store)
-    run = Run(measured=found.gathered.measured, evaluated=found.gathered.evaluated, audit=found)
+    run = Run(measured=found.gathered.measured, evaluated=found.gathered.evaluated, audit=found, zoo=settings.zoo)
     run.recalled = len(found.gathered.recalled)
     run.unmeasured = found.gathered.unmeasured
     run.cards = [found.report(card) for card in reading.cards]

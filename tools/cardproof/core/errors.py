@@ -29,11 +29,15 @@ class TemplatesError(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str], most: int = 3) -> str:
-    """Return a question with the known words that are most like one, behind a semicolon; empty if none is."""
+    """Return a question with the known words that are most like one, behind a semicolon; empty if none is.
+
+    Case and punctuation are ignored; a word that differs in nothing else is the only one.
+    """
     import difflib
 
     plain = {_letters(other): other for other in known}
-    near = difflib.get_close_matches(_letters(word)[:200], plain, most, 0.6)
+    same = _letters(word)[:200]
+    near = [same] if same in plain else difflib.get_close_matches(same, plain, most, 0.6)
     return f"; did you mean {' or '.join(plain[other] for other in near)}?" if near else ""
 
 

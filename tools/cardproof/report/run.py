@@ -63,6 +63,8 @@ class Run(Struct):
     """Of an audit; None for a render."""
     audit: Audit | None = None
     """The audit itself, for exports; None for a render."""
+    zoo: str | None = None
+    """The zoo of an audit, if one was named."""
     checked: bool = False
     fatal_is_input: bool = False
     """Whether an unreadable file ends the run with 2, as in a render; in an audit it is a finding."""

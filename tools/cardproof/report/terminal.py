@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from cardproof.judge.audit import Audit
     from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status
@@ -218,21 +219,35 @@ def _summary_text(run: Run, verbose: bool) -> Text:
     text.append(
         f"\n{_measured_text(run, facts)}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim"
     )
+    if run.zoo and run.audit and not facts["claims"]:
+        text.append(f"\n{_nothing_found(run.audit)}")
     built = facts["measured"] + facts["recalled"] + facts["unmeasured"]
     if run.method and facts["unchecked"] and not built:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
 
 
+def _nothing_found(audit: Audit) -> str:
+    """Return what was looked at in files without a claim, and how to make it readable."""
+    from cardproof.judge.checks.reading import READABLE  # a render does not need the checks
+
+    unread = [table for card in audit.reading.cards for table in card.unread]
+    what = f"no claim was found in {_plural(audit.reading.files, 'file')}"
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        what += f"; the table at {unread[0].place}{more} is not read: {unread[0].reason}"
+    return printable(f"{what}; {READABLE}")
+
+
 def _measured_text(run: Run, facts: dict[str, Any]) -> str:
     """Return how many models were measured now and earlier, and what became of the files of the site."""
     measured, recalled = facts["measured"], facts["recalled"]
-    if measured or not recalled:
-        parts = [f"{measured} measured", *([f"{recalled} up to date"] if recalled else [])]
-    else:
-        parts = [f"{_plural(recalled, 'model')} up to date"]
+    parts = [f"{measured} measured"] if measured else []
+    if recalled:
+        parts.append(f"{recalled} up to date" if measured else f"{_plural(recalled, 'model')} up to date")
     if facts["unmeasured"]:
         parts.append(f"{facts['unmeasured']} not measured")
+    parts = parts or ["nothing measured"]
     if facts["evaluated"]:
         parts.append(f"{_plural(facts['evaluated'], 'result')} evaluated")
     if run.files:

@@ -7,7 +7,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -226,8 +226,33 @@ def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
     return tuple(get_close_matches(architecture[:200], names, MOST_NEAR, 0.8))
 
 
+def is_same_name(name: str, other: str) -> bool:
+    """Return whether two names differ in nothing but case and punctuation."""
+    return _letters(name) == _letters(other)
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
+
+
+MOST_SOURCE = 1_000_000
+"""Bytes of a source file that is searched for names."""
+
+
+def names_in_source(spec: str) -> set[str]:
+    """Return the texts in the source of a zoo of the user's own that may be names of models; it is not run."""
+    import ast
+
+    found: set[str] = set()
+    for path in source_files(spec)[:20]:
+        with suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+            tree = ast.parse(path.read_bytes()) if path.stat().st_size < MOST_SOURCE else ast.Module([], [])
+            texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+            found |= {text for text in texts if isinstance(text, str) and _NAME.fullmatch(text)}
+    return found
+
+
+_NAME = re.compile(r"[A-Za-z][\w.+-]{1,99}")
 
 
 def zoo_version(spec: str) -> str:
