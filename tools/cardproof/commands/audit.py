@@ -1,4 +1,4 @@
-"""``cardproof audit``: judge any cards without rendering them."""
+"""``cardproof audit``: check cards without building a site."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from cardproof.build import audit, dry_run_of_audit
-from cardproof.commands.options import EPILOG, PATH, RunOptions, run_options
+from cardproof.commands.options import PATH, RunOptions, epilog, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
@@ -25,31 +25,39 @@ if TYPE_CHECKING:
     from cardproof.report.run import Run
 
 
-@click.command("audit", epilog=EPILOG)
+@click.command(
+    "audit",
+    epilog=epilog(
+        "cardproof audit README.md --zoo timm",
+        "cardproof audit README.md --zoo mynet.py:create --verbose",
+        "cardproof audit cards/ --zoo torchvision --fix",
+        "cardproof audit . --zoo timm --baseline known.json --format github",
+    ),
+)
 @click.argument("paths", metavar="PATH...", nargs=-1, type=PATH)
 @click.option(
     "--from-metadata",
     is_flag=True,
-    help="Judge the zoo's own metadata: of all its weights, or of those that match the patterns PATH.",
+    help="Check the zoo's own metadata: all its weights, or those that match the patterns PATH.",
 )
-@click.option("--report", "summary", type=PATH, help="Write the data of a report page as JSON.")
-@click.option("--online", is_flag=True, help="Check that the addresses in the cards exist.")
+@click.option("--report", "summary", type=PATH, help="Write the data of an audit page as JSON.")
+@click.option("--online", is_flag=True, help="Check that links work.")
 @click.option(
     "--private-host",
     "private_hosts",
     metavar="HOST",
     multiple=True,
-    help="With --online: check this host although its address is private. May be repeated.",
+    help="With --online: also check this host, although its address is private. May be repeated.",
 )
 @click.option(
     "--online-budget",
     "budget",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --online: seconds for all addresses; the others are not checked.  [default: 300]",
+    help="With --online: seconds for all links; the rest is not checked.  [default: 300]",
 )
-@click.option("--fix", is_flag=True, help="Replace refuted values by measured ones, then audit again.")
-@click.option("--fix-unsafe", is_flag=True, help="Make all fixes, including those that need a review.")
+@click.option("--fix", is_flag=True, help="Write measured values in place of refuted ones, then audit again.")
+@click.option("--fix-unsafe", is_flag=True, help="Also apply fixes that need review.")
 @run_options
 def audit_command(
     options: RunOptions,
@@ -62,10 +70,11 @@ def audit_command(
     fix: bool,
     fix_unsafe: bool,
 ) -> int:
-    """Judge any cards without rendering them: files, or folders with Markdown, YAML and CSV files.
+    """Check cards without building a site.
 
-    Only the files of --write, --report and --fix are written. A page shows the file of --report with
-    audit_report('FILE'). After --fix, the remaining findings are reported.
+    PATH is a file, or a folder with Markdown, YAML and CSV files. Measurements are kept in your cache, so that the next
+    audit is quick. Cards are changed by --fix and --fix-unsafe only; the remaining findings are then reported. A page
+    shows the file of --report with audit_report('FILE').
     """
     output = report_output(options)
     settings = options.settings()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
-from cardproof.commands.options import EPILOG, PATH
+from cardproof.commands.options import PATH, epilog
 from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
@@ -28,7 +28,13 @@ INDENTED = "index-shape"
 _DATA = (".yml", ".yaml", ".json")
 
 
-@click.command("edit", epilog=EPILOG)
+@click.command(
+    "edit",
+    epilog=epilog(
+        "cardproof edit README.md license=apache-2.0 tags+=vision",
+        "cardproof edit README.md --result 'task=x; dataset=imagenet-1k; metric=accuracy; value=78.24'",
+    ),
+)
 @click.argument("path", type=PATH)
 @click.argument("edits", metavar="[FIELD=VALUE | FIELD+=VALUE]...", nargs=-1)
 @click.option(
@@ -40,8 +46,9 @@ _DATA = (".yml", ".yaml", ".json")
     "revision, metric_name, source, source_url. May be repeated.",
 )
 def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -> int:
-    """Write fields of a page's YAML header; everything else stays byte for byte.
+    """Edit the YAML header of a card.
 
+    Everything else stays byte for byte.
     FIELD=VALUE writes or adds a field, FIELD+=VALUE adds an entry to a list. A value is text, in quotes if it needs
     them, unless the old one is a number or boolean.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from cardproof.commands.options import EPILOG
+from cardproof.commands.options import epilog
 from cardproof.core.errors import did_you_mean
 
 
@@ -21,10 +21,13 @@ def _complete_check(context: click.Context, parameter: click.Parameter, incomple
     ]
 
 
-@click.command("explain", epilog=EPILOG)
+@click.command("explain", epilog=epilog("cardproof explain", "cardproof explain flops", "cardproof explain dead-link"))
 @click.argument("check", required=False, shell_complete=_complete_check)
 def explain_command(check: str | None) -> int:
-    """Print what a check does and why; CHECK is its name or the word in brackets of a finding. By default list all."""
+    """Explain a check, or list all.
+
+    CHECK is the name of a check or the word in brackets of a finding.
+    """
     from cardproof.judge.checks import all_checks
 
     if check is None:

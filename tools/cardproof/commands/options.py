@@ -20,8 +20,15 @@ from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, Progress, pars
 from cardproof.report.formats import FORMATS
 from cardproof.zoos import BUILT_IN, local_zoo
 
-EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
+EXIT_STATUS = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage, or an internal error."""
+
+
+def epilog(*examples: str) -> str:
+    """Return the end of a command's help: examples, one a line, and the exit statuses."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExamples:\n{lines}\n\n{EXIT_STATUS}"
+
 
 PATH: click.Path = click.Path(path_type=Path)
 
@@ -51,7 +58,9 @@ def complete_zoo(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(name) for name in BUILT_IN if name.startswith(incomplete)]
 
 
-ZOO_HELP = "Source of the networks: res2next, timm, torchvision, transformers, package.module:object or file.py:object."
+ZOO_HELP = (
+    "Where the networks come from: timm, torchvision, transformers, res2next, package.module:object or file.py:object."
+)
 ZOO = click.option("--zoo", metavar="ZOO", shell_complete=complete_zoo, help=ZOO_HELP)
 CONFIG = click.option(
     "--config", "-f", type=PATH, help="The site's mkdocs.yml; by default the one in the working directory, if any."
@@ -69,23 +78,29 @@ WEIGHTS = click.option(
 ENGINE = click.option(
     "--engine",
     metavar="ENGINE",
-    help="Where networks are measured: local, or a Dask scheduler such as tcp://host:8786.",
+    help="Where to measure: local, or a Dask scheduler such as tcp://host:8786.",
 )
 JOBS = click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core by default.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print findings only.")
-VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Name the columns of tables that are not read.")
+VERBOSE = click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Say why each claim is unchecked, show all fields, and name the columns of tables that are not read.",
+)
 
 _RUN_OPTIONS = (
     ZOO,
-    click.option("--names", type=PATH, help="YAML file that maps the cards' model names to the zoo's."),
+    click.option("--names", type=PATH, help="YAML file that maps model names of the cards to names of the zoo."),
     click.option(
         "--tolerance",
         "tolerances",
         metavar="FIELD=SPEC",
         multiple=True,
         shell_complete=_completion(_tolerances),
-        help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. May be repeated.",
+        help="How far a field may be off: 'exact', 'written' (the default), 'N digits', 'N%' or a number, as in "
+        "FLOPs=1%. May be repeated.",
     ),
     CONFIG,
     DATA,
@@ -97,12 +112,10 @@ _RUN_OPTIONS = (
         metavar="FIELD|MODEL",
         multiple=True,
         shell_complete=_completion(lambda _: FIELDS),
-        help="Measure again what is on record: flops, parameters, results, a model, or all. May be repeated.",
+        help="Measure again what was measured before: flops, parameters, results, a model, or all. May be repeated.",
     ),
     ENGINE,
-    click.option(
-        "--baseline", type=PATH, help="File of known findings: they are reported as notes, and only new ones fail."
-    ),
+    click.option("--baseline", type=PATH, help="File of accepted findings: they become notes, and only new ones fail."),
     click.option("--update-baseline", is_flag=True, help="Write the current findings into the file of --baseline."),
     click.option(
         "--format",

@@ -130,10 +130,11 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         if at_own.counts:
             refused, measured = measured.unrun.error, at_own
     if measured.error:
+        near = ""
         with suppress(Exception):  # a list of names that fails is not what went wrong
             evidence = replace(evidence, near_names=near_names(zoo, known_as))
-        has_no_list = spec not in BUILT_IN and evidence.near_names is None and measured.error.startswith(NO_SUCH)
-        near = did_you_mean(known_as, names_in_source(spec)) if has_no_list else ""
+            if spec not in BUILT_IN and evidence.near_names is None and measured.error.startswith(NO_SUCH):
+                near = did_you_mean(known_as, names_in_source(spec))
         return replace(evidence, error=f"{measured.error}{near}")
     stated_results = getattr(zoo, "stated_results", None) if spec in BUILT_IN else None
     return replace(
