@@ -127,8 +127,9 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
 
 def _fix(run: Run, unsafe: bool) -> int:
     """Fix a run's findings, report that on standard error, and return the number of changed files."""
-    from cardproof.commands.edit import count_fixes, fix_files
+    from cardproof.commands.edit import fix_files
     from cardproof.commands.header_edits import EditError
+    from cardproof.report.terminal import count_fixes
 
     safe, more = count_fixes(run.findings)
     if not safe and (not unsafe or not more):

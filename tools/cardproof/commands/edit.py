@@ -17,14 +17,12 @@ from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
-from cardproof.core.types import Finding, Fix
+from cardproof.core.types import INDENTED, Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.index_shape import indentation_fixes, read_index
 from cardproof.read.markdown import find_header, find_index_comments
 
 _BOM = "\ufeff"
-INDENTED = "index-shape"
-"""The check whose findings are fixed together: by the indentation of the whole index."""
 _DATA = (".yml", ".yaml", ".json")
 
 
@@ -132,17 +130,6 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     if errors:
         raise EditError("; ".join(errors))
     return fixed
-
-
-def count_fixes(findings: Iterable[Finding]) -> tuple[int, int]:
-    """Return the number of safe fixes of findings, and of the others; several findings may have the same."""
-    safe, unsafe = set(), set()
-    for finding in findings:
-        if finding.fix and finding.fix.safe:
-            safe.add((finding.place.file, finding.fix))
-        elif finding.fix or finding.check == INDENTED:
-            unsafe.add((finding.place.file, finding.fix or finding.place))
-    return len(safe), len(unsafe)
 
 
 def _compatible_fixes(findings: list[Finding]) -> list[Fix]:

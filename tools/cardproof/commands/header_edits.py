@@ -137,7 +137,7 @@ class _Header:
         if missing := [key for key in _REQUIRED if not words.get(key)]:
             raise InputError(f"--result needs {', '.join(missing)}: write KEY=VALUE; KEY=VALUE …")
         if words.get("source") and not words.get("source_url"):
-            raise InputError("--result needs source_url beside source: the Hub refuses a source without it")
+            raise InputError("--result needs source_url in addition to source: the Hub refuses a source without it")
         parts: dict[str, dict[str, Any]] = {"task": {}, "dataset": {}, "metric": {}, "source": {}}
         for word, (part, key) in RESULT_KEYS.items():
             if word in words:

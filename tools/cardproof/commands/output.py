@@ -103,7 +103,7 @@ class Output(Struct, frozen=True):
 
 def _print_fixable(findings: Iterable[Finding], command: str) -> None:
     """Print how many fixes the command makes, if any."""
-    from cardproof.commands.edit import count_fixes
+    from cardproof.report.terminal import count_fixes
 
     safe, unsafe = count_fixes(findings)
     if safe:

@@ -69,6 +69,10 @@ class Fix(Stored, frozen=True):
     """It writes a measured value, or changes nothing that a reader sees; other fixes need ``--fix-unsafe``."""
 
 
+INDENTED = "index-shape"
+"""The check whose findings are fixed together: by the indentation of the whole index."""
+
+
 class Finding(Stored, frozen=True):
     """A problem that a person must see, at the place where it can be fixed."""
 

@@ -82,7 +82,7 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
             troubles.append(Finding(place, CHECK, "error", what, hint))
         elif not reason:
             message = "an ignore needs a reason; this one ignores nothing"
-            troubles.append(Finding(place, CHECK, "error", message, "say behind the brackets why it is right"))
+            troubles.append(Finding(place, CHECK, "error", message, "give the reason behind the brackets"))
         else:
             alone = not match["before"].strip()
             ignores.append(Ignore(place, number + 1 if alone else number, words, reason))

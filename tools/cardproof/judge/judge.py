@@ -203,9 +203,9 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
 def _stated_about(judgement: Judgement) -> Judgement:
     """Return the judgement of a value that is stated as "about" so much: it says so, and is not refuted."""
     if judgement.verdict in ("refuted", "disputed"):
-        return unchecked(judgement, f"it is stated as about so much: {show_found(judgement.found)} may be meant")
+        return unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
     if judgement.verdict in ("confirmed", "cited"):
-        return replace(judgement, method=f"{judgement.method}; it is stated as about so much")
+        return replace(judgement, method=f"{judgement.method}; the card says 'about'")
     return judgement
 
 

@@ -14,7 +14,7 @@ from msgspec import to_builtins
 from cardproof.core.files import show_path
 from cardproof.core.json_text import strict_json
 from cardproof.core.terminal import one_line, printable
-from cardproof.core.types import SEVERITIES, VERDICTS, Finding, shorten
+from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, shorten
 from cardproof.judge.card_report import CardLists, block_row, claim_row, is_checkable
 
 if TYPE_CHECKING:
@@ -292,6 +292,17 @@ def print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
         lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
         click.echo("\n".join(lines), color=color, err=err)
+
+
+def count_fixes(findings: Iterable[Finding]) -> tuple[int, int]:
+    """Return the number of safe fixes of findings, and of the others; several findings may have the same."""
+    safe, unsafe = set(), set()
+    for finding in findings:
+        if finding.fix and finding.fix.safe:
+            safe.add((finding.place.file, finding.fix))
+        elif finding.fix or finding.check == INDENTED:
+            unsafe.add((finding.place.file, finding.fix or finding.place))
+    return len(safe), len(unsafe)
 
 
 def _finding_row(finding: Finding) -> dict[str, Any]:
