@@ -136,3 +136,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(write, mon
 
 def missing_package(zoo: str, names: object) -> dict[str, str]:
     raise ModuleNotFoundError(zoo)
+
+
+def test_a_collection_that_is_not_defined_is_answered_with_the_nearest(write):
+    write(
+        "metafile.yml",
+        "Collections:\n- Name: ResNet\nModels:\n- Name: net\n  In Collection: ResNett\n  Metadata: {Parameters: 1}\n",
+    )
+    assert "did you mean ResNet?" in cardproof("audit", "metafile.yml").stdout
