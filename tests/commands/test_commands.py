@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from sites import CARD, cardproof
+
+from cardproof.commands.cli import NAMES
+from cardproof.commands.cli import cardproof as command_line
 
 SCRIPT = Path(__file__).parents[2] / "tools/render_cards.py"
 
@@ -138,6 +144,17 @@ def test_verbose_names_the_columns_of_tables_that_are_not_read(site):
     line = "README.md:1:3: columns that are not read: 'window'\n"
     assert line in cardproof("audit", "README.md", "-v").stdout
     assert "window" not in cardproof("audit", "README.md").stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_a_command_ends_with_examples_that_it_understands(name):
+    command = command_line.commands[name]
+    examples = re.findall(r"(?m)^  cardproof (.+)", command.epilog)
+    assert examples
+    for example in examples:
+        called, *words = shlex.split(example)
+        assert called == name
+        command.make_parser(click.Context(command)).parse_args(words)  # raises for an option that it does not have
 
 
 def test_quiet_prints_findings_and_keeps_the_exit_status(site):

@@ -63,8 +63,9 @@ def test_what_is_left_after_a_fix_is_reported(site):
 
 def test_json_is_a_format(site):
     ours, same = (json.loads(cardproof("audit", "templates", *way).stdout) for way in (["--json"], ["--format=json"]))
-    ours["summary"].pop("seconds")
-    same["summary"].pop("seconds")
+    for name in ("seconds", "measured", "recalled"):  # the second audit measures nothing
+        ours["summary"].pop(name)
+        same["summary"].pop(name)
     assert ours == same
 
 

@@ -74,7 +74,7 @@ def test_the_smallest_size_that_is_taken_is_confirmed(judge):
 
 
 def test_a_size_that_is_refused_is_refuted(judge):
-    assert judge("Min Size: 31") == ("refuted", "refuses it", "The network takes no image of 31x31.")
+    assert judge("Min Size: 31") == ("refuted", "refuses it", "The network rejects images of 31x31.")
 
 
 def test_a_size_of_which_smaller_ones_are_taken_is_unchecked(judge):

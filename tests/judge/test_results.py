@@ -138,9 +138,9 @@ def test_without_an_evaluation_a_named_source_is_cited_under_any_name_of_the_dat
 
 
 def test_without_evaluation_and_source_the_reason_says_what_is_missing(judged):
-    judgement, _ = judged("Top 1 Accuracy: 98.06%", reason="not evaluated: weights are not here")
+    judgement, _ = judged("Top 1 Accuracy: 98.06%", reason="not evaluated: needs the weights (--weights)")
     assert judgement.verdict == "unchecked"
-    assert judgement.reason == "not evaluated: weights are not here; and no cited source"
+    assert judgement.reason == "not evaluated: needs the weights (--weights); and no cited source"
 
 
 def test_an_unknown_data_set_is_unchecked_and_named(judged):

@@ -161,7 +161,7 @@ def test_a_name_means_another_network_beyond_two_percent_and_what_is_written(jud
         (
             ("net_18 | 99.9", "net_34 | 21.8"),
             "warning",
-            "none of the 2 models of this table is in zoo 'timm'; near: net18, net34",
+            "none of the 2 models of this table is in zoo 'timm'; did you mean net18 or net34?",
         ),
         (("zzz | 99.9",), "note", "the model zzz of this table is not in zoo 'timm'"),
     ],
@@ -177,6 +177,15 @@ def test_one_row_that_the_zoo_does_not_have_is_unchecked_in_silence(judge_card):
     found = judge_card(table("Model | Params (M)", "net18 | 11.69", "their_net | 99.9"), NETS)
     assert verdicts(found) == ["confirmed", "unchecked"]
     assert said(found) == []
+
+
+def test_a_row_that_is_spelt_like_a_model_of_the_zoo_is_noted_with_that_model(judge_card):
+    found = judge_card(table("Model | Params (M)", "net18 | 11.69", "net_34 | 21.8"), NETS)
+    (finding,) = found.findings["README.md"]
+    assert (finding.severity, finding.message) == (
+        "note",
+        "rows of this table are not in zoo 'timm': net_34 (did you mean net34?)",
+    )
 
 
 def test_a_table_of_accuracies_alone_needs_no_network(judge_card):

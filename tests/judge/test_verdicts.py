@@ -117,7 +117,7 @@ def test_preprocessing_is_one_value_however_it_is_written(judge, field, verdict)
 def test_a_network_of_one_size_is_judged_at_it_and_its_flops_at_another_are_unchecked(judge):
     report = judge("FLOPs: 30720\nParameters: 30730\nImage Size: 64", "fixed", "Fixed")
     assert verdicts(report) == [("FLOPs", "unchecked"), ("Parameters", "confirmed"), ("Image Size", "refuted")]
-    assert "takes no image of the card's size" in report["claims"][0]["reason"]
+    assert "rejects images of the card's size" in report["claims"][0]["reason"]
     assert not [finding for finding in report["findings"] if finding["check"] == "unknown-model"]
 
 

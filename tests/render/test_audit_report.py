@@ -81,7 +81,7 @@ def test_a_report_says_verdicts_faults_method_and_how_to_repeat_it(site):
         'aria-label="2 confirmed, 1 refuted, 1 unchecked"',
         "stated 110,752, measured 55,376",
         "<small>tiny.md:15</small>",
-        "nothing measures this field",
+        "Cardproof cannot check this field",
         "<code>cardproof audit cards --zoo zoo.py:Zoo</code>",
     ):
         assert words in text

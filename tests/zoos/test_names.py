@@ -66,11 +66,9 @@ def test_models_are_measured_by_the_zoos_name_for_them(site):
         ("renamed", "Parameters", "confirmed", 8),
     ]
     notes = [finding.message for finding in run.findings if finding.check == "renamed"]
-    assert notes[0] == "net-small_8xb32 is small of zoo 'zoo.py:Zoo' by the table of names"
+    assert notes[0] == "net-small_8xb32 is checked as zoo.py:Zoo's small (name map of --names)"
     (other,) = [finding for finding in run.findings if finding.check == "another-network"]
-    assert other.message.endswith(
-        "which has 16 parameters, the card states 9: probably another network, or a wrong number"
-    )
+    assert other.message.endswith("which has 16 parameters; card says 9: probably another network, or a wrong number")
     assert not [finding for finding in run.findings if finding.fix]
 
 

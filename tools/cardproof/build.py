@@ -47,7 +47,7 @@ def audit(
         if not reading.files:
             raise InputError("no Markdown, YAML or CSV file is in " + ", ".join(show_path(path) for path in paths))
     found = audit_cards(reading, settings, options, store=store)
-    run = Run(measured=found.gathered.measured, evaluated=found.gathered.evaluated, audit=found)
+    run = Run(measured=found.gathered.measured, evaluated=found.gathered.evaluated, audit=found, zoo=settings.zoo)
     run.recalled = len(found.gathered.recalled)
     run.unmeasured = found.gathered.unmeasured
     run.cards = [found.report(card) for card in reading.cards]
@@ -109,10 +109,19 @@ def dry_run_of_render(settings: Settings, *, only: tuple[str, ...] = (), force: 
 
 
 def dry_run_of_audit(
-    paths: Iterable[Path], settings: Settings, *, force: tuple[str, ...] = (), reading: Reading | None = None
+    paths: Iterable[Path],
+    settings: Settings,
+    *,
+    force: tuple[str, ...] = (),
+    reading: Reading | None = None,
+    store: Path | None = None,
+    remember: bool = False,
 ) -> DryRun:
-    """Return what an audit, which recalls nothing, would measure. Raises as :func:`audit` does."""
+    """Return what an audit would measure and recall; raises as :func:`audit` does.
+
+    ``store`` and ``remember`` are as in :func:`audit` and its options.
+    """
     from cardproof.plan.dry_run import dry_run
 
     reading = reading or read_cards(tuple(paths))
-    return dry_run(reading, settings, None, {card.file for card in reading.cards}, force)
+    return dry_run(reading, settings, store, {card.file for card in reading.cards}, force, remember=remember)

@@ -263,8 +263,8 @@ def test_a_card_that_is_there_is_not_written_over(empty):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--zoo", "torchvision", "resnt50"], "matches 'resnt50'; near names are resnet50"),
-        (["--zoo", "torchvision", "ResNet*"], "near names are resnet101"),
+        (["--zoo", "torchvision", "resnt50"], "matches 'resnt50'; did you mean resnet50 or"),
+        (["--zoo", "torchvision", "ResNet*"], "did you mean resnet101 or"),
         (["--zoo", "torchvision", "xyzzy*"], "matches 'xyzzy*'"),
         (["--zoo", "nonsense"], "zoo 'nonsense' is not known"),
         (["--zoo", "zoo.py:Zoo", "t*"], "does not list its models"),

@@ -40,7 +40,7 @@ def test_a_finding_is_shown_at_its_characters():
     assert found == (
         "error",
         {"file": "card.md", "line": "15", "col": "12", "endColumn": "17", "title": "cardproof flops"},
-        "FLOPs of tiny says 55377, measured 55376\nOff by one.",
+        "FLOPs of tiny: card says 55377, measured 55376\nOff by one.",
     )
 
 

@@ -68,8 +68,8 @@ def test_each_model_that_inherits_a_value_has_its_own_outcome():
     second, two = refuted(model="tiny_16")
     confirmed = judged("confirmed", "FLOPs", 15, model="tiny_8")
     found = cases(run_of(second, first, judgements=(one, two, confirmed)))
-    assert found["tiny: FLOPs"][0].message.startswith("FLOPs of tiny says")
-    assert found["tiny_16: FLOPs"][0].message.startswith("FLOPs of tiny_16 says")
+    assert found["tiny: FLOPs"][0].message.startswith("FLOPs of tiny: card says")
+    assert found["tiny_16: FLOPs"][0].message.startswith("FLOPs of tiny_16: card says")
     assert found["tiny_8: FLOPs"] == []
 
 
@@ -79,7 +79,7 @@ def test_each_of_thousands_of_models_that_inherit_a_value_finds_its_own_finding(
     found = cases(run)
     assert len(found) == 4000
     for number in range(4000):
-        assert found[f"net_{number}: FLOPs"][0].message.startswith(f"FLOPs of net_{number} says")
+        assert found[f"net_{number}: FLOPs"][0].message.startswith(f"FLOPs of net_{number}: card says")
 
 
 def test_blocks_of_snippets_are_tests_and_a_failed_one_is_the_finding_that_says_why():

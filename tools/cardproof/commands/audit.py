@@ -1,4 +1,4 @@
-"""``cardproof audit``: judge any cards without rendering them."""
+"""``cardproof audit``: check cards without building a site."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from cardproof.build import audit, dry_run_of_audit
-from cardproof.commands.options import EPILOG, PATH, RunOptions, run_options
+from cardproof.commands.options import PATH, RunOptions, epilog, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, write_report
 from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
-from cardproof.plan.options import LOCAL
+from cardproof.plan.options import LOCAL, Force
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -24,31 +25,39 @@ if TYPE_CHECKING:
     from cardproof.report.run import Run
 
 
-@click.command("audit", epilog=EPILOG)
+@click.command(
+    "audit",
+    epilog=epilog(
+        "cardproof audit README.md --zoo timm",
+        "cardproof audit README.md --zoo mynet.py:create --verbose",
+        "cardproof audit cards/ --zoo torchvision --fix",
+        "cardproof audit . --zoo timm --baseline known.json --format github",
+    ),
+)
 @click.argument("paths", metavar="PATH...", nargs=-1, type=PATH)
 @click.option(
     "--from-metadata",
     is_flag=True,
-    help="Judge the zoo's own metadata: of all its weights, or of those that match the patterns PATH.",
+    help="Check the zoo's own metadata: all its weights, or those that match the patterns PATH.",
 )
-@click.option("--report", "summary", type=PATH, help="Write the data of a report page as JSON.")
-@click.option("--online", is_flag=True, help="Check that the addresses in the cards exist.")
+@click.option("--report", "summary", type=PATH, help="Write the data of an audit page as JSON.")
+@click.option("--online", is_flag=True, help="Check that links work.")
 @click.option(
     "--private-host",
     "private_hosts",
     metavar="HOST",
     multiple=True,
-    help="With --online: check this host although its address is private. May be repeated.",
+    help="With --online: also check this host, although its address is private. May be repeated.",
 )
 @click.option(
     "--online-budget",
     "budget",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --online: seconds for all addresses; the others are not checked.  [default: 300]",
+    help="With --online: seconds for all links; the rest is not checked.  [default: 300]",
 )
-@click.option("--fix", is_flag=True, help="Replace refuted values by measured ones, then audit again.")
-@click.option("--fix-unsafe", is_flag=True, help="Make all fixes, including those that need a review.")
+@click.option("--fix", is_flag=True, help="Write measured values in place of refuted ones, then audit again.")
+@click.option("--fix-unsafe", is_flag=True, help="Also apply fixes that need review.")
 @run_options
 def audit_command(
     options: RunOptions,
@@ -61,13 +70,15 @@ def audit_command(
     fix: bool,
     fix_unsafe: bool,
 ) -> int:
-    """Judge any cards without rendering them: files, or folders with Markdown, YAML and CSV files.
+    """Check cards without building a site.
 
-    Only the files of --write, --report and --fix are written. A page shows the file of --report with
-    audit_report('FILE'). After --fix, the remaining findings are reported.
+    PATH is a file, or a folder with Markdown, YAML and CSV files. Measurements are kept in your cache, so that the next
+    audit is quick. Cards are changed by --fix and --fix-unsafe only; the remaining findings are then reported. A page
+    shows the file of --report with audit_report('FILE').
     """
     output = report_output(options)
     settings = options.settings()
+    store = settings.path(settings.evidence) if options.site() else None
     check_engine(options.engine or LOCAL)
     if from_metadata and (fix or fix_unsafe):
         raise click.UsageError(
@@ -77,7 +88,9 @@ def audit_command(
         raise click.UsageError("Missing argument 'PATH...'.")
     reading, arguments = _metadata(settings, paths, options.engine) if from_metadata else (None, None)
     if options.dry_run:
-        return output.dry_run(dry_run_of_audit(paths, settings, force=options.force, reading=reading))
+        return output.dry_run(
+            dry_run_of_audit(paths, settings, force=options.force, reading=reading, store=store, remember=True)
+        )
     if not online and (private_hosts or budget):
         raise click.UsageError(f"{'--private-host' if private_hosts else '--online-budget'} needs --online")
     if fix or fix_unsafe:
@@ -89,15 +102,16 @@ def audit_command(
 
             hosts = frozenset(host.lower() for host in private_hosts)
             check = partial(check_links, private_hosts=hosts, budget=budget or BUDGET, progress=progress)
-        measuring = options.measure_options(progress)
-        run = audit(paths, settings, measuring, reading=reading, arguments=arguments, online=check)
+        measuring = replace(options.measure_options(progress), remember=True)
+        run = audit(paths, settings, measuring, reading=reading, arguments=arguments, store=store, online=check)
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
-            run = audit(paths, settings, measuring, online=check)
+            measuring = replace(measuring, force=Force())  # what was measured again a moment ago is new
+            run = audit(paths, settings, measuring, store=store, online=check)
     check_outputs(options, output, settings, run, () if from_metadata else paths, report=summary)
     apply_baseline_option(options, run)
     if summary:
         _write_summary(run, summary)
-    return output.report(run)
+    return output.report(run, "" if from_metadata else "--fix")
 
 
 def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None) -> tuple[Reading, tuple[str, ...]]:
@@ -115,7 +129,14 @@ def _fix(run: Run, unsafe: bool) -> int:
     """Fix a run's findings, report that on standard error, and return the number of changed files."""
     from cardproof.commands.edit import fix_files
     from cardproof.commands.header_edits import EditError
+    from cardproof.report.terminal import count_fixes
 
+    safe, more = count_fixes(run.findings)
+    if not safe and (not unsafe or not more):
+        others = f"; {more} with --fix-unsafe, which needs a review" if more else ""
+        why = f"nothing was fixed: no finding has a {'' if unsafe else 'safe '}fix{others}"
+        click.echo(why if run.findings else "nothing to fix", err=True)
+        return 0
     try:
         fixed = fix_files(run.findings, unsafe=unsafe)
     except EditError as error:

@@ -10,7 +10,7 @@ from typing import cast
 import click
 
 from cardproof import __version__
-from cardproof.commands.options import EPILOG
+from cardproof.commands.options import epilog
 from cardproof.core.errors import REPORT, InputError, said
 from cardproof.core.signals import exit_status, orderly_end
 from cardproof.core.terminal import set_up_streams
@@ -38,11 +38,16 @@ class Commands(Mapping[str, click.Command]):
 @click.group(
     commands=cast("MutableMapping[str, click.Command]", Commands()),
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=EPILOG,
+    epilog=epilog(
+        "cardproof audit README.md --zoo timm        check a README",
+        "cardproof init --zoo timm 'resnet*'         make a site",
+        "cardproof render                            check and build the pages of a site",
+        "cardproof explain flops                     explain a finding",
+    ),
 )
 @click.version_option(__version__, message="cardproof %(version)s")
 def cardproof() -> None:
-    """Render model cards and check, in the same build, what they claim."""
+    """Check what model cards claim, and build a site of them."""
 
 
 def main() -> None:

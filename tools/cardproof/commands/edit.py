@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
-from cardproof.commands.options import EPILOG, PATH
+from cardproof.commands.options import PATH, epilog
 from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
-from cardproof.core.types import Finding, Fix
+from cardproof.core.types import INDENTED, Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.index_shape import indentation_fixes, read_index
 from cardproof.read.markdown import find_header, find_index_comments
@@ -26,7 +26,13 @@ _BOM = "\ufeff"
 _DATA = (".yml", ".yaml", ".json")
 
 
-@click.command("edit", epilog=EPILOG)
+@click.command(
+    "edit",
+    epilog=epilog(
+        "cardproof edit README.md license=apache-2.0 tags+=vision",
+        "cardproof edit README.md --result 'task=x; dataset=imagenet-1k; metric=accuracy; value=78.24'",
+    ),
+)
 @click.argument("path", type=PATH)
 @click.argument("edits", metavar="[FIELD=VALUE | FIELD+=VALUE]...", nargs=-1)
 @click.option(
@@ -38,8 +44,9 @@ _DATA = (".yml", ".yaml", ".json")
     "revision, metric_name, source, source_url. May be repeated.",
 )
 def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -> int:
-    """Write fields of a page's YAML header; everything else stays byte for byte.
+    """Edit the YAML header of a card.
 
+    Everything else stays byte for byte.
     FIELD=VALUE writes or adds a field, FIELD+=VALUE adds an entry to a list. A value is text, in quotes if it needs
     them, unless the old one is a number or boolean.
     """
@@ -101,7 +108,7 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     """
     by_file: dict[Path, list[Finding]] = {}
     for finding in findings:
-        indents = unsafe and finding.check == "index-shape"
+        indents = unsafe and finding.check == INDENTED
         if indents or (finding.fix and (unsafe or finding.fix.safe)):
             by_file.setdefault(Path(finding.place.file), []).append(finding)
     fixed: dict[Path, list[Fix]] = {}
@@ -109,7 +116,7 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     errors: list[str] = []
     for path, in_file in sorted(by_file.items()):
         fixes = _compatible_fixes([finding for finding in in_file if finding.fix])
-        if any(finding.check == "index-shape" for finding in in_file):
+        if any(finding.check == INDENTED for finding in in_file):
             fixes += _indentation(path)
         try:
             if fixes and (after := _edited(path, fixes)) is not None:

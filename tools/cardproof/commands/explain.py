@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from cardproof.commands.options import EPILOG
+from cardproof.commands.options import epilog
+from cardproof.core.errors import did_you_mean
 
 
 def _complete_check(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -20,10 +21,13 @@ def _complete_check(context: click.Context, parameter: click.Parameter, incomple
     ]
 
 
-@click.command("explain", epilog=EPILOG)
+@click.command("explain", epilog=epilog("cardproof explain", "cardproof explain flops", "cardproof explain dead-link"))
 @click.argument("check", required=False, shell_complete=_complete_check)
 def explain_command(check: str | None) -> int:
-    """Print what a check does and why; CHECK is its name or the word in brackets of a finding. By default list all."""
+    """Explain a check, or list all.
+
+    CHECK is the name of a check or the word in brackets of a finding.
+    """
     from cardproof.judge.checks import all_checks
 
     if check is None:
@@ -33,7 +37,9 @@ def explain_command(check: str | None) -> int:
         return 0
     found = next((known for known in all_checks() if check in (known.name, *known.findings)), None)
     if found is None:
-        raise click.UsageError(f"no check is called '{check}'; cardproof explain lists them")
+        words = [word for known in all_checks() for word in (known.name, *known.findings)]
+        near = did_you_mean(check, words) or "; 'cardproof explain' lists them"
+        raise click.UsageError(f"no check is called '{check}'{near}")
     from cardproof.render.reference import terminal_page
 
     click.echo(terminal_page(found))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cardproof.commands.options import CONFIG, DATA, EPILOG, JOBS, PATH, WEIGHTS, ZOO, site_settings
+from cardproof.commands.options import CONFIG, DATA, JOBS, PATH, WEIGHTS, ZOO, epilog, site_settings
 from cardproof.commands.output import inputs_of_run, progress_bar, protect_inputs
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
@@ -16,7 +16,14 @@ from cardproof.core.terminal import printable, write_data
 from cardproof.plan.options import MeasureOptions
 
 
-@click.command("export", epilog=EPILOG)
+@click.command(
+    "export",
+    epilog=epilog(
+        "cardproof export templates/models --format hub --out hub/",
+        "cardproof export templates/models --format mlbom --out models.cdx.json",
+        "cardproof export README.md --zoo timm --format json",
+    ),
+)
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--format",
@@ -52,7 +59,7 @@ def export_command(
     jobs: int | None,
     config: Path | None,
 ) -> int:
-    """Write the models of cards, with the verdicts of their claims, in a format of other tools.
+    """Export models for other tools, with their checked claims.
 
     Models on record in the site's folder of evidence are not measured again.
     """

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.files import near_file, show_path
 from cardproof.core.journal import finish_interrupted, replace_sources
 from cardproof.core.paths import is_regular
 from cardproof.core.source import Source
@@ -92,6 +92,8 @@ class _Header:
             raise InputError(f"{show_path(path)}: this is not a regular file")
         try:
             text = path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            raise InputError(f"{show_path(path)}: no such file{near_file(path)}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{show_path(path)}: cannot be read: {error}") from None
         self.path = path
@@ -135,7 +137,7 @@ class _Header:
         if missing := [key for key in _REQUIRED if not words.get(key)]:
             raise InputError(f"--result needs {', '.join(missing)}: write KEY=VALUE; KEY=VALUE …")
         if words.get("source") and not words.get("source_url"):
-            raise InputError("--result needs source_url beside source: the Hub refuses a source without it")
+            raise InputError("--result needs source_url in addition to source: the Hub refuses a source without it")
         parts: dict[str, dict[str, Any]] = {"task": {}, "dataset": {}, "metric": {}, "source": {}}
         for word, (part, key) in RESULT_KEYS.items():
             if word in words:

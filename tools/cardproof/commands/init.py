@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.build import render
-from cardproof.commands.options import ENGINE, EPILOG, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo
+from cardproof.commands.options import ENGINE, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo, epilog
 from cardproof.commands.output import Output, progress_bar
 from cardproof.commands.render import program_reference
 from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_texts
@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from cardproof.zoos.published import ModelList, Published
 
 
-@click.command("init", epilog=EPILOG)
+@click.command(
+    "init",
+    epilog=epilog(
+        "cardproof init --zoo timm 'resnet*' --out site",
+        "cardproof init --zoo mynet.py:Zoo",
+        "cardproof init --zoo torchvision --limit 20 --dry-run",
+    ),
+)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--zoo", metavar="ZOO", required=True, shell_complete=complete_zoo, help=ZOO_HELP)
 @click.option(
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option("--site-name", metavar="TEXT", help="Title of the site.")
 @click.option("--limit", type=click.IntRange(min=1), help="Maximum number of models.")
-@click.option("--snippets/--no-snippets", default=True, help="Run the pages' snippets; this is the default.")
+@click.option("--snippets/--no-snippets", default=True, help="Run the code of the pages; this is the default.")
 @JOBS
 @ENGINE
 @click.option("--dry-run", is_flag=True, help="List the models; measure and write nothing.")
@@ -64,10 +71,10 @@ def init_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Create a site for the models of a zoo: settings, pages, and cards with measured values.
+    """Create a site for the models of a zoo.
 
-    PATTERN is a name or a shell pattern, such as 'resnet*'; by default all models are included. The site is then
-    rendered, and 'mkdocs build' builds it.
+    It has settings, pages, and a card with measured values for each model. PATTERN is a name or a shell pattern, such
+    as 'resnet*'; by default all models are included. The site is then rendered, and 'mkdocs build' builds it.
     """
     check_engine(engine or LOCAL)
     site = NewSite(zoo, patterns, out, site_name, limit, force)

@@ -14,14 +14,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.names import ACCURACIES, RECIPE, dataset_names, normal_field, spellings_of
-from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_path, parse_tolerance
+from cardproof.core.names import WITH_TOLERANCE, dataset_names, spellings_of
+from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_path, parse_tolerance, tolerance_field
 from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, Progress, parse_force
 from cardproof.report.formats import FORMATS
-from cardproof.zoos import BUILT_IN
+from cardproof.zoos import BUILT_IN, local_zoo
 
-EPILOG = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
+EXIT_STATUS = """Exit status: 0 all holds; 1 refuted claims, other errors in cards, or stale pages under --check;
 2 bad input or usage, or an internal error."""
+
+
+def epilog(*examples: str) -> str:
+    """Return the end of a command's help: examples, one a line, and the exit statuses."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"\b\nExamples:\n{lines}\n\n{EXIT_STATUS}"
+
 
 PATH: click.Path = click.Path(path_type=Path)
 
@@ -40,7 +47,7 @@ def _tolerances(incomplete: str) -> list[str]:
     field, separator, _ = incomplete.partition("=")
     if separator:
         return [f"{field}=exact", f"{field}=written"]
-    numbers = spellings_of("flops", "parameters", "file size", *ACCURACIES, *RECIPE)
+    numbers = spellings_of(*WITH_TOLERANCE)
     return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
 
 
@@ -51,7 +58,9 @@ def complete_zoo(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(name) for name in BUILT_IN if name.startswith(incomplete)]
 
 
-ZOO_HELP = "Source of the networks: res2next, timm, torchvision, transformers, package.module:object or file.py:object."
+ZOO_HELP = (
+    "Where the networks come from: timm, torchvision, transformers, res2next, package.module:object or file.py:object."
+)
 ZOO = click.option("--zoo", metavar="ZOO", shell_complete=complete_zoo, help=ZOO_HELP)
 CONFIG = click.option(
     "--config", "-f", type=PATH, help="The site's mkdocs.yml; by default the one in the working directory, if any."
@@ -69,23 +78,29 @@ WEIGHTS = click.option(
 ENGINE = click.option(
     "--engine",
     metavar="ENGINE",
-    help="Where networks are measured: local, or a Dask scheduler such as tcp://host:8786.",
+    help="Where to measure: local, or a Dask scheduler such as tcp://host:8786.",
 )
 JOBS = click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; one per core by default.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print findings only.")
-VERBOSE = click.option("--verbose", "-v", is_flag=True, help="Name the columns of tables that are not read.")
+VERBOSE = click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Say why each claim is unchecked, show all fields, and name the columns of tables that are not read.",
+)
 
 _RUN_OPTIONS = (
     ZOO,
-    click.option("--names", type=PATH, help="YAML file that maps the cards' model names to the zoo's."),
+    click.option("--names", type=PATH, help="YAML file that maps model names of the cards to names of the zoo."),
     click.option(
         "--tolerance",
         "tolerances",
         metavar="FIELD=SPEC",
         multiple=True,
         shell_complete=_completion(_tolerances),
-        help="Compare a field by 'exact', 'written', 'N digits', 'N%' or a number. May be repeated.",
+        help="How far a field may be off: 'exact', 'written' (the default), 'N digits', 'N%' or a number, as in "
+        "FLOPs=1%. May be repeated.",
     ),
     CONFIG,
     DATA,
@@ -97,12 +112,10 @@ _RUN_OPTIONS = (
         metavar="FIELD|MODEL",
         multiple=True,
         shell_complete=_completion(lambda _: FIELDS),
-        help="Measure again what is on record: flops, parameters, results, a model, or all. May be repeated.",
+        help="Measure again what was measured before: flops, parameters, results, a model, or all. May be repeated.",
     ),
     ENGINE,
-    click.option(
-        "--baseline", type=PATH, help="File of known findings: they are reported as notes, and only new ones fail."
-    ),
+    click.option("--baseline", type=PATH, help="File of accepted findings: they become notes, and only new ones fail."),
     click.option("--update-baseline", is_flag=True, help="Write the current findings into the file of --baseline."),
     click.option(
         "--format",
@@ -150,6 +163,10 @@ class RunOptions(Struct, frozen=True):
         """Return the site's settings with those of the command line. Raises InputError."""
         return site_settings(self.config, self.zoo, self.tolerances, self.names, self.data, self.weights)
 
+    def site(self) -> Path | None:
+        """Return the ``mkdocs.yml`` of the site that the command runs for; None without one."""
+        return self.config or default_config()
+
     def measure_options(self, progress: Progress | None) -> MeasureOptions:
         """Return the options of measuring."""
         return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
@@ -176,16 +193,14 @@ def site_settings(
     weights: Path | None = None,
 ) -> Settings:
     """Return the settings of a site; paths of the command line are relative to the working directory."""
-    if config is None and Path("mkdocs.yml").is_file():
-        config = Path("mkdocs.yml")
-    settings = load_settings(config)
+    settings = load_settings(config or default_config())
     wanted, folders = dict(settings.tolerances), dict(settings.data)
     for text in tolerances:
         with _option_errors(f"--tolerance {text}"):
             field, separator, spec = text.partition("=")
             if not separator:
                 raise ValueError("write FIELD=SPEC")
-            wanted[normal_field(field)] = parse_tolerance(spec)
+            wanted[tolerance_field(field)] = parse_tolerance(spec)
     for text in data:
         with _option_errors(f"--data {text}"):
             name, _, path = text.partition("=")
@@ -197,12 +212,18 @@ def site_settings(
             parse_path(str(given or ""))
     return replace(
         settings,
-        zoo=settings.zoo if zoo is None else zoo,
+        zoo=local_zoo(settings.zoo if zoo is None else zoo),
         tolerances=wanted,
         names=names.expanduser().absolute() if names else settings.names,
         data=folders,
         weights=weights.expanduser().absolute() if weights else settings.weights,
     )
+
+
+def default_config() -> Path | None:
+    """Return the ``mkdocs.yml`` of the working directory, if there is one."""
+    config = Path("mkdocs.yml")
+    return config if config.is_file() else None
 
 
 @contextmanager

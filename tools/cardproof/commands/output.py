@@ -21,6 +21,7 @@ from cardproof.report.formats import FORMATS
 if TYPE_CHECKING:
     from cardproof.commands.options import RunOptions
     from cardproof.core.settings import Settings
+    from cardproof.core.types import Finding
     from cardproof.plan.dry_run import DryRun
     from cardproof.plan.options import Progress
     from cardproof.report.run import Run
@@ -71,8 +72,11 @@ class Output(Struct, frozen=True):
             click.echo(text_of_dry_run(found))
         return 0
 
-    def report(self, run: Run) -> int:
-        """Write and print the report of a run; return its exit status."""
+    def report(self, run: Run, fix: str = "") -> int:
+        """Write and print the report of a run; return its exit status.
+
+        ``fix`` is the command that makes fixes with the option ``--fix``, or all of it but that; empty without one.
+        """
         from cardproof.report.terminal import print_report
 
         if self.targets or self.kind != "text":
@@ -81,6 +85,8 @@ class Output(Struct, frozen=True):
             if run.checked:
                 _print_diffs(run)
             print_report(run, quiet=self.quiet, verbose=self.verbose)
+            if fix and not self.quiet:
+                _print_fixable(run.findings, fix)
         return run.exit
 
     def _write(self, run: Run) -> None:
@@ -93,6 +99,18 @@ class Output(Struct, frozen=True):
             write_report(path, texts[name])
         for kind in printed:
             write_data(texts[kind])
+
+
+def _print_fixable(findings: Iterable[Finding], command: str) -> None:
+    """Print how many fixes the command makes, if any."""
+    from cardproof.report.terminal import count_fixes
+
+    safe, unsafe = count_fixes(findings)
+    if safe:
+        more = f", {unsafe} more with --fix-unsafe" if unsafe else ""
+        click.echo(printable(f"[*] {safe} fixable with {command}{more}"))
+    elif unsafe:
+        click.echo(printable(f"{unsafe} fixable with {command}-unsafe, which needs a review"))
 
 
 def report_output(options: RunOptions) -> Output:

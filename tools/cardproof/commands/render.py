@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ import click
 from msgspec.structs import replace
 
 from cardproof.build import dry_run_of_render, render
-from cardproof.commands.options import EPILOG, PATH, RunOptions, parse_devices, run_options
+from cardproof.commands.options import PATH, RunOptions, default_config, epilog, parse_devices, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
+from cardproof.core.files import show_path
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
 
@@ -21,9 +23,17 @@ if TYPE_CHECKING:
     from cardproof.core.settings import Settings
 
 
-@click.command("render", epilog=EPILOG)
+@click.command(
+    "render",
+    epilog=epilog(
+        "cardproof render",
+        "cardproof render --check",
+        "cardproof render --only resnet --watch",
+        "cardproof render --dry-run",
+    ),
+)
 @click.option("--only", metavar="NAME", multiple=True, help="Render only this card. May be repeated.")
-@click.option("--check", is_flag=True, help="Write nothing; fail and print a diff if the site is stale.")
+@click.option("--check", is_flag=True, help="Write nothing; print a diff and fail if a page is not up to date.")
 @click.option("--watch", "watching", is_flag=True, help="Render again after every edit, until Ctrl-C.")
 @click.option("--templates", type=PATH, help="Folder of card templates.")
 @click.option(
@@ -32,10 +42,10 @@ if TYPE_CHECKING:
     help="Folder of the rendered pages; evidence goes to evidence/ in it, and the catalog to catalog/.",
 )
 @click.option(
-    "--snippets/--no-snippets", default=None, help="Run the pages' snippets; by default as the settings state."
+    "--snippets/--no-snippets", default=None, help="Run the code of the pages; by default as mkdocs.yml says."
 )
-@click.option("--all-models", is_flag=True, help="Run a page's snippets for every model of its card.")
-@click.option("--device", "devices", multiple=True, help="Run snippets on cpu, cuda, or both separated by a comma.")
+@click.option("--all-models", is_flag=True, help="Run the code of a page for every model of its card.")
+@click.option("--device", "devices", multiple=True, help="Run the code on cpu, cuda or cpu,cuda.")
 @run_options
 def render_command(
     options: RunOptions,
@@ -48,7 +58,10 @@ def render_command(
     all_models: bool,
     devices: tuple[str, ...],
 ) -> int:
-    """Render the model pages: read the cards, measure the networks, judge the claims, write pages and evidence."""
+    """Build the model pages, and check what they claim.
+
+    Networks that changed are measured; pages and evidence are written, all or none.
+    """
 
     def load() -> Settings:
         settings = options.settings()
@@ -78,7 +91,10 @@ def render_command(
         run = render(settings, options.measure_options(progress), only=only, check=check, reference=program_reference)
     check_outputs(options, output, settings, run)
     apply_baseline_option(options, run)
-    return output.report(run)
+    templates = settings.path(settings.templates) / "models"
+    site = ["--config", show_path(options.config)] if options.config else []
+    zoo = ["--zoo", options.zoo] if options.zoo else []
+    return output.report(run, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
 
 
 def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
@@ -86,9 +102,9 @@ def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> in
     from cardproof.plugins.watch import watch
 
     again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
-    if config is None and Path("mkdocs.yml").is_file():
-        config = Path("mkdocs.yml")
-    return watch(again, load, config, (lambda _: None) if quiet else lambda text: click.echo(text, err=True))
+    return watch(
+        again, load, config or default_config(), (lambda _: None) if quiet else lambda text: click.echo(text, err=True)
+    )
 
 
 def program_reference(folder: Path) -> dict[Path, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec.structs import replace
 
-from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, QUIET, parse_devices, site_settings
+from cardproof.commands.options import CONFIG, JSON, PATH, QUIET, epilog, parse_devices, site_settings
 from cardproof.commands.output import progress_bar
 from cardproof.core.files import show_path
 from cardproof.core.terminal import write_data
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from cardproof.snippets.prove import Policy
 
 
-@click.command("snippets", epilog=EPILOG)
+@click.command(
+    "snippets",
+    epilog=epilog(
+        "cardproof snippets README.md docs/*.md",
+        "cardproof snippets README.md --update",
+        "cardproof snippets docs/usage.md --random-weights --timeout 20",
+    ),
+)
 @click.argument("pages", metavar="PAGE...", nargs=-1, required=True, type=PATH)
-@click.option("--device", "devices", multiple=True, help="cpu, cuda, or both separated by a comma; cpu by default.")
+@click.option("--device", "devices", multiple=True, help="cpu, cuda or cpu,cuda; cpu by default.")
 @click.option("--network", is_flag=True, help="Let blocks marked .network use the network.")
 @click.option("--random-weights", is_flag=True, help="Run with random weights if published ones are missing.")
 @click.option(
@@ -45,7 +52,11 @@ def snippets_command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Run the Python blocks of Markdown pages, in page order, and compare their output with the stated output."""
+    """Run the code of Markdown pages and compare its output.
+
+    The Python blocks of a page are run in their order, and what they print is compared with the output that the page
+    states.
+    """
     from cardproof.render.page_sources import config_of, run_pages
     from cardproof.report.terminal import pages_json_of, print_pages_report
     from cardproof.snippets.prove import policy_of, with_timeout

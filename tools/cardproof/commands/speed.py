@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from cardproof.commands.options import CONFIG, EPILOG, JSON, PATH, ZOO, site_settings
+from cardproof.commands.options import CONFIG, JSON, PATH, ZOO, epilog, site_settings
 from cardproof.commands.output import progress_bar, protect_inputs
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import show_path
 from cardproof.core.journal import replace_files
 from cardproof.core.terminal import write_data
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from cardproof.plan.options import Progress
 
 
-@click.command("speed", epilog=EPILOG)
+@click.command(
+    "speed",
+    epilog=epilog(
+        "cardproof speed",
+        "cardproof speed --only resnet50 --device cuda --out docs/data/speed-cuda.json",
+    ),
+)
 @click.option("--only", metavar="MODEL", multiple=True, help="Time only this model. May be repeated.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device to time.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
@@ -46,10 +52,10 @@ if TYPE_CHECKING:
 def speed_command(
     out: Path | None, zoo: str | None, config: Path | None, as_json: bool, quiet: bool, **options: Any
 ) -> int:
-    """Time forward passes of the site's networks, for the pages to show.
+    """Time the networks of a site, for its pages to show.
 
-    Run nothing else meanwhile. A model is timed again only if its network changed; all speeds of a file are measured
-    on one processor in the same way.
+    Forward passes are timed; run nothing else meanwhile. A model is timed again only if its network changed; all
+    speeds of a file are measured on one processor in the same way.
     """
     settings = site_settings(config, zoo)
     path = out or (settings.path(settings.speed) if settings.speed else None)
@@ -96,8 +102,9 @@ def time_models(
     from cardproof.measure.engines.local import start_worker, terminating, usable_cores
 
     networks = network_digests(settings)
-    if unknown := sorted(set(only) - {need.model for need in networks}):
-        raise InputError(f"no card defines the model {', '.join(unknown)}")
+    known = {need.model for need in networks}
+    if unknown := sorted(set(only) - known):
+        raise InputError(f"no card defines the model {', '.join(unknown)}{did_you_mean(unknown[0], known)}")
     stored = load_speeds(path)
     with terminating(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:

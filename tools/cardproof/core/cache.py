@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -195,11 +197,19 @@ def cache_path() -> Path:
 
 
 def open_cache() -> Cache | None:
-    """Return this user's cache; None if it cannot be used now, which only costs time."""
+    """Return this user's cache; None if it is another user's, or cannot be used now, which only costs time."""
     try:
-        return Cache(cache_path())
+        return Cache(cache_path()) if _is_own(cache_path()) else None
     except (OSError, sqlite3.Error, ValueError):
         return None
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether nobody but this user can have written a file, or there is none yet. Raises OSError."""
+    if os.name != "posix" or not path.exists():
+        return True
+    state = path.stat()
+    return state.st_uid == os.geteuid() and not state.st_mode & stat.S_IWOTH
 
 
 def recalled(kind: str, text: str, make: Callable[[str], Any], inputs: Mapping[str, str]) -> Any:

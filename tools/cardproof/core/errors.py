@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from cardproof.core.types import Finding, Place, shorten
@@ -26,6 +26,23 @@ class TemplatesError(Exception):
     def __init__(self, findings: list[Finding]) -> None:
         super().__init__("; ".join(f"{finding.place}: {finding.message}" for finding in findings))
         self.findings = findings
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int = 3) -> str:
+    """Return a question with the known words that are most like one, behind a semicolon; empty if none is.
+
+    Case and punctuation are ignored; a word that differs in nothing else is the only one.
+    """
+    import difflib
+
+    plain = {_letters(other): other for other in known}
+    same = _letters(word)[:200]
+    near = [same] if same in plain else difflib.get_close_matches(same, plain, most, 0.6)
+    return f"; did you mean {' or '.join(plain[other] for other in near)}?" if near else ""
+
+
+def _letters(word: str) -> str:
+    return "".join(character for character in word.lower() if character.isalnum())
 
 
 def error_text(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -33,6 +33,15 @@ def show_path(path: Path) -> str:
     if absolute == here:
         return "."
     return absolute[len(here) + 1 :] if absolute.startswith(f"{here}/") else text
+
+
+def near_file(path: Path) -> str:
+    """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
+    try:
+        others = [other.name for other, _ in zip(path.parent.iterdir(), range(5_000), strict=False)]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, others)
 
 
 def cache_folder() -> Path:

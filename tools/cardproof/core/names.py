@@ -50,6 +50,8 @@ FIELDS: dict[str, tuple[Writing, tuple[str, ...]]] = {
 ACCURACIES = ("top 1 accuracy", "top 5 accuracy")
 RECIPE = ("lr", "epochs", "momentum", "batch size", "weight decay", "label smoothing")
 """Kinds of fields about training."""
+WITH_TOLERANCE = ("parameters", "flops", "classes", "file size", *ACCURACIES, *RECIPE)
+"""Kinds of fields whose values are compared within a tolerance."""
 
 _VARIANTS = {
     "params": (

@@ -49,14 +49,23 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     if path.exists() and not is_regular(path):  # reading a pipe or a device would not end
         raise TamperedError(path)
     try:
-        record = _parse(path)
+        text = _read(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, MemoryError) as trouble:
+        raise TamperedError(path) from trouble
+    return parse_sealed(text, path, schema, kind)
+
+
+def parse_sealed(text: str, path: Path, schema: str, kind: type[T]) -> T:
+    """Return the record of a text that was read from ``path``; raises like :func:`load_sealed`."""
+    try:
+        record = json.loads(text, parse_int=_bounded, parse_float=_finite, parse_constant=_finite)
         if _is_newer(str(record["schema"]), schema):
             raise _newer(path, f"its schema is {record['schema']}, and this one reads {schema}")
         if record.pop("seal") != digest_of_data(record) or record.pop("schema") != schema:
             raise TamperedError(path)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as trouble:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as trouble:
         raise TamperedError(path) from trouble
     try:
         return convert(record, kind, dec_hook=_fraction)
@@ -73,12 +82,11 @@ MOST_DIGITS = 18
 """Longest number that a measurement gives."""
 
 
-def _parse(path: Path) -> Any:
-    """Read the JSON of a record. Raises OSError and ValueError."""
+def _read(path: Path) -> str:
+    """Read the text of a record. Raises OSError and ValueError."""
     if path.exists() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
         raise ValueError("not a file, or too large")
-    text = path.read_text(encoding="utf-8")
-    return json.loads(text, parse_int=_bounded, parse_float=_finite, parse_constant=_finite)
+    return path.read_text(encoding="utf-8")
 
 
 def _bounded(text: str) -> int:

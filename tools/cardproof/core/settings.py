@@ -11,8 +11,8 @@ from typing import Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError
-from cardproof.core.names import canonical_dataset, dataset_names, normal_field
+from cardproof.core.errors import InputError, did_you_mean
+from cardproof.core.names import WITH_TOLERANCE, canonical_dataset, dataset_names, normal_field, spellings_of
 from cardproof.core.paths import is_inside, root_of
 from cardproof.core.source import read_source
 from cardproof.core.types import shorten
@@ -189,6 +189,16 @@ def parse_tolerance(text: str) -> Tolerance:
     raise ValueError(f"'{shorten(text)}' is not a tolerance: write 'exact', 'written', 'N digits', 'N%' or a number")
 
 
+def tolerance_field(name: str) -> str:
+    """Return the normal spelling of a field that has a tolerance. Raises ValueError for others."""
+    normal = normal_field(name)
+    known = spellings_of(*WITH_TOLERANCE)
+    if normal not in known:
+        near = did_you_mean(normal, known) or f"; such fields are {', '.join(WITH_TOLERANCE)}"
+        raise ValueError(f"'{shorten(name)}' is not a field with a tolerance{near}")
+    return normal
+
+
 def _plugin_options(tree: Node | None) -> list[tuple[Scalar, Node]]:
     plugins = tree.get("plugins") if isinstance(tree, Mapping) else None
     for entry in plugins.items if isinstance(plugins, Sequence) else [plugins]:
@@ -205,7 +215,8 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
 
     name = key.text
     if name not in SETTINGS:
-        raise InputError(f"{key.place}: cardproof has no setting '{name}'; it has {', '.join(SETTINGS)}")
+        near = did_you_mean(name, SETTINGS) or f"; it has {', '.join(SETTINGS)}"
+        raise InputError(f"{key.place}: cardproof has no setting '{name}'{near}")
     if name == "tolerances":
         if not isinstance(node, Mapping):
             raise wrong("tolerances is a mapping from field to tolerance")
@@ -213,7 +224,7 @@ def _set(settings: Settings, key: Scalar, node: Node) -> Settings:
         for field_key, value in node:
             try:
                 text = value.text if isinstance(value, Scalar) else ""
-                tolerances[normal_field(field_key.text)] = parse_tolerance(text)
+                tolerances[tolerance_field(field_key.text)] = parse_tolerance(text)
             except ValueError as trouble:
                 raise InputError(f"{value.place}: {trouble}") from None
         return replace(settings, tolerances=tolerances)
@@ -251,7 +262,8 @@ def parse_dataset(name: str) -> str:
     found = canonical_dataset(name)
     if found is None:
         known = ", ".join(dataset_names())
-        raise ValueError(f"'{shorten(name)}' is not a data set that can be evaluated; known are {known}")
+        near = did_you_mean(name, dataset_names())
+        raise ValueError(f"'{shorten(name)}' is not a data set that can be evaluated{near or f'; known are {known}'}")
     return found
 
 

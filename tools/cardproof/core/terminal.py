@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return "".join(_escape(c) if unicodedata.category(c) in _STEERS else c for c in text)
 
 
+def one_line(text: str) -> str:
+    """Return a text with blanks in place of line ends: messages of other programs have several lines."""
+    return " ".join(text.split("\n")) if "\n" in text else text
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

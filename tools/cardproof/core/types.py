@@ -38,7 +38,10 @@ class Stored(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Place(Stored, frozen=True):
-    """A position in a source that a person edits; lines and columns count from 1, columns in characters."""
+    """A position in a source that a person edits; lines and columns count from 1, columns in characters.
+
+    Line 0 is no position: ``file`` is then the name of what has no source here.
+    """
 
     file: str
     line: int
@@ -52,7 +55,7 @@ class Place(Stored, frozen=True):
         return self.file, self.line, self.column
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 class Fix(Stored, frozen=True):
@@ -64,6 +67,10 @@ class Fix(Stored, frozen=True):
     text: str
     safe: bool = False
     """It writes a measured value, or changes nothing that a reader sees; other fixes need ``--fix-unsafe``."""
+
+
+INDENTED = "index-shape"
+"""The check whose findings are fixed together: by the indentation of the whole index."""
 
 
 class Finding(Stored, frozen=True):

@@ -16,8 +16,8 @@ from cardproof.core.digests import digest_of_data, digest_of_files
 from cardproof.core.files import site_lock
 from cardproof.core.journal import replace_files
 from cardproof.core.paths import resolve_inside
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
-from cardproof.core.types import Evidence, Need, Number
+from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, parse_sealed, plain
+from cardproof.core.types import Evidence, Need, Number, Question
 
 SCHEMA = "cardproof-evidence/1"
 METHOD = "counts/3"
@@ -52,7 +52,7 @@ def dependencies(need: Need, zoo: str, network: str) -> Dependencies:
     questions = [[q.field, str(q.number.value), str(q.number.quantum)] for q in need.questions]
     renamed = [need.network] if need.network else []
     parts = [SCHEMA, METHOD, zoo, network, need.model, need.weights, need.size, questions, *renamed]
-    stated = ", ".join(f"{question.field} {_written(question.number)}" for question in need.questions)
+    stated = ", ".join(question_text(question) for question in need.questions)
     inputs = (
         ("method", METHOD),
         ("zoo", zoo),
@@ -63,6 +63,11 @@ def dependencies(need: Need, zoo: str, network: str) -> Dependencies:
         *(("name in the zoo", name) for name in renamed),
     )
     return Dependencies(digest_of_data(parts), inputs)
+
+
+def question_text(question: Question) -> str:
+    """Return a stated number with its field, as inputs of records name it."""
+    return f"{question.field} {_written(question.number)}"
 
 
 def _written(number: Number) -> str:
@@ -242,7 +247,15 @@ def source_state(source: str, before: str = FILE) -> str:
 
 def load(path: Path) -> Record:
     """Read one record. Raises FileNotFoundError, TamperedError and NewerError like :func:`load_sealed`."""
-    record = load_sealed(path, SCHEMA, Record)
+    return _possible(load_sealed(path, SCHEMA, Record), path)
+
+
+def load_text(text: str, path: Path) -> Record:
+    """Return the record of a text that was read from ``path``; raises TamperedError and NewerError."""
+    return _possible(parse_sealed(text, path, SCHEMA, Record), path)
+
+
+def _possible(record: Record, path: Path) -> Record:
     if not _is_possible(record):
         raise TamperedError(path)
     return record

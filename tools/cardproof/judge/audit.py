@@ -20,6 +20,7 @@ from cardproof.judge.card_report import (
     ModelRow,
     block_row,
     defined_in,
+    is_checkable,
     is_generated,
     model_row,
 )
@@ -62,8 +63,9 @@ def audit_cards(
     unique = list(dict.fromkeys(needs.values()))
     chosen = {need for (file, _), need in needs.items() if wanted is None or file in wanted}
     gathered = gather(unique, chosen, settings, store, options)
+    of_audit = store is None or options.remember
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
-    local = find_local_files(reading, settings if store is None else replace(settings, weights=None), faults.append)
+    local = find_local_files(reading, settings if of_audit else replace(settings, weights=None), faults.append)
     verdicts = judge(reading, needs, gathered, settings, cited, others, local, faults)
     speeds, gathered = _speeds(settings, gathered)
     return Audit(reading, needs, gathered, verdicts, local, speeds)
@@ -135,6 +137,7 @@ class Audit(Struct, frozen=True):
         tally: dict[str, Counter[str]] = {}
         for judgement in judgements:
             tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1
+        nobody = Counter(judgement.claim.field for judgement in judgements if not is_checkable(judgement))
         lists = CardLists(
             judgements,
             published,
@@ -156,5 +159,6 @@ class Audit(Struct, frozen=True):
             rows,
             generated=sum(is_generated(card, judgement) for judgement in judgements),
             across={"totals": any(judgement.verdict == "refuted" for judgement in (*judgements, *published))},
+            not_checkable=dict(nobody),
             full=lambda: lists,
         )

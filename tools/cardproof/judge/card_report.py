@@ -109,6 +109,8 @@ class CardFacts(Struct, frozen=True):
     """Number of confirmed claims whose values were copied from the measurement."""
     across: Mapping[str, bool] = field(default_factory=dict)
     """What it used of other cards: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
+    not_checkable: Mapping[str, int] = field(default_factory=dict)
+    """Field as written -> number of claims that no check judges; they are among the unchecked ones."""
 
     @property
     def models(self) -> tuple[tuple[str, Place], ...]:
@@ -130,7 +132,12 @@ def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 def statement(field: str, model: str, stated: str) -> str:
     """Return the words that a finding about a claim begins with."""
-    return masked(f"{shorten(field)} of {shorten(model)} says {shorten(stated)}")
+    return masked(f"{shorten(field)} of {shorten(model)}: card says {shorten(stated)}")
+
+
+def is_checkable(judgement: Judgement) -> bool:
+    """Return whether a check judges the field of a claim."""
+    return bool(judgement.check) or judgement.verdict != "unchecked"
 
 
 def defined_in(card: Card) -> tuple[Defined, ...]:

@@ -279,7 +279,7 @@ def _drop_contradictions(rows: list[Row]) -> None:
                 told.setdefault(value, []).append(row)
         if len(told) > 1:
             for row in (row for fitting in told.values() for row in fitting):
-                nothing = "No way of counting that was tried gives this value and those of its column."
+                nothing = "We could not explain this number together with those of its column."
                 row.judgement = replace(row.judgement, explanation=nothing, explained=False, discrepancies=("no-way",))
 
 

@@ -25,7 +25,7 @@ DISCREPANCIES = {
     "truncated": "Truncated instead of rounded",
     "classes": "Counted with another number of classes",
     "other-way": "Counted in another way that gives the number exactly",
-    "no-way": "No way of counting that was tried gives the number",
+    "no-way": "We could not explain the number",
     "configuration": "Not what the weights' configuration says",
     "absent-part": "A part is named that does not run in the network",
     "images": "Not the images that the weights get right",

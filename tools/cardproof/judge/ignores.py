@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.errors import did_you_mean
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import all_checks
@@ -56,8 +57,8 @@ def apply_ignores(
     for ignore in ignores:
         decided = ignore.line not in undecided and (proved or _needs_no_network(ignore.words))
         if ignore not in used and decided:
-            message = f"nothing on line {ignore.line} is found by {', '.join(ignore.words)}: this ignore is not needed"
-            troubles.append(Finding(ignore.place, CHECK, "warning", message, "take it away"))
+            message = f"unused ignore: {', '.join(ignore.words)} finds nothing on line {ignore.line}"
+            troubles.append(Finding(ignore.place, CHECK, "warning", message, "remove it"))
     return findings + troubles
 
 
@@ -76,11 +77,12 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
         unknown = [word for word in words if word not in known]
         if not words or unknown:
             what = f"no check is called {', '.join(unknown)}" if unknown else "an ignore names what it ignores"
+            what += did_you_mean(unknown[0], sorted(known)) if unknown else ""
             hint = "write ignore[check] and a reason; checks are the words in brackets of reports"
             troubles.append(Finding(place, CHECK, "error", what, hint))
         elif not reason:
             message = "an ignore needs a reason; this one ignores nothing"
-            troubles.append(Finding(place, CHECK, "error", message, "say behind the brackets why it is right"))
+            troubles.append(Finding(place, CHECK, "error", message, "give the reason behind the brackets"))
         else:
             alone = not match["before"].strip()
             ignores.append(Ignore(place, number + 1 if alone else number, words, reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Plac
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.columns import Settled, settle
-from cardproof.judge.passes import Judged, unchecked
+from cardproof.judge.passes import COUNTS, Judged, unchecked
 from cardproof.judge.subjects import about_something_else, with_sibling_head
 from cardproof.judge.votes import vote
 from cardproof.measure.gather import GatheredEvidence
@@ -22,6 +23,9 @@ from cardproof.read import Card, Reading
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.model_index import Model
 from cardproof.read.subject import Subject, subjects_of
+
+OF_NETWORK = (*COUNTS, "classes")
+"""Checks whose found value is a number of the network."""
 
 FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "the zoo has", "recipe": "the recipe has"}
 """Verb before the found value, for checks that do not measure it."""
@@ -189,7 +193,7 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
     """Judge one claim by the check of its field; without a check it is unchecked."""
     check = check_of(claim)
     if check is None or check.judge is None:
-        return Judgement(claim, "unchecked", reason="nothing measures this field")
+        return Judgement(claim, "unchecked", reason="Cardproof cannot check this field")
     if doubt := context.model.doubt:
         return Judgement(claim, "unchecked", reason=doubt, check=check.name)
     judgement = with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
@@ -199,9 +203,9 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
 def _stated_about(judgement: Judgement) -> Judgement:
     """Return the judgement of a value that is stated as "about" so much: it says so, and is not refuted."""
     if judgement.verdict in ("refuted", "disputed"):
-        return unchecked(judgement, f"it is stated as about so much: {judgement.found} may be meant")
+        return unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
     if judgement.verdict in ("confirmed", "cited"):
-        return replace(judgement, method=f"{judgement.method}; it is stated as about so much")
+        return replace(judgement, method=f"{judgement.method}; the card says 'about'")
     return judgement
 
 
@@ -217,11 +221,28 @@ def _finding(judgement: Judgement) -> Finding | None:
     claim, name = judgement.claim, judgement.check
     said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":
-        message = f"{said}, {FOUND.get(name, 'measured')} {judgement.found}"
+        message = f"{said}, {_found(judgement)}"
         return Finding(claim.place, name, "error", message, judgement.explanation, judgement.fix)
     if judgement.verdict == "disputed":
         return Finding(claim.place, name, "warning", f"{said}; {judgement.reason}")
     return None
+
+
+def show_found(found: object) -> str:
+    """Write a found value for a reader: whole numbers with commas."""
+    return f"{found:,}" if isinstance(found, int) else str(found)
+
+
+def _found(judgement: Judgement) -> str:
+    """Return what was found in place of a refuted value; of a number also how far it is off."""
+    found, stated = judgement.found, judgement.claim.number
+    verb = "network has" if judgement.check in OF_NETWORK else FOUND.get(judgement.check, "measured")
+    said = f"{verb} {show_found(found)}"
+    if judgement.check not in COUNTS or not isinstance(found, int) or stated is None or stated.value <= 0:
+        return said
+    percent = (found - stated.value) / stated.value * 100
+    is_telling = Decimal("0.05") <= abs(percent) < 1000
+    return f"{said} ({'+' if percent > 0 else '−'}{abs(percent):.1f} %)" if is_telling else said
 
 
 def _without_rival_fixes(findings: list[Finding]) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def evaluate_job(job: Job, spec: str, threads: int, progress: Callable[[int, int
     except Exception as trouble:  # a zoo, a file of weights and a folder of images are foreign, and may raise anything
         return f"{type(trouble).__name__}: {trouble}"
     if found.not_numbers:
-        return f"{found.not_numbers} images have logits that are no numbers"
+        return f"{found.not_numbers} images have logits that are not numbers"
     environment = replace(
         blank(job.need, spec, "").environment, device=device, seconds=round(time.perf_counter() - started, 3)
     )

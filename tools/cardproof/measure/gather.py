@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from msgspec.structs import fields, replace
 
 from cardproof.core.clock import recorded_environment
 from cardproof.core.types import Curve, Environment, Evaluated, Evidence, Need, Recipe
+from cardproof.evidence.private import PrivateRecords
 from cardproof.evidence.records import Inputs, Record
 from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
@@ -56,29 +58,42 @@ def gather(
     """
     if settings.zoo is None:
         return GatheredEvidence()
-    recall = plan_recall(needs, chosen, settings, store, options.force)
+    private = PrivateRecords(settings.zoo) if options.remember else None
+    with ExitStack() as ended:
+        if private:
+            ended.callback(private.close)
+        recall = plan_recall(needs, chosen, settings, store, options.force, private)
+        return _gather(needs, settings.zoo, recall, options, private)
+
+
+def _gather(
+    needs: list[Need], zoo: str, recall: RecallPlan, options: MeasureOptions, private: PrivateRecords | None
+) -> GatheredEvidence:
     plan = recall.evaluations
-    measuring = _Measuring(recall, settings.zoo, options)
+    measuring = _Measuring(recall, zoo, options, private)
     measuring.count()
     results = measuring.evaluate()
     return GatheredEvidence(
         {need: _with_results(found, plan, need, results) for need, found in measuring.evidence.items()},
         recall.digests,
-        {need: recipe for need in needs if (recipe := recipe_of(settings.zoo, need.in_zoo))},
+        {need: recipe for need in needs if (recipe := recipe_of(zoo, need.in_zoo))},
         plan.reasons,
         sum(measuring.evidence[need].counts is not None for need in recall.missing),
-        frozenset(recall.valid),
+        frozenset(need for need, record in recall.valid.items() if not record.error),
         sum(len(found) for found in results.values()),
         recall.recalled.tampered,
-        {need: curve for need in needs if (curve := curve_of(settings.zoo, need.in_zoo))},
+        {need: curve for need in needs if (curve := curve_of(zoo, need.in_zoo))},
     )
 
 
 class _Measuring:
     """The measurements of one run; each result is stored at once."""
 
-    def __init__(self, recall: RecallPlan, zoo: str, options: MeasureOptions) -> None:
+    def __init__(
+        self, recall: RecallPlan, zoo: str, options: MeasureOptions, private: PrivateRecords | None = None
+    ) -> None:
         self.recall = recall
+        self.private = private
         self.zoo = zoo
         self.options = options
         self.evidence: dict[Need, Evidence] = dict(recall.valid)
@@ -102,7 +117,7 @@ class _Measuring:
                 if self.options.progress:
                     self.options.progress(done, len(missing), need.model)
         except ZooError as error:
-            if not self.recall.recalled.stored:
+            if self.private or not self.recall.recalled.stored:
                 raise
             for need in missing.keys() - self.evidence.keys():
                 why = str(error) + record_note(need, self.recall.recalled, "the zoo")
@@ -130,8 +145,11 @@ class _Measuring:
         return results
 
     def _store(self, need: Need, results: dict[Need, list[Evaluated]]) -> None:
+        found = _with_results(self.evidence[need], self.recall.evaluations, need, results)
         if self.options.keep:
-            self.options.keep(_with_results(self.evidence[need], self.recall.evaluations, need, results))
+            self.options.keep(found)
+        if self.private:
+            self.private.keep(need, found)
 
     def _unmeasured(self, need: Need, why: str) -> Evidence:
         """Return evidence that has only an error; it is not stored, as a later run may succeed."""

@@ -13,7 +13,7 @@ from cardproof.plan.options import LOCAL
 from cardproof.zoos import Zoo, ZooError, load_zoo, zoo_version
 from cardproof.zoos.published import ModelList, Published, as_published
 
-MOST_NEAR = 5
+MOST_NEAR = 3
 
 
 def list_models(zoo: str, patterns: Sequence[str], *, entries: bool = False, engine: str | None = None) -> ModelList:
@@ -115,4 +115,4 @@ def _no_match(pattern: str, names: Iterable[str]) -> str:
     plain = re.sub(r"[*?\[\]!]", "", pattern)
     by_case = [name for name in names if fnmatchcase(name.lower(), pattern.lower())]
     near = by_case[:MOST_NEAR] or get_close_matches(plain, list(names), MOST_NEAR, 0.5)
-    return f"no model of the zoo matches '{pattern}'" + (f"; near names are {', '.join(near)}" if near else "")
+    return f"no model of the zoo matches '{pattern}'" + (f"; did you mean {' or '.join(near)}?" if near else "")

@@ -18,20 +18,33 @@ from msgspec.json import Decoder, encode
 from msgspec.structs import replace
 
 from cardproof.core.clock import TIME_LIMIT, now, time_limit
-from cardproof.core.errors import error_text
+from cardproof.core.errors import did_you_mean, error_text
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Environment, Evidence, Measured, Need, SiblingCounts
 from cardproof.evidence.records import source_state
 from cardproof.measure.explain.ways import ways
 from cardproof.measure.opened import following, opened_sources
 from cardproof.measure.worker import measure_model
-from cardproof.zoos import BUILT_IN, Zoo, ZooError, as_recipe, load_zoo, near_names, preprocessing_of, zoo_version
+from cardproof.zoos import (
+    BUILT_IN,
+    Zoo,
+    ZooError,
+    as_recipe,
+    load_zoo,
+    names_in_source,
+    near_names,
+    preprocessing_of,
+    zoo_version,
+)
 
 Sources = tuple[tuple[str, str], ...]
 
 DEFAULT_SIZE = (224, 224)
 """Image size if neither card nor zoo states one: that of ImageNet evaluations since AlexNet."""
 
+
+NO_SUCH = ("KeyError", "LookupError", "ValueError")
+"""Beginnings of the errors that a zoo without a list of its models may raise for a name that it does not have."""
 
 _DECODER = Decoder(Evidence, dec_hook=lambda kind, text: kind(text))
 
@@ -117,9 +130,12 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
         if at_own.counts:
             refused, measured = measured.unrun.error, at_own
     if measured.error:
+        near = ""
         with suppress(Exception):  # a list of names that fails is not what went wrong
             evidence = replace(evidence, near_names=near_names(zoo, known_as))
-        return replace(evidence, error=measured.error)
+            if spec not in BUILT_IN and evidence.near_names is None and measured.error.startswith(NO_SUCH):
+                near = did_you_mean(known_as, names_in_source(spec))
+        return replace(evidence, error=f"{measured.error}{near}")
     stated_results = getattr(zoo, "stated_results", None) if spec in BUILT_IN else None
     return replace(
         evidence,

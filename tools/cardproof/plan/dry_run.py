@@ -11,6 +11,7 @@ from msgspec import Struct, to_builtins
 
 from cardproof.core.json_text import strict_json
 from cardproof.core.terminal import printable
+from cardproof.evidence.private import PrivateRecords
 from cardproof.plan.needs import plan
 from cardproof.plan.options import parse_force
 from cardproof.plan.recall import RecallPlan, plan_recall
@@ -79,16 +80,27 @@ class DryRun(Struct, frozen=True):
 
 
 def dry_run(
-    reading: Reading, settings: Settings, store: Path | None, wanted: Container[str], force: Iterable[str]
+    reading: Reading,
+    settings: Settings,
+    store: Path | None,
+    wanted: Container[str],
+    force: Iterable[str],
+    *,
+    remember: bool = False,
 ) -> DryRun:
-    """Plan and recall for the cards ``wanted`` like an audit, and measure nothing."""
+    """Plan and recall for the cards ``wanted`` and measure nothing; ``remember``: as :class:`MeasureOptions` has it."""
     forced = parse_force(force)
     forced.check(model.name for model in reading.models)
     if settings.zoo is None:
         return DryRun()
     needs = plan(reading, load_names(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
-    return _dry_run(plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced), chosen)
+    private = PrivateRecords(settings.zoo) if remember else None
+    try:
+        return _dry_run(plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced, private), chosen)
+    finally:
+        if private:
+            private.close()
 
 
 def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:

@@ -182,12 +182,12 @@ def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None)
     from res2next.datasets import find_dataset, is_at_hand
     from res2next.datasets.base import INSTALL_DATA
 
-    missing = []
+    missing = {}
     if not weights:
-        missing.append("weights" + (f" {need.weights}" if need.weights else ""))
+        missing["--weights"] = f"the weights {need.weights or ''}".rstrip()
     if not is_at_hand(find_dataset(dataset), data):
-        missing.append(f"the images of {dataset}" + (f" ({INSTALL_DATA})" if dataset in PACKAGED else ""))
-    return f"not evaluated: {' and '.join(missing)} are not here" if missing else ""
+        missing["--data"] = f"the images of {dataset}" + (f" ({INSTALL_DATA})" if dataset in PACKAGED else "")
+    return f"not evaluated: needs {' and '.join(missing.values())} ({', '.join(missing)})" if missing else ""
 
 
 def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str]:

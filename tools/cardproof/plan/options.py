@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.types import Evidence
 
 COUNTS = ("flops", "parameters")
@@ -43,11 +43,8 @@ class Force(Struct, frozen=True):
         """Raise InputError for a word that is neither a field nor one of these models."""
         valid = [*FIELDS, *models]
         for word in sorted(self.words - set(valid)):
-            import difflib
-
-            near = difflib.get_close_matches(word, valid, 3, 0.6)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"write {', '.join(FIELDS)} or a model's name"
-            raise InputError(f"--force {word}: not a measured field and not a model of these cards; {hint}")
+            hint = did_you_mean(word, valid) or f"; write {', '.join(FIELDS)} or a model's name"
+            raise InputError(f"--force {word}: not a measured field and not a model of these cards{hint}")
 
 
 def parse_force(words: Iterable[str]) -> Force:
@@ -66,6 +63,8 @@ class MeasureOptions(Struct, frozen=True):
     progress: Progress | None = None
     keep: Callable[[Evidence], None] | None = None
     """Called with a model's evidence after each new measurement."""
+    remember: bool = False
+    """Whether measurements are kept in the user's cache and used from there, as audits of the command line do."""
 
 
 DEFAULTS = MeasureOptions()

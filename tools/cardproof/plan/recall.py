@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from cardproof.evidence.private import PrivateRecords, recall_for_audit
 from cardproof.evidence.records import Dependencies, Recalled, Record, dependencies, recall
 from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.zoos import ZooError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.core.types import Need
     from cardproof.plan.options import Force
+
+EXTRAS = ("timm", "transformers")
+"""Zoos whose package is an extra of cardproof's own."""
 
 NEW, FORCED = "new", "forced"
 """Why something is measured; the third reason is ``stale: `` with the changed inputs."""
@@ -41,12 +45,17 @@ class RecallPlan(Struct):
 
 
 def plan_recall(
-    unique: Iterable[Need], chosen: set[Need], settings: Settings, store: Path | None, force: Force
+    unique: Iterable[Need],
+    chosen: set[Need],
+    settings: Settings,
+    store: Path | None,
+    force: Force,
+    private: PrivateRecords | None = None,
 ) -> RecallPlan:
     """Return the records of the models, and the measurements to make for the chosen ones.
 
-    Raises ZooError if the zoo is missing and nothing is on record either, and NewerError for a record that a newer
-    cardproof wrote.
+    ``private`` are the records of audits, which are used beside those of ``store``. Raises ZooError if the zoo is
+    missing and nothing is on record either, or only such records are; NewerError for a record of a newer cardproof.
     """
     assert settings.zoo is not None
     unique = tuple(unique)
@@ -56,8 +65,11 @@ def plan_recall(
     except (ZooError, ModuleNotFoundError) as trouble:
         digests, zoo_error = dict.fromkeys((need.model for need in unique), ""), trouble
     wanted = {need: dependencies(need, settings.zoo, digests[need.model]) for need in unique}
-    recalled = recall(unique, wanted, store) if store else Recalled()
-    if zoo_error and not recalled.stored:
+    if private:
+        recalled = recall_for_audit(unique, wanted, store, private)
+    else:
+        recalled = recall(unique, wanted, store) if store else Recalled()
+    if zoo_error and (private or not recalled.stored):
         raise _missing_zoo(settings.zoo, zoo_error) from zoo_error
     if zoo_error:
         return _without_zoo(unique, settings.zoo, zoo_error, RecallPlan(digests, wanted, recalled, {}, {}, Plan()))
@@ -120,4 +132,6 @@ def _without(need: Need, why: str, plan: RecallPlan, made: str) -> None:
 def _missing_zoo(zoo: str, trouble: Exception) -> ZooError:
     if isinstance(trouble, ZooError):
         return trouble
-    return ZooError(f"zoo '{zoo}' needs the package {trouble.args[0]}, which is not installed here")
+    package = trouble.args[0]
+    wanted = f"'cardproof[{zoo}]'" if zoo in EXTRAS else package
+    return ZooError(f"zoo '{zoo}' needs the package {package}, which is not installed here: pip install {wanted}")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from cardproof.core.errors import did_you_mean
 from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place, Severity
@@ -284,7 +285,8 @@ class IndexReader(Struct):
             collection = collections.get(entry.text)
             if collection is None:
                 near = next((other for other in collections if other.lower() == entry.text.lower()), None)
-                hint = f"did you mean '{near}'?" if near else f"name one of: {', '.join(collections)}"
+                like = did_you_mean(entry.text, collections).removeprefix("; ")
+                hint = f"did you mean '{near}'?" if near else like or f"name one of: {', '.join(collections)}"
                 severity: Severity = "warning"
                 if not collections:  # one of several files, another of which may define it
                     severity, hint = "note", "if another file defines it, audit the index that imports both"

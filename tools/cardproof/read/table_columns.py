@@ -133,7 +133,7 @@ def _reason(name: Column | None, found: Sequence[Column], doubled: str) -> str:
     if not counts and not accuracies:
         return doubled or "no column states parameters, multiply-adds or accuracies in a way that is understood"
     if not counts and normal_field(name.field) in NAMES[CLEAR:]:
-        return f"a column '{name.field}' beside accuracies may name anything"
+        return f"a column '{name.field}' next to accuracies may name anything"
     return ""
 
 

@@ -102,7 +102,7 @@ def _size(text: str, span: tuple[int, int]) -> Stated | None:
     size = parse_size(text)
     if size and all(side in SIDES for side in size):
         return Stated(*span, size=size)
-    return Stated(*span, unread=f"'{text}' is not read for sure as an image size")
+    return Stated(*span, unread=f"'{text}' cannot be read for sure as an image size")
 
 
 def _shared_scale(column: Column, texts: Iterable[str]) -> str:
@@ -132,13 +132,15 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
         number = parse_approximate(text)
         if number is not None and number.unit in ("", "%"):
             return Stated(*span, number)
-        return Stated(*span, unread=f"'{text}' is not read for sure as an accuracy")
+        return Stated(*span, unread=f"'{text}' cannot be read for sure as an accuracy")
     number = parse_approximate(text, "count", column.scale)
     if number is None:
-        return Stated(*span, unread=f"'{text}' is not read for sure as a count")
+        return Stated(*span, unread=f"'{text}' cannot be read for sure as a count")
     own = has_own_scale(text)
     if not column.scale and not own and number.value < SMALLEST:
-        return Stated(*span, unread=f"neither '{column.field}' nor '{text}' states a unit")
+        return Stated(
+            *span, unread=f"neither '{column.field}' nor '{text}' states a unit, such as 'Params (M)' or '11.7M'"
+        )
     if column.scale and not own and number.value > LARGEST:
         return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
     if unread := why_unread(number, column.kind, column.field, text):
@@ -170,6 +172,6 @@ def without_equal_operations(
     ]
     if sum(b > 0 and a < b * _EQUAL for a, b in pairs) * 2 <= len(pairs):
         return stated
-    reason = "FLOPs stand beside multiply-adds, and are about as many: nobody can say what they count"
+    reason = "FLOPs and multiply-adds of this table are about as many: it is unclear what the FLOPs count"
     doubted = [replace(one, number=None, unread=reason) if one else None for one in flops]
     return [(column, doubted if column.operations else cells) for column, cells in stated]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, TemplatesError
-from cardproof.core.files import show_path
+from cardproof.core.files import near_file, show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
@@ -188,7 +188,8 @@ def run_pages(
 
 def _is_readable(path: Path, result: PagesRun) -> bool:
     if not path.is_file():
-        raise InputError(f"{show_path(path)}: {'a folder; name its pages' if path.is_dir() else 'no such file'}")
+        what = "a folder; name its pages" if path.is_dir() else f"no such file{near_file(path)}"
+        raise InputError(f"{show_path(path)}: {what}")
     source, findings = read_source(path, show_path(path))
     result.findings += findings
     return source is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError, TemplatesError
+from cardproof.core.errors import InputError, TemplatesError, did_you_mean
 from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
@@ -248,7 +248,7 @@ def checked_folders(settings: Settings) -> Folders:
 
     folders = site_folders(settings)
     if not folders.root.is_dir():
-        raise InputError(f"{show_path(folders.root)}: no such folder of templates")
+        raise InputError(f"{show_path(folders.root)}: no such folder of templates; {_advice(settings)}")
     if outside := folders.led_out():
         message = f"a link leads out of {show_path(folders.base)}; name the folder itself in the settings"
         raise InputError(f"{show_path(outside)}: {message}")
@@ -269,6 +269,14 @@ def site_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
     return templates
 
 
+def _advice(settings: Settings) -> str:
+    """Return what to do without templates, in a site and elsewhere."""
+    if (settings.base / "mkdocs.yml").is_file():
+        return "the setting 'templates' names it"
+    site = "go to the folder of your site, or name its configuration with -f mkdocs.yml"
+    return f"there is no mkdocs.yml here: {site}; 'cardproof init' makes a site, 'cardproof audit' needs none"
+
+
 def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> set[str]:
     """Return the names of the templates that ``only`` selects. Raises InputError if one does not exist."""
     if not only:
@@ -276,8 +284,9 @@ def chosen_templates(templates: Mapping[str, Path], only: tuple[str, ...]) -> se
     wanted = {name.removesuffix(".md") for name in only}
     chosen = {shown: path.stem for shown, path in templates.items() if path.stem in wanted}
     if unknown := wanted - set(chosen.values()):
-        stems = ", ".join(path.stem for path in templates.values())
-        raise InputError(f"no card template is named {', '.join(sorted(unknown))}; there is {stems}")
+        known = [path.stem for path in templates.values()]
+        near = did_you_mean(sorted(unknown)[0], known) or f"; there is {', '.join(known)}"
+        raise InputError(f"no card template is named {', '.join(sorted(unknown))}{near}")
     return set(chosen)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,8 @@ class Run(Struct):
     """Of an audit; None for a render."""
     audit: Audit | None = None
     """The audit itself, for exports; None for a render."""
+    zoo: str | None = None
+    """The zoo of an audit, if one was named."""
     checked: bool = False
     fatal_is_input: bool = False
     """Whether an unreadable file ends the run with 2, as in a render; in an audit it is a finding."""
@@ -77,6 +80,14 @@ class Run(Struct):
     def findings(self) -> list[Finding]:
         """All findings, by their places."""
         return sort_findings([*(finding for card in self.cards for finding in card.findings), *self.site_findings])
+
+    @property
+    def not_checkable(self) -> Counter[str]:
+        """Number of claims that no check judges, by their fields."""
+        total: Counter[str] = Counter()
+        for card in self.cards:
+            total.update(card.not_checkable)
+        return total
 
     @property
     def exit(self) -> int:

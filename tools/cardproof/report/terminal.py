@@ -13,15 +13,16 @@ from msgspec import to_builtins
 
 from cardproof.core.files import show_path
 from cardproof.core.json_text import strict_json
-from cardproof.core.terminal import printable
-from cardproof.core.types import SEVERITIES, VERDICTS, Finding
-from cardproof.judge.card_report import CardLists, block_row, claim_row
+from cardproof.core.terminal import one_line, printable
+from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, shorten
+from cardproof.judge.card_report import CardLists, block_row, claim_row, is_checkable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from cardproof.judge.audit import Audit
     from cardproof.report.run import Run
     from cardproof.snippets.results import PagesRun
     from cardproof.snippets.types import Status
@@ -90,6 +91,7 @@ def summary(run: Run) -> dict[str, Any]:
     return {
         **{verdict: verdicts[verdict] for verdict in VERDICTS},
         **{f"{severity}s": severities[severity] for severity in SEVERITIES},
+        "not_checkable": run.not_checkable.total(),
         "explained": sum(card.explained for card in run.cards),
         "generated": sum(card.generated for card in run.cards),
         "claims": sum(verdicts.values()),
@@ -125,17 +127,28 @@ def verdict_counts(run: Run) -> Counter[str]:
 def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> None:
     """Print the findings and, unless quiet, the verdicts by field and the summary.
 
-    With ``verbose``, the columns of an audit's tables that are not read are named first.
+    With ``verbose``, the unchecked claims and the columns of an audit's tables that are not read are named first, and
+    the verdicts on all fields are shown, not only on those of which something is open.
     """
     print_findings(finding for finding in run.findings if finding.severity != "note" or not quiet)
     if verbose:
+        _print_unchecked(run)
         _print_unread_columns(run)
     if quiet:
         return
     console = new_console()
-    if any(card.tally for card in run.cards):
-        console.print(verdict_table(run))
-    console.print(_summary_text(run))
+    if table := verdict_table(run, every=verbose):
+        console.print(table)
+    console.print(_summary_text(run, verbose), soft_wrap=True)
+
+
+def _print_unchecked(run: Run) -> None:
+    """Print a line for each claim that a check could judge and did not, with the reason."""
+    for judgement in (one for card in run.cards for one in card.full().claims):
+        claim = judgement.claim
+        if judgement.verdict == "unchecked" and is_checkable(judgement):
+            said = f"{claim.field} of {claim.model} ({shorten(claim.stated)}): {judgement.reason}"
+            click.echo(printable(one_line(f"{claim.place}: unchecked {said}")))
 
 
 def _print_unread_columns(run: Run) -> None:
@@ -153,7 +166,11 @@ def new_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def verdict_table(run: Run) -> Table:
+def verdict_table(run: Run, *, every: bool = False) -> Table | None:
+    """Return the verdicts by field, of those with a claim that is not confirmed or cited, or of ``every`` field.
+
+    Fields of which nothing was checked share a row. None if there is no row.
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -161,52 +178,96 @@ def verdict_table(run: Run) -> Table:
     for card in run.cards:
         for label, found in card.tally.items():
             fields.setdefault(label, Counter()).update(found)
+    for label, number in run.not_checkable.items():
+        fields[label]["unchecked"] -= number
+    fields = {label: +counts for label, counts in fields.items() if +counts}
+    undecided = [label for label, counts in fields.items() if set(counts) == {"unchecked"}] if not every else []
+    shown = [label for label in fields if every or not set(fields[label]) <= {"confirmed", "cited"}]
+    if not shown:
+        return None
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("claims about")
+    table.add_column("claims about", overflow="fold")
     for verdict in VERDICTS:
-        table.add_column(verdict, justify="right", style=STYLE[verdict])
-    for label, counts in sorted(
-        fields.items(), key=lambda item: (-sum(item[1].values()) + item[1]["unchecked"], item[0])
-    ):
-        if set(counts) != {"unchecked"}:
-            table.add_row(escape(printable(label)), *(str(counts[verdict] or "") for verdict in VERDICTS))
-    others = sum(counts["unchecked"] for counts in fields.values() if set(counts) == {"unchecked"})
-    if others:
-        table.add_row("other fields", *("" for _ in VERDICTS[:-1]), str(others))
+        table.add_column(verdict, justify="right", style=STYLE[verdict], no_wrap=True, min_width=len(verdict))
+    for label in sorted(shown, key=lambda label: (fields[label]["unchecked"] - fields[label].total(), label)):
+        if label not in undecided:
+            table.add_row(escape(printable(label)), *(str(fields[label][verdict] or "") for verdict in VERDICTS))
+    if undecided:
+        others = sum(fields[label]["unchecked"] for label in undecided)
+        table.add_row(escape(printable(listed(undecided))), *("" for _ in VERDICTS[:-1]), str(others))
     total = verdict_counts(run)
+    total["unchecked"] -= run.not_checkable.total()
     table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
     return table
 
 
-def _summary_text(run: Run) -> Text:
+def listed(names: list[str], most: int = 3) -> str:
+    """Return the first names of a list, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _summary_text(run: Run, verbose: bool) -> Text:
     from rich.text import Text
 
     facts = summary(run)
-    measured = f"{facts['measured']} measured, {facts['recalled']} recalled"
-    if facts["unmeasured"]:
-        measured += f", {facts['unmeasured']} not measured"
-    if facts["evaluated"]:
-        measured += f", {_plural(facts['evaluated'], 'result')} evaluated"
-    if run.files:
-        verb = "stale" if run.checked else "written"
-        measured += f"; {_plural(run.files, 'file')} of the site, {facts['changed']} {verb}"
     links = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
-    text.append(f"\n{measured}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim")
+    if fields := [field for field, _ in run.not_checkable.most_common()]:
+        names = listed(fields, len(fields) if verbose else 5)
+        text.append(f"\nnot checkable, since Cardproof has no check of them: {printable(names)}", style="dim")
+    if not verbose and facts["unchecked"] > facts["not_checkable"]:
+        text.append("\n-v says why claims are unchecked", style="dim")
     if facts["generated"]:
         text.append(
             f"\n{facts['generated']:,} of the confirmed values were generated from the measurements by cardproof init"
         )
+    text.append(
+        f"\n{_measured_text(run, facts)}; {_snippets_text(facts)}{links}; {facts['seconds']:.1f} s", style="dim"
+    )
+    if run.zoo and run.audit and not facts["claims"]:
+        text.append(f"\n{_nothing_found(run.audit)}")
     built = facts["measured"] + facts["recalled"] + facts["unmeasured"]
     if run.method and facts["unchecked"] and not built:
         text.append("\nno network was built: name a zoo with --zoo (timm, torchvision, …)")
     return text
 
 
+def _nothing_found(audit: Audit) -> str:
+    """Return what was looked at in files without a claim, and how to make it readable."""
+    from cardproof.judge.checks.reading import READABLE  # a render does not need the checks
+
+    unread = [table for card in audit.reading.cards for table in card.unread]
+    what = f"no claim was found in {_plural(audit.reading.files, 'file')}"
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        what += f"; the table at {unread[0].place}{more} is not read: {unread[0].reason}"
+    return printable(f"{what}; {READABLE}")
+
+
+def _measured_text(run: Run, facts: dict[str, Any]) -> str:
+    """Return how many models were measured now and earlier, and what became of the files of the site."""
+    measured, recalled = facts["measured"], facts["recalled"]
+    parts = [f"{measured} measured"] if measured else []
+    if recalled:
+        parts.append(f"{recalled} up to date" if measured else f"{_plural(recalled, 'model')} up to date")
+    if facts["unmeasured"]:
+        parts.append(f"{facts['unmeasured']} not measured")
+    parts = parts or ["nothing measured"]
+    if facts["evaluated"]:
+        parts.append(f"{_plural(facts['evaluated'], 'result')} evaluated")
+    if run.files:
+        verb = "stale" if run.checked else "written"
+        parts.append(f"{facts['changed']} of {run.files} files {verb}" if facts["changed"] else "nothing changed")
+    return ", ".join(parts)
+
+
 def headline(run: Run) -> str:
     """Return the number of claims, and of each verdict, in one line."""
     facts = summary(run)
+    facts["unchecked"] -= facts["not_checkable"]
     verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
+    if facts["not_checkable"]:
+        verdicts += f"{', ' if verdicts else ''}{facts['not_checkable']} not checkable"
     claims = f"{_plural(facts['claims'], 'claim')} of {_plural(facts['models'], 'model')}"
     claims += f" on {_plural(facts['cards'], 'card')}"
     return f"{claims}: {verdicts}" if verdicts else claims
@@ -230,11 +291,23 @@ def print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
     for finding in findings:
         style = STYLE[finding.severity].split()
         severity = click.style(finding.severity, fg=style[-1], bold="bold" in style)
+        mark = " [*]" if finding.fix and finding.fix.safe else ""
         place = click.style(printable(str(finding.place)), bold=True)
-        lines.append(f"{place}: {severity} [{finding.check}] {printable(finding.message)}")
+        lines.append(f"{place}: {severity} [{finding.check}]{mark} {printable(one_line(finding.message))}")
         lines += [click.style(f"    {printable(line)}", dim=True) for line in (finding.hint or "").splitlines()]
     if lines:
         click.echo("\n".join(lines), color=color, err=err)
+
+
+def count_fixes(findings: Iterable[Finding]) -> tuple[int, int]:
+    """Return the number of safe fixes of findings, and of the others; several findings may have the same."""
+    safe, unsafe = set(), set()
+    for finding in findings:
+        if finding.fix and finding.fix.safe:
+            safe.add((finding.place.file, finding.fix))
+        elif finding.fix or finding.check == INDENTED:
+            unsafe.add((finding.place.file, finding.fix or finding.place))
+    return len(safe), len(unsafe)
 
 
 def _finding_row(finding: Finding) -> dict[str, Any]:

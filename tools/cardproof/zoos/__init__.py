@@ -7,7 +7,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -15,7 +15,9 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cardproof.core.digests import digest_of_files
-from cardproof.core.errors import error_text
+from cardproof.core.errors import did_you_mean, error_text
+from cardproof.core.files import near_file
+from cardproof.core.paths import is_regular
 from cardproof.core.types import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
@@ -144,14 +146,14 @@ def load_zoo(spec: str) -> Zoo:
     """Return the zoo that ``--zoo`` names. Raises ZooError."""
     module_name, _, attribute = BUILT_IN.get(spec, spec).rpartition(":")
     if not module_name or not attribute:
-        known = ", ".join(BUILT_IN)
-        raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
+        raise _unknown(spec)
     try:
         with nullcontext() if spec in BUILT_IN else _no_bytecode():
             is_file = module_name.endswith(".py")
             module = _import_file(Path(module_name)) if is_file else importlib.import_module(module_name)
         if attribute not in vars(module) and not hasattr(module, attribute):
-            raise ZooError(f"zoo '{spec}': module {module_name} has no '{attribute}'")
+            near = did_you_mean(attribute, (name for name in vars(module) if not name.startswith("_")))
+            raise ZooError(f"zoo '{spec}': {module_name} has no '{attribute}'{near}")
         thing = getattr(module, attribute)
         if isinstance(thing, type) and hasattr(thing, "build"):
             thing = thing()
@@ -166,6 +168,41 @@ def load_zoo(spec: str) -> Zoo:
     if not is_zoo:
         raise ZooError(f"zoo '{spec}': '{attribute}' is neither a zoo nor a callable from name to network")
     return _ZooAdapter(spec, thing)
+
+
+def local_zoo(spec: str | None) -> str | None:
+    """Return ``file.py:object`` for ``file:object`` if no module of this name is installed and the file lies here."""
+    module_name, _, attribute = (spec or "").rpartition(":")
+    if spec in BUILT_IN or not module_name.isidentifier() or not Path(f"{module_name}.py").is_file():
+        return spec
+    is_module = module_name in sys.modules or importlib.util.find_spec(module_name) is not None
+    return spec if is_module else f"{module_name}.py:{attribute}"
+
+
+def _unknown(spec: str) -> ZooError:
+    """Return the error of a zoo that is not found, with what was probably meant."""
+    module_name, separator, attribute = spec.rpartition(":")
+    module_name = module_name if separator else spec
+    file = Path(module_name if module_name.endswith(".py") else f"{module_name.replace('.', '/')}.py")
+    if is_regular(file):
+        names = [attribute] if separator and attribute else _objects_in(file)
+        near = f"; did you mean {' or '.join(f'{file.as_posix()}:{name}' for name in names)}?" if names else ""
+    else:
+        near = did_you_mean(spec, BUILT_IN)
+    others = f"a zoo is one of {', '.join(BUILT_IN)}, package.module:object or file.py:object"
+    return ZooError(f"zoo '{spec}' is not known{near or f': {others}'}")
+
+
+def _objects_in(file: Path) -> list[str]:
+    """Return the functions and classes that a file defines, the first few; it is not run."""
+    import ast
+
+    try:
+        body = ast.parse(file.read_bytes()).body
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return []
+    found = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [name for name in found if not name.startswith("_")][:MOST_NEAR]
 
 
 def source_digest(spec: str) -> str:
@@ -190,8 +227,33 @@ def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
     return tuple(get_close_matches(architecture[:200], names, MOST_NEAR, 0.8))
 
 
+def is_same_name(name: str, other: str) -> bool:
+    """Return whether two names differ in nothing but case and punctuation."""
+    return _letters(name) == _letters(other)
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
+
+
+MOST_SOURCE = 1_000_000
+"""Bytes of a source file that is searched for names."""
+
+
+def names_in_source(spec: str) -> set[str]:
+    """Return the texts in the source of a zoo of the user's own that may be names of models; it is not run."""
+    import ast
+
+    found: set[str] = set()
+    for path in source_files(spec)[:20]:
+        with suppress(OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+            tree = ast.parse(path.read_bytes()) if path.stat().st_size < MOST_SOURCE else ast.Module([], [])
+            texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+            found |= {text for text in texts if isinstance(text, str) and _NAME.fullmatch(text)}
+    return found
+
+
+_NAME = re.compile(r"[A-Za-z][\w.+-]{1,99}")
 
 
 def zoo_version(spec: str) -> str:
@@ -324,7 +386,7 @@ def _no_bytecode() -> Iterator[None]:
 
 def _import_file(path: Path) -> Any:
     if not path.is_file():
-        raise ImportError(f"no file {path}")
+        raise ImportError(f"no file {path}{near_file(path)}")
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -351,8 +413,7 @@ def source_files(spec: str) -> tuple[Path, ...]:
     except (ImportError, ValueError):  # a module without a specification, such as ``__main__``
         found = None
     if found is None:
-        known = ", ".join(BUILT_IN)
-        raise ZooError(f"zoo '{spec}' is not known: name one of {known}, package.module:object or file.py:object")
+        raise _unknown(spec)
     folders = [Path(folder) for folder in found.submodule_search_locations or ()]
     if folders:
         return _regular(path for folder in folders for path in folder.rglob("*.py"))

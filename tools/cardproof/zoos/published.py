@@ -44,7 +44,7 @@ def as_published(model: str, given: Any) -> Published:
     """Return what a zoo says of a model in our own words; of a zoo of the user's own, the link of its ``weights``."""
     if isinstance(given, Published):
         return given
-    place = Place(model, 1, 1)
+    place = Place(model, 0, 0)  # the zoo's own source is not known
     if given is None:
         return Published(model, place)
     link = given if isinstance(given, str) else _text(given, "url", "link")

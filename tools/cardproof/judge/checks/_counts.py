@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from cardproof.core.names import kind_of
 from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, SiblingCounts, Totals, shorten
@@ -70,7 +71,7 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     """Explain a refuted number of parameters by what could be tried without running the network."""
     found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
-        explanation = "No way of counting gives this value for which the network need not run."
+        explanation = "We could not explain this number without running the network."
         return replace(judgement, explanation=explanation, discrepancies=("no-way",))
     return replace(
         judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
@@ -148,8 +149,12 @@ def count_in(counts: Counts | Totals | SiblingCounts, what: CountKind, settings:
     return counts.multiply_adds * (2 if settings.flops == "operations" else 1)
 
 
-def tolerance_of(claim: Claim, context: Context) -> Tolerance:
-    return context.settings.tolerances.get(claim.name, Tolerance())
+def tolerance_of(claim: Claim, context: Context, default: Tolerance = Tolerance()) -> Tolerance:  # noqa: B008
+    """Return the tolerance of a field: by its own spelling, or by another one of the same kind."""
+    given = context.settings.tolerances
+    if claim.name in given:
+        return given[claim.name]
+    return next((tolerance for name, tolerance in given.items() if kind_of(name) == claim.kind), default)
 
 
 def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -> bool:
@@ -228,9 +233,9 @@ def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> 
     if hint := _hint(context, what, stated, candidates):
         return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
-        sentence = f"No way of counting that was tried gives exactly this. {_sentence(near, size)}"
+        sentence = f"We could not explain this number exactly. {_sentence(near, size)}"
         return sentence, False, discrepancies_of(near)
-    return "No way of counting that was tried gives this value.", False, ("no-way",)
+    return "We could not explain this number.", False, ("no-way",)
 
 
 def reproductions_of(claim: Claim, context: Context) -> list[Reproduction]:

@@ -70,8 +70,8 @@ def parameter_mismatch(context: Context) -> str | None:
             continue
         if context.network:
             return (
-                f"{context.model.name} is {context.network} of zoo '{evidence.zoo}' by the table of names, which has "
-                f"{measured:,} parameters, the card states {claim.stated}: probably another network, or a wrong number"
+                f"{context.model.name} is checked as {evidence.zoo}'s {context.network} ({name_map(context)}), which "
+                f"has {measured:,} parameters; card says {claim.stated}: probably another network, or a wrong number"
             )
         renamed = f" (its name there is {evidence.known_as})" if evidence.known_as != context.model.name else ""
         return (
@@ -79,6 +79,11 @@ def parameter_mismatch(context: Context) -> str | None:
             f"{claim.stated}: the name may mean another network now"
         )
     return None
+
+
+def name_map(context: Context) -> str:
+    """Return where the zoo's name of a model comes from."""
+    return "name map of --names" if context.settings.names else "built-in name map"
 
 
 def _is_misplaced(measured: Decimal, stated: Number) -> bool:

@@ -80,7 +80,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if answer == "absent":
         explanation = f"No {claim.stated} runs in this network."
         return Judgement(claim, "refuted", "none", "", "exact", "", explanation, METHOD, discrepancies=("absent-part",))
-    return Judgement(claim, "unchecked", reason="a run of the network cannot decide this word")
+    return Judgement(claim, "unchecked", reason="cannot be seen by running the network")
 
 
 CHECK = Check("architecture", ("architecture",), judge)

@@ -76,7 +76,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
     """Compare a stated size with the file, or say why it was not checked."""
     file = context.weights
     if file is None:
-        reason = "the weights file is not here"
+        reason = "needs the file of weights (--weights)"
         if context.built and not mismatch_reason(context):
             reason += f"; the network's state dict has {context.built.state_dict_bytes:,} bytes"
         return Judgement(claim, "unchecked", unit="bytes", reason=reason)

@@ -112,7 +112,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         context = replace(context, settings=replace(context.settings, flops="operations"))
     unit = "operations" if context.settings.flops == "operations" else "multiply-adds"
     if context.evidence and context.evidence.refused:
-        reason = f"the network takes no image of the card's size: {context.evidence.refused}"
+        reason = f"the network rejects images of the card's size: {context.evidence.refused}"
         return Judgement(claim, "unchecked", unit=unit, reason=reason)
     if context.counts and context.counts.uncounted:
         reason = f"{', '.join(context.counts.uncounted)} ran, whose multiply-adds are not counted"

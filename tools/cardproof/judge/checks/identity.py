@@ -72,7 +72,9 @@ from collections.abc import Iterator
 
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.judge.checks._network import parameter_mismatch
+from cardproof.judge.checks._network import name_map, parameter_mismatch
+from cardproof.read.model_index import Table
+from cardproof.zoos import is_same_name
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
 """Beginnings of the errors by which a zoo says that it has no model of a name."""
@@ -109,7 +111,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     elif not _is_same(context.model.name, evidence.known_as):
         message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
         if context.network:
-            message = f"{context.model.name} is {evidence.known_as} of zoo '{evidence.zoo}' by the table of names"
+            message = f"{context.model.name} is checked as {evidence.zoo}'s {evidence.known_as} ({name_map(context)})"
         yield Finding(place, "renamed", "note", message)
 
 
@@ -130,7 +132,10 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         found = {key: model for _, place in table.heads for key, model in by_column.get(place, {}).items()}
         rows = [found[key] for key in sorted(found, key=lambda key: order[key])]
         failed = [model.evidence for model in rows if model.evidence and model.evidence.error]
-        if not rows or len(failed) < len(rows) or any(model.model.doubt for model in rows):
+        if not rows or any(model.model.doubt for model in rows):
+            continue
+        if len(failed) < len(rows):
+            yield from _misspelt(table, rows)
             continue
         zoo, number = failed[0].zoo, len(rows)
         severity: Severity = "warning"
@@ -138,12 +143,26 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         near = list(dict.fromkeys(name for evidence in failed for name in (evidence.near_names or ())[:1]))
         if all(evidence.near_names is not None for evidence in failed):
             message = f"{what} of this table is {'' if number > 1 else 'not '}in zoo '{zoo}'"
-            message += f"; near: {', '.join(near[:MOST_NEAR])}" if near else ""
+            message += f"; did you mean {' or '.join(near[:MOST_NEAR])}?" if near else ""
             severity = "warning" if near else "note"  # without a similar name, it is a table of somebody else's models
         else:
             message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].error}"
         hint = "its counts are unchecked: check the names, or audit it with the zoo of its networks"
         yield Finding(table.place, "unknown-model", severity, message, hint)
+
+
+def _misspelt(table: Table, rows: list[Context]) -> Iterator[Finding]:
+    """Report rows whose names are those of the zoo's models but for case and punctuation."""
+    found = []
+    for model in rows:
+        near = ((model.evidence.near_names if model.evidence else None) or ("",))[0]
+        if near and is_same_name(model.model.name, near):
+            found.append(f"{model.model.name} (did you mean {near}?)")
+    if found:
+        zoo = next(model.evidence.zoo for model in rows if model.evidence)
+        more = f" and {len(found) - MOST_NEAR} more" if len(found) > MOST_NEAR else ""
+        message = f"rows of this table are not in zoo '{zoo}': {', '.join(found[:MOST_NEAR])}{more}"
+        yield Finding(table.place, "unknown-model", "note", message, "their counts are unchecked")
 
 
 def _is_same(name: str, known_as: str) -> bool:

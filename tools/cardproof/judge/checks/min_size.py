@@ -80,12 +80,12 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", unit="pixels", reason=reason)
     side = size[0]
     if not takes[side]:
-        explanation = f"The network takes no image of {side}x{side}."
+        explanation = f"The network rejects images of {side}x{side}."
         return Judgement(
             claim, "refuted", "refuses it", "", "exact", "", explanation, METHOD, discrepancies=("min-size",)
         )
     if takes.get(side - 1):
-        reason = f"the network takes an image of {side - 1}x{side - 1} too; the size may be the smallest of use"
+        reason = f"the network also accepts images of {side - 1}x{side - 1}; the size may be the smallest of use"
         return Judgement(claim, "unchecked", unit="pixels", method=METHOD, reason=reason)
     return Judgement(claim, "confirmed", side, "pixels", "exact", "0", method=METHOD)
 

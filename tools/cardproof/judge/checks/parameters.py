@@ -86,7 +86,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     for claim, stated in context.numbers("parameters"):
         is_one_below = found is not None and stated.value == found - 1
         if is_one_below and tolerance_of(claim, context).kind not in ("written", "exact"):
-            message = f"{claim.field} says {claim.stated}, one below the measured {found}"
+            message = f"{claim.field} says {claim.stated}, one below the measured {found:,}"
             hint = "int(x * 1e6) cuts off a float that lies one below the intended value: round instead"
             yield Finding(claim.place, "parameters", "warning", message, hint)
 

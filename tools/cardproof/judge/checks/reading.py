@@ -88,6 +88,8 @@ from collections.abc import Iterator
 from cardproof.core.types import Finding
 from cardproof.judge.checks import CardContext, Check
 
+READABLE = "a table is read if it has a column 'Model' and one such as 'Params (M)', 'GMACs' or 'Top-1'"
+
 
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report tables that look like claims and are not read."""
@@ -95,7 +97,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     for table in context.card.unread:
         if table.counts or measured.intersection(table.names):
             message = f"this table is not read: {table.reason}"
-            hint = "the guide names the heads that are read: inputs, section Tables"
+            hint = READABLE
             yield Finding(table.place, "unread-table", "note", message, hint)
 
 

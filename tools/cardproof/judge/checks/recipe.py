@@ -71,7 +71,7 @@ from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
 from cardproof.core.types import Claim, Judgement, Recipe, Verdict, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import allowed_text, edit, within
+from cardproof.judge.checks._counts import allowed_text, edit, tolerance_of, within
 
 TECHNIQUES = "training techniques"
 SHOWS = ("recipe",)
@@ -99,7 +99,7 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
         return Judgement(claim, "unchecked", reason=f"the recipe {recipe.name} says it in words: {shorten(has)}")
     shown = int(found) if found == found.to_integral_value() else float(found)
     # a setting is a choice and not a measurement: 0.1 is not a rounded 0.05
-    tolerance = context.settings.tolerances.get(claim.name, Tolerance("exact"))
+    tolerance = tolerance_of(claim, context, Tolerance("exact"))
     allowed = allowed_text(tolerance, stated)
     method = _method(recipe)
     logged = dict(recipe.logged or ()).get(claim.kind) if recipe.logged is not None else None
@@ -134,14 +134,14 @@ def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
         which = f"the recipe {recipe.name}, and not in {recipe.log}" if name in words else f"{recipe.log} only"
         explanation = f"It is in {which}: one of the two was changed since the training."
         return Judgement(
-            claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, discrepancies=SHOWS
+            claim, "refuted", "none", "", "matches the recipe", "", explanation, method, discrepancies=SHOWS
         )
     if found := words.get(name):
         verdict: Verdict = "cited" if recipe.logged is None else "confirmed"
-        return Judgement(claim, verdict, found, "", "as the recipe has it", "0", method=method)
+        return Judgement(claim, verdict, found, "", "matches the recipe", "0", method=method)
     listed = ", ".join(recipe.techniques) or "none"
     explanation = f"The recipe {recipe.name} has these techniques: {listed}."
-    return Judgement(claim, "refuted", "none", "", "as the recipe has it", "", explanation, method, discrepancies=SHOWS)
+    return Judgement(claim, "refuted", "none", "", "matches the recipe", "", explanation, method, discrepancies=SHOWS)
 
 
 def _method(recipe: Recipe) -> str:

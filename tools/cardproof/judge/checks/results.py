@@ -291,8 +291,8 @@ def _number_of(result: StatedResult) -> Number:
 def _why_not_evaluated(claim: Claim, context: Context) -> str:
     name = canonical_dataset(claim.dataset or "")
     if name is None:
-        return f"not evaluated: no images of '{claim.dataset or 'an unnamed data set'}' can be read here"
-    return context.unevaluated.get(name) or "not evaluated: no weights and data here"
+        return f"not evaluated: Cardproof cannot read images of '{claim.dataset or 'an unnamed data set'}'"
+    return context.unevaluated.get(name) or "not evaluated: needs the weights and the images (--weights, --data)"
 
 
 def _is_equal(stated: Number, source: Number) -> bool:

@@ -121,7 +121,7 @@ def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> 
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as trouble:
-        raise _NotThereError(f"'{masked(url)[:200]}' is no address: {trouble}") from None
+        raise _NotThereError(f"'{masked(url)[:200]}' is not an address: {trouble}") from None
     if parts.scheme not in ("http", "https") or not host:
         raise _NotThereError(f"it leads to '{masked(url)[:200]}', which is neither http nor https")
     if parts.username or parts.password:
