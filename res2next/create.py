@@ -43,8 +43,8 @@ def create_model(
         features_only: a module whose ``forward`` returns the list of feature maps (strides 2, 4, 8, 16 and 32 for
             the published variants); ``feature_info`` has the channels, stride and module of each. It never has a
             head; its state dict is the classifier's without ``fc``.
-        out_indices: with ``features_only``, the maps that are returned, by timm's numbers: ``(2, 4)`` are those of strides 8
-            and 32, of a DLA those of strides 4 and 16.
+        out_indices: with ``features_only``, the maps that are returned, by timm's numbers: ``(2, 4)`` are those of
+            strides 8 and 32, of a DLA those of strides 4 and 16.
         output_stride: largest stride of a feature map, 8 or 16 for dense predictions: later stages are dilated
             instead. Not for DLAs.
         drop_rate: probability of dropout before the head.
