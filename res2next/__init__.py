@@ -1,6 +1,7 @@
 """Res2Net and Res2NeXt image classifiers: networks, trained weights, training and inference.
 
-Importing the package does not import torch; a name that needs it is imported when it is first used.
+Importing the package does not import torch; a name that needs it is imported when it is first used. ``__version__`` is
+that of the distribution ``cardproof``.
 """
 
 from __future__ import annotations
@@ -61,10 +62,12 @@ def example_photo() -> Path:
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("cardproof")
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(LAZY[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -60,15 +60,22 @@ class DeviceNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - a public 
     """A GPU was requested, and there is none for this process."""
 
 
+class ProcessesNotConnected(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """Several processes that do not know where to meet."""
+
+
 @contextmanager
 def join_processes(device: str) -> Iterator[World]:
-    """Join the process group of torchrun, if there is one, and leave it at the end.
+    """Join the other processes, if the variables of torchrun name any, and leave them at the end.
+
+    These are RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, whoever set them: torchrun, or a cluster's own starter.
 
     Args:
         device: ``cpu``; ``cuda``, where process n of a machine uses GPU n; or ``auto``: GPUs if available.
 
     Raises:
         DeviceNotAvailable: no GPU, or fewer GPUs than processes.
+        ProcessesNotConnected: there are other processes, and no address to meet them at.
     """
     kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     number = int(os.environ.get("LOCAL_RANK", "0"))
@@ -76,9 +83,13 @@ def join_processes(device: str) -> Iterator[World]:
         raise DeviceNotAvailable(
             f"GPU {number} is wanted, and torch sees {there} here: use --device cpu, or fewer processes"
         )
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World(device=torch.device(kind))
         return
+    if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+        raise ProcessesNotConnected(
+            f"RANK and WORLD_SIZE are set without {' and '.join(missing)}: start processes with torchrun, or unset both"
+        )
     here = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
     if here.type == "cuda":
         torch.cuda.set_device(here)

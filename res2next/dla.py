@@ -10,16 +10,14 @@ buffers are those of the published checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from res2next.model import FeatureMap, Res2Branch, initialise
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from res2next.model import FeatureMap, Res2Branch, initialise, selected_maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +169,7 @@ class DlaTrunk(nn.Module):
         super().__init__()
         channels, depths = variant.channels, variant.depths
         self.num_features = channels[-1]
-        self.feature_info = tuple(FeatureMap(channels[i], 2**i, f"level{i}") for i in range(1, 6))
+        self.feature_info = tuple(FeatureMap(channels[i], 2**i, f"level{i}") for i in range(6))
         self.base_layer = convolution(in_chans, channels[0], kernel=7)
         self.level0 = convolution(channels[0], channels[0])
         self.level1 = convolution(channels[0], channels[1], stride=2)
@@ -182,13 +180,14 @@ class DlaTrunk(nn.Module):
         self.halve = halve()
 
     def feature_maps(self, x: Tensor) -> list[Tensor]:
-        """Images (N, in_chans, H, W) -> the five maps that ``feature_info`` lists, strides 2 to 32."""
-        level1: Tensor = self.level1(self.level0(self.base_layer(x)))  # (N, 32, H/2, W/2)
+        """Images (N, in_chans, H, W) -> the maps of the levels 0 to 5, strides 1 to 32."""
+        level0: Tensor = self.level0(self.base_layer(x))  # (N, 16, H, W)
+        level1: Tensor = self.level1(level0)  # (N, 32, H/2, W/2)
         level2: Tensor = self.level2(level1, ())  # (N, 128, H/4, W/4)
         level3: Tensor = self.level3(level2, (self.halve(level2),))  # (N, 256, H/8, W/8)
         level4: Tensor = self.level4(level3, (self.halve(level3),))  # (N, 512, H/16, W/16)
         level5: Tensor = self.level5(level4, (self.halve(level4),))  # (N, 1024, H/32, W/32)
-        return [level1, level2, level3, level4, level5]
+        return [level0, level1, level2, level3, level4, level5]
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Images (N, in_chans, H, W) -> last feature map (N, 1024, ceil(H/32), ceil(W/32))."""
@@ -198,37 +197,60 @@ class DlaTrunk(nn.Module):
 class Dla(DlaTrunk):
     """The classifier: trunk, mean over all positions, one 1x1 convolution."""
 
-    def __init__(self, variant: DlaVariant, *, num_classes: int = 1000, in_chans: int = 3) -> None:
+    def __init__(
+        self, variant: DlaVariant, *, num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.0
+    ) -> None:
         """Make the network of ``variant``, with fresh weights (:func:`res2next.model.initialise`).
 
         Args:
             num_classes: outputs of the last convolution; 0 leaves it out, and the pooled features come out.
             in_chans: channels of the images.
+            drop_rate: probability of dropout before the last convolution.
         """
         super().__init__(variant, in_chans)
-        self.num_classes = num_classes
         self.global_pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Conv2d(self.num_features, num_classes, 1) if num_classes else nn.Identity()
+        self.dropout = nn.Dropout(drop_rate) if drop_rate else nn.Identity()
+        self.reset_classifier(num_classes)
         self.flatten = nn.Flatten(1)
         initialise(self)
 
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the last convolution by a fresh one for ``num_classes``; 0 leaves it out."""
+        self.num_classes = num_classes
+        self.fc = nn.Conv2d(self.num_features, num_classes, 1) if num_classes else nn.Identity()
+
+    def get_classifier(self) -> nn.Module:
+        """The last convolution."""
+        return self.fc
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Last feature map -> logits (N, num_classes); with ``pre_logits`` the pooled features (N, 1024)."""
+        pooled = self.dropout(self.global_pool(x))  # (N, 1024, 1, 1)
+        logits: Tensor = self.flatten(pooled if pre_logits else self.fc(pooled))  # (N, num_classes)
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, in_chans, H, W) -> logits (N, num_classes), or features (N, 1024) without a head."""
-        pooled = self.global_pool(self.forward_features(x))  # (N, 1024, 1, 1)
-        logits: Tensor = self.flatten(self.fc(pooled))  # (N, num_classes)
-        return logits
+        return self.forward_head(self.forward_features(x))
 
 
 class DlaFeatures(DlaTrunk):
     """The feature extractor, for detection and segmentation: the classifier's state dict without ``fc``."""
 
-    def __init__(self, variant: DlaVariant, *, in_chans: int = 3) -> None:
+    def __init__(self, variant: DlaVariant, *, in_chans: int = 3, out_indices: Sequence[int] | None = None) -> None:
+        """Make the trunk of ``variant``; ``out_indices`` selects levels (:func:`res2next.model.selected_maps`).
+
+        Those from 1 on are returned unless others are asked for, as in timm.
+        """
         super().__init__(variant, in_chans)
+        self.out_indices = selected_maps(range(1, 6) if out_indices is None else out_indices, len(self.feature_info))
+        self.feature_info = tuple(self.feature_info[index] for index in self.out_indices)
         initialise(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Images (N, in_chans, H, W) -> the five maps that ``feature_info`` lists, strides 2 to 32."""
-        return self.feature_maps(x)
+        """Images (N, in_chans, H, W) -> the maps that ``feature_info`` lists."""
+        maps = self.feature_maps(x)
+        return [maps[index] for index in self.out_indices]
 
 
 def convolution(in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:

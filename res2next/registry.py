@@ -5,7 +5,9 @@ Facts only, and without torch. Results stand nowhere here: those are measured, o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
 
 from res2next.errors import UnknownModel
 
@@ -125,9 +127,20 @@ ENTRIES = (
 """In the order of the tables of variants. Sizes of published files are those that the timm documentation states."""
 
 
-def list_models() -> tuple[str, ...]:
-    """Names of all architectures, in the order of the tables of variants."""
-    return tuple(entry.architecture for entry in ENTRIES)
+def list_models(pattern: str = "*") -> tuple[str, ...]:
+    """Names of all architectures that match a pattern such as ``*50*``, in the order of the tables of variants."""
+    return tuple(entry.architecture for entry in ENTRIES if fnmatchcase(entry.architecture, pattern))
+
+
+def pretrained_cfg(entry: Entry) -> dict[str, Any]:
+    """An entry's preprocessing and classes under the keys that timm reads."""
+    return {
+        "architecture": entry.architecture,
+        "tag": entry.tag,
+        "num_classes": entry.num_classes,
+        "url": entry.weights.url,
+        **asdict(entry.preprocessing),
+    }
 
 
 def find(name: str) -> Entry:

@@ -13,8 +13,10 @@ from torch.nn import functional
 
 from res2next import create_model
 from res2next.datasets import open_dataset
+from res2next.distributed import join_processes
 from res2next.evaluation import evaluate
 from res2next.registry import find
+from res2next.training.loop import share_statistics
 from res2next.transforms import evaluation_transform
 
 if TYPE_CHECKING:
@@ -66,3 +68,14 @@ def weights_file(folder: Path) -> Path:
     path = folder / "quick.safetensors"
     save_file(trained_network().state_dict(), path)
     return path
+
+
+def share_of_statistics(rank: int, port: int, file: str) -> None:
+    """Share the statistics of a network, whose means are the rank, with another process; save them."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    network = create_model(MODEL)
+    for name, buffer in network.named_buffers():
+        buffer.fill_(rank if name.endswith("running_mean") else 4 * rank + 1)
+    with join_processes("cpu") as world:
+        share_statistics(network, world)
+    torch.save(dict(network.named_buffers()), file)

@@ -80,7 +80,7 @@ def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequenc
     from res2next.commands import main
 
     here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
-    there = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
+    there = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in (here | there).items()}
     for number, name in enumerate(("out", "err"), start=1):
         os.dup2(os.open(folder / f"{name}{rank}", os.O_WRONLY | os.O_CREAT), number)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("classify")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--model", required=True, metavar="NAME", help="A model of `python -m res2next models`.")
+@click.option(
+    "--model", default="res2next50", show_default=True, metavar="NAME", help="A model of `python -m res2next models`."
+)
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="A file of weights, or a folder that holds the model's own."
 )

@@ -14,6 +14,7 @@ The same sums are computed, in another order.
 from __future__ import annotations
 
 import copy
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +46,29 @@ def optimize(model: nn.Module, *, dtype: torch.dtype = torch.float32) -> nn.Modu
     Raises:
         TypeError: not a network of this package.
         ValueError: a ``dtype`` other than float32 and bfloat16.
+
+    Warns:
+        UserWarning: bfloat16 on a CPU without instructions for it.
     """
     if not can_optimize(model):
         raise TypeError(f"{type(model).__name__} is not a network of res2next: optimize takes those of create_model()")
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype is {dtype}: float32 and bfloat16 can be computed with")
+    if dtype == torch.bfloat16 and lacks_bfloat16(model):
+        warnings.warn(
+            "this processor has no bfloat16 instructions, so that bfloat16 is several times slower than float32 here",
+            stacklevel=2,
+        )
     network = copy.deepcopy(model).eval().requires_grad_(False)
     _replace_layers(network, dtype)
     return Optimized(network.to(memory_format=torch.channels_last), dtype)
+
+
+def lacks_bfloat16(model: nn.Module) -> bool:
+    """Whether a network is on a CPU that is known to have no instructions for bfloat16 (AVX-512 BF16, AMX, Arm's)."""
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # missing before torch 2.10
+    return on_cpu and bool(capabilities) and not any(has for name, has in capabilities.items() if "bf16" in name)
 
 
 def can_optimize(model: nn.Module) -> bool:

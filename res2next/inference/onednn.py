@@ -37,14 +37,14 @@ def has_onednn(dtype: torch.dtype) -> bool:
 class OneDnnConvolution(Convolution):
     """The same by oneDNN, on a CPU: one pass over memory for convolution, addition and ReLU.
 
-    oneDNN's layout of weights depends on the input size: they are packed again when the size changes, not at each
-    forward. The operators are those that torch's compiler calls; they are not a public interface, so their presence and
-    results are tested before they are used (:func:`has_onednn`).
+    oneDNN's layout of weights depends on the input size: they are packed again when the size or the weights change, not
+    at each forward. The operators are those that torch's compiler calls; they are not a public interface, so their
+    presence and results are tested before they are used (:func:`has_onednn`).
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, relu: bool, dtype: torch.dtype) -> None:
         super().__init__(conv, norm, relu, dtype)
-        self._packed: tuple[torch.Size, Tensor] | None = None
+        self._packed: tuple[object, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, D, H', W')."""
@@ -66,10 +66,14 @@ class OneDnnConvolution(Convolution):
 
     def packed_weight(self, x: Tensor) -> Tensor:
         """The weights in the layout for inputs of this size."""
-        cached = self._packed
-        if cached is None or cached[0] != x.shape:
-            assert self.weight is not None
+        assert self.weight is not None
+        weight, cached = self.weight, self._packed
+        version = (
+            0 if weight.is_inference() else weight._version
+        )  # counts changes in place, such as loading a state dict
+        state = (x.shape, weight.data_ptr(), version)
+        if cached is None or cached[0] != state:
             shape = (self.padding, self.stride, self.dilation, self.groups)
-            weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight.contiguous(), *shape, list(x.shape))
-            self._packed = cached = (x.shape, weight)
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight.contiguous(), *shape, list(x.shape))
+            self._packed = cached = (state, packed)
         return cached[1]

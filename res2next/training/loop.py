@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
+from torch import distributed
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
@@ -71,7 +72,8 @@ def train(
     run = Run.fresh(recipe, len(data.classes), world)
     folder = Folder(output, make_header(recipe, data, held_out, world))
     listeners = folder.start(run, resume, listener)
-    network = DistributedDataParallel(run.network) if world.size > 1 else run.network
+    # statistics of batch norm are shared after each update instead of being copied from the first process
+    network = DistributedDataParallel(run.network, broadcast_buffers=False) if world.size > 1 else run.network
 
     steps, total = batches.steps_per_epoch, recipe.epochs * batches.steps_per_epoch
     clock = Clock(run.step, total, recipe.batch_size)
@@ -115,6 +117,7 @@ def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]],
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.optimizer.zero_grad()
+    share_statistics(run.network, run.world)
     run.step += 1
     run.loss += total
     if run.average is not None:
@@ -127,6 +130,23 @@ def gradient_exchange(network: nn.Module, *, last: bool) -> Iterator[None]:
     """Let processes exchange gradients once per update, in the last of its parts."""
     with network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext():
         yield
+
+
+@torch.no_grad()
+def share_statistics(network: nn.Module, world: World) -> None:
+    """Replace the running statistics of batch norm by their mean over all processes, which have other images each.
+
+    Every process must call this. Running statistics are linear in those of the batches, so that the mean is what one
+    process would have that saw all their parts.
+    """
+    if world.size == 1:
+        return
+    buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    joined = torch.cat([buffer.flatten() for buffer in buffers])
+    distributed.all_reduce(joined)
+    means = torch.split(joined / world.size, [buffer.numel() for buffer in buffers])
+    for buffer, mean in zip(buffers, means, strict=True):
+        buffer.copy_(mean.view_as(buffer))
 
 
 def compute_loss(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> Tensor:

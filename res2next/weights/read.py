@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 WRAPPERS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model")
 """Keys of a state dict in checkpoints of training scripts; averaged weights first, since these are evaluated."""
 
-PREFIXES = ("module.", "_orig_mod.")
-"""Prefixes of names by DistributedDataParallel and ``torch.compile``."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "backbone.")
+"""Prefixes of names by DistributedDataParallel, ``torch.compile``, Lightning and OpenMMLab."""
+
+ENDINGS = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
+"""Of files that torch.save writes."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors``, ``.pth``, ``.pt`` or ``.pth.tar`` file by name, on the CPU.
+    """The tensors of a ``.safetensors`` file, or of one of torch.save (:data:`ENDINGS`), by name, on the CPU.
 
     Checkpoints of training scripts are unwrapped (:data:`WRAPPERS`), prefixes of wrapping modules are removed
     (:data:`PREFIXES`). No code of a pickle is run.
@@ -32,9 +35,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix == ".safetensors":
         return _strip_prefixes(_require_dense(_read_safetensors(path), path))
-    if path.name.endswith((".pth", ".pt", ".pth.tar")):
+    if path.name.endswith(ENDINGS):
         return _strip_prefixes(_require_dense(_unwrap(_read_pickle(path), path), path))
-    known = ".safetensors, .pth, .pt and .pth.tar"
+    known = f".safetensors, {', '.join(ENDINGS)}"
     raise UnreadableWeights(path, f"is of no format that is read ({known})", "save its state dict as one of these")
 
 
@@ -55,8 +58,8 @@ def _read_pickle(path: Path) -> Any:
 
     _require_stored(path)
     try:
-        # timm's checkpoints have the arguments of the training script; a Namespace runs no code
-        with torch.serialization.safe_globals([Namespace]):
+        # timm's checkpoints have the arguments of the training script, others numpy's numbers; neither runs code
+        with torch.serialization.safe_globals([Namespace, *_numpy_numbers()]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as trouble:
         if "Unsupported global" not in str(trouble):
@@ -70,6 +73,15 @@ def _read_pickle(path: Path) -> Any:
         raise
     except Exception as trouble:  # a damaged pickle may raise anything
         raise _damaged_error(path) from trouble
+
+
+def _numpy_numbers() -> list[Any]:
+    """What a pickle names for a number of numpy, such as the best accuracy so far."""
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = (np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64)
+    return [np.dtype, *(type(np.dtype(kind)) for kind in kinds), scalar, (scalar, "numpy.core.multiarray.scalar")]
 
 
 MOST_TIMES = 4
@@ -126,4 +138,8 @@ def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
     state.pop("n_averaged", None)  # number of updates in torch's AveragedModel
     while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), None):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    if any(name.startswith("backbone.") for name in state):  # of OpenMMLab, whose head is called head.fc
+        names = {name: name.removeprefix("backbone.").removeprefix("head.") for name in state}
+        if len({*names.values()}) == len(names):
+            state = {names[name]: tensor for name, tensor in state.items()}
     return state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -142,3 +143,16 @@ def test_numbers_are_written_with_as_many_digits_as_say_something() -> None:
 
 def test_the_guide_s_page_is_drawn_from_the_committed_figures() -> None:
     assert PAGE.read_text() == page_text(json.loads(FIGURES.read_text()))
+
+
+@pytest.mark.slow
+def test_the_checks_on_a_gpu_are_rehearsed_on_a_cpu() -> None:
+    command = child("gpu.py", "--device", "cpu", "--model", "res2next50", "--no-snippets", "--json")
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    part = json.loads(done.stdout)["parts"][0]
+    assert part["notes"] == ["No GPU was used."]
+    rows = {row["check"]: row["holds"] for row in part["rows"]}
+    assert [check for check, holds in rows.items() if holds == "no"] == []
+    assert rows["Digits, float32"] == rows["Digits, bfloat16"] == rows["Digits, float16"] == "yes"
+    assert rows["logits of res2next50, float32"] == rows["training, 1 epochs of Digits"] == "yes"

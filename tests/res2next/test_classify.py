@@ -355,7 +355,6 @@ def test_an_image_that_cannot_be_read_ends_the_command_before_anything_is_printe
     ("arguments", "message"),
     [
         ((), "Missing argument 'IMAGE...'"),
-        (("a.png",), "Missing option '--model'"),
         (("nowhere.png", "--model", "res2nxt50"), "res2next has no model 'res2nxt50': did you mean res2next50"),
         (("a.png", "--model", "res2next_tiny", "--top", "0"), "0 is not in the range x>=1"),
         (("a.png", "--model", "res2next_tiny", "--device", "abacus"), "'abacus' cannot be used here"),
@@ -374,3 +373,13 @@ def test_a_missing_image_has_status_2_and_is_named(capsys: pytest.CaptureFixture
     status, out, err = run(capsys, "nowhere.png", *model(tiny_weights))
     assert (status, out) == (2, "")
     assert "nowhere.png" in err
+
+
+def test_without_a_model_res2next50_classifies_as_the_readme_says(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RES2NEXT_WEIGHTS", str(tmp_path / "mine.pth"))
+    torch.save(create_model("res2next50").state_dict(), tmp_path / "mine.pth")
+    status, out, _ = run(capsys, example_photo())
+    assert status == 0
+    assert len(out.splitlines()) == 5

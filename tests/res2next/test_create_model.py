@@ -100,7 +100,7 @@ def test_feature_maps_are_those_on_the_way_to_the_last_one(name: str) -> None:
         {key: value for key, value in classifier.state_dict().items() if not key.startswith("fc.")}
     )
     seen: list[torch.Tensor] = []
-    for info in classifier.feature_info:
+    for info in extractor.feature_info:
         classifier.get_submodule(info.module).register_forward_hook(lambda m, i, o: seen.append(o.clone()))
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():

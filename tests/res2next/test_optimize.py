@@ -126,6 +126,27 @@ def test_bfloat16_gives_the_same_answers_where_logits_are_clear(trained):
     assert 0 < difference(logits, found) < 0.05
 
 
+@pytest.mark.usefixtures("convolutions")
+def test_weights_that_are_loaded_later_are_those_that_compute(trained):
+    network, batch = trained
+    fast = optimize(create_model("res2next_tiny"))
+    with torch.inference_mode():
+        fast(batch)  # packs the weights for this size
+        fast.load_state_dict(optimize(network).state_dict())
+        assert difference(network(batch), fast(batch)) < 1e-5
+
+
+def test_bfloat16_warns_on_a_processor_that_has_no_instructions_for_it(monkeypatch, recwarn):
+    network = create_model("res2next_tiny")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "amx_bf16": False}, raising=False)
+    optimize(network, dtype=torch.bfloat16)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "avx2": True}, raising=False)
+    optimize(network)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="has no bfloat16 instructions"):
+        optimize(network, dtype=torch.bfloat16)
+
+
 # --- Evaluation ---
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from quick_digits import digits
+from quick_digits import digits, share_of_statistics
 from sites import Done, run_main
 from torch import nn
-from warm import torchrun
+from warm import start, torchrun
 
 from res2next import create_model
 from res2next.commands import main
 from res2next.datasets import open_dataset
-from res2next.distributed import World
+from res2next.distributed import ProcessesNotConnected, World, join_processes
 from res2next.evaluation import evaluate
 from res2next.evaluation.metrics import wilson_interval
 from res2next.recipes import Recipe, changed, load_recipe
@@ -399,6 +400,27 @@ def test_two_processes_share_a_run_and_one_goes_on_with_it(tmp_path: Path) -> No
     assert [row["epoch"] for row in repeated] == ["1", "2", "3"]
     # the statistics of batch norm, and so the losses, are now of whole batches
     assert float(repeated[2]["train_loss"]) == pytest.approx(losses[2], rel=0.1)
+
+
+@pytest.mark.slow
+def test_running_statistics_are_the_mean_of_those_of_all_processes(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    processes = [start(share_of_statistics, rank, port, str(tmp_path / str(rank))) for rank in (0, 1)]
+    for process in processes:
+        process.join(120)
+    first, second = (torch.load(tmp_path / str(rank)) for rank in (0, 1))
+    assert {float(value.mean()) for name, value in first.items() if name.endswith("running_mean")} == {0.5}
+    assert {float(value.mean()) for name, value in first.items() if name.endswith("running_var")} == {3.0}
+    assert all(torch.equal(value, second[name]) for name, value in first.items() if value.is_floating_point())
+
+
+def test_processes_without_an_address_are_told_to_use_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ProcessesNotConnected, match="without MASTER_ADDR"), join_processes("cpu"):
+        pass
 
 
 @pytest.mark.slow

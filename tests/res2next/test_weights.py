@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -336,7 +337,7 @@ def test_what_is_published_nowhere_cannot_be_downloaded() -> None:
 # --- What is in the file ---
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.pt", "w.pth.tar"])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.pt", "w.pth.tar", "pytorch_model.bin", "last.ckpt"])
 def test_every_format_loads_to_the_same_network(tmp_path: Path, name: str) -> None:
     state = snapshot(tiny())
     if name.endswith(".safetensors"):
@@ -361,8 +362,28 @@ def module_prefixed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         lambda state: module_prefixed(state),
         lambda state: {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()},
         lambda state: {"n_averaged": torch.tensor(7), **module_prefixed(state)},
+        lambda state: {"state_dict": {f"model.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {"state_dict": {f"model.backbone.{name}": tensor for name, tensor in state.items()}},
+        lambda state: {
+            "state_dict": {
+                f"head.{name}" if name.startswith("fc.") else f"backbone.{name}": tensor
+                for name, tensor in state.items()
+            }
+        },
+        lambda state: {"model": state, "best": np.float64(0.93), "epoch": np.int64(3)},
     ],
-    ids=["state_dict", "model", "timm's checkpoint", "DistributedDataParallel", "compiled", "AveragedModel"],
+    ids=[
+        "state_dict",
+        "model",
+        "timm's checkpoint",
+        "DistributedDataParallel",
+        "compiled",
+        "AveragedModel",
+        "Lightning",
+        "Lightning with a backbone",
+        "OpenMMLab",
+        "numbers of numpy",
+    ],
 )
 def test_checkpoints_of_training_scripts_are_unwrapped(tmp_path: Path, wrap) -> None:
     state = snapshot(tiny())
@@ -469,10 +490,13 @@ def test_whole_numbers_do_not_pass_for_weights(tmp_path: Path) -> None:
         load_weights(tiny(), tmp_path / "w.pth")
 
 
-@pytest.mark.parametrize("name", ["w.npz", "w.onnx", "w.bin", "w"])
+@pytest.mark.parametrize("name", ["w.npz", "w.onnx", "w.h5", "w"])
 def test_other_formats_are_refused_by_name(tmp_path: Path, name: str) -> None:
     path = put(tmp_path / name)
-    with pytest.raises(UnreadableWeights, match=r"is of no format that is read \(\.safetensors, \.pth, \.pt and"):
+    with pytest.raises(
+        UnreadableWeights,
+        match=r"is of no format that is read \(\.safetensors, \.pth, \.pt, \.pth\.tar, \.bin, \.ckpt\)",
+    ):
         read_state_dict(path)
 
 
