@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sites import CONFIG, cardproof, write_site
 
@@ -43,3 +45,31 @@ def test_a_file_that_a_link_leads_out_is_refused_unless_it_is_named_itself(tmp_p
         load_settings(config)
     config.write_text(f"{CONFIG}    {key}: ../outside.yml\n")
     assert getattr(load_settings(config), key).name == "outside.yml"
+
+
+def test_a_configuration_inherits_the_settings_of_another(tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/mkdocs.yml").write_text(
+        "site_name: Base\ndocs_dir: pages\nplugins:\n  - cardproof:\n      zoo: timm\n      evidence: proofs\n"
+    )
+    (tmp_path / "mkdocs.yml").write_text("INHERIT: base/mkdocs.yml\nsite_name: Own\n")
+    found = load_settings(tmp_path / "mkdocs.yml")
+    assert (found.zoo, found.path(found.evidence)) == ("timm", tmp_path / "proofs")
+    assert (found.site.name, found.site.docs) == ("Own", Path("pages"))
+
+
+def test_own_plugins_replace_inherited_ones_as_in_mkdocs(tmp_path):
+    (tmp_path / "base.yml").write_text("plugins:\n  - cardproof:\n      zoo: timm\n")
+    (tmp_path / "mkdocs.yml").write_text("INHERIT: base.yml\nplugins:\n  - cardproof:\n      flops: operations\n")
+    found = load_settings(tmp_path / "mkdocs.yml")
+    assert (found.zoo, found.flops) == (None, "operations")
+
+
+@pytest.mark.parametrize("parent", ["missing.yml", "mkdocs.yml"])
+def test_a_missing_parent_is_an_error_and_a_circle_ends(tmp_path, parent):
+    (tmp_path / "mkdocs.yml").write_text(f"INHERIT: {parent}\nsite_name: Own\n")
+    if parent == "missing.yml":
+        with pytest.raises(InputError, match=r"missing\.yml"):
+            load_settings(tmp_path / "mkdocs.yml")
+    else:
+        assert load_settings(tmp_path / "mkdocs.yml").site.name == "Own"

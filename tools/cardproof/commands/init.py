@@ -27,6 +27,7 @@ from cardproof.core.types import Evidence, Finding, Need
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL, MeasureOptions
 from cardproof.read.claims import file_of_link
+from cardproof.zoos import local_zoo
 
 if TYPE_CHECKING:
     from cardproof.zoos.published import ModelList, Published
@@ -77,7 +78,7 @@ def init_command(
     as 'resnet*'; by default all models are included. The site is then rendered, and 'mkdocs build' builds it.
     """
     check_engine(engine or LOCAL)
-    site = NewSite(zoo, patterns, out, site_name, limit, force)
+    site = NewSite(local_zoo(zoo) or zoo, patterns, out, site_name, limit, force)
     found = _find_models(site, engine)
     if dry_run:
         return _print_models(found, as_json)

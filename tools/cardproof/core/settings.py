@@ -136,32 +136,53 @@ _PATHS = (
 
 
 def load_settings(config: Path | None) -> Settings:
-    """Read the settings of a ``mkdocs.yml``; defaults if ``config`` is None.
+    """Read the settings of a ``mkdocs.yml``, and of those that it inherits from; defaults if ``config`` is None.
 
     Raises InputError, with file, line and column, for a file that cannot be read and for an invalid setting.
     """
     if config is None:
         return Settings()
-    source, findings = read_source(config, config.as_posix())
-    tree: Node | None = None
-    if source:
-        tree, more = read_yaml(source)
-        findings += [finding for finding in more if finding.fatal]
-    if fatal := [finding for finding in findings if finding.fatal]:
-        raise InputError(f"{fatal[0].place}: {fatal[0].message}")
-    settings = Settings(base=config.parent, site=_site(tree))
-    for key, node in _plugin_options(tree):
-        settings = _set(settings, key, node)
+    trees = _trees(config)
+    settings = Settings(base=config.parent, site=_site(trees))
+    for tree in trees:
+        if tree.get("plugins") is not None:
+            for key, node in _plugin_options(tree):
+                settings = _set(settings, key, node)
+            break
     return settings
 
 
-def _site(tree: Node | None) -> SiteSettings:
-    """Return the options of the site; mkdocs itself validates them."""
-    texts = {}
-    for name in ("site_name", "site_description", "site_url", "docs_dir", "use_directory_urls"):
-        node = tree.get(name) if isinstance(tree, Mapping) else None
-        if isinstance(node, Scalar) and node.value is not None:
-            texts[name] = node.text
+def _trees(config: Path) -> list[Mapping]:
+    """Return a configuration, then the one that it inherits from by ``INHERIT``, and so on; an empty file has none."""
+    trees: list[Mapping] = []
+    seen: set[Path] = set()
+    while config.resolve() not in seen:
+        seen.add(config.resolve())
+        source, findings = read_source(config, config.as_posix())
+        tree: Node | None = None
+        if source:
+            tree, more = read_yaml(source)
+            findings += [finding for finding in more if finding.fatal]
+        if fatal := [finding for finding in findings if finding.fatal]:
+            raise InputError(f"{fatal[0].place}: {fatal[0].message}")
+        if not isinstance(tree, Mapping):
+            break
+        trees.append(tree)
+        parent = tree.get("INHERIT")
+        if not isinstance(parent, Scalar) or not parent.text:
+            break
+        config = config.parent / parent.text
+    return trees
+
+
+def _site(trees: list[Mapping]) -> SiteSettings:
+    """Return the options of the site, of which the first file that has one decides; mkdocs itself validates them."""
+    texts: dict[str, str] = {}
+    for tree in trees:
+        for name in ("site_name", "site_description", "site_url", "docs_dir", "use_directory_urls"):
+            node = tree.get(name)
+            if isinstance(node, Scalar) and node.value is not None:
+                texts.setdefault(name, node.text)
     default = SiteSettings()
     return SiteSettings(
         texts.get("site_name", default.name),
@@ -199,8 +220,8 @@ def tolerance_field(name: str) -> str:
     return normal
 
 
-def _plugin_options(tree: Node | None) -> list[tuple[Scalar, Node]]:
-    plugins = tree.get("plugins") if isinstance(tree, Mapping) else None
+def _plugin_options(tree: Mapping) -> list[tuple[Scalar, Node]]:
+    plugins = tree.get("plugins")
     for entry in plugins.items if isinstance(plugins, Sequence) else [plugins]:
         if isinstance(entry, Mapping):
             options = entry.get("cardproof")

@@ -31,7 +31,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision
-card.md:8:33: error [architecture] Architecture of resnet18 says Layer Normalization, found none
+card.md:8:33: error [architecture] Architecture of resnet18: card says Layer Normalization, found
+    none
     No Layer Normalization runs in this network.
 ```
 

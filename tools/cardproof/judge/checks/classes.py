@@ -29,7 +29,7 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision
-card.md:8:14: error [classes] Classes of resnet18 says 100, measured 1000
+card.md:8:14: error [classes] [*] Classes of resnet18: card says 100, network has 1,000
     The output for one image has 1,000 scores.
 ```
 

@@ -64,7 +64,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision
-card.md:9:12: error [flops] FLOPs of resnet18 says 2369245184, measured 1814073344
+card.md:9:12: error [flops] [*] FLOPs of resnet18: card says 2369245184, network has 1,814,073,344
+    (−23.4 %)
     Exactly the multiply-adds of a 256x256 input (the image size is 224x224).
 ```
 

@@ -26,7 +26,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision --verbose
-1 claim of 1 model on 1 card: 1 unchecked
+card.md:8:13: unchecked Layers of resnet18 (18): 21 convolution and linear layers ran; papers count
+    layers in several ways
 ```
 
 ## Fix

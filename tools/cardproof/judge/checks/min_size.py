@@ -29,8 +29,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision
-card.md:8:15: error [min-size] Min Size of alexnet says 32, the network refuses it
-    The network takes no image of 32x32.
+card.md:8:15: error [min-size] Min Size of alexnet: card says 32, the network refuses it
+    The network rejects images of 32x32.
 ```
 
 ## Fix

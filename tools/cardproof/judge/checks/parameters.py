@@ -38,7 +38,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision
-card.md:8:17: error [parameters] Parameters of resnet18 says 11699132, measured 11689512
+card.md:8:17: error [parameters] [*] Parameters of resnet18: card says 11699132, network has
+    11,689,512 (−0.1 %)
     Exactly the parameters, with buffers counted. 11,699,132 = 11,689,512 parameters + 9,620 buffer
     values (running statistics and step counters).
 ```

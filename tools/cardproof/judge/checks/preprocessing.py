@@ -35,7 +35,7 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision
-card.md:8:15: error [preprocessing] Crop Pct of resnet18 says 0.9, the zoo has 0.875
+card.md:8:15: error [preprocessing] Crop Pct of resnet18: card says 0.9, the zoo has 0.875
     The configuration of the zoo says 0.875.
 ```
 

@@ -32,7 +32,7 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo res2next
-card.md:8:13: error [recipe] Epochs of res2next50 says 90, the recipe has 100
+card.md:8:13: error [recipe] Epochs of res2next50: card says 90, the recipe has 100
     The recipe res2next50_imagenet has 100 (Gao et al., 'Res2Net: A New Multi-scale Backbone
     Architecture', section 4.1, https://arxiv.org/abs/1904.01169).
 ```
