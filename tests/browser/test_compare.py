@@ -129,7 +129,20 @@ def test_the_plot_draws_a_mark_for_each_model_that_has_both_numbers(reader):
             return rows.filter(row => row.cells[x].dataset.value && row.cells[y].dataset.value).length;
         }"""
     )
-    assert plot.locator("a circle, circle").count() >= placed > 5
+    assert plot.locator("a path").count() == placed > 5
+
+
+def test_the_plot_has_the_marks_of_the_model_pages_by_verdict(reader):
+    page = reader.open("models/compare/")
+    page.locator(".cp-pareto svg").wait_for()
+    disputed = page.locator(".cp-pareto a", has=page.locator(".cp-pareto__disputed"))
+    assert sorted(disputed.evaluate_all("links => links.map(link => link.href.split('#')[1])")) == [
+        "res2net50_26w_8s",
+        "res2net50_48w_2s",
+    ]
+    assert page.locator(".cp-pareto__measured").count() == 0
+    legend = page.locator(".cp-pareto figcaption").inner_text()
+    assert legend.startswith("○ agrees with a published source, ◇ sources differ. The line connects")
 
 
 def test_the_evidence_viewer_shows_a_record_and_links_the_file(reader):

@@ -4,6 +4,14 @@
 
   const LIMIT = 500; // rows put on the page at once; the rest on request
   const SVG = "http://www.w3.org/2000/svg";
+  /** Marks of the plot by the verdict on the vertical number, as on the pages of models: sign, meaning, path. */
+  const CIRCLE = "M-5 0a5 5 0 1 1 10 0a5 5 0 1 1-10 0";
+  const SHAPES = {
+    measured: ["●", "measured here", CIRCLE],
+    cited: ["○", "agrees with a published source", CIRCLE],
+    disputed: ["◇", "sources differ", "M0-6 6 0 0 6-6 0z"],
+    unchecked: ["□", "as stated, not checked", "M-4.5-4.5h9v9h-9z"],
+  };
   const CHOICES = ["family", "task", "data", "licence", "verdict"];
   const TEXTS = { families: "family", tasks: "task", datasets: "data", licence: "licence" };
   const SCALE = { k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
@@ -196,13 +204,15 @@
   }
 
   function modelOf(row, columns) {
-    const model = { row, numbers: Object.create(null), shown: Object.create(null), texts: {}, verdicts: { confirmed: 0, cited: 0, disputed: 0, refuted: 0, unchecked: 0 } };
+    const model = { row, numbers: Object.create(null), shown: Object.create(null), texts: {}, shapes: Object.create(null), verdicts: { confirmed: 0, cited: 0, disputed: 0, refuted: 0, unchecked: 0 } };
     for (const column of columns) {
       const cell = row.cells[column.index];
       if (column.number) {
         if (cell.dataset.value) {
           model.numbers[column.key] = Number(cell.dataset.value);
           model.shown[column.key] = cell.firstChild.textContent.trim();
+          const mark = cell.querySelector(".cp-mark");
+          model.shapes[column.key] = Object.keys(SHAPES).find((shape) => mark && mark.classList.contains(`cp-${shape}`)) || "measured";
         }
       } else if (column.key === "name") {
         model.name = cell.textContent.trim();
@@ -466,8 +476,10 @@
     const points = models.filter((model) => x.key in model.numbers && y.key in model.numbers);
     const front = paretoFront(points, x, y);
     figure.children[1].replaceChildren(points.length ? plotOf(points, front, x, y, state, figure.clientWidth || 700) : element("p", {}, "No model that is shown has both numbers."));
+    const present = Object.entries(SHAPES).filter(([shape]) => points.some((model) => model.shapes[y.key] === shape));
+    const legend = present.map(([, [sign, words]]) => `${sign} ${words}`).join(", ");
     figure.lastChild.textContent = points.length
-      ? `The line connects the best trade-offs: ${front.map((model) => model.name).join(", ")}. ${points.length} of the ${models.length} models shown have both numbers.`
+      ? `${legend}. The line connects the best trade-offs: ${front.map((model) => model.name).join(", ")}. ${points.length} of the ${models.length} models shown have both numbers.`
       : "";
   }
 
@@ -534,7 +546,7 @@
       const [left, top] = at(model);
       const link = element("svg:a", { href: model.link, class: best.has(model) ? "cp-pareto__best" : "cp-pareto__other" },
         element("svg:title", {}, `${model.name}: ${y.label} ${model.shown[y.key]}, ${x.label} ${model.shown[x.key]}`),
-        element("svg:circle", { cx: left, cy: top, r: 5 }));
+        element("svg:path", { class: `cp-pareto__${model.shapes[y.key]}`, d: SHAPES[model.shapes[y.key]][2], transform: `translate(${left} ${top})` }));
       const label = labels.get(model);
       if (label) link.append(element("svg:text", label, model.name));
       for (const [event, on] of [["mouseenter", true], ["mouseleave", false], ["focus", true], ["blur", false]]) {
