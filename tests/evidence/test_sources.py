@@ -219,7 +219,7 @@ def test_a_record_of_another_model_is_not_used(site):
 
 
 def test_a_result_on_data_is_stale_when_a_file_that_the_zoo_read_for_it_changes(tmp_path, monkeypatch):
-    from cardproof.core.types import Evaluated
+    from cardproof.core.measurements import Evaluated
     from cardproof.plan.evaluations import _changes
 
     monkeypatch.chdir(tmp_path)

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 import pytest
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Counts, Environment, Evidence, Head
 from cardproof.core.settings import Settings
-from cardproof.core.types import Counts, Environment, Evidence, Head
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.needs import plan

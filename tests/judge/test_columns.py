@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Counts, Environment, Evidence, Reproduction
 from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
-from cardproof.core.types import Counts, Environment, Evidence, Fix, Judgement, Place, Reproduction
+from cardproof.core.types import Fix, Judgement, Place
 from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import Context
 from cardproof.judge.columns import Settled, settle

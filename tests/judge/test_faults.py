@@ -12,8 +12,8 @@ from outlet_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
+from cardproof.core.measurements import Reproduction
 from cardproof.core.settings import Settings
-from cardproof.core.types import Reproduction
 from cardproof.judge import checks
 from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import DISCREPANCIES, discrepancies_of

@@ -7,7 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from cardproof.core.types import Preprocessing
+from cardproof.core.measurements import Preprocessing
 
 CONFIG = Preprocessing((3, 224, 224), 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 COUNTS = {"net": (24_671_464, 4_172_677_120)}

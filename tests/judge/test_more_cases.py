@@ -13,8 +13,8 @@ from toys import copy_case, settings_of
 
 from cardproof.build import audit
 from cardproof.commands.edit import fix_files
+from cardproof.core.measurements import Counts, Environment, Evaluated, Evidence
 from cardproof.core.settings import Settings, parse_tolerance
-from cardproof.core.types import Counts, Environment, Evaluated, Evidence
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.needs import plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Recipe
 from cardproof.core.settings import Settings
-from cardproof.core.types import Recipe
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.needs import plan

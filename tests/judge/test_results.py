@@ -8,8 +8,8 @@ import sys
 import pytest
 from msgspec.structs import fields, replace
 
+from cardproof.core.measurements import Counts, Environment, Evaluated, Evidence
 from cardproof.core.settings import Settings
-from cardproof.core.types import Counts, Environment, Evaluated, Evidence
 from cardproof.evidence.records import dump, load
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cardproof.core.types import Reproduction, SiblingCounts, StatedResult
+from cardproof.core.measurements import Reproduction, SiblingCounts, StatedResult
 
 NETS = {
     "net18": (11_689_512, 1_814_073_344),

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from cardproof.build import audit
+from cardproof.core.measurements import Counts, Environment, Evidence, Head
 from cardproof.core.settings import Settings
-from cardproof.core.types import Counts, Environment, Evidence, Head
 from cardproof.judge.checks import Context, file_size
 from cardproof.judge.checks.links import closed_since, wrong
 from cardproof.judge.checks.weights import promised_digest

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cardproof.core.types import Head
+from cardproof.core.measurements import Head
 from cardproof.evidence.records import file_name, load
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from corpus import Corpus
 
-    from cardproof.core.types import Counts
+    from cardproof.core.measurements import Counts
 
 
 def counted(build: Any, shape: tuple[int, int, int]) -> Any:

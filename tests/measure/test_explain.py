@@ -19,7 +19,7 @@ from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Reproduction
+    from cardproof.core.measurements import Reproduction
 
 
 def explained(build: Any, field: str, stated: int, quantum: int = 1, side: int = 32) -> Reproduction | None:

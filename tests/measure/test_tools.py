@@ -15,7 +15,7 @@ from cardproof.measure.count.tools import COLUMNS, TOOLS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cardproof.core.types import Counts
+    from cardproof.core.measurements import Counts
 
 
 def counted(build: Callable[[], nn.Module], side: int = 32) -> Counts:

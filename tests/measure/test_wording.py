@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cardproof.core.types import Reproduction
+from cardproof.core.measurements import Reproduction
 from cardproof.judge.discrepancies import describe
 
 

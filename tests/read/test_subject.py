@@ -6,7 +6,7 @@ import pytest
 
 from cardproof.core.types import Place
 from cardproof.read import read_cards
-from cardproof.read.model_index import Table
+from cardproof.read.models import Table
 from cardproof.read.subject import data_sets_in, subject_of, subject_of_results, subjects_of
 
 

@@ -12,8 +12,8 @@ from sites import ONE_JOB
 
 from cardproof.build import audit
 from cardproof.core.errors import InputError
+from cardproof.core.measurements import Preprocessing
 from cardproof.core.settings import Settings
-from cardproof.core.types import Preprocessing
 from cardproof.measure.list_models import list_in_worker
 from cardproof.report.terminal import json_of
 from cardproof.zoos import load_zoo, preprocessing_of

@@ -12,8 +12,8 @@ from outlet_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit
+from cardproof.core.measurements import Preprocessing
 from cardproof.core.settings import Settings
-from cardproof.core.types import Preprocessing
 from cardproof.zoos import ZooError, load_zoo, near_names, preprocessing_of
 from cardproof.zoos.digests import network_digests
 

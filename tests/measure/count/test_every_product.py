@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
-from cardproof.core.types import Counts
+from cardproof.core.measurements import Counts
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cardproof.core.types import Totals
+from cardproof.core.measurements import Totals
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count
 from cardproof.measure.count.merged import count_merged

@@ -21,9 +21,10 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, site_lock
 from cardproof.core.journal import finish_interrupted, replace_files
 from cardproof.core.json_text import strict_json
+from cardproof.core.measurements import Evidence
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable, write_data
-from cardproof.core.types import Evidence, Finding, Need
+from cardproof.core.types import Finding, Need
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL, MeasureOptions
 from cardproof.read.claims import file_of_link

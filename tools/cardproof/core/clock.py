@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Environment
+    from cardproof.core.measurements import Environment
 
 TIME_LIMIT = 300
 """Seconds that importing a zoo may take, and then building, counting and explaining one model; the largest of timm's

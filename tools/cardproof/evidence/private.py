@@ -33,7 +33,8 @@ from cardproof.evidence.records import (
 from cardproof.zoos import BUILT_IN
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Evidence, Need, Question
+    from cardproof.core.measurements import Evidence
+    from cardproof.core.types import Need, Question
 
 KIND = "evidence"
 """Kind of the cache's entries."""

@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from cardproof.core.digests import digest_of_data, digest_of_files
 from cardproof.core.files import site_lock
 from cardproof.core.journal import replace_files
+from cardproof.core.measurements import Evidence
 from cardproof.core.paths import resolve_inside
 from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, parse_sealed, plain
-from cardproof.core.types import Evidence, Need, Number, Question
+from cardproof.core.types import Need, Number, Question
 
 SCHEMA = "cardproof-evidence/1"
 METHOD = "counts/3"

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import schema_components
 
-from cardproof.core import types
+from cardproof.core import measurements
 from cardproof.evidence.records import SCHEMA, Record
 
 
@@ -30,7 +30,7 @@ def schema_of(kind: type[Struct], version: str, title: str, description: str) ->
     A field with a default was added later: older records lack it. Readers ignore unknown fields, so none are forbidden.
     """
     _, definitions = schema_components([kind], schema_hook=_fraction_schema, ref_template="#/$defs/{name}")
-    classes = vars(types) | vars(sys.modules[kind.__module__])
+    classes = vars(measurements) | vars(sys.modules[kind.__module__])
     for name, definition in definitions.items():
         definition.pop("additionalProperties", None)
         for field, text in _descriptions(classes[name]).items():

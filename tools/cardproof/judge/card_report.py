@@ -10,8 +10,9 @@ from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import asdict
 
 from cardproof.core.files import show_path
+from cardproof.core.measurements import Totals
 from cardproof.core.secrets import mask_all, masked
-from cardproof.core.types import Finding, Judgement, Place, Totals, Verdict, shorten
+from cardproof.core.types import Finding, Judgement, Place, Verdict, shorten
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model

@@ -15,8 +15,9 @@ from typing import cast
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Counts, Reproduction
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Counts, Finding, Judgement, Number, Reproduction
+from cardproof.core.types import Finding, Judgement, Number
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import (
     FEW_DIGITS,

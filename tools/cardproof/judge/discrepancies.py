@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from cardproof.core.types import Reproduction
+from cardproof.core.measurements import Reproduction
 
 DISCREPANCIES = {
     "non-square": "Counted on an image that is not square",

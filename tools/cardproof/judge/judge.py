@@ -9,8 +9,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
+from cardproof.core.measurements import Evidence, Totals
 from cardproof.core.settings import Settings
-from cardproof.core.types import Claim, Evidence, Finding, Judgement, Need, Place, Totals
+from cardproof.core.types import Claim, Finding, Judgement, Need, Place
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.columns import Settled, settle
@@ -21,7 +22,7 @@ from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.model_index import Model
+from cardproof.read.models import Model
 from cardproof.read.subject import Subject, subjects_of
 
 OF_NETWORK = (*COUNTS, "classes")

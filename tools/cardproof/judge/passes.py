@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cardproof.core.types import Judgement, Place
 from cardproof.judge.checks import Context
-from cardproof.read.model_index import Table
+from cardproof.read.models import Table
 
 COUNTS = ("parameters", "flops")
 """Checks of counts."""

@@ -7,12 +7,13 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Finding, Judgement, Number, Reproduction
+from cardproof.core.types import Finding, Judgement, Number
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import count_in, reproductions_of
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
-from cardproof.read.model_index import Table
+from cardproof.read.models import Table
 from cardproof.read.subject import DataSet, Subject, subject_of_results
 
 LEAST = 4

@@ -16,7 +16,7 @@ from cardproof.judge.checks._counts import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
 from cardproof.read.claims import weights_file
-from cardproof.read.model_index import Table
+from cardproof.read.models import Table
 
 LEAST_ROWS = 2
 """Rows of a table that vote; in one row, a wrong value is a mistake."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from msgspec.structs import replace
 
-from cardproof.core.types import Evaluated, Preprocessing
+from cardproof.core.measurements import Evaluated, Preprocessing
 from cardproof.measure.record import blank, name_in
 from cardproof.plan.evaluations import Job, digest_of
 from cardproof.zoos import load_zoo, preprocessing_of

@@ -10,7 +10,8 @@ from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
 from cardproof.core.clock import recorded_environment
-from cardproof.core.types import Curve, Environment, Evaluated, Evidence, Need, Recipe
+from cardproof.core.measurements import Curve, Environment, Evaluated, Evidence, Recipe
+from cardproof.core.types import Need
 from cardproof.evidence.private import PrivateRecords
 from cardproof.evidence.records import Inputs, Record
 from cardproof.plan.recall import RecallPlan, plan_recall, record_note

@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from cardproof.core.clock import TIME_LIMIT, now, time_limit
 from cardproof.core.errors import did_you_mean, error_text
+from cardproof.core.measurements import Environment, Evidence, Measured, SiblingCounts
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Environment, Evidence, Measured, Need, SiblingCounts
+from cardproof.core.types import Need
 from cardproof.evidence.records import source_state
 from cardproof.measure.explain.ways import ways
 from cardproof.measure.opened import following, opened_sources

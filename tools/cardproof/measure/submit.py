@@ -7,7 +7,8 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import error_text
-from cardproof.core.types import Environment, Evaluated, Evidence, Need
+from cardproof.core.measurements import Environment, Evaluated, Evidence
+from cardproof.core.types import Need
 from cardproof.measure.engines import Engine, EngineError, check_engine
 from cardproof.plan.options import DEFAULTS, LOCAL, MeasureOptions
 

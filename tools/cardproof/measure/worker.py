@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from torch import nn
 
 from cardproof.core.errors import error_text
-from cardproof.core.types import Measured, Question, Reproduction, Unrun
+from cardproof.core.measurements import Measured, Reproduction, Unrun
+from cardproof.core.types import Question
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import summarise, weigh
 from cardproof.measure.count.events import Tally

@@ -15,7 +15,8 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import InputError
-from cardproof.core.types import Evaluated, Evidence, Need
+from cardproof.core.measurements import Evaluated, Evidence
+from cardproof.core.types import Need
 from cardproof.evidence.records import changed_sources
 from cardproof.plan.options import Force
 from cardproof.zoos import BUILT_IN, load_zoo

@@ -24,7 +24,7 @@ from cardproof.read.claims import weights_file
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.read import Card, Reading
-    from cardproof.read.model_index import Model
+    from cardproof.read.models import Model
 
 MAX_CODE = 2 * 1024 * 1024
 """Largest size in bytes of a source file that is parsed; nobody writes a larger one by hand."""

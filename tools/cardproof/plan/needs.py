@@ -17,7 +17,7 @@ MOST_SIDE = 4096
 
 if TYPE_CHECKING:
     from cardproof.read import Reading
-    from cardproof.read.model_index import Model
+    from cardproof.read.models import Model
     from cardproof.zoos.aliases import Names
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.types import Evidence
+from cardproof.core.measurements import Evidence
 
 COUNTS = ("flops", "parameters")
 """Fields of one measurement; naming either forces it."""

@@ -20,7 +20,8 @@ from cardproof.read.hub import model_of_results
 from cardproof.read.index_keys import is_index
 from cardproof.read.index_shape import read_index
 from cardproof.read.markdown import Span
-from cardproof.read.model_index import MARKDOWN, IndexReader, Model, Table, UnreadTable
+from cardproof.read.model_index import MARKDOWN, IndexReader
+from cardproof.read.models import Model, Table, UnreadTable
 from cardproof.read.page import Page, read_page
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]

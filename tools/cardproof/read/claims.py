@@ -11,7 +11,7 @@ from cardproof.core.numbers import MAX_TEXT, is_of_another_count, parse_stated
 from cardproof.core.secrets import masked
 from cardproof.core.types import MOST_STATED, Claim, Number, Place, shorten
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-from cardproof.read.model_index import Model
+from cardproof.read.models import Model
 
 _CHANNELS = (1, 3, 4)
 MOST_SIDE = 100_000

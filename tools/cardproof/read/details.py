@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.markdown import Line, text_lines
-from cardproof.read.model_index import Form, Model
+from cardproof.read.models import Form, Model
 
 _TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
 _STATS = re.compile(r"\s{0,8}[-*+] \*\*Model Stats:?\*\*:?\s{0,20}", re.IGNORECASE)

@@ -8,7 +8,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.hub_header import LISTS
-from cardproof.read.model_index import Model, Result
+from cardproof.read.models import Model, Result
 
 
 def header_facts(header: Mapping) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.types import Claim, Place
-from cardproof.read.model_index import Model, Table
+from cardproof.read.models import Model, Table
 
 MOST_TEXT = 2000
 """Characters of a text that are looked at."""

@@ -21,7 +21,7 @@ from cardproof.core.yaml import Mapping, Scalar
 from cardproof.read.cell_text import inner, plain
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.details import merged, stated_model
-from cardproof.read.model_index import Model, Result, Table, UnreadTable
+from cardproof.read.models import Model, Result, Table, UnreadTable
 from cardproof.read.table_cells import MAX_LINES, MOST_COLUMNS, Cell, RawTable, csv_table, may_have_table, tables_of
 from cardproof.read.table_columns import (
     COUNTS,

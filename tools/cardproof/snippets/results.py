@@ -7,8 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from cardproof.core.measurements import Stored
 from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
-from cardproof.core.types import Finding, Place, Stored
+from cardproof.core.types import Finding, Place
 from cardproof.snippets.types import Outcome, Status
 
 SCHEMA = "cardproof-evidence/snippets/1"

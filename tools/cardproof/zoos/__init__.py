@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from cardproof.core.digests import digest_of_files
 from cardproof.core.errors import did_you_mean, error_text
 from cardproof.core.files import near_file
+from cardproof.core.measurements import Curve, Preprocessing, Recipe
 from cardproof.core.paths import is_regular
-from cardproof.core.types import Curve, Preprocessing, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,7 +84,7 @@ class Zoo(Protocol):
         """Return the network with its default head; weights are not needed. Any exception is this model's error."""
 
     def preprocessing(self, name: str) -> Any:
-        """Return an object or mapping with the fields of :class:`cardproof.core.types.Preprocessing`, or None."""
+        """Return an object or mapping with the fields of ``cardproof.core.measurements.Preprocessing``, or None."""
 
     def weights(self, name: str) -> Any:
         """Return information about the weights, or None."""

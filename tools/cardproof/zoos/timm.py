@@ -8,7 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.digests import digest_of_distribution
-from cardproof.core.types import Place, Preprocessing
+from cardproof.core.measurements import Preprocessing
+from cardproof.core.types import Place
 from cardproof.zoos import ZooError
 from cardproof.zoos.published import Published, Value
 

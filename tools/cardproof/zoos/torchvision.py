@@ -7,7 +7,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.digests import digest_of_distribution
-from cardproof.core.types import Place, Preprocessing, StatedResult
+from cardproof.core.measurements import Preprocessing, StatedResult
+from cardproof.core.types import Place
 from cardproof.zoos.published import Published, Value
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.core.digests import digest_of_distribution
-from cardproof.core.types import Preprocessing
+from cardproof.core.measurements import Preprocessing
 from cardproof.zoos import ZooError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cardproof.judge.checks.data_sets import classes_of
 from cardproof.zoos.published import TASK, Published
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Counts, Evidence
+    from cardproof.core.measurements import Counts, Evidence
 
 RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
 """Names of a site's pages that are not cards."""

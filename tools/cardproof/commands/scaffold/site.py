@@ -14,7 +14,7 @@ import yaml
 from cardproof.commands.scaffold.families import Family, families, family_index, index_text
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Evidence
+    from cardproof.core.measurements import Evidence
     from cardproof.zoos.published import ModelList, Published
 
 STARTER = Path(__file__).parent / "starter"

@@ -14,13 +14,12 @@ from functools import cache
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Counts, Evidence, Recipe, Totals, Unrun
 from cardproof.core.names import spellings_of
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
 from cardproof.core.types import (
     Claim,
-    Counts,
-    Evidence,
     Finding,
     Judgement,
     LicenceFile,
@@ -29,13 +28,10 @@ from cardproof.core.types import (
     MissingFile,
     Number,
     Place,
-    Recipe,
-    Totals,
-    Unrun,
 )
 from cardproof.read import Card
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.model_index import Model
+from cardproof.read.models import Model
 from cardproof.read.subject import Subject
 
 __all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]

@@ -7,10 +7,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Counts, Reproduction, SiblingCounts, Totals
 from cardproof.core.names import kind_of
 from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
-from cardproof.core.types import Claim, Counts, Fix, Judgement, Number, Reproduction, SiblingCounts, Totals, shorten
+from cardproof.core.types import Claim, Fix, Judgement, Number, shorten
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of

@@ -98,8 +98,9 @@ import re
 
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import MULTIPLY_ADDS
-from cardproof.core.types import Claim, Judgement, Reproduction
+from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import judge_count, reproductions_of
 from cardproof.read.claims import image_size

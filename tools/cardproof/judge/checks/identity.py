@@ -73,7 +73,7 @@ from collections.abc import Iterator
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import name_map, parameter_mismatch
-from cardproof.read.model_index import Table
+from cardproof.read.models import Table
 from cardproof.zoos import is_same_name
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")

@@ -68,8 +68,9 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
+from cardproof.core.measurements import Preprocessing
 from cardproof.core.numbers import MAX_TEXT
-from cardproof.core.types import Claim, Finding, Judgement, Preprocessing, shorten
+from cardproof.core.types import Claim, Finding, Judgement, shorten
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import edit
 from cardproof.read.claims import channels_in, image_size, weights_file

@@ -66,10 +66,11 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Recipe
 from cardproof.core.names import RECIPE
 from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
-from cardproof.core.types import Claim, Judgement, Recipe, Verdict, shorten
+from cardproof.core.types import Claim, Judgement, Verdict, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, edit, tolerance_of, within
 

@@ -90,9 +90,10 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Evaluated, StatedResult
 from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.numbers import equal_as_written, parse_number, show_count
-from cardproof.core.types import Claim, Evaluated, Finding, Judgement, Number, StatedResult, shorten
+from cardproof.core.types import Claim, Finding, Judgement, Number, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
 from cardproof.read.claims import weights_file

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from cardproof.core.types import Counts, Head, Unrun
+from cardproof.core.measurements import Counts, Head, Unrun
 from cardproof.measure.count.build import iterate_modules
 from cardproof.measure.count.tally import tally
 from cardproof.measure.count.tools import amounts, tool_values

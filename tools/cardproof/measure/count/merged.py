@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cardproof.core.types import Counts, Totals
+from cardproof.core.measurements import Counts, Totals
 from cardproof.measure.count.build import build_on_meta, iterate_modules
 from cardproof.measure.count.counts import weigh
 from cardproof.measure.count.events import Tally

@@ -16,7 +16,7 @@ from cardproof.zoos import ZooError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from cardproof.core.types import Evaluated
+    from cardproof.core.measurements import Evaluated
     from cardproof.plan.evaluations import Job
 
 Submit = Callable[..., "Future[Any]"]

@@ -26,7 +26,7 @@ from cardproof.measure.engines import EngineError, Submit, evaluate_in_worker
 from cardproof.zoos import BUILT_IN, ZooError, source_digest
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Evaluated
+    from cardproof.core.measurements import Evaluated
     from cardproof.plan.evaluations import Job
     from cardproof.plan.options import Progress
 

@@ -26,7 +26,7 @@ from cardproof.zoos import BUILT_IN, ZooError, source_files
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-    from cardproof.core.types import Evaluated
+    from cardproof.core.measurements import Evaluated
     from cardproof.measure.engines import Submit
     from cardproof.plan.evaluations import Job
     from cardproof.plan.options import Progress

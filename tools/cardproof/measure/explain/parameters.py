@@ -9,7 +9,8 @@ from math import ceil, floor
 from msgspec import Struct
 from torch import nn
 
-from cardproof.core.types import Counts, Head, Number, Reproduction
+from cardproof.core.measurements import Counts, Head, Reproduction
+from cardproof.core.types import Number
 
 MOST_CHANCE = Fraction(1, 20)
 """Chance matches that may be expected among all that was tried, for a match of a number written in full."""

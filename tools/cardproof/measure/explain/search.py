@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec import Struct
 
-from cardproof.core.types import Counts, Question, Reproduction
+from cardproof.core.measurements import Counts, Reproduction
+from cardproof.core.types import Question
 from cardproof.measure.count.tools import COLUMNS
 from cardproof.measure.explain.inputs import Shape, usual_inputs
 from cardproof.measure.explain.parameters import USUAL_CLASSES, Stated, explain_parameters

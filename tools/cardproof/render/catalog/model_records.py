@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, convert, to_builtins
 
 from cardproof.core.json_text import strict_json
-from cardproof.core.types import Evidence, Judgement, Verdict
+from cardproof.core.measurements import Evidence
+from cardproof.core.types import Judgement, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of
 from cardproof.judge.card_report import claim_row
@@ -21,7 +22,7 @@ from cardproof.render.views.claims import ClaimView, claim_view
 if TYPE_CHECKING:
     from cardproof.judge.judge import ModelVerdicts
     from cardproof.read import Model
-    from cardproof.read.model_index import Result
+    from cardproof.read.models import Result
 
 SCHEMA = "cardproof-model/1"
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, json
 
+from cardproof.core.measurements import Evidence
 from cardproof.core.names import canonical_dataset
-from cardproof.core.types import VERDICTS, Evidence, Judgement, Verdict
+from cardproof.core.types import VERDICTS, Judgement, Verdict
 from cardproof.core.yaml import Scalar
 
 if TYPE_CHECKING:

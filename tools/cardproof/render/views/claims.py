@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.measurements import Evidence
 from cardproof.core.names import ACCURACIES
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.secrets import masked
-from cardproof.core.types import VERDICTS, Claim, Evidence, Judgement, Verdict
+from cardproof.core.types import VERDICTS, Claim, Judgement, Verdict
 from cardproof.judge.judge import FOUND, ModelVerdicts
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import RecordView, record_kind
 
 if TYPE_CHECKING:
-    from cardproof.read.model_index import Model
+    from cardproof.read.models import Model
 
 MEANING: dict[Verdict, str] = {
     "confirmed": "measured, equal at the precision written",

@@ -14,7 +14,8 @@ from cardproof.plan.evaluations import PACKAGED
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Claim, Environment, Evaluated, Evidence, Need, Recipe
+    from cardproof.core.measurements import Environment, Evaluated, Evidence, Recipe
+    from cardproof.core.types import Claim, Need
 
 DATASET_NAMES = {"FashionMNIST": "Fashion-MNIST"}
 """Data sets whose name in commands and records is not how people write it."""

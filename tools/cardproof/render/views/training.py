@@ -12,7 +12,7 @@ from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.plot import PlotText, curve
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Evaluated, Recipe
+    from cardproof.core.measurements import Evaluated, Recipe
     from cardproof.judge.audit import Audit
     from cardproof.read import Card
 

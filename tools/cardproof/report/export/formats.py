@@ -17,7 +17,7 @@ from cardproof.core.types import Judgement, Verdict
 from cardproof.judge.audit import Audit
 from cardproof.judge.card_report import claim_row
 from cardproof.read import Reading
-from cardproof.read.model_index import Model
+from cardproof.read.models import Model
 
 FORMATS = {
     "mlbom": "CycloneDX 1.6",

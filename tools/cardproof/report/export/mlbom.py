@@ -16,7 +16,7 @@ from cardproof.core.json_text import strict_json
 from cardproof.core.types import Judgement, LocalFile
 from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of
-from cardproof.read.model_index import Model
+from cardproof.read.models import Model
 
 _ADDRESS = re.compile(r"https?://[^\s<>\"{}|\\^`]+")
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6.schema.json#cardproof")

@@ -7,7 +7,7 @@ from typing import Any
 from cardproof.core.yaml import Scalar
 from cardproof.core.yaml_text import to_yaml
 from cardproof.read import Model, Reading
-from cardproof.read.model_index import Result
+from cardproof.read.models import Result
 
 HEAD = "# Made by cardproof from cards; edit those.\n"
 
