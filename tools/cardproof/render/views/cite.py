@@ -184,7 +184,8 @@ def _parts(author: str) -> dict[str, str]:
         "name-particle": person.prelast_names,
         "name-suffix": person.lineage_names,
     }
-    return {name: re.sub("[{}]", "", " ".join(words)) for name, words in parts.items() if words}
+    named = {name: re.sub("[{}]", "", " ".join(words)) for name, words in parts.items()}
+    return {name: text for name, text in named.items() if text} or {"family-names": author}
 
 
 def _initials(author: str) -> str:

@@ -11,14 +11,12 @@ from msgspec import Struct
 from cardproof.core.names import canonical_dataset
 from cardproof.judge.checks import check_of
 from cardproof.plan.evaluations import PACKAGED
+from cardproof.render.catalog.model_summary import DATASET_TITLES
 from cardproof.render.output.text import slug
 
 if TYPE_CHECKING:
     from cardproof.core.measurements import Environment, Evaluated, Evidence, Recipe
     from cardproof.core.types import Claim, Need
-
-DATASET_NAMES = {"FashionMNIST": "Fashion-MNIST"}
-"""Data sets whose name in commands and records is not how people write it."""
 
 COUNTED = "counted"
 RECIPE = "recipe"
@@ -126,10 +124,10 @@ def _cited_record(dataset: str, sources: Sources) -> RecordView:
 
 
 def audit_command(sources: Sources, dataset: str | None = None) -> str:
-    """Return the command line that judges a card again, with upper-case placeholders for the reader's paths."""
+    """Return the command line that measures a model of a card again, with upper-case words for the reader's paths."""
     words = ["cardproof", "audit", sources.template]
     if sources.evidence:
-        words += ["--zoo", sources.evidence.zoo]
+        words += ["--zoo", sources.evidence.zoo, "--force", sources.need.model]
     if dataset and dataset not in PACKAGED:
         words += ["--data", f"{dataset}=IMAGES"]
     if dataset and sources.need.weights:
@@ -139,7 +137,7 @@ def audit_command(sources: Sources, dataset: str | None = None) -> str:
 
 def dataset_name(name: str) -> str:
     """Return the name of a data set for readers."""
-    return DATASET_NAMES.get(name, name)
+    return DATASET_TITLES.get(name, name)
 
 
 def unique_records(records: Iterable[RecordView]) -> tuple[RecordView, ...]:
