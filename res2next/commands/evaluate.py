@@ -139,8 +139,9 @@ def evaluate_(
                     partial=partial,
                 )
         except UndecodableImages as trouble:
-            if world.rank == 0:
-                _list_undecodable(trouble, output, partial)
+            if world.rank > 0:  # with another status, torchrun would end the first process while it prints
+                return
+            _list_undecodable(trouble, output, partial)
             context.exit(1)
         if world.rank == 0:
             _finish(result, output, partial, as_json)

@@ -156,7 +156,8 @@ def read_results(folder: Path, inputs: Mapping[str, str], data: ImageSet) -> tup
             _compare(folder, json.loads(line), inputs)
         for line in lines[1:]:
             chunk = json.loads(line)
-            if chunk["photos"] != digest_of_images(data, chunk["image"]):
+            photos = digest_of_images(data, chunk["image"])
+            if not photos or chunk["photos"] != photos:
                 continue
             places = np.concatenate([places, np.array(chunk["image"], np.int64)])
             found.append(Scores(**{name: np.array(chunk[name], kind) for name, kind in TYPES.items()}))

@@ -152,6 +152,11 @@ def stated(**changes: object) -> str:
     return json.dumps(values)
 
 
+@pytest.mark.attack(
+    "weights",
+    "a file states a model, classes or sizes of images that steer a terminal or fill the memory",
+    "refused before a network is built",
+)
 @pytest.mark.parametrize(
     "text",
     [
