@@ -198,6 +198,27 @@ def test_a_result_counts_the_images_and_says_that_they_are_not_published(colours
     assert evaluate(Colours(), open_dataset(f"folder:{colours}", transform=PLAIN), flip=True).changes == ("flip",)
 
 
+class Tabby(torch.nn.Module):
+    """Answers 281 for every image, then 4, 3, 2 and 1."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(images), 1000)
+        logits[:, [1, 2, 3, 4, 281]] = torch.tensor([1.0, 2.0, 3.0, 4.0, 9.0])
+        return logits
+
+
+def test_all_1000_logits_compete_for_a_subset_of_imagenets_classes(tmp_path: Path) -> None:
+    ids = IMAGENET.read_class_ids()
+    for label, images in ((281, 2), (4, 1), (999, 3)):
+        for number in range(images):
+            save(tmp_path / ids[label] / f"{number}.JPEG")
+    data = open_dataset(f"folder:{tmp_path}", classes_of=IMAGENET, transform=PLAIN)
+    result = evaluate(Tabby(), data)
+    assert (result.top1, result.top5, result.images) == (2, 3, 6)
+    assert (result.classes_with_images, len(result.classes)) == (3, 1000)
+    assert sum(result.confusion[999]) == result.confusion[999][281] == 3
+
+
 def test_flip_takes_the_mean_of_the_logits_of_both_images(tmp_path: Path) -> None:
     image = Image.new("RGB", (8, 8), RED)
     image.paste((0, 0, 204), (4, 0, 8, 8))
