@@ -31,7 +31,12 @@ MANY = 8
 @click.option("--device", default="cpu", show_default=True, help="Where the network runs, as torch writes it.")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Classes shown for an image.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Changes speed only.")
-@click.option("--optimize/--no-optimize", default=True, show_default=True, help="On a CPU, fuse layers if many images.")
+@click.option(
+    "--optimize/--no-optimize",
+    default=True,
+    show_default=True,
+    help="On a CPU, fuse layers first, for 8 images or more.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, an object for each image.")
 @click.pass_context
 def classify_(

@@ -33,11 +33,14 @@ MOST_LISTED = 3
 @click.option("--weights", type=click.Path(path_type=Path), help="File of weights, or a folder with the model's own.")
 @click.option("--crop", type=click.FloatRange(0.1, 1), metavar="SHARE", help="Another crop: side by shorter side.")
 @click.option("--size", type=click.IntRange(8, 4096), metavar="PIXELS", help="Another side of the network's input.")
-@click.option("--flip", is_flag=True, help="Mean of the logits of each image and its mirror image.")
+@click.option("--flip", is_flag=True, help="Mean of the logits of an image and its mirror image.")
 @click.option(
-    "--predictions", type=click.Path(path_type=Path, dir_okay=False), help="Write each image's to .csv or .json."
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv|FILE.json",
+    help="Write each image's prediction.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Changes speed only.")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images; as the machine has cores.")
 @click.option("--amp", is_flag=True, help="Mixed precision: faster on GPUs, and a few counts may differ.")
@@ -109,7 +112,8 @@ def evaluate_(
         stated = read_metadata(file)
         published = entry.preprocessing if stated is None else stated.preprocessing
         preprocessing, changes = _changed(published, crop, size)
-        images = images or _open_own(entry, file, stated, str(data), part)
+        if images is None:
+            images = _open_own(entry, file, stated, str(data), part)
         if stated and stated.classes != images.classes:
             raise click.UsageError(f"the weights in {file.name} know other classes than those of {images.info.name}")
         images.transform = evaluation_transform(preprocessing)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--hold-out", type=click.IntRange(min=0), default=0, metavar="N", help="Train without N of the images.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe; the log says so.")
 @click.option("--amp", is_flag=True, help="Mixed precision, as --set mixed_precision=true.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1.")
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(min=0), default=4, show_default=True, help="Processes decoding photos.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch; all cores unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
