@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from res2next.create import create_model
 from res2next.datasets import find_dataset
-from res2next.errors import NoAnswer, UnreadableImage
-from res2next.inference import evaluating
+from res2next.errors import NoAnswer, UnreadableImage, UnreadableWeights
+from res2next.images import open_image, prepare_image
+from res2next.inference import Optimized, can_optimize, evaluating, optimize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
+from res2next.weights import load_weights
+from res2next.weights.metadata import read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor, nn
 
     from res2next.registry import Entry, Preprocessing
+    from res2next.weights.metadata import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Prediction:
 
 def classify(
     image: Image.Image | Path | str,
-    model: str | nn.Module,
+    model: str | Path | nn.Module,
     *,
     top: int = 5,
     preprocessing: Preprocessing | None = None,
@@ -51,9 +54,10 @@ def classify(
     Args:
         image: a Pillow image, or the path of a file that Pillow reads. An orientation in its EXIF data is
             applied, 16-bit grey is scaled to 8 bit, transparency is dropped.
-        model: a name of the registry, whose trained weights are loaded when it is first used in a process; or a
-            network, which needs ``preprocessing`` and ``classes``. It is run in evaluation mode, on the device and in
-            the type of its parameters; its mode is restored.
+        model: a name of the registry, whose trained weights are loaded when it is first used in a process; the
+            path of weights that state their network and classes, as fine-tuning writes them; or a network, which
+            needs ``preprocessing`` and ``classes``. It is run in evaluation mode, on the device and in the type of
+            its parameters; its mode is restored.
         top: number of classes; all if there are fewer.
         preprocessing: of the image; the registry's unless given.
         classes: names of the outputs in their order; those of the registry's data set unless given.
@@ -66,9 +70,10 @@ def classify(
         ValueError: ``top`` below 1, another number of names than the network has outputs, or a Pillow image of a
             form that cannot be converted.
         WeightsNotAvailable, TruncatedWeights, WrongWeights: as :func:`res2next.weights.weights_path`.
+        UnreadableWeights: a file that states no network, or cannot be read.
     """
-    if isinstance(model, str):
-        classifier = load_classifier(model)
+    if isinstance(model, str | Path):
+        classifier = load_classifier(model) if isinstance(model, str) else load_classifier(weights=model)
         network = classifier.network
         preprocessing = preprocessing or classifier.preprocessing
         classes = classifier.classes if classes is None else classes
@@ -90,90 +95,120 @@ class Classifier:
 
     def classify(self, image: Image.Image | Path | str, top: int = 5) -> tuple[Prediction, ...]:
         """As :func:`classify`."""
-        if top < 1:
-            raise ValueError(f"top is {top}: ask for at least one class")
+        _check_top(top)
+        (found,) = self._predictions([self.tensor(image)], top)
+        return found
+
+    def classify_files(
+        self, paths: Sequence[Path], top: int = 5, batch_size: int = 16
+    ) -> Iterator[tuple[Path, tuple[Prediction, ...] | UnreadableImage]]:
+        """Each path with the most probable classes, or with the error if it cannot be read.
+
+        Images are computed in batches, which changes speed, and probabilities by rounding.
+
+        Raises:
+            NoAnswer, ValueError: as :func:`classify`.
+        """
+        _check_top(top)
+        for first in range(0, len(paths), batch_size):
+            opened = [(path, self._tensor_or_error(path)) for path in paths[first : first + batch_size]]
+            readable = [tensor for _, tensor in opened if not isinstance(tensor, UnreadableImage)]
+            found = iter(self._predictions(readable, top) if readable else ())
+            for path, tensor in opened:
+                yield path, tensor if isinstance(tensor, UnreadableImage) else next(found)
+
+    def optimized(self) -> Classifier:
+        """The same with the network's optimized copy, on a CPU and for a network of this package; else unchanged."""
+        on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
+        return replace(self, network=optimize(self.network)) if on_cpu and can_optimize(self.network) else self
+
+    def tensor(self, image: Image.Image | Path | str) -> Tensor:
+        """The network's input for an image, (C, H, W).
+
+        Raises:
+            UnreadableImage, OSError, ValueError: as :func:`classify`.
+        """
         transform = evaluation_transform(self.preprocessing)
         if isinstance(image, Image.Image):
-            tensor = transform(prepare_image(image))
-        else:
-            opened = open_image(Path(image))
-            try:
-                tensor = transform(opened)
-            except ValueError as trouble:
-                raise UnreadableImage(Path(image), str(trouble)) from trouble
-        logits = self.logits(tensor)
-        if len(logits) != len(self.classes):
-            raise ValueError(f"the network has {len(logits)} outputs, and there are {len(self.classes)} class names")
+            return transform(prepare_image(image))
+        opened = open_image(Path(image))
+        try:
+            return transform(opened)
+        except ValueError as trouble:
+            raise UnreadableImage(Path(image), str(trouble)) from trouble
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, number of outputs), float32, on the CPU."""
+        parameter = next(self.network.parameters(), None)
+        if parameter is not None and not isinstance(self.network, Optimized):
+            images = images.to(parameter)
+        with evaluating(self.network), torch.inference_mode():
+            logits: Tensor = self.network(images)
+            return logits.float().cpu()
+
+    def _predictions(self, images: list[Tensor], top: int) -> list[tuple[Prediction, ...]]:
+        logits = self.logits(torch.stack(images))
+        if logits.shape[1] != len(self.classes):
+            raise ValueError(
+                f"the network has {logits.shape[1]} outputs, and there are {len(self.classes)} class names"
+            )
         if not logits.isfinite().all():
-            raise NoAnswer(int((~logits.isfinite()).sum()), len(logits))
+            first = next(row for row in logits if not row.isfinite().all())
+            raise NoAnswer(int((~first.isfinite()).sum()), len(first))
+        return [self._best(row, top) for row in logits]
+
+    def _best(self, logits: Tensor, top: int) -> tuple[Prediction, ...]:
         # stable, so that equal probabilities come in the order of their classes
         probabilities, order = logits.softmax(0).sort(descending=True, stable=True)
         best = zip(order[:top].tolist(), probabilities[:top].tolist(), strict=True)
         return tuple(Prediction(self.classes[index], index, probability) for index, probability in best)
 
-    def logits(self, image: Tensor) -> Tensor:
-        """(C, H, W) -> (number of outputs,), float32, on the CPU."""
-        batch = image[None]
-        parameter = next(self.network.parameters(), None)
-        if parameter is not None:
-            batch = batch.to(parameter)
-        with evaluating(self.network), torch.inference_mode():
-            logits: Tensor = self.network(batch)[0]
-            return logits.float().cpu()
+    def _tensor_or_error(self, path: Path) -> Tensor | UnreadableImage:
+        try:
+            return self.tensor(path)
+        except UnreadableImage as trouble:
+            return trouble
+        except OSError as trouble:
+            return UnreadableImage(path, trouble.strerror or str(trouble))
 
 
-def load_classifier(name: str, *, weights: Path | None = None, device: str = "cpu") -> Classifier:
-    """A network of the registry with trained weights, its preprocessing and class names; loaded once a process.
+def _check_top(top: int) -> None:
+    if top < 1:
+        raise ValueError(f"top is {top}: ask for at least one class")
+
+
+def load_classifier(name: str | None = None, *, weights: Path | None = None, device: str = "cpu") -> Classifier:
+    """A network with trained weights, its preprocessing and class names; loaded once a process.
 
     Args:
-        name: ``architecture`` or ``architecture.tag``.
-        weights: as ``given`` in :func:`res2next.weights.weights_path`.
+        name: ``architecture`` or ``architecture.tag`` of the registry; the network that ``weights`` state unless given.
+        weights: as ``given`` in :func:`res2next.weights.weights_path`. If they state their classes and preprocessing,
+            these are used instead of the registry's.
         device: where the network is put, as torch writes it.
+
+    Raises:
+        UnreadableWeights: no name is given, and the weights state no network; or they state another than ``name``.
     """
-    return _load(find(name), weights, device)
+    stated = None if weights is None else read_metadata(weights.expanduser())
+    if name is None and stated is None:
+        advice = "name the model that they are for"
+        raise UnreadableWeights(Path(weights or "."), "does not state its network", advice)
+    entry = find(name or (stated.model if stated else ""))
+    if stated is not None and weights is not None:
+        if stated.model != entry.architecture:
+            raise UnreadableWeights(weights, f"is for {stated.model}, not for {entry.name}", "leave the model out")
+        return _load_stated(weights.expanduser(), stated, device)
+    return _load(entry, weights, device)
+
+
+@cache
+def _load_stated(weights: Path, stated: Metadata, device: str) -> Classifier:
+    network = create_model(stated.model, num_classes=len(stated.classes))
+    load_weights(network, weights)
+    return Classifier(network.eval().to(device), stated.preprocessing, stated.classes)
 
 
 @cache
 def _load(entry: Entry, weights: Path | None, device: str) -> Classifier:
     network = create_model(entry.name, pretrained=True, weights=weights).eval().to(device)
     return Classifier(network, entry.preprocessing, find_dataset(entry.dataset).classes)
-
-
-# --- Image files ---
-
-
-def open_image(path: Path) -> Image.Image:
-    """The image in a file, upright and with 8 bits per channel.
-
-    Raises:
-        UnreadableImage: Pillow cannot decode it.
-        OSError: no such file, or no permission.
-    """
-    with path.open("rb") as file:
-        try:
-            return prepare_image(Image.open(file))
-        except UnidentifiedImageError:
-            raise UnreadableImage(path, "it is in no format that Pillow knows") from None
-        # errors of decoders for damaged files; Pillow raises OSError for a truncated one
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as trouble:
-            raise UnreadableImage(path, str(trouble)) from trouble
-
-
-def prepare_image(image: Image.Image) -> Image.Image:
-    """The image rotated by its EXIF orientation, with 8 bits per channel.
-
-    Pillow's ``convert`` clips 16-bit grey at 255, which leaves white; here it is scaled.
-    """
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "LAB":
-        return image.convert("RGB")  # the only mode that Pillow converts it to
-    if image.mode == "F":
-        raise ValueError("an image of floating-point values does not say which of them is white: convert it to 8 bits")
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if image.mode != "I" or values.max() > 255:
-            values = (values.clip(0, 65535) + 128) // 257
-        return Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        return image.convert("RGBA")  # Pillow warns without it; the colours are unchanged
-    return image

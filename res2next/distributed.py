@@ -71,27 +71,36 @@ def join_processes(device: str) -> Iterator[World]:
     These are RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, whoever set them: torchrun, or a cluster's own starter.
 
     Args:
-        device: ``cpu``; ``cuda``, where process n of a machine uses GPU n; or ``auto``: GPUs if available.
+        device: ``cpu``; ``cuda``, where process n of a machine uses GPU n; ``auto``: GPUs if available; or another as
+            torch writes it, such as ``cuda:1`` or ``mps``, for a single process.
 
     Raises:
-        DeviceNotAvailable: no GPU, or fewer GPUs than processes.
+        DeviceNotAvailable: no such device, fewer GPUs than processes, or one GPU for several processes.
         ProcessesNotConnected: there are other processes, and no address to meet them at.
     """
-    kind = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    number = int(os.environ.get("LOCAL_RANK", "0"))
-    if kind == "cuda" and number >= (there := torch.cuda.device_count()):
+    wanted = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        here = torch.device(wanted)
+    except RuntimeError:
+        raise DeviceNotAvailable(f"{device!r} is not a device of torch: use cpu, cuda, cuda:1 or mps") from None
+    number = int(os.environ.get("LOCAL_RANK", "0")) if here.index is None else here.index
+    if here.type == "cuda" and number >= (there := torch.cuda.device_count()):
         raise DeviceNotAvailable(
             f"GPU {number} is wanted, and torch sees {there} here: use --device cpu, or fewer processes"
         )
+    if here.type not in ("cpu", "cuda"):
+        _require(here)
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield World(device=torch.device(kind))
+        yield World(device=here)
         return
+    if here.index is not None and here.type == "cuda":
+        raise DeviceNotAvailable(f"{device} is one GPU, and there are several processes: use --device cuda")
     if missing := [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
         raise ProcessesNotConnected(
             f"RANK and WORLD_SIZE are set without {' and '.join(missing)}: start processes with torchrun, or unset both"
         )
-    here = torch.device(kind, number) if kind == "cuda" else torch.device(kind)
     if here.type == "cuda":
+        here = torch.device("cuda", number)
         torch.cuda.set_device(here)
     # objects are sent by gloo, between CPUs, also if gradients are sent by nccl
     distributed.init_process_group("cpu:gloo,cuda:nccl" if here.type == "cuda" else "gloo")
@@ -99,3 +108,11 @@ def join_processes(device: str) -> Iterator[World]:
         yield World(distributed.get_rank(), distributed.get_world_size(), here)
     finally:
         distributed.destroy_process_group()
+
+
+def _require(device: torch.device) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as trouble:
+        reason = str(trouble).partition("\n")[0]
+        raise DeviceNotAvailable(f"{device} cannot be used here: {reason}") from None

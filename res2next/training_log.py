@@ -43,6 +43,8 @@ class LogHeader:
     processes: int
     versions: Mapping[str, str]
     """Of Python and torch, when training started."""
+    initial_digest: str | None = None
+    """Of the file of weights that training started from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from res2next.datasets import find_dataset, is_at_hand, list_datasets, open_dataset
+from res2next.datasets.folder import MARK
 
 if TYPE_CHECKING:
     from res2next.datasets import DatasetInfo
 
 
 @click.command("datasets")
-@click.option("--check", "name", metavar="NAME", help="Open this data set and verify it.")
+@click.option("--check", "name", metavar="NAME", help="Open this data set and verify it, or folder:PATH.")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder or tar file of the data set to check.")
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True, help="To check.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
@@ -33,12 +34,14 @@ def datasets_(name: str | None, data: Path | None, split: str, as_json: bool) ->
         "images": len(opened),
         "classes": opened.info.num_classes,
         "digest": opened.digest,
+        "published": opened.info.published,
     }
     if as_json:
         click.echo(json.dumps({**content, "class_names": list(opened.classes)}, indent=1))
         return
+    what = "complete" if opened.info.published else MARK
     click.echo(
-        f"{opened.info.name} {opened.split}: {len(opened):,} images of {opened.info.num_classes:,} classes, complete"
+        f"{opened.info.name} {opened.split}: {len(opened):,} images of {opened.info.num_classes:,} classes, {what}"
     )
     click.echo(f"digest   {opened.digest}")
     shown = ", ".join(opened.classes[:10]) + (" ..." if len(opened.classes) > 10 else "")

@@ -1,8 +1,10 @@
-"""``python -m res2next evaluate``: measure a model on its data set."""
+"""``python -m res2next evaluate``: measure a model on its data set, or on images of one's own."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial as with_arguments
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from res2next.datasets import ImageSet
+    from res2next.datasets import ImageSet, Split
     from res2next.distributed import World
-    from res2next.evaluation import Evaluation
-    from res2next.registry import Entry
+    from res2next.evaluation import Evaluation, UndecodableImages
+    from res2next.registry import Entry, Preprocessing
+    from res2next.weights.metadata import Metadata
 
 MOST_LISTED = 3
 """Worst classes and most frequent confusions that are printed."""
@@ -25,10 +28,19 @@ MOST_LISTED = 3
 @click.command("evaluate")
 @click.argument("model")
 @click.option("--dataset", metavar="NAME", help="The data set; the one that the model's classes are of unless given.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder or tar file of the data set.")
+@click.option("--data", metavar="PATH", help="Folder or tar file of the data set; or folder:PATH, images of your own.")
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path), help="File of weights, or a folder with the model's own.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--crop", type=click.FloatRange(0.1, 1), metavar="SHARE", help="Another crop: side by shorter side.")
+@click.option("--size", type=click.IntRange(8, 4096), metavar="PIXELS", help="Another side of the network's input.")
+@click.option("--flip", is_flag=True, help="Mean of the logits of an image and its mirror image.")
+@click.option(
+    "--predictions",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv|FILE.json",
+    help="Write each image's prediction.",
+)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Changes speed only.")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images; as the machine has cores.")
 @click.option("--amp", is_flag=True, help="Mixed precision: faster on GPUs, and a few counts may differ.")
@@ -41,12 +53,18 @@ MOST_LISTED = 3
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this JSON file.")
 @click.option("--resume", is_flag=True, help="Go on with an evaluation to the same --output that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.pass_context
 def evaluate_(
+    context: click.Context,
     model: str,
     dataset: str | None,
-    data: Path | None,
+    data: str | None,
     split: str,
     weights: Path | None,
+    crop: float | None,
+    size: int | None,
+    flip: bool,
+    predictions: Path | None,
     device: str,
     batch_size: int,
     workers: int | None,
@@ -66,64 +84,133 @@ def evaluate_(
 
     from res2next.commands.terminal import progress_bar
     from res2next.datasets import open_dataset
+    from res2next.datasets.folder import PREFIX
     from res2next.distributed import join_processes
-    from res2next.evaluation import evaluate
+    from res2next.evaluation import UndecodableImages, evaluate
     from res2next.evaluation.partial_results import forget_results
+    from res2next.evaluation.predictions import SUFFIXES, write_predictions
     from res2next.inference import keep_memory
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
+    from res2next.weights import file_digest
+    from res2next.weights.metadata import read_metadata
 
     keep_memory()
     if resume and output is None:
         raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
+    if predictions is not None and predictions.suffix not in SUFFIXES:
+        raise click.BadParameter(f"{predictions.name} must end in {' or '.join(SUFFIXES)}", param_hint="--predictions")
+    own = data is not None and data.startswith(PREFIX)
+    if own and dataset is not None:
+        raise click.UsageError(f"--data {PREFIX}PATH is images of your own, and not {dataset}: give one of the two")
     partial = None if output is None else output.with_name(f"{output.name}.partial")
     entry = find(model)
-    images = open_dataset(
-        dataset or entry.dataset,
-        data,
-        split="train" if split == "train" else "test",
-        transform=evaluation_transform(entry.preprocessing),
-    )
+    part: Split = "train" if split == "train" else "test"
+    images = None if own else open_dataset(dataset or entry.dataset, None if data is None else Path(data), split=part)
     with join_processes(device) as world:
-        network, digest = _load_network(entry, weights, images, world)
+        file = _local_file(entry, weights, world)
+        stated = read_metadata(file)
+        published = entry.preprocessing if stated is None else stated.preprocessing
+        preprocessing, changes = _changed(published, crop, size)
+        if images is None:
+            images = _open_own(entry, file, stated, str(data), part)
+        if stated and stated.classes != images.classes:
+            raise click.UsageError(f"the weights in {file.name} know other classes than those of {images.info.name}")
+        images.transform = evaluation_transform(preprocessing)
+        network = _load_network(entry, file, images, world)
         if partial and not resume and world.rank == 0:
             forget_results(partial)
         world.barrier()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with progress_bar(*columns, shown=world.rank == 0) as bar:  # shows the share of the first process
-            task = bar.add_task(entry.name, total=None)
-            result = evaluate(
-                network,
-                images,
-                device=str(world.device),
-                batch_size=batch_size,
-                workers=workers,
-                amp=amp,
-                optimized=optimize,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-                name=entry.name,
-                weights=digest,
-                world=world,
-                partial=partial,
-            )
+        try:
+            with progress_bar(*columns, shown=world.rank == 0) as bar:  # shows the share of the first process
+                task = bar.add_task(entry.name, total=None)
+                result = evaluate(
+                    network,
+                    images,
+                    device=str(world.device),
+                    batch_size=batch_size,
+                    workers=workers,
+                    amp=amp,
+                    optimized=optimize,
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                    name=entry.name,
+                    weights=file_digest(file),
+                    flip=flip,
+                    changes=changes,
+                    predictions=None if predictions is None else with_arguments(write_predictions, predictions, images),
+                    world=world,
+                    partial=partial,
+                )
+        except UndecodableImages as trouble:
+            if world.rank > 0:  # with another status, torchrun would end the first process while it prints
+                return
+            _list_undecodable(trouble, output, partial)
+            context.exit(1)
         if world.rank == 0:
             _finish(result, output, partial, as_json)
 
 
-def _load_network(entry: Entry, weights: Path | None, images: ImageSet, world: World) -> tuple[nn.Module, str]:
-    """The network with its weights, and the digest of their file."""
-    from res2next.create import create_model
-    from res2next.weights import file_digest, load_weights, weights_path
+def _local_file(entry: Entry, weights: Path | None, world: World) -> Path:
+    """The file of weights; the first process downloads it if necessary, for all."""
+    from res2next.weights import weights_path
 
-    if images.info.name != entry.dataset and world.rank == 0:
-        click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
-    if world.rank == 0:  # it downloads the file if necessary, for all
+    if world.rank == 0:
         weights_path(entry, weights)
     world.barrier()
-    file = weights_path(entry, weights)
+    return weights_path(entry, weights)
+
+
+def _changed(
+    preprocessing: Preprocessing, crop: float | None, size: int | None
+) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing with another crop and size, and what differs from the published one."""
+    channels, height, width = preprocessing.input_size
+    changes = []
+    if crop is not None and crop != preprocessing.crop_pct:
+        changes.append(f"crop {crop:g}")
+    if size is not None and (size, size) != (height, width):
+        changes.append(f"size {size}")
+    other = (height, width) if size is None else (size, size)
+    crop = preprocessing.crop_pct if crop is None else crop
+    return replace(preprocessing, crop_pct=crop, input_size=(channels, *other)), tuple(changes)
+
+
+def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, split: Split) -> ImageSet:
+    """Images of one's own, with the classes that the weights know."""
+    from res2next.datasets import find_dataset, open_dataset
+    from res2next.datasets.folder import PREFIX
+    from res2next.weights.metadata import count_outputs
+
+    outputs, usual = count_outputs(file), find_dataset(entry.dataset)
+    known = stated.dataset(file.name) if stated else usual if outputs == usual.num_classes else None
+    images = open_dataset(data, split=split, classes_of=known)
+    if images.info.num_classes != outputs:
+        number = f"{images.info.num_classes} class {'folder' if images.info.num_classes == 1 else 'folders'}"
+        raise click.UsageError(
+            f"{data.removeprefix(PREFIX)} has {number}, and the weights in {file.name} know {outputs} classes: give "
+            "weights for these classes, or folders named by classes that they know"
+        )
+    return images
+
+
+def _load_network(entry: Entry, file: Path, images: ImageSet, world: World) -> nn.Module:
+    from res2next.create import create_model
+    from res2next.weights import load_weights
+
+    if images.info.published and images.info.name != entry.dataset and world.rank == 0:
+        click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
     network = create_model(entry.name, num_classes=images.info.num_classes)
     load_weights(network, file)
-    return network, file_digest(file)
+    return network
+
+
+def _list_undecodable(trouble: UndecodableImages, output: Path | None, partial: Path | None) -> None:
+    for message in trouble.messages:
+        click.echo(message, err=True)
+    count = f"{len(trouble.messages):,} of {trouble.images:,} images cannot be decoded, so that there is no result"
+    kept = f"; those of all others are in {partial}: restore these, and use --resume" if output else ""
+    click.secho(f"error: {count}{kept}", err=True, fg="red", bold=True)
 
 
 def _finish(result: Evaluation, output: Path | None, partial: Path | None, as_json: bool) -> None:
@@ -156,13 +243,22 @@ def _print(result: Evaluation, as_json: bool) -> None:
 
 def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
     """Label and text of each line."""
+    from res2next.datasets.folder import MARK
+
     yield "model", f"{result.model}, weights {result.weights_digest[:15]}"
     yield "data set", f"{result.dataset} {result.split}, {result.images:,} images, {result.data_digest[:15]}"
+    if not result.published:
+        yield "note", MARK
+    if result.classes_with_images < len(result.classes):
+        yield "classes", f"images of {result.classes_with_images:,} of {len(result.classes):,} classes"
+    if result.changes:
+        yield "note", f"not the published way of evaluating: {', '.join(result.changes)}"
     yield "top-1", _share(result.top1, result.images, result.top1_interval)
     yield "top-5", _share(result.top5, result.images, result.top5_interval)
     yield "loss", f"{result.loss:.4f}"
     yield "calibration error", f"{100 * result.ece:.2f} %"
-    worst = sorted(result.per_class, key=lambda item: item.correct / max(1, item.images))[:MOST_LISTED]
+    present = [item for item in result.per_class if item.images]
+    worst = sorted(present, key=lambda item: item.correct / item.images)[:MOST_LISTED]
     yield "worst classes", ", ".join(f"{item.name} ({item.correct} of {item.images})" for item in worst)
     if confusions := _confusions(result):
         yield "confusions", ", ".join(confusions)

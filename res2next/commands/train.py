@@ -1,36 +1,44 @@
-"""``python -m res2next train``: train a network by a recipe."""
+"""``python -m res2next train``: train a network by a recipe, or fine-tune one to images of one's own."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from res2next.datasets import ImageSet, Split
     from res2next.recipes import Recipe
     from res2next.training import Trained
 
 
 @click.command("train")
 @click.argument("recipe")
-@click.option("--data", type=click.Path(path_type=Path), help="Where the recipe's data set lies.")
+@click.option("--data", metavar="PATH", help="Where the recipe's data set lies; or folder:PATH, images of your own.")
 @click.option("--model", metavar="NAME", help="Another network to train by the recipe.")
+@click.option("--weights", metavar="FILE", help="Start from these weights with a fresh head; or from `pretrained`.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the run; runs/RECIPE unless given.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the folder, if there is one.")
 @click.option("--hold-out", type=click.IntRange(min=0), default=0, metavar="N", help="Train without N of the images.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe; the log says so.")
 @click.option("--amp", is_flag=True, help="Mixed precision, as --set mixed_precision=true.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(min=0), default=4, show_default=True, help="Processes decoding photos.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch; all cores unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def train_(
     recipe: str,
-    data: Path | None,
+    data: str | None,
     model: str | None,
+    weights: str | None,
     output: Path | None,
     resume: bool,
     hold_out: int,
@@ -46,10 +54,15 @@ def train_(
     The folder of the run gets checkpoints, a log and, in the end, the weights as safetensors. Start it under
     torchrun for several GPUs or machines; what is learned stays the same but for rounding and the statistics of
     batch norm. Interrupted or killed, it goes on with --resume.
+
+    The recipe `finetune` goes from trained weights to the classes of your own images, which are in a folder for each
+    class: `train finetune --data folder:PATH --model NAME`.
     """
+    from res2next.datasets.folder import MARK
     from res2next.recipes import changed, load_recipe
 
-    changes = (*settings, *(("mixed_precision=true",) if amp else ()), *((f"model={model}",) if model else ()))
+    changes = [*settings, *(["mixed_precision=true"] if amp else []), *([f"model={model}"] if model else [])]
+    changes += [f"initial_weights={json.dumps(weights)}"] if weights else []
     changed_recipe = changed(load_recipe(recipe), changes)
     folder = output or Path("runs") / changed_recipe.name
     if threads is not None:
@@ -65,19 +78,23 @@ def train_(
     else:
         click.echo(f"weights  {trained.weights}\nlog      {trained.log}")
         if accuracy is not None:
-            click.echo(f"test     {accuracy['correct']} of {accuracy['images']} images right")
+            mark = "" if accuracy["published"] else f" ({MARK})"
+            click.echo(f"test     {accuracy['correct']} of {accuracy['images']} images right{mark}")
 
 
 def _train_and_test(
-    recipe: Recipe, data: Path | None, folder: Path, resume: bool, hold_out: int, device: str, workers: int
+    recipe: Recipe, data: str | None, folder: Path, resume: bool, hold_out: int, device: str, workers: int
 ) -> tuple[Trained | None, dict[str, int] | None]:
     """Train, then measure the weights on the test images; not with a hold-out, since settings may still change."""
     from res2next.commands.terminal import training_display
-    from res2next.datasets import open_dataset
+    from res2next.datasets.folder import FolderImages
     from res2next.distributed import join_processes
     from res2next.training import train
 
-    images = open_dataset(recipe.dataset, data, split="train")
+    images = _open(recipe, data, "train")
+    no_test = isinstance(images, FolderImages) and not {"val", "test"} & {*images.splits}
+    if isinstance(images, FolderImages):
+        recipe = replace(recipe, dataset=images.info.name)
     with join_processes(device) as world, training_display(recipe, world) as listener:
         trained = train(
             recipe,
@@ -89,22 +106,37 @@ def _train_and_test(
             workers=workers,
             listener=listener,
         )
-        if trained is None or hold_out:
+        if trained and no_test and not hold_out:
+            listener.notice("there is no folder test or val, and so no test: --hold-out N measures on N of the images")
+        if trained is None or hold_out or no_test:
             return trained, None
         return trained, _test(recipe, data, trained.weights, str(world.device))
 
 
-def _test(recipe: Recipe, data: Path | None, weights: Path, device: str) -> dict[str, int]:
-    from res2next.create import create_model
+def _open(
+    recipe: Recipe, data: str | None, split: Split, transform: Callable[[Image], Tensor] | None = None
+) -> ImageSet:
+    """The images of one's own, or of the recipe's data set."""
     from res2next.datasets import open_dataset
+    from res2next.datasets.folder import PREFIX
+    from res2next.recipes import OWN_IMAGES
+
+    if data is not None and data.startswith(PREFIX):
+        return open_dataset(data, split=split, transform=transform)
+    if recipe.dataset == OWN_IMAGES:
+        raise click.UsageError(f"the recipe {recipe.name} is for images of your own: give --data {PREFIX}PATH")
+    return open_dataset(recipe.dataset, None if data is None else Path(data), split=split, transform=transform)
+
+
+def _test(recipe: Recipe, data: str | None, weights: Path, device: str) -> dict[str, int]:
+    from res2next.create import create_model
     from res2next.evaluation import evaluate
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
     from res2next.weights import load_weights
 
-    transform = evaluation_transform(find(recipe.model).preprocessing)
-    images = open_dataset(recipe.dataset, data, split="test", transform=transform)
+    images = _open(recipe, data, "test", evaluation_transform(find(recipe.model).preprocessing))
     network = create_model(recipe.model, num_classes=len(images.classes))
     load_weights(network, weights)
     result = evaluate(network, images, device=device)
-    return {"correct": result.top1, "images": result.images}
+    return {"correct": result.top1, "images": result.images, "published": result.published}

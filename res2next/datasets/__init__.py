@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets import digits, fashion_mnist, imagenet
+from res2next.datasets import digits, fashion_mnist, folder, imagenet
 from res2next.datasets.base import (
     CorruptImage,
     DataSetDamaged,
@@ -74,15 +74,19 @@ def open_dataset(
     *,
     split: Split = "test",
     transform: Callable[[Image], Any] | None = None,
+    classes_of: DatasetInfo | None = None,
 ) -> ImageSet:
-    """The images of one split of a data set, verified.
+    """The images of one split of a data set, verified; or images of one's own, which are no published split.
 
     Args:
-        name: as cards write it; see :func:`find_dataset`.
+        name: as cards write it; see :func:`find_dataset`. ``folder:PATH`` names the images in class folders below
+            PATH; see :mod:`res2next.datasets.folder`.
         path: folder or file of the data set. Default: its sub-folder of the folder in the environment variable
             ``RES2NEXT_DATA``, then the place of a system package. Digits needs none.
         split: ``test``, on which results are stated, or ``train``.
         transform: applied to each PIL image.
+        classes_of: for ``folder:PATH``, the data set whose classes the network knows, such as
+            ``find_dataset("ImageNet")``: folders may be named by some of its classes.
 
     Raises:
         UnknownDataset: no such name.
@@ -91,6 +95,10 @@ def open_dataset(
         DataSetDamaged: a file is cut short, or is not the published one.
         WrongLabels: the labels are in another order than the images.
     """
+    if name.startswith(folder.PREFIX):
+        if path is not None:
+            raise DataSetNotFound(f"{name} says itself where its images are: give no other path")
+        return folder.open_folder(Path(name.removeprefix(folder.PREFIX)), split, transform, classes_of=classes_of)
     source = SOURCES[find_dataset(name).name]
     return source.open_split(source.info, _place(source.info, path), split, transform)
 
@@ -128,7 +136,7 @@ def _folder_of(info: DatasetInfo) -> Path | None:
     root = os.environ.get(FOLDER_VARIABLE)
     if not root or not Path(root).is_dir():
         return None
-    return next((folder for folder in sorted(Path(root).iterdir()) if _plain(folder.name) in _names(info)), None)
+    return next((place for place in sorted(Path(root).iterdir()) if _plain(place.name) in _names(info)), None)
 
 
 def _names(info: DatasetInfo) -> set[str]:

@@ -45,6 +45,8 @@ class DatasetInfo:
     """Returns the WordNet ids of ImageNet's classes, in the order of the labels; empty for others."""
     anchors: Mapping[str, str] = field(default_factory=dict)
     """File names of some images -> class ids, to detect labels in another order; empty for data sets with digests."""
+    published: bool = True
+    """False for images of one's own: no result on them is one on a published split."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -100,6 +102,14 @@ class ImageSet(ABC):
     def image_name(self, index: int) -> str:
         """Name of an image for messages and lists."""
 
+    def image_path(self, index: int) -> str:
+        """Path of an image below the folder of the data set; its name if it is not a file."""
+        return self.image_name(index)
+
+    @abstractmethod
+    def identity(self, index: int) -> str:
+        """What is equal as long as an image and its label are: one line."""
+
     @abstractmethod
     def _digest(self) -> str: ...
 
@@ -135,6 +145,10 @@ class ArrayImages(ImageSet):
     def image_name(self, index: int) -> str:
         """A name with the index in the split, from 0."""
         return f"{self.info.name} {self.split} image {index}"
+
+    def identity(self, index: int) -> str:
+        """The digest of all images, which are read at once, and the index."""
+        return f"{self.digest} {index}"
 
     def _digest(self) -> str:
         return f"sha256:{self._read}"
@@ -173,7 +187,7 @@ class WrongLabels(Res2NextError, ValueError):  # noqa: N818 - as above
 
 
 class CorruptImage(Res2NextError, OSError):  # noqa: N818 - as above
-    """An image that cannot be decoded; it is never left out.
+    """An image that cannot be decoded; no result leaves it out.
 
     The only argument is a message, so that torch can send it from worker processes.
     """

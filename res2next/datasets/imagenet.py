@@ -10,23 +10,20 @@ Anything missing, surplus or in another order is an error, so that a result is a
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import (
-    CorruptImage,
-    DataSetIncomplete,
-    DatasetInfo,
-    DataSetNotFound,
-    ImageSet,
-    Split,
-    WrongLabels,
+from res2next.datasets.base import DataSetIncomplete, DatasetInfo, DataSetNotFound, Split, WrongLabels
+from res2next.datasets.photos import (
+    FolderPhotos,
+    PhotoSet,
+    TarPhotos,
+    is_photo,
+    photos_in_nested_tar,
+    photos_in_tar,
 )
-from res2next.datasets.photos import FolderPhotos, TarPhotos, is_photo, photos_in_nested_tar, photos_in_tar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,51 +77,6 @@ INFO = DatasetInfo(
         "ILSVRC2012_val_00000010.JPEG": "n02328150",
     },
 )
-
-
-class PhotoSet(ImageSet):
-    """The photos of one split, decoded on access.
-
-    The digest is of the sorted lines "file name, size in bytes, label", and so the same for every layout. The content
-    of 6 GB of photos is not hashed.
-    """
-
-    def __init__(
-        self,
-        info: DatasetInfo,
-        split: Split,
-        photos: Photos,
-        labels: Sequence[int],
-        transform: Callable[[Image], Any] | None,
-    ) -> None:
-        super().__init__(info, split, labels, transform)
-        self.photos = photos
-
-    def image(self, index: int) -> Image:
-        """One photo, red-green-blue. Grey and CMYK ones are converted, and a PNG named JPEG is read as what it is.
-
-        Raises:
-            CorruptImage: it cannot be decoded.
-        """
-        import PIL.Image
-
-        try:
-            return PIL.Image.open(io.BytesIO(self.photos.read(index))).convert("RGB")
-        # errors of decoders for damaged files; Pillow raises OSError for a truncated one
-        except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as trouble:
-            reason = "it is no image" if isinstance(trouble, PIL.UnidentifiedImageError) else str(trouble)
-            raise CorruptImage(
-                f"{self.image_name(index)} cannot be decoded: {reason}. Take it anew from the published archive"
-            ) from None
-
-    def image_name(self, index: int) -> str:
-        """The place of the photo."""
-        return self.photos.where(index)
-
-    def _digest(self) -> str:
-        names, labels = self.photos.names, self.labels
-        lines = sorted(f"{names[index]} {self.photos.size(index)} {labels[index]}\n" for index in range(len(self)))
-        return f"sha256:{sha256(''.join(lines).encode()).hexdigest()}"
 
 
 def open_imagenet(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from array import array
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from res2next.datasets.base import DataSetDamaged
+from res2next.datasets.base import CorruptImage, DataSetDamaged, DatasetInfo, ImageSet, Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from PIL.Image import Image
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 """Suffixes of photos; other files, such as lists and checksums, are ignored."""
@@ -28,8 +32,70 @@ class Photos(Protocol):
     def size(self, index: int) -> int:
         """Bytes of a photo."""
 
+    def relative(self, index: int) -> str:
+        """The path of a photo below the folder, or its name in the tar file."""
+
     def where(self, index: int) -> str:
         """The place of a photo, for messages."""
+
+
+class PhotoSet(ImageSet):
+    """The photos of one split, decoded on access.
+
+    The digest is of the sorted lines "file name, size in bytes, label", and so the same for every layout. The content
+    of 6 GB of photos is not hashed.
+    """
+
+    ADVICE = "Take it anew from the published archive"
+    """What to do about a photo that cannot be decoded."""
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        split: Split,
+        photos: Photos,
+        labels: Sequence[int],
+        transform: Callable[[Image], Any] | None,
+    ) -> None:
+        super().__init__(info, split, labels, transform)
+        self.photos = photos
+
+    def image(self, index: int) -> Image:
+        """One photo, red-green-blue. Grey and CMYK ones are converted, and a PNG named JPEG is read as what it is.
+
+        Raises:
+            CorruptImage: it cannot be decoded.
+        """
+        import PIL.Image
+
+        try:
+            return self.decoded(self.photos.read(index))
+        # errors of decoders for damaged files; Pillow raises OSError for a truncated one
+        except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as trouble:
+            reason = "it is no image" if isinstance(trouble, PIL.UnidentifiedImageError) else str(trouble)
+            raise CorruptImage(f"{self.image_name(index)} cannot be decoded: {reason}. {self.ADVICE}") from None
+
+    def decoded(self, content: bytes) -> Image:
+        """The photo in the bytes of a file."""
+        import PIL.Image
+
+        return PIL.Image.open(io.BytesIO(content)).convert("RGB")
+
+    def image_name(self, index: int) -> str:
+        """The place of the photo."""
+        return self.photos.where(index)
+
+    def image_path(self, index: int) -> str:
+        """The path of the photo below the folder of its data set."""
+        return self.photos.relative(index)
+
+    def identity(self, index: int) -> str:
+        """File name, size in bytes, label."""
+        return f"{self.photos.names[index]} {self.photos.size(index)} {self.labels[index]}"
+
+    def _digest(self) -> str:
+        lines = sorted(f"{self.identity(index)}\n" for index in range(len(self)))
+        return f"sha256:{sha256(''.join(lines).encode()).hexdigest()}"
 
 
 class FolderPhotos:
@@ -48,6 +114,10 @@ class FolderPhotos:
     def size(self, index: int) -> int:
         """How many bytes a photo has."""
         return (self.root / self.paths[index]).stat().st_size
+
+    def relative(self, index: int) -> str:
+        """The path of a photo below the root."""
+        return self.paths[index]
 
     def where(self, index: int) -> str:
         """The path of a photo."""
@@ -80,6 +150,10 @@ class TarPhotos:
     def size(self, index: int) -> int:
         """How many bytes a photo has."""
         return self.sizes[index]
+
+    def relative(self, index: int) -> str:
+        """The name of a photo in the tar file."""
+        return self.names[index]
 
     def where(self, index: int) -> str:
         """The tar file and the name in it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from res2next.evaluation.loop import UnfitNetwork, evaluate
+from res2next.evaluation.loop import UndecodableImages, UnfitNetwork, evaluate
 from res2next.evaluation.partial_results import OtherEvaluation
 from res2next.evaluation.result import ClassResult, Evaluation
 
-__all__ = ["ClassResult", "Evaluation", "OtherEvaluation", "UnfitNetwork", "evaluate"]
+__all__ = ["ClassResult", "Evaluation", "OtherEvaluation", "UndecodableImages", "UnfitNetwork", "evaluate"]

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, default_collate
 
-from res2next.datasets.base import ArrayImages
-from res2next.errors import Res2NextError
+from res2next.datasets.base import ArrayImages, CorruptImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +25,12 @@ Batches = Iterable[tuple[Places, torch.Tensor, torch.Tensor]]
 """Places of images in the data set, the images (n, C, H, W), their labels (n,)."""
 
 
-def loaded(data: ImageSet, places: Places, batch_size: int, workers: int, device: torch.device) -> Batches:
+def loaded(
+    data: ImageSet, places: Places, batch_size: int, workers: int, device: torch.device, undecodable: dict[int, str]
+) -> Batches:
     """The images at ``places`` in batches: places, images (n, C, H, W), labels (n,).
 
-    Raises:
-        CorruptImage: one cannot be decoded.
+    Places of images that cannot be decoded, and messages about them, are added to ``undecodable``.
     """
     loader: DataLoader[Any] = DataLoader(
         Indexed(data),  # type: ignore[arg-type] # a map-style data set, without torch's class
@@ -40,11 +40,11 @@ def loaded(data: ImageSet, places: Places, batch_size: int, workers: int, device
         collate_fn=collated,
         pin_memory=device.type == "cuda",
     )
-    for batch in loader:
-        if isinstance(batch, Res2NextError):
-            raise batch
-        numbers, images, labels = batch
-        yield numbers.numpy(), images, labels
+    for batch, failed in loader:
+        undecodable |= failed
+        if batch is not None:
+            numbers, images, labels = batch
+            yield numbers.numpy(), images, labels
 
 
 def workers_for(data: ImageSet, device: torch.device) -> int:
@@ -60,10 +60,7 @@ def workers_for(data: ImageSet, device: torch.device) -> int:
 
 
 class Indexed:
-    """Images with their indices. For one that cannot be decoded the error is returned, for the main process to raise.
-
-    For an error raised in a worker process, torch would replace the message by a traceback.
-    """
+    """Images with their indices; for one that cannot be decoded its index and a message."""
 
     def __init__(self, data: ImageSet) -> None:
         self.data = data
@@ -71,14 +68,16 @@ class Indexed:
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: int) -> tuple[int, Any, int] | Res2NextError:
+    def __getitem__(self, index: int) -> tuple[int, Any, int] | tuple[int, str]:
         try:
             image, label = self.data[index]
-        except Res2NextError as trouble:
-            return trouble
+        except CorruptImage as trouble:
+            return index, str(trouble)
         return index, image, label
 
 
-def collated(items: Sequence[tuple[int, Any, int] | Res2NextError]) -> Any:
-    """One batch, or the first error."""
-    return next((item for item in items if isinstance(item, Res2NextError)), None) or default_collate(list(items))
+def collated(items: Sequence[tuple[int, Any, int] | tuple[int, str]]) -> tuple[Any, dict[int, str]]:
+    """The images of one batch, None without any; and the messages about images that cannot be decoded."""
+    failed = {item[0]: item[1] for item in items if len(item) == 2}
+    whole = [item for item in items if len(item) == 3]
+    return default_collate(whole) if whole else None, failed

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from res2next.datasets.base import CorruptImage
 from res2next.distributed import World
 from res2next.errors import Res2NextError
 from res2next.evaluation.batches import loaded, workers_for
@@ -43,6 +44,9 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     name: str = "",
     weights: str = "",
+    flip: bool = False,
+    changes: tuple[str, ...] = (),
+    predictions: Callable[[Scores], None] | None = None,
     world: World = World(),  # noqa: B008 - immutable
     partial: Path | None = None,
 ) -> Evaluation:
@@ -61,13 +65,16 @@ def evaluate(
         progress: called with the numbers of images done by this process, and of all its images.
         name: of the model, for the record.
         weights: digest of its weights, for the record.
+        flip: take the mean of the logits of each image and its mirror image.
+        changes: how the preprocessing differs from the published one, for the record.
+        predictions: called on the first process with the scores of all images in order.
         world: the processes that share the images; each calls this function and gets the result.
         partial: folder for partial results; an evaluation continues with those in it. It is not deleted.
 
     Raises:
         UnfitNetwork: the number of logits is not the number of classes.
-        OtherEvaluation: ``partial`` is of another network, other images or another way of evaluating.
-        CorruptImage: an image cannot be decoded; none is left out.
+        OtherEvaluation: ``partial`` is of another network, another data set or another way of evaluating.
+        UndecodableImages: images cannot be decoded; raised when all others are evaluated and in ``partial``.
         ValueError: ``data`` has no transform, or ``batch_size`` is below 1.
     """
     started = time.perf_counter()
@@ -75,23 +82,30 @@ def evaluate(
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
     place = Place.of(model, torch.device(device), amp)
     computing = quickest(model, place) if optimized else model
-    results = Results(partial, inputs_of(model, data, name, weights, place) if partial else {})
+    results = Results(partial, inputs_of(model, data, name, weights, place, flip) if partial else {}, data)
     mine = results.missing(len(data), world)
     workers = workers_for(data, place.device) if workers is None else workers
-    batches = loaded(data, mine, batch_size, workers, place.device)
+    undecodable: dict[int, str] = {}
+    batches = loaded(data, mine, batch_size, workers, place.device, undecodable)
     with evaluating(model), exact_on(place.device):
-        for places, scores in scored(computing, batches, data, place):
+        for places, scores in scored(computing, batches, data, place, flip):
             results.add(places, scores)
             if progress:
                 progress(results.added, len(mine))
     results.write()
 
+    failed = world.broadcast(dict(sorted(item for part in world.gather(undecodable) for item in part.items())))
+    if failed:
+        raise UndecodableImages(tuple(failed.values()), len(data))
     known = world.gather((results.places, results.scores, results.added))
     evaluation: Evaluation | None = None
     if known:  # on the first process
         scores = in_order([(places, scores) for places, scores, _ in known], len(data))
         timing = Timing(time.perf_counter() - started, sum(added for *_, added in known))
-        evaluation = summarised(scores, data, Subject(name, weights), place, timing)
+        if predictions:
+            predictions(scores)
+        subject = Subject(name, weights, (*changes, *(("flip",) if flip else ())))
+        evaluation = summarised(scores, data, subject, place, timing)
     evaluation = world.broadcast(evaluation)
     assert evaluation is not None
     return evaluation
@@ -101,7 +115,23 @@ class UnfitNetwork(Res2NextError, ValueError):  # noqa: N818 - a public name: it
     """A network whose number of logits is not the number of classes."""
 
 
-def scored(model: nn.Module, batches: Batches, data: ImageSet, place: Place) -> Iterator[tuple[Places, Scores]]:
+class UndecodableImages(CorruptImage):
+    """All images of a data set that cannot be decoded: there is no result without them."""
+
+    def __init__(self, messages: tuple[str, ...], images: int) -> None:
+        self.messages = messages
+        """One for each image, with its name."""
+        self.images = images
+        """Of the whole data set."""
+        super().__init__("; ".join(messages))
+
+    def __reduce__(self) -> tuple[type[UndecodableImages], tuple[tuple[str, ...], int]]:
+        return UndecodableImages, (self.messages, self.images)
+
+
+def scored(
+    model: nn.Module, batches: Batches, data: ImageSet, place: Place, flip: bool
+) -> Iterator[tuple[Places, Scores]]:
     """The places of the images of each batch, and their scores."""
     model.to(place.device)
     kind, mixed = place.device.type, place.mixed
@@ -110,6 +140,8 @@ def scored(model: nn.Module, batches: Batches, data: ImageSet, place: Place) -> 
         with torch.inference_mode(), torch.autocast(kind, mixed, enabled=mixed is not None):
             images = images.to(place.device, place.numbers, non_blocking=True, memory_format=torch.channels_last)
             logits = model(images)  # (n, classes)
+            if flip:
+                logits = (logits + model(images.flip(3))) / 2
         if logits.shape[1:] != (data.info.num_classes,):
             raise UnfitNetwork(
                 f"the network gives {'x'.join(map(str, logits.shape[1:]))} logits an image, and {data.info.name} "

@@ -64,7 +64,7 @@ class Scores:
 
 def score(logits: Tensor, labels: Tensor) -> Scores:
     """The scores of a batch: logits (n, classes) of any float type, labels (n,). Computed in float64 on the CPU."""
-    logits, labels = logits.detach().to("cpu", torch.float64), labels.to("cpu")
+    logits, labels = logits.detach().cpu().double(), labels.cpu()  # Apple's GPUs have no float64
     classes = torch.arange(logits.shape[1])
     true = logits.gather(1, labels[:, None])  # (n, 1)
     before = (logits > true) | ((logits == true) & (classes < labels[:, None]))

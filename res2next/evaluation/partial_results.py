@@ -1,7 +1,8 @@
 """Stores the partial results of an evaluation in memory and, so that it can be interrupted, in a folder.
 
 The folder has a file of each process: one line of JSON with the inputs of the evaluation, then one line for each chunk
-of images. A line is written at once and ends with a line end, so a kill loses at most the chunk that was being written:
+of images, with the digest of these images: their scores are valid as long as they are the same, whatever becomes of
+others. A line is written at once and ends with a line end, so a kill loses at most the chunk that was being written:
 a partial line at the end of a file is ignored. Numbers are read back bit for bit: JSON has the shortest digits that
 give the same float.
 """
@@ -22,7 +23,7 @@ from res2next.errors import Res2NextError
 from res2next.evaluation.metrics import Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,19 +47,20 @@ TYPES = {
 
 
 class OtherEvaluation(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
-    """Partial results of another network, other images or another method."""
+    """Partial results of another network, another data set or another method."""
 
 
 class Results:
     """The scores of the evaluated images, with their indices in the data set."""
 
-    def __init__(self, folder: Path | None, inputs: Mapping[str, str]) -> None:
-        """Read the results in ``folder``; without one, results are in memory only.
+    def __init__(self, folder: Path | None, inputs: Mapping[str, str], data: ImageSet) -> None:
+        """Read the results in ``folder`` of images of ``data``; without one, results are in memory only.
 
         Raises:
             OtherEvaluation: the folder has results with other inputs; the message names those that differ.
         """
-        self.places, self.scores = nothing() if folder is None else read_results(folder, inputs)
+        self.places, self.scores = nothing() if folder is None else read_results(folder, inputs, data)
+        self._data = data
         self.added = 0
         """Images that this process has added."""
         self._folder, self._inputs = folder, inputs
@@ -87,7 +89,8 @@ class Results:
         self._chunk = []
         if self._folder is not None:
             values = {field.name: getattr(scores, field.name).tolist() for field in fields(scores)}
-            self._append(self._folder, {"image": places.tolist(), **values})
+            photos = digest_of_images(self._data, places.tolist())
+            self._append(self._folder, {"photos": photos, "image": places.tolist(), **values})
         self.places = np.concatenate([self.places, places])
         self.scores = Scores.joined([self.scores, scores])
 
@@ -103,19 +106,21 @@ class Results:
             os.fsync(file.fileno())
 
 
-def inputs_of(model: nn.Module, data: ImageSet, name: str, weights: str, place: Place) -> dict[str, str]:
+def inputs_of(
+    model: nn.Module, data: ImageSet, name: str, weights: str, place: Place, flip: bool = False
+) -> dict[str, str]:
     """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation."""
     digest = hashlib.sha256(repr(model).encode())
     for key, value in model.state_dict().items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return {
-        "format": "1",
+        "format": "2",
         "model": name,
         "weights file": weights,
         "network": f"sha256:{digest.hexdigest()}",
-        "data set": f"{data.info.name} {data.split} {data.digest}",
-        "preprocessing": repr(data.transform),
+        "data set": f"{data.info.name} {data.split}",
+        "preprocessing": f"{data.transform!r}{' flip' if flip else ''}",
         "device": place.device.type,
         "precision": place.precision,
     }
@@ -126,8 +131,19 @@ def nothing() -> tuple[NDArray[np.int64], Scores]:
     return np.empty(0, np.int64), Scores(**{name: np.empty(0, kind) for name, kind in TYPES.items()})
 
 
-def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.int64], Scores]:
-    """Indices and scores of the images in a folder; none if it is missing.
+def digest_of_images(data: ImageSet, places: Sequence[int]) -> str:
+    """The digest of some images: for photos, of their names, sizes and labels. Empty if one is missing."""
+    if any(place >= len(data) for place in places):
+        return ""
+    try:
+        lines = "\n".join(data.identity(place) for place in places)
+    except OSError:
+        return ""
+    return f"sha256:{hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
+
+
+def read_results(folder: Path, inputs: Mapping[str, str], data: ImageSet) -> tuple[NDArray[np.int64], Scores]:
+    """Indices and scores of the images in a folder, without chunks with an image that has changed; none if missing.
 
     Raises:
         OtherEvaluation: as :class:`Results`.
@@ -140,6 +156,9 @@ def read_results(folder: Path, inputs: Mapping[str, str]) -> tuple[NDArray[np.in
             _compare(folder, json.loads(line), inputs)
         for line in lines[1:]:
             chunk = json.loads(line)
+            photos = digest_of_images(data, chunk["image"])
+            if not photos or chunk["photos"] != photos:
+                continue
             places = np.concatenate([places, np.array(chunk["image"], np.int64)])
             found.append(Scores(**{name: np.array(chunk[name], kind) for name, kind in TYPES.items()}))
     return places, Scores.joined(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -50,14 +50,28 @@ def quickest(model: nn.Module, place: Place) -> nn.Module:
 
 @contextmanager
 def exact_on(device: torch.device) -> Iterator[None]:
-    """Full float32 on GPUs too, where convolutions round their inputs to 10 bits (TF32) by default."""
+    """Full float32 on GPUs too, where convolutions round their inputs to 10 bits (TF32) by default.
+
+    Only torch's current switches are read and set (``fp32_precision``): torch refuses to read the older ones where a
+    caller has used these. Afterwards all are as they were.
+    """
     if device.type != "cuda":
         yield
         return
-    matmul = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    cudnn, before = torch.backends.cudnn, []
+    for switch in SWITCHES:  # outer ones first: a switch that is not set has the value of the one around it
+        before.append(switch.fp32_precision)
+        switch.fp32_precision = "none" if switch in OUTER else "ieee"
+    choice = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
+    cudnn.enabled, cudnn.benchmark, cudnn.deterministic = True, False, True
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(matmul)
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = choice
+        for switch, value in zip(SWITCHES, before, strict=True):
+            switch.fp32_precision = value
+
+
+OUTER: tuple[Any, ...] = (torch.backends, torch.backends.cudnn)
+SWITCHES = (*OUTER, torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
+"""What has ``fp32_precision``: of everything, of cuDNN, of its convolutions and recurrent layers, of products."""

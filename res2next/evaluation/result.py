@@ -76,6 +76,15 @@ class Evaluation:
     """Wall time, loading of images included; of the last run only if there were several."""
     images_per_second: float
     """Of that run."""
+    published: bool = True
+    """False for images of one's own: the result is not one on a published split."""
+    changes: tuple[str, ...] = ()
+    """How the images were evaluated otherwise than published, such as ``crop 1``, ``size 256``, ``flip``."""
+
+    @property
+    def classes_with_images(self) -> int:
+        """Number of classes that have any images."""
+        return sum(one.images > 0 for one in self.per_class)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: ``confusion`` lists the nonzero [row, column, number]; a loss that is not finite is null."""
@@ -84,7 +93,7 @@ class Evaluation:
         content["confusion"] = [[i, j, n] for i, row in rows for j, n in enumerate(row) if n]
         content["bins"] = [asdict(part) for part in self.bins]
         content["per_class"] = [asdict(part) for part in self.per_class]
-        for name in ("classes", "top1_interval", "top5_interval"):
+        for name in LISTS:
             content[name] = list(content[name])
         content["loss"] = self.loss if math.isfinite(self.loss) else None
         return content
@@ -92,6 +101,7 @@ class Evaluation:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Evaluation:
         """From what :meth:`to_dict` gave."""
+        content = {"changes": (), **content}  # older results do not have it
         size = len(content["classes"])
         confusion = [[0] * size for _ in range(size)]
         for row, column, number in content["confusion"]:
@@ -101,17 +111,22 @@ class Evaluation:
             "bins": tuple(Bin(**part) for part in content["bins"]),
             "per_class": tuple(ClassResult(**part) for part in content["per_class"]),
             "loss": math.nan if content["loss"] is None else content["loss"],
-            **{name: tuple(content[name]) for name in ("classes", "top1_interval", "top5_interval")},
+            **{name: tuple(content[name]) for name in LISTS},
         }
         return cls(**{**content, **changed})
 
 
+LISTS = ("classes", "top1_interval", "top5_interval", "changes")
+"""Fields that are lists in JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is evaluated."""
+    """What is evaluated, and how otherwise than published."""
 
     name: str
     weights: str
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +169,6 @@ def summarised(scores: Scores, data: ImageSet, subject: Subject, place: Place, t
         precision=place.precision,
         seconds=timing.seconds,
         images_per_second=timing.images / timing.seconds,
+        published=data.info.published,
+        changes=subject.changes,
     )

@@ -31,6 +31,15 @@ Positive = Annotated[int, Range(least=1)]
 Share = Annotated[float, Range(least=0, below=1)]
 NotNegative = Annotated[float, Range(least=0)]
 
+LEAST_AREA = 0.08
+"""Of a random resized crop (Szegedy et al., 2015, section 6)."""
+
+PRETRAINED = "pretrained"
+"""Initial weights: the published ones of the model."""
+
+OWN_IMAGES = "folder"
+"""The data set of a recipe for images of one's own, whose folder is given when it is used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -50,9 +59,11 @@ class Augmentation:
     """Changes of a training image, in this order."""
 
     crop: Literal["random-resized", "pad-and-crop", "none"]
-    """``random-resized``: a part of the image of 8 to 100 % of its area, resized (Szegedy et al., 2015);
+    """``random-resized``: a part of the image, resized (Szegedy et al., 2015);
     ``pad-and-crop``: black borders, then a crop of the original size, for small images of the network's size;
     ``none``: such images unchanged."""
+    least_area: Annotated[float, Range(above=0, most=1)] = LEAST_AREA
+    """``random-resized``: smallest share of the image's area; the largest is all of it."""
     pad: Annotated[int, Range(least=0)] = 0
     """``pad-and-crop``: pixels added on each side."""
     flip: bool = False
@@ -102,6 +113,10 @@ class Recipe:
     zero_init_last: bool = False
     """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""
     seed: Annotated[int, Range(least=0)] = 0
+    initial_weights: str | None = None
+    """Start from these weights, with a fresh head: ``pretrained`` for the published ones, or a file."""
+    trunk_rate: Annotated[float, Range(least=0, most=1)] = 1.0
+    """Factor of the learning rate for all layers but the head; 0 freezes them, and the statistics of their norms."""
 
     @property
     def techniques(self) -> tuple[str, ...]:
@@ -217,6 +232,10 @@ def make_recipe(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(where, "schedule", "a cosine schedule has no `every` and no `milestones`")
     if (recipe.augmentation.crop == "pad-and-crop") != (recipe.augmentation.pad > 0):
         raise RecipeError(where, "augmentation.pad", "pixels to add belong to the crop pad-and-crop, and only to it")
+    if recipe.augmentation.crop != "random-resized" and recipe.augmentation.least_area != LEAST_AREA:
+        raise RecipeError(where, "augmentation.least_area", "belongs to the crop random-resized, and only to it")
+    if recipe.trunk_rate < 1 and recipe.initial_weights is None:
+        raise RecipeError(where, "trunk_rate", "a trunk that learns more slowly needs initial_weights")
     if recipe.nesterov and not recipe.momentum:
         raise RecipeError(where, "nesterov", "needs a momentum above 0")
     if recipe.warmup_epochs >= recipe.epochs:

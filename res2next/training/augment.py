@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from res2next.recipes import LEAST_AREA
 from res2next.transforms import MODES, normalised
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from res2next.recipes import Augmentation, Recipe
     from res2next.registry import Preprocessing
 
-AREA = (0.08, 1.0)
 ASPECT = (3 / 4, 4 / 3)
-"""Of a random resized crop: share of the image's area, and width by height (Szegedy et al., 2015, section 6)."""
+"""Of a random resized crop: width by height (Szegedy et al., 2015, section 6)."""
 ATTEMPTS = 10
 """Draws of a crop before the centre of the image is used; for ordinary photos the first or second fits."""
 ERASED_AREA = (0.02, 0.4)
@@ -123,7 +123,7 @@ class TrainingPhoto:
     def __call__(self, image: Image.Image, source: Generator) -> Tensor:
         channels, height, width = self.preprocessing.input_size
         image = image.convert(MODES[channels])
-        box = random_box(image.width, image.height, source)
+        box = random_box(image.width, image.height, source, self.augmentation.least_area)
         image = image.resize((width, height), Image.Resampling[self.preprocessing.interpolation.upper()], box)
         if self.augmentation.flip and float(torch.rand((), generator=source)) < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -132,13 +132,13 @@ class TrainingPhoto:
         return erase(pixels[None], rectangles)[0]
 
 
-def random_box(width: int, height: int, source: Generator) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a random part of a photo, by :data:`AREA` and :data:`ASPECT`.
+def random_box(width: int, height: int, source: Generator, least_area: float = LEAST_AREA) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of a random part of a photo, of at least this share of its area, by :data:`ASPECT`.
 
     If no draw fits, the largest centred part with an allowed aspect.
     """
     for share, aspect, left, top in torch.rand(ATTEMPTS, 4, generator=source).tolist():
-        area = width * height * (AREA[0] + share * (AREA[1] - AREA[0]))
+        area = width * height * (least_area + share * (1.0 - least_area))
         ratio = exp(log(ASPECT[0]) + aspect * (log(ASPECT[1]) - log(ASPECT[0])))
         wide, tall = round(sqrt(area * ratio)), round(sqrt(area / ratio))
         if 0 < wide <= width and 0 < tall <= height:

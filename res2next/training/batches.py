@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from res2next.datasets.base import CorruptImage
 from res2next.errors import Res2NextError
 from res2next.training.augment import TrainingPhoto, draw, erase, flip_and_crop, generator
 from res2next.transforms import MODES, evaluation_transform
@@ -187,27 +188,43 @@ class PhotoBatches(Batches):
         yield from self._load(_EvaluationPhotos(self.data, self.preprocessing), parts)
 
     def _load(self, photos: Dataset[Any], parts: list[list[int]]) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from DataLoader(
+        loader = DataLoader(
             photos,
             batch_sampler=parts,
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # seeds workers; the default is the global generator
+            collate_fn=_collated,
         )
+        for batch in loader:
+            if isinstance(batch, str):
+                raise CorruptImage(batch)
+            yield batch
+
+
+def _collated(items: list[Any]) -> Any:
+    """One batch; or the messages about images that cannot be decoded, to which torch would add tracebacks."""
+    return "; ".join(item for item in items if isinstance(item, str)) or default_collate(items)
 
 
 class _TrainingPhotos(Dataset[Any]):
     def __init__(self, data: ImageSet, transform: TrainingPhoto, seed: int, epoch: int) -> None:
         self.data, self.transform, self.seed, self.at = data, transform, seed, epoch
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int] | str:
         source = generator(self.seed, "augment", self.at, index)
-        return self.transform(self.data.image(index), source), int(self.data.labels[index])
+        try:
+            return self.transform(self.data.image(index), source), int(self.data.labels[index])
+        except CorruptImage as trouble:
+            return str(trouble)
 
 
 class _EvaluationPhotos(Dataset[Any]):
     def __init__(self, data: ImageSet, preprocessing: Preprocessing) -> None:
         self.data, self.transform = data, evaluation_transform(preprocessing)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.data.image(index)), int(self.data.labels[index])
+    def __getitem__(self, index: int) -> tuple[Tensor, int] | str:
+        try:
+            return self.transform(self.data.image(index)), int(self.data.labels[index])
+        except CorruptImage as trouble:
+            return str(trouble)

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import save as as_safetensors
 
+from res2next.datasets.folder import PREFIX
 from res2next.errors import Res2NextError
-from res2next.files import write_atomic
+from res2next.files import file_digest, write_atomic
 from res2next.registry import ENTRIES
 from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save
+from res2next.training.initial import initial_file
 from res2next.training.monitor import Listeners
 from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log
+from res2next.weights.metadata import as_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
     from res2next.recipes import Recipe
     from res2next.training.monitor import Listener
     from res2next.training.run import Run
+    from res2next.weights.metadata import Metadata
+
+
+MOST_IN_A_TAG = 40
+"""Characters of the name of a folder in the names of files."""
 
 
 class FolderInUse(Res2NextError, RuntimeError):  # noqa: N818 - it says what is the matter
@@ -46,9 +54,11 @@ class Trained:
 class Folder:
     """The folder of a run: ``log.csv``, ``checkpoints``, ``tensorboard``, and finally weights with their log."""
 
-    def __init__(self, path: Path, header: LogHeader) -> None:
+    def __init__(self, path: Path, header: LogHeader, stated: Metadata | None = None) -> None:
         self.path = path
         self.header = header
+        self.stated = stated
+        """What the weights say about themselves."""
         self.log = path / "log.csv"
         self.checkpoints = path / "checkpoints"
         self.identity = run_identity(header)
@@ -104,8 +114,10 @@ class Folder:
         """Write the weights, and the log with the same name."""
         if run.world.rank > 0:
             return None
-        content = as_safetensors(run.result(), metadata={"format": "pt"})
-        tag = weights_tag(run.recipe)
+        # one entry: several would come in any order, and the same weights would have another digest
+        entries = {"format": "pt"} if self.stated is None else as_header(self.stated)
+        content = as_safetensors(run.result(), metadata=entries)
+        tag = weights_tag(self.header.dataset)
         stem = f"{run.recipe.model}-{tag}-{hashlib.sha256(content).hexdigest()[:8]}"
         weights, log = self.path / f"{stem}.safetensors", self.path / f"{stem}.csv"
         write_atomic(log, self.log.read_bytes())
@@ -134,6 +146,7 @@ def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> 
         device=world.device.type,
         processes=world.size,
         versions={"python": platform.python_version(), "torch": torch.__version__},
+        initial_digest=None if (file := initial_file(recipe, world)) is None else file_digest(file),
     )
 
 
@@ -141,9 +154,13 @@ def run_identity(header: LogHeader) -> dict[str, str]:
     """Values that must be equal to continue a run. Device, versions and number of processes may change."""
     values = {f"recipe.{key}": value for key, value in asdict(header.recipe).items()}
     values |= {"digest of the data": header.digest, "images held out": header.held_out}
+    if header.initial_digest is not None:
+        values["digest of the initial weights"] = header.initial_digest
     return {key: str(value) for key, value in values.items()}
 
 
-def weights_tag(recipe: Recipe) -> str:
-    """The tag of the data set in names of weights, as in the registry: ``in1k`` for ImageNet."""
-    return next((entry.tag for entry in ENTRIES if entry.dataset == recipe.dataset), recipe.dataset.lower())
+def weights_tag(dataset: str) -> str:
+    """The tag of a data set in names of weights: the registry's, such as ``in1k`` for ImageNet, or a folder's name."""
+    known = next((entry.tag for entry in ENTRIES if entry.dataset == dataset), None)
+    letters = "".join(c if c.isascii() and c.isalnum() else "_" for c in dataset.lower().removeprefix(PREFIX))
+    return known or letters[:MOST_IN_A_TAG] or "folder"

@@ -20,10 +20,11 @@ from res2next.distributed import World
 from res2next.recipes import learning_rate
 from res2next.registry import find
 from res2next.training.augment import generator, mix_images
-from res2next.training.batches import Part, make_batches
+from res2next.training.batches import Part, TrainingDataError, make_batches
 from res2next.training.folder import Folder, Trained, make_header
 from res2next.training.monitor import REPORT_EVERY, Clock, interruptions
 from res2next.training.run import Run
+from res2next.weights.metadata import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +52,8 @@ def train(
 ) -> Trained | None:
     """Train by ``recipe`` on the images of ``data``, and write weights and log to the folder ``output``.
 
+    Weights for other classes than the model's in the registry state these classes (:mod:`res2next.weights.metadata`).
+
     Args:
         held_out: number of images that are not trained on; after each epoch the network is measured on them.
         resume: continue from the last checkpoint in ``output``, if there is one.
@@ -65,12 +68,18 @@ def train(
         FolderInUse: ``output`` has a run, and ``resume`` is False.
         CheckpointError: ``resume`` is True, and ``output`` has another run, or a damaged one.
         TrainingDataError: images that do not suit the recipe.
+        CorruptImage: images of a batch cannot be decoded.
         KeyboardInterrupt: on SIGINT or SIGTERM, after a checkpoint.
     """
-    part = Part(world.rank, world.size, recipe.accumulate)
-    batches = make_batches(data, recipe, find(recipe.model).preprocessing, held_out, part, workers)
+    part, entry = Part(world.rank, world.size, recipe.accumulate), find(recipe.model)
+    if len(data.classes) < 2:
+        raise TrainingDataError(f"{data.info.name} has one class: there is nothing to tell apart")
+    batches = make_batches(data, recipe, entry.preprocessing, held_out, part, workers)
     run = Run.fresh(recipe, len(data.classes), world)
-    folder = Folder(output, make_header(recipe, data, held_out, world))
+    stated = None
+    if data.info.name != entry.dataset:
+        stated = Metadata(entry.architecture, tuple(data.classes), entry.preprocessing)
+    folder = Folder(output, make_header(recipe, data, held_out, world), stated)
     listeners = folder.start(run, resume, listener)
     # statistics of batch norm are shared after each update instead of being copied from the first process
     network = DistributedDataParallel(run.network, broadcast_buffers=False) if world.size > 1 else run.network
@@ -102,7 +111,7 @@ def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]],
     """Update the weights from this process's parts of a batch; return their mean loss."""
     recipe = run.recipe
     for group in run.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)  # checkpoints of earlier versions do not have it
     total = torch.zeros((), device=run.device)
     for turn, (images, labels) in enumerate(parts):
         images = images.to(run.device, memory_format=torch.channels_last, non_blocking=True)  # (n, C, H, W)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from res2next.create import create_model
 from res2next.distributed import half_precision
+from res2next.training.initial import initial_network, is_head
 from res2next.training_log import LogRow
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class Run:
 
     @classmethod
     def fresh(cls, recipe: Recipe, classes: int, world: World) -> Run:
-        """Fresh weights, drawn by the recipe's seed."""
+        """The state before the first update, with fresh weights drawn by the recipe's seed."""
         device = world.device
         with torch.random.fork_rng(devices=[]):  # the caller's generator is unchanged
             torch.default_generator.manual_seed(recipe.seed)
-            network = create_model(recipe.model, num_classes=classes, zero_init_last=recipe.zero_init_last)
+            network = initial_network(recipe, classes, world)
         # twice as fast as the default layout on a CPU, and best for tensor cores
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         precision = half_precision(device)
@@ -106,13 +106,17 @@ class Run:
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD; if the recipe says so, without weight decay of norms and biases: the parameters with one dimension."""
-    parameters = list(network.parameters())
-    with_decay = [p for p in parameters if recipe.decay_norm_and_bias or p.ndim > 1]
-    others = [p for p in parameters if not (recipe.decay_norm_and_bias or p.ndim > 1)]
-    groups = [{"params": with_decay, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    """SGD for all parameters that are not frozen, in groups with their own ``factor`` of the learning rate.
+
+    If the recipe says so, norms and biases, which are the parameters with one dimension, have no weight decay.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        decay = recipe.weight_decay if recipe.decay_norm_and_bias or parameter.ndim > 1 else 0.0
+        if parameter.requires_grad:
+            groups.setdefault((decay, 1.0 if is_head(name) else recipe.trunk_rate), []).append(parameter)
     return torch.optim.SGD(
-        [group for group in groups if group["params"]],
+        [{"params": each, "weight_decay": decay, "factor": factor} for (decay, factor), each in groups.items()],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,

@@ -8,6 +8,7 @@ import pytest
 from sites import CONFIG, cardproof, write_site
 
 from cardproof.core.errors import InputError
+from cardproof.core.names import canonical_dataset
 from cardproof.core.settings import load_settings
 
 
@@ -28,6 +29,19 @@ def test_so_is_one_of_the_command_line(tmp_path, monkeypatch, option):
     done = cardproof("audit", "templates", option, f"ImageNet={value}" if option == "--data" else value)
     assert done.returncode == 2
     assert "home of no user" in done.stderr
+
+
+def test_images_of_ones_own_prove_no_claim_about_a_published_data_set(tmp_path, monkeypatch):
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(f"{CONFIG}    data: {{ImageNet: 'folder:{tmp_path}'}}\n")
+    with pytest.raises(InputError, match=r"mkdocs.yml:6:\d+: images of your own are not a published split"):
+        load_settings(config)
+    monkeypatch.chdir(write_site(tmp_path / "site"))
+    for command in (("audit", "templates"), ("render",)):
+        done = cardproof(*command, "--data", f"ImageNet=folder:{tmp_path}")
+        assert done.returncode == 2
+        assert "images of your own are not a published split" in done.stderr
+    assert canonical_dataset(f"folder:{tmp_path}") is None  # what a card that claims a result on them would name
 
 
 @pytest.mark.attack(

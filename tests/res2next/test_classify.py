@@ -341,14 +341,54 @@ def test_on_a_terminal_a_table_is_printed(
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_an_image_that_cannot_be_read_ends_the_command_before_anything_is_printed(
+def test_an_image_that_cannot_be_read_is_named_and_the_others_are_classified(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_weights: Path, as_json: tuple[str, ...]
 ) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no image")
-    status, out, err = run(capsys, example_photo(), text, *model(tiny_weights), *as_json)
-    assert (status, out) == (2, "")
+    status, out, err = run(capsys, text, example_photo(), *model(tiny_weights), *as_json)
+    assert status == 1
     assert err == f"error: {text} cannot be read as an image: it is in no format that Pillow knows\n"
+    alone = run(capsys, example_photo(), *model(tiny_weights), *as_json)
+    assert alone == (0, out, "")
+
+
+def test_a_folder_is_all_images_in_it_by_path(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_weights: Path
+) -> None:
+    names = ("b.png", "a/2.PNG", "a/1.bmp", ".hidden.png", "notes.txt")
+    for name in names:
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 50).save(tmp_path / "photos" / name, "PNG")
+    status, out, _ = run(capsys, tmp_path / "photos", *model(tiny_weights), "--json")
+    found = [row["image"].removeprefix(f"{tmp_path}/photos/") for row in json.loads(out)]
+    assert (status, found) == (0, ["a/1.bmp", "a/2.PNG", "b.png"])
+
+
+def test_a_folder_without_images_is_bad_input(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_weights: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    status, _, err = run(capsys, tmp_path / "photos", *model(tiny_weights))
+    assert status == 2
+    assert "photos cannot be read as an image: the folder has no file that ends in .jpeg, .jpg" in err
+
+
+@pytest.mark.parametrize("optimize", ["--optimize", "--no-optimize"])
+def test_batches_and_the_optimized_network_give_the_probabilities_of_single_images(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_weights: Path, optimize: str
+) -> None:
+    for number in range(9):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+    _, out, _ = run(capsys, tmp_path, *model(tiny_weights), "--json", "--batch-size", 4, optimize)
+    rows = json.loads(out)
+    assert len(rows) == 9
+    classifier = module.load_classifier("res2next_tiny", weights=tiny_weights)
+    for number, row in enumerate(rows):
+        alone = {p.index: p.probability for p in classifier.classify(tmp_path / f"{number}.png", 10)}
+        assert all(p["probability"] == pytest.approx(alone[p["index"]], abs=1e-5) for p in row["predictions"])
 
 
 @pytest.mark.parametrize(

@@ -324,5 +324,5 @@ def test_a_data_set_that_is_not_the_models_is_noted(weights: Path, monkeypatch: 
 
 
 def test_reading_a_folder_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
-    places, scores = read_results(tmp_path / "none", {})
+    places, scores = read_results(tmp_path / "none", {}, digits())
     assert (len(places), len(scores)) == (0, 0)

@@ -67,6 +67,27 @@ def test_two_processes_go_on_with_what_one_has_done(weights: Path, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
 
 
+def test_photos_that_cannot_be_decoded_are_listed_once_for_all_processes(weights: Path, tmp_path: Path) -> None:
+    data, folder = digits(), tmp_path / "own"
+    for place in range(30):
+        (folder / str(data.labels[place])).mkdir(parents=True, exist_ok=True)
+        data.image(place).save(folder / str(data.labels[place]) / f"{place:02}.png")
+    bad = sorted(folder.rglob("*.png"))[3:7]
+    for path in bad:
+        path.write_bytes(b"no image")
+    common = ("--weights", weights, "--data", f"folder:{folder}", "--output", tmp_path / "found.json")
+    done = shared_by(2, *common)
+    assert done.returncode != 0
+    for path in bad:
+        assert done.stderr.count(f"{path} cannot be decoded") == 1
+    assert "4 of 30 images cannot be decoded" in done.stderr
+    assert not (tmp_path / "found.json").exists()
+    for path in bad:
+        data.image(int(path.stem)).save(path)
+    assert shared_by(2, *common, "--resume").returncode == 0
+    assert json.loads((tmp_path / "found.json").read_text())["images"] == 30
+
+
 def test_no_process_waits_for_one_that_failed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "res2next"]
     given = ["evaluate", MODEL, "--device", "cpu", "--weights", str(tmp_path / "none.safetensors")]

@@ -439,7 +439,7 @@ def test_what_is_no_photo_is_named(place: Place) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_evaluation_ends_at_a_corrupt_photo_with_the_plain_message(workers: int, place: Place) -> None:
+def test_an_evaluation_names_a_corrupt_photo_with_the_plain_message(workers: int, place: Place) -> None:
     cut_short(place)
     data = open_imagenet(place.info, place.path, "test", TRANSFORM)
     with pytest.raises(CorruptImage) as caught:

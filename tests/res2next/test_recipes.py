@@ -82,9 +82,9 @@ def test_every_technique_shows_when_it_is_used() -> None:
     }
 
 
-def test_every_recipe_that_the_registry_names_is_there_and_every_one_is_used() -> None:
+def test_every_recipe_that_the_registry_names_is_there_and_every_one_is_used_but_that_for_ones_own_images() -> None:
     named = {entry.recipe for entry in ENTRIES if entry.recipe is not None}
-    assert named == set(list_recipes())
+    assert named | {"finetune"} == set(list_recipes())
     for name in named:
         assert load_recipe(name).name == name
 

@@ -15,7 +15,15 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.names import WITH_TOLERANCE, dataset_names, spellings_of
-from cardproof.core.settings import Settings, load_settings, parse_dataset, parse_path, parse_tolerance, tolerance_field
+from cardproof.core.settings import (
+    Settings,
+    load_settings,
+    parse_dataset,
+    parse_images,
+    parse_path,
+    parse_tolerance,
+    tolerance_field,
+)
 from cardproof.plan.options import FIELDS, LOCAL, MeasureOptions, Progress, parse_force
 from cardproof.report.formats import FORMATS
 from cardproof.zoos import BUILT_IN, local_zoo
@@ -206,7 +214,7 @@ def site_settings(
             name, _, path = text.partition("=")
             if not path:
                 raise ValueError("write NAME=PATH")
-            folders[parse_dataset(name)] = parse_path(path).expanduser().absolute()
+            folders[parse_dataset(name)] = parse_images(path).expanduser().absolute()
     with _option_errors("--names, --weights"):
         for given in (names, weights):
             parse_path(str(given or ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -288,9 +289,9 @@ def parse_dataset(name: str) -> str:
     return found
 
 
-def _path(node: Scalar) -> Path:
+def _path(node: Scalar, parse: Callable[[str], Path] | None = None) -> Path:
     try:
-        return parse_path(node.text)
+        return (parse or parse_path)(node.text)
     except ValueError as trouble:
         raise InputError(f"{node.place}: {trouble}") from None
 
@@ -304,6 +305,13 @@ def parse_path(text: str) -> Path:
     return Path(text)
 
 
+def parse_images(text: str) -> Path:
+    """Return the path of a data set's images. Raises ValueError as :func:`parse_path`, and for images of one's own."""
+    if text.startswith("folder:"):
+        raise ValueError("images of your own are not a published split, so no claim about one can be checked with them")
+    return parse_path(text)
+
+
 def _data(node: Node) -> dict[str, Path]:
     if not isinstance(node, Mapping):
         raise InputError(f"{node.place}: data is a mapping from data set to folder")
@@ -312,7 +320,7 @@ def _data(node: Node) -> dict[str, Path]:
         if not isinstance(value, Scalar) or value.value is None:
             raise InputError(f"{value.place}: data needs a path")
         try:
-            found[parse_dataset(key.text)] = _path(value)
+            found[parse_dataset(key.text)] = _path(value, parse_images)
         except ValueError as trouble:
             raise InputError(f"{key.place}: {trouble}") from None
     return found
