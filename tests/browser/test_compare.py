@@ -136,7 +136,7 @@ def test_the_plot_has_the_marks_of_the_model_pages_by_verdict(reader):
     page = reader.open("models/compare/")
     page.locator(".cp-pareto svg").wait_for()
     disputed = page.locator(".cp-pareto a", has=page.locator(".cp-pareto__disputed"))
-    assert sorted(disputed.evaluate_all("links => links.map(link => link.href.split('#')[1])")) == [
+    assert sorted(disputed.evaluate_all("links => links.map(link => link.getAttribute('href').split('#')[1])")) == [
         "res2net50_26w_8s",
         "res2net50_48w_2s",
     ]
