@@ -35,6 +35,12 @@ def test_the_quickstart_goes_from_a_refuted_claim_to_none():
     assert "error" not in last
 
 
+def test_the_first_audit_of_the_readme_is_that_of_the_quickstart_and_shows_a_finding():
+    shown = re.findall(r"^\$ cardproof audit .*\n(?:(?!```).*\n)*", README, re.M)[0]
+    assert "error [flops]" in shown
+    assert shown in quickstart.QUICKSTART.read_text(encoding="utf-8")
+
+
 def test_the_picture_loads_nothing_and_says_what_it_shows():
     picture = quickstart.PICTURE.read_text(encoding="utf-8")
     assert len(picture) < 40_000

@@ -16,6 +16,7 @@ from cardproof.core.errors import InputError
 
 BODY = "\n# Net\n\nText with `code: no` stays.\n"
 BEANS = {"task": "image-classification", "dataset": "beans", "metric": "accuracy", "value": "0.9"}
+RESULT = "task=image-classification; dataset=beans; metric=accuracy; value=0.9; model=net"
 
 
 def header_of(path: Path):
@@ -149,13 +150,105 @@ def test_any_text_is_read_back_and_nothing_else_changes(lines, value, end, mark,
 
 def test_the_command_says_what_it_did(write):
     write("README.md", "---\nlicense: mit\n---\n")
-    result = "task=image-classification; dataset=beans; metric=accuracy; value=0.9; model=net"
-    done = cardproof("edit", "README.md", "license=1.0", "tags+=a", "--result", result)
+    command = ("edit", "README.md", "license_name=1.0", "tags+=a", "--result", RESULT)
+    done = cardproof(*command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "README.md: license is now 1.0",
-        "README.md: tags has now a",
-        "README.md: the result is now there",
+        "README.md: license_name is now 1.0",
+        "README.md: added a to tags",
+        "README.md: accuracy on beans is now 0.9",
     ]
-    assert header_of(Path("README.md"))["license"] == "1.0"
+    assert header_of(Path("README.md"))["license_name"] == "1.0"
+    assert cardproof(*command).stdout.splitlines() == [
+        "README.md: license_name is already 1.0",
+        "README.md: tags already has a",
+        "README.md: accuracy on beans is already 0.9",
+    ]
     assert cardproof("edit", "README.md").returncode == 2
+
+
+def refusal(*words: str) -> str:
+    """Return what the command says on standard error as it refuses, with the file as it was."""
+    before = Path("README.md").read_bytes()
+    done = cardproof("edit", "README.md", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert Path("README.md").read_bytes() == before
+    return str(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ("licence=mit", "unknown field 'licence'; did you mean license?"),
+        ("tag+=vision", "did you mean tags?"),
+        ("License=mit", "did you mean license?"),
+        ("task=image-classification", "did you mean pipeline_tag?"),
+        ("tags-=vision", "unknown operator '-='"),
+        ("tags:=vision", "unknown operator ':='"),
+        ("license=foo-bar", "the Hub has no licence 'foo-bar': it refuses the card; write 'license: other'"),
+        ("license=Apache 2.0", "did you mean 'apache-2.0'?"),
+        ("license+=mit", "one value, not a list"),
+        ("pipeline_tag=image-clasification", "did you mean 'image-classification'?"),
+        ("base_model=a/b/c", "write it as OWNER/NAME"),
+        ("title=", "the value is empty; to remove a field, delete line 2 from the file"),
+        ("tags+= ", "the value is empty"),
+        ("model-index=x", "--result adds a result"),
+        ("model-index.0.results.0.value=1", "--result adds a result"),
+        ("co2_eq_emissions.emissions=3", "not the name of a field"),
+    ],
+)
+def test_an_edit_that_makes_no_sense_is_refused_with_what_to_write(card, edit, said):
+    card("title: Net")
+    assert said in refusal(edit)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (RESULT.replace("classification", "clasification"), "did you mean image-classification?"),
+        (RESULT.replace("task", "taks"), "did you mean task?"),
+        (RESULT.replace("; dataset", ", dataset").replace("0.9", "high"), "the value 'high' is not a number"),
+        (RESULT + "; metric=f1", "has 'metric' twice"),
+        (RESULT + "; better", "'better' is not KEY=VALUE"),
+    ],
+)
+def test_a_result_that_makes_no_sense_is_refused(card, result, said):
+    card("title: Net")
+    assert said in refusal("--result", result)
+
+
+def test_if_one_edit_is_refused_none_is_written(card):
+    card("title: Net")
+    refusal("license=mit", "tags-=vision")
+
+
+def test_other_licences_and_fields_of_ones_own_are_written_and_the_unusual_ones_noted(card):
+    path = card("licence: mit", "stage: 1")
+    done = cardproof("edit", "README.md", "license=other", "stage=2", "colour=red", "licence=isc", "description=Text")
+    assert done.returncode == 0
+    assert header_of(path) == {
+        "licence": "isc", "stage": 2, "license": "other", "colour": "red", "description": "Text"
+    }  # fmt: skip
+    assert done.stderr.splitlines() == [
+        "README.md: warning: the Hub does not read the field 'colour'",
+        "README.md: warning: the Hub does not read the field 'licence'; did you mean license?",
+    ]
+    done = cardproof("edit", "README.md", "--result", RESULT.replace("image-classification", "tasting"))
+    assert done.stderr == "README.md: warning: the Hub has no task 'tasting'\n"
+
+
+@pytest.mark.parametrize("text", ["---\nlicense: mit\n\n# Net\n", "---\n# why\ntags:\n- a\n"])
+def test_a_header_that_is_never_closed_gets_no_second_one_above_it(write, text):
+    write("README.md", text)
+    assert "the header is never closed" in refusal("license=mit")
+
+
+def test_a_rule_at_the_top_of_a_page_is_not_an_open_header(write):
+    path = write("README.md", "---\n\n# Net\n")
+    assert set_field(path, "license", "mit")
+    assert path.read_text() == "---\nlicense: mit\n---\n\n---\n\n# Net\n"
+
+
+def test_a_header_that_is_not_valid_is_named_as_such(write):
+    write("README.md", "---\nlicense: mit\n\n# Net: [\n- a\n---\n")
+    assert "not valid YAML" in refusal("license=mit")

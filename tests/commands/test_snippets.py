@@ -282,6 +282,14 @@ def test_the_terminal_says_once_why_blocks_were_not_run_and_what_would_make_them
     assert command("page.md", "--quiet").output == ""
 
 
+def test_the_page_of_no_site_is_told_of_the_option_and_that_of_a_site_of_the_setting(here: Path) -> None:
+    (here / "page.md").write_text(python("import socket\nsocket.create_connection(('192.0.2.1', 80))"))
+    assert "run 'cardproof snippets --network'" in command("page.md").output
+    assert "mkdocs" not in command("page.md").output
+    settings(here, "{}")
+    assert "set 'network: true' under 'snippets' of the plugin cardproof" in command("page.md").output
+
+
 def test_a_reason_cannot_steer_the_terminal(here: Path) -> None:
     (here / "page.md").write_text(python("1 / 0", 'python { .skip data-reason="a\x1b[2Jb" }'))
     assert "\x1b" not in command("page.md").output

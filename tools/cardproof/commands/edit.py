@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
+from cardproof.commands.edit_checks import parse_edit, parse_result, warning_of, warning_of_result
+from cardproof.commands.header_edits import EditError, add_entry, add_result, header_of, set_field
 from cardproof.commands.options import PATH, epilog
 from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
@@ -30,7 +31,7 @@ _DATA = (".yml", ".yaml", ".json")
     "edit",
     epilog=epilog(
         "cardproof edit README.md license=apache-2.0 tags+=vision",
-        "cardproof edit README.md --result 'task=x; dataset=imagenet-1k; metric=accuracy; value=78.24'",
+        "cardproof edit README.md --result 'task=image-classification; dataset=beans; metric=accuracy; value=0.9'",
     ),
 )
 @click.argument("path", type=PATH)
@@ -48,28 +49,35 @@ def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -
 
     Everything else stays byte for byte.
     FIELD=VALUE writes or adds a field, FIELD+=VALUE adds an entry to a list. A value is text, in quotes if it needs
-    them, unless the old one is a number or boolean.
+    them, unless the old one is a number or boolean. Misspelt fields and values that the Hub refuses are not written.
     """
     if not edits and not results:
         raise click.UsageError("Missing argument 'FIELD=VALUE...', or --result.")
-    for text in edits:
-        field, separator, value = text.partition("=")
-        if not separator or not field.rstrip("+"):
-            raise click.UsageError(f"{text}: write FIELD=VALUE or FIELD+=VALUE")
+    header = header_of(path)
+    parsed = [parse_edit(text, header) for text in edits]
+    added = [parse_result(text) for text in results]
+    warnings = *(warning_of(edit, header) for edit in parsed), *(warning_of_result(words) for words in added)
+    for warning in filter(None, warnings):
+        click.echo(printable(f"{show_path(path)}: warning: {warning}"), err=True)
+    for field, value, adds in parsed:
         with _edit_errors():
-            changed = (add_entry if field.endswith("+") else set_field)(path, field.removesuffix("+"), value)
-        verb = "has" if field.endswith("+") else "is"
-        click.echo(printable(f"{show_path(path)}: {field.removesuffix('+')} {_done(verb, changed)} {value}"))
-    for text in results:
-        pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+            changed = (add_entry if adds else set_field)(path, field, value)
+        said = _added(field, value, changed) if adds else _set(field, value, changed)
+        click.echo(printable(f"{show_path(path)}: {said}"))
+    for words in added:
         with _edit_errors():
-            changed = add_result(path, {key.strip(): value.strip() for key, _, value in pairs})
-        click.echo(f"{printable(show_path(path))}: the result {_done('is', changed)} there")
+            changed = add_result(path, words)
+        said = _set(f"{words['metric']} on {words['dataset']}", words["value"], changed)
+        click.echo(printable(f"{show_path(path)}: {said}"))
     return 0
 
 
-def _done(verb: str, changed: bool) -> str:
-    return f"{verb} now" if changed else {"is": "was already", "has": "had already"}[verb]
+def _set(what: str, value: str, changed: bool) -> str:
+    return f"{what} is {'now' if changed else 'already'} {value}"
+
+
+def _added(field: str, value: str, changed: bool) -> str:
+    return f"added {value} to {field}" if changed else f"{field} already has {value}"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import near_file, show_path
 from cardproof.core.journal import finish_interrupted, replace_sources
 from cardproof.core.paths import is_regular
@@ -19,7 +19,7 @@ from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.core.yaml_text import to_yaml
 from cardproof.read.index_shape import end_of
-from cardproof.read.markdown import Span, find_header
+from cardproof.read.markdown import Span, find_header, opens_header
 
 RESULT_KEYS = {
     "task": ("task", "type"),
@@ -42,6 +42,11 @@ _BOM = "\ufeff"
 
 class EditError(Exception):
     """An edit that would change more than its own value; nothing was written."""
+
+
+def header_of(path: Path) -> Mapping | None:
+    """Return the header of a page; None if it has none. Raises InputError if it is never closed or not valid."""
+    return _Header(path).fields
 
 
 def set_field(path: Path, field: str, value: str) -> bool:
@@ -101,6 +106,10 @@ class _Header:
         self.text = text.removeprefix(_BOM)
         self.end = "\r\n" if "\r\n" in self.text else "\n"
         self.span, self.fields = _read(path, self.text)
+        if self.span is None and opens_header(self.text):
+            raise InputError(f"{show_path(path)}: the header is never closed; add a line '---' below its last field")
+        if self.span is not None and self.fields is None:
+            raise InputError(f"{show_path(path)}: the header is not valid YAML; 'cardproof audit' says where")
 
     def set_field(self, field: str, value: str) -> bool:
         node = self._field(field)
@@ -133,7 +142,9 @@ class _Header:
 
     def add_result(self, words: MappingOf[str, str]) -> bool:
         if unknown := sorted(set(words) - {*RESULT_KEYS, "model"}):
-            raise InputError(f"--result has no '{unknown[0]}'; it knows model, {', '.join(RESULT_KEYS)}")
+            known = ("model", *RESULT_KEYS)
+            hint = did_you_mean(unknown[0], known) or f"; it knows {', '.join(known)}"
+            raise InputError(f"--result has no '{unknown[0]}'{hint}")
         if missing := [key for key in _REQUIRED if not words.get(key)]:
             raise InputError(f"--result needs {', '.join(missing)}: write KEY=VALUE; KEY=VALUE …")
         if words.get("source") and not words.get("source_url"):

@@ -126,6 +126,12 @@ def find_header(source: Source) -> Span | None:
     return Span(0, close.end(), match.end(), close.start()) if close else None
 
 
+def opens_header(text: str) -> bool:
+    """Return whether a text begins as a header does: a fence with a field below it, closed or not."""
+    match = _HEADER.match(text)
+    return bool(match and _FIELD.match(text, match.end()))
+
+
 def header_notes(source: Source, header: Span) -> Iterator[Finding]:
     """Report a header that begins with two fences, or below a blank line: only some readers find it."""
     if re.match(r"---[ \t]*\r?\n", source.text[header.yaml_start : header.end]):

@@ -316,7 +316,7 @@ def run_blocks(
     judged = [_judge(block, ran, device, policy) for block, ran in zip(blocks, _ran(job, runner), strict=True)]
     random = any(outcome.ran is not None and outcome.ran.random_weights for outcome in judged)
     try:
-        return with_causes(judged), random
+        return with_causes(judged, of_site=policy.config is not None), random
     except Exception:  # without the causes, nothing is known to be sound
         return [replace(outcome, may_update=False) for outcome in judged], random
 
@@ -355,7 +355,8 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not ran.random_weights)
     if ran.needs and (outcome.status == "fail" or block.options.expect_error == "") and not _is_wrong(outcome):
-        return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint_for_needs(ran.needs))
+        hint = hint_for_needs(ran.needs, policy.config is not None)
+        return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint)
     if outcome.status == "fail" and outcome.hint is None:
         return replace(outcome, hint=hint_for(ran.error) or _asked_for(ran))
     return outcome

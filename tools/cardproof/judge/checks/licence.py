@@ -1,9 +1,10 @@
-"""Licence: the licence in the header of a card, compared with the licences that its text names.
+"""Licence: a header that allows commercial use, while the text, the weights or the licence file forbid it.
 
 ## What it does
 
 Reads `license` in the header of the page, or `License` of a model, and searches the text for licences that forbid
-commercial use: Creative Commons with NC, "non-commercial", "research only".
+commercial use: Creative Commons with NC, "non-commercial", "research only". Other licences in the text are not
+compared: a header with `mit` and a text that says Apache-2.0 are no finding.
 
 - `licence`: the header allows what the text forbids. Also a link to weights whose authors forbid commercial use, by a
   short dated list of addresses. Also a `LICENSE` file in the card's folder or repository, which is recognised by its

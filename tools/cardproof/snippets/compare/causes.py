@@ -36,8 +36,8 @@ _STATES = {
 }
 
 
-def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of a page's blocks, in page order, with their causes.
+def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Outcome]:
+    """Return the outcomes of a page's blocks, in page order, with their causes; ``of_site``: the page has a mkdocs.yml.
 
     A block is not run that needs a name of a block which failed or did not run, or something that is missing, as an
     earlier block has said. Outputs that depend on such a block are not for an update.
@@ -62,7 +62,7 @@ def with_causes(outcomes: Sequence[Outcome]) -> list[Outcome]:
         affected = tuple(without[name] for name in sorted(reads & without.keys()))
         refused = (*(ran.refused_before if ran else ()), *affected)[:1]
         if refused and outcome.status == "fail" and outcome.expected_line is not None:
-            message, hint = f"needs {refused[0]}: its output is another without", hint_for_needs(refused[0])
+            message, hint = f"needs {refused[0]}: its output is another without", hint_for_needs(refused[0], of_site)
             outcome = replace(outcome, status="not-run", message=message, hint=hint)
         result.append(replace(outcome, may_update=not (reads & unsound or (ran and ran.random_weights))))
         is_sound = outcome.status == "pass" or (outcome.status == "fail" and bool(ran and ran.ended and not ran.error))
@@ -141,9 +141,13 @@ def hint_for(error: str | None) -> str | None:
     )
 
 
-def hint_for_needs(what: str) -> str:
-    """Return what to do so that a block gets what it was refused."""
-    online = "mark the block .network, and set 'network: true' under 'snippets' of the plugin cardproof"
+def hint_for_needs(what: str, of_site: bool) -> str:
+    """Return what to do so that a block gets what it was refused: settings for the page of a site, else options."""
+    if of_site:
+        online = "mark the block .network, and set 'network: true' under 'snippets' of the plugin cardproof"
+        random = "'weights: random'"
+    else:
+        online, random = "mark the block .network, and run 'cardproof snippets --network'", "'--random-weights'"
     if what.startswith("weights"):
-        return f"{online}; or 'weights: random', which runs loaders of timm, torchvision and torch.hub without"
+        return f"{online}; or {random}, which runs loaders of timm, torchvision and torch.hub without"
     return online
