@@ -19,7 +19,7 @@ Reads the card and its model index, and reports:
 - `hub-header`: a value in the header of a card for the Hub (such as `README.md`) that the Hub rejects or drops, with
   the nearest value that the Hub has: an unknown licence, task or relation to the base model, an empty or null value,
   a null entry of a list, a header that is not a mapping. A header with two fences, or below a blank line, is a note:
-  some readers do not find it.
+  some readers do not find it. One that is never closed is a warning: no reader finds it.
 - `hub-result`: a result in the header that the Hub rejects: without task, data set or metrics, a metric without type
   or value, a source without its address.
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers reject or show as text. `encoding` also
