@@ -331,8 +331,8 @@ def _indentation_hint(text: str, index: int) -> str | None:
     if line[: max(0, column - nearest)].strip() or not _is_valid(text[:first] + moved):
         return None
     return (
-        f"bad indentation: '{match['key']}' begins in column {column} and '{above['key']}' above it in column {nearest}; "
-        "keys of one mapping begin in the same column"
+        f"bad indentation: '{match['key']}' begins in column {column} and '{above['key']}' above it in column "
+        f"{nearest}; keys of one mapping begin in the same column"
     )
 
 
