@@ -346,6 +346,8 @@ LEAST_OTHERS = 2
 """Percentages in a column that tell what its only fraction is."""
 NEAR = 15
 """Percentage points: a fraction that is farther from all others may be a percentage, such as that of chance."""
+LEAST_FRACTION = Decimal("0.1")
+"""Of a result; a smaller one may be a percentage."""
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -355,14 +357,11 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         for claim in one.claims:
             if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, one):
                 groups.setdefault(claim.column or (claim.kind, claim.dataset), []).append((claim, one))
-    found = {
-        one.model.key: claim for group in groups.values() if (lone := _fraction_in(group)) for claim, one in [lone]
-    }
+    in_columns = {one.model.key: claim for claim, one in filter(None, map(_fraction_in, groups.values()))}
     for one in context.models:
-        claim = found.get(one.model.key) or _fraction_of_pair(one)
-        if claim:
-            message = f"{claim.field} of {one.model.name} says {claim.stated} among percentages: a fraction?"
-            yield Finding(claim.place, "mixed-units", "warning", message, "write all in percent")
+        if fraction := in_columns.get(one.model.key) or _fraction_of_pair(one):
+            message = f"{fraction.field} of {one.model.name} says {fraction.stated} among percentages: a fraction?"
+            yield Finding(fraction.place, "mixed-units", "warning", message, "write all in percent")
 
 
 def _fraction_in(group: list[tuple[Claim, Context]]) -> tuple[Claim, Context] | None:
@@ -396,10 +395,6 @@ def _fraction_of_pair(context: Context) -> Claim | None:
         if raw and raw.value >= LEAST_FRACTION and one.value <= five.value:
             return fractions[0]
     return None
-
-
-LEAST_FRACTION = Decimal("0.1")
-"""A smaller one may be a percentage, such as that of chance."""
 
 
 CHECK = Check(
