@@ -133,6 +133,7 @@ OTHER = "only a list below the words 'Model Stats' is read"
         (CARD.replace("GMACs: 4.1", "Params (M): 23.5"), "it states params more than once"),
         (CARD.replace("**Model Stats:**", "Numbers"), OTHER),
         ("# resnet50\n\n- Parameters: 25.6M\n- Licence: MIT\n", OTHER),
+        ("# Nets\n\n- Params: 2M\n\n## More\n\n- Params: 3M\n", f"{OTHER} (one of 2 such lists)"),
     ],
 )
 def test_a_list_with_counts_that_may_be_of_another_model_is_not_read_and_named(write, text, unread):

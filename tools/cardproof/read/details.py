@@ -21,6 +21,7 @@ from cardproof.read.table_values import LEAST_RATIO, SMALLEST
 
 WORDS = ("model stats", "param", "flops", "macs", "multiply-adds", "mult-adds", "madds")
 """In lower case; a text without any of them has no list that is looked for."""
+NOT_NAMED = "only a list below the words 'Model Stats' is read"
 _TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
 _HEADING = re.compile(r" {0,3}(?P<level>#{1,6}) {1,5}([`*_]{0,3})(?P<name>[A-Za-z][\w.+/-]{1,200})\2[ #]{0,5}\r?\n?")
 _NAMING = ("model_name", "name", "title")
@@ -130,7 +131,7 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
     counting = [one for one in lists if any(entry.is_count for entry in one.entries)]
     named = [one for one in lists if one.named and one.entries]
     found = Details()
-    reason = "only a list below the words 'Model Stats' is read"
+    reason = ""
     if len(named) > 1:
         reason = "the page has several lists 'Model Stats'"
     elif named:
@@ -142,11 +143,15 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
         elif cells := [cell for entry in named[0].entries for cell in _cells(source, entry, named[0])]:
             found.model = stated_model(source, name, cells, "details")
             counting = [one for one in counting if one is not named[0]]
-    for one in counting:
-        place = (one.entries[0].key if not one.named else one).start
-        why = reason if one.named or not named else "only a list below the words 'Model Stats' is read"
-        found.unread.append(UnreadTable(source.place(place), why, (), True, "list"))
+    found.unread = [_unread(source, one, reason) for one in counting if one.named]
+    if others := [one for one in counting if not one.named]:
+        more = f" (one of {len(others)} such lists)" if len(others) > 1 else ""
+        found.unread.append(_unread(source, others[0], f"{NOT_NAMED}{more}"))
     return found
+
+
+def _unread(source: Source, one: _List, reason: str) -> UnreadTable:
+    return UnreadTable(source.place(one.start if one.named else one.entries[0].key.start), reason, (), True, "list")
 
 
 def _name(source: Source, stats: _List, titles: list[_Title], header: Mapping | None, only: str) -> Scalar | str:
