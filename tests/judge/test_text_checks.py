@@ -249,6 +249,53 @@ def test_a_fraction_beside_a_percentage(found):
     assert ("mixed-units", "warning", 25) in found(INDEX.replace("-->", results + "-->"))
 
 
+COLUMN = "# Nets\n\n| Model | Params (M) | Top-1 |\n|---|---|---|\n"
+
+
+def column(*values: str, head: str = "Top-1") -> str:
+    rows = "".join(f"| net{number} | 1.5 | {value} |\n" for number, value in enumerate(values))
+    return COLUMN.replace("Top-1", head) + rows
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (column("69.9", "0.699", "71.2"), 6),
+        (column("69.9%", "71.2%", "0.699"), 7),
+        (column("93.1", "92.4", "0.934", head="Top-5"), 7),
+    ],
+)
+def test_the_only_fraction_of_a_column_of_percentages_is_a_warning(found, text, line):
+    assert ("mixed-units", "warning", line) in found(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        column("0.699", "71.2"),
+        column("0.699", "0.712", "71.2"),
+        column("0.699", "0.712", "0.731"),
+        column("0.1", "69.9", "71.2"),
+        column("0.9", "1.1", "1.2"),
+        column("0.9", "22.1", "23.2", head="Top-1 error"),
+        column("0.699", "69.9", "71.2", head="mAP"),
+        column("1", "69.9", "71.2"),
+    ],
+)
+def test_what_may_be_a_percentage_or_is_no_accuracy_is_not_called_a_fraction(found, text):
+    assert "mixed-units" not in {check for check, _, _ in found(text)}
+
+
+@pytest.mark.parametrize(
+    ("top1", "top5", "line"), [("0.699", "89.1", 24), ("69.9", "0.891", 25), ("61.2%", "0.934", 25)]
+)
+def test_a_fraction_beside_the_other_accuracy_of_its_result_is_one_warning(found, top1, top5, line):
+    metrics = f"      Top 1 Accuracy: {top1}\n      Top 5 Accuracy: {top5}\n"
+    results = f"  Results:\n  - Task: T\n    Dataset: D\n    Metrics:\n{metrics}"
+    mixed = [one for one in found(INDEX.replace("-->", results + "-->")) if one[0] == "mixed-units"]
+    assert mixed == [("mixed-units", "warning", line)]
+
+
 def test_a_year_that_the_paper_has_not(found):
     text = "@misc{a,\n title={Nets: deep and wide},\n year={2020}\n}\n" + INDEX
     assert found(text.replace("    URL:", "    Year: 2021\n    URL:")) == [("citation-paper", "warning", 3)]

@@ -223,3 +223,35 @@ def test_every_licence_of_the_hub_is_known_by_identifier_and_name():
         assert licence_id(identifier) == licence_id(name) == identifier
     assert near("image-clasification", TASKS) == "image-classification"
     assert near("nothing alike", TASKS) is None
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("above", ["", "\n"])
+@pytest.mark.parametrize(
+    "fields",
+    ["license: mit\n", "tags:\n- timm\n- x\nlicense: mit\n", "title: Net\nauthor: A. B.\n", "license: mit\n# Net\n"],
+)
+def test_a_header_that_is_never_closed_is_a_warning_at_its_first_line(write, fields, above, end):
+    text = f"{above}---\n{fields}\n# Net\n\nText.\n".replace("\n", end)
+    (finding,) = read_cards([write("README.md", text)]).findings
+    first = 1 + above.count("\n")
+    assert (finding.check, finding.severity, finding.place.line) == ("hub-header", "warning", first)
+    assert finding.hint == f"write --- on a line of its own below line {first + fields.count(chr(10))}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\n\nlicense: mit\n",
+        "---\nText below a rule.\n",
+        "---\nNote: this page is old.\n\nText.\n",
+        "---\nNote: this page is old.\nWarning: it is wrong.\n",
+        "---\n# Net\n",
+        "---\nlicense: mit\nis what we chose: [x\n",
+        "---\ntitle: x\nlicense: mit\n...\n\nText.\n",
+        "----\nlicense: mit\n",
+        "Text.\n\n---\nlicense: mit\n",
+    ],
+)
+def test_a_rule_across_the_page_opens_no_header(write, text):
+    assert read_cards([write("README.md", text)]).findings == []

@@ -142,3 +142,41 @@ def test_every_scalar_stands_where_its_place_says(values, end):
     for item in root.items:
         place = item.place
         assert lines[place.line - 1][place.column - 1 : place.end_column - 1] == item.text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a:\n   FLOPs: 1\n    Params: 11690000\n", "'Params' begins in column 5 and 'FLOPs' above it in column 4"),
+        ("a:\n    FLOPs: 1\n   Params: 11690000\n", "'Params' begins in column 4 and 'FLOPs' above it in column 5"),
+        ("- Name: x\n   Params: 3\n", "'Params' begins in column 4 and 'Name' above it in column 3"),
+        (
+            "tags:\n- timm\nlicense: mit\n  base_model: 3\n",
+            "'base_model' begins in column 3 and 'license' above it in column 1",
+        ),
+    ],
+)
+def test_a_bad_indentation_is_named_and_no_quotes_are_proposed(text, hint):
+    _, (finding,) = parse(text)
+    assert (finding.check, finding.fix) == ("yaml-syntax", None)
+    assert finding.hint == f"bad indentation: {hint}; keys of one mapping begin in the same column"
+
+
+@pytest.mark.parametrize(
+    "text", ["a:\n  b: 'x' y\n", "k: {a: 1\n b: 2}\n", "a: 1\nb: 'x\n   c: 2\n", "a: 'x\n  c: d'\nb: 'e' f\n"]
+)
+def test_what_is_no_fault_of_indentation_is_not_called_one(text):
+    assert [finding.hint for finding in parse(text)[1]] == [None]
+
+
+@given(st.lists(st.sampled_from(["a: 1", "  b: c: d", "   e: 2", "- f: g", "    h: 'i", "j: [k", "l: m: n", "\to: p"])))
+def test_quotes_are_proposed_only_if_the_line_is_valid_with_them(lines):
+    _, findings = parse("\n".join(lines))
+    for finding in findings:
+        if finding.fix and finding.check == "yaml-syntax":
+            fixed = [*lines[: finding.fix.line - 1], apply(lines[finding.fix.line - 1], finding.fix)]
+            assert not any(more.fatal for more in parse("\n".join(fixed))[1])
+
+
+def apply(line, fix):
+    return line[: fix.column - 1] + fix.text + line[fix.end_column - 1 :]

@@ -144,3 +144,13 @@ def test_the_counts_of_json_stay(site):
     assert facts["claims"] == sum(
         facts[verdict] for verdict in ("confirmed", "cited", "disputed", "refuted", "unchecked")
     )
+
+
+def test_a_page_about_no_model_is_not_counted_as_a_card_beside_one_with_claims(capsys):
+    run = run_with(judged("confirmed", "FLOPs", 1))
+    run.cards = [
+        *run.cards,
+        replace(run.cards[0], file="README.md", defined=(), findings=(), tally={}, not_checkable={}),
+    ]
+    assert " on 1 card: 1 confirmed" in printed(run, capsys)
+    assert summary(run)["cards"] == 2

@@ -44,6 +44,12 @@ def near_file(path: Path) -> str:
     return did_you_mean(path.name, others)
 
 
+def address_in(path: Path) -> str:
+    """Return the address that was given in place of a path, which keeps one of its two slashes; empty if it is none."""
+    scheme, mark, rest = path.as_posix().partition(":/")
+    return f"{scheme}://{rest}" if mark and scheme.lower() in ("http", "https", "hf") else ""
+
+
 def cache_folder() -> Path:
     """Return the folder of the cache: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardproof"

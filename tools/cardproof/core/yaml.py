@@ -31,6 +31,7 @@ _INT_1_1 = re.compile(r"[-+]?[0-9][0-9a-fA-FxX_:]*")
 MAX_DIGITS = 300
 """Of an integer: a longer one is text. It converts to no other kind of number, and to text only slowly."""
 _PLAIN_VALUE = re.compile(r"(\s*+(?:- ++)*+[^:#'\"\s][^:#'\"]*+:\s++)([^'\"\[{|>].*\S)")
+_INDENTED_KEY = re.compile(r" {0,200}(?:- {1,20}){0,9}(?P<key>[A-Za-z_][\w .-]{0,60}):(?:\s|$)")
 MAX_QUOTED = 2000
 """Characters of a line whose value is quoted by a fix."""
 
@@ -297,20 +298,59 @@ def _syntax_error(trouble: yaml.MarkedYAMLError, source: Source, offset: int, te
         hint, fix = _quote_hint(source, place, text, index)
     elif text[index : index + 1] == "\t":
         hint = "indent with spaces: YAML allows no tabs"
+    if hint is None:
+        hint = _indentation_hint(text, index)
     return Finding(place, "yaml-syntax", "error", message, hint, fix, fatal=True)
 
 
-def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[str, Fix | None]:
-    """Return the hint and fix that quote a plain value with ``: ``."""
-    first = text.rfind("\n", 0, index) + 1
-    end = text.find("\n", index)
-    line = text[first : end if end >= 0 else len(text)].rstrip("\r")
+def _quote_hint(source: Source, place: Place, text: str, index: int) -> tuple[str | None, Fix | None]:
+    """Return the hint and fix that quote a plain value with ``: ``; nothing if the line is invalid with quotes too."""
+    first, line = _line_at(text, index)
     match = _PLAIN_VALUE.match(line) if len(line) <= MAX_QUOTED else None
     if not match:
-        return "a value that holds ': ' must be quoted", None
+        holds = ": " in line[: index - first]
+        return "a value that holds ': ' must be quoted" if holds else None, None
     quoted = "'" + match[2].replace("'", "''") + "'"
+    if not _is_valid(text[:first] + line[: match.start(2)] + quoted):
+        return None, None
     fix = Fix(place.line, match.start(2) + 1, match.end(2) + 1, quoted)
     return f"a value that holds ': ' must be quoted: {quoted}", fix
+
+
+def _indentation_hint(text: str, index: int) -> str | None:
+    """Return what is wrong with a line ``key: value`` that is valid in the column of the key above it."""
+    first, line = _line_at(text, index)
+    match = _INDENTED_KEY.match(line)
+    if match is None:
+        return None
+    column = match.start("key") + 1
+    above = next(filter(None, map(_INDENTED_KEY.match, reversed(text[:first].splitlines()))), None)
+    if above is None or (nearest := above.start("key") + 1) == column:
+        return None
+    moved = " " * (nearest - column) + line[max(0, column - nearest) :]
+    if line[: max(0, column - nearest)].strip() or not _is_valid(text[:first] + moved):
+        return None
+    return (
+        f"bad indentation: '{match['key']}' begins in column {column} and '{above['key']}' above it in column "
+        f"{nearest}; keys of one mapping begin in the same column"
+    )
+
+
+def _line_at(text: str, index: int) -> tuple[int, str]:
+    """Return where the line of a position starts, and the line without its end."""
+    first = text.rfind("\n", 0, index) + 1
+    end = text.find("\n", index)
+    return first, text[first : end if end >= 0 else len(text)].rstrip("\r")
+
+
+def _is_valid(text: str) -> bool:
+    import yaml
+
+    try:
+        yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, RecursionError):
+        return False
+    return True
 
 
 def _limit_exceeded(source: Source, start: int, message: str) -> Finding:

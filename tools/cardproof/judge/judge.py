@@ -108,6 +108,7 @@ def judge(
             local_files.includes.get(card.file, ()),
             local_files.missing.get(card.file, ()),
             local_files.licences.get(card.file),
+            settings.zoo is not None,
         )
         for check in all_checks():
             for context in contexts if check.check_model else ():

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, boundary
-from cardproof.core.files import near_file, show_path
+from cardproof.core.files import address_in, near_file, show_path
 from cardproof.core.paths import files_below, is_inside, is_regular, root_of_argument
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
@@ -109,6 +109,8 @@ def read_cards(
     seen: set[Path] = set()
     for given in paths:
         if not given.exists() and not (root and given.is_symlink()):
+            if address := address_in(given):
+                raise InputError(f"{address}: addresses are not read: download the card first, and name its file")
             raise InputError(f"{show(given)}: no such file or folder{near_file(given)}")
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()
@@ -218,25 +220,23 @@ def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
 
 def _table_card(source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), start: int = 0) -> Card:
     """Return a card with the models that the text itself describes; a template has its index instead."""
-    text = source.text.lower()
-    if source.path.suffix.lower() != ".csv" and not any(mark in text for mark in ("|", "<table", "model stats")):
-        return Card(source, header, (), models, _claims(models))
-    from cardproof.read.details import merged, model_in_details
-    from cardproof.read.tables import read_tables
+    from cardproof.read.details import WORDS, Details, merged, read_details
+    from cardproof.read.tables import Found, read_tables
 
+    text = source.text.lower()
+    is_csv = source.path.suffix.lower() == ".csv"
     found = {model.key: model for model in models}
-    tables = read_tables(source, start)
-    details = model_in_details(source, start)
-    if details and len(found) == 1:  # a card of the Hub is about one model, whatever its title calls it
-        (only,) = found.values()
-        details = replace(details, name=only.name)
-    for model in (*([details] if details else ()), *tables.models):
+    tables = read_tables(source, start) if is_csv or "|" in text or "<table" in text else Found()
+    only = models[0].name if len(models) == 1 else ""  # a card of the Hub is about one model, whatever its title says
+    has_lists = not is_csv and any(word in text for word in WORDS)
+    lists = read_details(source, start, header, only) if has_lists else Details()
+    for model in (*([lists.model] if lists.model else ()), *tables.models):
         earlier = found.get(model.key)
         found[model.key] = merged(earlier, model) if earlier else model
     models = tuple(found.values())
     return Card(
         source, header, (), models, _claims(models), tuple(tables.findings),
-        tables=tuple(tables.tables), unread=tuple(tables.unread),
+        tables=tuple(tables.tables), unread=(*tables.unread, *lists.unread),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Severity
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
 from cardproof.read.hub_ids import LICENCES, RELATIONS, TASKS, licence_id, near
 
 LISTS = ("language", "datasets", "metrics", "tags", "base_model")
@@ -16,6 +16,11 @@ _OF_THE_HUB = ("model-index", "pipeline_tag", "library_name", "base_model")
 """Fields that only headers for the Hub have."""
 TEXTS = ("license", "library_name", "pipeline_tag", "base_model_relation", "license_name", "license_link")
 """Fields that are one text."""
+_OPENED = re.compile(r"(?P<blank>\s*)---[ \t]*\r?\n(?=[A-Za-z_][\w-]*:(?:\s|$))")
+_CLOSED_OTHERWISE = re.compile(r"^\.\.\.[ \t]*\r?$", re.MULTILINE)
+"""As in YAML; MkDocs and pandoc end a header there."""
+_BLANK = re.compile(r"^[ \t]*\r?$", re.MULTILINE)
+_FIELD_NAME = re.compile(r"[a-z][\w-]*")
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -30,6 +35,28 @@ def is_for_hub(header: Node | None, source: Source) -> bool:
     if source.path.name.lower() == "readme.md":
         return header is not None
     return isinstance(header, Mapping) and any(header.get(key) is not None for key in _OF_THE_HUB)
+
+
+def check_closed(source: Source) -> Iterator[Finding]:
+    """Report fields below a first line ``---`` that no second one closes: the Hub, and others, take them for text.
+
+    A first line ``---`` may also be a rule across the page; so all lines up to the next blank one have to be YAML, with
+    a field that headers for the Hub have, or with several fields that are written as in a header.
+    """
+    match = _OPENED.match(source.text)
+    if match is None or _CLOSED_OTHERWISE.search(source.text, match.end()):
+        return
+    blank = _BLANK.search(source.text, match.end())
+    end = blank.start() if blank else len(source.text)
+    fields, findings = read_yaml(source, match.end(), end)
+    if any(finding.fatal for finding in findings) or not isinstance(fields, Mapping):
+        return
+    known = fields.entries.keys() & {*LISTS, *TEXTS, *_OF_THE_HUB}
+    if known or (len(fields.entries) > 1 and all(_FIELD_NAME.fullmatch(key.text) for key, _ in fields)):
+        place = source.place(match.end("blank"), match.end("blank") + 3)
+        message = "the header is never closed: its fields are taken for text, and the Hub finds no header"
+        line = source.place(max(match.end(), end - 1)).line
+        yield Finding(place, "hub-header", "warning", message, f"write --- on a line of its own below line {line}")
 
 
 def check_header(header: Node) -> Iterator[Finding]:

@@ -41,15 +41,16 @@ class Table(Struct, frozen=True, eq=False):
 
 
 class UnreadTable(Struct, frozen=True, eq=False):
-    """A table that may state something of models, and is not read."""
+    """A table or list that may state something of models, and is not read."""
 
     place: Place
-    """Of its first head."""
+    """Of its first head or key."""
     reason: str
     names: tuple[str, ...]
     """Texts in it that may name models."""
     counts: bool
     """Whether a column looks like counts: parameters, FLOPs, multiply-adds."""
+    what: Literal["table", "list"] = "table"
 
 
 class Model(Struct, frozen=True, eq=False):

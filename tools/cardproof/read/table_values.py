@@ -23,7 +23,7 @@ SMALLEST = 100_000
 LARGEST = Decimal(10) ** 16
 """No network has so many parameters or multiply-adds: the head's unit is not meant for such a cell."""
 _MILLIONS = (Decimal("0.1"), Decimal(2000))
-_EQUAL = Decimal("1.2")
+LEAST_RATIO = Decimal("1.2")
 """Operations are about twice the multiply-adds; what is not even 1.2 times as many is counted otherwise."""
 _DECIMAL_COMMA = re.compile(r"(?<!\d)0,\d|\d,\d{1,2}(?!\d)|\d,\d{4}")
 
@@ -170,7 +170,7 @@ def without_equal_operations(
     pairs = [
         (a.number.value, b.number.value) for a, b in zip(flops, macs, strict=True) if a and b and a.number and b.number
     ]
-    if sum(b > 0 and a < b * _EQUAL for a, b in pairs) * 2 <= len(pairs):
+    if sum(b > 0 and a < b * LEAST_RATIO for a, b in pairs) * 2 <= len(pairs):
         return stated
     reason = "FLOPs and multiply-adds of this table are about as many: it is unclear what the FLOPs count"
     doubted = [replace(one, number=None, unread=reason) if one else None for one in flops]

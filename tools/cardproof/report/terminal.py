@@ -234,14 +234,14 @@ def _summary_text(run: Run, verbose: bool) -> Text:
 
 def _nothing_found(audit: Audit) -> str:
     """Return what was looked at in files without a claim, and how to make it readable."""
-    from cardproof.judge.checks.reading import READABLE  # a render does not need the checks
+    from cardproof.judge.checks.reading import READABLE, READABLE_LIST  # a render does not need the checks
 
     unread = [table for card in audit.reading.cards for table in card.unread]
     what = f"no claim was found in {_plural(audit.reading.files, 'file')}"
     if unread:
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
-        what += f"; the table at {unread[0].place}{more} is not read: {unread[0].reason}"
-    return printable(f"{what}; {READABLE}")
+        what += f"; the {unread[0].what} at {unread[0].place}{more} is not read: {unread[0].reason}"
+    return printable(f"{what}; {READABLE_LIST if unread and unread[0].what == 'list' else READABLE}")
 
 
 def _measured_text(run: Run, facts: dict[str, Any]) -> str:
@@ -269,7 +269,8 @@ def headline(run: Run) -> str:
     if facts["not_checkable"]:
         verdicts += f"{', ' if verdicts else ''}{facts['not_checkable']} not checkable"
     claims = f"{_plural(facts['claims'], 'claim')} of {_plural(facts['models'], 'model')}"
-    claims += f" on {_plural(facts['cards'], 'card')}"
+    cards = sum(bool(card.models or card.tally or card.findings) for card in run.cards) or facts["cards"]
+    claims += f" on {_plural(cards, 'card')}"
     return f"{claims}: {verdicts}" if verdicts else claims
 
 

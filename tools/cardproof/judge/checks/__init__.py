@@ -100,6 +100,8 @@ class CardContext(Struct, frozen=True):
     """Files of the repository that its index names, and that are missing."""
     licence: LicenceFile | None = None
     """The licence file of its folder or repository."""
+    has_zoo: bool = False
+    """Whether a zoo is named."""
 
 
 class Check(Struct, frozen=True):

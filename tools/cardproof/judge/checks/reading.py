@@ -19,14 +19,15 @@ Reads the card and its model index, and reports:
 - `hub-header`: a value in the header of a card for the Hub (such as `README.md`) that the Hub rejects or drops, with
   the nearest value that the Hub has: an unknown licence, task or relation to the base model, an empty or null value,
   a null entry of a list, a header that is not a mapping. A header with two fences, or below a blank line, is a note:
-  some readers do not find it.
+  some readers do not find it. One that is never closed is a warning: no reader finds it.
 - `hub-result`: a result in the header that the Hub rejects: without task, data set or metrics, a metric without type
   or value, a source without its address.
 - `encoding`, `byte-order-mark`, `control-character`: bytes that readers reject or show as text. `encoding` also
   reports files and folders that cannot be read, symbolic links that lead out of the site's or audited folder, pipes
   and devices.
 - `unread-table`: a table that looks like claims is not read, with the reason: it has a column of counts, or names a
-  model that was measured. It is a note: its values are not checked.
+  model that was measured. It is a note: its values are not checked. So is a list with counts, if a zoo is
+  named.
 - `duplicate-model`: two cards define the same model.
 - `template`: a template cannot be rendered: an undefined name, a missing file, something that the sandbox forbids.
 - `ignore`: a comment `cardproof: ignore[check] reason` without a reason, for an unknown check, or that is not needed.
@@ -90,12 +91,19 @@ from cardproof.judge.checks import CardContext, Check
 
 READABLE = "a table is read if it has a column 'Model' and one such as 'Params (M)', 'GMACs' or 'Top-1'"
 
+READABLE_LIST = "a list 'Model Stats' of a page about one model is read, with items such as 'Params (M): 25.6'"
+
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report tables that look like claims and are not read."""
+    """Report tables that look like claims and are not read, and such lists if a zoo is named."""
     measured = {model.model.name for model in context.models if model.counts}
     for table in context.card.unread:
-        if table.counts or measured.intersection(table.names):
+        if table.what == "list":
+            if context.has_zoo:
+                yield Finding(
+                    table.place, "unread-table", "note", f"this list is not read: {table.reason}", READABLE_LIST
+                )
+        elif table.counts or measured.intersection(table.names):
             message = f"this table is not read: {table.reason}"
             hint = READABLE
             yield Finding(table.place, "unread-table", "note", message, hint)

@@ -27,7 +27,8 @@ speaks of errors, or if top-1 is above top-5 in all of several rows.
 
 - `impossible-result`: an error without any evaluation: top-1 above top-5 of the same result, or an accuracy or error
   rate below 0 or above 100.
-- `mixed-units`: a warning: one accuracy of a result is in percent and the other is a fraction.
+- `mixed-units`: a warning: one accuracy of a result is in percent and the other is a fraction, or one of a column or of
+  the same results of a card's models: `0.699` among `69.9` and `71.2`.
 
 ## Why
 
@@ -94,7 +95,7 @@ from cardproof.core.measurements import Evaluated, StatedResult
 from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.numbers import equal_as_written, parse_number, show_count
 from cardproof.core.types import Claim, Finding, Judgement, Number, shorten
-from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
 from cardproof.read.claims import weights_file
 
@@ -341,6 +342,66 @@ def _is_fraction(text: str) -> bool:
     return "%" not in text and text.strip().startswith(("0.", ".", "1.0"))
 
 
+LEAST_OTHERS = 2
+"""Percentages in a column that tell what its only fraction is."""
+NEAR = 15
+"""Percentage points: a fraction that is farther from all others may be a percentage, such as that of chance."""
+LEAST_FRACTION = Decimal("0.1")
+"""Of a result; a smaller one may be a percentage."""
+
+
+def check_card(context: CardContext) -> Iterator[Finding]:
+    """Report the only fraction in a column of accuracies, among those of one field and data set, or of one result."""
+    groups: dict[object, list[tuple[Claim, Context]]] = {}
+    for one in context.models:
+        for claim in one.claims:
+            if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, one):
+                groups.setdefault(claim.column or (claim.kind, claim.dataset), []).append((claim, one))
+    in_columns = {one.model.key: claim for claim, one in filter(None, map(_fraction_in, groups.values()))}
+    for one in context.models:
+        if fraction := in_columns.get(one.model.key) or _fraction_of_pair(one):
+            message = f"{fraction.field} of {one.model.name} says {fraction.stated} among percentages: a fraction?"
+            yield Finding(fraction.place, "mixed-units", "warning", message, "write all in percent")
+
+
+def _fraction_in(group: list[tuple[Claim, Context]]) -> tuple[Claim, Context] | None:
+    """Return the only fraction of a column, if it is about as large as the percentages in it."""
+    numbers = [(claim, one, claim.number.value) for claim, one in group if claim.number]
+    fractions = [(claim, one, value) for claim, one, value in numbers if value <= 1]
+    others = [value for _, _, value in numbers if value > 1]
+    if len(fractions) != 1 or len(others) < LEAST_OTHERS or len(numbers) < len(group):
+        return None
+    claim, one, value = fractions[0]
+    is_near = min(others) - NEAR <= value * 100 <= max(others) + NEAR
+    beside = (c.stated for c in one.claims if c.metric and c.dataset == claim.dataset)
+    return (claim, one) if is_near and _is_fraction(claim.stated) and not any("%" in text for text in beside) else None
+
+
+def _fraction_of_pair(context: Context) -> Claim | None:
+    """Return the top-1 or top-5 that is a fraction beside a percentage without a sign, and is right as a fraction."""
+    pairs: dict[str | None, dict[str, list[Claim]]] = {}
+    for claim in context.claims:
+        if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, context):
+            pairs.setdefault(claim.dataset, {}).setdefault(claim.kind, []).append(claim)
+    for pair in pairs.values():
+        first, *more = [claim for kind in ACCURACIES for claim in pair.get(kind, ())]
+        if [len(pair.get(kind, ())) for kind in ACCURACIES] != [1, 1]:
+            continue
+        one, five = points(first), points(more[0])
+        fractions = [claim for claim in (first, more[0]) if _is_fraction(claim.stated)]
+        if one is None or five is None or len(fractions) != 1 or "%" in first.stated + more[0].stated:
+            continue
+        raw = fractions[0].number
+        if raw and raw.value >= LEAST_FRACTION and one.value <= five.value:
+            return fractions[0]
+    return None
+
+
 CHECK = Check(
-    "results", judge=judge, results=True, check_model=check_model, findings=("impossible-result", "mixed-units")
+    "results",
+    judge=judge,
+    results=True,
+    check_model=check_model,
+    check_card=check_card,
+    findings=("impossible-result", "mixed-units"),
 )
