@@ -20,7 +20,6 @@ from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Finding, Judgement, Number
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import (
-    FEW_DIGITS,
     CountKind,
     conventions_of,
     found_count,
@@ -28,6 +27,7 @@ from cardproof.judge.checks._counts import (
     tolerance_of,
     within,
 )
+from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.discrepancies import describe, discrepancies_of
 from cardproof.measure.count.tools import TOOLS
 

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Counts, Reproduction, SiblingCounts, Totals
 from cardproof.core.names import kind_of
-from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
+from cardproof.core.numbers import equal_as_written, is_coarse, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Fix, Judgement, Number, shorten
 from cardproof.judge.checks import Context
-from cardproof.judge.checks._network import mismatch_reason
+from cardproof.judge.checks._network import FEW_DIGITS, mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
 from cardproof.measure.count.tools import TOOLS
 
@@ -77,10 +77,6 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     return replace(
         judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
     )
-
-
-FEW_DIGITS = 3
-"""Digits from which a number that a tool gives, or that is cut off, is told from any other."""
 
 
 ROUNDED_UP_DIGITS = 5
@@ -204,6 +200,8 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """
     if found * 2 <= stated.quantum:
         return None
+    if is_coarse(found, stated, claim.stated):  # what is written must say enough to be checked
+        stated = replace(stated, quantum=min(stated.quantum, Decimal(1)))
     written = write_like(found, stated, claim.stated)
     return None if written is None else edit(claim, written, safe=True)
 

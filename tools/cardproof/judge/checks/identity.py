@@ -10,12 +10,13 @@ Finds the network of the card's name, also by the zoo's list of renamed models.
   a note says that there are none.
 - `not-run`: a note: the network cannot be run on one image. Its parameters are checked nevertheless.
 - `another-network`: the network has another number of parameters than the card states (by more than 2 % and half a unit
-  of the last digit), and no way of counting explains the difference: the name may mean another network today.
+  of the last digit), no way of counting explains the difference, and its number is not refuted: the name may mean
+  another network today.
 - `renamed`: a note with the model's new name.
 
 Nothing that depends on the network is decided if such a network has a new name that does not contain the old one, or
 if the zoo links other weights for the name than the card does. A network from the built-in name map must have exactly
-the stated number of parameters; otherwise nothing is decided either.
+the stated number of parameters, or its multiply-adds at three digits or more; otherwise nothing is decided either.
 
 ## Why
 
