@@ -235,7 +235,9 @@ def test_the_metadata_of_the_zoo_are_a_source_of_accuracies(judge_card, values, 
 def test_an_accuracy_on_unnamed_data_is_cited_or_unchecked(judge_card):
     rows = ("net18 | 69.758 | 11,689,512", "net34 | 75.0 | 21,797,672")
     found = judge_card(table("Model | Top-1 | Params", *rows), NETS, stated_results=STATED)
-    assert [j.verdict for j in found.judgements["README.md"] if j.claim.metric] == ["cited", "unchecked"]
+    results = [judgement for judgement in found.judgements["README.md"] if judgement.claim.metric]
+    assert [judgement.verdict for judgement in results] == ["cited", "unchecked"]
+    assert results[1].reason == "not evaluated: the table names no data set"
 
 
 @pytest.mark.parametrize(("file", "verdict"), [("net18-1234.pth", "disputed"), ("mine.pth", "unchecked")])

@@ -76,7 +76,7 @@ def apply_baseline(run: Run, known: Counter[Key]) -> int:
 
 
 def folder_of_baseline(path: Path, known: Counter[Key]) -> str:
-    """Return the folder in which a baseline was written if that is not this one; empty if it is, in words if unknown."""
+    """Return the folder in which a baseline was written, in words if it is unknown; empty if it is this one."""
     files = {Path(file) for file, _, _ in known}
     if not files or any(file.exists() for file in files):
         return ""

@@ -72,7 +72,8 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     """Explain a refuted number of parameters by what could be tried without running the network."""
     found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
-        explanation = "We could not explain this number without running the network."
+        stated = shorten(judgement.claim.stated)
+        explanation = f"No known way of counting gives {stated}; some need a run of the network."
         return replace(judgement, explanation=explanation, discrepancies=("no-way",))
     return replace(
         judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
@@ -232,9 +233,9 @@ def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> 
     if hint := _hint(context, what, stated, candidates):
         return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
-        sentence = f"We could not explain this number exactly. {_sentence(near, size)}"
+        sentence = f"No known way of counting gives exactly {shorten(claim.stated)}. {_sentence(near, size)}"
         return sentence, False, discrepancies_of(near)
-    return "We could not explain this number.", False, ("no-way",)
+    return f"No known way of counting gives {shorten(claim.stated)}.", False, ("no-way",)
 
 
 def reproductions_of(claim: Claim, context: Context) -> list[Reproduction]:
