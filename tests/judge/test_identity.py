@@ -39,6 +39,11 @@ def test_an_unknown_model_is_reported_in_words_with_similar_names(contexts):
     assert finding.message == "ResNet-50 was not measured: timm 1.0 has no model 'ResNet-50'; did you mean resnet50?"
 
 
+def test_a_claim_of_an_unknown_model_says_so_in_words(judge_card):
+    found = judge_card("Models:\n- Name: gone\n  Metadata: {Parameters: 1M}\n", {}, "metafile.yml")
+    assert found.judgements["metafile.yml"][0].reason == "not measured: timm has no model 'gone'"
+
+
 def test_the_names_of_the_built_in_map_are_one_note_for_a_file(contexts):
     card = contexts({"resnet50_8xb32_in1k": "resnet50", "resnet18_8xb32_in1k": "resnet18"})
     assert [finding for model in card.models for finding in check_model(model)] == []

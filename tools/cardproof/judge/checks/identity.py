@@ -117,12 +117,13 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 
 def _said(evidence: Evidence) -> str:
-    """Return the error of a model that was not measured, with similar names; of a zoo's own kinds without the kind."""
-    assert evidence.error
-    kind, _, text = evidence.error.partition(": ")
-    said = text if kind in ("UnknownModel", "LookupError") and text else evidence.error
+    """Return the error of a model that was not measured, with similar names."""
     near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
-    return f"{said}; did you mean {near}?" if near and "did you mean" not in said else said
+    return (
+        f"{evidence.missing}; did you mean {near}?"
+        if near and "did you mean" not in evidence.missing
+        else evidence.missing
+    )
 
 
 def _needs_network(context: Context) -> bool:
@@ -158,7 +159,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             message += f"; did you mean {' or '.join(near[:MOST_NEAR])}?" if near else ""
             severity = "warning" if near else "note"  # without a similar name, it is a table of somebody else's models
         else:
-            message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].error}"
+            message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].missing}"
         hint = "its counts are unchecked: check the names, or audit it with the zoo of its networks"
         yield Finding(table.place, "unknown-model", severity, message, hint)
 
