@@ -87,6 +87,16 @@ def test_verbose_says_each_reason_once_with_at_most_five_places(capsys):
     assert "    and 2 more\n" in text
 
 
+def test_reasons_that_differ_by_the_name_of_the_model_are_one(capsys):
+    missing = [
+        replace(judged("unchecked", "FLOPs", line, f"no model '{name}'", name), check="any")
+        for line, name in ((1, "net-a"), (2, "net-b"))
+    ]
+    text = printed(run_with(*missing), capsys, verbose=True)
+    assert text.startswith("2 claims unchecked: no model '…'\n")
+    assert "1 claim unchecked: no model 'net-a'\n" in printed(run_with(missing[0]), capsys, verbose=True)
+
+
 def test_a_message_of_several_lines_is_printed_on_one(capsys):
     finding = Finding(Place("card.md", 1, 1), "not-measured", "error", "RuntimeError: first\nsecond")
     assert "first second\n" in printed(run_of(finding), capsys)
