@@ -197,3 +197,26 @@ def test_an_accuracy_whose_name_says_more_is_not_that_of_the_data_set(judge_card
     ((first, second),) = verdicts.judgements.values()
     assert "real labels" in first.reason
     assert "not evaluated" in second.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "verdict", "reason"),
+    [
+        ("Parameters", "20000000", "unchecked", "written with one digit: 20000000 says too little to be checked"),
+        ("FLOPs", "4000000000", "unchecked", "written with one digit: 4000000000 says too little to be checked"),
+        ("FLOPs", "4G", "unchecked", "written with one digit: 4G says too little to be checked"),
+        ("FLOPs (G)", "4", "unchecked", "written with one digit: 4 says too little to be checked"),
+        ("FLOPs", "4.2G", "confirmed", ""),
+        ("Parameters", "25M", "confirmed", ""),
+        ("Parameters", "30000000", "refuted", ""),
+    ],
+)
+def test_a_count_of_one_digit_is_never_confirmed(judge_value, field, text, verdict, reason):
+    judgement = judge_value(field, text)
+    assert judgement.verdict == verdict
+    assert not reason or judgement.reason == reason
+
+
+def test_the_fix_of_a_whole_number_of_one_digit_writes_all_digits(judge_value):
+    assert judge_value("Parameters", "30000000").fix.text == '"24671464"'
+    assert judge_value("Params (M)", "30").fix.text == '"25"'

@@ -169,6 +169,13 @@ def _judged_20(folder: Path, settings: Settings):
     return {j.claim.field: j for j in verdicts.judgements["card.md"]}, verdicts.findings["card.md"]
 
 
+def test_two_entries_of_one_model_disagree_about_counts_too(write):
+    card = "Models:\n- Name: a\n  Metadata: {Parameters: 25.56M, FLOPs: 4.1G}\n"
+    files = [write("a.yml", card), write("b.yml", card.replace("25.56M", "25557032").replace("4.1", "4.2"))]
+    (finding,) = of(audit(files, Settings()), "duplicate-model")
+    assert finding.message.endswith(", and the two disagree: FLOPs: 4.1G there, 4.2G here")
+
+
 def test_20_an_accuracy_that_is_off_in_the_last_digit(shared, tmp_path, monkeypatch):
     folder = copy_case(shared, "20", tmp_path)
     monkeypatch.chdir(folder)

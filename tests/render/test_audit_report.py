@@ -211,6 +211,8 @@ def test_the_command_names_no_folder_of_a_machine(command, shown):
     ("reason", "shown"),
     [
         ("not measured: LookupError: timm 1.0 has no model 'x50'", "the zoo has no model of this name"),
+        ("not measured: timm 1.0 has no model 'x50'", "the zoo has no model of this name"),
+        ("not measured: torchvision 0.29 has no classification model 'x'", "the zoo has no model of this name"),
         ("not measured: RuntimeError: out of memory", "the network could not be built or run"),
         (
             "x50 is resnet50 of zoo 'timm', which has 25,557,032 parameters: probably another network",
@@ -249,6 +251,6 @@ def test_the_published_audit_has_the_numbers_of_the_corpus():
 def test_the_published_audit_of_mmpretrain_has_the_numbers_of_the_corpus():
     audit = read_summary((ROOT / "docs/data/audit-mmpretrain.json").read_text())
     assert (audit.cards, audit.models, sum(audit.verdicts.values())) == (63, 402, 4015)
-    assert dict(audit.fields)["FLOPs"] == {"confirmed": 206, "refuted": 4, "unchecked": 171}
+    assert dict(audit.fields)["FLOPs"] == {"confirmed": 210, "refuted": 4, "unchecked": 167}
     assert {kind.name for kind in audit.kinds} <= set(DISCREPANCIES.values())
     assert summary_text(audit) == (ROOT / "docs/data/audit-mmpretrain.json").read_text()

@@ -93,6 +93,21 @@ def test_a_network_of_the_table_must_have_the_stated_parameters(write, stated, v
     assert any(finding.fix for finding in run.findings) == (verdict != "unchecked")
 
 
+@pytest.mark.parametrize(
+    ("flops", "verdict"),
+    [("3466875000", "refuted"), ("3.47G", "refuted"), ("3.5G", "unchecked"), ("3.6G", "unchecked")],
+)
+def test_right_multiply_adds_say_that_it_is_the_network_and_its_parameters_are_refuted(write, flops, verdict):
+    write("zoo.py", "from torch import nn\n\n\ndef build(name):\n    return nn.Conv2d(3, 250, 10)\n")
+    write("names.yml", "net: alike\n")
+    card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{Parameters: 85250, FLOPs: {flops}}}\n")
+    run = audit([card], Settings(zoo="zoo.py:build", names=Path("names.yml")), ONE_JOB)
+    assert claim_rows(run)[0]["verdict"] == verdict
+    (finding,) = (finding for finding in run.findings if finding.check != "renamed")
+    said = {"refuted": ("parameters", "error", "75250"), "unchecked": ("another-network", "warning", None)}
+    assert (finding.check, finding.severity, finding.fix and finding.fix.text) == said[verdict]
+
+
 def test_without_a_table_the_cards_name_is_the_zoos(site):
     run = audit([site], Settings(zoo="zoo.py:Zoo"), ONE_JOB)
     assert [f.message.partition(" ")[0] for f in run.findings if f.check == "unknown-model"] == [

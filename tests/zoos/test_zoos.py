@@ -199,6 +199,7 @@ class Listed:
         ("resnet_18", ("resnet18",)),
         ("ResNet-34", ("resnet34",)),
         ("resnetv2_5O", ("resnetv2_50",)),
+        ("resnet35_8xb32_in1k", ("resnet34",)),
         ("qnli", ()),
         ("", ()),
     ],

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 from outlet_runs import judged, refuted, run_of
 
 from cardproof.core.types import Finding, Place
@@ -79,6 +80,19 @@ def test_other_findings_are_listed_by_severity_and_settled_ones_are_not():
         "### Notes",
     ]
     assert "settled one" not in text
+
+
+def test_a_finding_is_shown_with_its_hint():
+    text = markdown(Finding(Place("card.md", 3, 1), "text", "warning", "this is wrong", "write that"))
+    assert "this is wrong<br>write that" in text
+
+
+def test_the_table_counts_what_no_check_judges_apart_as_the_headline_does():
+    run = run_of(judgements=(judged("unchecked", "Layers", 4, "no zoo"), judged("unchecked", "ID", 5)))
+    run.cards = [replace(run.cards[0], not_checkable={"ID": 1})]
+    text = texts_of(run, ["markdown"])["markdown"]
+    assert "1 unchecked, 1 not checkable" in text
+    assert "| unchecked | 1 |\n| not checkable | 1 |" in text
 
 
 @pytest.mark.parametrize("value", HOSTILE)

@@ -119,6 +119,8 @@ def test_a_fingerprint_stays_when_lines_move_and_changes_with_what_is_found():
 
     assert prints(refuted(line=15)[0]) == prints(refuted(line=99)[0])
     assert prints(refuted(stated="1")[0]) != prints(refuted(stated="2")[0])
+    said = [Finding(Place("card.md", 1, 1), "results", "warning", f"77.9, line {line}") for line in (70, 71)]
+    assert prints(said[0]) == prints(said[1])
 
 
 def test_files_are_named_from_the_root_of_the_repository(write, monkeypatch):

@@ -194,16 +194,26 @@ def apply_baseline_option(options: RunOptions, run: Run) -> None:
         if options.update_baseline:
             raise click.UsageError("--update-baseline needs --baseline FILE")
         return
-    from cardproof.report.baseline import apply_baseline, read_baseline, text_of_baseline
+    from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
 
     baseline = options.baseline
+    name = printable(show_path(baseline))
     if options.update_baseline:
         write_report(baseline, text_of_baseline(run))
-    if gone := apply_baseline(run, read_baseline(baseline)):
-        click.echo(
-            f"{printable(show_path(baseline))}: {gone} known findings are gone; --update-baseline removes them",
-            err=True,
-        )
+    known = read_baseline(baseline)
+    gone = apply_baseline(run, known)
+    if options.update_baseline:
+        click.echo(f"{_findings(known.total())} written to {name}", err=True)
+    elif gone and (folder := folder_of_baseline(baseline, known)):
+        click.echo(f"{name}: no finding matches: its paths are relative to {printable(folder)}; run there", err=True)
+    elif gone:
+        verb = "is" if gone == 1 else "are"
+        removes = f"--update-baseline removes {'it' if gone == 1 else 'them'}"
+        click.echo(f"{name}: {_findings(gone, 'known ')} {verb} gone; {removes}", err=True)
+
+
+def _findings(number: int, what: str = "") -> str:
+    return f"{number} {what}finding{'' if number == 1 else 's'}"
 
 
 def _print_diffs(run: Run) -> None:

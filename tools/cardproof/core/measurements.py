@@ -292,8 +292,10 @@ class Evidence(Stored, frozen=True):
 
     @property
     def missing(self) -> str:
-        """Why there are no counts; empty if there are."""
-        return self.error or (self.unrun.reason if self.unrun else "")
+        """Why there are no counts, without the kind of an error that a zoo words itself; empty if there are."""
+        kind, _, text = (self.error or "").partition(": ")
+        worded = text if kind in ("LookupError", "UnknownModel") else ""
+        return worded or self.error or (self.unrun.reason if self.unrun else "")
 
     @property
     def is_temporary_failure(self) -> bool:

@@ -160,6 +160,23 @@ def equal_as_written(found: int | float | Decimal, stated: Number) -> bool:
     return abs(Decimal(str(found)) - stated.value) * 2 <= stated.quantum
 
 
+TOO_COARSE, TOO_COARSE_WITH_UNIT = Decimal("0.05"), Decimal("0.1")
+"""Half a unit of the last digit, as a share of the measured value, above which being equal says nothing.
+
+``6M`` says that it is rounded, ``6000000`` does not.
+"""
+
+
+def is_coarse(found: int | Decimal, stated: Number, text: str) -> bool:
+    """Return whether a count has so few digits that many others equal it as written: ``10000000`` of 11,689,512.
+
+    ``text`` is the count as written.
+    """
+    plain = None if has_own_scale(text) else parse_number(text, "count")
+    is_whole = plain is not None and plain.value == stated.value  # with all its digits, in no unit
+    return stated.quantum / 2 > (TOO_COARSE if is_whole else TOO_COARSE_WITH_UNIT) * found
+
+
 def round_to_digits(value: Decimal, digits: int) -> Decimal:
     """Round to a number of significant digits."""
     if len(value.as_tuple().digits) <= digits:

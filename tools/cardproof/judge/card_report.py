@@ -11,8 +11,9 @@ from msgspec.structs import asdict
 
 from cardproof.core.files import show_path
 from cardproof.core.measurements import Totals
+from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.secrets import mask_all, masked
-from cardproof.core.types import Finding, Judgement, Place, Verdict, shorten
+from cardproof.core.types import Claim, Finding, Judgement, Place, Verdict, shorten
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model
@@ -59,7 +60,7 @@ class Defined(Struct, frozen=True):
     name: str
     place: Place
     results: tuple[tuple[str, str], ...] = ()
-    """Metric with its data set, and the stated value."""
+    """Metric with its data set, or parameters or FLOPs, and the stated value."""
     by_index: bool = True
     """Whether a model index defines it; only an index must not define a model twice."""
 
@@ -146,11 +147,24 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
         Defined(
             model.name,
             model.place,
-            tuple((claim.label, claim.stated) for claim in claims if claim.metric and not claim.published),
+            tuple((claim.label, claim.stated) for claim in claims if _is_compared(claim)),
             model.form == "index",
         )
         for model, claims in zip(card.models, card.claims_of, strict=True)
     )
+
+
+def _is_compared(claim: Claim) -> bool:
+    return (claim.metric and not claim.published) or (claim.is_field and claim.kind in ("parameters", "flops"))
+
+
+def _are_equal(one: str, other: str) -> bool:
+    """Return whether two stated values are equal at the precision of one of them: 25.56M and 25557032."""
+    numbers = parse_number(one, "count"), parse_number(other, "count")
+    if one == other or None in numbers:
+        return one == other
+    first, second = (number for number in numbers if number)
+    return equal_as_written(first.value, second) or equal_as_written(second.value, first)
 
 
 def duplicates(models: Iterable[Defined]) -> list[Finding]:
@@ -164,7 +178,7 @@ def duplicates(models: Iterable[Defined]) -> list[Finding]:
             differing = [
                 f"{metric}: {before[metric]} there, {value} here"
                 for metric, value in model.results
-                if metric in before and before[metric] != value
+                if metric in before and not _are_equal(before[metric], value)
             ]
             if differing:
                 message += f", and the two disagree: {'; '.join(differing)}"

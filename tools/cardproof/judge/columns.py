@@ -17,10 +17,9 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Counts, Reproduction
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Finding, Judgement, Number
+from cardproof.core.types import Finding, Judgement, Number, shorten
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import (
-    FEW_DIGITS,
     CountKind,
     conventions_of,
     found_count,
@@ -28,6 +27,7 @@ from cardproof.judge.checks._counts import (
     tolerance_of,
     within,
 )
+from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.discrepancies import describe, discrepancies_of
 from cardproof.measure.count.tools import TOOLS
 
@@ -280,7 +280,8 @@ def _drop_contradictions(rows: list[Row]) -> None:
                 told.setdefault(value, []).append(row)
         if len(told) > 1:
             for row in (row for fitting in told.values() for row in fitting):
-                nothing = "We could not explain this number together with those of its column."
+                stated = shorten(row.judgement.claim.stated)
+                nothing = f"No known way of counting gives {stated} and the other numbers of its column."
                 row.judgement = replace(row.judgement, explanation=nothing, explained=False, discrepancies=("no-way",))
 
 

@@ -10,10 +10,12 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
 from cardproof.core.measurements import Evidence, Totals
+from cardproof.core.numbers import is_coarse, show_count
 from cardproof.core.settings import Settings
-from cardproof.core.types import Claim, Finding, Judgement, Need, Place
+from cardproof.core.types import Claim, Finding, Judgement, Need, Place, shorten
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
+from cardproof.judge.checks._counts import tolerance_of
 from cardproof.judge.columns import Settled, settle
 from cardproof.judge.passes import COUNTS, Judged, unchecked
 from cardproof.judge.subjects import about_something_else, with_sibling_head
@@ -142,6 +144,7 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
         settled = settle(judged)
         judged = [Judged(one, context) for one, (_, context) in zip(settled.judgements, judged, strict=True)]
         judged, outvoted = vote(judged, card.tables)
+        judged = [one._replace(judgement=_unless_coarse(*one)) for one in judged]  # they had their votes
         of_card += [*about, *settled.findings, *outvoted]
         passed = True
     if not passed:  # what they would have set aside must not stand
@@ -150,10 +153,7 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
     decided = {
         now.claim.place
         for (now, context), (before, _) in zip(judged, alone, strict=True)
-        if now != before
-        or context.model.doubt
-        or now.verdict == "confirmed"
-        or (now.verdict == "refuted" and now.claim.column is not None)  # its neighbours in the table hold
+        if now != before or context.model.doubt or now.verdict in ("confirmed", "refuted")
     }
     own = (
         _finding(judgement)
@@ -209,6 +209,22 @@ def _stated_about(judgement: Judgement) -> Judgement:
     if judgement.verdict in ("confirmed", "cited"):
         return replace(judgement, method=f"{judgement.method}; the card says 'about'")
     return judgement
+
+
+def _unless_coarse(judgement: Judgement, context: Context) -> Judgement:
+    """Set aside a confirmed count that is not equal to the measured one, and whose few digits fit many networks."""
+    stated, found = judgement.claim.number, judgement.found
+    if judgement.verdict != "confirmed" or judgement.check not in (*COUNTS, "file-size"):
+        return judgement
+    assert stated is not None and isinstance(found, int)
+    if (
+        found == stated.value
+        or not is_coarse(found, stated, judgement.claim.stated)
+        or tolerance_of(judgement.claim, context).kind != "written"
+    ):
+        return judgement
+    written = "with one digit" if stated.digits == 1 else f"to ±{show_count(stated.quantum / 2)}"
+    return unchecked(judgement, f"written {written}: {shorten(judgement.claim.stated)} says too little to be checked")
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from cardproof.core.types import Finding, Judgement
 from cardproof.judge.checks import Context
-from cardproof.judge.checks._counts import FEW_DIGITS
+from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
 from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
 from cardproof.read.claims import weights_file

@@ -14,7 +14,7 @@ from msgspec import to_builtins
 from cardproof.core.files import show_path
 from cardproof.core.json_text import strict_json
 from cardproof.core.terminal import one_line, printable
-from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, shorten
+from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, Judgement, shorten
 from cardproof.judge.card_report import CardLists, block_row, claim_row, is_checkable
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from cardproof.snippets.types import Status
 
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
+
+MOST_PLACES = 5
+"""Claims that are named for one reason."""
 
 LISTS = ("claims", "published", "blocks", "models", "headers")
 """Long lists of a report, each joined from those of its cards."""
@@ -143,12 +146,28 @@ def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> Non
 
 
 def _print_unchecked(run: Run) -> None:
-    """Print a line for each claim that a check could judge and did not, with the reason."""
+    """Print each reason why a check did not judge claims, with the places of the first claims."""
+    by_reason: dict[str, list[Judgement]] = {}
     for judgement in (one for card in run.cards for one in card.full().claims):
-        claim = judgement.claim
         if judgement.verdict == "unchecked" and is_checkable(judgement):
-            said = f"{claim.field} of {claim.model} ({shorten(claim.stated)}): {judgement.reason}"
-            click.echo(printable(one_line(f"{claim.place}: unchecked {said}")))
+            by_reason.setdefault(_without_names(judgement), []).append(judgement)
+    for reason, judgements in by_reason.items():
+        claims = [judgement.claim for judgement in judgements]
+        said = reason if len(claims) > 1 else judgements[0].reason
+        lines = [f"{_plural(len(claims), 'claim')} unchecked: {said}"]
+        for claim in claims[:MOST_PLACES]:
+            lines.append(f"    {claim.place}: {claim.field} of {claim.model} ({shorten(claim.stated)})")
+        if len(claims) > MOST_PLACES:
+            lines.append(f"    and {len(claims) - MOST_PLACES} more")
+        click.echo("\n".join(printable(one_line(line)) for line in lines))
+
+
+def _without_names(judgement: Judgement) -> str:
+    """Return a reason with dots for the model and the stated value, so that those of several claims are equal."""
+    reason = judgement.reason
+    for text in filter(None, (judgement.claim.model, judgement.claim.stated)):
+        reason = re.sub(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])", "…", reason)
+    return reason
 
 
 def _print_unread_columns(run: Run) -> None:

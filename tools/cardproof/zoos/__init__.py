@@ -224,7 +224,13 @@ def near_names(zoo: Zoo, name: str) -> tuple[str, ...] | None:
     plain = _letters(architecture)
     if same := tuple(own for own in names if _letters(own) == plain):
         return same[:MOST_NEAR]
+    if found := _TRAINING.match(architecture):
+        architecture = found[1]
     return tuple(get_close_matches(architecture[:200], names, MOST_NEAR, 0.8))
+
+
+_TRAINING = re.compile(r"([A-Za-z0-9-]{1,50})_(?:\d{1,4}xb\d|3rdparty)")
+"""The network in a name that says how it was trained: ``resnet35_8xb32_in1k``."""
 
 
 def is_same_name(name: str, other: str) -> bool:

@@ -46,6 +46,12 @@ def load_names(settings: Settings) -> Names:
     return Names(given + (read_names(bundled).rows if bundled else ()))
 
 
+def bundled_network(name: str) -> tuple[str, str] | None:
+    """Return the zoo that a bundled table is for, and its name of a model; None if no table has the model."""
+    found = ((zoo, read_names(table).network(name)) for zoo, table in _BUNDLED.items())
+    return next(((zoo, network) for zoo, network in found if network), None)
+
+
 def read_names(path: Path) -> Names:
     """Read a YAML mapping from cards' names, in which ``*`` and ``?`` stand for any characters, to the zoo's names.
 

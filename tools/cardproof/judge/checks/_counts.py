@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Counts, Reproduction, SiblingCounts, Totals
 from cardproof.core.names import kind_of
-from cardproof.core.numbers import equal_as_written, round_to_digits, show_count, write_like
+from cardproof.core.numbers import equal_as_written, is_coarse, round_to_digits, show_count, write_like
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Fix, Judgement, Number, shorten
 from cardproof.judge.checks import Context
-from cardproof.judge.checks._network import mismatch_reason
+from cardproof.judge.checks._network import FEW_DIGITS, mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
 from cardproof.measure.count.tools import TOOLS
 
@@ -72,15 +72,12 @@ def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
     """Explain a refuted number of parameters by what could be tried without running the network."""
     found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
-        explanation = "We could not explain this number without running the network."
+        stated = shorten(judgement.claim.stated)
+        explanation = f"No known way of counting gives {stated}; some need a run of the network."
         return replace(judgement, explanation=explanation, discrepancies=("no-way",))
     return replace(
         judgement, explanation=_sentence(found, (0, 0)), explained=found.exact, discrepancies=discrepancies_of(found)
     )
-
-
-FEW_DIGITS = 3
-"""Digits from which a number that a tool gives, or that is cut off, is told from any other."""
 
 
 ROUNDED_UP_DIGITS = 5
@@ -204,6 +201,8 @@ def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
     """
     if found * 2 <= stated.quantum:
         return None
+    if is_coarse(found, stated, claim.stated):  # what is written must say enough to be checked
+        stated = replace(stated, quantum=min(stated.quantum, Decimal(1)))
     written = write_like(found, stated, claim.stated)
     return None if written is None else edit(claim, written, safe=True)
 
@@ -234,9 +233,9 @@ def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> 
     if hint := _hint(context, what, stated, candidates):
         return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
-        sentence = f"We could not explain this number exactly. {_sentence(near, size)}"
+        sentence = f"No known way of counting gives exactly {shorten(claim.stated)}. {_sentence(near, size)}"
         return sentence, False, discrepancies_of(near)
-    return "We could not explain this number.", False, ("no-way",)
+    return f"No known way of counting gives {shorten(claim.stated)}.", False, ("no-way",)
 
 
 def reproductions_of(claim: Claim, context: Context) -> list[Reproduction]:

@@ -9,6 +9,9 @@ from cardproof.core.types import Number
 from cardproof.judge.checks import Context
 from cardproof.read.claims import weights_file
 
+FEW_DIGITS = 3
+"""Digits from which a number that a tool gives, or that is cut off, is told from any other."""
+
 THRESHOLD = Decimal("0.02")
 """Relative difference in parameters within which a network is the card's, or half a unit of what is written."""
 
@@ -57,6 +60,8 @@ def parameter_mismatch(context: Context) -> str | None:
     merged = evidence.counts.merged if evidence.counts else None
     if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
         return None
+    if context.network and _has_multiply_adds(context):
+        return None
     for claim, stated in context.numbers("parameters"):
         near = stated.quantum * 3 / 2 if context.network else max(THRESHOLD * measured, stated.quantum / 2)
         of_sibling = any(equal_as_written(sibling.parameters, stated) for sibling in evidence.siblings)
@@ -79,6 +84,21 @@ def parameter_mismatch(context: Context) -> str | None:
             f"{claim.stated}: the name may mean another network now"
         )
     return None
+
+
+def _has_multiply_adds(context: Context) -> bool:
+    """Return whether the card states the network's multiply-adds, as they are or as a tool counts them.
+
+    Then it is the card's network, whatever number of parameters the card states.
+    """
+    counts = context.evidence.counts if context.evidence else None
+    if counts is None:
+        return False
+    values = {counts.multiply_adds, *counts.tools.values()}
+    return any(
+        stated.digits >= FEW_DIGITS and any(equal_as_written(value, stated) for value in values)
+        for _, stated in context.numbers("flops")
+    )
 
 
 def name_map(context: Context) -> str:

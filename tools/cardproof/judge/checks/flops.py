@@ -15,7 +15,8 @@ does a column of FLOPs in a table that has a column of multiply-adds as well. `4
 field. A number with the unit of another count (`24.7 MParams`) is unchecked.
 
 Values are compared at the precision written: `5396798208` is exact, `4.17 G` has three digits. The setting
-`tolerances` allows more.
+`tolerances` allows more. A value whose last digit leaves more than ±5 % open (`4000000000`), or
+±10 % in a unit (`4 G`), is never confirmed: it says too little to be checked.
 
 **Merged networks.** Networks such as RepVGG merge their branches for inference. A value that is right for the merged
 network is confirmed, and the method says so.

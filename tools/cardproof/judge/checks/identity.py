@@ -10,12 +10,13 @@ Finds the network of the card's name, also by the zoo's list of renamed models.
   a note says that there are none.
 - `not-run`: a note: the network cannot be run on one image. Its parameters are checked nevertheless.
 - `another-network`: the network has another number of parameters than the card states (by more than 2 % and half a unit
-  of the last digit), and no way of counting explains the difference: the name may mean another network today.
-- `renamed`: a note with the model's new name.
+  of the last digit), no way of counting explains the difference, and its number is not refuted: the name may mean
+  another network today.
+- `renamed`: a note with the model's new name, or one with the number of names that the built-in name map gives.
 
 Nothing that depends on the network is decided if such a network has a new name that does not contain the old one, or
 if the zoo links other weights for the name than the card does. A network from the built-in name map must have exactly
-the stated number of parameters; otherwise nothing is decided either.
+the stated number of parameters, or its multiply-adds at three digits or more; otherwise nothing is decided either.
 
 ## Why
 
@@ -37,8 +38,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo res2next
-card.md:6:9: error [unknown-model] res2next51 was not measured: UnknownModel: res2next has no model
-    'res2next51': did you mean res2next50 or res2net50d or res2net101d?
+card.md:6:9: error [unknown-model] res2next51 was not measured: res2next has no model 'res2next51':
+    did you mean res2next50 or res2net50d or res2net101d?
     check the name against the models of zoo 'res2next'
 ```
 
@@ -68,13 +69,15 @@ A comment with a reason turns the finding into a note:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from cardproof.core.measurements import Evidence
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import name_map, parameter_mismatch
 from cardproof.read.models import Table
 from cardproof.zoos import is_same_name
+from cardproof.zoos.aliases import bundled_network
 
 NO_SUCH_MODEL = ("UnknownModel", "LookupError", "KeyError")
 """Beginnings of the errors by which a zoo says that it has no model of a name."""
@@ -95,7 +98,7 @@ def check_model(context: Context) -> Iterator[Finding]:
     if evidence.error and (context.model.form in ("table", "evaluations") or not _needs_network(context)):
         return  # a table may compare with models of anybody, a folder have any name; claims say why they are unchecked
     if evidence.error:
-        message = f"{context.model.name} was not measured: {evidence.error}"
+        message = f"{context.model.name} was not measured: {_said(evidence)}"
         if evidence.error.startswith(NO_SUCH_MODEL):
             hint = f"check the name against the models of zoo '{evidence.zoo}'"
             yield Finding(place, "unknown-model", "error", message, hint)
@@ -108,11 +111,19 @@ def check_model(context: Context) -> Iterator[Finding]:
     if other := parameter_mismatch(context):
         hint = "name the network that the card describes, or write a card for the new one"
         yield Finding(place, "another-network", "warning", other, hint)
-    elif not _is_same(context.model.name, evidence.known_as):
+    elif not context.network and not _is_same(context.model.name, evidence.known_as):
         message = f"the zoo '{evidence.zoo}' now calls {context.model.name} {evidence.known_as}"
-        if context.network:
-            message = f"{context.model.name} is checked as {evidence.zoo}'s {evidence.known_as} ({name_map(context)})"
         yield Finding(place, "renamed", "note", message)
+
+
+def _said(evidence: Evidence) -> str:
+    """Return the error of a model that was not measured, with similar names."""
+    near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
+    return (
+        f"{evidence.missing}; did you mean {near}?"
+        if near and "did you mean" not in evidence.missing
+        else evidence.missing
+    )
 
 
 def _needs_network(context: Context) -> bool:
@@ -121,7 +132,9 @@ def _needs_network(context: Context) -> bool:
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
-    """Report tables of which the zoo has no model at all."""
+    """Report names that a map gives or could give, and tables of which the zoo has no model at all."""
+    yield from _mapped(context.models)
+    yield from _of_another_zoo(context.models)
     order = {model.model.key: position for position, model in enumerate(context.models)}
     by_column: dict[Place, dict[str, Context]] = {}
     for model in context.models:
@@ -146,9 +159,39 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             message += f"; did you mean {' or '.join(near[:MOST_NEAR])}?" if near else ""
             severity = "warning" if near else "note"  # without a similar name, it is a table of somebody else's models
         else:
-            message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].error}"
+            message = f"{what} of this table was {'' if number > 1 else 'not '}measured: {failed[0].missing}"
         hint = "its counts are unchecked: check the names, or audit it with the zoo of its networks"
         yield Finding(table.place, "unknown-model", severity, message, hint)
+
+
+def _mapped(models: Iterable[Context]) -> Iterator[Finding]:
+    """Report the networks of a name map: one by one, or those of a file together if the map is the built-in one."""
+    said = []
+    for model in models:
+        evidence = model.evidence
+        if evidence is None or evidence.error or not model.network or _is_same(model.model.name, evidence.known_as):
+            continue
+        if not parameter_mismatch(model):
+            message = f"{model.model.name} is checked as {evidence.zoo}'s {evidence.known_as} ({name_map(model)})"
+            said.append((model, Finding(model.model.place, "renamed", "note", message)))
+    if len(said) > 1 and not said[0][0].settings.names:
+        message = f"{len(said)} names are mapped by the built-in name map"
+        yield Finding(said[0][1].place, "renamed", "note", message, f"the first: {said[0][1].message}")
+    else:
+        yield from (finding for _, finding in said)
+
+
+def _of_another_zoo(models: Iterable[Context]) -> Iterator[Finding]:
+    """Report once that the built-in name map has models of a card, which is checked with another zoo."""
+    for model in models:
+        evidence = model.evidence
+        if evidence is None or not (evidence.error or "").startswith(NO_SUCH_MODEL) or not _needs_network(model):
+            continue
+        zoo, network = bundled_network(model.model.name) or ("", "")
+        if zoo not in ("", evidence.zoo):
+            message = f"the built-in name map is for {zoo}, where {model.model.name} is {network}"
+            yield Finding(model.model.place, "unknown-model", "note", message, f"audit it with --zoo {zoo}")
+            return
 
 
 def _misspelt(table: Table, rows: list[Context]) -> Iterator[Finding]:

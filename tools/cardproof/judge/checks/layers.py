@@ -26,8 +26,8 @@ Models:
 
 ```console
 $ cardproof audit card.md --zoo torchvision --verbose
-card.md:8:13: unchecked Layers of resnet18 (18): 21 convolution and linear layers ran; papers count
-    layers in several ways
+1 claim unchecked: 21 convolution and linear layers ran; papers count layers in several ways
+    card.md:8:13: Layers of resnet18 (18)
 ```
 
 ## Fix

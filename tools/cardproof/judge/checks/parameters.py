@@ -6,7 +6,9 @@ Builds the network with its default head on torch's meta device and sums the siz
 two layers share counts once. Buffers (running statistics, step counters) are not parameters. The network need not
 run.
 
-Values are compared at the precision written: `24670000` and `24.67M` both have four digits. A value that is right for
+Values are compared at the precision written: `24670000` and `24.67M` both have four digits. A value whose last digit
+leaves more than ±5 % open (`20000000`), or ±10 % in a unit (`2M`), is never confirmed: it says too little to be
+checked. A value that is right for
 the merged network, as RepVGG is used for inference, is confirmed, and the method says so.
 
 **Conventions.** Keras counts running means and variances as parameters. Such a number with three digits or more is

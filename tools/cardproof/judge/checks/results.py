@@ -292,8 +292,10 @@ def _number_of(result: StatedResult) -> Number:
 
 def _why_not_evaluated(claim: Claim, context: Context) -> str:
     name = canonical_dataset(claim.dataset or "")
+    if name is None and not claim.dataset:
+        return f"not evaluated: the {'table' if claim.column else 'result'} names no data set"
     if name is None:
-        return f"not evaluated: Cardproof cannot read images of '{claim.dataset or 'an unnamed data set'}'"
+        return f"not evaluated: Cardproof cannot read images of '{claim.dataset}'"
     return context.unevaluated.get(name) or "not evaluated: needs the weights and the images (--weights, --data)"
 
 

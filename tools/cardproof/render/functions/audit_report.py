@@ -198,6 +198,9 @@ def _without_folders(command: str) -> str:
 
 REASONS = (
     (" has no model ", "the zoo has no model of this name"),
+    (" has no classification model ", "the zoo has no model of this name"),
+    (" has no weights ", "the zoo has no weights of this name"),
+    (" says too little to be checked", "the number has so few digits that it says too little to be checked"),
     ("probably another network", "the zoo's model of this name is probably another network"),
     ("probably counted in another way", "this card probably counts FLOPs in another way"),
     (" layers ran; ", "papers count layers in several ways"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from cardproof.core.terminal import printable
 from cardproof.core.types import VERDICTS, Finding, Judgement
@@ -63,7 +64,7 @@ def markdown_of(view: View) -> str:
     others = [finding for finding in view.findings if id(finding) not in reported and not finding.settled]
     parts = ["## Cardproof", f"{headline(view.run)}."]
     if facts["claims"]:
-        parts.append(_table(("Verdict", "Claims"), ((verdict, str(facts[verdict])) for verdict in VERDICTS)))
+        parts.append(_table(("Verdict", "Claims"), _verdicts(facts)))
     if refuted:
         parts += ["### Refuted claims", _refuted(view, refuted)]
     for severity, title in (("error", "Errors"), ("warning", "Warnings"), ("note", "Notes")):
@@ -72,6 +73,15 @@ def markdown_of(view: View) -> str:
     if reasons := _unchecked(view.lists.claims):
         parts += ["### Not checked", reasons]
     return "\n\n".join(parts) + "\n"
+
+
+def _verdicts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the number of claims by verdict, as the headline counts them."""
+    nobody = facts["not_checkable"]
+    for verdict in VERDICTS:
+        yield verdict, str(facts[verdict] - (nobody if verdict == "unchecked" else 0))
+    if nobody:
+        yield "not checkable", str(nobody)
 
 
 def _refuted(view: View, refuted: list[Judgement]) -> str:
@@ -87,10 +97,14 @@ def _refuted(view: View, refuted: list[Judgement]) -> str:
 
 def _findings(findings: list[Finding]) -> str:
     rows = (
-        (_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), _text(finding.message))
+        (_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), _with_hint(finding))
         for finding in findings[:MOST_ROWS]
     )
     return _table(("Where", "Check", "What"), rows, len(findings))
+
+
+def _with_hint(finding: Finding) -> str:
+    return "<br>".join(_text(text) for text in (finding.message, finding.hint) if text)
 
 
 def _unchecked(judgements: Iterable[Judgement]) -> str:

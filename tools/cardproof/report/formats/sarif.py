@@ -19,6 +19,7 @@ from cardproof.core.json_text import strict_json
 from cardproof.core.source import BOM_COLUMN
 from cardproof.core.types import VERDICTS, Finding, Fix
 from cardproof.judge.checks import Check, all_checks
+from cardproof.report.baseline import Key, key_of
 from cardproof.report.formats.view import View, in_repository
 from cardproof.report.terminal import summary
 
@@ -26,7 +27,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 ROOT = "%SRCROOT%"
 """Base of paths, so that a file of SARIF is the same on every machine."""
 FINGERPRINT = "cardproofFinding/v1"
-"""By file, check and message, as in a baseline, since lines move."""
+"""By file, check and message without its lines, as in a baseline, since lines move."""
 SUPPRESSIONS = {"ignored": "inSource", "known": "external"}
 
 
@@ -34,10 +35,10 @@ def sarif_of(view: View) -> str:
     """Return a run as SARIF; the same bytes for the same findings."""
     rules = _rules(finding.check for finding in view.findings)
     index = {rule["id"]: number for number, rule in enumerate(rules)}
-    seen: Counter[tuple[str, str, str]] = Counter()
+    seen: Counter[Key] = Counter()
     results = []
     for finding in view.findings:
-        key = (finding.place.file, finding.check, finding.message)
+        key = key_of(finding)
         results.append(_result(finding, index[finding.check], seen[key]))
         seen[key] += 1
     counts = summary(view.run)
@@ -116,6 +117,6 @@ def _file(finding: Finding) -> dict[str, str]:
 
 
 def _fingerprint(finding: Finding, before: int) -> str:
-    name = in_repository(finding.place.file) or finding.place.file
-    parts = json.dumps([name, finding.check, finding.message, before])
+    file, check, message = key_of(finding)
+    parts = json.dumps([in_repository(file) or file, check, message, before])
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
