@@ -34,7 +34,7 @@ from cardproof.core.clock import time_limit
 from cardproof.core.errors import TemplatesError
 from cardproof.core.paths import is_inside, is_regular
 from cardproof.core.types import VERDICTS, Finding, Place
-from cardproof.render.output.text import code_text, html_text, markdown_text
+from cardproof.render.output.text import code_text, entity_text, html_text, markdown_text
 from cardproof.render.sandbox import VERSION, Sandbox
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ def _layouts() -> Environment:
     )
     environment.globals["VERDICTS"] = VERDICTS
     environment.filters["md"] = lambda value: Markup(markdown_text(value))  # nosec B704  # escaped
+    environment.filters["entities"] = lambda value: Markup(entity_text(value))  # nosec B704  # escaped
     environment.filters["commas"] = "{:,}".format
     return environment
 
