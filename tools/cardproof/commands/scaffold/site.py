@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ COMMON_FILES = (
     "templates/code_snippets.md",
 )
 """Files that every new site has."""
+MOST_FAMILIES = 30
+"""Rows of the table on the first page."""
 IGNORE = ".gitignore"
 """Lists what a render generates; an existing one is never overwritten."""
 GENERATED = "# cardproof: generated {} from measurements; remove this line when the values come from somewhere else"
@@ -52,6 +54,7 @@ def site_texts(
         "%COUNTS%": _plain(f"{_plural(len(models), 'model')} of {listed.source} in {_plural(len(members), 'family')}"),
         "%DAY%": day,
         "%SOURCE%": _plain(listed.source),
+        "%FAMILY_ROWS%": "\n".join(_family_rows(members)),
         "%FAMILIES%": "\n      ".join(f"- {_quoted(one.name)}: models/{one.file}.md" for one in members),
     }
     snippets = f"snippets/{zoo if zoo in ('timm', 'torchvision') else 'other'}.md"
@@ -99,6 +102,24 @@ def _columns(models: Sequence[Published]) -> list[str]:
     stated = {value.field for published in models for _, values in published.results for value in values}
     data = ["Training Data"] if any(published.data for published in models) else []
     return ["Parameters", "FLOPs", "Image Size", *data, *(name for name in COLUMNS if name in stated)]
+
+
+def _family_rows(members: Sequence[Family]) -> Iterator[str]:
+    """Yield the rows of the first page's table: each family with its number of models and the ends of their counts."""
+    from cardproof.render.views.claims import short_count
+
+    def ends(counts: Iterable[int | None]) -> str:
+        known = sorted(count for count in counts if count is not None)
+        texts = [" ".join(short_count(count)).strip() for count in known]
+        return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else ""
+
+    for family in members[:MOST_FAMILIES]:
+        counts = [evidence.counts for _, evidence in family.models if evidence.counts]
+        parameters, multiply_adds = ends(c.parameters for c in counts), ends(c.all_multiply_adds for c in counts)
+        link = f"[{_plain(family.name)}](models/{family.file}.md)"
+        yield f"| {link} | {len(family.models)} | {parameters} | {multiply_adds} |"
+    if len(members) > MOST_FAMILIES:
+        yield f"| [and {len(members) - MOST_FAMILIES} more](models/index.md) | | | |"
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
