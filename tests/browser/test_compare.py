@@ -145,6 +145,12 @@ def test_the_plot_has_the_marks_of_the_model_pages_by_verdict(reader):
     assert legend.startswith("○ agrees with a published source, ◇ sources differ. The line connects")
 
 
+def test_the_evidence_page_lists_all_models_as_links(reader):
+    page = reader.open("evidence/")
+    page.locator(".cp-viewer__models a").get_by_text("res2next50", exact=True).click()
+    page.get_by_text("24,671,464").first.wait_for()
+
+
 def test_the_evidence_viewer_shows_a_record_and_links_the_file(reader):
     page = reader.open("evidence/?model=res2next50")
     page.get_by_text("24,671,464").first.wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -227,6 +228,36 @@ def test_a_site_without_templates_is_built_without_rendering(site: Path) -> None
     (site / "templates").rename(site / "others")
     begin()
     assert not (site / "docs/models").exists()
+
+
+def test_pages_are_right_in_a_site_that_names_no_markdown_extensions(site: Path) -> None:
+    paper = (
+        "  Paper:\n    Title: A network\n    Authors: ['Doe, J']\n    Year: 2020\n    URL: https://example.org/1\n-->"
+    )
+    (site / "templates/models/tiny.md").write_text(CARD.replace("322", "999").replace("-->", paper))
+    (site / "mkdocs.yml").write_text(f"{CONFIG}theme: material\n")
+    build(Path())
+    done = mkdocs("build", "--strict")
+    assert done.returncode == 0, done.stderr
+    page = (site / "site/models/tiny/index.html").read_text()
+    shown = re.sub(r"<(script|pre)\b.*?</\1>", "", page, flags=re.DOTALL)
+    for literal in ("{:", "!!!", "???", "===", "```", "| ---"):
+        assert literal not in shown, literal
+    for part in ("admonition failure", "cp-button", "tabbed-alternate", "<details"):
+        assert part in shown, part
+
+
+def test_an_extension_that_the_site_sets_keeps_its_settings(site: Path) -> None:
+    from mkdocs.config import load_config
+
+    extensions = "- extra\n- pymdownx.tabbed: {alternate_style: true, slugify: x}\n"
+    (site / "mkdocs.yml").write_text(f"{CONFIG}markdown_extensions:\n{extensions}")
+    config = load_config(str(site / "mkdocs.yml"))
+    config = config.plugins.on_config(config)
+    assert config.mdx_configs["pymdownx.tabbed"]["slugify"] == "x"
+    assert config.markdown_extensions.count("pymdownx.tabbed") == 1
+    assert "attr_list" not in config.markdown_extensions
+    assert "admonition" in config.markdown_extensions
 
 
 # builds that the server asks for twice

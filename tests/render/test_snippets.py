@@ -249,3 +249,27 @@ def test_a_rendered_page_is_run_and_rewritten_in_its_template_and_include(site):
     result = run_pages([page_path], policy, rewrite=True)
     assert (result.exit, [show_path(path) for path in result.updated]) == (0, ["templates/code_snippets.md"])
     assert include.read_text() == PAGE
+
+
+def test_the_message_of_a_strip_is_shown_as_it_is_at_the_margin_and_in_a_tab():
+    from html import unescape
+
+    from markdown import markdown
+
+    from cardproof.render.views.strips import insert_strips
+    from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS
+    from cardproof.snippets.results import BlockResult, PageRun
+
+    message = "needs weights: timm/resnet18.a1_in1k, *or* `x` <b> [a](b) {: .c } \\_"
+    lines = ["```python", "x", "```", "", '=== "Tab"', "", "    ```python", "    x", "    ```"]
+    blocks = tuple(
+        BlockResult("a.md", end - 1, end, 0, False, "not-run", message, None, None, None, 0.0, "", False, (), ())
+        for end in (3, 9)
+    )
+    page_run = PageRun("a.md", None, "cpu", "", False, "", (), blocks, ())
+    text = insert_strips("\n".join(lines), [page_run])
+    html = markdown(text, extensions=[*EXTENSIONS], extension_configs=EXTENSION_CONFIGS)
+    strips = re.findall(r'<p class="cp-strip[^>]*>(.*?)</p>', html, re.DOTALL)
+    shown = [unescape(re.sub(r"</?strong>", "", strip)) for strip in strips]
+    assert len(shown) == 2
+    assert all(f" · {message} · cpu" in strip for strip in shown)

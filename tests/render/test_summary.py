@@ -10,7 +10,7 @@ from sites import CARD
 
 from cardproof.render.views.claims import public_address
 from cardproof.render.views.evidence import dataset_name
-from cardproof.render.views.summary import licence_address, verdict_sentence
+from cardproof.render.views.summary import licence_address, page_verdict, verdict_sentence
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,23 @@ from cardproof.render.views.summary import licence_address, verdict_sentence
             {},
             "All 2 claims that we could check ourselves hold; 1 is disputed; 1 could not be checked.",
         ),
+        (
+            {"generated": 202},
+            {},
+            "202 values were generated from measurements on 2026-11-30; "
+            "nothing was checked against an independent source.",
+        ),
+        (
+            {"generated": 1, "confirmed": 2, "cited": 1},
+            {},
+            "1 value was generated from measurements on 2026-11-30; all 2 claims that we could check ourselves hold; "
+            "1 agrees with a published source.",
+        ),
+        (
+            {"generated": 3, "refuted": 1},
+            {"FLOPs": 1},
+            "1 of 4 claims is wrong: FLOPs; 3 values were generated from measurements on 2026-11-30.",
+        ),
         ({"refuted": 1}, {"FLOPs": 1}, "1 of 1 claim is wrong: FLOPs."),
         (
             {"refuted": 1, "confirmed": 1},
@@ -43,7 +60,35 @@ from cardproof.render.views.summary import licence_address, verdict_sentence
     ],
 )
 def test_the_sentence_says_what_was_done_and_not_more(verdicts, wrong, sentence):
-    assert verdict_sentence(verdicts.items(), wrong) == sentence
+    assert verdict_sentence(verdicts.items(), wrong, "2026-11-30") == sentence
+
+
+@pytest.mark.parametrize(
+    ("unchecked", "not_checkable", "words"),
+    [
+        (5, 3, "All 2 claims that we could check ourselves hold; 2 could not be checked; 3 are not checkable."),
+        (1, 1, "All 2 claims that we could check ourselves hold; 1 is not checkable."),
+    ],
+)
+def test_claims_that_no_check_judges_are_counted_apart(unchecked, not_checkable, words):
+    verdicts = {"confirmed": 2, "unchecked": unchecked}
+    assert verdict_sentence(verdicts.items(), {}, not_checkable=not_checkable) == words
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "colour"),
+    [
+        ({"generated": 9}, "generated"),
+        ({"confirmed": 1, "generated": 9}, "generated"),
+        ({"confirmed": 9, "generated": 1}, "confirmed"),
+        ({"refuted": 1, "generated": 9}, "refuted"),
+        ({"generated": 9, "cited": 2, "unchecked": 1}, "generated"),
+        ({"cited": 2}, "cited"),
+        ({}, "unchecked"),
+    ],
+)
+def test_a_page_of_generated_values_is_not_green(verdicts, colour):
+    assert page_verdict(verdicts.items()) == colour
 
 
 def test_the_sentence_names_a_field_once_for_all_models(site):
@@ -70,6 +115,29 @@ def test_numbers_of_variants_are_marked_with_a_word_and_a_legend_says_what_marks
     assert '634 <i class="cp-mark cp-refuted">refuted</i>' in table
     legend = html.split('class="cp-legend"')[1].split("</p>")[0]
     assert {"confirmed", "refuted"} == set(re.findall(r"<(?:b|dfn)>(\w+)</", legend))
+
+
+def test_a_phone_shows_each_number_of_a_variant_with_its_label(site):
+    html = html_of(page_of(site, two_models()))
+    rows = html.split('aria-label="Variants"')[1].split("</tbody>")[0].partition("<tbody>")[2].split("</tr>")[:2]
+    for row in rows:
+        assert re.findall(r'<td data-label="([^"]*)">', row) == ["Parameters", "Multiply-adds", "Claims", "Files"]
+
+
+def test_words_of_claims_are_at_the_left_and_numbers_at_the_right(site):
+    card = CARD.replace("    FLOPs", "    Architecture: [Convolution, Batch Normalization]\n    FLOPs")
+    html = html_of(page_of(site, card))
+    texts = re.findall(r'<td[^>]*class="cp-text"[^>]*>([^<]+)<', html)
+    assert texts == ["Convolution, Batch Normalization"]
+    assert "<td>322</td>" in html
+
+
+def test_a_count_at_a_refuted_image_size_is_marked(site):
+    html = html_of(page_of(site, CARD.replace("'32'", "'64'").replace("55376", "221264")))
+    (note,) = re.findall(r"<span>Multiply-adds at 64</span>.*?<em>([^<]*)</em>", html)
+    assert note == "confirmed · counted at the card&#x27;s image size, which is refuted"
+    (other,) = re.findall(r"<span>Multiply-adds at 32</span>.*?<em>([^<]*)</em>", html_of(page_of(site)))
+    assert other == "confirmed · counted"
 
 
 def test_the_column_of_measured_flops_says_multiply_adds(site):

@@ -210,8 +210,8 @@ def test_values_that_init_copied_are_called_generated_until_somebody_writes_them
     card, page = Path("templates/models/zoo-py-zoo.md"), Path("docs/models/zoo-py-zoo.md")
     summary = of_own_zoo.report["summary"]
     assert summary["generated"] == summary["confirmed"] > 0
-    words = r"^(\d+) values were generated from the measurement on \d{4}-\d\d-\d\d and confirm nothing yet"
-    assert re.search(words, page.read_text(), re.MULTILINE)[1] == str(summary["generated"])
+    words = r">(\d+) values were generated from measurements on \d{4}-\d\d-\d\d; nothing was checked against"
+    assert re.search(words, page.read_text())[1] == str(summary["generated"])
     assert "generated from this measurement" in page.read_text()
 
     def generated() -> int:
@@ -224,6 +224,18 @@ def test_values_that_init_copied_are_called_generated_until_somebody_writes_them
     assert generated() == 0
     assert "generated" not in page.read_text()
     assert cardproof("render", "--check", "--quiet").returncode == 0
+
+
+def test_no_page_of_a_new_site_shows_a_generated_value_as_confirmed(of_own_zoo):
+    pages = [path for path in (of_own_zoo.folder / "docs/models").glob("*.md") if "cp-" in path.read_text()]
+    assert len(pages) == 3
+    for page in pages:
+        assert "cp-generated" in page.read_text(), page
+        assert "cp-confirmed" not in page.read_text(), page
+    catalog = of_own_zoo.folder / "docs/catalog"
+    models = json.loads((catalog / "models.json").read_text())["models"]
+    assert all(model["verdicts"]["confirmed"] == model["generated"] for model in models)
+    assert "confirmed" not in (catalog / "models/tiny/badge.svg").read_text()
 
 
 def test_a_model_that_cannot_be_measured_is_named_and_has_no_card(empty):

@@ -15,6 +15,7 @@ from cardproof.build import render
 from cardproof.commands.options import ENGINE, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo, epilog
 from cardproof.commands.output import Output, progress_bar
 from cardproof.commands.render import program_reference
+from cardproof.commands.scaffold.cards import CopiedCards, copy_cards, site_of_cards
 from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_texts
 from cardproof.core.clock import now
 from cardproof.core.errors import InputError
@@ -39,11 +40,19 @@ if TYPE_CHECKING:
     epilog=epilog(
         "cardproof init --zoo timm 'resnet*' --out site",
         "cardproof init --zoo mynet.py:Zoo",
+        "cardproof init --zoo timm --from cards --out site",
         "cardproof init --zoo torchvision --limit 20 --dry-run",
     ),
 )
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--zoo", metavar="ZOO", required=True, shell_complete=complete_zoo, help=ZOO_HELP)
+@click.option(
+    "--from",
+    "cards",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Make a site of the cards in this folder, which are copied, in place of new cards.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -62,6 +71,7 @@ if TYPE_CHECKING:
 def init_command(
     patterns: tuple[str, ...],
     zoo: str,
+    cards: Path | None,
     out: Path,
     site_name: str | None,
     limit: int | None,
@@ -77,18 +87,33 @@ def init_command(
 
     It has settings, pages, and a card with measured values for each model. PATTERN is a name or a shell pattern, such
     as 'resnet*'; by default all models are included. The site is then rendered, and 'mkdocs build' builds it.
+
+    With --from, the site has the cards of a folder: Markdown files with a model index, or with the header of a Hub
+    card. They are copied as they are.
     """
     check_engine(engine or LOCAL)
     site = NewSite(local_zoo(zoo) or zoo, patterns, out, site_name, limit, force)
-    found = _find_models(site, engine)
-    if dry_run:
-        return _print_models(found, as_json)
     options = MeasureOptions(engine=engine or LOCAL, jobs=jobs)
-    with progress_bar(as_json or quiet) as progress:
-        created = _create_site(site, found, replace(options, progress=progress))
+    if cards and (patterns or limit):
+        raise click.UsageError("--from takes all cards of a folder: leave out PATTERN and --limit")
+    if cards:
+        copied = _find_cards(site, cards)
+        if dry_run:
+            return _print_names(show_path(cards), copied.models, as_json)
+        created = _copy_cards(site, copied)
+        source = show_path(cards)
+    else:
+        found = _find_models(site, engine)
+        if dry_run:
+            return _print_names(found.source, [published.model for published in found.models], as_json)
+        with progress_bar(as_json or quiet) as progress:
+            created = _create_site(site, found, replace(options, progress=progress))
+        source = found.source
     if not quiet:
-        models = f"{created.models} model{'' if created.models == 1 else 's'} of {found.source}"
+        models = f"{created.models} model{'' if created.models == 1 else 's'} of {source}"
         click.echo(f"{models}: {len(created.files)} files written into {show_path(out)}", err=True)
+        for note in created.notes:
+            click.echo(printable(note), err=True)
     settings = load_settings(out / "mkdocs.yml")
     settings = replace(settings, snippets=replace(settings.snippets, run=snippets))
     with progress_bar(as_json or quiet) as progress:
@@ -107,14 +132,13 @@ def init_command(
     return status
 
 
-def _print_models(found: ModelList, as_json: bool) -> int:
-    names = [published.model for published in found.models]
+def _print_names(source: str, names: Sequence[str], as_json: bool) -> int:
     if as_json:
-        write_data(f"{strict_json({'source': found.source, 'models': names}, indent=2)}\n")
+        write_data(f"{strict_json({'source': source, 'models': list(names)}, indent=2)}\n")
         return 0
     for name in names:
         click.echo(printable(name))
-    click.echo(f"{len(names)} models of {found.source}; nothing was measured or written", err=True)
+    click.echo(f"{len(names)} models of {source}; nothing was measured or written", err=True)
     return 0
 
 
@@ -135,8 +159,10 @@ class CreatedSite(Struct, frozen=True):
 
     files: tuple[Path, ...]
     models: int
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
     """Models that could not be measured, and have no card."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of the cards that existed before."""
 
 
 def _find_models(site: NewSite, engine: str | None) -> ModelList:
@@ -155,12 +181,51 @@ def _create_site(site: NewSite, found: ModelList, options: MeasureOptions) -> Cr
     if not measured:
         raise InputError(f"none of {len(found.models)} models could be measured; {findings[0].message}")
     name = site.name or f"Models of {found.title}"
-    texts = site_texts(site.zoo, found, measured, name, now()[:10], site.folder)
+    others = _existing_cards(site)
+    texts = site_texts(site.zoo, found, measured, name, now()[:10], site.folder, others)
     _check_overwrite(site, texts)
+    kept = [card for card in others if f"templates/models/{card}" not in texts]
+    note = f"the navigation has the cards that existed before, too: {', '.join(kept[:3])}{_more(kept)}"
+    return CreatedSite(_write(site, texts), len(measured), findings, (note,) if kept else ())
+
+
+def _find_cards(site: NewSite, folder: Path) -> CopiedCards:
+    """Return the cards of the new site. Raises InputError if there are none, or if its files exist already."""
+    finish_interrupted(site.folder)
+    copied = copy_cards(folder)
+    _check_overwrite(site, site_of_cards(site.zoo, copied, "", site.folder))
+    return copied
+
+
+def _copy_cards(site: NewSite, copied: CopiedCards) -> CreatedSite:
+    """Write the files of a site of existing cards, all or none."""
+    texts = site_of_cards(site.zoo, copied, site.name or "Model cards", site.folder)
+    raw = copied.raw
+    note = f"the braces of {', '.join(raw[:3])}{_more(raw)} are kept as text, in a raw block: they are not run as Jinja"
+    return CreatedSite(_write(site, texts), len(copied.models), notes=(note,) if raw else ())
+
+
+def _write(site: NewSite, texts: dict[str, str]) -> tuple[Path, ...]:
     paths = {site.folder / path: text for path, text in texts.items()}
     with site_lock(site.folder / "docs" / "evidence"):
         replace_files(paths, roots=[site.folder])
-    return CreatedSite(tuple(paths), len(measured), findings)
+    return tuple(paths)
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 3} more" if len(names) > 3 else ""
+
+
+def _existing_cards(site: NewSite) -> list[str]:
+    """Return the templates of pages that the folder has already, relative to their folder."""
+    from cardproof.render.output.paths import page_templates, site_folders
+
+    folders = site_folders(replace(Settings(), base=site.folder))
+    if folders.cards == folders.root:  # templates beside includes: they are not in the folder of the new cards
+        return []
+    own = {Path(path).name for path in COMMON_FILES}
+    names = [path.relative_to(folders.cards).as_posix() for path in page_templates(folders, show_path).values()]
+    return [name for name in names if name not in own]
 
 
 def _measure(
@@ -186,5 +251,4 @@ def _check_overwrite(site: NewSite, files: Sequence[str] | dict[str, str]) -> No
     """Raise InputError if files exist already and ``force`` is not set."""
     existing = [show_path(site.folder / path) for path in files if (site.folder / path).exists()]
     if existing and not site.force:
-        more = f" and {len(existing) - 3} more" if len(existing) > 3 else ""
-        raise InputError(f"files exist already: {', '.join(existing[:3])}{more}; --force overwrites them")
+        raise InputError(f"files exist already: {', '.join(existing[:3])}{_more(existing)}; --force overwrites them")

@@ -17,6 +17,9 @@ Verdict = Literal["confirmed", "refuted", "cited", "disputed", "unchecked"]
 Severity = Literal["error", "warning", "note"]
 
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "cited", "disputed", "refuted", "unchecked")
+ShownVerdict = Literal["confirmed", "generated", "refuted", "cited", "disputed", "unchecked"]
+"""What pages show: a confirmed value that ``cardproof init`` copied from its own measurement is *generated*."""
+SHOWN_VERDICTS: tuple[ShownVerdict, ...] = ("confirmed", "generated", "cited", "disputed", "refuted", "unchecked")
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 MOST_SHOWN = 200

@@ -13,7 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.measurements import Totals
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.secrets import mask_all, masked
-from cardproof.core.types import Claim, Finding, Judgement, Place, Verdict, shorten
+from cardproof.core.types import Claim, Finding, Judgement, Place, ShownVerdict, Verdict, shorten
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model
@@ -44,9 +44,9 @@ class ModelRow(Struct, frozen=True):
     milliseconds: float | None = None
     """For one image, as measured."""
     scores: tuple[Score, ...] = ()
-    verdicts: tuple[tuple[Verdict, int], ...] = ()
+    verdicts: tuple[tuple[ShownVerdict, int], ...] = ()
     """Number of its claims by verdict."""
-    marks: Mapping[str, Verdict] = field(default_factory=dict)
+    marks: Mapping[str, ShownVerdict] = field(default_factory=dict)
     """Field as written -> verdict on the value in the table; of several values, the one that needs attention first."""
     first: Mapping[Verdict, str] = field(default_factory=dict)
     """Refuted or disputed -> anchor of the first claim with this verdict."""

@@ -42,6 +42,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mkdocs.plugins.cardproof")
 
+EXTENSIONS = {
+    "admonition": ("markdown.extensions.admonition",),
+    "attr_list": ("markdown.extensions.attr_list", "markdown.extensions.extra", "extra", "pymdownx.extra"),
+    "md_in_html": ("markdown.extensions.md_in_html", "markdown.extensions.extra", "extra", "pymdownx.extra"),
+    "tables": ("markdown.extensions.tables", "markdown.extensions.extra", "extra", "pymdownx.extra"),
+    "pymdownx.superfences": ("pymdownx.extra",),
+    "pymdownx.details": (),
+    "pymdownx.tabbed": (),
+}
+"""Markdown extensions that rendered pages need, each with other names of it and extensions that include it."""
+
 MOST_WAIT = 5.0
 """Seconds that a build of the site waits for a running render; measuring a model may take longer."""
 
@@ -87,12 +98,13 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         self._watcher.render()
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
-        """Check the settings, and add the assets of pages. Raises PluginError."""
+        """Check the settings, and add the assets and Markdown extensions of pages. Raises PluginError."""
         if config.config_file_path:
             try:
                 settings = load_settings(Path(config.config_file_path))
             except InputError as error:
                 raise PluginError(printable(str(error))) from error
+            _add_extensions(config)
             if settings.assets:
                 _name_assets(config, settings.path(settings.assets))
             self._pages = settings.path(settings.out).resolve()
@@ -189,6 +201,17 @@ def _older_pages(settings: Settings) -> Iterator[tuple[str, str]]:
             and is_older(text, template.read_text(encoding="utf-8-sig", errors="replace"))
         ):
             yield show_path(path), show_path(template)
+
+
+def _add_extensions(config: MkDocsConfig) -> None:
+    """Add the Markdown extensions that rendered pages need and that the site does not name."""
+    named = config.markdown_extensions
+    missing = [name for name, others in EXTENSIONS.items() if not {name, *others}.intersection(named)]
+    if missing:
+        named += missing
+        log.info(f"added Markdown extensions of model pages: {', '.join(missing)}")
+    if "pymdownx.tabbed" in missing:
+        config.mdx_configs["pymdownx.tabbed"] = {"alternate_style": True}  # the only style that Material shows
 
 
 def _name_assets(config: MkDocsConfig, folder: Path) -> None:

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from cardproof.core.errors import TemplatesError
 from cardproof.core.files import show_path
-from cardproof.core.types import VERDICTS, Finding, Place, Verdict
+from cardproof.core.types import SHOWN_VERDICTS, Finding, Place, ShownVerdict
 from cardproof.evidence.records import file_name
-from cardproof.judge.card_report import ModelRow, is_generated
+from cardproof.judge.card_report import ModelRow, is_checkable, is_generated
 from cardproof.read.markdown import find_header, split_at_section
 from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
 from cardproof.render.catalog.model_summary import CONCERNS, model_summary_text
@@ -72,7 +72,7 @@ class PageView(Struct, frozen=True):
     """Without shared claims."""
     shared: tuple[ClaimView, ...]
     """Claims that all of several models share."""
-    verdicts: tuple[tuple[Verdict, int], ...]
+    verdicts: tuple[tuple[ShownVerdict, int], ...]
     claims: int
     ran: str
     columns: tuple[str, ...]
@@ -80,9 +80,9 @@ class PageView(Struct, frozen=True):
     """Heading of a column, if it is not the field as the cards write it."""
     sentence: str
     """What became of the claims, in one sentence."""
-    verdict: Verdict
+    verdict: ShownVerdict
     """The verdict that needs attention first."""
-    first: Mapping[Verdict, str]
+    first: Mapping[ShownVerdict, str]
     """Verdict -> anchor of the first claim with it."""
     refuted: tuple[tuple[str, ClaimView], ...]
     """Name of the model, and the claim."""
@@ -294,10 +294,10 @@ class Site:
             shared=shared,
             verdicts=verdicts,
             claims=sum(count for view in views for _, count in view.verdicts),
-            ran=self._generated(card) + _ran(views),
+            ran=_ran(views),
             columns=tuple(column for column in COLUMNS if _is_column(column, views)),
             column_names={**SHORT_NAMES, **({"FLOPs": "Multiply-adds"} if _are_multiply_adds(views) else {})},
-            sentence=verdict_sentence(verdicts, wrong_fields(views)),
+            sentence=verdict_sentence(verdicts, wrong_fields(views), card.generated, self._not_checkable(card)),
             verdict=page_verdict(verdicts),
             first={row.verdict: row.anchor for row in reversed(rows)},
             refuted=tuple((view.name, claim) for view in views for claim in view.refuted),
@@ -319,12 +319,9 @@ class Site:
             diagram=self._diagram(card),
         )
 
-    def _generated(self, card: Card) -> str:
-        number = sum(is_generated(card, judgement) for judgement in self._audit.verdicts.judgements[card.file])
-        if not number:
-            return ""
-        values, s = ("1 value was", "s") if number == 1 else (f"{number} values were", "")
-        return f"{values} generated from the measurement on {card.generated} and confirm{s} nothing yet · "
+    def _not_checkable(self, card: Card) -> int:
+        own = (self._audit.verdicts.of_model(card.file, model.key).own for model in card.models)
+        return sum(not is_checkable(judgement) for judgements in own for judgement in judgements)
 
     def _diagram(self, card: Card) -> DiagramView | None:
         """Return how the blocks of a card's models are built; None if they differ, or the zoo does not say."""
@@ -387,11 +384,11 @@ def _views(
     return tuple(views)
 
 
-def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[Verdict, int], ...]:
-    total: Counter[Verdict] = Counter()
+def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[ShownVerdict, int], ...]:
+    total: Counter[ShownVerdict] = Counter()
     for view in views:
         total.update(dict(view.verdicts))
-    return tuple((verdict, total[verdict]) for verdict in VERDICTS if total[verdict])
+    return tuple((verdict, total[verdict]) for verdict in SHOWN_VERDICTS if total[verdict])
 
 
 def _is_column(field: str, views: tuple[ModelView, ...]) -> bool:
@@ -403,7 +400,10 @@ def _is_column(field: str, views: tuple[ModelView, ...]) -> bool:
 def _are_multiply_adds(views: tuple[ModelView, ...]) -> bool:
     """Return whether the column FLOPs shows measured multiply-adds only."""
     found = [fact for view in views for fact in view.facts if fact.kind == "flops"]
-    return all(fact.label.startswith("Multiply-adds") and fact.verdict in ("confirmed", "refuted") for fact in found)
+    return all(
+        fact.label.startswith("Multiply-adds") and fact.verdict in ("confirmed", "generated", "refuted")
+        for fact in found
+    )
 
 
 def _ran(views: tuple[ModelView, ...]) -> str:

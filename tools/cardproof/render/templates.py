@@ -33,8 +33,8 @@ from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import time_limit
 from cardproof.core.errors import TemplatesError
 from cardproof.core.paths import is_inside, is_regular
-from cardproof.core.types import VERDICTS, Finding, Place
-from cardproof.render.output.text import code_text, html_text, markdown_text
+from cardproof.core.types import SHOWN_VERDICTS, Finding, Place
+from cardproof.render.output.text import code_text, entity_text, html_text, markdown_text
 from cardproof.render.sandbox import VERSION, Sandbox
 
 if TYPE_CHECKING:
@@ -226,8 +226,9 @@ def _layouts() -> Environment:
         lstrip_blocks=True,
         bytecode_cache=_Compiled("trusted"),
     )
-    environment.globals["VERDICTS"] = VERDICTS
+    environment.globals["VERDICTS"] = SHOWN_VERDICTS
     environment.filters["md"] = lambda value: Markup(markdown_text(value))  # nosec B704  # escaped
+    environment.filters["entities"] = lambda value: Markup(entity_text(value))  # nosec B704  # escaped
     environment.filters["commas"] = "{:,}".format
     return environment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ COMMON_FILES = (
     "templates/code_snippets.md",
 )
 """Files that every new site has."""
+MOST_FAMILIES = 30
+"""Rows of the table on the first page."""
 IGNORE = ".gitignore"
 """Lists what a render generates; an existing one is never overwritten."""
 GENERATED = "# cardproof: generated {} from measurements; remove this line when the values come from somewhere else"
@@ -38,25 +40,35 @@ COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
 
 
 def site_texts(
-    zoo: str, listed: ModelList, models: Sequence[tuple[Published, Evidence]], name: str, day: str, folder: Path
+    zoo: str,
+    listed: ModelList,
+    models: Sequence[tuple[Published, Evidence]],
+    name: str,
+    day: str,
+    folder: Path,
+    others: Iterable[str] = (),
 ) -> dict[str, str]:
     """Return the files of a site for measured models, by their paths in its folder.
 
     ``name`` is the site's, ``day`` is when the zoo's metadata was read, ``folder`` is where the site will be.
+    ``others`` are cards in its folder of templates, which the navigation lists too.
     """
     cited = _cited_sources(listed, (published for published, _ in models), day)
     values = _placeholders(zoo, listed, name, bool(cited)) | _snippet_placeholders(zoo, folder)
     members = families(models, listed.title)
+    cards = [f"- {quoted(one.name)}: models/{one.file}.md" for one in members]
+    rest = set(others) - {f"{one.file}.md" for one in members}
     values |= {
         "%COLUMNS%": json.dumps(_columns([published for published, _ in models])),
-        "%COUNTS%": _plain(f"{_plural(len(models), 'model')} of {listed.source} in {_plural(len(members), 'family')}"),
+        "%COUNTS%": one_line(f"{plural(len(models), 'model')} of {listed.source} in {plural(len(members), 'family')}"),
         "%DAY%": day,
-        "%SOURCE%": _plain(listed.source),
-        "%FAMILIES%": "\n      ".join(f"- {_quoted(one.name)}: models/{one.file}.md" for one in members),
+        "%SOURCE%": one_line(listed.source),
+        "%FAMILY_ROWS%": "\n".join(_family_rows(members)),
+        "%FAMILIES%": "\n      ".join([*cards, *(f"- {quoted(f'models/{card}')}" for card in sorted(rest))]),
     }
     snippets = f"snippets/{zoo if zoo in ('timm', 'torchvision') else 'other'}.md"
     starters = {path: snippets if path == "templates/code_snippets.md" else path for path in COMMON_FILES}
-    texts = {path: _fill((STARTER / file).read_text(encoding="utf-8"), values) for path, file in starters.items()}
+    texts = {path: fill((STARTER / file).read_text(encoding="utf-8"), values) for path, file in starters.items()}
     for family in members:
         texts[f"templates/models/{family.file}.md"] = _card(family, listed, day)
     if not (folder / IGNORE).exists():
@@ -71,10 +83,10 @@ def _placeholders(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[s
     )
     modules = ["torch", *([zoo] if zoo in ("timm", "torchvision") else [])]
     return {
-        "%SITE_NAME%": _quoted(name),
-        "%DESCRIPTION%": _quoted(description),
-        "%TITLE%": _plain(name),
-        "%ZOO%": _quoted(zoo),
+        "%SITE_NAME%": quoted(name),
+        "%DESCRIPTION%": quoted(description),
+        "%TITLE%": one_line(name),
+        "%ZOO%": quoted(zoo),
         "%CITED%": f"cited: {CITED}" if cited else "",
         "%PRELOAD%": f"[{', '.join(modules)}]",
     }
@@ -84,12 +96,12 @@ def _snippet_placeholders(zoo: str, folder: Path) -> dict[str, str]:
     """Name a zoo for snippets: a file as a module below the site's folder; if it is not one, snippets are skipped."""
     path, _, attribute = zoo.rpartition(":")
     if not path.endswith(".py"):
-        return {"%IMPORTED%": _quoted(zoo), "%SKIP%": ""}
+        return {"%IMPORTED%": quoted(zoo), "%SKIP%": ""}
     parts = Path(os.path.relpath(path, folder)).with_suffix("").parts
     if all(part.isidentifier() for part in parts):
-        return {"%IMPORTED%": _quoted(f"{'.'.join(parts)}:{attribute}"), "%SKIP%": ""}
+        return {"%IMPORTED%": quoted(f"{'.'.join(parts)}:{attribute}"), "%SKIP%": ""}
     return {
-        "%IMPORTED%": _quoted(zoo),
+        "%IMPORTED%": quoted(zoo),
         "%SKIP%": ' { .skip data-reason="the zoo is not a module of the site\'s folder" }',
     }
 
@@ -101,7 +113,25 @@ def _columns(models: Sequence[Published]) -> list[str]:
     return ["Parameters", "FLOPs", "Image Size", *data, *(name for name in COLUMNS if name in stated)]
 
 
-def _fill(text: str, values: Mapping[str, str]) -> str:
+def _family_rows(members: Sequence[Family]) -> Iterator[str]:
+    """Yield the rows of the first page's table: each family with its number of models and the ends of their counts."""
+    from cardproof.render.views.claims import short_count
+
+    def ends(counts: Iterable[int | None]) -> str:
+        known = sorted(count for count in counts if count is not None)
+        texts = [" ".join(short_count(count)).strip() for count in known]
+        return " to ".join(dict.fromkeys((texts[0], texts[-1]))) if texts else ""
+
+    for family in members[:MOST_FAMILIES]:
+        counts = [evidence.counts for _, evidence in family.models if evidence.counts]
+        parameters, multiply_adds = ends(c.parameters for c in counts), ends(c.all_multiply_adds for c in counts)
+        link = f"[{one_line(family.name)}](models/{family.file}.md)"
+        yield f"| {link} | {len(family.models)} | {parameters} | {multiply_adds} |"
+    if len(members) > MOST_FAMILIES:
+        yield f"| [and {len(members) - MOST_FAMILIES} more](models/index.md) | | | |"
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
     """Replace the placeholders of a file; a line that becomes empty is removed."""
     lines = []
     for line in text.splitlines():
@@ -113,7 +143,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plural(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """Return a number of things: ``1 family``, ``3 families``."""
     several = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
     return f"{number} {noun if number == 1 else several}"
@@ -121,14 +151,14 @@ def _plural(number: int, noun: str) -> str:
 
 def _card(family: Family, listed: ModelList, day: str) -> str:
     """Return the text of a card: a summary, the snippets, and the model index."""
-    number = _plural(len(family.models), "model")
+    number = plural(len(family.models), "model")
     where = f", defined in `{family.module}`" if family.module else ""
     summary = "Parameters and multiply-adds were measured on the networks."
     if any(published.results for published, _ in family.models):
-        summary += f" Accuracies are those that {_plain(listed.title)} publishes with its weights."
+        summary += f" Accuracies are those that {one_line(listed.title)} publishes with its weights."
     index = index_text(family_index(family.name, family.models))
     return (
-        f"# {_plain(family.name)}\n\n{number} of {_plain(listed.source)}{where}. {summary}\n\n"
+        f"# {one_line(family.name)}\n\n{number} of {one_line(listed.source)}{where}. {summary}\n\n"
         f"{{% include 'code_snippets.md' %}}\n\n<!--\n{GENERATED.format(day)}\n{index}-->\n"
     )
 
@@ -157,11 +187,11 @@ def _cited_sources(listed: ModelList, models: Iterable[Published], day: str) -> 
     return text
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a text in double quotes, as YAML, TOML and Python read it."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _plain(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a text on one line, without markup of Markdown and Jinja."""
     return " ".join(text.split()).translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]<>#{}%&|"})

@@ -204,7 +204,7 @@
   }
 
   function modelOf(row, columns) {
-    const model = { row, numbers: Object.create(null), shown: Object.create(null), texts: {}, shapes: Object.create(null), verdicts: { confirmed: 0, cited: 0, disputed: 0, refuted: 0, unchecked: 0 } };
+    const model = { row, numbers: Object.create(null), shown: Object.create(null), texts: {}, shapes: Object.create(null), verdicts: { confirmed: 0, generated: 0, cited: 0, disputed: 0, refuted: 0, unchecked: 0 } };
     for (const column of columns) {
       const cell = row.cells[column.index];
       if (column.number) {
@@ -228,6 +228,12 @@
     return model;
   }
 
+  /** Return the verdicts that the page shows, with their numbers: generated values are not among the confirmed ones. */
+  function shownVerdicts({ verdicts, generated = 0 }) {
+    const { confirmed = 0, ...others } = verdicts;
+    return Object.entries({ confirmed: confirmed - generated, generated, ...others }).filter(([, count]) => count);
+  }
+
   /** Return a row of the table for an entry of models.json, as the page itself would have it. */
   function rowOf(entry, columns, root) {
     const row = element("tr");
@@ -242,10 +248,11 @@
         if (!found) continue;
         cell.dataset.value = found.value;
         cell.append(`${found.text} `);
-        if (found.verdict) cell.append(element("i", { class: `cp-mark cp-${found.verdict}` }, found.verdict));
+        const verdict = found.is_generated ? "generated" : found.verdict;
+        if (verdict) cell.append(element("i", { class: `cp-mark cp-${verdict}` }, verdict));
         if (found.stated) cell.append(element("small", { class: "cp-refuted" }, `card says ${found.stated}`));
       } else if (column.key === "verdicts") {
-        for (const [verdict, count] of Object.entries(entry.verdicts)) {
+        for (const [verdict, count] of shownVerdicts(entry)) {
           cell.append(element("span", { class: `cp-pill cp-${verdict}` }, `${count} ${verdict}`), " ");
         }
       } else cell.append([].concat(entry[column.key] || []).join("; "));
@@ -360,7 +367,7 @@
     const filters = element("div", { class: "cp-compare__filters", role: "search", "aria-label": "Filter models" },
       field("Model", controls.name), fold, choice("family", "Family", texts("families")), choice("task", "Task", texts("tasks")),
       choice("data", "Data set", texts("datasets")), choice("licence", "Licence", texts("licence")),
-      choice("verdict", "Show models with", ["confirmed", "cited", "disputed", "refuted", "unchecked"], "any claims", " claims"));
+      choice("verdict", "Show models with", ["confirmed", "generated", "cited", "disputed", "refuted", "unchecked"], "any claims", " claims"));
 
     const ranges = element("div", { class: "cp-compare__grid" });
     for (const column of numbers) {

@@ -133,8 +133,11 @@
     const list = async () => (listed ??= (await json(root.dataset.models)).models.filter((entry) => entry.evidence));
     try {
       if (!model) {
-        root.prepend(picker((await list()).map((entry) => entry.name), ""));
-        place.append(element("p", {}, "Choose a model to see its evidence."));
+        const names = (await list()).map((entry) => entry.name);
+        const link = (name) => element("a", { href: `?${new URLSearchParams({ model: name })}` }, element("code", {}, name));
+        root.prepend(picker(names, ""));
+        place.append(element("p", {}, "Choose a model to see its evidence."),
+          element("ul", { class: "cp-viewer__models" }, ...names.map((name) => element("li", {}, link(name)))));
         return;
       }
       const file = recordFile(model) || (await list()).find((entry) => entry.name === model)?.evidence.split("/").pop();

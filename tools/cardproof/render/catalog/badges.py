@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
-from cardproof.core.types import Verdict
+from cardproof.core.types import ShownVerdict
 from cardproof.render.templates import render_layout
 
 MARK = 'data-cardproof="badge"'
@@ -14,16 +14,17 @@ MARK = 'data-cardproof="badge"'
 MOST_CHARACTERS = 48
 """Longer texts end in an ellipsis."""
 
-COLOURS: Mapping[Verdict, str] = {
+COLOURS: Mapping[ShownVerdict, str] = {
     "confirmed": "#0b7047",
     "cited": "#2456a6",
     "disputed": "#8a5a00",
     "refuted": "#b3261e",
+    "generated": "#36424e",
     "unchecked": "#5f6b76",
 }
 """White text has a contrast of at least 4.5 on each."""
 
-GRAVEST: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
+GRAVEST: tuple[ShownVerdict, ...] = ("refuted", "disputed", "confirmed", "generated", "cited", "unchecked")
 """A model's badge has the colour of the first of these verdicts that its claims have."""
 
 _WIDTHS = {
@@ -36,17 +37,20 @@ _WIDTHS = {
 _USUAL, _WIDE = 6.7, 11.0
 
 
-def claim_badge(field: str, value: str, verdict: Verdict) -> str:
+def claim_badge(field: str, value: str, verdict: ShownVerdict) -> str:
     """Return the badge of one claim: field, value and verdict."""
     return _badge(field, f"{value} · {verdict}" if value else verdict, verdict)
 
 
-def model_badge(model: str, verdicts: Mapping[str, int]) -> str:
+def model_badge(model: str, verdicts: Mapping[ShownVerdict, int]) -> str:
     """Return the badge of a model: the numbers of refuted, disputed and confirmed claims."""
     total = sum(verdicts.values())
-    worst: Verdict = next((verdict for verdict in GRAVEST if verdicts.get(verdict)), "unchecked")
+    worst: ShownVerdict = next((verdict for verdict in GRAVEST if verdicts.get(verdict)), "unchecked")
     parts = [f"{verdicts[verdict]} {verdict}" for verdict in ("refuted", "disputed") if verdicts.get(verdict)]
-    parts += [f"{verdicts.get('confirmed', 0)} of {total} claims confirmed"] if total else ["no claims"]
+    if generated := verdicts.get("generated"):
+        parts.append(f"{generated} of {total} values generated")
+    if not generated or verdicts.get("confirmed"):
+        parts += [f"{verdicts.get('confirmed', 0)} of {total} claims confirmed"] if total else ["no claims"]
     return _badge(model, " · ".join(parts), worst)
 
 
@@ -63,7 +67,7 @@ def _width(character: str) -> float:
     return _WIDTHS.get(character, _USUAL)
 
 
-def _badge(label: str, message: str, verdict: Verdict) -> str:
+def _badge(label: str, message: str, verdict: ShownVerdict) -> str:
     label, message = _clean(label), _clean(message)
     left, right = (round(text_width(text)) for text in (label, message))
     parts = {"label": label, "message": message, "left": left, "middle": left + 12, "right": right}

@@ -77,6 +77,7 @@ def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, summ
         "datasets": list(summary.datasets),
         "licence": summary.licence,
         "verdicts": summary.verdicts,
+        **({"generated": summary.generated} if summary.generated else {}),
         "quantities": {
             quantity.key: {
                 "label": quantity.label,
@@ -85,6 +86,7 @@ def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, summ
                 "better": quantity.better,
                 "verdict": quantity.verdict,
                 **({"stated": quantity.stated} if quantity.stated else {}),
+                **({"is_generated": True} if quantity.is_generated else {}),
             }
             for quantity in summary.quantities
         },
@@ -155,7 +157,7 @@ def _llms(settings: Settings, urls: Urls, models: Sequence[SummarizedRow]) -> st
 
 def _facts(summary: ModelSummary) -> list[str]:
     numbers = [f"{quantity.label} {quantity.text}" for quantity in summary.quantities[:6]]
-    return numbers + [f"{number} {verdict}" for verdict, number in summary.verdicts.items()]
+    return numbers + [f"{number} {verdict}" for verdict, number in summary.shown.items()]
 
 
 def _plain(text: str) -> str:

@@ -135,7 +135,7 @@ def model_record(
             rows.append(convert({**claim_row(judgement), **more}, ClaimRecord))
         records.append(tuple(rows))
     if addresses.badges != "none":
-        badges["badge.svg"] = model_badge(model.name, summary.verdicts)
+        badges["badge.svg"] = model_badge(model.name, summary.shown)
     where = evidence.environment if evidence and evidence.built else None
     record = ModelRecord(
         model.name,

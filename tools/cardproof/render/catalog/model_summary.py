@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, json
+from msgspec.structs import replace
 
 from cardproof.core.measurements import Evidence
 from cardproof.core.names import canonical_dataset
-from cardproof.core.types import VERDICTS, Judgement, Verdict
+from cardproof.core.types import SHOWN_VERDICTS, VERDICTS, Judgement, ShownVerdict, Verdict
 from cardproof.core.yaml import Scalar
+from cardproof.judge.card_report import is_generated
 
 if TYPE_CHECKING:
     from cardproof.judge.card_report import ModelRow
@@ -36,7 +38,7 @@ _LESS = re.compile(r"error|loss|perplexity|latency|\bfid\b|\bw?er\b|\bmae\b|\brm
 """Metrics for which lower values are better."""
 
 
-class Quantity(Struct, frozen=True):
+class Quantity(Struct, frozen=True, omit_defaults=True):
     """One number of one model: the measured one, or else the card's."""
 
     key: str
@@ -52,6 +54,13 @@ class Quantity(Struct, frozen=True):
     """Of the claim about it; None if the card does not state it."""
     stated: str
     """The card's text if it is refuted; else empty."""
+    is_generated: bool = False
+    """Whether the card's value is a copy of the measurement."""
+
+    @property
+    def shown(self) -> ShownVerdict | None:
+        """The verdict that lists show."""
+        return "generated" if self.is_generated else self.verdict
 
 
 class ModelSummary(Struct, frozen=True):
@@ -69,11 +78,20 @@ class ModelSummary(Struct, frozen=True):
     """File name of its record of evidence; empty if missing."""
     index: str
     """Digest of its entry in the site's model index."""
+    generated: int = 0
+    """How many of the confirmed values are copies of the measurement."""
 
     @property
     def claims(self) -> int:
         """The number of claims about this model."""
         return sum(self.verdicts.values())
+
+    @property
+    def shown(self) -> dict[ShownVerdict, int]:
+        """The verdicts that lists show, in their order."""
+        counts = {**self.verdicts, "confirmed": self.verdicts.get("confirmed", 0) - self.generated}
+        counts["generated"] = self.generated
+        return {verdict: counts[verdict] for verdict in SHOWN_VERDICTS if counts.get(verdict)}
 
     def quantity(self, key: str) -> Quantity | None:
         """Return one of its numbers."""
@@ -110,7 +128,8 @@ def summarize_model(
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
     datasets = [canonical_dataset(result.dataset) or result.dataset for result in model.results if result.dataset]
-    quantities = _quantities(judgements, evidence) + ([_time(*speed)] if speed else [])
+    generated = [judgement for judgement in judgements if is_generated(card, judgement)]
+    quantities = _quantities(judgements, evidence, generated) + ([_time(*speed)] if speed else [])
     return ModelSummary(
         tuple(dict.fromkeys(tasks)),
         tuple(dict.fromkeys(datasets)),
@@ -119,6 +138,7 @@ def summarize_model(
         tuple({quantity.key: quantity for quantity in reversed(quantities)}.values())[::-1],
         record,
         index,
+        len(generated),
     )
 
 
@@ -147,9 +167,15 @@ def _texts(model: Model, key: str) -> list[str]:
     return [str(item) for item in (plain if isinstance(plain, list) else [plain]) if item not in (None, "")]
 
 
-def _quantities(judgements: tuple[Judgement, ...], evidence: Evidence | None) -> list[Quantity]:
+def _quantities(
+    judgements: tuple[Judgement, ...], evidence: Evidence | None, generated: Sequence[Judgement]
+) -> list[Quantity]:
     counts, built = (evidence.counts, evidence.built) if evidence else (None, None)
-    found = [quantity for judgement in judgements if (quantity := _quantity(judgement))]
+    found = [
+        replace(quantity, is_generated=judgement in generated)
+        for judgement in judgements
+        if (quantity := _quantity(judgement))
+    ]
     known = {quantity.key for quantity in found}
     measured: Mapping[str, int | None] = {
         "Multiply-adds": counts.all_multiply_adds if counts else None,

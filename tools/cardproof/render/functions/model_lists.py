@@ -132,7 +132,7 @@ def compare_table(
             total=len(rows),
             columns=columns,
             shown={"multiply-adds", "operations", "parameters", "image-size", *results},
-            verdicts={quantity.verdict for _, summary in rows for quantity in summary.quantities},
+            verdicts={quantity.shown for _, summary in rows for quantity in summary.quantities},
             breakable=_breakable,
             models=urls.between(catalog / "models.json", here) if catalog else None,
             root=urls.between(urls.root / "index.md", here),
@@ -189,7 +189,7 @@ def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) 
     verdicts: Counter[str] = Counter()
     first: dict[Verdict, str] = {}
     for row, summary in models:
-        verdicts.update(summary.verdicts)
+        verdicts.update(summary.shown)
         for verdict in row.first:
             first.setdefault(verdict, _claim_address(urls, here, row, verdict))
     return Family(

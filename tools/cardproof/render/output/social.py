@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.types import SHOWN_VERDICTS, ShownVerdict
 from cardproof.render.catalog.badges import COLOURS
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ MOST_TITLE, MOST_WORDS = 120, 400
 _VERDICTS = re.compile(r'<div class="cp-bar" role="img" aria-label="([^"]{1,200})"')
 
 
-def read_verdicts(markdown: str) -> dict[Verdict, int]:
+def read_verdicts(markdown: str) -> dict[ShownVerdict, int]:
     """Return verdict -> number of claims, read from the panel of a rendered page."""
     found = _VERDICTS.search(markdown)
     counts = {word: int(number) for number, word in re.findall(r"\b(\d++) (\w+)", found[1])} if found else {}
-    return {verdict: counts[verdict] for verdict in VERDICTS if counts.get(verdict)}
+    return {verdict: counts[verdict] for verdict in SHOWN_VERDICTS if counts.get(verdict)}
 
 
-def social_card(site: str, title: str, description: str, verdicts: Mapping[Verdict, int]) -> bytes:
+def social_card(site: str, title: str, description: str, verdicts: Mapping[ShownVerdict, int]) -> bytes:
     """Return a page's preview image as PNG, 1200 by 630 pixels."""
     image = Image.new("RGB", SIZE, PAPER)
     draw = ImageDraw.Draw(image)

@@ -35,6 +35,11 @@ def html_text(value: Any) -> str:
 _BEFORE_TAGS = str.maketrans({character: f"&#{ord(character)};" for character in "{}`[]\\"})
 
 
+def entity_text(value: Any) -> str:
+    """Return a value escaped for HTML that Markdown leaves alone in one place and reads in another, as in a tab."""
+    return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", " ".join(str(value).split()))
+
+
 def code_text(value: Any) -> str:
     """Return a value as inline code for a table cell."""
     return f"<code>{markdown_text(value)}</code>" if str(value).strip() else ""

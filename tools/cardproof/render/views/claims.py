@@ -15,7 +15,7 @@ from cardproof.core.measurements import Evidence
 from cardproof.core.names import ACCURACIES
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.secrets import masked
-from cardproof.core.types import VERDICTS, Claim, Judgement, Verdict
+from cardproof.core.types import SHOWN_VERDICTS, Claim, Judgement, ShownVerdict
 from cardproof.judge.judge import FOUND, ModelVerdicts
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import RecordView, record_kind
@@ -23,18 +23,19 @@ from cardproof.render.views.evidence import RecordView, record_kind
 if TYPE_CHECKING:
     from cardproof.read.models import Model
 
-MEANING: dict[Verdict, str] = {
+MEANING: dict[ShownVerdict, str] = {
     "confirmed": "measured, equal at the precision written",
+    "generated": "copied from this measurement, not checked against another source",
     "cited": "not measured here, equal to a named source",
     "disputed": "sources differ, or a source is gone",
     "refuted": "measured, different",
     "unchecked": "nothing to check it with",
 }
 
-ATTENTION: tuple[Verdict, ...] = ("refuted", "disputed", "confirmed", "cited", "unchecked")
+ATTENTION: tuple[ShownVerdict, ...] = ("refuted", "disputed", "confirmed", "generated", "cited", "unchecked")
 """Order of rows in a claims table: what needs a reader's attention first."""
 
-WEAKEST: tuple[Verdict, ...] = ("refuted", "disputed", "unchecked", "cited", "confirmed")
+WEAKEST: tuple[ShownVerdict, ...] = ("refuted", "disputed", "unchecked", "generated", "cited", "confirmed")
 """Order in which the verdict on several numbers is chosen: never one that holds for only some of them."""
 
 COUNTS = ("parameters", "flops")
@@ -53,7 +54,7 @@ class ClaimView(Struct, frozen=True):
 
     anchor: str
     field: str
-    verdict: Verdict
+    verdict: ShownVerdict
     stated: str
     found: str
     difference: str
@@ -89,6 +90,11 @@ class ClaimView(Struct, frozen=True):
         return len(self.items) or 1
 
     @property
+    def is_text(self) -> bool:
+        """Whether it states words, and not a number, a size or a list of numbers."""
+        return not self.stated.lstrip("+-−±~<>≈([ ")[:1].isdigit()
+
+    @property
     def is_list(self) -> bool:
         """Whether it shows several stated values, each of which was found."""
         return any(stated != self.stated for _, stated in self.items)
@@ -100,7 +106,7 @@ class Fact(Struct, frozen=True):
     label: str
     value: str
     unit: str
-    verdict: Verdict
+    verdict: ShownVerdict
     note: str
     kind: str = ""
     """The kind of the claim and its data set: tiles of several models with the same kind are joined."""
@@ -118,10 +124,10 @@ class ModelView(Struct, frozen=True):
     claims: tuple[ClaimView, ...]
     published: tuple[ClaimView, ...]
     facts: tuple[Fact, ...]
-    verdicts: tuple[tuple[Verdict, int], ...]
+    verdicts: tuple[tuple[ShownVerdict, int], ...]
     values: Mapping[str, str]
     """Columns of tables: field as written -> what a table shows."""
-    marks: Mapping[str, Verdict]
+    marks: Mapping[str, ShownVerdict]
     """Field as written -> verdict on the value that a table shows."""
     collections: tuple[str, ...]
     evidence: str | None
@@ -153,7 +159,10 @@ def model_view(
     views = []
     for judgement in verdicts.own:
         view = claim_view(judgement, anchors, records)
-        views.append(replace(view, how=f"{GENERATED}; {view.how}") if is_generated(judgement) else view)
+        if is_generated(judgement):
+            view = replace(view, verdict="generated", how=f"{GENERATED}; {view.how}")
+        views.append(view)
+    shown = [(judgement, shown_verdict(judgement, is_generated)) for judgement in verdicts.own]
     claims = sorted(_join_lists(views), key=lambda view: ATTENTION.index(view.verdict))
     others = tuple(claim_view(judgement, anchors, {}) for judgement in verdicts.published)
     return ModelView(
@@ -161,10 +170,10 @@ def model_view(
         slug(model.name),
         tuple(claims),
         others,
-        tuple(_facts(verdicts.own, evidence)),
-        count_verdicts(verdicts.own),
+        tuple(_facts(shown, evidence)),
+        count_verdicts(verdict for _, verdict in shown),
         _values(verdicts.own),
-        _marks(verdicts.own),
+        _marks(shown),
         model.collections,
         link,
         _ran(evidence),
@@ -172,10 +181,15 @@ def model_view(
     )
 
 
-def count_verdicts(judgements: Iterable[Judgement]) -> tuple[tuple[Verdict, int], ...]:
+def shown_verdict(judgement: Judgement, is_generated: Callable[[Judgement], bool]) -> ShownVerdict:
+    """Return the verdict that pages show."""
+    return "generated" if is_generated(judgement) else judgement.verdict
+
+
+def count_verdicts(verdicts: Iterable[ShownVerdict]) -> tuple[tuple[ShownVerdict, int], ...]:
     """Return the verdicts that occur, in the order of reports, with their numbers."""
-    counts = Counter(judgement.verdict for judgement in judgements)
-    return tuple((verdict, counts[verdict]) for verdict in VERDICTS if counts[verdict])
+    counts = Counter(verdicts)
+    return tuple((verdict, counts[verdict]) for verdict in SHOWN_VERDICTS if counts[verdict])
 
 
 def _join_lists(views: Iterable[ClaimView]) -> Iterator[ClaimView]:
@@ -242,20 +256,27 @@ def _found(judgement: Judgement) -> str:
     return f"{found}{judgement.unit if judgement.unit == '%' else ''}"
 
 
-def _facts(judgements: Iterable[Judgement], evidence: Evidence | None) -> Iterable[Fact]:
-    counts = evidence.counts if evidence else None
-    for judgement in judgements:
-        kind = judgement.claim.kind
-        if judgement.claim.metric:
-            if kind in ACCURACIES:
-                yield _accuracy_fact(judgement)
-        elif kind == "parameters":
-            yield _count_fact("Parameters", judgement)
-        elif kind == "flops":
-            label = "Operations" if judgement.unit == "operations" else "Multiply-adds"
-            yield _count_fact(f"{label} at {counts.input_shape[1]}" if counts else label, judgement)
-        elif kind == "image size":
-            yield _size_fact(judgement)
+def _facts(shown: Sequence[tuple[Judgement, ShownVerdict]], evidence: Evidence | None) -> Iterator[Fact]:
+    is_other_size = any(j.claim.kind == "image size" and verdict == "refuted" for j, verdict in shown)
+    for judgement, verdict in shown:
+        fact = _fact(judgement, evidence)
+        if fact and is_other_size and judgement.claim.kind == "flops" and isinstance(judgement.found, int):
+            fact = replace(fact, note=f"{fact.note} at the card's image size, which is refuted")
+        if fact:
+            yield replace(fact, verdict=verdict)
+
+
+def _fact(judgement: Judgement, evidence: Evidence | None) -> Fact | None:
+    """Return the tile of a claim; None if it has none."""
+    kind, counts = judgement.claim.kind, evidence.counts if evidence else None
+    if judgement.claim.metric:
+        return _accuracy_fact(judgement) if kind in ACCURACIES else None
+    if kind == "parameters":
+        return _count_fact("Parameters", judgement)
+    if kind == "flops":
+        label = "Operations" if judgement.unit == "operations" else "Multiply-adds"
+        return _count_fact(f"{label} at {counts.input_shape[1]}" if counts else label, judgement)
+    return _size_fact(judgement) if kind == "image size" else None
 
 
 def _size_fact(judgement: Judgement) -> Fact:
@@ -311,11 +332,11 @@ def _values(judgements: Iterable[Judgement]) -> dict[str, str]:
     return values
 
 
-def _marks(judgements: Iterable[Judgement]) -> dict[str, Verdict]:
+def _marks(shown: Iterable[tuple[Judgement, ShownVerdict]]) -> dict[str, ShownVerdict]:
     """Return the verdict on what :func:`_values` returns: of a list, the weakest."""
-    marks: dict[str, Verdict] = {}
-    for judgement in judgements:
-        field, verdict = judgement.claim.field, judgement.verdict
+    marks: dict[str, ShownVerdict] = {}
+    for judgement, verdict in shown:
+        field = judgement.claim.field
         marks[field] = min(marks.get(field, verdict), verdict, key=WEAKEST.index)
     return marks
 

@@ -16,7 +16,7 @@ from cardproof.judge.card_report import ModelRow, Score
 from cardproof.judge.checks.results import points
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Judgement, Verdict
+    from cardproof.core.types import Judgement, ShownVerdict
 
 METRIC = "top 1 accuracy"
 LEAST_MODELS = 3
@@ -109,7 +109,7 @@ def _row_data(row: ModelRow) -> list[object]:
     return [row.name, row.anchor, page, row.multiply_adds, row.parameters, row.milliseconds, scores, marks]
 
 
-def count_verdict(row: ModelRow, kind: str) -> Verdict | None:
+def count_verdict(row: ModelRow, kind: str) -> ShownVerdict | None:
     """Return the verdict on a model's stated count, which is shown as measured; None if its card states none."""
     return next((verdict for field, verdict in row.marks.items() if kind_of(field) == kind), None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.types import VERDICTS
+from cardproof.core.types import SHOWN_VERDICTS
 from cardproof.render.output.paths import relative
 from cardproof.render.output.text import page_link, slug
 from cardproof.render.views.claims import UNITS, short_count
@@ -17,7 +17,7 @@ from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.plot import SHAPES, Mark, PlotText, front, scatter, shape_of
 
 if TYPE_CHECKING:
-    from cardproof.core.types import Verdict
+    from cardproof.core.types import ShownVerdict
     from cardproof.judge.card_report import ModelRow
     from cardproof.measure.speeds import Conditions
 
@@ -38,9 +38,9 @@ class ComparisonRow(Struct, frozen=True):
     milliseconds: str
     """For one image; empty if not measured."""
     score: str
-    verdict: Verdict
+    verdict: ShownVerdict
     """Of the claim about the accuracy."""
-    marks: tuple[Verdict | None, Verdict | None]
+    marks: tuple[ShownVerdict | None, ShownVerdict | None]
     """Of the claims about multiply-adds and parameters; None if the card has none."""
 
 
@@ -60,7 +60,7 @@ class ComparisonView(Struct, frozen=True):
     """Best accuracy first."""
     measured: int
     """Number of accuracies that were measured here."""
-    marks: tuple[Verdict, ...]
+    marks: tuple[ShownVerdict, ...]
     """All verdicts in the table."""
     is_unmarked: bool
     """Whether the table has numbers without a verdict, which no card states."""
@@ -83,7 +83,7 @@ def comparison_view(comparison: Comparison, page: Path, conditions: Conditions |
         _conditions_text(conditions) if conditions and timed else "",
         table,
         sum(comparison.score(row).verdict in ("confirmed", "refuted") for row in rows),
-        tuple(verdict for verdict in VERDICTS if verdict in marks),
+        tuple(verdict for verdict in SHOWN_VERDICTS if verdict in marks),
         bool(timed) or None in marks,
         tuple(SHAPES[shape] for shape in SHAPES if shape in shapes),
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.types import VERDICTS, Verdict
+from cardproof.core.types import SHOWN_VERDICTS, ShownVerdict
 from cardproof.render.views.claims import ATTENTION, WEAKEST, Fact, public_address
 
 if TYPE_CHECKING:
@@ -35,18 +35,25 @@ class PublishedGroup(Struct, frozen=True):
 
     field: str
     source: str
-    verdict: Verdict
+    verdict: ShownVerdict
     how: str
     explanation: str
     rows: tuple[tuple[str, str, str], ...]
     """Model, published value, and measured value."""
 
 
-def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Mapping[str, int]) -> str:
-    """Return what became of a page's claims; ``wrong`` are the names of the refuted ones, with how many have each."""
-    counts: Mapping[Verdict, int] = dict(verdicts)
+def verdict_sentence(
+    verdicts: Iterable[tuple[ShownVerdict, int]], wrong: Mapping[str, int], day: str = "", not_checkable: int = 0
+) -> str:
+    """Return what became of a page's claims.
+
+    ``wrong`` are the names of the refuted ones, with how many have each. ``day`` is when values were generated,
+    ``not_checkable`` counts the unchecked claims that no check judges.
+    """
+    counts: Mapping[ShownVerdict, int] = dict(verdicts)
     total, refuted, confirmed = sum(counts.values()), counts.get("refuted", 0), counts.get("confirmed", 0)
     cited, disputed, unchecked = (counts.get(verdict, 0) for verdict in ("cited", "disputed", "unchecked"))
+    generated, unchecked = counts.get("generated", 0), unchecked - not_checkable
     if not total:
         return "This page makes no claims."
     parts = []
@@ -56,19 +63,26 @@ def verdict_sentence(verdicts: Iterable[tuple[Verdict, int]], wrong: Mapping[str
         parts.append(f"{refuted} of {_claims(total)} {'is' if refuted == 1 else 'are'} wrong: {names}")
         if confirmed:
             parts.append(f"{confirmed} that we could check ourselves {'holds' if confirmed == 1 else 'hold'}")
-    elif confirmed == 1:
-        parts.append("The 1 claim that we could check ourselves holds")
-    elif confirmed:
-        parts.append(f"All {confirmed} claims that we could check ourselves hold")
-    else:
-        parts.append("We could not check any claim ourselves")
+    if generated:
+        were = "1 value was" if generated == 1 else f"{generated} values were"
+        parts.append(f"{were} generated from measurements on {day}")
+    if confirmed and not refuted:
+        all_hold = "the 1 claim {} holds" if confirmed == 1 else f"all {confirmed} claims {{}} hold"
+        parts.append(all_hold.format("that we could check ourselves"))
+    elif not refuted and not generated:
+        parts.append("we could not check any claim ourselves")
+    elif not refuted and not cited and not disputed:
+        parts.append("nothing was checked against an independent source")
     if cited:
         parts.append(f"{cited} agree{'s with a published source' if cited == 1 else ' with published sources'}")
     if disputed:
         parts.append(f"{disputed} {'is' if disputed == 1 else 'are'} disputed")
-    if unchecked and unchecked < total:
+    if unchecked and counts["unchecked"] < total:
         parts.append(f"{unchecked} could not be checked")
-    return "; ".join(parts) + "."
+    if not_checkable:
+        parts.append(f"{not_checkable} {'is' if not_checkable == 1 else 'are'} not checkable")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def wrong_fields(models: Sequence[ModelView]) -> dict[str, int]:
@@ -89,9 +103,12 @@ def _claims(count: int) -> str:
     return f"{count} claim{'' if count == 1 else 's'}"
 
 
-def page_verdict(verdicts: Iterable[tuple[Verdict, int]]) -> Verdict:
+def page_verdict(verdicts: Iterable[tuple[ShownVerdict, int]]) -> ShownVerdict:
     """Return the verdict that colours the sentence: what needs attention first."""
-    return min((verdict for verdict, _ in verdicts), key=ATTENTION.index, default="unchecked")
+    counts = dict(verdicts)
+    if counts.get("generated", 0) >= counts.get("confirmed", 0):
+        counts.pop("confirmed", None)  # few of the values were checked
+    return min(counts, key=ATTENTION.index, default="unchecked")
 
 
 def family_facts(models: Sequence[ModelView]) -> tuple[Fact, ...]:
@@ -115,7 +132,7 @@ def _joined(facts: Sequence[Fact], models: int) -> Fact:
     )
     value, unit = _range(low, high)
     counts = Counter(fact.verdict for fact in facts)
-    tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in SHOWN_VERDICTS if counts[verdict])
     note = "" if len(facts) == models else f"of {models} models"
     return Fact(label, value, unit, min(counts, key=WEAKEST.index), note, facts[0].kind, tally=tally)
 
@@ -170,7 +187,7 @@ def _heading_slug(text: str) -> str:
 
 def published_groups(models: Iterable[ModelView]) -> tuple[PublishedGroup, ...]:
     """Return what others publish of a page's models; values that are explained in the same way are one group."""
-    groups: dict[tuple[str, str, Verdict, str, str], list[tuple[str, str, str]]] = {}
+    groups: dict[tuple[str, str, ShownVerdict, str, str], list[tuple[str, str, str]]] = {}
     for model in models:
         for claim in model.published:
             key = _published_key(claim)
@@ -178,5 +195,5 @@ def published_groups(models: Iterable[ModelView]) -> tuple[PublishedGroup, ...]:
     return tuple(PublishedGroup(*key, tuple(rows)) for key, rows in groups.items())
 
 
-def _published_key(claim: ClaimView) -> tuple[str, str, Verdict, str, str]:
+def _published_key(claim: ClaimView) -> tuple[str, str, ShownVerdict, str, str]:
     return claim.field, claim.source, claim.verdict, claim.how, claim.explanation
