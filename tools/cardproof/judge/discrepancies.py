@@ -77,7 +77,7 @@ def discrepancies_of(reproduction: Reproduction) -> tuple[str, ...]:
 def describe(reproduction: Reproduction, image_size: tuple[int, int]) -> str:
     """Return a clause on what gives the stated number, and how closely; ``image_size`` is height and width.
 
-    >>> from cardproof.core.types import Reproduction
+    >>> from cardproof.core.measurements import Reproduction
     >>> found = Reproduction("flops", 69200, 69200, True, input=(32, 40))
     >>> describe(found, (32, 32))
     'exactly the multiply-adds of a 32x40 input (non-square; the image size is 32x32)'
