@@ -7,6 +7,7 @@ explains them all, in one finding.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -101,7 +102,7 @@ def settle(judged: Sequence[tuple[Judgement, Context]]) -> Settled:
 
 def _settle(rows: list[Row]) -> Iterator[Finding]:
     """Change the judgements of one column; yield the findings about it."""
-    yield from _warn_of_cut_off(rows)
+    yield from _warn_of_form(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
     yield from _explain_jointly([row for row in judged if row.refuted], _most_of_a_tool(judged) if known else 0)
@@ -110,13 +111,18 @@ def _settle(rows: list[Row]) -> Iterator[Finding]:
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
 
 
-def _warn_of_cut_off(rows: Iterable[Row]) -> Iterator[Finding]:
+FORMS = {"truncated": "write it rounded", "unit": "write it in the unit that is stated"}
+"""Discrepancy of a value that is right and is not written so -> what to do."""
+
+
+def _warn_of_form(rows: Iterable[Row]) -> Iterator[Finding]:
     for row in rows:
         judgement = row.judgement
-        if judgement.verdict == "unchecked" and "truncated" in judgement.discrepancies:
+        hint = next((FORMS[one] for one in judgement.discrepancies if one in FORMS), None)
+        if judgement.verdict == "unchecked" and hint:
             claim = judgement.claim
             message = f"{claim.field} of {claim.model} says {claim.stated}: {judgement.reason}"
-            yield Finding(claim.place, judgement.check, "warning", message, "write it rounded", judgement.fix)
+            yield Finding(claim.place, judgement.check, "warning", message, hint, judgement.fix)
 
 
 def _most_of_a_tool(rows: list[Row]) -> int:
@@ -137,10 +143,11 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     shown = Counter(name for row, names in zip(rows, fits, strict=True) if row.refuted for name in names)
     order = {name: -position for position, name in enumerate((*TOOLS, "Keras", "OpenVINO", TWICE))}
     confirmed: dict[str, list[Row]] = {}
+    few = len(rows) < FEW_ROWS and total[TWICE] == len(rows) and all(_is_called_flops(row) for row in rows)
     for row, names in zip(rows, fits, strict=True):
         of_column = {name for name in names if shown[name] >= FEW_ROWS and 2 * total[name] > len(rows)}
-        alone = {name for name in names if name != TWICE and row.stated.digits >= FEW_DIGITS}
-        if row.refuted and not of_column | alone and (names := names - {TWICE}):
+        alone = {name for name in names if (few or name != TWICE) and row.stated.digits >= FEW_DIGITS}
+        if row.refuted and not of_column | alone and (names := names - (set() if few else {TWICE})):
             row.judgement = _undecided(row, max(names, key=lambda name: (total[name], order[name])))
         elif row.refuted and (names := of_column | alone):
             confirmed.setdefault(max(names, key=lambda name: (total[name], order[name])), []).append(row)
@@ -155,6 +162,13 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
         hint = "no mistake; 'conventions: strict' refutes it"
         message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {tool}'s convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
+
+
+def _is_called_flops(row: Row) -> bool:
+    """Return whether a row stands in a table's column of FLOPs, which may be operations; MACs are multiply-adds."""
+    claim = row.judgement.claim
+    is_macs = re.search(r"mac|madd|mult", f"{claim.field} {row.stated.unit}".lower())
+    return claim.column is not None and row.what == "flops" and not is_macs
 
 
 def _undecided(row: Row, name: str) -> Judgement:

@@ -98,11 +98,17 @@ import re
 
 from msgspec.structs import replace
 
-from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import MULTIPLY_ADDS
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import judge_count, reproductions_of
+from cardproof.judge.checks._counts import (
+    conventions_of,
+    judge_count,
+    reproductions_of,
+    tolerance_of,
+    within,
+)
+from cardproof.judge.checks.preprocessing import is_refuted_size, is_right_square
 from cardproof.read.claims import image_size
 
 
@@ -122,11 +128,29 @@ def judge(claim: Claim, context: Context) -> Judgement:
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
     judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
     if image_size(context.claims) is not None:
-        return judgement
+        return _at_refuted_size(judgement, context) if judgement.verdict == "refuted" else judgement
     if judgement.verdict == "unchecked" and "truncated" in judgement.discrepancies:
         reason = f"{judgement.reason}; the card states no image size"
         return replace(judgement, reason=reason, discrepancies=())
     return _without_size(judgement, context) if judgement.verdict == "refuted" else judgement
+
+
+def _at_refuted_size(judgement: Judgement, context: Context) -> Judgement:
+    """Set aside a refutation at an image size that is itself refuted: it may be right at the right size."""
+    if not any(one.kind == "image size" and is_refuted_size(one, context) for one in context.claims):
+        return judgement
+    if _may_be_of_a_tool(judgement, context):
+        return judgement
+    reason = "the image size is refuted: counts are judged when it is right"
+    return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+
+
+def _may_be_of_a_tool(judgement: Judgement, context: Context) -> bool:
+    """Return whether a well-known tool gives a value at the image size; its column decides."""
+    stated = judgement.claim.number
+    assert stated
+    values = conventions_of(context, "flops").values() if context.settings.conventions == "known" else ()
+    return any(within(value, stated, tolerance_of(judgement.claim, context)) for value in values)
 
 
 def _without_size(judgement: Judgement, context: Context) -> Judgement:
@@ -140,7 +164,7 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     own = "x".join(str(side) for side in context.counts.input_shape[1:])
     zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
-    squares = [way for way in found if _is_of_another_square(way)]
+    squares = [way for way in found if is_right_square(way)]
     for size in (way.input for way in squares):
         if size:
             height, width = size
@@ -150,6 +174,9 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
                 f"the card states no image size: the value is right{by} at {height}x{width}, and not at {zoo} {own}"
             )
             return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+    if zoo == "the assumed" and not _names_size(context) and not _may_be_of_a_tool(judgement, context):
+        reason = f"no image size is stated; {own} was assumed"
+        return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
     whose = (
         "is the zoo's" if context.evidence and context.evidence.preprocessing else "was assumed, as the zoo has none"
     )
@@ -163,13 +190,6 @@ def _names_size(context: Context) -> bool:
     """Return whether the model's name states the size at which it was counted: ``swinv2-tiny-w8-256px``."""
     assert context.counts
     return str(context.counts.input_shape[-1]) in re.findall(r"\d+", context.model.name)
-
-
-def _is_of_another_square(found: Reproduction) -> bool:
-    """Return whether a way of counting gives exactly the multiply-adds, or a tool's count, of a square image."""
-    square = found.input is not None and found.input[0] == found.input[1]
-    others = found.counted or found.left_out or found.classes or found.note
-    return found.exact and square and found.factor == 1 and bool(found.tool or not others)
 
 
 CHECK = Check("flops", ("flops",), judge)
