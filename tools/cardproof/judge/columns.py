@@ -160,7 +160,7 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     for (tool, rule), fitting in notes.items():
         claim = fitting[0].judgement.claim
         hint = "no mistake; 'conventions: strict' refutes it"
-        message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {tool}'s convention: {rule}"
+        message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {_whose(tool)} convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
 
 
@@ -174,7 +174,7 @@ def _is_called_flops(row: Row) -> bool:
 def _undecided(row: Row, name: str) -> Judgement:
     """Return the judgement of a value whose few digits a tool gives as well."""
     tool, rule = _convention(name)
-    reason = f"its few digits may be those of {tool}'s convention: {rule}"
+    reason = f"its few digits may be those of {_whose(tool)} convention: {rule}"
     judgement = replace(row.judgement, verdict="unchecked", reason=reason, explanation=None, fix=None)
     return replace(judgement, explained=False, discrepancies=())
 
@@ -197,6 +197,10 @@ def _convention(name: str) -> tuple[str, str]:
     return TOOLS[name].name, TOOLS[name].rule
 
 
+def _whose(tool: str) -> str:
+    return f"{tool}'" if tool.endswith("s") else f"{tool}'s"
+
+
 def _by_convention(row: Row, tool: str, rule: str) -> Judgement:
     found = row.judgement.found
     assert isinstance(found, int)
@@ -204,8 +208,8 @@ def _by_convention(row: Row, tool: str, rule: str) -> Judgement:
     return replace(
         row.judgement,
         verdict="confirmed",
-        explanation=f"By {tool}'s convention: {rule}. The network has {found:,} {unit}.",
-        method=f"{row.judgement.method}; by {tool}'s convention",
+        explanation=f"By {_whose(tool)} convention: {rule}. The network has {found:,} {unit}.",
+        method=f"{row.judgement.method}; by {_whose(tool)} convention",
         fix=None,
         explained=False,
         discrepancies=(),

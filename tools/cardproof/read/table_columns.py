@@ -211,7 +211,8 @@ def column_of_head(source: Source, index: int, head: str, upper: str, at: tuple[
     size = None
     field = head
     if match := _HEAD_SIZE.search(head):
-        text, rest = match["size"] or match["inner"], head[: match.start()] + (match["unit"] or "")
+        text = (match["size"] or match["inner"]).rstrip("²")  # a span of a head has no raised digit at its end
+        rest = head[: match.start()] + (match["unit"] or "")
         written, sides = source.text.find(text, *at), parse_size(text)
         is_size = match["size"] or kind_of(rest) == "flops"
         if written >= 0 and is_size and sides and all(side in SIDES for side in sides):

@@ -145,7 +145,7 @@ def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> Non
 
 
 _BY_CONVENTION = re.compile(
-    r"(?P<field>[^\n]{1,100}?) of (?P<names>[^\n]{1,1500}) (?:is|are) (?P<rule>by [^\n]{1,40}'s convention: .*)"
+    r"(?P<field>[^\n]{1,100}?) of (?P<names>[^\n]{1,1500}) (?:is|are) (?P<rule>by [^\n]{1,40}'s? convention: .*)"
 )
 _AND_MORE = re.compile(r" and (\d{1,9}) more$")
 
