@@ -180,7 +180,6 @@ def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_t
     again = parse_number(fix.text, "count")
     assert equal_as_written(found, again)
     assert abs(again.value - found) * 200 <= found
-    assert again.digits >= min(3, len(str(found).rstrip("0")))
     assert re.sub(r"[\d,_.]", "", fix.text) == re.sub(r"[\d,_.]", "", text)
     assert fix_of(replace(claim, stated=fix.text), again, found) is None
 

@@ -29,7 +29,9 @@ from cardproof.judge.checks._counts import (
     tolerance_of,
     within,
 )
+from cardproof.judge.checks.flops import is_size_assumed
 from cardproof.judge.discrepancies import describe, discrepancies_of
+from cardproof.judge.passes import unchecked
 from cardproof.measure.count.tools import TOOLS
 
 FEW_ROWS = 3
@@ -108,7 +110,22 @@ def _settle(rows: list[Row]) -> Iterator[Finding]:
     yield from _explain_jointly([row for row in judged if row.refuted], _most_of_a_tool(judged) if known else 0)
     if known:
         yield from _confirm_conventions([row for row in judged if not row.merged])
+    _set_aside_at_assumed_size([row for row in judged if row.what == "flops" and not row.merged])
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
+
+
+def _set_aside_at_assumed_size(rows: Sequence[Row]) -> None:
+    """Set aside what is refuted at a size that nothing states, unless a value of its column is right at it."""
+    if any(row.judgement.verdict == "confirmed" and row.stated.digits >= FEW_DIGITS for row in rows):
+        return
+    for row in rows:
+        judgement = row.judgement
+        if not row.refuted or not is_size_assumed(row.context):
+            continue
+        if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
+            continue  # it was counted at the assumed size
+        size = "x".join(str(side) for side in row.counts.input_shape[1:])
+        row.judgement = unchecked(judgement, f"no image size is stated; {size} was assumed")
 
 
 FORMS = {"truncated": "write it rounded", "unit": "write it in the unit that is stated"}
@@ -198,7 +215,7 @@ def _convention(name: str) -> tuple[str, str]:
 
 
 def _whose(tool: str) -> str:
-    return f"{tool}'" if tool.endswith("s") else f"{tool}'s"
+    return "operation counters'" if tool == "operation counters" else f"{tool}'s"
 
 
 def _by_convention(row: Row, tool: str, rule: str) -> Judgement:

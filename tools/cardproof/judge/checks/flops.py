@@ -22,10 +22,11 @@ network is confirmed, and the method says so.
 
 **Conventions of tools.** The count of fvcore, mmcv, ptflops, thop or torchinfo for this network, at the card's image
 size, is confirmed by the convention of that tool at three digits or more; with fewer digits, if the same tool gives
-most values of the column. A column of which most rows are twice the multiply-adds is confirmed too. The page shows
-the multiply-adds next to the value, and one note explains the whole column. `conventions: strict` refutes everything
-but multiply-adds. A number that was cut off instead of rounded is confirmed at three digits or more; with fewer it is
-unchecked, with a warning.
+most values of the column. A column of which most rows are twice the multiply-adds is confirmed too, and so are the
+values of a table's column called FLOPs with one or two rows, if all are twice the multiply-adds at three digits or
+more. The page shows the multiply-adds next to the value, and one note explains the whole column.
+`conventions: strict` refutes everything but multiply-adds. A number that was cut off instead of rounded is confirmed
+at three digits or more; with fewer it is unchecked, with a warning.
 
 **Explanations.** For a refuted value, the check searches for the way of counting that gives it: another input size,
 an input that is not square, a factor of two, a tool that was fed another input, the classifier left out or with
@@ -36,7 +37,11 @@ explains most refuted values of a column, one finding explains them all.
 
 **Cards without an image size** may mean another size than the zoo's. If the value is right at another square size,
 the claim is unchecked and the reason names both sizes. If it is refuted and not explained at the zoo's size, the
-finding says so, and only `--fix-unsafe` writes the measured value.
+finding says so, and only `--fix-unsafe` writes the measured value. If the zoo has no size either, 224x224 is assumed,
+and a value is refuted only if it is explained exactly there, or if another value of its column is right there. A
+table may state the size in a column, in a head such as `FLOPs (32x32)`, or in the words above it (`FLOPs at 32x32`).
+
+**A refuted image size** makes the count at it meaningless: a claim that is not right there is unchecked.
 
 **Nearly right.** A rounded value that is within 3 % of the multiply-adds (5 % with fewer than three digits) and is
 not explained is unchecked: unknown ways of counting and variants of a network differ by as much. So is a value within
@@ -71,7 +76,8 @@ card.md:9:12: error [flops] [*] FLOPs of resnet18: card says 2369245184, network
 
 ## Fix
 
-Writes the measured value at the claim's precision. A column that is explained as a whole is not fixed.
+Writes the measured value with as many significant digits as the claim has, three at least. A column that is
+explained as a whole is not fixed.
 
 ```diff title="cardproof audit card.md --zoo torchvision --fix"
 -    FLOPs: 2369245184
@@ -174,9 +180,6 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
                 f"the card states no image size: the value is right{by} at {height}x{width}, and not at {zoo} {own}"
             )
             return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
-    if zoo == "the assumed" and not _names_size(context) and not _may_be_of_a_tool(judgement, context):
-        reason = f"no image size is stated; {own} was assumed"
-        return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
     whose = (
         "is the zoo's" if context.evidence and context.evidence.preprocessing else "was assumed, as the zoo has none"
     )
@@ -184,6 +187,12 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     return replace(
         judgement, explanation=explanation, fix=replace(judgement.fix, safe=False) if judgement.fix else None
     )
+
+
+def is_size_assumed(context: Context) -> bool:
+    """Return whether neither the card, nor the zoo, nor the model's name states the size of the image."""
+    zoo = context.evidence.preprocessing if context.evidence else None
+    return zoo is None and image_size(context.claims) is None and not _names_size(context)
 
 
 def _names_size(context: Context) -> bool:

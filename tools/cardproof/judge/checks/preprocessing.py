@@ -41,7 +41,7 @@ card.md:8:15: error [preprocessing] Crop Pct of resnet18: card says 0.9, the zoo
 
 ## Fix
 
-Writes the value of the zoo's configuration.
+Writes the value of the zoo's configuration. An image size is fixed only if the stated FLOPs are right at the zoo's.
 
 ```diff title="cardproof audit card.md --zoo torchvision --fix-unsafe"
 -    Crop Pct: 0.9
