@@ -41,7 +41,8 @@ finding says so, and only `--fix-unsafe` writes the measured value. If the zoo h
 and a value is refuted only if it is explained exactly there, or if another value of its column is right there. A
 table may state the size in a column, in a head such as `FLOPs (32x32)`, or in the words above it (`FLOPs at 32x32`).
 
-**A refuted image size** makes the count at it meaningless: a claim that is not right there is unchecked.
+**A refuted image size** makes the count at it meaningless: a claim that is not right there is unchecked, or
+refuted without a fix if another way of counting explains it exactly.
 
 **Nearly right.** A rounded value that is within 3 % of the multiply-adds (5 % with fewer than three digits) and is
 not explained is unchecked: unknown ways of counting and variants of a network differ by as much. So is a value within
@@ -142,11 +143,18 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 
 def _at_refuted_size(judgement: Judgement, context: Context) -> Judgement:
-    """Set aside a refutation at an image size that is itself refuted: it may be right at the right size."""
+    """Set aside a refutation at an image size that is itself refuted: it may be right at the right size.
+
+    A value that another way of counting explains exactly stays refuted, without a fix.
+    """
     if not any(one.kind == "image size" and is_refuted_size(one, context) for one in context.claims):
         return judgement
     if _may_be_of_a_tool(judgement, context):
         return judgement
+    ways = reproductions_of(judgement.claim, context)
+    if judgement.explained and not any(is_right_square(way) for way in ways):
+        explanation = f"{judgement.explanation} The image size is refuted too: correct it first."
+        return replace(judgement, explanation=explanation, fix=None)
     reason = "the image size is refuted: counts are judged when it is right"
     return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
 
