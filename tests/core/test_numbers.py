@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardproof.core.numbers import equal_as_written, parse_number, show_count, write_like
+from cardproof.core.numbers import equal_as_written, parse_number, show_count, write_count, write_like
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,39 @@ def test_what_is_written_in_a_claims_style_is_equal_at_its_precision(stated, sty
 def test_numbers_are_shown_with_commas():
     assert show_count(4172677120) == "4,172,677,120"
     assert show_count(Decimal("0.0050")) == "0.005"
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "written"),
+    [
+        ("2870000000", 7978856, "7980000"),
+        ("7980000", 2834161664, "2830000000"),
+        ("5G", 4172677120, "4.17G"),
+        ("2.87 G", 7978856, "0.00798 G"),
+        ("25.6M", 999_600_000, "1000M"),
+        ("2870000000", 10_000_400, "10000400"),
+        ("26,000,000", 12_345, "12,345"),
+        ("11.689512M", 25557032, "25.557032M"),
+        ("3.67G", 55_376, None),
+    ],
+)
+def test_a_count_keeps_its_significant_digits_and_not_their_place(text, found, written):
+    assert write_count(found, parse_number(text, "count"), text) == written
+
+
+@given(
+    st.sampled_from(["{:d}", "{:,d}", "{:.2f}M", "{:.0f}M", "{:.1f} G", "{:.3f}B", "{:d}000", "{:d}000000 FLOPs"]),
+    st.integers(1, 10**7),
+    st.integers(1000, 10**12),
+)
+def test_a_count_that_is_written_is_within_half_a_per_cent_and_confirmed_at_its_digits(form, stated, found):
+    text = form.format(stated)
+    written = write_count(found, number := parse_number(text, "count"), text)
+    if written is None:
+        assert found < 10**6
+        return
+    again = parse_number(written, "count")
+    assert equal_as_written(found, again)
+    assert abs(again.value - found) * 200 <= found
+    assert again.quantum <= found / 10 or again.value == found
+    assert write_count(found, again, written) == written or number.quantum <= 1

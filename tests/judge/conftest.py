@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import pytest
 from msgspec.structs import replace
 
-from cardproof.core.measurements import Counts, Environment, Evidence, Head
+from cardproof.core.measurements import Counts, Environment, Evidence, Head, Preprocessing
 from cardproof.core.settings import Settings
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence
@@ -41,7 +41,8 @@ def judge_card(write):
                 parameters, multiply_adds = counts[need.model]
                 head = Head(512, 1000, True)
                 measured = Counts((3, 224, 224), (1, 1000), parameters, 0, multiply_adds, 0, 0, 1, head, {}, "net:Net")
-                given = {key: value.get(need.model, ()) for key, value in facts.items()}
+                at_224 = Preprocessing((3, 224, 224))
+                given = {"preprocessing": at_224} | {key: value.get(need.model, ()) for key, value in facts.items()}
                 found = replace(found, counts=measured, **given)
             evidence[need] = found
         return judge(reading, needs, GatheredEvidence(evidence), Settings(zoo="timm"), ())

@@ -110,8 +110,27 @@ def test_a_mistyped_row_of_a_tool_s_column_is_refuted() -> None:
     assert verdicts(settled) == ["confirmed"] * 4 + ["refuted"]
 
 
-def test_operations_are_a_convention_only_of_a_whole_column() -> None:
-    assert verdicts(column_of(("2.00G", context_of("a", 10**9)))) == ["refuted"]
+@pytest.mark.parametrize(
+    ("stated", "field", "verdict"),
+    [
+        ("2.00G", "FLOPs", "confirmed"),
+        ("2.0G", "FLOPs", "unchecked"),
+        ("2.00G", "MACs", "refuted"),
+        ("2.00 GMACs", "FLOPs", "refuted"),
+    ],
+)
+def test_flops_of_a_small_table_may_be_operations(stated: str, field: str, verdict: str) -> None:
+    settled = column_of((stated, context_of("a", 10**9)), field=field)
+    assert verdicts(settled) == [verdict]
+    (judgement,) = settled.judgements
+    said = f"{judgement.explanation}{judgement.reason}"
+    assert (verdict == "refuted") is ("two operations for each multiply-add" not in said)
+    assert len(settled.findings) == (verdict == "confirmed")
+
+
+def test_operations_are_a_convention_of_a_whole_column() -> None:
+    mixed = (("2.00G", context_of("a", 10**9)), ("1.50G", context_of("b", 1_500_000_000)))
+    assert verdicts(column_of(*mixed)) == ["refuted", "confirmed"]
     rows = [(f"{2 * n}.00G", context_of(f"net{n}", n * 10**9)) for n in range(1, 5)]
     settled = column_of(*rows)
     assert verdicts(settled) == ["confirmed"] * 4
@@ -209,6 +228,37 @@ def test_a_hint_claims_no_proof(stated: str, plain: int, said: str) -> None:
     assert (judgement.verdict, judgement.explained) == ("refuted", False)
     assert said in (judgement.explanation or "")
     assert "no proof" in (judgement.explanation or "")
+
+
+def test_a_value_in_another_unit_than_its_head_says_is_named_and_fixed() -> None:
+    (judgement,) = column_of(("1.81", context_of("a", 1_814_073_344)), field="FLOPs (M)").judgements
+    assert judgement.verdict == "refuted"
+    assert judgement.explanation == "The head says millions; the value is in billions (G)."
+    assert judgement.fix == Fix(3, 20, 24, "1814", safe=True)
+
+
+def test_equal_digits_in_another_unit_are_a_warning() -> None:
+    settled = column_of(("11689512", context_of("a", 1_168_951_200)), field="Params (M)")
+    assert verdicts(settled) == ["unchecked"]
+    (finding,) = settled.findings
+    assert finding.severity == "warning"
+    assert finding.message == "Params (M) of a says 11689512: the head says millions; the value is in units"
+    assert finding.fix == Fix(3, 20, 28, "11.7", safe=True)
+
+
+def test_a_count_of_a_table_without_a_unit_is_confirmed_if_it_is_equal_to_the_digit() -> None:
+    context = context_of("a", 738_600)
+    text = "neither 'Params' nor '7,386' states a unit"
+    for stated, verdict in (("7,386", "confirmed"), ("7,387", "unchecked")):
+        claim = make_claim("a", "Params", stated, Place("card.md", 3, 1, 6), column=HEAD)
+        judgement = judge_claim(replace(claim, number=None, unread=text), context)
+        assert judgement.verdict == verdict
+
+
+def test_two_exchanged_digits_are_named() -> None:
+    (judgement,) = column_of(("68570000", context_of("vit", 100 * 86_567_656)), field="Parameters").judgements
+    assert "Two digits are exchanged: 86,570,000 would be right." in (judgement.explanation or "")
+    assert judgement.fix == Fix(3, 20, 28, "86570000", safe=True)
 
 
 def test_a_fix_is_kept_where_a_row_has_a_finding_of_its_own() -> None:

@@ -170,3 +170,17 @@ def test_one_place_is_edited_by_one_fix(judge):
 def test_a_tolerance_loosens_or_tightens_a_field(judge, spec, verdict):
     report = judge("Parameters: 324", tolerances={"parameters": parse_tolerance(spec)})
     assert verdicts(report) == [("Parameters", verdict)]
+
+
+def test_swapped_counts_are_said_to_be_swapped_and_fixed(judge):
+    report = judge("FLOPs: 322\nParameters: 55376")
+    assert [one["explanation"] for one in report["claims"]] == [
+        "The two are swapped: Parameters on line 7 has the value of this one.",
+        "The two are swapped: FLOPs on line 6 has the value of this one.",
+    ]
+    assert [one["fix"]["text"] for one in report["findings"] if one["fix"]] == ["55376", "322"]
+
+
+def test_zero_is_said_not_to_be_a_count(judge):
+    (claim,) = judge("Parameters: 0")["claims"]
+    assert claim["explanation"] == "0 is not a count."

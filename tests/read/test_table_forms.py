@@ -233,7 +233,7 @@ def test_combined_cells_state_each_of_their_parts(heads, cell, stated):
 
 def test_a_size_may_stand_in_the_head_in_the_name_or_in_the_heading():
     for text, size in (
-        ("| Model | FLOPs@288 (G) |\n|---|---|\n| net | 4.1 |\n", None),
+        ("| Model | FLOPs@288 (G) |\n|---|---|\n| net | 4.1 |\n", (288, 288)),
         ("| Model | GFLOPs@288 |\n|---|---|\n| net | 4.1 |\n", (288, 288)),
         ("| Model | GFLOPs |\n|---|---|\n| net@384 | 4.1 |\n", (384, 384)),
         ("| Model | GFLOPs |\n|---|---|\n| net ↑384 | 4.1 |\n", (384, 384)),
@@ -578,3 +578,54 @@ def test_a_csv_record_over_several_lines_ends_the_table_at_what_was_read():
     source = Source("t.csv", Path("t.csv"), 'model,params\na,25M\n"b\nc",3M\n')
     table = csv_table(source)
     assert len(table.rows) == 1 and table.cut
+
+
+def test_emoji_and_check_marks_are_no_part_of_names_heads_and_values():
+    text = "| 🏷️ Model | 📦 Params ⬇️ | FLOPs ✔ |\n|---|---|---|\n| 🐣 net18 | 11.7M ✅ | ⭐ 1.81G |\n"
+    claims = claims_in(text)
+    assert [(claim.model, claim.stated) for claim in claims] == [("net18", "11.7M"), ("net18", "1.81G")]
+    assert [text_at(text, claim) for claim in claims] == ["11.7M", "1.81G"]
+
+
+def test_a_cross_is_not_a_check_mark():
+    assert [claim.number for claim in claims_in("| Model | Params |\n|---|---|\n| net | 11.7M ❌ |\n")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        ("FLOPs@32", (32, 32)),
+        ("FLOPs (32x32)", (32, 32)),
+        ("FLOPs (224)", (224, 224)),
+        ("FLOPs (224 px)", (224, 224)),
+        ("FLOPs (32px)", (32, 32)),
+        ("FLOPs @ 224²", (224, 224)),
+        ("FLOPs @224 (G)", (224, 224)),
+        ("FLOPs (total)", None),
+    ],
+)
+def test_a_head_of_flops_states_the_image_size(head, size):
+    text = f"| Model | {head} |\n|---|---|\n| net | 4.17G |\n"
+    claims = {claim.kind: claim for claim in claims_in(text)}
+    assert (claims["image size"].size if size else claims.get("image size")) == size
+    assert claims["flops"].number.value == 4_170_000_000
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        ("FLOPs at 32x32 (CIFAR-10).", (32, 32)),
+        ("Image size: 28×28", (28, 28)),
+        ("Trained at 192x192.", None),
+        ("Patch size 32x32.", None),
+        ("FLOPs at 32x32 and at 64x64", None),
+    ],
+)
+def test_words_above_a_table_state_the_image_size(words, size):
+    claims = claims_in(f"{words}\n\n| Model | FLOPs |\n|---|---|\n| net | 4.17G |\n")
+    assert [claim.size for claim in claims if claim.kind == "image size"] == ([size] if size else [])
+
+
+def test_zero_is_not_a_count():
+    (claim,) = claims_in("| Model | Params |\n|---|---|\n| net | 0 |\n")
+    assert (claim.number, claim.unread) == (None, "0 is not a count")

@@ -173,3 +173,18 @@ def test_a_page_about_no_model_is_not_counted_as_a_card_beside_one_with_claims(c
     ]
     assert " on 1 card: 1 confirmed" in printed(run, capsys)
     assert summary(run)["cards"] == 2
+
+
+def test_errors_are_printed_first_and_notes_on_one_convention_once(capsys):
+    rule = "batch norm twice"
+    notes = [
+        Finding(Place(f"{n}.md", 5, 1), "flops", "note", f"FLOPs of net{n}, more{n} are by fvcore's convention: {rule}")
+        for n in range(1, 6)
+    ]
+    late = Finding(Place("z.md", 1, 1), "flops", "error", "wrong")
+    text = printed(run_with(findings=[*notes, late]), capsys)
+    first, second, *_ = text.splitlines()
+    assert first == "z.md:1:1: error [flops] wrong"
+    places = "1.md:5:1, 2.md:5:1, 3.md:5:1 and 2 more"
+    assert second == f"1.md:5:1: note [flops] 10 FLOPs are by fvcore's convention: {rule} ({places})"
+    assert text.count("fvcore") == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
@@ -33,6 +33,12 @@ LARGEST, FINEST = Decimal(10) ** 20, Decimal(10) ** -20
 """What a network has is smaller, and no unit of a last digit is finer: other numbers are not looked at."""
 ROUNDED_ZEROS = 3
 """A whole number with so many trailing zeros counts as rounded: one exact count in a thousand ends in three."""
+
+SMALLEST_SHARE = Decimal("0.001")
+"""Of its unit, below which a count is not written in it."""
+
+MOST_OFF = 5
+"""Thousandths of a count by which what is written for it may be off."""
 
 SURE_DIGITS = 3
 """Digits of a whole number with a unit that are significant even if they are zeros: ``1,690 M`` may be 1.69 G."""
@@ -189,24 +195,92 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
 
     ``5.40G`` and 4172677120 give ``4.17G``; ``24670000`` and 24671464 give ``24670000``.
     """
+    style = _style_of(stated, text)
+    if style is None:
+        return None
+    number = Decimal(str(found))
+    unit = stated.quantum if not style.decimals and style.factor == 1 else _last_digit(style)
+    unit = max(unit, stated.quantum)  # zeros that only pad the cell are not measured digits
+    if abs(number / unit) >= Decimal(10) ** 27:
+        return None  # more digits than anything has
+    scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / style.factor
+    return style.before + _grouped(scaled, style.decimals, style.separator) + style.unit + style.after
+
+
+class _Style(NamedTuple):
+    """How a number is written."""
+
+    before: str
+    separator: str
+    """Between thousands."""
+    decimals: int
+    unit: str
+    """With the blanks before it."""
+    after: str
+    factor: Decimal
+    """Of the unit, in the text or in the head of its column."""
+
+
+def _style_of(stated: Number, text: str) -> _Style | None:
+    """Return how a number is written; None if the digits that were written are not those of the value."""
     match = _WRITTEN.fullmatch(text) if len(text) <= MAX_TEXT else None
     if not match:
         return None
-    number = Decimal(str(found))
     digits = match[2].lstrip()
     decimals = len(match[3]) - 1 if match[3] else 0
     written = Decimal(re.sub(r"\D", "", digits) + (match[3] or ""))
     factor = stated.value / written if written else stated.quantum.scaleb(decimals)
     if factor not in _BINARY.values() and factor.normalize().as_tuple().digits != (1,):
-        return None  # the digits that were written are not those of the value
-    unit = stated.quantum if not decimals and factor == 1 else Decimal(1).scaleb(-decimals) * factor
-    unit = max(unit, stated.quantum)  # zeros that only pad the cell are not measured digits
-    if abs(number / unit) >= Decimal(10) ** 27:
-        return None  # more digits than anything has
-    scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / factor
+        return None
     separator = next((mark for mark in ",_ " if mark in digits), "")
-    plain = f"{scaled:,.{decimals}f}".replace(",", separator)
-    return f"{match[1]}{plain}{match[4] or ''}{match[5]}"
+    return _Style(match[1], separator, decimals, match[4] or "", match[5], factor)
+
+
+def _last_digit(style: _Style) -> Decimal:
+    return Decimal(1).scaleb(-style.decimals) * style.factor
+
+
+def _grouped(number: Decimal, decimals: int, separator: str) -> str:
+    return f"{number:,.{decimals}f}".replace(",", separator)
+
+
+def unit_factor(stated: Number, text: str) -> Decimal | None:
+    """Return the factor of a number's unit, which stands in its text or in the head of its column; None if unknown."""
+    style = _style_of(stated, text)
+    return style and style.factor
+
+
+def write_count(found: int, stated: Number, text: str, kind: Kind = "count", least: int = 0) -> str | None:
+    """Write a count in the style of a stated text, with as many significant digits as that has; None if not possible.
+
+    There are at least three, and all digits if the stated number has all. What is written is within half a per cent of
+    the count and equals it at its own precision: if not, more digits are written. ``least`` replaces the number of
+    digits. ``2870000000`` and 7978856 give ``7980000``; ``5G`` and 4172677120 give ``4.17G``.
+    """
+    style = _style_of(stated, text)
+    if style is None or found <= 0 or found >= LARGEST:
+        return None
+    letter = next((name for name, power in _SI.items() if Decimal(10) ** power == style.factor), "")
+    scale = letter if not has_own_scale(text) else ""
+    padding = 0  # zeros that only pad the cells of a column
+    if style.decimals and stated.quantum > _last_digit(style):
+        padding = (stated.quantum / _last_digit(style)).adjusted()
+    value, all_digits = Decimal(found) / style.factor, len(str(found))
+    if value < SMALLEST_SHARE:
+        return None
+    first = least or (all_digits if stated.quantum <= 1 else max(SURE_DIGITS, stated.digits))
+    for digits in range(min(first, all_digits), all_digits + 1):
+        rounded = round_to_digits(value, digits)
+        decimals = min(max(0, digits - 1 - rounded.adjusted()), max(0, style.factor.adjusted()))
+        number = _grouped(rounded, decimals, style.separator)
+        parsed = parse_number(number + style.unit, kind, scale)
+        if parsed is None or not equal_as_written(found, parsed):
+            continue
+        is_precise = parsed.quantum * 10 <= found or digits == all_digits
+        if is_precise and abs(parsed.value - found) * 1000 <= found * MOST_OFF:
+            number = _grouped(rounded, decimals + padding, style.separator) if decimals else number
+            return style.before + number + style.unit + style.after
+    return None
 
 
 def show_count(value: int | float | Decimal) -> str:

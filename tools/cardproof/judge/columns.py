@@ -7,6 +7,7 @@ explains them all, in one finding.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -28,7 +29,9 @@ from cardproof.judge.checks._counts import (
     within,
 )
 from cardproof.judge.checks._network import FEW_DIGITS
+from cardproof.judge.checks.flops import is_size_assumed
 from cardproof.judge.discrepancies import describe, discrepancies_of
+from cardproof.judge.passes import unchecked
 from cardproof.measure.count.tools import TOOLS
 
 FEW_ROWS = 3
@@ -101,22 +104,42 @@ def settle(judged: Sequence[tuple[Judgement, Context]]) -> Settled:
 
 def _settle(rows: list[Row]) -> Iterator[Finding]:
     """Change the judgements of one column; yield the findings about it."""
-    yield from _warn_of_cut_off(rows)
+    yield from _warn_of_form(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
     yield from _explain_jointly([row for row in judged if row.refuted], _most_of_a_tool(judged) if known else 0)
     if known:
         yield from _confirm_conventions([row for row in judged if not row.merged])
+    _set_aside_at_assumed_size([row for row in judged if row.what == "flops" and not row.merged])
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
 
 
-def _warn_of_cut_off(rows: Iterable[Row]) -> Iterator[Finding]:
+def _set_aside_at_assumed_size(rows: Sequence[Row]) -> None:
+    """Set aside what is refuted at a size that nothing states, unless a value of its column is right at it."""
+    if any(row.judgement.verdict == "confirmed" and row.stated.digits >= FEW_DIGITS for row in rows):
+        return
     for row in rows:
         judgement = row.judgement
-        if judgement.verdict == "unchecked" and "truncated" in judgement.discrepancies:
+        if not row.refuted or not is_size_assumed(row.context):
+            continue
+        if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
+            continue  # it was counted at the assumed size
+        size = "x".join(str(side) for side in row.counts.input_shape[1:])
+        row.judgement = unchecked(judgement, f"no image size is stated; {size} was assumed")
+
+
+FORMS = {"truncated": "write it rounded", "unit": "write it in the unit that is stated"}
+"""Discrepancy of a value that is right and is not written so -> what to do."""
+
+
+def _warn_of_form(rows: Iterable[Row]) -> Iterator[Finding]:
+    for row in rows:
+        judgement = row.judgement
+        hint = next((FORMS[one] for one in judgement.discrepancies if one in FORMS), None)
+        if judgement.verdict == "unchecked" and hint:
             claim = judgement.claim
             message = f"{claim.field} of {claim.model} says {claim.stated}: {judgement.reason}"
-            yield Finding(claim.place, judgement.check, "warning", message, "write it rounded", judgement.fix)
+            yield Finding(claim.place, judgement.check, "warning", message, hint, judgement.fix)
 
 
 def _most_of_a_tool(rows: list[Row]) -> int:
@@ -137,10 +160,11 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     shown = Counter(name for row, names in zip(rows, fits, strict=True) if row.refuted for name in names)
     order = {name: -position for position, name in enumerate((*TOOLS, "Keras", "OpenVINO", TWICE))}
     confirmed: dict[str, list[Row]] = {}
+    few = len(rows) < FEW_ROWS and total[TWICE] == len(rows) and all(_is_called_flops(row) for row in rows)
     for row, names in zip(rows, fits, strict=True):
         of_column = {name for name in names if shown[name] >= FEW_ROWS and 2 * total[name] > len(rows)}
-        alone = {name for name in names if name != TWICE and row.stated.digits >= FEW_DIGITS}
-        if row.refuted and not of_column | alone and (names := names - {TWICE}):
+        alone = {name for name in names if (few or name != TWICE) and row.stated.digits >= FEW_DIGITS}
+        if row.refuted and not of_column | alone and (names := names - (set() if few else {TWICE})):
             row.judgement = _undecided(row, max(names, key=lambda name: (total[name], order[name])))
         elif row.refuted and (names := of_column | alone):
             confirmed.setdefault(max(names, key=lambda name: (total[name], order[name])), []).append(row)
@@ -153,14 +177,21 @@ def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
     for (tool, rule), fitting in notes.items():
         claim = fitting[0].judgement.claim
         hint = "no mistake; 'conventions: strict' refutes it"
-        message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {tool}'s convention: {rule}"
+        message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {_whose(tool)} convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
+
+
+def _is_called_flops(row: Row) -> bool:
+    """Return whether a row stands in a table's column of FLOPs, which may be operations; MACs are multiply-adds."""
+    claim = row.judgement.claim
+    is_macs = re.search(r"mac|madd|mult", f"{claim.field} {row.stated.unit}".lower())
+    return claim.column is not None and row.what == "flops" and not is_macs
 
 
 def _undecided(row: Row, name: str) -> Judgement:
     """Return the judgement of a value whose few digits a tool gives as well."""
     tool, rule = _convention(name)
-    reason = f"its few digits may be those of {tool}'s convention: {rule}"
+    reason = f"its few digits may be those of {_whose(tool)} convention: {rule}"
     judgement = replace(row.judgement, verdict="unchecked", reason=reason, explanation=None, fix=None)
     return replace(judgement, explained=False, discrepancies=())
 
@@ -183,6 +214,10 @@ def _convention(name: str) -> tuple[str, str]:
     return TOOLS[name].name, TOOLS[name].rule
 
 
+def _whose(tool: str) -> str:
+    return "operation counters'" if tool == "operation counters" else f"{tool}'s"
+
+
 def _by_convention(row: Row, tool: str, rule: str) -> Judgement:
     found = row.judgement.found
     assert isinstance(found, int)
@@ -190,8 +225,8 @@ def _by_convention(row: Row, tool: str, rule: str) -> Judgement:
     return replace(
         row.judgement,
         verdict="confirmed",
-        explanation=f"By {tool}'s convention: {rule}. The network has {found:,} {unit}.",
-        method=f"{row.judgement.method}; by {tool}'s convention",
+        explanation=f"By {_whose(tool)} convention: {rule}. The network has {found:,} {unit}.",
+        method=f"{row.judgement.method}; by {_whose(tool)} convention",
         fix=None,
         explained=False,
         discrepancies=(),

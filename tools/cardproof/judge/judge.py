@@ -259,7 +259,7 @@ def _found(judgement: Judgement) -> str:
     if judgement.check not in COUNTS or not isinstance(found, int) or stated is None or stated.value <= 0:
         return said
     percent = (found - stated.value) / stated.value * 100
-    is_telling = Decimal("0.05") <= abs(percent) < 1000
+    is_telling = Decimal("0.05") <= abs(percent) < 1000 and percent > -99
     return f"{said} ({'+' if percent > 0 else '−'}{abs(percent):.1f} %)" if is_telling else said
 
 

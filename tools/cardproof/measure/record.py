@@ -123,7 +123,8 @@ def _measure(need: Need, spec: str, zoo: Zoo, key: str) -> Evidence:
     channels = config.input_size[0] if config else 3
     own = config.input_size[1:] if config else DEFAULT_SIZE
     size = need.size or own
-    measured = measure_model(zoo, known_as, (channels, *size), need.questions)
+    is_assumed = config is None and need.size is None
+    measured = measure_model(zoo, known_as, (channels, *size), need.questions, is_assumed)
     refused = None
     if measured.unrun and size != own:
         parameters = tuple(question for question in need.questions if question.field != "flops")

@@ -28,9 +28,14 @@ class Builder(Protocol):
 
 
 def measure_model(
-    zoo: Builder, name: str, input_shape: tuple[int, int, int], questions: tuple[Question, ...]
+    zoo: Builder,
+    name: str,
+    input_shape: tuple[int, int, int],
+    questions: tuple[Question, ...],
+    is_assumed: bool = False,
 ) -> Measured:
-    """Build, count and explain one model; ``input_shape`` is channels, height and width of one image.
+    """Build, count and explain one model; ``input_shape`` is channels, height and width of one image;
+    ``is_assumed`` tells that nothing states the size.
 
     Exceptions of the network become the measurement's ``error`` if it cannot be built, and the reason of its ``unrun``
     if it cannot be run, except MemoryError, TimeoutError and interrupts. ``seconds`` is wall-clock time.
@@ -38,7 +43,7 @@ def measure_model(
     start = time.perf_counter()
     try:
         model = build_on_meta(lambda: _build(zoo, name))
-        measured = _measure(model, lambda: _build(zoo, name), name, input_shape, questions)
+        measured = _measure(model, lambda: _build(zoo, name), name, input_shape, questions, is_assumed)
     except (MemoryError, TimeoutError):
         raise
     except Exception as raised:
@@ -52,6 +57,7 @@ def _measure(
     name: str,
     input_shape: tuple[int, int, int],
     questions: tuple[Question, ...],
+    is_assumed: bool,
 ) -> Measured:
     """Count and explain a network; its parameters and what explains them need no run."""
     try:
@@ -63,7 +69,7 @@ def _measure(
         return Measured(name, None, _explain_unrun(model, unrun, questions), unrun=unrun)
     counts = summarise(model, input_shape, ran)
     counts = replace(counts, merged=count_merged(model, build, counts))
-    reproductions = explain(model, counts, input_shape[1:], questions, ran)
+    reproductions = explain(model, counts, input_shape[1:], questions, ran, is_assumed)
     return Measured(name, counts, reproductions, takes=tuple(_try_sides(model, input_shape[0], questions)))
 
 

@@ -12,10 +12,15 @@ _WRAPPED = (
     re.compile(r"(?P<mark>\*\*\*|\*\*|__|~~|\*|_|`|\$)(?P<inner>[^*_`\n~$].{0,500})(?P=mark)", re.DOTALL),
     re.compile(r"\[(?P<inner>[^\[\]\n]{1,500})\](?:\([^()\n]{0,2000}\)|\[[^\[\]\n]{0,200}\])?"),
 )
+_EMOJI = (
+    "\U0001f000-\U0001faff\u2600-\u2715\u2719-\u274b\u274d\u274f-\u2794\u2798-\u27bf\u2b00-\u2bff\ufe0e\ufe0f\u200d"
+)
+"""Pictures, stars and check marks with what joins them; not crosses and signs, which may change what is said."""
+_PICTURES = re.compile(f"[{_EMOJI}]+")
 _TAG = r"<[A-Za-z/][^<>]{0,1000}>"
-_LEADING = re.compile(rf"(?:\s|&nbsp;|{_TAG})+")
+_LEADING = re.compile(rf"(?:\s|&nbsp;|{_TAG}|[{_EMOJI}])+")
 _TRAILING = re.compile(
-    rf"(?:\s|&nbsp;|<(?P<small>sup|sub)>[^<>]{{0,40}}</(?P=small)>|{_TAG}|\[\^[^\[\]]{{1,40}}\]|\\?[*†‡§¶^]|[¹²³⁰⁴-⁹])\Z"
+    rf"(?:\s|&nbsp;|<(?P<small>sup|sub)>[^<>]{{0,40}}</(?P=small)>|{_TAG}|\[\^[^\[\]]{{1,40}}\]|\\?[*†‡§¶^]|[¹²³⁰⁴-⁹{_EMOJI}])\Z"
 )
 _CITED = re.compile(r"\s?\[(?:\d{1,3}|\[\d{1,3}\]\([^()\s]{1,500}\))\]\Z")
 _APPROXIMATE = re.compile(r"(?:\\?[~≈∼]|about\b|approx\.?|circa\b|ca\.)\s?", re.IGNORECASE)
@@ -27,7 +32,7 @@ _HREF = re.compile(r"<a\s[^<>]{0,500}?href\s?=\s?[\"'](?P<link>[^\"'<>]{1,2000})
 
 
 def inner(text: str, first: int, last: int) -> tuple[int, int]:
-    """Return the span of a name or value in a cell: without tags, emphasis, code, links and footnotes around it."""
+    """Return the span of a name or value in a cell: without the marks and pictures around it."""
     for _ in range(20):
         if last - first > MAX_TEXT:
             break
@@ -85,14 +90,14 @@ def value_of(text: str, first: int, last: int) -> tuple[int, int]:
 
 
 def plain(text: str) -> str:
-    """Return a head or caption as plain text: line breaks are spaces, tags and marks are left out."""
+    """Return a head or caption as plain text: line breaks are spaces; tags, marks and pictures are left out."""
     if len(text) > MAX_TEXT:
         return ""
     text = re.sub(r"<[bB][rR]\s?/?>", " ", text)
     text = html.unescape(re.sub(_TAG, "", text))
     text = _LINK.sub(lambda match: match["text"], text)
     text = re.sub(r"\[\^[^\[\]]{1,40}\]|[*`$\\]", "", text)
-    return " ".join(text.split())
+    return " ".join(_PICTURES.sub(" ", text).split())
 
 
 def links_of(text: str, first: int, last: int) -> list[tuple[str, int, int]]:

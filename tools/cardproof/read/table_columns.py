@@ -40,7 +40,12 @@ _LINKS = (
 _WEIGHTS = (".pth", ".pt", ".pth.tar", ".bin", ".safetensors", ".ckpt", ".npz", ".tar", ".h5", ".pkl")
 
 SIDES = range(16, 4097)
-_HEAD_SIZE = re.compile(r"\s?@\s?(?P<size>\d{2,4}(?:x\d{2,4})?)\s*$")
+_HEAD_SIZE = re.compile(
+    r"\s?(?:@\s?(?P<size>\d{2,4}(?:\s?[x×]\s?\d{2,4}|²)?)(?:\s?px)?"
+    r"|[(\[]@?(?P<inner>\d{2,4}\s?[x×]\s?\d{2,4}|\d{3,4}²?|\d{2}(?=\s?px))(?:\s?px)?[)\]])"
+    r"(?P<unit>\s?[(\[][^()\[\]\d]{1,20}[)\]])?\s*$"
+)
+"""An image size in a head: ``FLOPs@32``, ``GFLOPs @ 224²``, ``FLOPs (224 px)``, ``FLOPs @224 (G)``."""
 _UNIT_ONLY = re.compile(r"[(\[]\s?(?:[KMGTBkmgtb]|%|[\w ×^⁶⁹³]{1,20})\s?[)\]]|[KMGTB%]")
 _VALUE = re.compile(r"[<>≤≥=(+−.-]{0,3} ?\d")
 """A cell that begins so states something; others are words, which need no reason."""
@@ -206,10 +211,12 @@ def column_of_head(source: Source, index: int, head: str, upper: str, at: tuple[
     size = None
     field = head
     if match := _HEAD_SIZE.search(head):
-        written = source.text.find(match["size"], *at)
-        sides = parse_size(match["size"])
-        if written >= 0 and sides and all(side in SIDES for side in sides):
-            field, size = head[: match.start()], (written, written + len(match["size"]))
+        text = (match["size"] or match["inner"]).rstrip("²")  # a span of a head has no raised digit at its end
+        rest = head[: match.start()] + (match["unit"] or "")
+        written, sides = source.text.find(text, *at), parse_size(text)
+        is_size = match["size"] or kind_of(rest) == "flops"
+        if written >= 0 and is_size and sides and all(side in SIDES for side in sides):
+            field, size = rest, (written, written + len(text))
     kind, normal = kind_of(field), normal_field(field)
     scale = scale_of(field)
     dataset = canonical_dataset(upper) if upper else None

@@ -20,6 +20,8 @@ from cardproof.read.table_columns import COUNTS, SIDES, Column, has_value
 
 SMALLEST = 100_000
 """If neither head nor cell has a unit, the unit of a smaller count is not stated."""
+NO_UNIT = "neither"
+"""Begins the reason why a number without a unit is not read."""
 LARGEST = Decimal(10) ** 16
 """No network has so many parameters or multiply-adds: the head's unit is not meant for such a cell."""
 _MILLIONS = (Decimal("0.1"), Decimal(2000))
@@ -138,9 +140,10 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
         return Stated(*span, unread=f"'{text}' cannot be read for sure as a count")
     own = has_own_scale(text)
     if not column.scale and not own and number.value < SMALLEST:
-        return Stated(
-            *span, unread=f"neither '{column.field}' nor '{text}' states a unit, such as 'Params (M)' or '11.7M'"
-        )
+        if not number.value:
+            return Stated(*span, unread="0 is not a count")
+        said = f"{NO_UNIT} '{column.field}' nor '{text}' states a unit, such as 'Params (M)' or '11.7M'"
+        return Stated(*span, unread=said)
     if column.scale and not own and number.value > LARGEST:
         return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
     if unread := why_unread(number, column.kind, column.field, text):

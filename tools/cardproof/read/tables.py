@@ -41,6 +41,12 @@ MOST_NAMES = 50
 
 _AT_SIZE = re.compile(r"(?P<name>.{1,200}?)\s?[@↑]\s?(?P<size>\d{3,4}(?:\s?[x×]\s?\d{3,4})?)")
 _SQUARE = re.compile(r"(?<![\dx×.])(?P<size>(?P<side>\d{3,4})\s?[x×]\s?(?P=side))(?![\dx×])")
+_AT_SQUARE = re.compile(
+    r"(?:@|\b(?:at|input|resolution|(?<!patch )(?<!kernel )size|images?))[ :=]{0,3}"
+    r"(?P<size>(?P<side>\d{2,4})\s?[x×]\s?(?P=side))(?![\dx×])",
+    re.IGNORECASE,
+)
+"""A square size that words say to be one of images."""
 _LINKING = re.compile(r"model|weight|ckpt|checkpoint|download|link|url|file|pth", re.IGNORECASE)
 _OTHERS = re.compile(r"pre-?train|teacher|backbone|init|config|log\b|onnx|core ?ml", re.IGNORECASE)
 """Heads of links to a row's own weights, and to other files than these."""
@@ -197,8 +203,10 @@ def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Sta
 
 
 def _heading_size(source: Source, table: RawTable) -> Stated | None:
-    """Return the only square size in the heading that a table stands under."""
-    found = list(_SQUARE.finditer(table.headings[-1])) if table.headings else []
+    """Return the only square size that the paragraph or the heading above a table names."""
+    caption, heading = table.caption, table.headings[-1] if table.headings else ""
+    found = list(_AT_SQUARE.finditer(caption)) if "train" not in caption.lower() else []
+    found = found or list(_SQUARE.finditer(heading)) or list(_AT_SQUARE.finditer(heading))
     size = parse_size(found[0]["size"]) if len(found) == 1 else None
     at = source.text.rfind(found[0]["size"], 0, table.heads[0][0].start) if size and found else -1
     return Stated(at, at + len(found[0]["size"]), size=size) if at >= 0 else None

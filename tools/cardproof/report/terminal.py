@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from cardproof.core.files import show_path
 from cardproof.core.json_text import strict_json
@@ -128,12 +129,13 @@ def verdict_counts(run: Run) -> Counter[str]:
 
 
 def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> None:
-    """Print the findings and, unless quiet, the verdicts by field and the summary.
+    """Print the findings, errors first, and, unless quiet, the verdicts by field and the summary.
 
     With ``verbose``, the unchecked claims and the columns of an audit's tables that are not read are named first, and
     the verdicts on all fields are shown, not only on those of which something is open.
     """
-    print_findings(finding for finding in run.findings if finding.severity != "note" or not quiet)
+    shown = _with_notes_grouped(finding for finding in run.findings if finding.severity != "note" or not quiet)
+    print_findings(sorted(shown, key=lambda finding: SEVERITIES.index(finding.severity)))
     if verbose:
         _print_unchecked(run)
         _print_unread_columns(run)
@@ -143,6 +145,35 @@ def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> Non
     if table := verdict_table(run, every=verbose):
         console.print(table)
     console.print(_summary_text(run, verbose), soft_wrap=True)
+
+
+_BY_CONVENTION = re.compile(
+    r"(?P<field>[^\n]{1,100}?) of (?P<names>[^\n]{1,1500}) (?:is|are) (?P<rule>by [^\n]{1,40}'s? convention: .*)"
+)
+_AND_MORE = re.compile(r" and (\d{1,9}) more$")
+
+
+def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with the notes of all cards on one convention as one, with the number of values."""
+    kept: list[Finding] = []
+    groups: dict[tuple[str, str], list[tuple[Finding, int]]] = {}
+    for finding in findings:
+        match = (
+            _BY_CONVENTION.fullmatch(finding.message) if finding.severity == "note" and not finding.settled else None
+        )
+        if match is None:
+            kept.append(finding)
+            continue
+        more = _AND_MORE.search(match["names"])
+        number = match["names"].count(", ") + 1 + (int(more[1]) if more else 0)
+        groups.setdefault((match["field"], match["rule"]), []).append((finding, number))
+    for (field, rule), group in groups.items():
+        first, number = group[0][0], sum(values for _, values in group)
+        if len(group) > 1:
+            places = listed([str(finding.place) for finding, _ in group])
+            first = replace(first, message=f"{number} {field} are {rule} ({places})")
+        kept.append(first)
+    return kept
 
 
 def _print_unchecked(run: Run) -> None:

@@ -9,13 +9,24 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Counts, Reproduction, SiblingCounts, Totals
 from cardproof.core.names import kind_of
-from cardproof.core.numbers import equal_as_written, is_coarse, round_to_digits, show_count, write_like
+from cardproof.core.numbers import (
+    Kind,
+    equal_as_written,
+    has_own_scale,
+    parse_number,
+    round_to_digits,
+    show_count,
+    unit_factor,
+    write_count,
+    write_like,
+)
 from cardproof.core.settings import Settings, Tolerance
 from cardproof.core.types import Claim, Fix, Judgement, Number, shorten
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import FEW_DIGITS, mismatch_reason
 from cardproof.judge.discrepancies import describe, discrepancies_of
 from cardproof.measure.count.tools import TOOLS
+from cardproof.read.table_values import NO_UNIT
 
 CountKind = Literal["flops", "parameters"]
 
@@ -26,6 +37,8 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
     if (stated := claim.number) is None:
+        if claim.unread.startswith(NO_UNIT) and _is_equal_to_the_digit(claim.stated, found):
+            return Judgement(claim, "confirmed", found, unit, "exact", "0", method=method)
         reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}"
         return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
     if why := mismatch_reason(context):
@@ -33,6 +46,10 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     judgement = compare(claim, stated, found, unit, method, context)
     if judgement.verdict == "confirmed":
         return judgement
+    if stated.value == found * (unit_factor(stated, claim.stated) or 1) and stated.digits >= FEW_DIGITS:
+        reason = _in_another_unit(claim, stated, found).rstrip(".")
+        reason = reason[:1].lower() + reason[1:]
+        return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("unit",))
     if merged := _in_merged_form(claim, stated, what, unit, method, context):
         return merged
     if tolerance_of(claim, context).kind == "written":
@@ -48,6 +65,12 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
         return replace(judgement, verdict="confirmed", explanation=text, fix=None)
     explanation, explained, shows = explain(claim, context, what, stated)
     return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
+
+
+def _is_equal_to_the_digit(text: str, found: int) -> bool:
+    """Return whether a text without a unit is a count with all its digits, so many that no luck gives them."""
+    number = parse_number(text, "count")
+    return number is not None and number.value == found and number.digits > FEW_DIGITS
 
 
 def _in_merged_form(
@@ -195,15 +218,19 @@ def signed(difference: Decimal, of: Decimal) -> str:
 
 
 def fix_of(claim: Claim, stated: Number, found: int | Decimal) -> Fix | None:
-    """Return the edit that writes the found value at the precision and in the style of the claim.
+    """Return the edit that writes the found value in the style of the claim; None if the style is unknown.
 
-    None if the style is unknown, or if no digit of the found value would be left.
+    A count keeps its significant digits: where its last digit stands says nothing if the count is of another size. A
+    result keeps its decimals.
     """
-    if found * 2 <= stated.quantum:
-        return None
-    if is_coarse(found, stated, claim.stated):  # what is written must say enough to be checked
-        stated = replace(stated, quantum=min(stated.quantum, Decimal(1)))
-    written = write_like(found, stated, claim.stated)
+    if isinstance(found, int) and claim.kind in ("parameters", "flops", "file size"):
+        kind: Kind = "bytes" if claim.kind == "file size" else "count"
+        least = FEW_DIGITS if _in_another_unit(claim, stated, found) else 0
+        written = write_count(found, stated, claim.stated, kind, least)
+    elif found * 2 <= stated.quantum:
+        return None  # no digit of the found value would be left
+    else:
+        written = write_like(found, stated, claim.stated)
     return None if written is None else edit(claim, written, safe=True)
 
 
@@ -219,12 +246,12 @@ def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> 
     """Return the explanation of a refuted count, whether it is exact, and its discrepancies."""
     assert context.evidence and context.counts
     if stated.value <= 0:
-        return "A network that computes something has a positive count.", False, ("no-way",)
+        return f"{show_count(stated.value)} is not a count.", False, ("no-way",)
     size = context.counts.input_shape[1:]
     candidates = reproductions_of(claim, context)
     if swapped := _swapped(context, what, stated):
         return swapped, True, ("swapped",)
-    if unit := _unit(context, what, stated):
+    if unit := _unit(claim, context, what, stated):
         return unit, True, ("unit",)
     if counted := next((r for r in candidates if r.exact and r.proved), None):
         return _sentence(counted, size) + _sum(counted, context.counts), True, discrepancies_of(counted)
@@ -266,35 +293,76 @@ def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Re
     for places in (1, -1, 2, -2):
         if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-places), stated):
             return f"A decimal point that moved would explain it: {show_count(stated.value.scaleb(places))} is right."
+    if exchanged := _exchanged(stated, found):
+        return exchanged
     if what == "flops" and ABOUT_TWICE[0] <= stated.value / found <= ABOUT_TWICE[1]:
         return "It is about twice the multiply-adds: operations may be meant, with those that a tool adds."
     return ""
 
 
-def _unit(context: Context, what: CountKind, stated: Number) -> str | None:
-    """Explain a count by a missing unit, or by multiply-adds in place of operations."""
+def _exchanged(stated: Number, found: int) -> str:
+    """Return that two neighbouring digits of a number are exchanged, if that makes it right."""
+    digits = str(int(stated.value / stated.quantum)) if stated.digits >= FEW_DIGITS else ""
+    for at in range(len(digits) - 1):
+        other = f"{digits[:at]}{digits[at + 1]}{digits[at]}{digits[at + 2 :]}"
+        if other != digits and equal_as_written(found, replace(stated, value=Decimal(other) * stated.quantum)):
+            return f"Two digits are exchanged: {show_count(Decimal(other) * stated.quantum)} would be right."
+    return ""
+
+
+def _unit(claim: Claim, context: Context, what: CountKind, stated: Number) -> str | None:
+    """Explain a count by another unit, or by multiply-adds in place of operations."""
     found = found_count(context, what)
     assert found is not None and context.counts is not None
-    for power, letter, name in ((6, "M", "millions"), (9, "G", "billions"), (3, "K", "thousands")):
-        if stated.digits >= 2 and equal_as_written(Decimal(found).scaleb(-power), stated):
-            return f"The value is in {name}, and the unit {letter} is missing."
+    if in_unit := _in_another_unit(claim, stated, found):
+        return in_unit
     multiply_adds = context.counts.multiply_adds
     if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
         return "Exactly the multiply-adds: each was counted as one operation, not two."
     return None
 
 
+UNITS = {0: ("units", ""), 3: ("thousands", "K"), 6: ("millions", "M"), 9: ("billions", "G")}
+"""Power of ten -> what a value is in, and its prefix."""
+
+
+def _in_another_unit(claim: Claim, stated: Number, found: int) -> str:
+    """Return which unit makes a value right that its own unit, or that of its column, makes wrong; empty if none."""
+    factor = unit_factor(stated, claim.stated) if stated.digits >= 2 else None
+    if factor is None or factor.normalize().as_tuple().digits != (1,) or factor.adjusted() not in UNITS:
+        return ""
+    said, letter = UNITS[factor.adjusted()]
+    for power, (name, prefix) in UNITS.items():
+        shift = power - factor.adjusted()
+        if not shift or not equal_as_written(Decimal(found).scaleb(-shift), stated):
+            continue
+        if factor == 1:
+            return f"The value is in {name}, and the unit {prefix} is missing."
+        if has_own_scale(claim.stated):
+            return f"The value is in {name}: the unit is {prefix}, not {letter}." if prefix else f"It is not in {said}."
+        unit = f" ({prefix})" if prefix else ""
+        return f"The head says {said}; the value is in {name}{unit}."
+    return ""
+
+
 def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
+    """Explain a count that is the other count of the network, by its own rule or by that of a well-known tool."""
     other = next(context.numbers("parameters" if what == "flops" else "flops"), None)
-    flops, parameters = found_count(context, "flops"), found_count(context, "parameters")
-    assert flops is not None and parameters is not None
-    mine, theirs = (parameters, flops) if what == "flops" else (flops, parameters)
-    if other and equal_as_written(mine, stated) and equal_as_written(theirs, other[1]):
-        where = f"{other[0].field} on line {other[0].place.line}"
-        return f"Each value equals the other's measurement: {where} and this one were swapped."
-    if equal_as_written(mine, stated):
-        return f"This is exactly the network's number of {'parameters' if what == 'flops' else 'multiply-adds'}."
-    return None
+    others: CountKind = "parameters" if what == "flops" else "flops"
+    if not _is_one_of(others, stated, context):
+        return None
+    if other and _is_one_of(what, other[1], context):
+        return f"The two are swapped: {other[0].field} on line {other[0].place.line} has the value of this one."
+    count = found_count(context, others)
+    if count is None or not equal_as_written(count, stated):
+        return None
+    return f"This is exactly the network's number of {'parameters' if what == 'flops' else 'multiply-adds'}."
+
+
+def _is_one_of(what: CountKind, stated: Number, context: Context) -> bool:
+    """Return whether a number is a count of the network, by any convention that is confirmed."""
+    counts = [found_count(context, what), *conventions_of(context, what).values()]
+    return any(count is not None and equal_as_written(count, stated) for count in counts)
 
 
 def _another_model(context: Context, what: CountKind, stated: Number) -> str | None:

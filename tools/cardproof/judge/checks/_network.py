@@ -70,7 +70,8 @@ def parameter_mismatch(context: Context) -> str | None:
         if abs(stated.value - measured) <= near:
             continue
         forms = [merged.parameters] if merged else []
-        forms += [evidence.counts.folded_parameters] if evidence.counts else []
+        if counts := evidence.counts:
+            forms += [counts.folded_parameters, counts.multiply_adds, *counts.tools.values()]  # swapped with its FLOPs
         if any(equal_as_written(form, stated) for form in forms):
             continue
         if context.network:
@@ -108,5 +109,5 @@ def name_map(context: Context) -> str:
 
 def _is_misplaced(measured: Decimal, stated: Number) -> bool:
     """Return whether a number has the right digits, but not its unit, or its decimal point elsewhere."""
-    powers = (-2, -1, 1, 2, 3, 6, 9) if stated.digits >= 3 else (3, 6, 9)
+    powers = (-6, -3, -2, -1, 1, 2, 3, 6, 9) if stated.digits >= 3 else (3, 6, 9)
     return any(equal_as_written(measured.scaleb(-power), stated) for power in powers)

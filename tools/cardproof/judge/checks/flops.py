@@ -23,10 +23,11 @@ network is confirmed, and the method says so.
 
 **Conventions of tools.** The count of fvcore, mmcv, ptflops, thop or torchinfo for this network, at the card's image
 size, is confirmed by the convention of that tool at three digits or more; with fewer digits, if the same tool gives
-most values of the column. A column of which most rows are twice the multiply-adds is confirmed too. The page shows
-the multiply-adds next to the value, and one note explains the whole column. `conventions: strict` refutes everything
-but multiply-adds. A number that was cut off instead of rounded is confirmed at three digits or more; with fewer it is
-unchecked, with a warning.
+most values of the column. A column of which most rows are twice the multiply-adds is confirmed too, and so are the
+values of a table's column called FLOPs with one or two rows, if all are twice the multiply-adds at three digits or
+more. The page shows the multiply-adds next to the value, and one note explains the whole column.
+`conventions: strict` refutes everything but multiply-adds. A number that was cut off instead of rounded is confirmed
+at three digits or more; with fewer it is unchecked, with a warning.
 
 **Explanations.** For a refuted value, the check searches for the way of counting that gives it: another input size,
 an input that is not square, a factor of two, a tool that was fed another input, the classifier left out or with
@@ -37,7 +38,12 @@ explains most refuted values of a column, one finding explains them all.
 
 **Cards without an image size** may mean another size than the zoo's. If the value is right at another square size,
 the claim is unchecked and the reason names both sizes. If it is refuted and not explained at the zoo's size, the
-finding says so, and only `--fix-unsafe` writes the measured value.
+finding says so, and only `--fix-unsafe` writes the measured value. If the zoo has no size either, 224x224 is assumed,
+and a value is refuted only if it is explained exactly there, or if another value of its column is right there. A
+table may state the size in a column, in a head such as `FLOPs (32x32)`, or in the words above it (`FLOPs at 32x32`).
+
+**A refuted image size** makes the count at it meaningless: a claim that is not right there is unchecked, or
+refuted without a fix if another way of counting explains it exactly.
 
 **Nearly right.** A rounded value that is within 3 % of the multiply-adds (5 % with fewer than three digits) and is
 not explained is unchecked: unknown ways of counting and variants of a network differ by as much. So is a value within
@@ -72,7 +78,8 @@ card.md:9:12: error [flops] [*] FLOPs of resnet18: card says 2369245184, network
 
 ## Fix
 
-Writes the measured value at the claim's precision. A column that is explained as a whole is not fixed.
+Writes the measured value with as many significant digits as the claim has, three at least. A column that is
+explained as a whole is not fixed.
 
 ```diff title="cardproof audit card.md --zoo torchvision --fix"
 -    FLOPs: 2369245184
@@ -99,11 +106,17 @@ import re
 
 from msgspec.structs import replace
 
-from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import MULTIPLY_ADDS
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import judge_count, reproductions_of
+from cardproof.judge.checks._counts import (
+    conventions_of,
+    judge_count,
+    reproductions_of,
+    tolerance_of,
+    within,
+)
+from cardproof.judge.checks.preprocessing import is_refuted_size, is_right_square
 from cardproof.read.claims import image_size
 
 
@@ -123,11 +136,36 @@ def judge(claim: Claim, context: Context) -> Judgement:
     size = "x".join(str(side) for side in context.counts.input_shape) if context.counts else ""
     judgement = judge_count(claim, context, "flops", unit, f"{unit} counted on the meta device for one {size} image")
     if image_size(context.claims) is not None:
-        return judgement
+        return _at_refuted_size(judgement, context) if judgement.verdict == "refuted" else judgement
     if judgement.verdict == "unchecked" and "truncated" in judgement.discrepancies:
         reason = f"{judgement.reason}; the card states no image size"
         return replace(judgement, reason=reason, discrepancies=())
     return _without_size(judgement, context) if judgement.verdict == "refuted" else judgement
+
+
+def _at_refuted_size(judgement: Judgement, context: Context) -> Judgement:
+    """Set aside a refutation at an image size that is itself refuted: it may be right at the right size.
+
+    A value that another way of counting explains exactly stays refuted, without a fix.
+    """
+    if not any(one.kind == "image size" and is_refuted_size(one, context) for one in context.claims):
+        return judgement
+    if _may_be_of_a_tool(judgement, context):
+        return judgement
+    ways = reproductions_of(judgement.claim, context)
+    if judgement.explained and not any(is_right_square(way) for way in ways):
+        explanation = f"{judgement.explanation} The image size is refuted too: correct it first."
+        return replace(judgement, explanation=explanation, fix=None)
+    reason = "the image size is refuted: counts are judged when it is right"
+    return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+
+
+def _may_be_of_a_tool(judgement: Judgement, context: Context) -> bool:
+    """Return whether a well-known tool gives a value at the image size; its column decides."""
+    stated = judgement.claim.number
+    assert stated
+    values = conventions_of(context, "flops").values() if context.settings.conventions == "known" else ()
+    return any(within(value, stated, tolerance_of(judgement.claim, context)) for value in values)
 
 
 def _without_size(judgement: Judgement, context: Context) -> Judgement:
@@ -141,7 +179,7 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     own = "x".join(str(side) for side in context.counts.input_shape[1:])
     zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
-    squares = [way for way in found if _is_of_another_square(way)]
+    squares = [way for way in found if is_right_square(way)]
     for size in (way.input for way in squares):
         if size:
             height, width = size
@@ -160,17 +198,16 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     )
 
 
+def is_size_assumed(context: Context) -> bool:
+    """Return whether neither the card, nor the zoo, nor the model's name states the size of the image."""
+    zoo = context.evidence.preprocessing if context.evidence else None
+    return zoo is None and image_size(context.claims) is None and not _names_size(context)
+
+
 def _names_size(context: Context) -> bool:
     """Return whether the model's name states the size at which it was counted: ``swinv2-tiny-w8-256px``."""
     assert context.counts
     return str(context.counts.input_shape[-1]) in re.findall(r"\d+", context.model.name)
-
-
-def _is_of_another_square(found: Reproduction) -> bool:
-    """Return whether a way of counting gives exactly the multiply-adds, or a tool's count, of a square image."""
-    square = found.input is not None and found.input[0] == found.input[1]
-    others = found.counted or found.left_out or found.classes or found.note
-    return found.exact and square and found.factor == 1 and bool(found.tool or not others)
 
 
 CHECK = Check("flops", ("flops",), judge)

@@ -48,7 +48,7 @@ card.md:8:17: error [parameters] [*] Parameters of resnet18: card says 11699132,
 
 ## Fix
 
-Writes the measured value at the claim's precision.
+Writes the measured value with as many significant digits as the claim has, three at least.
 
 ```diff title="cardproof audit card.md --zoo torchvision --fix"
 -    Parameters: 11699132

@@ -41,7 +41,7 @@ card.md:8:15: error [preprocessing] Crop Pct of resnet18: card says 0.9, the zoo
 
 ## Fix
 
-Writes the value of the zoo's configuration.
+Writes the value of the zoo's configuration. An image size is fixed only if the stated FLOPs are right at the zoo's.
 
 ```diff title="cardproof audit card.md --zoo torchvision --fix-unsafe"
 -    Crop Pct: 0.9
@@ -68,11 +68,11 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from cardproof.core.measurements import Preprocessing
+from cardproof.core.measurements import Preprocessing, Reproduction
 from cardproof.core.numbers import MAX_TEXT
 from cardproof.core.types import Claim, Finding, Judgement, shorten
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.judge.checks._counts import edit
+from cardproof.judge.checks._counts import edit, reproductions_of
 from cardproof.read.claims import channels_in, image_size, weights_file
 from cardproof.read.markdown import Fences, split_lines
 
@@ -102,7 +102,30 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", found, reason=reason)
     explanation = f"The configuration of the zoo says {found}."
     fix, shows = edit(claim, str(found)), ("configuration",)
+    if claim.kind == "image size" and not _have_flops_of(config, context):
+        explanation += " The stated FLOPs are not those at that size, so this size is not fixed."
+        fix = None
     return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, discrepancies=shows)
+
+
+def is_refuted_size(claim: Claim, context: Context) -> bool:
+    """Return whether a claim of an image size is refuted."""
+    return judge(claim, context).verdict == "refuted"
+
+
+def _have_flops_of(config: Preprocessing, context: Context) -> bool:
+    """Return whether all FLOPs of a card are right at the zoo's size: else another size would make them wrong."""
+    return all(
+        any(way.input == config.input_size[1:] and is_right_square(way) for way in reproductions_of(claim, context))
+        for claim, _ in context.numbers("flops")
+    )
+
+
+def is_right_square(found: Reproduction) -> bool:
+    """Return whether a way of counting gives exactly the multiply-adds, or a tool's count, of a square image."""
+    square = found.input is not None and found.input[0] == found.input[1]
+    others = found.counted or found.left_out or found.classes or found.note
+    return found.exact and square and found.factor == 1 and bool(found.tool or not others)
 
 
 _WHAT = {

@@ -62,18 +62,29 @@ NEAR_TOOL = Fraction(1, 10_000)
 HINTED_SIDES = (224, 256, 288, 299, 320, 384, 448, 512)
 """Sides of the usual square inputs of classifiers, at which a number of few digits may be right."""
 
+SIDES_FOR_ASSUMED = (
+    32, 64, 28, 48, 96, 112, 128, 160, 192, 240, 256, 288, 299, 320, 331, 384, 448, 480, 512, 600,
+)  # fmt: skip
+"""The same if nothing states the image size: those of small images come first."""
+
 SOLVED_CHANCE = Fraction(1, 10_000)
 """The largest quotient of a number's precision and the number for which an unusual side is solved for."""
 
 
 def explain(
-    model: nn.Module, counts: Counts, image_size: Shape, questions: tuple[Question, ...], ran: Tally | None = None
+    model: nn.Module,
+    counts: Counts,
+    image_size: Shape,
+    questions: tuple[Question, ...],
+    ran: Tally | None = None,
+    is_assumed: bool = False,
 ) -> tuple[Reproduction, ...]:
     """Return the simplest way of counting for each stated count that is not the measured one.
 
     If the digits prove none, the plain ways that would give it are returned as hints, or else a close one (within
     0.1 %); a question without an explanation adds nothing.
-    ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is the tally at that size, if made.
+    ``model`` is on the meta device; ``image_size`` is height and width; ``ran`` is the tally at that size, if made;
+    ``is_assumed`` tells that nothing states the size.
     """
     runs = Runs(model, counts.input_shape[0], {} if ran is None else {image_size: make_run(model, ran)})
     found: list[Reproduction] = []
@@ -90,7 +101,7 @@ def explain(
             found.extend(explain_parameters(model, frozenset(modules), counts, stated))
         elif base:
             classes = frozenset(other.classes for other in found if other.classes is not None)
-            found.extend(_Search(runs, counts, image_size, stated, base, classes).results())
+            found.extend(_Search(runs, counts, image_size, stated, base, classes, is_assumed).results())
     return tuple(found)
 
 
@@ -116,7 +127,14 @@ class _Search:
     """The search for one stated number of multiply-adds."""
 
     def __init__(
-        self, runs: Runs, counts: Counts, size: Shape, stated: Stated, base: Run, classes: frozenset[int]
+        self,
+        runs: Runs,
+        counts: Counts,
+        size: Shape,
+        stated: Stated,
+        base: Run,
+        classes: frozenset[int],
+        is_assumed: bool,
     ) -> None:
         self.runs = runs
         self.counts = counts
@@ -125,6 +143,7 @@ class _Search:
         self.base = base
         self.classes = classes
         """Class counts that explain the card's number of parameters."""
+        self.is_assumed = is_assumed
         self.inputs = usual_inputs(size)
         self.expected = _expected_matches(self.inputs, stated.chance)
         """Chance matches that are expected up to each cost."""
@@ -302,9 +321,9 @@ class _Search:
 
     def _hints(self) -> Iterator[_Match]:
         """Yield what meets a number of few digits: the multiply-adds and the tools, at the usual sizes."""
-        for side in HINTED_SIDES:
+        for side in SIDES_FOR_ASSUMED if self.is_assumed else HINTED_SIDES:
             shape = (side, side)
-            if shape == self.size or not self._has_about_the_area(shape):
+            if shape == self.size or not (self.is_assumed or self._has_about_the_area(shape)):
                 continue
             run = self.runs.at(shape)
             for index, way in _plain_and_tools():
