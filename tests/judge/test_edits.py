@@ -185,7 +185,7 @@ def test_a_measured_value_that_is_written_at_the_claims_precision_is_confirmed_t
 
 
 @pytest.mark.slow
-def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_only_the_claimed_values(
+def test_fixing_the_published_cards_of_timm_leaves_counts_at_a_refuted_size_alone_and_touches_only_the_claimed_values(
     shared, corpus, tmp_path, monkeypatch
 ):
     folder = tmp_path / "cards"
@@ -209,6 +209,7 @@ def test_fixing_the_published_cards_of_timm_leaves_no_refuted_count_and_touches_
             assert (now[:start], now[len(now) - (len(was) - end) :]) == (was[:start], was[end:])
     after = audit([folder], settings, store=corpus.evidence)
     refuted = [f for f in after.findings if f.check in ("flops", "parameters") and f.severity == "error"]
-    assert refuted == []
+    assert all("The image size is refuted too: correct it first." in f"{f.message} {f.hint}" for f in refuted)
+    assert len(refuted) < 10
     assert "828410000" in (folder / "ig-resnext.md").read_text()  # the zoo's rename leads to another network
     assert fix_files(after.findings) == {}

@@ -217,6 +217,6 @@ def test_a_count_of_one_digit_is_never_confirmed(judge_value, field, text, verdi
     assert not reason or judgement.reason == reason
 
 
-def test_the_fix_of_a_whole_number_of_one_digit_writes_all_digits(judge_value):
-    assert judge_value("Parameters", "30000000").fix.text == '"24671464"'
-    assert judge_value("Params (M)", "30").fix.text == '"25"'
+def test_the_fix_of_a_whole_number_of_one_digit_writes_three(judge_value):
+    assert judge_value("Parameters", "30000000").fix.text == '"24700000"'
+    assert judge_value("Params (M)", "30").fix.text == '"24.7"'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -67,8 +68,13 @@ class Card(Struct, frozen=True, eq=False):
     @property
     def generated(self) -> str:
         """The day on which ``cardproof init`` copied its values from measurements; empty if it did not."""
-        found = _GENERATED.search(self.source.text)
-        return found[1] if found else ""
+        return _generated_on(self.source.text)
+
+
+@lru_cache(maxsize=8)  # asked for each claim of a card
+def _generated_on(text: str) -> str:
+    found = _GENERATED.search(text)
+    return found[1] if found else ""
 
 
 class Reading(Struct):
