@@ -160,9 +160,19 @@
     });
   }
 
+  /** Name the theme's bars of buttons beside code, which it adds while the page is read: landmarks need different names. */
+  function nameCodeBars(place) {
+    const name = () => place.querySelectorAll(".md-code__nav:not([aria-label])").forEach((bar) => {
+      bar.setAttribute("aria-label", `Code ${[...place.querySelectorAll(".md-code__nav")].indexOf(bar) + 1}`);
+    });
+    name();
+    new MutationObserver(name).observe(place, { childList: true, subtree: true });
+  }
+
   function enhance() {
     const place = document.querySelector("article");
     if (place) new ResizeObserver(() => reachWideTables(place)).observe(place);
+    if (place) nameCodeBars(place);
     document.querySelector('.md-search[role="dialog"]:not([aria-label])')?.setAttribute("aria-label", "Search");
     const tools = document.querySelector(".cp-tools");
     const tables = [...document.querySelectorAll(".cp-claims table")];
