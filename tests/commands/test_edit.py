@@ -190,7 +190,7 @@ def refusal(*words: str) -> str:
         ("license+=mit", "one value, not a list"),
         ("pipeline_tag=image-clasification", "did you mean 'image-classification'?"),
         ("base_model=a/b/c", "write it as OWNER/NAME"),
-        ("title=", "the value is empty; to remove a field, delete line 2 from the file"),
+        ("title=", "the value is empty; to remove a field, delete line 2"),
         ("tags+= ", "the value is empty"),
         ("model-index=x", "--result adds a result"),
         ("model-index.0.results.0.value=1", "--result adds a result"),

@@ -122,9 +122,9 @@ def snippets_row(device: torch.device) -> Row:
     """Run the snippets of a model page."""
     command = [*CARDPROOF, "snippets", SNIPPETS, "--device", device.type, "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    found = json.loads(done.stdout)["summary"] if done.stdout else {"pass": 0, "fail": 0, "not-run": 0}
-    counts = ", ".join(f"{found[status]} {status}" for status in ("pass", "fail", "not-run"))
-    holds = done.returncode == 0 and found["pass"] > 0 and not found["not-run"]
+    found = json.loads(done.stdout or "{}").get("summary", {})
+    counts = ", ".join(f"{found.get(status, 0)} {status}" for status in ("pass", "fail", "not-run"))
+    holds = done.returncode == 0 and found.get("pass", 0) > 0 and not found["not-run"]
     return row(f"snippets of {Path(SNIPPETS).stem} on {device.type}", counts, "all pass", holds)
 
 

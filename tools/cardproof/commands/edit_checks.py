@@ -54,7 +54,7 @@ def parse_edit(text: str, header: Mapping | None) -> Edit:
     _check_name(text, field, node)
     if not value.strip():
         where = f"line {node.place.line}" if node else "its line"
-        raise InputError(f"{text}: the value is empty; to remove a field, delete {where} from the file")
+        raise InputError(f"{text}: the value is empty; to remove a field, delete {where}")
     if adds and field.lower() in TEXTS and not isinstance(node, Sequence):
         raise InputError(f"{text}: '{field}' is one value, not a list; write {field}={value}")
     _check_value(text, field, [value] if adds else value)
