@@ -86,10 +86,12 @@ def test_models_are_measured_by_the_zoos_name_for_them(site):
 def test_a_network_of_the_table_must_have_the_stated_parameters(write, stated, verdict):
     write("zoo.py", "from torch import nn\n\n\ndef build(name):\n    return nn.Conv2d(3, 250, 10)\n")
     write("names.yml", "net: alike\n")
-    card = write("model-index.yml", f"Models:\n- Name: net\n  Metadata: {{Parameters: {stated}, FLOPs: 7}}\n")
+    card = write(
+        "model-index.yml", f"Models:\n- Name: net\n  Metadata: {{Parameters: {stated}, FLOPs: 7, Image Size: 224}}\n"
+    )
     run = audit([card], Settings(zoo="zoo.py:build", names=Path("names.yml")), ONE_JOB)
-    parameters, flops = (row["verdict"] for row in claim_rows(run))
-    assert (parameters, flops) == (verdict, "unchecked" if verdict == "unchecked" else "refuted")
+    found = {row["field"]: row["verdict"] for row in claim_rows(run)}
+    assert (found["Parameters"], found["FLOPs"]) == (verdict, "unchecked" if verdict == "unchecked" else "refuted")
     assert any(finding.fix for finding in run.findings) == (verdict != "unchecked")
 
 
