@@ -76,7 +76,7 @@ def test_a_page_that_is_broken_is_read_once():
     assert minify('<a b="' * 100_000) == '<a b="' * 100_000
 
 
-def test_only_model_pages_are_squeezed(tmp_path, monkeypatch):
+def test_only_generated_pages_are_squeezed(tmp_path, monkeypatch):
     from mkdocs.commands.build import build
     from mkdocs.config import load_config
 
@@ -87,7 +87,12 @@ def test_only_model_pages_are_squeezed(tmp_path, monkeypatch):
     site = write_site(tmp_path)
     render(load_settings(site / "mkdocs.yml"), ONE_JOB)
     (site / "docs/index.md").write_text("# Home\n")
+    with (site / "mkdocs.yml").open("a") as config:
+        config.write("    reference: docs/reference\n")
+    (site / "docs/reference").mkdir()
+    (site / "docs/reference/index.md").write_text("# Reference\n")
     build(load_config(str(site / "mkdocs.yml")))
-    model = (site / "site/models/tiny/index.html").read_text()
-    assert not re.search(r"\n\s*\n", re.sub(r"(?s)<(pre|script|style)\b.*?</\1>", "x", model))
+    for name in ("models/tiny", "reference"):
+        page = (site / "site" / name / "index.html").read_text()
+        assert not re.search(r"\n\s*\n", re.sub(r"(?s)<(pre|script|style)\b.*?</\1>", "x", page))
     assert re.search(r"\n\s*\n", (site / "site/index.html").read_text())

@@ -69,6 +69,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
     _thread: threading.Thread | None = None
     _pages: Path | None = None
     """The folder of rendered pages."""
+    _reference: Path | None = None
     _templates: Path | None = None
 
     def load_config(self, options: dict[str, Any], config_file_path: str | None = None) -> tuple[list[Any], list[Any]]:
@@ -108,6 +109,7 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             if settings.assets:
                 _name_assets(config, settings.path(settings.assets))
             self._pages = settings.path(settings.out).resolve()
+            self._reference = settings.path(settings.reference).resolve() if settings.reference else None
             if not settings.render:
                 for page, template in _older_pages(settings):
                     log.warning(f"{page} is older than {template}; run cardproof render")
@@ -130,14 +132,14 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         self, context: TemplateContext, *, page: Page, config: MkDocsConfig, nav: Navigation
     ) -> TemplateContext:
         """Set the social image of a model page, whose address must be absolute."""
-        if config.site_url and self._is_ours(page) and "image" not in page.meta:
+        if config.site_url and _is_below(page, self._pages) and "image" not in page.meta:
             page.meta["image"] = urljoin(config.site_url, f"{page.file.dest_uri.removesuffix('.html')}.png")
         return context
 
     def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
-        """Minify a model page and draw its social image; other pages stay as they are."""
-        if not self._is_ours(page):
-            return output
+        """Minify a generated page and draw the social image of a model page; other pages stay as they are."""
+        if not _is_below(page, self._pages):
+            return minify(output) if _is_below(page, self._reference) else output
         if config.site_url:
             from cardproof.render.output.social import read_verdicts, social_card
 
@@ -147,10 +149,6 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture)
         return minify(output)
-
-    def _is_ours(self, page: Page) -> bool:
-        source = page.file.abs_src_path
-        return bool(source and self._pages and Path(source).resolve().is_relative_to(self._pages))
 
     @event_priority(-100)  # after the plugins that add folders to watch
     def on_serve(
@@ -187,6 +185,11 @@ def _all_written(report: dict[str, Any]) -> bool:
     foreign = any(page["status"] == "foreign" for page in report["pages"])
     pages: int = report["summary"]["pages"]
     return not foreign and pages == report["summary"]["cards"]
+
+
+def _is_below(page: Page, folder: Path | None) -> bool:
+    source = page.file.abs_src_path
+    return bool(source and folder and Path(source).resolve().is_relative_to(folder))
 
 
 def _older_pages(settings: Settings) -> Iterator[tuple[str, str]]:
