@@ -21,8 +21,6 @@ FIELDS = ("Config", "README", "Image")
 """Fields of a model index that name files of its repository; models inherit them from their collections."""
 MOST_FILES = 5_000
 """More files of one folder are not looked through for a near name."""
-LONGEST_NAME = 255
-"""Bytes of a file's name."""
 MAX_LICENCE = 200_000
 """Largest size in bytes of a licence file; the GNU GPL has 35,000."""
 
