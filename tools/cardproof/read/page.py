@@ -7,7 +7,7 @@ from msgspec import Struct
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Node, Scalar, read_yaml
-from cardproof.read.hub_header import as_index, check_closed, check_header, check_results, is_for_hub
+from cardproof.read.hub import as_index, check_closed, check_header, check_results, is_for_hub
 from cardproof.read.index_shape import read_index
 from cardproof.read.markdown import Span, find_header, find_index_comments, header_notes
 

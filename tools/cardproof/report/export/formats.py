@@ -100,7 +100,7 @@ def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[st
 
 def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     from cardproof.read.cited_results import read_cited
-    from cardproof.read.hub_header import is_for_hub
+    from cardproof.read.hub import is_for_hub
     from cardproof.render.catalog.model_records import model_folder
     from cardproof.report.export.hub import readme
 
