@@ -29,12 +29,12 @@ lint: $(READY) ## style, types, and what is risky in the source and the action
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive tools res2next 2>/dev/null # warnings on its own comments
 	$(BIN)/zizmor --quiet --offline action.yml
 
-test: $(READY) ## lint and types beside all tests, which run on two cores, then the site's own pages
+test: $(READY) ## lint and types beside all tests, three at a time, since they often wait, then the site's own pages
 	$(MAKE) --no-print-directory --jobs=2 lint pytest
 	$(BIN)/python tools/render_cards.py --check --quiet
 
 pytest: $(READY)
-	$(BIN)/pytest -n 2 --dist worksteal --durations 20 --durations-min 5
+	$(BIN)/pytest -n 3 --dist worksteal --durations 20 --durations-min 5
 
 test-lowest: $(READY) ## the main rooms with the lowest versions of dependencies that are allowed
 	$(BIN)/python tools/lowest.py

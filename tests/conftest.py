@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -35,17 +35,17 @@ CACHES = count()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each of two processes begin with the files of slow tests and end with quick ones.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each process begin with the files of slow tests and end with quick ones.
 
-    xdist gives the first half of the tests to one, the rest to the other, and who is done takes from the other's end.
+    xdist gives each process a run of tests of equal length, and who is done takes from the end of another's.
     """
+    processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
     files = {item.path for item in items if item.get_closest_marker("slow")}
-    slow = [item for item in items if item.path in files]
-    quick = [item for item in items if item.path not in files]
-    half = len(slow) // 2
-    between = max(0, len(items) // 2 - half)
-    items[:] = slow[:half] + quick[:between] + slow[half:] + quick[between:]
+    slow, quick = [item for item in items if item.path in files], [item for item in items if item.path not in files]
+    ends = [[len(part) * turn // processes for turn in range(processes + 1)] for part in (slow, quick)]
+    runs = [(slow[a:b], quick[c:d]) for (a, b), (c, d) in zip(*map(pairwise, ends), strict=True)]
+    items[:] = [item for slow_part, quick_part in runs for item in (*slow_part, *quick_part)]
 
 
 @pytest.fixture(scope="session")
