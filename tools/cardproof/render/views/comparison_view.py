@@ -139,7 +139,7 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
         f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
         "The table below has all values.",
         f"{quantity.capitalize()}{f', {unit}' if unit else ''} (less is better)",
-        "Top-1, %",
+        ("Top-1, %",),
     )
     return scatter(marks, words)
 
