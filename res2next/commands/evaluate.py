@@ -196,9 +196,10 @@ def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, spli
 
 def _load_network(entry: Entry, file: Path, images: ImageSet, world: World) -> nn.Module:
     from res2next.create import create_model
+    from res2next.datasets import find_dataset
     from res2next.weights import load_weights
 
-    if images.info.published and images.info.name != entry.dataset and world.rank == 0:
+    if images.info.published and images.classes != find_dataset(entry.dataset).classes and world.rank == 0:
         click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
     network = create_model(entry.name, num_classes=images.info.num_classes)
     load_weights(network, file)

@@ -314,7 +314,7 @@ def test_a_gpu_that_is_not_there_is_named(weights: Path) -> None:
 def test_a_data_set_that_is_not_the_models_is_noted(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(name: str, path: Path | None, **options: object) -> ImageSet:
         data = digits()
-        data.info = replace(data.info, name=name)
+        data.info = replace(data.info, name=name, read_classes=lambda: tuple("abcdefghij"))
         return data
 
     monkeypatch.setattr("res2next.datasets.open_dataset", opened)
