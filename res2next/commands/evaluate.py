@@ -158,7 +158,10 @@ def _local_file(entry: Entry, weights: Path | None, world: World) -> Path:
     if world.rank == 0:
         weights_path(entry, weights)
     world.barrier()
-    return weights_path(entry, weights)
+    file = weights_path(entry, weights)
+    if weights is None and file.name != entry.weights.file and world.rank == 0:
+        click.echo(f"note: the weights are {file}, and not the published file {entry.weights.file}", err=True)
+    return file
 
 
 def _changed(
