@@ -246,6 +246,13 @@ def test_the_command_says_counts_and_interval(weights: Path, result: Evaluation)
         assert part in text
 
 
+def test_the_command_says_the_direction_of_miscalibration_and_what_label_smoothing_does(weights: Path) -> None:
+    text = " ".join(run("--device", "cpu").stdout.split())  # the published weights
+    assert "calibration error 10.78 % (underconfident: mean confidence 86.7 %, 97.2 % correct)" in text
+    assert "trained with label smoothing: targets gave the right class 91.0 % (Müller et al." in text
+    assert "label smoothing" not in run("--weights", weights, "--device", "cpu").stdout
+
+
 def test_a_file_is_written_and_nothing_is_left_beside_it(weights: Path, tmp_path: Path, result: Evaluation) -> None:
     run("--weights", weights, "--output", tmp_path / "found.json", "--device", "cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from cardproof.core.numbers import parse_number
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import dataset_name
 from cardproof.render.views.plot import PlotText, curves
@@ -53,6 +54,12 @@ class ConfusionView(Struct, frozen=True):
     """True class; for each predicted class: images, percent of the row, whether it is the true one."""
     worst: str
     """The most frequent mistakes in words."""
+    calibration: str
+    """The calibration error."""
+    smoothing: str
+    """Label smoothing of the training; empty without."""
+    target: str
+    """The share of the right class in the targets of a training with this label smoothing."""
 
 
 class TrainingView(Struct, frozen=True):
@@ -66,11 +73,13 @@ class TrainingView(Struct, frozen=True):
 def training_view(card: Card, audit: Audit) -> TrainingView:
     """Return how a card's models were trained, as far as known."""
     models = [(model.name, audit.needs[card.file, model.key], audit.evidence(card, model)) for model in card.models]
+    recipes = {name: audit.recipe(need) for name, need, _ in models}
     logged = ((name, audit.gathered.curves.get(need)) for name, need, _ in models)
+    results = ((name, found.evaluations) for name, _, found in models if found)
     return TrainingView(
-        recipe_views((name, audit.recipe(need)) for name, need, _ in models),
+        recipe_views(recipes.items()),
         tuple(view for name, curve in logged if curve and (view := curve_view(name, curve))),
-        tuple(view for name, _, found in models if found for view in confusion_views(name, found.evaluations)),
+        tuple(view for name, found in results for view in confusion_views(name, found, recipes[name])),
     )
 
 
@@ -136,12 +145,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
-def confusion_views(model: str, results: Iterable[Evaluated]) -> tuple[ConfusionView, ...]:
-    """Return the confusion of each result with few enough classes."""
-    return tuple(_confusion(model, result) for result in results if 1 < len(result.classes) <= MOST_CLASSES)
+def confusion_views(model: str, results: Iterable[Evaluated], recipe: Recipe | None) -> tuple[ConfusionView, ...]:
+    """Return the confusion of each result with few enough classes; ``recipe`` is that of the model's training."""
+    return tuple(_confusion(model, result, recipe) for result in results if 1 < len(result.classes) <= MOST_CLASSES)
 
 
-def _confusion(model: str, result: Evaluated) -> ConfusionView:
+def _confusion(model: str, result: Evaluated, recipe: Recipe | None) -> ConfusionView:
     counts = [[int(number) for number in row.split()] for row in result.confusion]
     rows = []
     mistakes = []
@@ -153,6 +162,22 @@ def _confusion(model: str, result: Evaluated) -> ConfusionView:
         f"{result.classes[right]} for {result.classes[predicted]} ({-n:,} of {total:,})"
         for n, right, predicted, total in sorted(mistakes)[:3]
     )
+    smoothing = _label_smoothing(recipe)
     return ConfusionView(
-        model, dataset_name(result.dataset), result.images, result.classes, tuple(rows), ", ".join(named)
+        model,
+        dataset_name(result.dataset),
+        result.images,
+        result.classes,
+        tuple(rows),
+        ", ".join(named),
+        _percent(result.calibration_error),
+        f"{smoothing:g}" if smoothing else "",
+        f"{100 * (1 - smoothing + smoothing / len(result.classes)):.4g} %",
     )
+
+
+def _label_smoothing(recipe: Recipe | None) -> float:
+    """Return the label smoothing of a recipe; 0 without, or if it is not a share."""
+    stated = dict(recipe.values).get("label smoothing", "") if recipe else ""
+    number = parse_number(stated)
+    return float(number.value) if number and 0 < number.value < 1 else 0.0
