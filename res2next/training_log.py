@@ -60,8 +60,25 @@ class LogRow:
     train_loss: float
     """Mean over the epoch's updates, on augmented images."""
     images_per_second: float
+    """Mean since training was started or continued, including time for checkpoints and held-out images."""
     held_out_correct: int | None = None
     held_out_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCurve:
+    """The course of a training run."""
+
+    losses: tuple[tuple[int, float], ...]
+    """Epoch, and its mean training loss."""
+    accuracies: tuple[tuple[int, float], ...]
+    """Epoch, and share of held-out images whose class has the highest logit; empty if no images were held out."""
+    held_out: int
+    """Number of held-out images."""
+    seconds: float
+    """Duration, at the mean speed of the last row: exact for a run that was never interrupted."""
+    hardware: str | None
+    """As the recipe states it."""
 
 
 def logged_recipe(entry: Entry) -> Recipe | None:
@@ -75,19 +92,15 @@ def logged_recipe(entry: Entry) -> Recipe | None:
     return None if log is None else read_log_header(log).recipe
 
 
-def logged_losses(entry: Entry) -> list[tuple[int, float]]:
-    """Epoch and mean training loss from the log of an entry's weights; none for weights that are not bundled.
+def logged_curve(entry: Entry) -> TrainingCurve | None:
+    """The course of the training of an entry's weights; None for weights that are not bundled.
 
     Raises:
         LogError: the bundled log is missing or damaged.
+        RecipeError: its recipe is invalid.
     """
     log = _log_file(entry)
-    if log is None:
-        return []
-    try:
-        return [(int(row["epoch"]), float(row["train_loss"])) for row in read_log_rows(log)]
-    except (OSError, KeyError, TypeError, ValueError) as trouble:
-        raise LogError(f"{log} is not a log of a training run: {trouble}") from None
+    return None if log is None else read_training_curve(log)
 
 
 def _log_file(entry: Entry) -> Traversable | None:
@@ -121,6 +134,28 @@ def read_log_rows(path: Path | Traversable) -> list[dict[str, str]]:
     """The rows of a log, with the fields of :class:`LogRow` as text."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def read_training_curve(path: Path | Traversable) -> TrainingCurve:
+    """The course of a training run, from its log.
+
+    Raises:
+        LogError: the file is missing or damaged, or has no epoch.
+        RecipeError: its recipe is invalid.
+    """
+    header = read_log_header(path)
+    try:
+        rows = read_log_rows(path)
+        correct = [(int(row["epoch"]), int(row["held_out_correct"])) for row in rows if row["held_out_correct"]]
+        return TrainingCurve(
+            losses=tuple((int(row["epoch"]), float(row["train_loss"])) for row in rows),
+            accuracies=tuple((epoch, number / header.held_out) for epoch, number in correct),
+            held_out=header.held_out,
+            seconds=int(rows[-1]["step"]) * header.recipe.batch_size / float(rows[-1]["images_per_second"]),
+            hardware=header.recipe.hardware,
+        )
+    except (ArithmeticError, LookupError, TypeError, ValueError) as trouble:
+        raise LogError(f"{path} is not a log of a training run: {trouble}") from None
 
 
 class TrainingLog:

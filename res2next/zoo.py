@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from res2next.recipes import load_recipe
 from res2next.registry import find, list_models
-from res2next.training_log import logged_losses, logged_recipe
+from res2next.training_log import logged_curve, logged_recipe
 from res2next.weights import local_weights
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from res2next.recipes import Recipe
     from res2next.registry import Preprocessing, Weights
+    from res2next.training_log import TrainingCurve
 
 NETWORK_SOURCES = ("model.py", "dla.py", "variants.py", "registry.py")
 """The source files that determine the network and the preprocessing of a name."""
@@ -81,13 +82,13 @@ class Res2NextZoo:
         recipe = logged_recipe(entry)
         return None if recipe is None else (entry.weights.file.rpartition(".")[0] + ".csv", recipe)
 
-    def training_curve(self, name: str) -> list[tuple[int, float]]:
-        """Epoch and mean training loss from the log of bundled weights; empty for others.
+    def training_curve(self, name: str) -> TrainingCurve | None:
+        """The course of training from the log of bundled weights; None for others.
 
         Raises:
             LogError: the log is missing or damaged.
         """
-        return logged_losses(find(name))
+        return logged_curve(find(name))
 
     def diagram(self, name: str) -> dict[str, Any]:
         """How the network's blocks are built, as boxes and arrows."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from res2next.registry import Entry, Preprocessing
     from res2next.weights.metadata import Metadata
 
+SMOOTHING_SOURCE = '(Müller et al., "When does label smoothing help?", 2019)'
+"""What is known of its effect on calibration."""
+
 MOST_LISTED = 3
 """Worst classes and most frequent confusions that are printed."""
 
@@ -158,7 +161,10 @@ def _local_file(entry: Entry, weights: Path | None, world: World) -> Path:
     if world.rank == 0:
         weights_path(entry, weights)
     world.barrier()
-    return weights_path(entry, weights)
+    file = weights_path(entry, weights)
+    if weights is None and file.name != entry.weights.file and world.rank == 0:
+        click.echo(f"note: the weights are {file}, and not the published file {entry.weights.file}", err=True)
+    return file
 
 
 def _changed(
@@ -196,9 +202,10 @@ def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, spli
 
 def _load_network(entry: Entry, file: Path, images: ImageSet, world: World) -> nn.Module:
     from res2next.create import create_model
+    from res2next.datasets import find_dataset
     from res2next.weights import load_weights
 
-    if images.info.published and images.info.name != entry.dataset and world.rank == 0:
+    if images.info.published and images.classes != find_dataset(entry.dataset).classes and world.rank == 0:
         click.echo(f"note: {entry.name} knows the classes of {entry.dataset}; its weights must know others", err=True)
     network = create_model(entry.name, num_classes=images.info.num_classes)
     load_weights(network, file)
@@ -256,7 +263,10 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
     yield "top-1", _share(result.top1, result.images, result.top1_interval)
     yield "top-5", _share(result.top5, result.images, result.top5_interval)
     yield "loss", f"{result.loss:.4f}"
-    yield "calibration error", f"{100 * result.ece:.2f} %"
+    yield "calibration error", _calibration(result)
+    if smoothing := _label_smoothing(result):
+        target = 100 * (1 - smoothing + smoothing / len(result.classes))
+        yield "note", f"trained with label smoothing: targets gave the right class {target:.1f} % {SMOOTHING_SOURCE}"
     present = [item for item in result.per_class if item.images]
     worst = sorted(present, key=lambda item: item.correct / item.images)[:MOST_LISTED]
     yield "worst classes", ", ".join(f"{item.name} ({item.correct} of {item.images})" for item in worst)
@@ -268,6 +278,23 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
         yield "close calls", f"{result.close_calls:,} images may be counted otherwise by another order of summation"
     where = f"{result.device}, {result.precision}"
     yield "speed", f"{result.images_per_second:,.1f} images/s, {result.seconds:.1f} s ({where})"
+
+
+def _calibration(result: Evaluation) -> str:
+    """The calibration error, and its direction."""
+    confidence, accuracy = 100 * result.confidence, 100 * result.top1 / result.images
+    direction = "underconfident" if confidence < accuracy else "overconfident"
+    return f"{100 * result.ece:.2f} % ({direction}: mean confidence {confidence:.1f} %, {accuracy:.1f} % correct)"
+
+
+def _label_smoothing(result: Evaluation) -> float:
+    """Label smoothing in the recipe of the published weights; 0 without, and for weights of one's own."""
+    from res2next.recipes import load_recipe
+    from res2next.registry import find
+
+    entry = find(result.model)
+    published = result.weights_digest.removeprefix("sha256:").startswith(entry.weights.sha256_prefix)
+    return load_recipe(entry.recipe).label_smoothing if published and entry.recipe else 0.0
 
 
 def _share(count: int, images: int, interval: tuple[float, float]) -> str:

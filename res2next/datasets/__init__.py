@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets import digits, fashion_mnist, folder, imagenet
+from res2next.datasets import digits, fashion_mnist, folder, imagenet, imagenet_real
 from res2next.datasets.base import (
     CorruptImage,
     DataSetDamaged,
@@ -59,6 +59,7 @@ SOURCES = {
     source.info.name: source
     for source in (
         Source(imagenet.INFO, imagenet.open_imagenet, lambda: False),
+        Source(imagenet_real.INFO, imagenet_real.open_imagenet_real, lambda: False),
         Source(digits.INFO, digits.open_digits, digits.is_installed),
         Source(fashion_mnist.INFO, fashion_mnist.open_fashion_mnist, fashion_mnist.is_installed),
     )

@@ -94,6 +94,10 @@ class ImageSet(ABC):
         image = self.image(index)
         return (image if self.transform is None else self.transform(image)), label
 
+    def label_sets(self, places: Sequence[int]) -> Sequence[Sequence[int]] | None:
+        """All right labels of some images, if images may have several; None if each has its label only."""
+        return None
+
     @abstractmethod
     def image(self, index: int) -> Image:
         """One image, before the transform."""

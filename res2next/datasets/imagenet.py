@@ -107,6 +107,20 @@ def open_imagenet(
     return PhotoSet(info, split, photos, [number[class_id] for class_id in ids], transform)
 
 
+def validation_photos(info: DatasetInfo, path: Path) -> Photos | None:
+    """The validation photos in the order of their file names, whatever their labels; None if ``path`` has none.
+
+    Raises:
+        DataSetIncomplete: photos or classes are missing, duplicate or surplus.
+        DataSetDamaged: a tar file is truncated.
+    """
+    sorted_ = _class_folders(info, path, "test")
+    photos = sorted_[0] if sorted_ else _flat_photos(path)
+    if photos is not None:
+        _check_photos(info, "test", photos, ())
+    return photos
+
+
 # --- Layouts: photos in order with their class ids ---
 
 Found = tuple["Photos", "list[str]"]
@@ -144,15 +158,11 @@ def _is_class_id(name: str) -> bool:
 
 def _flat_or_tar(info: DatasetInfo, path: Path, split: Split) -> Found | None:
     """The published tar file; or, for validation photos, a flat folder."""
-    tar = path if path.is_file() else path / TARS[split]
     if split == "train":
+        tar = path if path.is_file() else path / TARS[split]
         return _train_tar(info, tar) if tar.is_file() else None
-    photos: Photos
-    if tar.is_file():
-        photos = TarPhotos(tar, sorted(photos_in_tar(tar), key=lambda member: member.name))
-    elif folder := _flat_folder(path):
-        photos = FolderPhotos(folder, sorted(entry.name for entry in folder.iterdir() if is_photo(entry.name)))
-    else:
+    photos = _flat_photos(path)
+    if photos is None:
         return None
     from res2next.datasets.imagenet_labels import validation_labels  # not needed for facts
 
@@ -162,9 +172,15 @@ def _flat_or_tar(info: DatasetInfo, path: Path, split: Split) -> Found | None:
     return photos, [labels[_stem(name)] for name in photos.names]
 
 
-def _flat_folder(path: Path) -> Path | None:
-    folders = (path / place for place in FOLDERS["test"])
-    return next((folder for folder in folders if any(folder.glob("ILSVRC2012_val_*"))), None)
+def _flat_photos(path: Path) -> Photos | None:
+    """The validation photos of the published tar file or of a flat folder."""
+    tar = path if path.is_file() else path / TARS["test"]
+    if tar.is_file():
+        return TarPhotos(tar, sorted(photos_in_tar(tar), key=lambda member: member.name))
+    for folder in (path / place for place in FOLDERS["test"]):
+        if any(folder.glob("ILSVRC2012_val_*")):
+            return FolderPhotos(folder, sorted(entry.name for entry in folder.iterdir() if is_photo(entry.name)))
+    return None
 
 
 def _train_tar(info: DatasetInfo, tar: Path) -> Found:

@@ -15,7 +15,7 @@ from res2next.datasets.base import CorruptImage
 from res2next.distributed import World
 from res2next.errors import Res2NextError
 from res2next.evaluation.batches import loaded, workers_for
-from res2next.evaluation.metrics import score
+from res2next.evaluation.metrics import likeliest, score
 from res2next.evaluation.partial_results import Results, in_order, inputs_of
 from res2next.evaluation.precision import Place, exact_on, quickest
 from res2next.evaluation.result import Evaluation, Subject, Timing, summarised
@@ -147,4 +147,4 @@ def scored(
                 f"the network gives {'x'.join(map(str, logits.shape[1:]))} logits an image, and {data.info.name} "
                 f"has {data.info.num_classes} classes: choose a network for it, or another data set"
             )
-        yield places, score(logits, labels)
+        yield places, score(logits, likeliest(logits, labels, data.label_sets(places.tolist())))

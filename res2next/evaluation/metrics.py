@@ -81,6 +81,17 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
     )
 
 
+def likeliest(logits: Tensor, labels: Tensor, label_sets: Sequence[Sequence[int]] | None) -> Tensor:
+    """Of the right labels of each image the one with the highest logit, of equal ones the first; ``labels`` if None.
+
+    By this label an image is in top-k if any of its labels is.
+    """
+    if label_sets is None:
+        return labels
+    rows = logits.tolist()
+    return torch.tensor([max(sorted(some), key=row.__getitem__) for row, some in zip(rows, label_sets, strict=True)])
+
+
 def _close(logits: Tensor, true: Tensor, labels: Tensor, k: int) -> Tensor:
     """Whether the true class is in the first k, or not, by a difference within rounding."""
     if logits.shape[1] <= k:

@@ -86,6 +86,12 @@ class Evaluation:
         """Number of classes that have any images."""
         return sum(one.images > 0 for one in self.per_class)
 
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of the images that have a prediction; 0 without any."""
+        images = sum(part.images for part in self.bins)
+        return math.fsum(part.images * part.confidence for part in self.bins) / images if images else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON: ``confusion`` lists the nonzero [row, column, number]; a loss that is not finite is null."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,4 +1,4 @@
-"""Finds and verifies the file of weights: given, named by the environment, in the package or in torch.hub's folder.
+"""Finds and verifies the file of weights: given, named by the environment, in the package or in a folder of downloads.
 
 Torch is imported only for downloads.
 """
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ENVIRONMENT_VARIABLE = "RES2NEXT_WEIGHTS"
 """Environment variable with a file of weights, or a folder with files under their published names."""
 
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Files of a model on the Hugging Face Hub; timm's have the same tensors."""
+
 BUNDLED = Path(__file__).parents[1] / "pretrained"
 """Folder of the files that come with the package."""
 
@@ -30,9 +33,10 @@ def weights_path(entry: Entry, given: Path | None = None) -> Path:
     """The verified file of an entry's weights; downloaded if it is not on this machine.
 
     Searched in this order: ``given``; what the environment variable RES2NEXT_WEIGHTS names; for weights that
-    come with the package, the package; otherwise torch.hub's folder of downloads, to which the published file
-    is downloaded. Size and SHA-256 of a file with its published name are verified. A file whose name is not in the
-    registry is a custom one, and used unverified.
+    come with the package, the package; otherwise torch.hub's folder of downloads, then the cache of huggingface_hub, if
+    that package is installed. The published file is downloaded into torch.hub's folder. Size and SHA-256 of a file with
+    its published name are verified, the SHA-256 of a file of the Hub by the name of its blob. A file whose name is not
+    in the registry is a custom one, and used unverified.
 
     Args:
         given: a file, or a folder that holds the file under its published name.
@@ -42,12 +46,11 @@ def weights_path(entry: Entry, given: Path | None = None) -> Path:
         TruncatedWeights: a file is shorter than it should be.
         WrongWeights: a file does not have the content of its name, or is that of another entry.
     """
-    found = local_weights(entry, given)
-    return download(entry) if found is None else found
+    return local_weights(entry, given) or hub_weights(entry) or download(entry)
 
 
 def local_weights(entry: Entry, given: Path | None = None) -> Path | None:
-    """As :func:`weights_path`, without a download: None if one would be needed."""
+    """As :func:`weights_path`, without a download and without files of the Hub: None if there is no other."""
     if given is not None:
         return _explicit_file(entry, given.expanduser(), origin="")
     if named := os.environ.get(ENVIRONMENT_VARIABLE):
@@ -63,6 +66,42 @@ def local_weights(entry: Entry, given: Path | None = None) -> Path | None:
         return None
     verify(cached, entry.weights, description=str(cached), advice="delete it, and it is downloaded again")
     return cached
+
+
+def hub_repository(entry: Entry) -> str | None:
+    """The repository of timm on the Hugging Face Hub with an entry's weights, by timm's naming; None if unpublished."""
+    return None if entry.weights.url is None else f"timm/{entry.name}"
+
+
+def hub_weights(entry: Entry) -> Path | None:
+    """The file of an entry's weights in the cache of huggingface_hub; None without it. The network is not used.
+
+    It has the tensors of the published file in another format, and so another digest.
+
+    Raises:
+        WrongWeights: its SHA-256 is not the one that the Hub gave it as the name of its blob.
+    """
+    repository = hub_repository(entry)
+    if repository is None:
+        return None
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return None
+    for name in HUB_FILES:
+        path = try_to_load_from_cache(repository, name)
+        if isinstance(path, str):
+            _verify_blob(Path(path))
+            return Path(path)
+    return None
+
+
+def _verify_blob(path: Path) -> None:
+    """Compare a large file of the Hub with the name of its blob, which is its SHA-256, if the cache links to blobs."""
+    expected = path.resolve().name
+    if path.is_symlink() and len(expected) == 64 and file_digest(path) != f"sha256:{expected}":
+        trouble = f"is truncated or another file: its SHA-256 is not {expected[:8]}…, the name of its blob"
+        raise WrongWeights(str(path), trouble, "delete it with `hf cache`, and download it again")
 
 
 def cache_folder() -> Path:

@@ -12,11 +12,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 from sites import CARD, ONE_JOB, cardproof, mkdocs
 
 from cardproof.build import render
+from cardproof.core.measurements import Evaluated, Recipe
 from cardproof.core.settings import load_settings
 from cardproof.render.output.files import ASSETS, SCRIPTS, STYLES, asset_text
+from cardproof.render.views.training import confusion_views
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = [
@@ -264,6 +267,26 @@ def test_the_confusion_on_the_page_is_that_of_the_evidence():
     right = [int(n) for n in re.findall(r'class="cp-right"[^>]*>(\d+)<', table)]
     assert sum(right) == result["top1"]
     assert [unescape(name) for name in re.findall(r'<abbr title="([^"]*)"', table)] == result["classes"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "smoothing", "target"),
+    [
+        ("0.1", "0.1", "91 %"),
+        ("0.25", "0.25", "77.5 %"),
+        ("0.0", "", "100 %"),
+        (None, "", "100 %"),
+        ("low", "", "100 %"),
+    ],
+)
+def test_a_calibration_error_comes_with_the_label_smoothing_of_the_training(stated, smoothing, target):
+    """Targets give the right one of K classes 1 - a + a / K (Szegedy et al., 2016, section 7)."""
+    record = json.loads((ROOT / "docs/evidence/res2next_tiny.json").read_text())["evaluations"][0]
+    result = convert({key: value for key, value in record.items() if key in Evaluated.__struct_fields__}, Evaluated)
+    values = () if stated is None else (("label smoothing", stated),)
+    (view,) = confusion_views("m", [result], Recipe("r", "here", values, ()))
+    assert (view.calibration, view.smoothing, view.target) == ("10.78 %", smoothing, target)
+    assert confusion_views("m", [result], None)[0].smoothing == ""
 
 
 def test_an_index_that_outweighs_the_page_is_named_and_not_repeated(site):

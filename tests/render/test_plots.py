@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import convert
 
+from cardproof.core.measurements import Curve
 from cardproof.core.types import Verdict
 from cardproof.judge.card_report import ModelRow, Score
 from cardproof.render.views.comparison import LEAST_MODELS, MOST_OTHERS, ModelsBySize
@@ -25,14 +27,17 @@ from cardproof.render.views.plot import (
     Mark,
     PlotText,
     axis,
-    curve,
+    curves,
     front,
     place_labels,
     scatter,
 )
 from cardproof.render.views.training import curve_view
+from cardproof.zoos import curve_of
+from res2next.recipes import changed, load_recipe
+from res2next.training_log import LogError, LogHeader, read_training_curve, start_log
 
-WORDS = PlotText("p", "A & B", "<d>", "x", "y")
+WORDS = PlotText("p", "A & B", "<d>", "x", ("y",))
 
 
 def mark(x: float, y: float, name: str = "m", *, own: bool = True, verdict: Verdict = "confirmed") -> Mark:
@@ -117,20 +122,20 @@ def test_labels_cover_neither_marks_nor_one_another():
 
 def test_texts_of_a_plot_are_escaped():
     evil = "</title></svg><script>alert(1)</script>\"'&"
-    svg = scatter([mark(1, 1, evil), mark(2, 2)], PlotText("p", evil, evil, evil, evil))
+    svg = scatter([mark(1, 1, evil), mark(2, 2)], PlotText("p", evil, evil, evil, (evil,)))
     assert "<script" not in svg
     assert svg.count("</svg>") == 1
     assert unescape(svg).count(evil) >= 5
 
 
 def test_title_and_description_belong_to_the_plot():
-    svg = curve([(1, 2.0), (2, 1.0)], WORDS)
+    svg = curves([[(1, 2.0), (2, 1.0)]], WORDS)
     assert 'aria-labelledby="p-t" aria-describedby="p-d"' in svg
     assert '<title id="p-t">A &amp; B</title><desc id="p-d">&lt;d&gt;</desc>' in svg
 
 
 def test_a_curve_goes_through_its_numbers():
-    svg = curve([(1, 4.0), (2, 2.0), (3, 1.0)], WORDS)
+    svg = curves([[(1, 4.0), (2, 2.0), (3, 1.0)]], WORDS)
     (path,) = re.findall(r'class="cp-line" d="M([^"]*)"', svg)
     points = [tuple(map(float, point.split())) for point in path.split("L")]
     assert points[1][0] - points[0][0] == pytest.approx(points[2][0] - points[1][0], abs=1)
@@ -138,16 +143,92 @@ def test_a_curve_goes_through_its_numbers():
     assert points[0][1] < points[1][1]  # the loss falls
 
 
+def points_of(line: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in (point.split() for point in line.split("L"))]
+
+
+def test_lines_over_the_same_x_are_drawn_one_above_the_other_each_on_an_axis_of_its_own():
+    losses, shares = [(1, 4.0), (2, 2.0), (3, 1.0)], [(2, 80.0), (3, 90.0)]
+    svg = curves([losses, shares], PlotText("p", "t", "d", "Epoch", ("Loss", "Accuracy")))
+    upper, lower = map(points_of, re.findall(r'class="cp-line" d="M([^"]*)"', svg))
+    assert [x for x, _ in upper[1:]] == [x for x, _ in lower]
+    assert max(y for _, y in upper) < min(y for _, y in lower)
+    assert lower[1][1] < lower[0][1]  # more accuracy is higher
+    ticks = {text: int(y) for y, text in re.findall(r'class="cp-y" x="62" y="(\d+)">([\d.]+)<', svg)}
+    assert ticks["80"] == lower[0][1] + 4
+    assert ticks["90"] == lower[1][1] + 4
+    labels = dict(reversed(found) for found in re.findall(r"translate\(13 (\d+)\) rotate\(-90\)\">(\w+)<", svg))
+    assert int(labels["Loss"]) < int(labels["Accuracy"])
+
+
+def test_a_long_line_is_drawn_with_some_hundred_points_the_last_included():
+    line = [(epoch, 1 / epoch) for epoch in range(1, 1001)]
+    (path,) = re.findall(r'class="cp-line" d="M([^"]*)"', curves([line], WORDS))
+    assert 200 <= len(points_of(path)) <= 300
+    (end,) = re.findall(r'class="cp-line" d="M([^"]*)"', curves([[line[0], line[-1]]], WORDS))
+    assert points_of(path)[-1][0] == points_of(end)[-1][0]
+
+
+LOG = """\
+epoch,step,learning_rate,train_loss,images_per_second,held_out_correct,held_out_loss
+1,450,0.1,4.0,128,2500,1.5
+2,900,0.05,2.0,64,4600,0.4
+3,1350,0,1.0,32,4500,0.5
+"""
+
+
+def log_of_three_epochs(tmp_path: Path, held_out: int) -> Path:
+    path = tmp_path / "log.csv"
+    recipe = changed(load_recipe("res2next_small_fashion_mnist"), ["epochs=3"])
+    start_log(path, LogHeader(recipe, "FashionMNIST", "sha256:0", 57_600, held_out, "cpu", 1, {}))
+    rows = LOG if held_out else re.sub(r"(?m)(\d),[\d.]+,[\d.]+$", r"\1,,", LOG)
+    path.write_text(path.read_text() + rows.partition("\n")[2])
+    return path
+
+
+def test_the_course_of_a_training_is_that_of_its_log(tmp_path):
+    course = read_training_curve(log_of_three_epochs(tmp_path, 5000))
+    assert course.losses == ((1, 4.0), (2, 2.0), (3, 1.0))
+    assert course.accuracies == ((1, 0.5), (2, 0.92), (3, 0.9))
+    assert course.seconds == 1350 * 128 / 32  # the speed of the log is the mean since the start
+    view = curve_view("m", convert(course, Curve, from_attributes=True))
+    assert view
+    assert view.summary == (
+        "Training took about 1.5 hours on two cores of a server processor. Accuracy on 5,000 training images that "
+        "were held out: 90.00 % after epoch 3, the last; 92.00 % after epoch 2, the best."
+    )
+    loss, accuracy = map(points_of, re.findall(r'class="cp-line" d="M([^"]*)"', view.svg))
+    assert loss[1][1] - loss[0][1] == pytest.approx(2 * (loss[2][1] - loss[1][1]), abs=2)
+    assert accuracy[0][1] - accuracy[1][1] == pytest.approx(21 * (accuracy[2][1] - accuracy[1][1]), abs=21)
+    assert "from 4.000 after epoch 1 to 1.000 after epoch 3. The held-out accuracy goes from 50.00 %" in view.svg
+
+
+def test_without_held_out_images_a_curve_is_that_of_the_loss_alone(tmp_path):
+    course = read_training_curve(log_of_three_epochs(tmp_path, 0))
+    assert (course.accuracies, course.held_out) == ((), 0)
+    view = curve_view("m", convert(course, Curve, from_attributes=True))
+    assert view
+    assert view.svg.count("cp-line") == 1
+    assert "held" not in view.svg + view.summary
+
+
+def test_a_log_without_an_epoch_or_with_damaged_numbers_is_an_error(tmp_path):
+    path = log_of_three_epochs(tmp_path, 5000)
+    whole = path.read_text()
+    for text in (whole.partition("\n1,450")[0] + "\n", whole.replace("4600", "many"), whole.replace(",32,", ",0,")):
+        path.write_text(text)
+        with pytest.raises(LogError, match="is not a log"):
+            read_training_curve(path)
+
+
 def test_a_curve_of_the_page_has_the_epochs_of_the_log():
-    root = Path(__file__).parents[2]
-    log = root / "res2next/pretrained/res2next_small-fashion_mnist-1c971847.csv"
-    rows = [line.split(",") for line in log.read_text().splitlines() if line[0].isdigit()]
-    page = (root / "docs/models/res2next-small.md").read_text()
-    (path,) = re.findall(r'class="cp-line" d="M([^"]*)"', page)
-    assert len(path.split("L")) == len(rows)
-    expected = curve_view("res2next_small", [(float(row[0]), float(row[3])) for row in rows])
-    assert expected
-    assert expected.svg in page
+    page = (Path(__file__).parents[2] / "docs/models/res2next-small.md").read_text()
+    curve = curve_of("res2next", "res2next_small")
+    assert curve
+    view = curve_view("res2next_small", curve)
+    assert view
+    assert view.svg in page
+    assert len(points_of(re.findall(r'class="cp-line" d="M([^"]*)"', view.svg)[0])) == len(curve.losses)
 
 
 def row(

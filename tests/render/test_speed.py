@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from click.testing import CliRunner
+from msgspec.structs import replace
 from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.commands.cli import cardproof
+from cardproof.commands.speed import speed_table
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
+from cardproof.measure.time_network import current_conditions, precision_of
 from cardproof.render.catalog.model_summary import read_model_summary
+from cardproof.render.views.comparison_view import conditions_text
 
 HERE = Conditions("cpu", "Toy processor", 2, 16, "float32", "2.0")
 SCORE = (
@@ -85,6 +92,36 @@ def test_a_damaged_file_of_speeds_is_one_finding_of_a_build(site, content):
     path.write_text(content)
     (found,) = [finding for finding in build(site).findings if finding.place.file == "docs/data/speed.json"]
     assert (found.check, found.severity) == ("evidence", "warning")
+
+
+@pytest.mark.parametrize(
+    ("device", "switch", "supported", "precision"),
+    [
+        ("cpu", "tf32", True, "float32"),
+        ("cuda", "tf32", True, "tf32"),
+        ("cuda", "ieee", True, "float32"),
+        ("cuda", "none", True, "float32"),
+        ("cuda", "tf32", False, "float32"),
+    ],
+)
+def test_the_precision_is_that_in_which_torch_computes_convolutions(monkeypatch, device, switch, supported, precision):
+    monkeypatch.setattr(torch.backends.cudnn, "conv", SimpleNamespace(fp32_precision=switch))
+    monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: supported)
+    assert precision_of(device) == precision
+
+
+def test_speeds_measured_on_a_cpu_before_stay_comparable():
+    stored = load_speeds(Path(__file__).parents[2] / "docs/data/speed-cpu.json")
+    assert stored
+    here = current_conditions("cpu", stored.conditions.threads, stored.conditions.batch)
+    same = replace(here, processor=stored.conditions.processor, torch=stored.conditions.torch)
+    assert same.differences(stored.conditions) == ""
+
+
+def test_the_table_and_the_page_say_the_precision():
+    here = replace(HERE, device="cuda", precision="tf32")
+    assert "in tf32" in conditions_text(here)
+    assert ", tf32, " in str(speed_table(Speeds(here)).title)
 
 
 def test_a_speed_is_valid_for_the_network_and_the_method_that_were_timed():

@@ -246,6 +246,13 @@ def test_the_command_says_counts_and_interval(weights: Path, result: Evaluation)
         assert part in text
 
 
+def test_the_command_says_the_direction_of_miscalibration_and_what_label_smoothing_does(weights: Path) -> None:
+    text = " ".join(run("--device", "cpu").stdout.split())  # the published weights
+    assert "calibration error 10.78 % (underconfident: mean confidence 86.7 %, 97.2 % correct)" in text
+    assert "trained with label smoothing: targets gave the right class 91.0 % (Müller et al." in text
+    assert "label smoothing" not in run("--weights", weights, "--device", "cpu").stdout
+
+
 def test_a_file_is_written_and_nothing_is_left_beside_it(weights: Path, tmp_path: Path, result: Evaluation) -> None:
     run("--weights", weights, "--output", tmp_path / "found.json", "--device", "cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
@@ -314,7 +321,7 @@ def test_a_gpu_that_is_not_there_is_named(weights: Path) -> None:
 def test_a_data_set_that_is_not_the_models_is_noted(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(name: str, path: Path | None, **options: object) -> ImageSet:
         data = digits()
-        data.info = replace(data.info, name=name)
+        data.info = replace(data.info, name=name, read_classes=lambda: tuple("abcdefghij"))
         return data
 
     monkeypatch.setattr("res2next.datasets.open_dataset", opened)

@@ -15,9 +15,11 @@ from types import ModuleType
 import pytest
 import timm
 import torch
+from click.testing import CliRunner
 
 import res2next
 from res2next import UnknownModel, list_models
+from res2next.commands.models import models_
 from res2next.datasets import find_dataset
 from res2next.recipes import load_recipe
 from res2next.registry import ENTRIES, PAPER_RECIPE, find
@@ -108,6 +110,13 @@ def test_nothing_is_said_of_a_recipe_that_nobody_published(name: str) -> None:
 def test_an_entry_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         find("res2next50").num_classes = 10
+
+
+def test_the_list_of_models_shows_their_whole_names_in_80_columns(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = CliRunner().invoke(models_, []).stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [entry.name for entry in ENTRIES]
+    assert lines[1].split() == ["res2next50.in1k", "ImageNet", "224x224", "99", "MB", "non-commercial"]
 
 
 def test_an_entry_is_found_by_architecture_and_by_tag() -> None:

@@ -13,10 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import huggingface_hub
 import numpy as np
 import pytest
 import timm
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import nn
 
@@ -30,7 +32,8 @@ from res2next import (
     create_model,
     load_weights,
 )
-from res2next.registry import Entry, find
+from res2next.commands.evaluate import evaluate_
+from res2next.registry import ENTRIES, Entry, find
 from res2next.weights import (
     cache_folder,
     download,
@@ -56,6 +59,7 @@ def a_machine_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
     monkeypatch.setattr(find_weights, "BUNDLED", tmp_path / "pretrained")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
 
 
 def entry(*, url: str | None = "http://127.0.0.1:9/nobody", size: int | None = len(CONTENT), file: str = FILE) -> Entry:
@@ -155,6 +159,56 @@ def test_weights_that_come_with_the_package_are_looked_for_there_and_never_downl
 def test_a_folder_without_the_file_says_which_file_it_should_hold(tmp_path: Path) -> None:
     with pytest.raises(WeightsNotAvailable, match=f"there is no file .*{FILE}; give .* a folder that holds {FILE}"):
         weights_path(entry(), tmp_path)
+
+
+def put_into_hub_cache(folder: Path, name: str = "model.safetensors", content: bytes = CONTENT) -> Path:
+    """Lay a file down as huggingface_hub does: a blob that is named by its digest, and a link in a snapshot."""
+    repository = folder / "models--timm--res2next50.in1k"
+    blob = put(repository / "blobs" / HEX, content)
+    put(repository / "refs" / "main", b"0123abcd")
+    path = repository / "snapshots" / "0123abcd" / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to(blob)
+    return path
+
+
+@pytest.mark.parametrize("name", find_weights.HUB_FILES)
+def test_what_timm_has_downloaded_from_the_hub_is_found(tmp_path: Path, name: str) -> None:
+    path = put_into_hub_cache(tmp_path / "hf", name)
+    assert weights_path(entry()) == path
+    assert local_weights(entry()) is None  # evidence is on the published file
+    cached = put(cache_folder() / FILE)
+    assert weights_path(entry()) == cached
+
+
+def test_a_file_of_the_hub_that_is_not_what_its_blob_is_named_is_refused(tmp_path: Path) -> None:
+    put_into_hub_cache(tmp_path / "hf", content=CONTENT[:-1])
+    with pytest.raises(WrongWeights, match=f"its SHA-256 is not {HEX[:8]}"):
+        weights_path(entry())
+
+
+def test_without_huggingface_hub_its_cache_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_into_hub_cache(tmp_path / "hf")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert find_weights.hub_weights(entry()) is None
+
+
+def test_the_names_of_repositories_are_those_of_timm() -> None:
+    for known in ENTRIES:
+        config = timm.get_pretrained_cfg(known.name)
+        assert find_weights.hub_repository(known) == (config and config.hf_hub_id), known.name
+
+
+def test_evaluate_says_which_file_it_used_if_it_is_not_the_published_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_entry = find("res2next_tiny")
+    other = tmp_path / "model.safetensors"
+    save_file(create_model("res2next_tiny").state_dict(), other)
+    monkeypatch.setenv("RES2NEXT_WEIGHTS", str(other))
+    done = CliRunner().invoke(evaluate_, ["res2next_tiny", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert f"the weights are {other}, and not the published file {tiny_entry.weights.file}" in done.stderr
 
 
 def test_without_a_download_a_file_that_is_nowhere_is_none() -> None:

@@ -201,8 +201,18 @@ class Evaluated(Stored, frozen=True):
     """As those of :class:`Evidence`: what a zoo of the user's own loaded and read for this result."""
 
 
-Curve = tuple[tuple[float, float], ...]
-"""The mean loss of each epoch of a training: epoch, loss."""
+class Curve(Struct, frozen=True):
+    """The course of a training, from the log that comes with the weights."""
+
+    losses: tuple[tuple[float, float], ...]
+    """Epoch, and its mean training loss."""
+    accuracies: tuple[tuple[float, float], ...] = ()
+    """Epoch, and share of held-out images that were classified correctly; empty if none were held out."""
+    held_out: int = 0
+    """Number of held-out images."""
+    seconds: float = 0.0
+    """Duration; 0 if unknown."""
+    hardware: str | None = None
 
 
 class Recipe(Stored, frozen=True):

@@ -41,7 +41,7 @@ class GatheredEvidence(Struct, frozen=True):
     tampered: tuple[Path, ...] = ()
     """Records whose seal does not fit."""
     curves: dict[Need, Curve] = field(default_factory=dict)
-    """Losses of trainings whose logs are published with the weights."""
+    """Trainings whose logs are published with the weights."""
 
     @property
     def unmeasured(self) -> int:

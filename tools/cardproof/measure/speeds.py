@@ -34,6 +34,7 @@ class Conditions(Stored, frozen=True):
     batch: int
     """Images in one forward pass."""
     precision: str
+    """Of convolutions: ``float32``, or ``tf32`` on a GPU that rounds their inputs to 10 bits."""
     torch: str
     method: str = METHOD
 

@@ -27,7 +27,17 @@ def current_conditions(device: str, threads: int, batch: int) -> Conditions:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no GPU is visible")
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
-    return Conditions(device, name, threads, batch, "float32", str(torch.__version__))
+    return Conditions(device, name, threads, batch, precision_of(device), str(torch.__version__))
+
+
+def precision_of(device: str) -> str:
+    """Return how this process computes convolutions of float32: ``tf32`` if a GPU rounds their inputs to 10 bits.
+
+    That is torch's default on GPUs that can do it.
+    """
+    switch = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    rounds = device == "cuda" and switch.fp32_precision == "tf32" and torch.cuda.is_tf32_supported()
+    return "tf32" if rounds else "float32"
 
 
 def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions, seconds: float) -> Speed:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from msgspec import convert
+
 from cardproof.core.digests import digest_of_files
 from cardproof.core.errors import did_you_mean, error_text
 from cardproof.core.files import near_file
@@ -67,11 +69,12 @@ class Zoo(Protocol):
     Optional: ``known_as(name, weights)`` returns the present name of a model, by the zoo's renames and by the file name
     of the card's weights. Built-in zoos may have four more methods, which must not import torch:
     ``find_weights(name, given)`` returns the local file of a model's weights, if there is one,
-    ``training_log(name)`` the name of the log that comes with the weights and its recipe, and
-    ``training_curve(name)`` pairs of epoch and mean loss of that log, and ``diagram(name)`` how the blocks of the
-    network are built, in the form of :class:`cardproof.zoos.diagrams.Diagram`. In the worker that measures,
-    ``weights_of(name)`` gives the zoo's names of all weights of a network with the number of classes of each, and
-    ``stated_results(name)`` the results that the zoo's own metadata state for them.
+    ``training_log(name)`` the name of the log that comes with the weights and its recipe, ``training_curve(name)`` an
+    object with the attributes of :class:`cardproof.core.measurements.Curve` from that log, or None, and
+    ``diagram(name)`` how the blocks of the network are built, in the form of
+    :class:`cardproof.zoos.diagrams.Diagram`. In the worker that measures, ``weights_of(name)`` gives the zoo's names of
+    all weights of a network with the number of classes of each, and ``stated_results(name)`` the results that the zoo's
+    own metadata state for them.
 
     ``models()``, the names of all models, lets ``cardproof init`` write cards for them. Zoos with metadata have
     ``published(name)``, ``entries()`` with the names of all weights, and ``address()`` with its location;
@@ -326,13 +329,13 @@ def recipe_of(spec: str, name: str) -> Recipe | None:
         raise ZooError(f"the recipe of {name} cannot be read: {trouble}") from trouble
 
 
-def curve_of(spec: str, name: str) -> Curve:
-    """Return the training loss of a built-in zoo's weights by epoch, without torch; empty without a log."""
-    curve = getattr(load_zoo(spec), "training_curve", None) if spec in BUILT_IN else None
+def curve_of(spec: str, name: str) -> Curve | None:
+    """Return the course of the training of a built-in zoo's weights, without torch; None without a log."""
+    read = getattr(load_zoo(spec), "training_curve", None) if spec in BUILT_IN else None
     try:
-        return tuple((float(epoch), float(loss)) for epoch, loss in curve(name)) if curve else ()
+        return convert(found, Curve, from_attributes=True) if read and (found := read(name)) else None
     except (LookupError, ValueError):  # recipe_of reads the same log and reports the error
-        return ()
+        return None
 
 
 def as_recipe(given: Any, log: Any = None) -> Recipe | None:

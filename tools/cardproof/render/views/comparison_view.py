@@ -80,7 +80,7 @@ def comparison_view(comparison: Comparison, page: Path, conditions: Conditions |
         _plot(comparison, comparison.rows, "multiply-adds"),
         _plot(comparison, comparison.rows, "parameters"),
         _plot(comparison, timed, TIME) if len(timed) >= LEAST_MODELS else "",
-        _conditions_text(conditions) if conditions and timed else "",
+        conditions_text(conditions) if conditions and timed else "",
         table,
         sum(comparison.score(row).verdict in ("confirmed", "refuted") for row in rows),
         tuple(verdict for verdict in SHOWN_VERDICTS if verdict in marks),
@@ -111,7 +111,8 @@ def _anchor(row: ModelRow) -> str:
     return f"stands-{slug(row.name)}"
 
 
-def _conditions_text(conditions: Conditions) -> str:
+def conditions_text(conditions: Conditions) -> str:
+    """Return where and how speeds were measured, in words."""
     threads = f"{conditions.threads} thread{'s' if conditions.threads != 1 else ''}"
     where = (
         f"on one {conditions.processor}" if conditions.device == "cuda" else f"with {threads} of {conditions.processor}"
@@ -139,7 +140,7 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
         f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
         "The table below has all values.",
         f"{quantity.capitalize()}{f', {unit}' if unit else ''} (less is better)",
-        "Top-1, %",
+        ("Top-1, %",),
     )
     return scatter(marks, words)
 

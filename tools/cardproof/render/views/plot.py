@@ -12,6 +12,10 @@ from cardproof.core.types import Verdict
 from cardproof.render.templates import render_layout
 
 WIDTH, HEIGHT = 720, 380
+PANEL_GAP = 40
+"""Between two panels, one above the other."""
+MOST_POINTS = 300
+"""Of a line: neighbours would be less than three units apart."""
 LEFT, RIGHT, TOP, BOTTOM = 70, 16, 16, 56
 LETTER_WIDTH = 7.6
 """Mean width of a letter of a bold label, in the units of the plot."""
@@ -70,7 +74,8 @@ class PlotText(Struct, frozen=True):
     title: str
     description: str
     x: str
-    y: str
+    y: tuple[str, ...]
+    """Of the panels, from the top."""
 
 
 class Axis(Struct, frozen=True):
@@ -96,6 +101,14 @@ class Axis(Struct, frozen=True):
         return f"{tick:.{max(0, -math.floor(math.log10(self.step) + 1e-9))}f}"
 
 
+class Panel(Struct, frozen=True):
+    """A vertical axis with its label, and the line that it measures."""
+
+    label: str
+    axis: Axis
+    line: Sequence[tuple[float, float]]
+
+
 def axis(values: Iterable[float], start: float, end: float, most: int = 6) -> Axis:
     """Return an axis for the values, with at most ``most`` steps of 1, 2 or 5 times a power of ten."""
     values = list(values)
@@ -115,19 +128,30 @@ def scatter(marks: Sequence[Mark], words: PlotText) -> str:
     centres = [(xs.at(mark.x), ys.at(mark.y)) for mark in marks]
     places = place_labels(centres, [mark.label for mark in marks])
     own_last = sorted(zip(marks, centres, places, strict=True), key=lambda drawn: drawn[0].own)
-    return _plot(words=words, xs=xs, ys=ys, line=best if len(best) > 1 else (), marks=own_last)
+    panel = Panel(words.y[0], ys, best if len(best) > 1 else ())
+    return _plot(words=words, xs=xs, panels=(panel,), marks=own_last)
 
 
-def curve(series: Sequence[tuple[float, float]], words: PlotText) -> str:
-    """Return a line plot, such as a loss over epochs."""
-    xs = axis((x for x, _ in series), LEFT, WIDTH - RIGHT, 8)
-    ys = axis((y for _, y in series), HEIGHT - BOTTOM, TOP)
-    return _plot(words=words, xs=xs, ys=ys, line=series, marks=())
+def curves(lines: Sequence[Sequence[tuple[float, float]]], words: PlotText) -> str:
+    """Return a plot of lines with the same x, such as a loss and an accuracy over epochs, one above the other.
+
+    Long lines are drawn with every nth point, the last included.
+    """
+    xs = axis((x for line in lines for x, _ in line), LEFT, WIDTH - RIGHT, 8)
+    height = HEIGHT - TOP - BOTTOM if len(lines) == 1 else 200
+    panels = []
+    for number, (label, line) in enumerate(zip(words.y, lines, strict=True)):
+        top = TOP + number * (height + PANEL_GAP)
+        drawn = line[:: -math.ceil(len(line) / MOST_POINTS)][::-1]
+        panels.append(Panel(label, axis((y for _, y in line), top + height, top), drawn))
+    return _plot(words=words, xs=xs, panels=panels, marks=())
 
 
-def _plot(**parts: Any) -> str:
+def _plot(panels: Sequence[Panel], **parts: Any) -> str:
     """Return SVG on one line; coordinates are whole units, smaller than a pixel on most screens."""
-    svg = render_layout("plot.svg", width=WIDTH, height=HEIGHT, unit="{:.0f}".format, **parts)
+    bottom = int(panels[-1].axis.start)
+    parts |= {"width": WIDTH, "height": bottom + BOTTOM, "bottom": bottom, "unit": "{:.0f}".format}
+    svg = render_layout("plot.svg", panels=panels, **parts)
     return svg.replace("\n", "")
 
 

@@ -1,4 +1,4 @@
-"""Training for templates: recipes, loss curves, and confusions of classes."""
+"""Training for templates: recipes, learning curves, and confusions of classes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from cardproof.core.numbers import parse_number
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import dataset_name
-from cardproof.render.views.plot import PlotText, curve
+from cardproof.render.views.plot import PlotText, curves
 
 if TYPE_CHECKING:
-    from cardproof.core.measurements import Evaluated, Recipe
+    from cardproof.core.measurements import Curve, Evaluated, Recipe
     from cardproof.judge.audit import Audit
     from cardproof.read import Card
 
@@ -34,10 +35,12 @@ class RecipeView(Struct, frozen=True):
 
 
 class CurveView(Struct, frozen=True):
-    """The loss of one training."""
+    """The course of one training."""
 
     model: str
     svg: str
+    summary: str
+    """Duration, hardware, and held-out accuracy in words, as far as the log has them."""
 
 
 class ConfusionView(Struct, frozen=True):
@@ -51,6 +54,12 @@ class ConfusionView(Struct, frozen=True):
     """True class; for each predicted class: images, percent of the row, whether it is the true one."""
     worst: str
     """The most frequent mistakes in words."""
+    calibration: str
+    """The calibration error."""
+    smoothing: str
+    """Label smoothing of the training; empty without."""
+    target: str
+    """The share of the right class in the targets of a training with this label smoothing."""
 
 
 class TrainingView(Struct, frozen=True):
@@ -64,11 +73,13 @@ class TrainingView(Struct, frozen=True):
 def training_view(card: Card, audit: Audit) -> TrainingView:
     """Return how a card's models were trained, as far as known."""
     models = [(model.name, audit.needs[card.file, model.key], audit.evidence(card, model)) for model in card.models]
-    curves = (curve_view(name, audit.gathered.curves.get(need, ())) for name, need, _ in models)
+    recipes = {name: audit.recipe(need) for name, need, _ in models}
+    logged = ((name, audit.gathered.curves.get(need)) for name, need, _ in models)
+    results = ((name, found.evaluations) for name, _, found in models if found)
     return TrainingView(
-        recipe_views((name, audit.recipe(need)) for name, need, _ in models),
-        tuple(curve for curve in curves if curve),
-        tuple(view for name, _, found in models if found for view in confusion_views(name, found.evaluations)),
+        recipe_views(recipes.items()),
+        tuple(view for name, curve in logged if curve and (view := curve_view(name, curve))),
+        tuple(view for name, found in results for view in confusion_views(name, found, recipes[name])),
     )
 
 
@@ -89,27 +100,57 @@ def _recipe(recipe: Recipe, models: Sequence[str]) -> RecipeView:
     return RecipeView(tuple(models), recipe.name, recipe.source, recipe.log, tuple(rows))
 
 
-def curve_view(model: str, losses: Sequence[tuple[float, float]]) -> CurveView | None:
-    """Return the loss curve of a training, from pairs of epoch and loss; None for fewer than two."""
-    if len(losses) < 2:
+def curve_view(model: str, curve: Curve) -> CurveView | None:
+    """Return the learning curve of a training; None for fewer than two epochs."""
+    if len(curve.losses) < 2:
         return None
-    (first, start), (last, end) = losses[0], losses[-1]
-    words = PlotText(
-        f"curve-{slug(model)}",
-        f"Training loss of {model} by epoch",
-        f"The loss falls from {start:.3f} after epoch {first:g} to {end:.3f} after epoch {last:g}.",
-        "Epoch",
-        "Training loss",
-    )
-    return CurveView(model, curve(losses, words))
+    (first, start), (last, end) = curve.losses[0], curve.losses[-1]
+    title, labels, lines = "Training loss", ["Training loss"], [curve.losses]
+    direction = "falls" if end < start else "rises"
+    described = f"The loss {direction} from {start:.3f} after epoch {first:g} to {end:.3f} after epoch {last:g}."
+    if len(curve.accuracies) > 1:
+        title += " and held-out accuracy"
+        labels.append("Held-out top-1, %")
+        lines.append(tuple((epoch, 100 * share) for epoch, share in curve.accuracies))
+        (_, start), (_, end) = curve.accuracies[0], curve.accuracies[-1]
+        described += f" The held-out accuracy goes from {_percent(start)} to {_percent(end)}."
+    words = PlotText(f"curve-{slug(model)}", f"{title} of {model} by epoch", described, "Epoch", tuple(labels))
+    return CurveView(model, curves(lines, words), _summary(curve))
 
 
-def confusion_views(model: str, results: Iterable[Evaluated]) -> tuple[ConfusionView, ...]:
-    """Return the confusion of each result with few enough classes."""
-    return tuple(_confusion(model, result) for result in results if 1 < len(result.classes) <= MOST_CLASSES)
+def _summary(curve: Curve) -> str:
+    """Return duration, hardware, and the best and last held-out accuracy in words, as far as known."""
+    sentences = []
+    if curve.seconds:
+        hardware = f" on {curve.hardware}" if curve.hardware else ""
+        sentences.append(f"Training took about {_duration(curve.seconds)}{hardware}.")
+    if curve.accuracies:
+        last, end = curve.accuracies[-1]
+        best, most = max(curve.accuracies, key=lambda point: point[1])
+        peak = "the best and the last" if most == end else f"the last; {_percent(most)} after epoch {best:g}, the best"
+        sentences.append(
+            f"Accuracy on {curve.held_out:,} training images that were held out: {_percent(end)} after epoch {last:g}, "
+            f"{peak}."
+        )
+    return " ".join(sentences)
 
 
-def _confusion(model: str, result: Evaluated) -> ConfusionView:
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+
+
+def confusion_views(model: str, results: Iterable[Evaluated], recipe: Recipe | None) -> tuple[ConfusionView, ...]:
+    """Return the confusion of each result with few enough classes; ``recipe`` is that of the model's training."""
+    return tuple(_confusion(model, result, recipe) for result in results if 1 < len(result.classes) <= MOST_CLASSES)
+
+
+def _confusion(model: str, result: Evaluated, recipe: Recipe | None) -> ConfusionView:
     counts = [[int(number) for number in row.split()] for row in result.confusion]
     rows = []
     mistakes = []
@@ -121,6 +162,22 @@ def _confusion(model: str, result: Evaluated) -> ConfusionView:
         f"{result.classes[right]} for {result.classes[predicted]} ({-n:,} of {total:,})"
         for n, right, predicted, total in sorted(mistakes)[:3]
     )
+    smoothing = _label_smoothing(recipe)
     return ConfusionView(
-        model, dataset_name(result.dataset), result.images, result.classes, tuple(rows), ", ".join(named)
+        model,
+        dataset_name(result.dataset),
+        result.images,
+        result.classes,
+        tuple(rows),
+        ", ".join(named),
+        _percent(result.calibration_error),
+        f"{smoothing:g}" if smoothing else "",
+        f"{100 * (1 - smoothing + smoothing / len(result.classes)):.4g} %",
     )
+
+
+def _label_smoothing(recipe: Recipe | None) -> float:
+    """Return the label smoothing of a recipe; 0 without, or if it is not a share."""
+    stated = dict(recipe.values).get("label smoothing", "") if recipe else ""
+    number = parse_number(stated)
+    return float(number.value) if number and 0 < number.value < 1 else 0.0
