@@ -33,7 +33,9 @@ def images(count: int, height: int = 6, width: int = 5, channels: int = 2) -> to
 
 
 def draws(flips: list[bool], offsets: list[list[int]]) -> Draws:
-    return Draws(torch.tensor(flips), torch.tensor(offsets), torch.zeros(len(flips), 4, dtype=torch.long))
+    count = len(flips)
+    nothing = torch.zeros(count, 4, dtype=torch.long)
+    return Draws(torch.tensor(flips), torch.tensor(offsets), nothing, torch.zeros(count, dtype=torch.long))
 
 
 # --- Where the numbers come from ---
