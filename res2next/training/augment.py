@@ -10,7 +10,6 @@ from hashlib import sha256
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
@@ -110,12 +109,13 @@ def flip_and_crop(images: Tensor, drawn: Draws, pad: int) -> Tensor:
 
 def randaugment_all(images: Tensor, seeds: Tensor, augmentation: Augmentation, mean: Sequence[float]) -> Tensor:
     """Images (N, C, H, W) of bytes, each after its random operations (:func:`randaugment`)."""
+    from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+
     operations = make_randaugment(augmentation, mean)
-    augmented = [
-        torch.from_numpy(np.array(randaugment(Image.fromarray(pixels.squeeze(2)), operations, seed)))
-        for pixels, seed in zip(images.permute(0, 2, 3, 1).numpy(), seeds.tolist(), strict=True)
-    ]
-    return torch.stack(augmented).reshape(images.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
+    opened = (
+        randaugment(to_pil_image(image), operations, int(seed)) for image, seed in zip(images, seeds, strict=True)
+    )
+    return torch.stack([pil_to_tensor(image) for image in opened])
 
 
 def erase(images: Tensor, rectangles: Tensor) -> Tensor:

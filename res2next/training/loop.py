@@ -163,8 +163,8 @@ def compiler_errors() -> Iterator[None]:
     try:
         yield
     except torch._dynamo.exc.TorchDynamoException as trouble:
-        reason = str(trouble).strip().partition("\n")[0]
-        raise NotCompiled(f"torch cannot compile the network here: {reason}; train without it") from trouble
+        reason = str(getattr(trouble, "inner_exception", trouble)).strip().partition("\n")[0]
+        raise NotCompiled(f"torch cannot compile the network here: {reason}; train without compiling it") from trouble
 
 
 @contextmanager
