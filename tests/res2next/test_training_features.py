@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 from functools import partialmethod
@@ -16,6 +17,7 @@ from rich.progress import Progress as Bar
 from sites import run_main
 from timm.loss import BinaryCrossEntropy
 from torch import nn
+from warm import torchrun
 
 from res2next.commands import main, terminal
 from res2next.commands.terminal import TrainingDisplay
@@ -24,7 +26,7 @@ from res2next.recipes import Recipe, RecipeError, changed, load_recipe
 from res2next.training import Progress, Trained, TrainingDataError, train
 from res2next.training import run as run_module
 from res2next.training.augment import Mix
-from res2next.training.checkpoint import Checkpoint, load_newest
+from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest
 from res2next.training.folder import make_header, run_identity
 from res2next.training.initial import initial_network
 from res2next.training.loop import NotCompiled, compute_binary_loss, seeded_dropout, update
@@ -181,6 +183,21 @@ def test_a_stopped_run_that_drops_goes_on_as_if_it_had_not_been(tmp_path: Path) 
     torch.manual_seed(7)
     again = trained(recipe, tmp_path / "stopped", resume=True)
     assert again.weights.read_bytes() == whole.weights.read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_that_drop_go_on_as_if_they_had_not_been_stopped(tmp_path: Path) -> None:
+    settings = [word for value in ("epochs=2", "drop_path=0.3", "drop_rate=0.2") for word in ("--set", value)]
+    common = ("train", "res2next_tiny_digits", "--output", str(tmp_path), *settings, "--device", "cpu", "--json")
+    found = []
+    for options in ((), ("--resume",)):
+        done = torchrun(2, *common, *options)
+        assert done.returncode == 0, done.stderr
+        weights = Path(json.loads(done.stdout)["weights"])
+        found.append(weights.read_bytes())
+        weights.unlink()
+        list_checkpoints(tmp_path / "checkpoints")[-1].unlink()  # of the end of the second epoch
+    assert found[0] == found[1]
 
 
 # --- The best epoch ---

@@ -3,7 +3,7 @@
 Each side is a separate process, with equal first weights, batches, threads and workers, and the same augmentation: a
 random resized crop and a flip. Theirs: timm's data set, loader, model, loss and optimizer, once with defaults and once
 with memory kept (:func:`res2next.inference.keep_memory`). Ours: the updates of :func:`res2next.training.train`, in a
-process as the command starts it. The first updates warm up and are not timed.
+process as the command starts it, in float32 and in mixed precision. The first updates warm up and are not timed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 PEER = "timm's training loop"
 KEPT = "timm's training loop, memory kept"
 OURS = "res2next train"
-SIDES = (PEER, KEPT, OURS)
+HALF = "res2next train, mixed precision"
+SIDES = (PEER, KEPT, OURS, HALF)
 
 NAME = "res2next50"
 BATCH, UPDATES, WARM_UP = 16, 10, 2
@@ -47,8 +48,8 @@ def main() -> None:
     given = options.parse_args()
     if given.child:
         side, folder = given.child
-        updates = ours(Path(folder), given) if side == OURS else theirs(side, Path(folder), given)
-        print(json.dumps(timed(updates)))
+        updates = theirs if side in (PEER, KEPT) else ours
+        print(json.dumps(timed(updates(side, Path(folder), given), given.updates)))
     else:
         show([measure(given.batch, given.updates, given.threads, given.rounds)], given.json)
 
@@ -74,12 +75,13 @@ def measure(batch: int = BATCH, updates: int = UPDATES, threads: int = THREADS, 
         for side in SIDES
     ]
     what = (
-        f"{updates} updates of {NAME} in float32 on {batch} photos of 500x375 each "
+        f"{updates} updates of {NAME} on {batch} photos of 500x375 each "
         f"({size / batch / (WARM_UP + updates) / 1000:.0f} kB a photo), after {WARM_UP} to warm up; {threads} threads, "
         f"{threads} workers; random resized crop, flip, label smoothing, SGD with momentum and weight decay."
     )
+    first = "In float32 but for mixed precision, which is bfloat16; how fast that is depends on the processor."
     note = "Sides draw their crops by other generators, so losses are close and not equal; first weights are equal."
-    return Part("Training on a folder of photos", what, rows, "images/s", [note])
+    return Part("Training on a folder of photos", what, rows, "images/s", [first, note])
 
 
 def write_weights(file: Path) -> None:
@@ -99,11 +101,11 @@ def _in_a_process(side: str, folder: str, options: list[str]) -> dict[str, Any]:
     return found
 
 
-def timed(losses: Iterator[float]) -> dict[str, Any]:
-    """Return the loss of each update, and the seconds of those after the first few."""
+def timed(losses: Iterator[float], updates: int) -> dict[str, Any]:
+    """Return the loss of each update, and the seconds of all but those that warm up."""
     found = [next(losses) for _ in range(WARM_UP)]
     started = time.perf_counter()
-    found += losses
+    found += [next(losses) for _ in range(updates)]
     return {"losses": found, "seconds": time.perf_counter() - started}
 
 
@@ -144,7 +146,7 @@ def theirs(side: str, folder: Path, given: Any) -> Iterator[float]:
         yield loss.item()
 
 
-def ours(folder: Path, given: Any) -> Iterator[float]:
+def ours(side: str, folder: Path, given: Any) -> Iterator[float]:
     """Update our network as :func:`res2next.training.train` does, on one epoch of the photos; yield the losses."""
     import torch
 
@@ -159,7 +161,7 @@ def ours(folder: Path, given: Any) -> Iterator[float]:
 
     keep_memory()
     torch.set_num_threads(given.threads)
-    recipe = make_recipe(given.batch)
+    recipe = make_recipe(given.batch, mixed=side == HALF)
     run = Run.fresh(recipe, 1000, World())
     run.network.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
     batches = make_batches(photo_set(folder / "photos"), recipe, Preprocessing(), 0, Share(), workers=given.threads)
@@ -167,12 +169,13 @@ def ours(folder: Path, given: Any) -> Iterator[float]:
         yield float(update(run, run.network, [batch], RATE))
 
 
-def make_recipe(batch: int) -> Recipe:
+def make_recipe(batch: int, *, mixed: bool) -> Recipe:
     """Return the recipe of one epoch with the settings of timm's side."""
     from res2next.recipes import changed, load_recipe
 
     settings = {"epochs": 1, "batch_size": batch, "learning_rate": RATE, "momentum": MOMENTUM}
     settings |= {"weight_decay": DECAY, "label_smoothing": SMOOTHING, "decay_norm_and_bias": "false"}
+    settings |= {"mixed_precision": str(mixed).lower()}
     return changed(load_recipe("res2next50_imagenet"), [f"{key}={value}" for key, value in settings.items()])
 
 
