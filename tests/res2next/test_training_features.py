@@ -262,7 +262,7 @@ def test_norms_are_joined_between_gpus_and_their_names_stay() -> None:
 def test_a_compiled_network_has_weights_with_the_same_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     recipe = changed(DROP, ("epochs=1", "warmup_epochs=0"))
-    plain, compiled = trained(recipe, tmp_path / "1"), trained(recipe, tmp_path / "2", compiled=True, held_out=0)
+    plain, compiled = (trained(recipe, tmp_path / str(on), held_out=100, compiled=on) for on in (False, True))
     assert compiled.weights.name == plain.weights.name  # "eager" computes what the network computes
     assert (read_log_header(plain.log).compiled, read_log_header(compiled.log).compiled) == (False, True)
 
