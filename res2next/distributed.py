@@ -56,6 +56,18 @@ def half_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16
 
 
+def convolution_precision(device: torch.device, *, mixed: bool) -> str:
+    """The type in which convolutions multiply: ``bfloat16`` or ``float16`` if ``mixed``, else ``float32`` or ``tf32``.
+
+    On a GPU torch rounds float32 to TF32 (10 bits of fraction) unless ``torch.backends.cudnn.conv.fp32_precision``, or
+    a switch around it, is set to ``ieee``.
+    """
+    if mixed:
+        return str(half_precision(device)).removeprefix("torch.")
+    rounded = device.type == "cuda" and torch.backends.cudnn.conv.fp32_precision == "tf32"  # type: ignore[attr-defined]
+    return "tf32" if rounded and torch.cuda.is_tf32_supported() else "float32"
+
+
 class DeviceNotAvailable(Res2NextError, RuntimeError):  # noqa: N818 - a public name: it says what is the matter
     """A GPU was requested, and there is none for this process."""
 

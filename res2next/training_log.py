@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,12 @@ class LogHeader:
     """Of Python and torch, when training started."""
     initial_digest: str | None = None
     """Of the file of weights that training started from."""
+    precision: str | None = None
+    """Type of convolutions when training started: float32, tf32, bfloat16 or float16; None in older logs."""
+    compiled: bool = False
+    """Whether the network was compiled, which changes results by rounding."""
+    kept_epoch: int | None = None
+    """Epoch of the weights, in the log next to them, if the recipe keeps the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +202,24 @@ class TrainingLog:
 
 def start_log(path: Path, header: LogHeader) -> None:
     """Begin a log; an existing file is overwritten."""
-    text = json.dumps(asdict(header), indent=1, sort_keys=True)
-    comments = "".join(f"# {line}\n" for line in text.splitlines())
     columns = ",".join(column.name for column in fields(LogRow))
-    path.write_text(f"{comments}{columns}\n", encoding="utf-8", newline="\n")
+    path.write_text(f"{_comments(header)}{columns}\n", encoding="utf-8", newline="\n")
+
+
+def _comments(header: LogHeader) -> str:
+    text = json.dumps(asdict(header), indent=1, sort_keys=True)
+    return "".join(f"# {line}\n" for line in text.splitlines())
+
+
+def with_kept_epoch(path: Path, epoch: int) -> bytes:
+    """The content of a log, with the epoch of the weights in its header.
+
+    Raises:
+        LogError: the file is not a log.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = "".join(line for line in lines if not line.startswith("#"))
+    return (_comments(replace(read_log_header(path), kept_epoch=epoch)) + rows).encode()
 
 
 def truncate_log(path: Path, length: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(*columns: ProgressColumn | str, shown: bool = True) -> Iterator[Progress]:
-    """A bar that disappears at the end; hidden unless ``shown`` and on a terminal."""
-    hidden = not (shown and sys.stderr.isatty())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as bar:
+def progress_bar(*columns: ProgressColumn | str, shown: bool = True, quiet: bool = False) -> Iterator[Progress]:
+    """A bar that disappears at the end; hidden unless ``shown`` and on a terminal. If ``quiet``, nothing is printed."""
+    hidden = quiet or not (shown and sys.stderr.isatty())
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         yield bar
 
 
@@ -37,13 +39,22 @@ def print_table(table: Table) -> None:
 # --- Training ---
 
 
+SECONDS_BETWEEN_LINES = 60
+"""Of progress within an epoch, if there is no bar."""
+
+
 class TrainingDisplay:
-    """Prints a line per epoch on standard error, with a bar if that is a terminal."""
+    """Prints a line per epoch on standard error, and a bar on a terminal, elsewhere at most one more line a minute."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self.bar, self.task = bar, task
+        self.printed = time.monotonic()
 
     def progress(self, progress: TrainingProgress) -> None:
+        if self.bar.disable:
+            if time.monotonic() - self.printed >= SECONDS_BETWEEN_LINES:
+                self.notice(_progress_line(progress))
+            return
         self.bar.update(
             self.task,
             completed=progress.step,
@@ -59,17 +70,18 @@ class TrainingDisplay:
         self.notice(_line(row, held_out))
 
     def notice(self, text: str) -> None:
+        self.printed = time.monotonic()
         self.bar.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager
-def training_display(recipe: Recipe, world: World) -> Iterator[TrainingDisplay]:
-    """The display of a run; only the first process shows a bar."""
+def training_display(recipe: Recipe, world: World, *, quiet: bool = False) -> Iterator[TrainingDisplay]:
+    """The display of a run; only the first process shows a bar. If ``quiet``, nothing is printed."""
     start: dict[str, Any] = {"epoch": f"1/{recipe.epochs}", "loss": "-", "rate": "-", "speed": "-", "left": "-"}
     columns = ("epoch {task.fields[epoch]}", "loss {task.fields[loss]}", "lr {task.fields[rate]}")
     ends = ("{task.fields[speed]} images/s", "{task.fields[left]} left")
     texts = (TextColumn(column) for column in (*columns, *ends))
-    with progress_bar(BarColumn(), *texts, shown=world.rank == 0) as bar:
+    with progress_bar(BarColumn(), *texts, shown=world.rank == 0, quiet=quiet) as bar:
         yield TrainingDisplay(bar, bar.add_task("training", total=None, **start))
 
 
@@ -78,6 +90,13 @@ def _line(row: LogRow, held_out: int) -> str:
     speed = f"{row.images_per_second:.0f} images/s"
     return (
         f"epoch {row.epoch:>3}  update {row.step}  lr {row.learning_rate:.4g}  loss {row.train_loss:.4f}{held}  {speed}"
+    )
+
+
+def _progress_line(progress: TrainingProgress) -> str:
+    return (
+        f"epoch {progress.epoch:>3}  update {progress.step} of {progress.steps}  lr {progress.learning_rate:.4g}  "
+        f"loss {progress.loss:.4f}  {progress.images_per_second:.0f} images/s  {_duration(progress.seconds_left)} left"
     )
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1.")
 @click.option("--workers", type=click.IntRange(min=0), default=4, show_default=True, help="Processes decoding photos.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of torch; all cores unless given.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile the network by torch.compile; the log says so.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no progress on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
 def train_(
     recipe: str,
@@ -47,6 +49,8 @@ def train_(
     device: str,
     workers: int,
     threads: int | None,
+    compiled: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Train by RECIPE, the name of one that comes with the package or a YAML file.
@@ -59,17 +63,21 @@ def train_(
     class: `train finetune --data folder:PATH --model NAME`.
     """
     from res2next.datasets.folder import MARK
+    from res2next.inference import keep_memory
     from res2next.recipes import changed, load_recipe
 
     changes = [*settings, *(["mixed_precision=true"] if amp else []), *([f"model={model}"] if model else [])]
     changes += [f"initial_weights={json.dumps(weights)}"] if weights else []
     changed_recipe = changed(load_recipe(recipe), changes)
     folder = output or Path("runs") / changed_recipe.name
+    keep_memory()
     if threads is not None:
         import torch
 
         torch.set_num_threads(threads)
-    trained, accuracy = _train_and_test(changed_recipe, data, folder, resume, hold_out, device, workers)
+    trained, accuracy = _train_and_test(
+        changed_recipe, data, folder, resume, hold_out, device, workers, compiled=compiled, quiet=quiet
+    )
     if trained is None:
         return
     if as_json:
@@ -83,7 +91,16 @@ def train_(
 
 
 def _train_and_test(
-    recipe: Recipe, data: str | None, folder: Path, resume: bool, hold_out: int, device: str, workers: int
+    recipe: Recipe,
+    data: str | None,
+    folder: Path,
+    resume: bool,
+    hold_out: int,
+    device: str,
+    workers: int,
+    *,
+    compiled: bool,
+    quiet: bool,
 ) -> tuple[Trained | None, dict[str, int] | None]:
     """Train, then measure the weights on the test images; not with a hold-out, since settings may still change."""
     from res2next.commands.terminal import training_display
@@ -95,7 +112,7 @@ def _train_and_test(
     no_test = isinstance(images, FolderImages) and not {"val", "test"} & {*images.splits}
     if isinstance(images, FolderImages):
         recipe = replace(recipe, dataset=images.info.name)
-    with join_processes(device) as world, training_display(recipe, world) as listener:
+    with join_processes(device) as world, training_display(recipe, world, quiet=quiet) as listener:
         trained = train(
             recipe,
             images,
@@ -104,6 +121,7 @@ def _train_and_test(
             resume=resume,
             world=world,
             workers=workers,
+            compiled=compiled,
             listener=listener,
         )
         if trained and no_test and not hold_out:

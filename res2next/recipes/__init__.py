@@ -34,6 +34,9 @@ NotNegative = Annotated[float, Range(least=0)]
 LEAST_AREA = 0.08
 """Of a random resized crop (Szegedy et al., 2015, section 6)."""
 
+MAGNITUDE = 9
+"""Of random operations on images: strength of those that trained a ResNet-50 (Cubuk et al., 2020, appendix A)."""
+
 PRETRAINED = "pretrained"
 """Initial weights: the published ones of the model."""
 
@@ -68,6 +71,10 @@ class Augmentation:
     """``pad-and-crop``: pixels added on each side."""
     flip: bool = False
     """Left to right, for every second image."""
+    randaugment: Annotated[int, Range(least=0)] = 0
+    """Random operations on each image (Cubuk et al., 2020, arXiv 1909.13719, section 3); 0: off."""
+    magnitude: Annotated[int, Range(least=0, most=30)] = MAGNITUDE
+    """``randaugment``: strength of the operations, from 0 to 30."""
     erasing: Annotated[float, Range(least=0, most=1)] = 0.0
     """Probability that a rectangle of 2 to 40 % of the image is set to the mean (Zhong et al., 2020)."""
 
@@ -91,7 +98,8 @@ class Recipe:
     """Publication of the recipe."""
     hardware: str | None = None
     """Hardware used by the source."""
-    optimizer: Literal["SGD"] = "SGD"
+    optimizer: Literal["SGD", "AdamW"] = "SGD"
+    """``AdamW`` (Loshchilov and Hutter, 2019, arXiv 1711.05101) has torch's betas, 0.9 and 0.999, and epsilon, 1e-8."""
     momentum: Share = 0.0
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
@@ -99,17 +107,27 @@ class Recipe:
     """Whether weight decay applies to norms and biases too, as in the paper."""
     warmup_epochs: NotNegative = 0.0
     """Epochs in which the learning rate climbs linearly, update by update (Goyal et al., 2017)."""
+    clip_norm: Annotated[float, Range(above=0)] | None = None
+    """Largest norm of all gradients together; larger ones are scaled down to it (Pascanu et al., 2013, section 3.2)."""
+    loss: Literal["cross-entropy", "bce"] = "cross-entropy"
+    """``bce``: binary cross entropy, each class apart (Wightman et al., 2021, arXiv 2110.00476, section 2)."""
     label_smoothing: Share = 0.0
     """Share of the target that is spread over all classes (Szegedy et al., 2016)."""
     mixup: NotNegative = 0.0
     """Alpha of the Beta distribution of the mixing share (Zhang et al., 2018); 0: off."""
     cutmix: NotNegative = 0.0
     """The same for images with a part of another pasted in (Yun et al., 2019). With both, each update uses either."""
+    drop_rate: Share = 0.0
+    """Probability of dropout before the head (Srivastava et al., 2014)."""
+    drop_path: Share = 0.0
+    """Probability that the last block is skipped, growing evenly from 0 in the first (Huang et al., 2016)."""
     ema_decay: Share | None = None
     """Decay of the exponential moving average of the weights, which is then the result."""
     accumulate: Positive = 1
     """Number of parts in which a batch is computed, if it does not fit into memory."""
     mixed_precision: bool = False
+    sync_batch_norm: bool = False
+    """Normalise over the images of all processes, on GPUs, instead of those of each."""
     zero_init_last: bool = False
     """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""
     seed: Annotated[int, Range(least=0)] = 0
@@ -117,26 +135,34 @@ class Recipe:
     """Start from these weights, with a fresh head: ``pretrained`` for the published ones, or a file."""
     trunk_rate: Annotated[float, Range(least=0, most=1)] = 1.0
     """Factor of the learning rate for all layers but the head; 0 freezes them, and the statistics of their norms."""
+    keep: Literal["last", "best"] = "last"
+    """``best``: the result is the weights after the epoch with the most held-out images right."""
 
     @property
     def techniques(self) -> tuple[str, ...]:
         """The recipe's techniques, by their names in model cards."""
         used = {
-            "SGD with Momentum" if self.momentum else "SGD": True,
+            "AdamW" if self.optimizer == "AdamW" else "SGD with Momentum" if self.momentum else "SGD": True,
             "Nesterov Accelerated Gradient": self.nesterov,
             "Weight Decay": self.weight_decay > 0,
             "Step Decay": self.schedule.kind == "step",
             "Cosine Annealing": self.schedule.kind == "cosine",
             "Linear Warmup": self.warmup_epochs > 0,
+            "Gradient Clipping": self.clip_norm is not None,
+            "Binary Cross-Entropy": self.loss == "bce",
             "Label Smoothing": self.label_smoothing > 0,
             "Mixup": self.mixup > 0,
             "CutMix": self.cutmix > 0,
             "Random Resized Crop": self.augmentation.crop == "random-resized",
             "Random Crop": self.augmentation.crop == "pad-and-crop",
             "Random Horizontal Flip": self.augmentation.flip,
+            "RandAugment": self.augmentation.randaugment > 0,
             "Random Erasing": self.augmentation.erasing > 0,
+            "Dropout": self.drop_rate > 0,
+            "Stochastic Depth": self.drop_path > 0,
             "Exponential Moving Average": self.ema_decay is not None,
             "Mixed Precision": self.mixed_precision,
+            "SyncBN": self.sync_batch_norm,
             "Zero-Initialised Residual": self.zero_init_last,
         }
         return tuple(name for name, on in used.items() if on)
@@ -236,6 +262,11 @@ def make_recipe(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(where, "augmentation.least_area", "belongs to the crop random-resized, and only to it")
     if recipe.trunk_rate < 1 and recipe.initial_weights is None:
         raise RecipeError(where, "trunk_rate", "a trunk that learns more slowly needs initial_weights")
+    if recipe.augmentation.magnitude != MAGNITUDE and not recipe.augmentation.randaugment:
+        raise RecipeError(where, "augmentation.magnitude", "belongs to randaugment, and only to it")
+    if recipe.optimizer == "AdamW" and (recipe.momentum or recipe.nesterov):
+        key = "momentum" if recipe.momentum else "nesterov"
+        raise RecipeError(where, key, "belongs to SGD; AdamW has its own averages of gradients")
     if recipe.nesterov and not recipe.momentum:
         raise RecipeError(where, "nesterov", "needs a momentum above 0")
     if recipe.warmup_epochs >= recipe.epochs:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from res2next.training.batches import TrainingDataError
 from res2next.training.checkpoint import CheckpointError
 from res2next.training.folder import FolderInUse, Trained
-from res2next.training.loop import train
+from res2next.training.loop import NotCompiled, train
 from res2next.training.monitor import Listener, Progress
 
-__all__ = ["CheckpointError", "FolderInUse", "Listener", "Progress", "Trained", "TrainingDataError", "train"]
+__all__ = [
+    "CheckpointError",
+    "FolderInUse",
+    "Listener",
+    "NotCompiled",
+    "Progress",
+    "Trained",
+    "TrainingDataError",
+    "train",
+]

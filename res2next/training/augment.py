@@ -18,7 +18,10 @@ from res2next.recipes import LEAST_AREA
 from res2next.transforms import MODES, normalised
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Generator, Tensor
+    from torchvision.transforms import RandAugment
 
     from res2next.recipes import Augmentation, Recipe
     from res2next.registry import Preprocessing
@@ -55,9 +58,11 @@ class Draws:
     """(N, 2): top and left of the crop in the padded image, 0 to twice the padding."""
     rectangles: Tensor
     """(N, 4): top, left, bottom, right of the erased rectangle; nothing is erased if it is empty."""
+    seeds: Tensor
+    """(N,): of the random operations."""
 
     def __getitem__(self, rows: slice) -> Draws:
-        return Draws(self.flipped[rows], self.offsets[rows], self.rectangles[rows])
+        return Draws(self.flipped[rows], self.offsets[rows], self.rectangles[rows], self.seeds[rows])
 
 
 def draw(augmentation: Augmentation, count: int, height: int, width: int, source: Generator) -> Draws:
@@ -66,7 +71,13 @@ def draw(augmentation: Augmentation, count: int, height: int, width: int, source
         flipped=torch.rand(count, generator=source) < (0.5 if augmentation.flip else 0.0),
         offsets=torch.randint(0, 2 * augmentation.pad + 1, (count, 2), generator=source),
         rectangles=draw_rectangles(augmentation.erasing, count, height, width, source),
+        seeds=draw_seeds(count, source),
     )
+
+
+def draw_seeds(count: int, source: Generator) -> Tensor:
+    """(count,): seeds of other generators."""
+    return torch.randint(2**63 - 1, (count,), generator=source)
 
 
 def draw_rectangles(probability: float, count: int, height: int, width: int, source: Generator) -> Tensor:
@@ -96,6 +107,17 @@ def flip_and_crop(images: Tensor, drawn: Draws, pad: int) -> Tensor:
     return cropped.permute(0, 3, 1, 2)
 
 
+def randaugment_all(images: Tensor, seeds: Tensor, augmentation: Augmentation, mean: Sequence[float]) -> Tensor:
+    """Images (N, C, H, W) of bytes, each after its random operations (:func:`randaugment`)."""
+    from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+
+    operations = make_randaugment(augmentation, mean)
+    opened = (
+        randaugment(to_pil_image(image), operations, int(seed)) for image, seed in zip(images, seeds, strict=True)
+    )
+    return torch.stack([pil_to_tensor(image) for image in opened])
+
+
 def erase(images: Tensor, rectangles: Tensor) -> Tensor:
     """Normalised images (N, C, H, W) with 0, the mean of the training images, in their rectangles."""
     return images.masked_fill(inside(rectangles, *images.shape[2:]), 0.0)
@@ -115,7 +137,7 @@ def inside(rectangles: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPhoto:
-    """A photo of any size -> (C, H, W), float32: a random part, resized; flipped; normalised; erased."""
+    """A photo of any size -> (C, H, W), float32: a random part, resized; flipped; changed; normalised; erased."""
 
     augmentation: Augmentation
     preprocessing: Preprocessing
@@ -127,6 +149,9 @@ class TrainingPhoto:
         image = image.resize((width, height), Image.Resampling[self.preprocessing.interpolation.upper()], box)
         if self.augmentation.flip and float(torch.rand((), generator=source)) < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if self.augmentation.randaugment:
+            operations = make_randaugment(self.augmentation, self.preprocessing.mean)
+            image = randaugment(image, operations, int(draw_seeds(1, source)))
         pixels = normalised(image, self.preprocessing)
         rectangles = draw_rectangles(self.augmentation.erasing, 1, height, width, source)
         return erase(pixels[None], rectangles)[0]
@@ -148,6 +173,27 @@ def random_box(width: int, height: int, source: Generator, least_area: float = L
     tall = min(height, max(1, round(width / ASPECT[0])))
     x, y = (width - wide) // 2, (height - tall) // 2
     return x, y, x + wide, y + tall
+
+
+# --- Random operations ---
+
+
+def make_randaugment(augmentation: Augmentation, mean: Sequence[float]) -> RandAugment:
+    """RandAugment (Cubuk et al., 2020, arXiv 1909.13719) as torchvision has it; what is moved in is of the mean."""
+    from torchvision.transforms import InterpolationMode, RandAugment
+
+    fill = [round(255 * value) for value in mean]
+    return RandAugment(
+        augmentation.randaugment, augmentation.magnitude, interpolation=InterpolationMode.BILINEAR, fill=fill
+    )
+
+
+def randaugment(image: Image.Image, operations: RandAugment, seed: int) -> Image.Image:
+    """An image after random operations drawn by ``seed``; torch's own generator, from which they draw, is restored."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        changed: Image.Image = operations(image)
+    return changed
 
 
 # --- Mixed images ---

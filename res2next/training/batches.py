@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from res2next.datasets.base import CorruptImage
 from res2next.errors import Res2NextError
-from res2next.training.augment import TrainingPhoto, draw, erase, flip_and_crop, generator
+from res2next.training.augment import TrainingPhoto, draw, erase, flip_and_crop, generator, randaugment_all
 from res2next.transforms import MODES, evaluation_transform
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class MemoryBatches(Batches):
     def __init__(self, data: ImageSet, recipe: Recipe, preprocessing: Preprocessing, held_out: int, part: Part) -> None:
         super().__init__(data, recipe, held_out, part)
         self.pixels = decode_all(data, preprocessing)  # (images, C, H, W), bytes
-        self.side = preprocessing.input_size[1:]
+        self.preprocessing = preprocessing
         self.labels = torch.tensor(data.labels)
         self.mean = torch.tensor(preprocessing.mean)[:, None, None]
         self.std = torch.tensor(preprocessing.std)[:, None, None]
@@ -125,10 +125,12 @@ class MemoryBatches(Batches):
         for step in range(first_step, self.steps_per_epoch):
             # drawn for the whole batch, so that augmentation does not depend on the process
             source = generator(self.recipe.seed, "augment", epoch, step)
-            drawn = draw(augmentation, size, *self.side, source)
+            drawn = draw(augmentation, size, *self.preprocessing.input_size[1:], source)
             for rows in self.part.slices(size):
                 chosen = order[step * size : (step + 1) * size][rows]
                 pixels = flip_and_crop(self.pixels[chosen], drawn[rows], augmentation.pad)
+                if augmentation.randaugment:
+                    pixels = randaugment_all(pixels, drawn[rows].seeds, augmentation, self.preprocessing.mean)
                 yield erase(self.normalised(pixels), drawn[rows].rectangles), self.labels[chosen]
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from io import BytesIO
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 
@@ -26,6 +26,16 @@ class CheckpointError(Res2NextError, RuntimeError):
     """A run that cannot be continued: its checkpoints are of another run, or unreadable."""
 
 
+class Best(TypedDict):
+    """The weights of an epoch, for a recipe that keeps the best: a dict, which can be loaded without running code."""
+
+    epoch: int
+    """From 1."""
+    correct: int
+    """Held-out images that these weights classify correctly."""
+    weights: dict[str, Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The state that training continues from."""
@@ -43,6 +53,8 @@ class Checkpoint:
     """Sum over the updates of the epoch so far."""
     log_bytes: int
     """Length of the log; later rows are of updates that will be repeated."""
+    best: Best | None = None
+    """The best epoch so far, if the recipe keeps it."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:

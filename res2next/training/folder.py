@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save as as_safetensors
 
 from res2next.datasets.folder import PREFIX
+from res2next.distributed import convolution_precision
 from res2next.errors import Res2NextError
 from res2next.files import file_digest, write_atomic
 from res2next.registry import ENTRIES
 from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save
 from res2next.training.initial import initial_file
 from res2next.training.monitor import Listeners
-from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log
+from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log, with_kept_epoch
 from res2next.weights.metadata import as_header
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from res2next.datasets import ImageSet
     from res2next.distributed import World
-    from res2next.recipes import Recipe
+    from res2next.recipes import Augmentation, Recipe
     from res2next.training.monitor import Listener
     from res2next.training.run import Run
     from res2next.weights.metadata import Metadata
@@ -89,6 +91,7 @@ class Folder:
         board = tensorboard(self.path / "tensorboard", run.step)
         if board is None:
             notices.append("no log for TensorBoard: it is not installed (pip install tensorboard); log.csv has it all")
+        notices.append(f"training on {self.header.device} in {self.header.precision}")
         listeners = Listeners((TrainingLog(self.log, board), *(() if listener is None else (listener,))))
         for text in notices:
             listeners.notice(text)
@@ -107,6 +110,7 @@ class Folder:
                 scaler=run.scaler.state_dict(),
                 loss=loss,
                 log_bytes=self.log.stat().st_size,
+                best=run.best,
             )
             save(self.checkpoints, checkpoint)
 
@@ -120,7 +124,7 @@ class Folder:
         tag = weights_tag(self.header.dataset)
         stem = f"{run.recipe.model}-{tag}-{hashlib.sha256(content).hexdigest()[:8]}"
         weights, log = self.path / f"{stem}.safetensors", self.path / f"{stem}.csv"
-        write_atomic(log, self.log.read_bytes())
+        write_atomic(log, with_kept_epoch(self.log, run.best["epoch"]) if run.best else self.log.read_bytes())
         write_atomic(weights, content)
         return Trained(weights, log, run.step)
 
@@ -135,7 +139,7 @@ class Folder:
             )
 
 
-def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> LogHeader:
+def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World, *, compiled: bool = False) -> LogHeader:
     """The header of a run's log."""
     return LogHeader(
         recipe=recipe,
@@ -147,16 +151,34 @@ def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World) -> 
         processes=world.size,
         versions={"python": platform.python_version(), "torch": torch.__version__},
         initial_digest=None if (file := initial_file(recipe, world)) is None else file_digest(file),
+        precision=convolution_precision(world.device, mixed=recipe.mixed_precision),
+        compiled=compiled,
     )
 
 
 def run_identity(header: LogHeader) -> dict[str, str]:
     """Values that must be equal to continue a run. Device, versions and number of processes may change."""
-    values = {f"recipe.{key}": value for key, value in asdict(header.recipe).items()}
+    values = {f"recipe.{key}": value for key, value in identity_of_recipe(header.recipe).items()}
     values |= {"digest of the data": header.digest, "images held out": header.held_out}
     if header.initial_digest is not None:
         values["digest of the initial weights"] = header.initial_digest
     return {key: str(value) for key, value in values.items()}
+
+
+LATER_KEYS = ("clip_norm", "drop_path", "drop_rate", "keep", "loss", "sync_batch_norm")
+LATER_KEYS_OF_AUGMENTATION = ("magnitude", "randaugment")
+"""Keys that the recipes of earlier checkpoints do not have; at their defaults they do not make another run."""
+
+
+def identity_of_recipe(recipe: Recipe) -> dict[str, Any]:
+    """All keys of a recipe with their values, without those that earlier versions did not have and that are default."""
+    values = _without_defaults(recipe, LATER_KEYS)
+    return values | {"augmentation": _without_defaults(recipe.augmentation, LATER_KEYS_OF_AUGMENTATION)}
+
+
+def _without_defaults(settings: Recipe | Augmentation, names: Sequence[str]) -> dict[str, Any]:
+    defaults = {entry.name: entry.default for entry in fields(settings)}
+    return {name: value for name, value in asdict(settings).items() if name not in names or value != defaults[name]}
 
 
 def weights_tag(dataset: str) -> str:

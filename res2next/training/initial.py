@@ -9,8 +9,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from res2next.create import create_model
-from res2next.recipes import PRETRAINED
+from res2next.distributed import DeviceNotAvailable
+from res2next.dla import DlaVariant
+from res2next.recipes import PRETRAINED, RecipeError
 from res2next.registry import find
+from res2next.variants import BY_NAME
 from res2next.weights import load_weights, weights_path
 from res2next.weights.metadata import count_outputs
 
@@ -27,11 +30,31 @@ def initial_network(recipe: Recipe, classes: int, world: World) -> nn.Module:
 
     Raises:
         WeightsNotAvailable, TruncatedWeights, WrongWeights, UnreadableWeights, UnfitWeights: the initial weights.
+        RecipeError: ``drop_path`` of a network whose blocks cannot be skipped.
+        DeviceNotAvailable: ``sync_batch_norm`` of several processes without GPUs.
     """
+    network = _network_of_one_process(recipe, classes, world)
+    if not recipe.sync_batch_norm or world.size == 1:
+        return network
+    if world.device.type != "cuda":
+        raise DeviceNotAvailable(f"sync_batch_norm needs GPUs: torch cannot do it on {world.device.type}")
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return converted
+
+
+def _network_of_one_process(recipe: Recipe, classes: int, world: World) -> nn.Module:
     file = initial_file(recipe, world)
+    if recipe.drop_path and isinstance(BY_NAME[find(recipe.model).architecture], DlaVariant):
+        raise RecipeError(recipe.name, "drop_path", f"{recipe.model} has no blocks that can be skipped")
+    network = create_model(
+        recipe.model,
+        num_classes=classes if file is None else count_outputs(file) or 0,
+        drop_rate=recipe.drop_rate,
+        drop_path_rate=recipe.drop_path,
+        zero_init_last=recipe.zero_init_last,
+    )
     if file is None:
-        return create_model(recipe.model, num_classes=classes, zero_init_last=recipe.zero_init_last)
-    network = create_model(recipe.model, num_classes=count_outputs(file) or 0)
+        return network
     load_weights(network, file)
     network.reset_classifier(classes)  # type: ignore[operator]  # of all networks of this package
     if recipe.trunk_rate == 0:

@@ -12,11 +12,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from res2next.distributed import World
+from res2next.errors import Res2NextError
 from res2next.recipes import learning_rate
 from res2next.registry import find
 from res2next.training.augment import generator, mix_images
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from res2next.datasets import ImageSet
     from res2next.recipes import Recipe
@@ -47,6 +49,7 @@ def train(
     resume: bool = False,
     world: World = World(),  # noqa: B008 - immutable
     workers: int = 0,
+    compiled: bool = False,
     checkpoint_every: int = 500,
     listener: Listener | None = None,
 ) -> Trained | None:
@@ -59,6 +62,7 @@ def train(
         resume: continue from the last checkpoint in ``output``, if there is one.
         world: the processes that share the work; each calls this function.
         workers: processes that decode photos. Small images are held in memory and need none.
+        compiled: compile the network (``torch.compile``): faster after minutes, and equal but for rounding.
         checkpoint_every: updates between two checkpoints within an epoch; there is one after each epoch too.
 
     Returns:
@@ -68,26 +72,32 @@ def train(
         FolderInUse: ``output`` has a run, and ``resume`` is False.
         CheckpointError: ``resume`` is True, and ``output`` has another run, or a damaged one.
         TrainingDataError: images that do not suit the recipe.
+        RecipeError, DeviceNotAvailable: a setting that the network or the processes cannot have.
+        NotCompiled: torch cannot compile the network here.
         CorruptImage: images of a batch cannot be decoded.
         KeyboardInterrupt: on SIGINT or SIGTERM, after a checkpoint.
     """
     part, entry = Part(world.rank, world.size, recipe.accumulate), find(recipe.model)
     if len(data.classes) < 2:
         raise TrainingDataError(f"{data.info.name} has one class: there is nothing to tell apart")
+    if recipe.keep == "best" and not held_out:
+        raise TrainingDataError("the best epoch is chosen by images that are held out: hold some out, or keep the last")
     batches = make_batches(data, recipe, entry.preprocessing, held_out, part, workers)
     run = Run.fresh(recipe, len(data.classes), world)
     stated = None
     if data.info.name != entry.dataset:
         stated = Metadata(entry.architecture, tuple(data.classes), entry.preprocessing)
-    folder = Folder(output, make_header(recipe, data, held_out, world), stated)
+    folder = Folder(output, make_header(recipe, data, held_out, world, compiled=compiled), stated)
     listeners = folder.start(run, resume, listener)
+    if compiled:
+        run.network.compile()  # in place: names of weights stay
     # statistics of batch norm are shared after each update instead of being copied from the first process
     network = DistributedDataParallel(run.network, broadcast_buffers=False) if world.size > 1 else run.network
 
     steps, total = batches.steps_per_epoch, recipe.epochs * batches.steps_per_epoch
     clock = Clock(run.step, total, recipe.batch_size)
     parts = batches.parts_from(run.step)  # of this process, `accumulate` of them per update
-    with listeners, interruptions() as stop:
+    with listeners, interruptions() as stop, compiler_errors():
         while run.step < total:
             epoch = run.step // steps
             rate = learning_rate(recipe, run.step, steps)
@@ -104,6 +114,8 @@ def train(
             if stopping:
                 listeners.notice(f"stopped after update {run.step} of {total}; continue with --resume")
                 raise KeyboardInterrupt
+    if run.best is not None:
+        listeners.notice(f"kept the weights of epoch {run.best['epoch']}: {run.best['correct']} of {held_out} right")
     return folder.finish(run)
 
 
@@ -118,15 +130,22 @@ def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]],
         labels = labels.to(run.device, non_blocking=True)  # (n,)
         mix = mix_images(images, labels, recipe, generator(recipe.seed, "mix", run.step))
         with gradient_exchange(network, last=turn == len(parts) - 1):
-            with torch.autocast(run.device.type, run.precision, enabled=recipe.mixed_precision):
+            with (
+                torch.autocast(run.device.type, run.precision, enabled=recipe.mixed_precision),
+                seeded_dropout(run, turn * run.world.size + run.world.rank),
+            ):
                 logits = network(mix.images)  # (n, classes)
-            loss = compute_loss(logits.float(), labels, mix, recipe.label_smoothing) / len(parts)
+            loss = LOSSES[recipe.loss](logits.float(), labels, mix, recipe.label_smoothing) / len(parts)
             run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
+    if recipe.clip_norm is not None:
+        run.scaler.unscale_(run.optimizer)
+        nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip_norm)
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.optimizer.zero_grad()
-    share_statistics(run.network, run.world)
+    if not recipe.sync_batch_norm:  # which gives all processes the same
+        share_statistics(run.network, run.world)
     run.step += 1
     run.loss += total
     if run.average is not None:
@@ -134,10 +153,45 @@ def update(run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]],
     return total
 
 
+class NotCompiled(Res2NextError, RuntimeError):  # noqa: N818 - it says what is the matter
+    """A network that torch cannot compile here, for instance without a C++ compiler."""
+
+
+@contextmanager
+def compiler_errors() -> Iterator[None]:
+    """Turn errors of ``torch.compile``, which happen in the first update, into one of this package."""
+    try:
+        yield
+    except torch._dynamo.exc.TorchDynamoException as trouble:
+        reason = str(getattr(trouble, "inner_exception", trouble)).strip().partition("\n")[0]
+        raise NotCompiled(f"torch cannot compile the network here: {reason}; train without compiling it") from trouble
+
+
 @contextmanager
 def gradient_exchange(network: nn.Module, *, last: bool) -> Iterator[None]:
     """Let processes exchange gradients once per update, in the last of its parts."""
     with network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext():
+        yield
+
+
+@contextmanager
+def seeded_dropout(run: Run, part: int) -> Iterator[None]:
+    """Let dropout and stochastic depth draw by (seed, step, part of the batch), as all else of a run is drawn.
+
+    They draw from torch's own generators, which are as before afterwards.
+    """
+    recipe, device = run.recipe, run.device
+    if not recipe.drop_rate and not recipe.drop_path:
+        yield
+        return
+    seed = generator(recipe.seed, "drop", run.step, part).initial_seed()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type != "cpu":
+            torch.get_device_module(device).manual_seed(seed)
         yield
 
 
@@ -167,6 +221,23 @@ def compute_loss(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> 
     return loss
 
 
+def compute_binary_loss(logits: Tensor, labels: Tensor, mix: Mix, smoothing: float) -> Tensor:
+    """Mean binary cross entropy of logits (n, classes), over images and classes.
+
+    The target of a class is 1 if it is one of the image's labels, of which a mixed image has two, whatever their shares
+    (Wightman et al., 2021, arXiv 2110.00476, section 2), and 0 otherwise; with smoothing s of n classes 1 - s + s/n
+    and s/n.
+    """
+    targets = functional.one_hot(labels, logits.shape[1])
+    if mix.share < 1:
+        targets |= functional.one_hot(mix.others, logits.shape[1])
+    smoothed = targets * (1 - smoothing) + smoothing / logits.shape[1]
+    return functional.binary_cross_entropy_with_logits(logits, smoothed)
+
+
+LOSSES = {"cross-entropy": compute_loss, "bce": compute_binary_loss}
+
+
 @torch.no_grad()
 def update_average(average: dict[str, Tensor], network: nn.Module, decay: float, updates: int) -> None:
     """The exponential moving average after ``updates`` updates: average = d average + (1 - d) weights.
@@ -175,9 +246,10 @@ def update_average(average: dict[str, Tensor], network: nn.Module, decay: float,
     smaller in the beginning, to forget the fresh weights. Statistics of batch norm are averaged like weights; counters
     are copied.
     """
-    share = 1 - min(decay, (1 + updates) / (10 + updates))
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            average[name].lerp_(value, share)
-        else:
-            average[name].copy_(value)
+    state = network.state_dict()
+    names = [name for name, value in state.items() if value.is_floating_point()]
+    decay = min(decay, (1 + updates) / (10 + updates))
+    move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    move([average[name] for name in names], [state[name] for name in names], None)
+    for name in state.keys() - names:
+        average[name].copy_(state[name])

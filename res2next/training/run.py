@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from res2next.distributed import half_precision
+from res2next.training.checkpoint import Best
 from res2next.training.initial import initial_network, is_head
 from res2next.training_log import LogRow
 
@@ -28,7 +29,7 @@ class Run:
 
     recipe: Recipe
     network: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     """Prevents underflow of float16 gradients; disabled for other precisions."""
     average: dict[str, Tensor] | None
@@ -40,6 +41,8 @@ class Run:
     """Sum of this process's losses over the updates of the epoch so far."""
     step: int = 0
     """Updates done."""
+    best: Best | None = None
+    """The best epoch so far, if the recipe keeps it; on the first process."""
 
     @classmethod
     def fresh(cls, recipe: Recipe, classes: int, world: World) -> Run:
@@ -77,6 +80,7 @@ class Run:
             self.average[name].copy_(value)  # type: ignore[index]
         self.step = checkpoint.step
         self.loss.fill_(checkpoint.loss if self.world.rank == 0 else 0.0)
+        self.best = checkpoint.best
 
     def shared_loss(self) -> float:
         """The sum over all processes, which the first then holds, and the others 0. Every process must call this."""
@@ -89,6 +93,8 @@ class Run:
         loss = self.shared_loss() / (batches.steps_per_epoch * self.world.size)
         self.loss.zero_()
         score = evaluate_held_out(self, batches) if len(batches.held_out) and self.world.rank == 0 else None
+        if score is not None and self.recipe.keep == "best" and score.correct > self.most_correct:
+            self.best = Best(epoch=epoch + 1, correct=score.correct, weights=self.weights())
         return LogRow(
             epoch + 1,
             self.step,
@@ -99,14 +105,23 @@ class Run:
             held_out_loss=None if score is None else score.loss,
         )
 
-    def result(self) -> dict[str, Tensor]:
-        """The resulting weights, on the CPU: the average if there is one."""
+    @property
+    def most_correct(self) -> int:
+        """Held-out images that the best epoch so far classified correctly; -1 before any."""
+        return -1 if self.best is None else self.best["correct"]
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights after the last update, on the CPU: of the average if there is one."""
         state = self.network.state_dict() if self.average is None else self.average
-        return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+
+    def result(self) -> dict[str, Tensor]:
+        """The resulting weights, on the CPU: those of the best epoch if the recipe keeps it, else the last."""
+        return self.weights() if self.best is None else self.best["weights"]
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD for all parameters that are not frozen, in groups with their own ``factor`` of the learning rate.
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimizer of all parameters that are not frozen, in groups with their own ``factor`` of the learning rate.
 
     If the recipe says so, norms and biases, which are the parameters with one dimension, have no weight decay.
     """
@@ -115,12 +130,10 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         decay = recipe.weight_decay if recipe.decay_norm_and_bias or parameter.ndim > 1 else 0.0
         if parameter.requires_grad:
             groups.setdefault((decay, 1.0 if is_head(name) else recipe.trunk_rate), []).append(parameter)
-    return torch.optim.SGD(
-        [{"params": each, "weight_decay": decay, "factor": factor} for (decay, factor), each in groups.items()],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-    )
+    sets = [{"params": each, "weight_decay": decay, "factor": factor} for (decay, factor), each in groups.items()]
+    if recipe.optimizer == "AdamW":
+        return torch.optim.AdamW(sets, recipe.learning_rate)
+    return torch.optim.SGD(sets, recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +147,9 @@ class Score:
 
 @torch.inference_mode()
 def evaluate_held_out(run: Run, batches: Batches) -> Score:
-    """Measure the resulting weights on the held-out images."""
+    """Measure the weights after the last update on the held-out images."""
     network = deepcopy(run.network).eval()
-    network.load_state_dict(run.result())
+    network.load_state_dict(run.weights())
     correct, loss = 0, 0.0
     for images, labels in batches.evaluation():
         logits = network(images.to(run.device, memory_format=torch.channels_last))

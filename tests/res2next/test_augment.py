@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms import InterpolationMode, RandAugment
 
 from res2next.recipes import Augmentation, changed, load_recipe
 from res2next.registry import Preprocessing
@@ -19,8 +20,11 @@ from res2next.training.augment import (
     flip_and_crop,
     generator,
     inside,
+    make_randaugment,
     mix_images,
     mixup,
+    randaugment,
+    randaugment_all,
     random_box,
     random_rectangle,
 )
@@ -33,7 +37,9 @@ def images(count: int, height: int = 6, width: int = 5, channels: int = 2) -> to
 
 
 def draws(flips: list[bool], offsets: list[list[int]]) -> Draws:
-    return Draws(torch.tensor(flips), torch.tensor(offsets), torch.zeros(len(flips), 4, dtype=torch.long))
+    count = len(flips)
+    nothing = torch.zeros(count, 4, dtype=torch.long)
+    return Draws(torch.tensor(flips), torch.tensor(offsets), nothing, torch.zeros(count, dtype=torch.long))
 
 
 # --- Where the numbers come from ---
@@ -159,6 +165,55 @@ def test_a_photo_of_any_mode_becomes_a_tensor_that_its_generator_decides() -> No
     assert first.dtype == torch.float32
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+# --- Random operations ---
+
+RANDAUGMENT = Augmentation("pad-and-crop", pad=2, randaugment=2, magnitude=9)
+
+
+def test_random_operations_are_torchvisions_drawn_by_a_seed() -> None:
+    photo = Image.effect_noise((30, 20), 60).convert("RGB")
+    before = torch.get_rng_state()
+    operations = make_randaugment(RANDAUGMENT, (0.5, 0.5, 0.5))
+    found = [randaugment(photo, operations, seed).tobytes() for seed in (1, 2, 1)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert found[0] == found[2] != found[1]
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        expected = RandAugment(2, 9, interpolation=InterpolationMode.BILINEAR, fill=[128, 128, 128])(photo)
+    assert found[0] == expected.tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_small_image_has_its_own_operations(channels: int) -> None:
+    before = torch.randint(256, (1, channels, 9, 7), dtype=torch.uint8).repeat(6, 1, 1, 1)
+    seeds = torch.tensor([1, 2, 3, 4, 1, 5])
+    mean = [0.5] * channels
+    after = randaugment_all(before, seeds, RANDAUGMENT, mean)
+    assert (after.shape, after.dtype) == (before.shape, torch.uint8)
+    assert torch.equal(after[0], after[4])
+    assert len({tuple(image.flatten().tolist()) for image in after}) > 2
+    assert torch.equal(randaugment_all(before[2:4], seeds[2:4], RANDAUGMENT, mean), after[2:4])
+
+
+def test_photos_without_random_operations_draw_as_before() -> None:
+    photo = Image.effect_noise((300, 200), 60)
+    plain, changed_too = (
+        TrainingPhoto(augmentation, Preprocessing()) for augmentation in (RECIPE.augmentation, with_randaugment())
+    )
+    source = generator(3)
+    plain(photo, source)
+    # the box, the flip and five numbers of the rectangle, as before there were random operations
+    torch.rand(40, generator=(expected := generator(3)))
+    torch.rand((), generator=expected)
+    torch.rand(5, 1, generator=expected)
+    assert torch.equal(source.get_state(), expected.get_state())
+    assert not torch.equal(plain(photo, generator(3)), changed_too(photo, generator(3)))
+
+
+def with_randaugment() -> Augmentation:
+    return changed(RECIPE, ["augmentation.randaugment=2"]).augmentation
 
 
 # --- Mixed ---

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, asdict, replace
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from pathlib import Path
 
 import pytest
 
-from res2next.recipes import Recipe, RecipeError, UnknownRecipe, changed, list_recipes, load_recipe, make_recipe
+from res2next.recipes import (
+    Augmentation,
+    Recipe,
+    RecipeError,
+    Schedule,
+    UnknownRecipe,
+    changed,
+    list_recipes,
+    load_recipe,
+    make_recipe,
+)
 from res2next.registry import ENTRIES, PAPER_RECIPE
 from res2next.training_log import LogError, LogHeader, logged_recipe, read_log_header, read_log_rows, start_log
 
@@ -80,6 +91,28 @@ def test_every_technique_shows_when_it_is_used() -> None:
         "Mixed Precision",
         "Zero-Initialised Residual",
     }
+
+
+def test_later_techniques_show_too() -> None:
+    settings = ("optimizer=AdamW", "momentum=0", "clip_norm=1", "loss=bce", "augmentation.randaugment=2")
+    more = ("drop_rate=0.1", "drop_path=0.1", "sync_batch_norm=true", "keep=best")
+    before, after = (changed(load_recipe(PAPER_RECIPE), chosen).techniques for chosen in ((), (*settings, *more)))
+    assert {*before} - {*after} == {"SGD with Momentum"}
+    assert {*after} - {*before} == {
+        "AdamW",
+        "Gradient Clipping",
+        "Binary Cross-Entropy",
+        "RandAugment",
+        "Dropout",
+        "Stochastic Depth",
+        "SyncBN",
+    }
+
+
+def test_every_key_is_documented() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "train.md").read_text()
+    keys = {entry.name for cls in (Recipe, Schedule, Augmentation) for entry in fields(cls)} - {"name", "augmentation"}
+    assert [key for key in sorted(keys) if not re.search(rf"`[a-z_]*\.?{key}\b", guide)] == []
 
 
 def test_every_recipe_that_the_registry_names_is_there_and_every_one_is_used_but_that_for_ones_own_images() -> None:
@@ -175,6 +208,8 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(
         ("momentun: 0.9", "momentun: unknown key; did you mean momentum?"),
         ("zzz: 1", "zzz: unknown key; allowed are name, model"),
         ("nesterov: true", "nesterov: needs a momentum above 0"),
+        ("clip_norm: 0", "clip_norm: 0 is not allowed; it must be above 0"),
+        ("drop_path: 1", "drop_path: 1 is not allowed; it must be at least 0 and below 1"),
         ("warmup_epochs: 3", "warmup_epochs: must be below the 3 epochs"),
         ("accumulate: 7", "accumulate: must divide batch_size, which is 64"),
         ("epochs: 4", "'epochs' is doubled"),
@@ -201,6 +236,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ("{kind: cosine}", "{kind: step, every: 3, milestones: [2]}", "either `every` or `milestones`"),
         ("{kind: cosine}", "{kind: cosine, every: 3}", "no `every`"),
         ("{crop: none}", "{crop: none, pad: 2}", "augmentation.pad"),
+        ("{crop: none}", "{crop: none, magnitude: 5}", "augmentation.magnitude: belongs to randaugment"),
         ("{crop: none}", "{crop: pad-and-crop}", "augmentation.pad"),
         ("{crop: none}", "{flip: true}", "augmentation.crop: missing"),
     ],

@@ -25,6 +25,7 @@ PARTS = {
     "site": "site.py",
     "inference": "inference.py",
     "evaluation": "evaluation.py",
+    "training": "training.py",
 }
 """Names of the parts and the scripts that measure them, in the order of the page."""
 
