@@ -69,6 +69,8 @@ class LogRow:
     """Mean since training was started or continued, including time for checkpoints and held-out images."""
     held_out_correct: int | None = None
     held_out_loss: float | None = None
+    seconds: float | None = None
+    """Duration of training so far, without the time between an interruption and its continuation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class TrainingCurve:
     held_out: int
     """Number of held-out images."""
     seconds: float
-    """Duration, at the mean speed of the last row: exact for a run that was never interrupted."""
+    """Duration; 0 in logs of earlier versions, which do not have it."""
     hardware: str | None
     """As the recipe states it."""
 
@@ -157,7 +159,7 @@ def read_training_curve(path: Path | Traversable) -> TrainingCurve:
             losses=tuple((int(row["epoch"]), float(row["train_loss"])) for row in rows),
             accuracies=tuple((epoch, number / header.held_out) for epoch, number in correct),
             held_out=header.held_out,
-            seconds=int(rows[-1]["step"]) * header.recipe.batch_size / float(rows[-1]["images_per_second"]),
+            seconds=float(rows[-1].get("seconds") or 0),
             hardware=header.recipe.hardware,
         )
     except (ArithmeticError, LookupError, TypeError, ValueError) as trouble:

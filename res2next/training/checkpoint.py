@@ -55,6 +55,8 @@ class Checkpoint:
     """Length of the log; later rows are of updates that will be repeated."""
     best: Best | None = None
     """The best epoch so far, if the recipe keeps it."""
+    seconds: float = 0.0
+    """Duration of training so far."""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:

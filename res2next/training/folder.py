@@ -111,6 +111,7 @@ class Folder:
                 loss=loss,
                 log_bytes=self.log.stat().st_size,
                 best=run.best,
+                seconds=run.seconds,
             )
             save(self.checkpoints, checkpoint)
 

@@ -95,7 +95,7 @@ def train(
     network = DistributedDataParallel(run.network, broadcast_buffers=False) if world.size > 1 else run.network
 
     steps, total = batches.steps_per_epoch, recipe.epochs * batches.steps_per_epoch
-    clock = Clock(run.step, total, recipe.batch_size)
+    clock = Clock(run.step, total, recipe.batch_size, run.seconds)
     parts = batches.parts_from(run.step)  # of this process, `accumulate` of them per update
     with listeners, interruptions() as stop, compiler_errors():
         while run.step < total:
@@ -105,6 +105,7 @@ def train(
             epoch_done = run.step % steps == 0
             if run.step % REPORT_EVERY == 0:
                 listeners.progress(clock.progress(run.step, epoch, recipe.epochs, rate, float(loss)))
+            run.seconds = clock.seconds
             if epoch_done:
                 row = run.row(epoch, rate, clock.images_per_second(run.step), batches)
                 listeners.epoch(row, held_out)

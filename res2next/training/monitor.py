@@ -78,11 +78,16 @@ class Listeners:
 
 
 class Clock:
-    """The speed of training since it was started or continued."""
+    """The speed of training since it was started or continued, and its duration, of which ``before`` was earlier."""
 
-    def __init__(self, first: int, total: int, batch_size: int) -> None:
-        self.first, self.total, self.batch_size = first, total, batch_size
+    def __init__(self, first: int, total: int, batch_size: int, before: float) -> None:
+        self.first, self.total, self.batch_size, self.before = first, total, batch_size, before
         self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Duration of training so far."""
+        return self.before + time.monotonic() - self.started
 
     def images_per_second(self, step: int) -> float:
         """Mean since the start, including time for checkpoints and held-out images."""

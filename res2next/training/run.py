@@ -41,6 +41,8 @@ class Run:
     """Sum of this process's losses over the updates of the epoch so far."""
     step: int = 0
     """Updates done."""
+    seconds: float = 0.0
+    """Duration of training so far."""
     best: Best | None = None
     """The best epoch so far, if the recipe keeps it; on the first process."""
 
@@ -78,7 +80,7 @@ class Run:
         self.scaler.load_state_dict(checkpoint.scaler)
         for name, value in (checkpoint.average or {}).items():
             self.average[name].copy_(value)  # type: ignore[index]
-        self.step = checkpoint.step
+        self.step, self.seconds = checkpoint.step, checkpoint.seconds
         self.loss.fill_(checkpoint.loss if self.world.rank == 0 else 0.0)
         self.best = checkpoint.best
 
@@ -103,6 +105,7 @@ class Run:
             images_per_second,
             held_out_correct=None if score is None else score.correct,
             held_out_loss=None if score is None else score.loss,
+            seconds=self.seconds,
         )
 
     @property

@@ -123,7 +123,7 @@ def _summary(curve: Curve) -> str:
     sentences = []
     if curve.seconds:
         hardware = f" on {curve.hardware}" if curve.hardware else ""
-        sentences.append(f"Training took about {_duration(curve.seconds)}{hardware}.")
+        sentences.append(f"Training took {_duration(curve.seconds)}{hardware}.")
     if curve.accuracies:
         last, end = curve.accuracies[-1]
         best, most = max(curve.accuracies, key=lambda point: point[1])
