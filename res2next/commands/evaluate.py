@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from res2next.commands import ENGINE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,6 +52,7 @@ MOST_LISTED = 3
     show_default=True,
     help="On a CPU, fold norms and fuse layers first: the same sums in another order.",
 )
+@ENGINE
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this JSON file.")
 @click.option("--resume", is_flag=True, help="Go on with an evaluation to the same --output that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -70,6 +73,7 @@ def evaluate_(
     workers: int | None,
     amp: bool,
     optimize: bool,
+    engine: str,
     output: Path | None,
     resume: bool,
     as_json: bool,
@@ -89,7 +93,8 @@ def evaluate_(
     from res2next.evaluation import UndecodableImages, evaluate
     from res2next.evaluation.partial_results import forget_results
     from res2next.evaluation.predictions import SUFFIXES, write_predictions
-    from res2next.inference import keep_memory
+    from res2next.inference import choose_engine, keep_memory
+    from res2next.inference.engines import EXPORTING
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
     from res2next.weights import file_digest
@@ -98,6 +103,10 @@ def evaluate_(
     keep_memory()
     if resume and output is None:
         raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
+    if engine in EXPORTING:
+        if amp:
+            raise click.UsageError(f"--engine {engine} computes in float32: leave out --amp")
+        device = "cpu" if device == "auto" else device
     if predictions is not None and predictions.suffix not in SUFFIXES:
         raise click.BadParameter(f"{predictions.name} must end in {' or '.join(SUFFIXES)}", param_hint="--predictions")
     own = data is not None and data.startswith(PREFIX)
@@ -108,6 +117,7 @@ def evaluate_(
     part: Split = "train" if split == "train" else "test"
     images = None if own else open_dataset(dataset or entry.dataset, None if data is None else Path(data), split=part)
     with join_processes(device) as world:
+        engine = choose_engine("torch" if amp and engine == "auto" else engine, world.device.type)
         file = _local_file(entry, weights, world)
         stated = read_metadata(file)
         published = entry.preprocessing if stated is None else stated.preprocessing
@@ -139,6 +149,7 @@ def evaluate_(
                     flip=flip,
                     changes=changes,
                     predictions=None if predictions is None else with_arguments(write_predictions, predictions, images),
+                    engine=engine,
                     world=world,
                     partial=partial,
                 )
@@ -266,7 +277,9 @@ def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
         yield "not numbers", f"{result.not_numbers:,} images have logits that are not numbers, and count as wrong"
     if result.close_calls:
         yield "close calls", f"{result.close_calls:,} images may be counted otherwise by another order of summation"
-    where = f"{result.device}, {result.precision}"
+    where = f"{result.device}, {result.precision}, {result.engine}"
+    if result.streams > 1:
+        where += f", {result.streams} batches at a time"
     yield "speed", f"{result.images_per_second:,.1f} images/s, {result.seconds:.1f} s ({where})"
 
 

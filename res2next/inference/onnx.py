@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
 
-from res2next.files import atomic_path
+from res2next.errors import EngineNotAvailable
+from res2next.files import write_atomic
 from res2next.inference.network import can_optimize
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def export_onnx(model: nn.Module, path: Path, *, size: tuple[int, int, int] = (3, 224, 224)) -> None:
@@ -24,21 +25,33 @@ def export_onnx(model: nn.Module, path: Path, *, size: tuple[int, int, int] = (3
 
     Raises:
         TypeError: not a network of this package as :func:`res2next.create_model` makes it.
-        ModuleNotFoundError: the package onnx is missing; the extra ``export`` installs it.
+        EngineNotAvailable: the package onnx is missing; the extra ``export`` installs it.
     """
     if not can_optimize(model):
         raise TypeError(f"{type(model).__name__} is not a network of res2next: export_onnx takes one of create_model()")
     if importlib.util.find_spec("onnx") is None:
-        raise ModuleNotFoundError("export_onnx needs the package onnx: pip install 'cardproof[export]'")
+        raise EngineNotAvailable("export_onnx needs the package onnx: pip install 'cardproof[export]'")
+    write_atomic(path, onnx_bytes(model, torch.zeros(1, *size)))
+
+
+def onnx_bytes(model: nn.Module, images: Tensor) -> bytes:
+    """Any network from images to logits as the content of an ONNX file, for batches of any size.
+
+    Args:
+        model: it stays as it is.
+        images: (n, C, H, W) such as the network gets; only their size and type matter.
+    """
     network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-    with atomic_path(path) as partial:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
         torch.onnx.export(
             network,
-            (torch.zeros(1, *size),),
-            str(partial),
+            (images,),
+            str(path),
             input_names=["images"],
             output_names=["logits"],
             dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}},
             opset_version=17,
             dynamo=False,  # the other exporter needs one more package, onnxscript
         )
+        return path.read_bytes()
