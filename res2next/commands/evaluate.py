@@ -27,6 +27,11 @@ MOST_LISTED = 3
 """Worst classes and most frequent confusions that are printed."""
 
 
+CALIBRATION = 256
+"""Training images, from all parts of the set, over which the ranges of features are found for int8."""
+CALIBRATED_AT_ONCE = 16
+
+
 @click.command("evaluate")
 @click.argument("model")
 @click.option("--dataset", metavar="NAME", help="The data set; the one that the model's classes are of unless given.")
@@ -53,6 +58,7 @@ MOST_LISTED = 3
     help="On a CPU, fold norms and fuse layers first: the same sums in another order.",
 )
 @ENGINE
+@click.option("--int8", is_flag=True, help="Compute in 8-bit integers: several times faster, and counts differ.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this JSON file.")
 @click.option("--resume", is_flag=True, help="Go on with an evaluation to the same --output that was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -74,6 +80,7 @@ def evaluate_(
     amp: bool,
     optimize: bool,
     engine: str,
+    int8: bool,
     output: Path | None,
     resume: bool,
     as_json: bool,
@@ -103,10 +110,12 @@ def evaluate_(
     keep_memory()
     if resume and output is None:
         raise click.UsageError("--resume goes on with an evaluation to a file: give the same --output again")
-    if engine in EXPORTING:
+    if engine in EXPORTING or int8:
         if amp:
-            raise click.UsageError(f"--engine {engine} computes in float32: leave out --amp")
+            raise click.UsageError(f"--amp is torch's: leave out {'--int8' if int8 else f'--engine {engine}'}")
         device = "cpu" if device == "auto" else device
+    if int8 and engine == "torch":
+        raise click.UsageError("--int8 needs another engine than torch: add --engine auto")
     if predictions is not None and predictions.suffix not in SUFFIXES:
         raise click.BadParameter(f"{predictions.name} must end in {' or '.join(SUFFIXES)}", param_hint="--predictions")
     own = data is not None and data.startswith(PREFIX)
@@ -128,6 +137,14 @@ def evaluate_(
             raise click.UsageError(f"the weights in {file.name} know other classes than those of {images.info.name}")
         images.transform = evaluation_transform(preprocessing)
         network = _load_network(entry, file, images, world)
+        if int8:
+            place = None if data is None else Path(data)
+            training = (
+                _open_own(entry, file, stated, str(data), "train")
+                if own
+                else open_dataset(images.info.name, place, split="train")
+            )
+            network = _quantized(network, images, training, engine)
         if partial and not resume and world.rank == 0:
             forget_results(partial)
         world.barrier()
@@ -203,6 +220,21 @@ def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, spli
             "weights for these classes, or folders named by classes that they know"
         )
     return images
+
+
+def _quantized(network: nn.Module, images: ImageSet, training: ImageSet, engine: str) -> nn.Module:
+    """The network in 8-bit integers, with the ranges of its features over some training images."""
+    import torch
+
+    from res2next.inference import quantize
+
+    if training.split == images.split or (not images.info.published and training.digest == images.digest):
+        raise click.UsageError("--int8 needs training images that are not evaluated, and there are none")
+    training.transform = images.transform
+    indices = range(0, len(training), max(1, len(training) // CALIBRATION))[:CALIBRATION]
+    starts = range(0, len(indices), CALIBRATED_AT_ONCE)
+    parts = (indices[start : start + CALIBRATED_AT_ONCE] for start in starts)
+    return quantize(network, (torch.stack([training[index][0] for index in part]) for part in parts), engine)
 
 
 def _load_network(entry: Entry, file: Path, images: ImageSet, world: World) -> nn.Module:

@@ -19,7 +19,7 @@ from res2next.evaluation.partial_results import Results, in_order, inputs_of
 from res2next.evaluation.precision import Place, exact_on, for_streams, most_streams
 from res2next.evaluation.result import Engines, Evaluation, Subject, Timing, summarised
 from res2next.evaluation.streams import Scoring
-from res2next.inference import choose_engine, evaluating
+from res2next.inference import Exported, choose_engine, evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,8 @@ def evaluate(
         changes: how the preprocessing differs from the published one, for the record.
         predictions: called on the first process with the scores of all images in order.
         engine: ``torch``; on a CPU and in float32 also ``onnxruntime`` or ``openvino``, or ``auto`` for the fastest
-            that is installed. Any engine computes the same sums in another order.
+            that is installed. Any engine computes the same sums in another order. A network that was exported or
+            quantized (:func:`res2next.inference.quantize`) has its own.
         streams: batches that are computed at the same time, each by its share of torch's threads; the faster of one
             and of one for each thread unless given, which is timed if there are enough images. Changes speed only.
         world: the processes that share the images; each calls this function and gets the result.
@@ -88,7 +89,7 @@ def evaluate(
     if data.transform is None:
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
     place = Place.of(model, torch.device(device), amp)
-    chosen = choose_engine(engine, place.device.type)
+    chosen = choose_engine(model.engine if isinstance(model, Exported) else engine, place.device.type)
     if chosen != "torch" and not place.plain:
         raise ValueError(f"the engine {chosen} computes in float32, and not in {place.precision}")
     model.to(place.device)

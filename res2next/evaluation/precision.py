@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +29,8 @@ class Place:
     """Type of the images: that of the network's parameters."""
     mixed: torch.dtype | None
     """Type of mixed precision; None without."""
+    exported: str | None = None
+    """Precision of an exported network; None for others."""
 
     @classmethod
     def of(cls, model: nn.Module, device: torch.device, amp: bool) -> Place:
@@ -37,7 +39,8 @@ class Place:
         numbers = torch.float32 if parameter is None else parameter.dtype
         if isinstance(model, Optimized):  # its last layer is always in float32
             numbers = model.dtype
-        return cls(device, numbers, half_precision(device) if amp else None)
+        exported = model.precision if isinstance(model, Exported) else None
+        return cls(device, numbers, half_precision(device) if amp else None, exported)
 
     @property
     def plain(self) -> bool:
@@ -46,20 +49,17 @@ class Place:
 
     @property
     def precision(self) -> str:
-        """Type of convolutions, by torch's name without ``torch.``."""
-        return str(self.mixed or self.numbers).removeprefix("torch.")
+        """Type of convolutions: ``int8``, or torch's name without ``torch.``."""
+        return self.exported or str(self.mixed or self.numbers).removeprefix("torch.")
 
 
 def for_streams(model: nn.Module, place: Place, engine: Engine, optimized: bool) -> Callable[[int], nn.Module]:
     """The network that computes for a number of streams: by an engine, or by torch, optimized if possible."""
     if engine != "torch":
-        return cache(partial(_exported, model, engine, torch.get_num_threads()))
+        exported = model if isinstance(model, Exported) else Exported(model, engine)
+        return cache(exported.in_streams)
     network = optimize(model) if optimized and place.plain and can_optimize(model) else model
     return lambda streams: network
-
-
-def _exported(model: nn.Module, engine: Engine, threads: int, streams: int) -> nn.Module:
-    return Exported(model, engine, threads=threads, streams=streams)
 
 
 def most_streams(model: nn.Module, place: Place, engine: Engine) -> int:

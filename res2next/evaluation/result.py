@@ -71,7 +71,7 @@ class Evaluation:
     device: str
     """Kind of device: ``cpu`` or ``cuda``."""
     precision: str
-    """Type of convolutions: ``float32`` or, with mixed precision, ``bfloat16`` or ``float16``."""
+    """Type of convolutions: ``float32``; with mixed precision ``bfloat16`` or ``float16``; quantized ``int8``."""
     seconds: float
     """Wall time, loading of images included; of the last run only if there were several."""
     images_per_second: float

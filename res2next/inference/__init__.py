@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from res2next.inference.engines import CHOICES, Engine, Exported, choose_engine
+from res2next.inference.engines import CHOICES, Engine, Exported, choose_engine, quantize
 from res2next.inference.memory import keep_memory
 from res2next.inference.network import Optimized, can_optimize, evaluating, optimize
 from res2next.inference.onnx import export_onnx
@@ -18,4 +18,5 @@ __all__ = [
     "export_onnx",
     "keep_memory",
     "optimize",
+    "quantize",
 ]

@@ -1,7 +1,7 @@
 """Engines: what computes a network on a CPU. Torch, or the exported network by ONNX Runtime or OpenVINO.
 
-All compute in float32, and differ in the order of sums only. An engine is a module from images to logits, so that it
-can stand where a network does.
+All compute in float32, and differ in the order of sums only; quantized networks compute in 8-bit integers, with other
+sums. What computes is a module from images to logits, so that it can stand where a network does.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from res2next.errors import EngineNotAvailable
-from res2next.inference.onnx import onnx_bytes
+from res2next.inference.onnx import onnx_bytes, quantized_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -66,19 +66,30 @@ def _require(engine: Engine, device: str) -> None:
 
 
 class Exported(nn.Module):
-    """A network as ONNX, computed by ONNX Runtime or OpenVINO; a module without parameters and without training.
+    """A network as ONNX, computed by ONNX Runtime or OpenVINO; it cannot be trained.
 
     The network is exported at the first forward for images of a new size. Several threads may call it at once.
     """
 
-    def __init__(self, model: nn.Module | bytes, engine: Engine, *, threads: int | None = None, streams: int = 1):
-        """Take a network, in evaluation mode from here on, or the content of an ONNX file.
+    content: Tensor | None
+
+    def __init__(
+        self,
+        model: nn.Module | bytes,
+        engine: Engine,
+        *,
+        threads: int | None = None,
+        streams: int = 1,
+        precision: str = "float32",
+    ) -> None:
+        """Take a network, which is computed in evaluation mode, or the content of an ONNX file.
 
         Args:
             model: on a CPU, in float32; it must not change afterwards. Content of a file is for one size of images.
             engine: ``onnxruntime`` or ``openvino``.
             threads: of all forwards together; as many as torch uses unless given.
             streams: forwards that are computed at the same time, each by its share of the threads.
+            precision: of the content of a file, for the record.
 
         Raises:
             EngineNotAvailable: a package is missing.
@@ -86,12 +97,16 @@ class Exported(nn.Module):
         """
         super().__init__()
         _require(engine, "cpu")
-        if isinstance(model, nn.Module) and any(part.dtype != torch.float32 for part in model.parameters()):
+        self.model: nn.Module | None = None
+        self.register_buffer("content", None)  # a buffer, so that the state dict tells networks apart
+        if isinstance(model, bytes):
+            self.content = torch.frombuffer(bytearray(model), dtype=torch.uint8)
+        elif any(part.dtype != torch.float32 for part in model.parameters()):
             raise ValueError(f"the engine {engine} computes in float32, and the network is not: use model.float()")
-        self._source = (model,)  # in a tuple, so that it is not a part of this module
-        self._open = {"onnxruntime": _onnxruntime, "openvino": _openvino}[engine]
-        self._threads = threads or torch.get_num_threads()
-        self._streams = streams
+        else:
+            self.model = model
+        self.engine, self.precision = engine, precision
+        self._threads, self._streams = threads or torch.get_num_threads(), streams
         self._runs: dict[tuple[int, ...], Run] = {}
         self._lock = Lock()
         super().train(False)
@@ -101,13 +116,18 @@ class Exported(nn.Module):
         with self._lock:
             run = self._runs.get(images.shape[1:])
             if run is None:
-                (model,) = self._source
-                content = model if isinstance(model, bytes) else onnx_bytes(model, images[:1])
-                run = self._runs[images.shape[1:]] = self._open(content, self._threads, self._streams)
+                start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[self.engine]
+                run = start(self._exported(images[:1]), self._threads, self._streams)
+                self._runs[images.shape[1:]] = run
         return torch.from_numpy(run(images.contiguous().numpy()))
 
+    def in_streams(self, streams: int) -> Exported:
+        """The same for another number of streams, with as many threads in all."""
+        model = self._exported(None) if self.model is None else self.model
+        return Exported(model, self.engine, threads=self._threads, streams=streams, precision=self.precision)
+
     def train(self, mode: bool = True) -> Exported:
-        """Stay in evaluation mode.
+        """Stay as it is.
 
         Raises:
             ValueError: ``mode`` is True.
@@ -115,6 +135,33 @@ class Exported(nn.Module):
         if mode:
             raise ValueError("an exported network cannot be trained: train the network that it was made of")
         return self
+
+    def _exported(self, images: Tensor | None) -> bytes:
+        if self.model is None:
+            assert self.content is not None
+            return self.content.numpy().tobytes()
+        assert images is not None
+        return onnx_bytes(self.model, images)
+
+
+def quantize(model: nn.Module, images: Iterable[Tensor], engine: str = "auto") -> Exported:
+    """A network that computes in 8-bit integers on a CPU, several times faster and with other logits.
+
+    Args:
+        model: any network from images to logits; it stays as it is.
+        images: batches (n, C, H, W), all of one size, of some hundred images that the network was trained on. They give
+            the ranges of its features; never use those that it is measured on.
+        engine: ``onnxruntime`` or ``openvino``, or ``auto`` for the faster of those that are installed. Both need
+            onnxruntime, which quantizes.
+
+    Raises:
+        EngineNotAvailable: a package is missing, which the extra ``export`` installs; or the engine is torch.
+        ValueError: there are no images.
+    """
+    chosen = choose_engine(engine)
+    if chosen == "torch":
+        raise EngineNotAvailable("int8 is computed by onnxruntime or openvino: pip install 'cardproof[export]'")
+    return Exported(quantized_bytes(model, images), chosen, precision="int8")
 
 
 def _onnxruntime(content: bytes, threads: int, streams: int) -> Run:
