@@ -6,6 +6,7 @@ sums. What computes is a module from images to logits, so that it can stand wher
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,6 +109,7 @@ class Exported(nn.Module):
         self.engine, self.precision = engine, precision
         self._threads, self._streams = threads or torch.get_num_threads(), streams
         self._runs: dict[tuple[int, ...], Run] = {}
+        self._exported: dict[tuple[int, ...], bytes] = {}
         self._lock = Lock()
         super().train(False)
 
@@ -117,14 +119,15 @@ class Exported(nn.Module):
             run = self._runs.get(images.shape[1:])
             if run is None:
                 start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[self.engine]
-                run = start(self._exported(images[:1]), self._threads, self._streams)
+                run = start(self._onnx(images[:1]), self._threads, self._streams)
                 self._runs[images.shape[1:]] = run
         return torch.from_numpy(run(images.contiguous().numpy()))
 
     def in_streams(self, streams: int) -> Exported:
         """The same for another number of streams, with as many threads in all."""
-        model = self._exported(None) if self.model is None else self.model
-        return Exported(model, self.engine, threads=self._threads, streams=streams, precision=self.precision)
+        other = copy.copy(self)
+        other._streams, other._runs, other._lock = streams, {}, Lock()
+        return other
 
     def train(self, mode: bool = True) -> Exported:
         """Stay as it is.
@@ -136,12 +139,14 @@ class Exported(nn.Module):
             raise ValueError("an exported network cannot be trained: train the network that it was made of")
         return self
 
-    def _exported(self, images: Tensor | None) -> bytes:
-        if self.model is None:
-            assert self.content is not None
+    def _onnx(self, images: Tensor) -> bytes:
+        if self.content is not None:
             return self.content.numpy().tobytes()
-        assert images is not None
-        return onnx_bytes(self.model, images)
+        assert self.model is not None
+        size = images.shape[1:]
+        if size not in self._exported:  # shared by all numbers of streams
+            self._exported[size] = onnx_bytes(self.model, images)
+        return self._exported[size]
 
 
 def quantize(model: nn.Module, images: Iterable[Tensor], engine: str = "auto") -> Exported:

@@ -22,7 +22,7 @@ from res2next.datasets.base import CorruptImage, DataSetNotFound
 from res2next.errors import EngineNotAvailable
 from res2next.evaluation import Evaluation, OtherEvaluation, UndecodableImages, evaluate, streams
 from res2next.evaluation.precision import Place, most_streams
-from res2next.inference import CHOICES, Exported, choose_engine, optimize
+from res2next.inference import CHOICES, Exported, choose_engine, optimize, quantize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 
@@ -132,7 +132,7 @@ def test_the_command_writes_which_engine_computed(engine: str) -> None:
 def test_mixed_precision_is_torch_s() -> None:
     done = CliRunner().invoke(evaluate_, [MODEL, "--engine", "openvino", "--amp"])
     assert done.exit_code == 2
-    assert "computes in float32" in done.output
+    assert "leave out --engine openvino" in done.output
     assert CliRunner().invoke(evaluate_, [MODEL, "--engine", "auto", "--amp"]).exit_code == 0
 
 
@@ -261,3 +261,41 @@ def test_an_optimized_network_may_be_called_by_several_threads() -> None:
     with streams._pool(4) as pool:  # another size each: weights are packed again and again
         found = list(pool.map(network, [images[: 1 + number] for number in range(24)]))
     assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(found, expected, strict=True))
+
+
+# --- int8 ---
+
+
+def test_int8_costs_few_of_digits_and_says_so(engine: str, by_torch: Evaluation) -> None:
+    pytest.importorskip("onnxruntime", reason="quantizes: the extra export")
+    training = digits("train")
+    batches = torch.stack([training[index][0] for index in range(256)]).split(64)
+    network = quantize(create_model(MODEL, pretrained=True), batches, engine)
+    result = evaluate(network, digits())
+    assert (result.precision, result.engine) == ("int8", engine)
+    assert abs(result.top1 - by_torch.top1) <= 4
+    assert result.loss != by_torch.loss
+    other = evaluate(network, digits(), streams=2)
+    assert same_counts(result, other)
+
+
+def test_int8_is_calibrated_on_images_that_are_not_evaluated() -> None:
+    pytest.importorskip("onnxruntime", reason="quantizes: the extra export")
+    run = CliRunner().invoke
+    done = run(evaluate_, [MODEL, "--engine", "onnxruntime", "--int8", "--split", "train"])
+    assert done.exit_code == 2
+    assert "needs training images that are not evaluated" in done.output
+    done = run(evaluate_, [MODEL, "--engine", "onnxruntime", "--int8", "--json"])
+    assert json.loads(done.stdout)["precision"] == "int8"
+    assert "add --engine auto" in run(evaluate_, [MODEL, "--int8"]).output
+    with pytest.raises(ValueError, match="some of the training set"):
+        quantize(create_model(MODEL), [], "onnxruntime")
+
+
+def test_partial_results_of_int8_are_those_of_the_same_ranges(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="quantizes: the extra export")
+    network, training = create_model(MODEL, pretrained=True), digits("train")
+    images = torch.stack([training[index][0] for index in range(64)])
+    evaluate(quantize(network, [images], "onnxruntime"), digits(), partial=tmp_path)
+    with pytest.raises(OtherEvaluation, match="with another network"):
+        evaluate(quantize(network, [2 * images], "onnxruntime"), digits(), partial=tmp_path)

@@ -141,8 +141,8 @@ def notes(batch: int) -> list[str]:
     half = "with" if torch.cpu._is_avx512_bf16_supported() else "without"
     packages = " and ".join(f"{name} {installed(name)}" for name in EXPORTED.values())
     return [
-        f"Vectors of {capability}, {half} instructions for bfloat16; {packages}. Memory kept: freed memory is not given "
-        "back to the system. The last layer was fitted to tell the photos apart.",
+        f"Vectors of {capability}, {half} instructions for bfloat16; {packages}. Memory kept: freed memory is not "
+        "given back to the system. The last layer was fitted to tell the photos apart.",
         _least(batch),
     ]
 
