@@ -69,8 +69,8 @@ def evaluate(
         flip: take the mean of the logits of each image and its mirror image.
         changes: how the preprocessing differs from the published one, for the record.
         predictions: called on the first process with the scores of all images in order.
-        engine: ``torch``; on a CPU and in float32 also ``onnxruntime`` or ``openvino``, or ``auto`` for the fastest
-            that is installed. Any engine computes the same sums in another order. A network that was exported or
+        engine: ``torch``; on a CPU and in float32 also ``onnxruntime`` or ``openvino``; ``auto`` is the fastest of
+            those that are installed. Any engine computes the same sums in another order. A network that was exported or
             quantized (:func:`res2next.inference.quantize`) has its own.
         streams: batches that are computed at the same time, each by its share of torch's threads; the faster of one
             and of one for each thread unless given, which is timed if there are enough images. Changes speed only.
@@ -89,7 +89,11 @@ def evaluate(
     if data.transform is None:
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
     place = Place.of(model, torch.device(device), amp)
-    chosen = choose_engine(model.engine if isinstance(model, Exported) else engine, place.device.type)
+    if isinstance(model, Exported):
+        engine = model.engine
+    elif engine == "auto" and not place.plain:
+        engine = "torch"
+    chosen = choose_engine(engine, place.device.type)
     if chosen != "torch" and not place.plain:
         raise ValueError(f"the engine {chosen} computes in float32, and not in {place.precision}")
     model.to(place.device)
