@@ -14,7 +14,7 @@ from res2next.create import create_model
 from res2next.datasets import find_dataset
 from res2next.errors import NoAnswer, UnreadableImage, UnreadableWeights
 from res2next.images import open_image, prepare_image
-from res2next.inference import Optimized, can_optimize, evaluating, optimize
+from res2next.inference import Exported, Optimized, can_optimize, choose_engine, evaluating, optimize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 from res2next.weights import load_weights
@@ -121,6 +121,16 @@ class Classifier:
         """The same with the network's optimized copy, on a CPU and for a network of this package; else unchanged."""
         on_cpu = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
         return replace(self, network=optimize(self.network)) if on_cpu and can_optimize(self.network) else self
+
+    def by_engine(self, engine: str) -> Classifier:
+        """The same computed by an engine: ``torch``, ``onnxruntime``, ``openvino`` or ``auto``, for networks on a CPU.
+
+        Raises:
+            EngineNotAvailable, ValueError: as :func:`res2next.inference.choose_engine`.
+        """
+        parameter = next(self.network.parameters(), None)
+        chosen = choose_engine(engine, "cpu" if parameter is None else parameter.device.type)
+        return self if chosen == "torch" else replace(self, network=Exported(self.network, chosen))
 
     def tensor(self, image: Image.Image | Path | str) -> Tensor:
         """The network's input for an image, (C, H, W).

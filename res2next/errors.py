@@ -76,3 +76,7 @@ class NoAnswer(Res2NextError, ArithmeticError):  # noqa: N818 - as above
 
     def __init__(self, count: int, outputs: int) -> None:
         super().__init__(f"{count} of the network's {outputs} outputs are not finite numbers: its weights are damaged")
+
+
+class EngineNotAvailable(Res2NextError, ModuleNotFoundError):  # noqa: N818 - as above
+    """An engine of inference whose package is missing, or that does not compute on the device."""

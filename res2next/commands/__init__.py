@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 COMMANDS = ("classify", "datasets", "evaluate", "models", "train")
 """Names of modules; each has a click command of the same name with an underscore after it."""
 
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["torch", "onnxruntime", "openvino", "auto"]),
+    default="torch",
+    show_default=True,
+    help="What computes the network on a CPU; auto: the fastest that is installed.",
+)
+
 
 class _Commands(click.Group):
     """Loads a command when it is called, since most import torch."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from res2next.commands import ENGINE
+
 if TYPE_CHECKING:
     from res2next.classification import Prediction
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "res2next50"
 
 MANY = 8
-"""Images for which the optimized network is faster, although it has to be made first."""
+"""Images for which another network is faster, although it has to be made first: an optimized or exported one."""
 
 
 @click.command("classify")
@@ -37,6 +39,7 @@ MANY = 8
     show_default=True,
     help="On a CPU, fuse layers first, for 8 images or more.",
 )
+@ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, an object for each image.")
 @click.pass_context
 def classify_(
@@ -48,6 +51,7 @@ def classify_(
     top: int,
     batch_size: int,
     optimize: bool,
+    engine: str,
     as_json: bool,
 ) -> None:
     """Say what is on each IMAGE, or on all images in a folder: the most probable classes.
@@ -68,7 +72,9 @@ def classify_(
     for path in images:
         path.stat()  # a missing one ends the command
     paths = [path for given in images for path in find_images(given)]
-    if optimize and len(paths) >= MANY:
+    many = len(paths) >= MANY
+    classifier = classifier.by_engine(engine if many or engine != "auto" else "torch")
+    if optimize and many:
         classifier = classifier.optimized()
     # closed before an error is printed, so that the message is not in the bar
     with progress_bar() as bar:

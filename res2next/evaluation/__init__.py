@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from res2next.evaluation.loop import UndecodableImages, UnfitNetwork, evaluate
+from res2next.evaluation.loop import UndecodableImages, evaluate
 from res2next.evaluation.partial_results import OtherEvaluation
 from res2next.evaluation.result import ClassResult, Evaluation
+from res2next.evaluation.streams import UnfitNetwork
 
 __all__ = ["ClassResult", "Evaluation", "OtherEvaluation", "UndecodableImages", "UnfitNetwork", "evaluate"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,21 +13,21 @@ from torch.utils.data import DataLoader, default_collate
 from res2next.datasets.base import ArrayImages, CorruptImage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from res2next.datasets import ImageSet
 
 
 Places = NDArray[np.int64]
 
-Batches = Iterable[tuple[Places, torch.Tensor, torch.Tensor]]
+Batch = tuple[Places, torch.Tensor, torch.Tensor]
 """Places of images in the data set, the images (n, C, H, W), their labels (n,)."""
 
 
-def loaded(
+def load_batches(
     data: ImageSet, places: Places, batch_size: int, workers: int, device: torch.device, undecodable: dict[int, str]
-) -> Batches:
-    """The images at ``places`` in batches: places, images (n, C, H, W), labels (n,).
+) -> Iterator[Batch]:
+    """The images at ``places`` in batches.
 
     Places of images that cannot be decoded, and messages about them, are added to ``undecodable``.
     """
@@ -45,6 +44,14 @@ def loaded(
         if batch is not None:
             numbers, images, labels = batch
             yield numbers.numpy(), images, labels
+
+
+def load_batch(data: ImageSet, places: Places, undecodable: dict[int, str]) -> Batch | None:
+    """The images at ``places``, None if none can be decoded; ``undecodable`` as above."""
+    indexed = Indexed(data)
+    batch, failed = collated([indexed[place] for place in places.tolist()])
+    undecodable.update(failed)
+    return None if batch is None else (batch[0].numpy(), batch[1], batch[2])
 
 
 def workers_for(data: ImageSet, device: torch.device) -> int:

@@ -7,28 +7,27 @@ the network's float arithmetic is; :attr:`Evaluation.close_calls` is the number 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import torch
 
 from res2next.datasets.base import CorruptImage
 from res2next.distributed import World
-from res2next.errors import Res2NextError
-from res2next.evaluation.batches import loaded, workers_for
-from res2next.evaluation.metrics import likeliest, score
+from res2next.evaluation.batches import workers_for
 from res2next.evaluation.partial_results import Results, in_order, inputs_of
-from res2next.evaluation.precision import Place, exact_on, quickest
-from res2next.evaluation.result import Evaluation, Subject, Timing, summarised
-from res2next.inference import evaluating
+from res2next.evaluation.precision import Place, exact_on, for_streams, most_streams
+from res2next.evaluation.result import Engines, Evaluation, Subject, Timing, summarised
+from res2next.evaluation.streams import Scoring
+from res2next.inference import Exported, choose_engine, evaluating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from torch import nn
 
     from res2next.datasets import ImageSet
-    from res2next.evaluation.batches import Batches, Places
     from res2next.evaluation.metrics import Scores
 
 
@@ -47,6 +46,8 @@ def evaluate(
     flip: bool = False,
     changes: tuple[str, ...] = (),
     predictions: Callable[[Scores], None] | None = None,
+    engine: str = "torch",
+    streams: int | None = None,
     world: World = World(),  # noqa: B008 - immutable
     partial: Path | None = None,
 ) -> Evaluation:
@@ -68,6 +69,11 @@ def evaluate(
         flip: take the mean of the logits of each image and its mirror image.
         changes: how the preprocessing differs from the published one, for the record.
         predictions: called on the first process with the scores of all images in order.
+        engine: ``torch``; on a CPU and in float32 also ``onnxruntime`` or ``openvino``; ``auto`` is the fastest of
+            those that are installed. Any engine computes the same sums in another order. A network that was exported or
+            quantized (:func:`res2next.inference.quantize`) has its own.
+        streams: batches that are computed at the same time, each by its share of torch's threads; the faster of one
+            and of one for each thread unless given, which is timed if there are enough images. Changes speed only.
         world: the processes that share the images; each calls this function and gets the result.
         partial: folder for partial results; an evaluation continues with those in it. It is not deleted.
 
@@ -75,26 +81,36 @@ def evaluate(
         UnfitNetwork: the number of logits is not the number of classes.
         OtherEvaluation: ``partial`` is of another network, another data set or another way of evaluating.
         UndecodableImages: images cannot be decoded; raised when all others are evaluated and in ``partial``.
-        ValueError: ``data`` has no transform, or ``batch_size`` is below 1.
+        EngineNotAvailable: the engine's package is missing, or it does not compute on the device.
+        ValueError: ``data`` has no transform, or ``batch_size`` is below 1; an engine other than torch for a network
+            that is not in float32, or in mixed precision.
     """
     started = time.perf_counter()
     if data.transform is None:
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
     place = Place.of(model, torch.device(device), amp)
-    computing = quickest(model, place) if optimized else model
-    results = Results(partial, inputs_of(model, data, name, weights, place, flip) if partial else {}, data)
+    if isinstance(model, Exported):
+        engine = model.engine
+    elif engine == "auto" and not place.plain:
+        engine = "torch"
+    chosen = choose_engine(engine, place.device.type)
+    if chosen != "torch" and not place.plain:
+        raise ValueError(f"the engine {chosen} computes in float32, and not in {place.precision}")
+    model.to(place.device)
+    inputs = inputs_of(model, data, name, weights, place, chosen, flip) if partial else {}
+    results = Results(partial, inputs, data)
     mine = results.missing(len(data), world)
     workers = workers_for(data, place.device) if workers is None else workers
-    undecodable: dict[int, str] = {}
-    batches = loaded(data, mine, batch_size, workers, place.device, undecodable)
-    with evaluating(model), exact_on(place.device):
-        for places, scores in scored(computing, batches, data, place, flip):
+    scoring = Scoring(for_streams(model, place, chosen, optimized), data, place, flip, batch_size, workers)
+    scored = scoring.run(mine, most_streams(model, place, chosen), streams)
+    with evaluating(model), exact_on(place.device), closing(scored):
+        for places, scores in scored:
             results.add(places, scores)
             if progress:
                 progress(results.added, len(mine))
     results.write()
 
-    failed = world.broadcast(dict(sorted(item for part in world.gather(undecodable) for item in part.items())))
+    failed = world.broadcast(dict(sorted(item for part in world.gather(scoring.undecodable) for item in part.items())))
     if failed:
         raise UndecodableImages(tuple(failed.values()), len(data))
     known = world.gather((results.places, results.scores, results.added))
@@ -105,14 +121,10 @@ def evaluate(
         if predictions:
             predictions(scores)
         subject = Subject(name, weights, (*changes, *(("flip",) if flip else ())))
-        evaluation = summarised(scores, data, subject, place, timing)
+        evaluation = summarised(scores, data, subject, place, Engines(chosen, scoring.streams), timing)
     evaluation = world.broadcast(evaluation)
     assert evaluation is not None
     return evaluation
-
-
-class UnfitNetwork(Res2NextError, ValueError):  # noqa: N818 - a public name: it says what is the matter
-    """A network whose number of logits is not the number of classes."""
 
 
 class UndecodableImages(CorruptImage):
@@ -127,24 +139,3 @@ class UndecodableImages(CorruptImage):
 
     def __reduce__(self) -> tuple[type[UndecodableImages], tuple[tuple[str, ...], int]]:
         return UndecodableImages, (self.messages, self.images)
-
-
-def scored(
-    model: nn.Module, batches: Batches, data: ImageSet, place: Place, flip: bool
-) -> Iterator[tuple[Places, Scores]]:
-    """The places of the images of each batch, and their scores."""
-    model.to(place.device)
-    kind, mixed = place.device.type, place.mixed
-    for places, images, labels in batches:
-        # not around the loop: the caller's code between two batches is not in inference mode
-        with torch.inference_mode(), torch.autocast(kind, mixed, enabled=mixed is not None):
-            images = images.to(place.device, place.numbers, non_blocking=True, memory_format=torch.channels_last)
-            logits = model(images)  # (n, classes)
-            if flip:
-                logits = (logits + model(images.flip(3))) / 2
-        if logits.shape[1:] != (data.info.num_classes,):
-            raise UnfitNetwork(
-                f"the network gives {'x'.join(map(str, logits.shape[1:]))} logits an image, and {data.info.name} "
-                f"has {data.info.num_classes} classes: choose a network for it, or another data set"
-            )
-        yield places, score(logits, likeliest(logits, labels, data.label_sets(places.tolist())))

@@ -107,15 +107,18 @@ class Results:
 
 
 def inputs_of(
-    model: nn.Module, data: ImageSet, name: str, weights: str, place: Place, flip: bool = False
+    model: nn.Module, data: ImageSet, name: str, weights: str, place: Place, engine: str = "torch", flip: bool = False
 ) -> dict[str, str]:
-    """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation."""
+    """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation.
+
+    The engine is one: counts would be the same with any, but the result names one, and losses differ in the last digit.
+    """
     digest = hashlib.sha256(repr(model).encode())
     for key, value in model.state_dict().items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return {
-        "format": "2",
+        "format": "3",
         "model": name,
         "weights file": weights,
         "network": f"sha256:{digest.hexdigest()}",
@@ -123,6 +126,7 @@ def inputs_of(
         "preprocessing": f"{data.transform!r}{' flip' if flip else ''}",
         "device": place.device.type,
         "precision": place.precision,
+        "engine": engine,
     }
 
 

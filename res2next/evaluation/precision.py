@@ -1,20 +1,23 @@
-"""Device and precision of an evaluation."""
+"""Device, precision and engine of an evaluation."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from res2next.distributed import half_precision
-from res2next.inference import Optimized, can_optimize, optimize
+from res2next.inference import Exported, Optimized, can_optimize, optimize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
+
+    from res2next.inference import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Place:
     """Type of the images: that of the network's parameters."""
     mixed: torch.dtype | None
     """Type of mixed precision; None without."""
+    exported: str | None = None
+    """Precision of an exported network; None for others."""
 
     @classmethod
     def of(cls, model: nn.Module, device: torch.device, amp: bool) -> Place:
@@ -34,18 +39,37 @@ class Place:
         numbers = torch.float32 if parameter is None else parameter.dtype
         if isinstance(model, Optimized):  # its last layer is always in float32
             numbers = model.dtype
-        return cls(device, numbers, half_precision(device) if amp else None)
+        exported = model.precision if isinstance(model, Exported) else None
+        return cls(device, numbers, half_precision(device) if amp else None, exported)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a CPU, in float32."""
+        return self.device.type == "cpu" and self.mixed is None and self.numbers == torch.float32
 
     @property
     def precision(self) -> str:
-        """Type of convolutions, by torch's name without ``torch.``."""
-        return str(self.mixed or self.numbers).removeprefix("torch.")
+        """Type of convolutions: ``int8``, or torch's name without ``torch.``."""
+        return self.exported or str(self.mixed or self.numbers).removeprefix("torch.")
 
 
-def quickest(model: nn.Module, place: Place) -> nn.Module:
-    """The network that gives the same logits fastest: an optimized copy on a CPU, for networks of this package."""
-    plain = place.device.type == "cpu" and place.mixed is None and place.numbers == torch.float32
-    return optimize(model) if plain and can_optimize(model) else model
+def for_streams(model: nn.Module, place: Place, engine: Engine, optimized: bool) -> Callable[[int], nn.Module]:
+    """The network that computes for a number of streams: by an engine, or by torch, optimized if possible."""
+    if engine != "torch":
+        exported = model if isinstance(model, Exported) else Exported(model, engine)
+        return cache(exported.in_streams)
+    network = optimize(model) if optimized and place.plain and can_optimize(model) else model
+    return lambda streams: network
+
+
+def most_streams(model: nn.Module, place: Place, engine: Engine) -> int:
+    """The most streams that may be faster than one: a thread each.
+
+    One on GPUs and in mixed precision; and for foreign networks in torch, which may keep something from one layer to
+    another in themselves, and so must not be called by two threads.
+    """
+    shared = engine != "torch" or can_optimize(model)
+    return torch.get_num_threads() if shared and place.plain else 1
 
 
 @contextmanager

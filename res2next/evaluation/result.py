@@ -71,7 +71,7 @@ class Evaluation:
     device: str
     """Kind of device: ``cpu`` or ``cuda``."""
     precision: str
-    """Type of convolutions: ``float32`` or, with mixed precision, ``bfloat16`` or ``float16``."""
+    """Type of convolutions: ``float32``; with mixed precision ``bfloat16`` or ``float16``; quantized ``int8``."""
     seconds: float
     """Wall time, loading of images included; of the last run only if there were several."""
     images_per_second: float
@@ -80,6 +80,10 @@ class Evaluation:
     """False for images of one's own: the result is not one on a published split."""
     changes: tuple[str, ...] = ()
     """How the images were evaluated otherwise than published, such as ``crop 1``, ``size 256``, ``flip``."""
+    engine: str = "torch"
+    """What computed the network: ``torch``, ``onnxruntime`` or ``openvino``."""
+    streams: int = 1
+    """Batches that were computed at the same time; of the first process, if there were several."""
 
     @property
     def classes_with_images(self) -> int:
@@ -136,6 +140,14 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Engines:
+    """What computed the network: the engine, and how many batches at a time."""
+
+    engine: str
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of the evaluation, and images evaluated in them."""
 
@@ -143,7 +155,9 @@ class Timing:
     images: int
 
 
-def summarised(scores: Scores, data: ImageSet, subject: Subject, place: Place, timing: Timing) -> Evaluation:
+def summarised(
+    scores: Scores, data: ImageSet, subject: Subject, place: Place, engines: Engines, timing: Timing
+) -> Evaluation:
     """The result, from the scores of all images in order."""
     images, classes = len(data), data.classes
     confusion = confusion_matrix(scores, len(classes))
@@ -177,4 +191,6 @@ def summarised(scores: Scores, data: ImageSet, subject: Subject, place: Place, t
         images_per_second=timing.images / timing.seconds,
         published=data.info.published,
         changes=subject.changes,
+        engine=engines.engine,
+        streams=engines.streams,
     )

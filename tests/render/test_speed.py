@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -178,6 +180,28 @@ def test_speeds_of_other_conditions_are_not_mixed_with_new_ones(site):
         command("--seconds", "0", "--again", "--only", "tiny")
     assert command("--seconds", "0", "--again", "-q")[0] == 0
     assert set(load_speeds(path).models) == {"tiny", "tiny_16", "tiny_24"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_speeds_of_an_engine_name_it_and_are_not_mixed_with_torch_s(site, engine):
+    pytest.importorskip("onnx", reason="exports networks: the extra export")
+    pytest.importorskip(engine, reason="the engine: the extra export")
+    assert command("--seconds", "0", "--batch", "2", "--engine", engine)[0] == 0
+    speeds = load_speeds(site / "docs/data/speed.json")
+    assert speeds.conditions.engine == f"{engine} {version(engine)}"
+    assert set(speeds.models) == {"tiny", "tiny_16", "tiny_24"}
+    with pytest.raises(InputError, match=f"engine {engine} .* there, torch here"):
+        command("--seconds", "0", "--batch", "2")
+    build(site)
+    assert f", {engine} {version(engine)} in float32, 2 images" in (site / "docs/models/tiny.md").read_text()
+
+
+def test_an_engine_that_is_missing_is_said(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"--engine openvino: .*pip install 'cardproof\[export\]'"):
+        current_conditions("cpu", 1, 1, "openvino")
+    assert current_conditions("cpu", 1, 1, "auto").engine == "torch"
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 Each side is a separate process on two cores. Theirs: timm's data set, loader with two workers, transforms and model,
 batch 32, once with defaults and once with memory kept (:func:`res2next.inference.keep_memory`). Ours:
-:func:`res2next.evaluation.evaluate` with its defaults. Weights are equal, so predicted classes must be equal.
+:func:`res2next.evaluation.evaluate` with its defaults, and by the best engine that is installed. Weights are equal, so
+predicted classes must be equal. The limit is what that engine does on photos that are in memory, decoded and resized.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import statistics
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.figures import Part, child, parser, show
-from bench.network import networks, teach
+from bench.network import images, networks, teach
 from bench.photos import CLASSES, write_photos
 
 if TYPE_CHECKING:
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
 
 PEER = "timm's loader and model"
 KEPT = "timm's loader and model, memory kept"
-OURS = "res2next evaluate"
-SIDES = (PEER, KEPT, OURS)
+OURS = {"res2next evaluate": "torch", "res2next evaluate, best engine": "auto"}
+LIMIT = "best engine alone, photos in memory"
+SIDES = (PEER, KEPT, *OURS, LIMIT)
 
 THREADS = 2
 PHOTOS = 1000
+IN_MEMORY, BATCH = 96, 8
+"""Photos of the limit, and those of one forward in each thread."""
 
 
 def main() -> None:
@@ -41,7 +46,11 @@ def main() -> None:
     given = options.parse_args()
     if given.child:
         side, folder = given.child
-        print(json.dumps(ours(Path(folder)) if side == OURS else theirs(side, Path(folder))))
+        if side == LIMIT:
+            found = limit(Path(folder))
+        else:
+            found = ours(OURS[side], Path(folder)) if side in OURS else theirs(side, Path(folder))
+        print(json.dumps(found))
     else:
         show([measure(given.photos, given.rounds)], given.json)
 
@@ -56,26 +65,31 @@ def measure(photos: int = PHOTOS, rounds: int = 1) -> Part:
     loops, wholes = (
         {side: statistics.median(one[side][key] for one in found) for side in SIDES} for key in ("loop", "whole")
     )
+    loops[LIMIT] *= photos / IN_MEMORY
     rows: list[Row] = []
     for side in SIDES:
-        taken = found[0][side]["taken"]
         row: Row = {
             "side": side,
             "images/s": round(photos / loops[side], 1),
             "times as fast as timm": round(loops[PEER] / loops[side], 2),
+        }
+        taken = found[0][side]["taken"]
+        whole: Row = {
             "seconds, whole process": round(wholes[side], 1),
             "times as fast, whole process": round(wholes[PEER] / wholes[side], 2),
+            "with memory kept": round(wholes[KEPT] / wholes[side], 2),
             "top-1": sum(number for label, other, number in taken if label == other),
             "classes said": len({other for _, other, _ in taken}),
             "equal counts": "yes" if taken == found[0][PEER]["taken"] else "no",
         }
-        rows.append(row)
+        rows.append(row | (dict.fromkeys(whole) if side == LIMIT else whole))
     what = (
         f"{photos:,} photos of 500x375 ({size / photos / 1000:.0f} kB each) in a folder, res2next50 in float32, "
         f"{THREADS} threads; timm with two workers and batch 32."
     )
+    computed = "; ".join(f"{side}: {found[0][side]['how']}" for side in (*OURS, LIMIT))
     note = "Counts are equal when as many photos of each class were taken for each other class, whether right or not."
-    return Part("Evaluating a folder of photos", what, rows, "images/s", [note])
+    return Part("Evaluating a folder of photos", what, rows, "images/s", [f"{computed}.", note])
 
 
 def _in_a_process(side: str, folder: str) -> dict[str, Any]:
@@ -133,8 +147,8 @@ def theirs(side: str, folder: Path) -> dict[str, Any]:
     return {"loop": seconds, "taken": [[*map(int, at), int(confusion[tuple(at)])] for at in confusion.nonzero()]}
 
 
-def ours(folder: Path) -> dict[str, Any]:
-    """Return the seconds of our evaluation, and the confusion: class, predicted class, number."""
+def ours(engine: str, folder: Path) -> dict[str, Any]:
+    """Return the seconds of our evaluation, how it was computed, and the confusion: class, predicted class, number."""
     import torch
 
     from res2next.evaluation import evaluate
@@ -144,9 +158,30 @@ def ours(folder: Path) -> dict[str, Any]:
     torch.set_num_threads(THREADS)
     network = networks(folder / "weights.pt")[1]
     started = time.perf_counter()
-    result = evaluate(network, photo_set(folder / "photos"))
+    result = evaluate(network, photo_set(folder / "photos"), engine=engine)
     seconds = time.perf_counter() - started
-    return {"loop": seconds, "taken": result.to_dict()["confusion"]}
+    how = f"{result.engine}, {result.streams} {'batches' if result.streams > 1 else 'batch'} at a time"
+    return {"loop": seconds, "taken": result.to_dict()["confusion"], "how": how}
+
+
+def limit(folder: Path) -> dict[str, Any]:
+    """Return the seconds in which the best engine computes photos in memory, a forward in each thread at a time."""
+    import torch
+
+    from res2next.inference import Exported, choose_engine, keep_memory, optimize
+
+    keep_memory()
+    torch.set_num_threads(1)
+    engine = choose_engine("auto")
+    network = networks(folder / "weights.pt")[1]
+    exported = optimize(network) if engine == "torch" else Exported(network, engine, threads=THREADS, streams=THREADS)
+    batches = images(0, IN_MEMORY).split(BATCH)
+    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        list(pool.map(exported, batches[:THREADS]))
+        started = time.perf_counter()
+        list(pool.map(exported, batches))
+        seconds = time.perf_counter() - started
+    return {"loop": seconds, "taken": [], "how": f"{engine}, {THREADS} batches at a time"}
 
 
 if __name__ == "__main__":

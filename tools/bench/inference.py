@@ -2,7 +2,8 @@
 
 In each round every way runs once, in a separate process, so that all run on the same machine; figures are medians over
 the rounds of the median forward. Ways: timm with defaults; timm with memory kept
-(:func:`res2next.inference.keep_memory`); ours in float32 and bfloat16; ours exported and run by ONNX Runtime.
+(:func:`res2next.inference.keep_memory`); ours in float32 and bfloat16 by torch; ours exported, by ONNX Runtime and
+OpenVINO; and ours in 8-bit integers by OpenVINO. The way that is the fastest in float32 is the best engine.
 """
 
 from __future__ import annotations
@@ -31,8 +32,17 @@ PEER = "timm, float32, eager"
 KEPT = "timm, float32, eager, memory kept"
 OURS = "res2next.optimize, float32"
 HALF = "res2next.optimize, bfloat16"
-EXPORTED = "res2next exported, float32, ONNX Runtime"
-WAYS = (PEER, KEPT, OURS, HALF, EXPORTED)
+EXPORTED = {
+    "res2next exported, float32, ONNX Runtime": "onnxruntime",
+    "res2next exported, float32, OpenVINO": "openvino",
+}
+INT8 = "res2next quantized, int8, OpenVINO"
+WAYS = (PEER, KEPT, OURS, HALF, *EXPORTED, INT8)
+EXACT = (OURS, *EXPORTED)
+"""Ways of ours that compute in float32."""
+
+CALIBRATION, FIRST_CALIBRATION = 64, 2_000_000
+"""Photos for the ranges of int8; they are not among those that are timed."""
 
 THREADS = 2
 ROUNDS = 3
@@ -63,6 +73,7 @@ def measure(rounds: int = ROUNDS, batches: tuple[int, ...] = tuple(FORWARDS)) ->
     """Return a part for each batch size."""
     with tempfile.TemporaryDirectory() as folder:
         teach(weights_file(Path(folder)))
+        write_quantized(Path(folder))
         found = [{way: _in_a_process(way, batches, folder) for way in WAYS} for _ in range(rounds)]
     return [_part(batch, [{way: one[way][str(batch)] for way in WAYS} for one in found]) for batch in batches]
 
@@ -70,6 +81,14 @@ def measure(rounds: int = ROUNDS, batches: tuple[int, ...] = tuple(FORWARDS)) ->
 def weights_file(folder: Path) -> Path:
     """Return the file of the weights of all ways."""
     return folder / "weights.pt"
+
+
+def write_quantized(folder: Path) -> None:
+    """Write the network in 8-bit integers, for all processes."""
+    from res2next.inference.onnx import quantized_bytes
+
+    photos = images(FIRST_CALIBRATION, CALIBRATION).split(16)
+    (folder / "int8.onnx").write_bytes(quantized_bytes(networks(weights_file(folder))[1], photos))
 
 
 def _in_a_process(way: str, batches: tuple[int, ...], folder: str) -> dict[str, Any]:
@@ -102,7 +121,16 @@ def _part(batch: int, rounds: list[dict[str, Any]]) -> Part:
         f"A forward of res2next50 on {images} of 224x224, {THREADS} threads, equal weights, over "
         f"{batch * FORWARDS[batch]} photos of {CLASSES} classes."
     )
-    return Part(f"Inference, batch {batch}", what, rows, "milliseconds a forward", notes(batch))
+    best = min(EXACT, key=lambda way: seconds[way])
+    ratios = (seconds[peer] / seconds[best] for peer in (PEER, KEPT))
+    limit = "The best engine in float32 is {}: {:.2f} times timm, {:.2f} times timm with memory kept."
+    return Part(
+        f"Inference, batch {batch}",
+        what,
+        rows,
+        "milliseconds a forward",
+        [limit.format(best.rpartition(", ")[2] if best in EXPORTED else "torch", *ratios), *notes(batch)],
+    )
 
 
 def notes(batch: int) -> list[str]:
@@ -111,9 +139,10 @@ def notes(batch: int) -> list[str]:
 
     capability = torch.backends.cpu.get_cpu_capability()
     half = "with" if torch.cpu._is_avx512_bf16_supported() else "without"
+    packages = " and ".join(f"{name} {installed(name)}" for name in EXPORTED.values())
     return [
-        f"Vectors of {capability}, {half} instructions for bfloat16; onnxruntime {installed('onnxruntime')}. Memory "
-        "kept: freed memory is not given back to the system. The last layer was fitted to tell the photos apart.",
+        f"Vectors of {capability}, {half} instructions for bfloat16; {packages}. Memory kept: freed memory is not "
+        "given back to the system. The last layer was fitted to tell the photos apart.",
         _least(batch),
     ]
 
@@ -165,10 +194,10 @@ def forwards(way: str, batches: list[int], folder: Path) -> dict[int, dict[str, 
 
 
 def load_network(way: str, folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the function from images to logits; exports the network if that was not done."""
+    """Return the function from images to logits."""
     import torch
 
-    from res2next.inference import export_onnx, optimize
+    from res2next.inference import Exported, optimize
 
     theirs, ours = networks(weights_file(folder))
     if way in (PEER, KEPT):
@@ -177,15 +206,9 @@ def load_network(way: str, folder: Path) -> Callable[[torch.Tensor], torch.Tenso
         return optimize(ours)
     if way == HALF:
         return optimize(ours, dtype=torch.bfloat16)
-    import onnxruntime
-
-    file = folder / "res2next50.onnx"
-    if not file.exists():
-        export_onnx(ours, file)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    if way == INT8:
+        return Exported((folder / "int8.onnx").read_bytes(), "openvino", precision="int8")
+    return Exported(ours, EXPORTED[way])
 
 
 def _timed(run: Callable[[torch.Tensor], torch.Tensor], batches: Sequence[torch.Tensor]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     "speed",
     epilog=epilog(
         "cardproof speed",
+        "cardproof speed --engine openvino --out docs/data/speed-openvino.json",
         "cardproof speed --only resnet50 --device cuda --out docs/data/speed-cuda.json",
     ),
 )
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device to time.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core by default.")
+@click.option(
+    "--engine",
+    type=click.Choice(["torch", "onnxruntime", "openvino", "auto"]),
+    default="torch",
+    show_default=True,
+    help="What computes the networks on a CPU; auto: the fastest that is installed.",
+)
 @click.option(
     "--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Minimum time per model."
 )
@@ -86,6 +94,7 @@ def time_models(
     device: str,
     threads: int | None,
     batch: int,
+    engine: str,
     seconds: float,
     again: bool,
     progress: Progress | None,
@@ -94,7 +103,7 @@ def time_models(
 
     The file is written after each model. Models that cannot be built or run are left out, with a line in ``errors``.
     Raises InputError if the file's speeds were measured under other conditions and not all are measured again, or if a
-    model or the device does not exist.
+    model, the device or the engine does not exist.
     """
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -108,9 +117,9 @@ def time_models(
     stored = load_speeds(path)
     with terminating(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), start_worker)) as pool:
         try:
-            here = pool.submit(_conditions, device, threads or usable_cores(), batch).result()
+            here = pool.submit(_conditions, device, threads or usable_cores(), batch, engine).result()
         except ValueError as error:
-            raise InputError(f"--device {device}: {error}") from None
+            raise InputError(str(error)) from None
         if stored and (other := here.differences(stored.conditions)):
             if only or not again:
                 message = f"the speeds in {show_path(path)} were measured under other conditions ({other})"
@@ -153,7 +162,8 @@ def speed_table(speeds: Speeds) -> Table:
     from rich.table import Table
 
     here = speeds.conditions
-    title = f"{here.processor}, {here.threads} threads, {here.precision}, {here.batch} images at a time"
+    how = f"{here.computed_by} in {here.precision}"
+    title = f"{here.processor}, {here.threads} threads, {how}, {here.batch} images at a time"
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left", title_style="dim")
     table.add_column("model")
     for name in ("image size", "ms per image", "quartiles", "images/s"):
@@ -166,12 +176,12 @@ def speed_table(speeds: Speeds) -> Table:
     return table
 
 
-def _conditions(device: str, threads: int, batch: int) -> Conditions:
+def _conditions(device: str, threads: int, batch: int, engine: str) -> Conditions:
     # on a machine with CUDA's compiler and no GPU, torch's timer warns that it finds none
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     from cardproof.measure.time_network import current_conditions
 
-    return current_conditions(device, threads, batch)
+    return current_conditions(device, threads, batch, engine)
 
 
 def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: float) -> Speed | str:

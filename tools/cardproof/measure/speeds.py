@@ -37,6 +37,13 @@ class Conditions(Stored, frozen=True):
     """Of convolutions: ``float32``, or ``tf32`` on a GPU that rounds their inputs to 10 bits."""
     torch: str
     method: str = METHOD
+    engine: str = "torch"
+    """What computed the networks: ``torch``, or another with its version, such as ``openvino 2026.4.1``."""
+
+    @property
+    def computed_by(self) -> str:
+        """The engine with its version."""
+        return f"torch {self.torch}" if self.engine == "torch" else self.engine
 
     def differences(self, other: Conditions) -> str:
         """Describe the differences to other conditions; empty if there are none."""

@@ -117,7 +117,7 @@ def conditions_text(conditions: Conditions) -> str:
     where = (
         f"on one {conditions.processor}" if conditions.device == "cuda" else f"with {threads} of {conditions.processor}"
     )
-    return f"{where}, torch {conditions.torch} in {conditions.precision}, {conditions.batch} images at a time"
+    return f"{where}, {conditions.computed_by} in {conditions.precision}, {conditions.batch} images at a time"
 
 
 def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> str:

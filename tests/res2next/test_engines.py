@@ -1,0 +1,311 @@
+"""Engines and streams: the same counts to the image, whatever computes them and however many batches at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from click.testing import CliRunner
+from quick_digits import MODEL, digits
+from torch import nn
+
+from res2next import create_model
+from res2next.classification import load_classifier
+from res2next.commands import ENGINE
+from res2next.commands.classify import classify_
+from res2next.commands.evaluate import evaluate_
+from res2next.datasets import open_dataset
+from res2next.datasets.base import CorruptImage, DataSetNotFound
+from res2next.errors import EngineNotAvailable
+from res2next.evaluation import Evaluation, OtherEvaluation, UndecodableImages, evaluate, streams
+from res2next.evaluation.precision import Place, most_streams
+from res2next.inference import CHOICES, Exported, choose_engine, optimize, quantize
+from res2next.registry import find
+from res2next.transforms import evaluation_transform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from res2next.datasets import ImageSet
+
+torch.set_num_threads(1)
+
+ENGINES = ("onnxruntime", "openvino")
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip("onnx", reason="exports networks: the extra export")
+    pytest.importorskip(request.param, reason="the engine: the extra export")
+    return str(request.param)
+
+
+@pytest.fixture
+def two_threads() -> None:
+    """Two threads of torch, so that there is something to choose."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def same_counts(one: Evaluation, other: Evaluation) -> bool:
+    return (one.top1, one.top5, one.confusion) == (other.top1, other.top5, other.confusion)
+
+
+# --- Engines ---
+
+
+@pytest.fixture(scope="module")
+def by_torch() -> Evaluation:
+    return evaluate(create_model(MODEL, pretrained=True), digits())
+
+
+def test_an_engine_counts_digits_as_torch_does(engine: str, by_torch: Evaluation) -> None:
+    result = evaluate(create_model(MODEL, pretrained=True), digits(), engine=engine)
+    assert same_counts(result, by_torch)
+    assert (result.images, result.engine, result.precision) == (360, engine, "float32")
+
+
+@pytest.fixture(scope="module")
+def garments() -> ImageSet:
+    entry = find("res2next_small")
+    try:
+        return open_dataset(entry.dataset, transform=evaluation_transform(entry.preprocessing))
+    except DataSetNotFound as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="module")
+def garments_by_torch(garments: ImageSet) -> Evaluation:
+    return evaluate(create_model("res2next_small", pretrained=True), garments)
+
+
+@pytest.mark.slow
+def test_an_engine_counts_fashion_mnist_as_torch_does(
+    engine: str, garments: ImageSet, garments_by_torch: Evaluation
+) -> None:
+    result = evaluate(create_model("res2next_small", pretrained=True), garments, engine=engine)
+    assert same_counts(result, garments_by_torch)
+    assert result.images == 10_000
+
+
+def test_logits_are_those_of_torch_for_any_batch_and_any_size(engine: str) -> None:
+    network = create_model("res2next_small", pretrained=True).eval()
+    exported = Exported(network, engine)
+    with torch.inference_mode():
+        for shape in ((1, 1, 28, 28), (3, 1, 28, 28), (2, 1, 36, 28)):
+            images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+            expected = network(images)
+            # in bfloat16, which OpenVINO takes where a processor has it, the third digit is another
+            assert (exported(images) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_any_network_that_gives_logits_is_computed(engine: str) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    assert same_counts(evaluate(network, digits(), engine=engine), evaluate(network, digits()))
+
+
+def test_classify_gives_the_probabilities_of_torch(engine: str) -> None:
+    classifier = load_classifier(MODEL)
+    image, _ = open_dataset("Digits")[0]
+    for one, other in zip(classifier.by_engine(engine).classify(image), classifier.classify(image), strict=True):
+        assert (one.name, one.index) == (other.name, other.index)
+        assert one.probability == pytest.approx(other.probability, abs=1e-5)
+
+
+def test_the_command_classify_has_engines(engine: str, tmp_path: Path) -> None:
+    image, label = open_dataset("Digits")[0]
+    image.save(tmp_path / "digit.png")
+    run = [str(tmp_path / "digit.png"), "--model", MODEL, "--json", "--top", "1", "--engine", engine]
+    done = CliRunner().invoke(classify_, run)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["predictions"][0]["index"] == label
+
+
+def test_partial_results_of_another_engine_are_refused(engine: str, tmp_path: Path) -> None:
+    network = create_model(MODEL, pretrained=True)
+    evaluate(network, digits(), partial=tmp_path)
+    with pytest.raises(OtherEvaluation, match="with another engine"):
+        evaluate(network, digits(), partial=tmp_path, engine=engine)
+
+
+def test_the_command_writes_which_engine_computed(engine: str) -> None:
+    done = CliRunner().invoke(evaluate_, [MODEL, "--engine", engine, "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["engine"] == engine
+
+
+def test_mixed_precision_is_torch_s() -> None:
+    done = CliRunner().invoke(evaluate_, [MODEL, "--engine", "openvino", "--amp"])
+    assert done.exit_code == 2
+    assert "leave out --engine openvino" in done.output
+    assert evaluate(create_model(MODEL, pretrained=True), digits(), engine="auto", amp=True).engine == "torch"
+
+
+def test_a_network_of_shorter_floats_is_refused(engine: str) -> None:
+    with pytest.raises(ValueError, match="computes in float32, and the network is not"):
+        Exported(create_model(MODEL).bfloat16(), engine)
+    with pytest.raises(ValueError, match="computes in float32, and not in bfloat16"):
+        evaluate(create_model(MODEL).bfloat16(), digits(), engine=engine)
+
+
+def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EngineNotAvailable, match=r"packages onnx and openvino: pip install 'cardproof\[export\]'"):
+        evaluate(create_model(MODEL), digits(), engine="openvino")
+    assert choose_engine("auto") == "torch"
+
+
+def test_the_first_engine_that_is_there_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"onnx", "onnxruntime", "openvino"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in there else None)
+    assert choose_engine("auto") == "openvino"
+    there.remove("openvino")
+    assert choose_engine("auto") == "onnxruntime"
+    assert choose_engine("auto", "cuda") == "torch"
+    with pytest.raises(EngineNotAvailable, match="computes on a CPU, and not on cuda"):
+        choose_engine("onnxruntime", "cuda")
+    with pytest.raises(ValueError, match="is not an engine"):
+        choose_engine("tensorrt")
+
+
+def test_commands_offer_the_engines_that_there_are() -> None:
+    (option,) = ENGINE(evaluate_.callback).__click_params__
+    assert tuple(option.type.choices) == CHOICES
+
+
+# --- Streams ---
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("number", [2, 3])
+def test_streams_count_each_image_once(number: int, by_torch: Evaluation) -> None:
+    result = evaluate(create_model(MODEL, pretrained=True), digits(), streams=number, batch_size=7)
+    assert same_counts(result, by_torch)
+    assert result.streams == number
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_both_ways_are_tried_on_images_that_count(monkeypatch: pytest.MonkeyPatch, by_torch: Evaluation) -> None:
+    monkeypatch.setattr(streams, "SHARE", 1)
+    tried: list[tuple[int, int]] = []
+    network = create_model(MODEL, pretrained=True)
+
+    class Watched(type(network)):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            tried.append((len(images), torch.get_num_threads()))
+            return super().forward(images)
+
+    network.__class__ = Watched
+    result = evaluate(network, digits(), optimized=False)
+    assert same_counts(result, by_torch)
+    # in each of three rounds a batch by two threads, and two halves of one by a thread each
+    assert tried[: 3 * streams.ROUNDS] == [(16, 2), (8, 1), (8, 1)] * streams.ROUNDS
+    assert sum(images for images, _ in tried) == 360
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_few_images_are_not_tried_with(by_torch: Evaluation) -> None:
+    result = evaluate(create_model(MODEL, pretrained=True), digits())
+    assert result.streams == 1
+    assert same_counts(result, by_torch)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_foreign_network_is_not_called_by_two_threads() -> None:
+    here = Place.of(nn.Linear(1, 1), torch.device("cpu"), False)
+    assert most_streams(nn.Linear(1, 1), here, "torch") == 1
+    assert most_streams(nn.Linear(1, 1), here, "openvino") == most_streams(create_model(MODEL), here, "torch") == 2
+    mixed = Place.of(nn.Linear(1, 1), torch.device("cpu"), True)
+    assert most_streams(create_model(MODEL), mixed, "torch") == 1
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("share", [1, 8])
+def test_images_that_cannot_be_decoded_are_listed_at_the_end(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
+    monkeypatch.setattr(streams, "SHARE", share)
+    data, damaged = digits(), {0, *range(20, 40), 359}
+    whole = data.image
+
+    def image(index: int) -> object:
+        if index in damaged:
+            raise CorruptImage(f"image {index}")
+        return whole(index)
+
+    monkeypatch.setattr(data, "image", image)
+    with pytest.raises(UndecodableImages) as caught:
+        evaluate(create_model(MODEL, pretrained=True), data, streams=2 if share == 8 else None)
+    assert caught.value.messages == tuple(f"image {index}" for index in sorted(damaged))
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_interrupt_leaves_no_thread_and_what_was_written_counts(
+    tmp_path: Path, by_torch: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("res2next.evaluation.partial_results.CHUNK", 32)
+    network, before = create_model(MODEL, pretrained=True), threading.active_count()
+
+    def interrupt(done: int, total: int) -> None:
+        if done >= 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(network, digits(), streams=2, progress=interrupt, partial=tmp_path)
+    assert (threading.active_count(), torch.get_num_threads()) == (before, 2)
+    seen: list[int] = []
+    result = evaluate(network, digits(), partial=tmp_path, progress=lambda done, total: seen.append(total))
+    assert 0 < seen[0] <= 360 - 96
+    assert same_counts(result, by_torch)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_optimized_network_may_be_called_by_several_threads() -> None:
+    network = optimize(create_model(MODEL, pretrained=True))
+    images = torch.stack([digits()[index][0] for index in range(24)])
+    expected = [network(images[: 1 + number]) for number in range(24)]
+    with streams._pool(4) as pool:  # another size each: weights are packed again and again
+        found = list(pool.map(network, [images[: 1 + number] for number in range(24)]))
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(found, expected, strict=True))
+
+
+# --- int8 ---
+
+
+def test_int8_costs_few_of_digits_and_says_so(engine: str, by_torch: Evaluation) -> None:
+    pytest.importorskip("onnxruntime", reason="quantizes: the extra export")
+    training = digits("train")
+    batches = torch.stack([training[index][0] for index in range(256)]).split(64)
+    network = quantize(create_model(MODEL, pretrained=True), batches, engine)
+    result = evaluate(network, digits())
+    assert (result.precision, result.engine) == ("int8", engine)
+    assert abs(result.top1 - by_torch.top1) <= 4
+    assert result.loss != by_torch.loss
+    other = evaluate(network, digits(), streams=2)
+    assert same_counts(result, other)
+
+
+def test_int8_is_calibrated_on_images_that_are_not_evaluated() -> None:
+    pytest.importorskip("onnxruntime", reason="quantizes: the extra export")
+    run = CliRunner().invoke
+    done = run(evaluate_, [MODEL, "--engine", "onnxruntime", "--int8", "--split", "train"])
+    assert done.exit_code == 2
+    assert "needs training images that are not evaluated" in done.output
+    done = run(evaluate_, [MODEL, "--engine", "onnxruntime", "--int8", "--json"])
+    assert json.loads(done.stdout)["precision"] == "int8"
+    assert "add --engine auto" in run(evaluate_, [MODEL, "--int8"]).output
+    with pytest.raises(ValueError, match="some of the training set"):
+        quantize(create_model(MODEL), [], "onnxruntime")
+
+
+def test_partial_results_of_int8_are_those_of_the_same_ranges(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="quantizes: the extra export")
+    network, training = create_model(MODEL, pretrained=True), digits("train")
+    images = torch.stack([training[index][0] for index in range(64)])
+    evaluate(quantize(network, [images], "onnxruntime"), digits(), partial=tmp_path)
+    with pytest.raises(OtherEvaluation, match="with another network"):
+        evaluate(quantize(network, [2 * images], "onnxruntime"), digits(), partial=tmp_path)
