@@ -80,3 +80,7 @@ class NoAnswer(Res2NextError, ArithmeticError):  # noqa: N818 - as above
 
 class EngineNotAvailable(Res2NextError, ModuleNotFoundError):  # noqa: N818 - as above
     """An engine of inference whose package is missing, or that does not compute on the device."""
+
+
+class ExportFailed(Res2NextError, RuntimeError):  # noqa: N818 - as above
+    """A network that cannot be exported to ONNX, or that gives other logits once it is exported."""

@@ -29,7 +29,6 @@ SMOOTHING_SOURCE = '(Müller et al., "When does label smoothing help?", 2019)'
 MOST_LISTED = 3
 """Worst classes and most frequent confusions that are printed."""
 
-
 CALIBRATION = 256
 """Training images, from all parts of the set, over which the ranges of features are found for int8."""
 CALIBRATED_AT_ONCE = 16
@@ -119,6 +118,8 @@ def evaluate_(
         device = "cpu" if device == "auto" else device
     if int8 and engine == "torch":
         raise click.UsageError("--int8 needs another engine than torch: add --engine auto")
+    if int8 and device != "cpu":
+        raise click.UsageError(f"--int8 computes on a CPU, and not on {device}: leave out --device")
     if predictions is not None and predictions.suffix not in SUFFIXES:
         raise click.BadParameter(f"{predictions.name} must end in {' or '.join(SUFFIXES)}", param_hint="--predictions")
     own = data is not None and data.startswith(PREFIX)
@@ -237,10 +238,15 @@ def _quantized(network: nn.Module, images: ImageSet, training: ImageSet, engine:
     if training.split == images.split or (not images.info.published and training.digest == images.digest):
         raise click.UsageError("--int8 needs training images that are not evaluated, and there are none")
     training.transform = images.transform
-    indices = range(0, len(training), max(1, len(training) // CALIBRATION))[:CALIBRATION]
+    indices = spread(len(training))
     starts = range(0, len(indices), CALIBRATED_AT_ONCE)
     parts = (indices[start : start + CALIBRATED_AT_ONCE] for start in starts)
     return quantize(network, (torch.stack([training[index][0] for index in part]) for part in parts), engine)
+
+
+def spread(images: int) -> list[int]:
+    """Indices of the images for int8: all, or from all parts of the set, since it may be sorted by class."""
+    return sorted({number * images // CALIBRATION for number in range(CALIBRATION)})
 
 
 def _load_network(entry: Entry, file: Path, images: ImageSet, world: World) -> nn.Module:

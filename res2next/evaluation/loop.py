@@ -82,12 +82,15 @@ def evaluate(
         OtherEvaluation: ``partial`` is of another network, another data set or another way of evaluating.
         UndecodableImages: images cannot be decoded; raised when all others are evaluated and in ``partial``.
         EngineNotAvailable: the engine's package is missing, or it does not compute on the device.
-        ValueError: ``data`` has no transform, or ``batch_size`` is below 1; an engine other than torch for a network
-            that is not in float32, or in mixed precision.
+        ExportFailed: the network cannot be exported for the engine, or exported it gives other logits.
+        ValueError: ``data`` has no transform; ``batch_size`` or ``streams`` is below 1; an engine other than torch for
+            a network that is not in float32, or in mixed precision.
     """
     started = time.perf_counter()
     if data.transform is None:
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
+    if batch_size < 1 or (streams is not None and streams < 1):
+        raise ValueError("batch_size and streams must be at least 1")
     place = Place.of(model, torch.device(device), amp)
     if isinstance(model, Exported):
         engine = model.engine

@@ -96,7 +96,7 @@ class Scoring:
                     loaded = [one for one in pool.map(self._load, islice(parts, several)) if one]
                     started = time.perf_counter()
                     if number == 1:  # in this thread, which has all threads of torch
-                        found = [self._score(network, one) for one in _joined(loaded)]
+                        found = [self._score(network, one) for one in ([_joined(loaded)] if loaded else [])]
                     else:
                         found = list(pool.map(self._score, [network] * len(loaded), loaded))
                     images = sum(len(indices) for indices, _ in found)
@@ -154,7 +154,7 @@ def _pool(streams: int) -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(threads)  # also of threads to come, which the initializer changed
 
 
-def _joined(batches: Iterable[Batch]) -> list[Batch]:
+def _joined(batches: Iterable[Batch]) -> Batch:
     """The images of some batches as one."""
     places, images, labels = zip(*batches, strict=True)
-    return [(np.concatenate(places), torch.cat(images), torch.cat(labels))]
+    return np.concatenate(places), torch.cat(images), torch.cat(labels)

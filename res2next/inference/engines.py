@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from res2next.errors import EngineNotAvailable
-from res2next.inference.onnx import onnx_bytes, quantized_bytes
+from res2next.errors import EngineNotAvailable, ExportFailed
+from res2next.inference.network import evaluating
+from res2next.inference.onnx import input_size, onnx_bytes, quantized_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,9 @@ CHOICES = ("torch", "onnxruntime", "openvino", "auto")
 
 EXPORTING: tuple[Engine, ...] = ("openvino", "onnxruntime")
 """Engines of exported networks, the fastest first, by ``tools/bench/inference.py``; each is a package of this name."""
+
+ROUNDING = 1e-3
+"""An exported network is the same if no logit differs by more than this fraction of the largest one."""
 
 
 def choose_engine(wanted: str, device: str = "cpu") -> Engine:
@@ -59,6 +63,8 @@ def _missing(engine: Engine) -> list[str]:
 
 
 def _require(engine: Engine, device: str) -> None:
+    if engine not in EXPORTING:
+        raise ValueError(f"{engine!r} is not an engine of exported networks: choose {' or '.join(EXPORTING)}")
     if missing := _missing(engine):
         packages = f"package{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
         raise EngineNotAvailable(f"the engine {engine} needs the {packages}: pip install 'cardproof[export]'")
@@ -69,7 +75,8 @@ def _require(engine: Engine, device: str) -> None:
 class Exported(nn.Module):
     """A network as ONNX, computed by ONNX Runtime or OpenVINO; it cannot be trained.
 
-    The network is exported at the first forward for images of a new size. Several threads may call it at once.
+    The network is exported at the first forward for images of a new size, and its logits are compared with torch's.
+    Several threads may call it at once.
     """
 
     content: Tensor | None
@@ -94,7 +101,7 @@ class Exported(nn.Module):
 
         Raises:
             EngineNotAvailable: a package is missing.
-            ValueError: the network is not in float32.
+            ValueError: the network is not in float32, or there is no such engine.
         """
         super().__init__()
         _require(engine, "cpu")
@@ -114,12 +121,18 @@ class Exported(nn.Module):
         super().train(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) -> logits (N, classes), both float32, on the CPU."""
+        """Images (N, C, H, W) -> logits (N, classes), both float32, on the CPU.
+
+        Raises:
+            ExportFailed: the network cannot be exported, or exported it gives other logits.
+            ValueError: the images are not of the size that the content of a file is for.
+        """
         with self._lock:
             run = self._runs.get(images.shape[1:])
             if run is None:
                 start = {"onnxruntime": _onnxruntime, "openvino": _openvino}[self.engine]
                 run = start(self._onnx(images[:1]), self._threads, self._streams)
+                self._compare(run, images)
                 self._runs[images.shape[1:]] = run
         return torch.from_numpy(run(images.contiguous().numpy()))
 
@@ -139,11 +152,36 @@ class Exported(nn.Module):
             raise ValueError("an exported network cannot be trained: train the network that it was made of")
         return self
 
+    def _compare(self, run: Run, images: Tensor) -> None:
+        """Compute two images, since the network was exported by one, by torch too."""
+        if self.model is None or not len(images):
+            return
+        two = images[[0, -1]].contiguous()
+        with evaluating(self.model), torch.inference_mode():
+            expected = self.model(two)
+        try:
+            logits = torch.from_numpy(run(two.numpy()))
+        except Exception as trouble:
+            raise ExportFailed(f"exported, {self._name} cannot be computed by {self.engine}: {trouble}") from trouble
+        largest = float(expected.nan_to_num(0, 0, 0).abs().max())
+        same = logits.shape == expected.shape
+        if not (same and torch.allclose(logits, expected, rtol=0, atol=ROUNDING * largest, equal_nan=True)):
+            raise ExportFailed(
+                f"exported and computed by {self.engine}, {self._name} gives other logits: use the engine torch"
+            )
+
+    @property
+    def _name(self) -> str:
+        return type(self.model).__name__
+
     def _onnx(self, images: Tensor) -> bytes:
-        if self.content is not None:
-            return self.content.numpy().tobytes()
-        assert self.model is not None
         size = images.shape[1:]
+        if self.content is not None:
+            content = self.content.numpy().tobytes()
+            if not all(known in (0, side) for known, side in zip(input_size(content), size, strict=True)):
+                raise ValueError(f"the file is for images of {input_size(content)}, and these are of {tuple(size)}")
+            return content
+        assert self.model is not None
         if size not in self._exported:  # shared by all numbers of streams
             self._exported[size] = onnx_bytes(self.model, images)
         return self._exported[size]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from res2next.errors import EngineNotAvailable
+from res2next.errors import EngineNotAvailable, ExportFailed
 from res2next.files import write_atomic
 from res2next.inference.network import can_optimize
 
@@ -43,21 +43,39 @@ def onnx_bytes(model: nn.Module, images: Tensor) -> bytes:
     Args:
         model: it stays as it is.
         images: (n, C, H, W) such as the network gets; only their size and type matter.
+
+    Raises:
+        ExportFailed: it has operators that ONNX lacks, such as those of an optimized network.
     """
-    network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     with TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
-        torch.onnx.export(
-            network,
-            (images,),
-            str(path),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}},
-            opset_version=17,
-            dynamo=False,  # the other exporter needs one more package, onnxscript
-        )
+        try:
+            network = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+            torch.onnx.export(
+                network,
+                (images,),
+                str(path),
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_axes={"images": {0: "n"}, "logits": {0: "n"}},
+                opset_version=17,
+                dynamo=False,  # the other exporter needs one more package, onnxscript
+            )
+        except Exception as trouble:  # the network may be foreign code
+            reason = str(trouble).partition("\n")[0]
+            raise ExportFailed(
+                f"{type(model).__name__} cannot be exported to ONNX ({reason}): use the engine torch, or export the "
+                "network that it was made of"
+            ) from trouble
         return path.read_bytes()
+
+
+def input_size(content: bytes) -> tuple[int, ...]:
+    """The size (C, H, W) of the images that the content of an ONNX file is for; 0 for a side that may be any."""
+    import onnx
+
+    images = onnx.load_from_string(content).graph.input[0]
+    return tuple(side.dim_value for side in images.type.tensor_type.shape.dim[1:])
 
 
 def quantized_bytes(model: nn.Module, images: Iterable[Tensor]) -> bytes:
@@ -71,6 +89,7 @@ def quantized_bytes(model: nn.Module, images: Iterable[Tensor]) -> bytes:
 
     Raises:
         EngineNotAvailable: the package onnxruntime is missing; the extra ``export`` installs it.
+        ExportFailed: as :func:`onnx_bytes`.
         ValueError: there are no images.
     """
     if importlib.util.find_spec("onnxruntime") is None:

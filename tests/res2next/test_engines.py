@@ -17,10 +17,10 @@ from res2next import create_model
 from res2next.classification import load_classifier
 from res2next.commands import ENGINE
 from res2next.commands.classify import classify_
-from res2next.commands.evaluate import evaluate_
+from res2next.commands.evaluate import CALIBRATION, evaluate_, spread
 from res2next.datasets import open_dataset
 from res2next.datasets.base import CorruptImage, DataSetNotFound
-from res2next.errors import EngineNotAvailable
+from res2next.errors import EngineNotAvailable, ExportFailed
 from res2next.evaluation import Evaluation, OtherEvaluation, UndecodableImages, evaluate, streams
 from res2next.evaluation.precision import Place, most_streams
 from res2next.inference import CHOICES, Exported, choose_engine, optimize, quantize
@@ -153,6 +153,44 @@ def test_a_network_of_shorter_floats_is_refused(engine: str) -> None:
         evaluate(create_model(MODEL).bfloat16(), digits(), engine=engine)
 
 
+class OfOneImage(nn.Module):
+    """A network whose export, of one image, gives other logits for more images, without an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.linear(images.flatten(1))
+        return -logits if len(images) > 1 else logits
+
+
+class Views(OfOneImage):
+    """A network whose export has the number of images in it."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.linear(images.reshape(len(images), -1))
+        return logits
+
+
+@pytest.mark.parametrize("network", [OfOneImage(), Views()])
+def test_a_network_that_is_another_once_exported_gets_no_counts(engine: str, network: nn.Module) -> None:
+    with pytest.raises(ExportFailed, match=f"exported.* by {engine}"):
+        evaluate(network, digits(), engine=engine)
+
+
+def test_a_network_that_cannot_be_exported_is_named(engine: str) -> None:
+    with pytest.raises(ExportFailed, match=r"Optimized cannot be exported to ONNX \(.*export the network that it was"):
+        evaluate(optimize(create_model(MODEL)), digits(), engine=engine)
+    with pytest.raises(ExportFailed, match="Optimized cannot be exported"):
+        load_classifier(MODEL).optimized().by_engine(engine).classify(open_dataset("Digits")[0][0])
+
+
+def test_only_exported_networks_have_engines_of_them() -> None:
+    with pytest.raises(ValueError, match="choose openvino or onnxruntime"):
+        Exported(create_model(MODEL), "torch")
+
+
 def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EngineNotAvailable, match=r"packages onnx and openvino: pip install 'cardproof\[export\]'"):
@@ -225,11 +263,20 @@ def test_a_foreign_network_is_not_called_by_two_threads() -> None:
     assert most_streams(create_model(MODEL), mixed, "torch") == 1
 
 
+@pytest.mark.parametrize("wrong", [{"streams": 0}, {"streams": 2, "batch_size": -1}, {"batch_size": 0}])
+def test_numbers_below_one_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be at least 1"):
+        evaluate(create_model(MODEL), digits(), **wrong)
+
+
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("share", [1, 8])
-def test_images_that_cannot_be_decoded_are_listed_at_the_end(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
+@pytest.mark.parametrize("damaged", [{0, *range(20, 40), 359}, {*range(32)}], ids=["some", "both first trials"])
+def test_images_that_cannot_be_decoded_are_listed_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, share: int, damaged: set[int]
+) -> None:
     monkeypatch.setattr(streams, "SHARE", share)
-    data, damaged = digits(), {0, *range(20, 40), 359}
+    data = digits()
     whole = data.image
 
     def image(index: int) -> object:
@@ -287,6 +334,8 @@ def test_int8_costs_few_of_digits_and_says_so(engine: str, by_torch: Evaluation)
     assert result.loss != by_torch.loss
     other = evaluate(network, digits(), streams=2)
     assert same_counts(result, other)
+    with pytest.raises(ValueError, match=r"for images of \(1, 8, 8\), and these are of \(1, 16, 16\)"):
+        network(torch.zeros(1, 1, 16, 16))
 
 
 def test_int8_is_calibrated_on_images_that_are_not_evaluated() -> None:
@@ -300,6 +349,21 @@ def test_int8_is_calibrated_on_images_that_are_not_evaluated() -> None:
     assert "add --engine auto" in run(evaluate_, [MODEL, "--int8"]).output
     with pytest.raises(ValueError, match="some of the training set"):
         quantize(create_model(MODEL), [], "onnxruntime")
+
+
+def test_int8_is_calibrated_on_images_from_all_parts_of_the_set() -> None:
+    for images in (257, 511, 1437, 60_000):
+        places = spread(images)
+        steps = [after - before for before, after in zip(places, [*places[1:], images], strict=True)]
+        assert (len(places), places[0]) == (CALIBRATION, 0)
+        assert max(steps) - min(steps) <= 1
+    assert spread(3) == [0, 1, 2]
+
+
+def test_int8_on_a_gpu_is_refused() -> None:
+    done = CliRunner().invoke(evaluate_, [MODEL, "--engine", "auto", "--int8", "--device", "cuda"])
+    assert done.exit_code == 2
+    assert "--int8 computes on a CPU, and not on cuda" in done.output
 
 
 def test_partial_results_of_int8_are_those_of_the_same_ranges(tmp_path: Path) -> None:

@@ -17,18 +17,12 @@ from cardproof.measure.speeds import Conditions, Speed
 from cardproof.zoos import load_zoo, preprocessing_of
 from res2next.errors import EngineNotAvailable
 from res2next.inference import Exported, choose_engine
-from res2next.inference.onnx import onnx_bytes
 
 if TYPE_CHECKING:
     from cardproof.core.types import Need
-    from res2next.inference import Engine
 
 LEAST_PASSES = 5
 """Minimum number of timed forward passes of a network."""
-
-
-ROUNDING = 1e-3
-"""An exported network is the same if no logit differs by more than this fraction of the largest one."""
 
 
 def current_conditions(device: str, threads: int, batch: int, engine: str) -> Conditions:
@@ -69,7 +63,7 @@ def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions
         conditions.device
     )
     if conditions.engine != "torch":
-        model = _exported(model, images, choose_engine(conditions.engine.split()[0]), conditions.threads)
+        model = Exported(model, choose_engine(conditions.engine.split()[0]), threads=conditions.threads)
     timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=conditions.threads)
     with torch.inference_mode():
         timer.timeit(1)  # allocates memory and selects kernels
@@ -79,16 +73,6 @@ def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions
     # milliseconds with four digits: machines are not more stable than that
     middle, first, third = (float(f"{value * 1000:.4g}") for value in (median(times), low, high))
     return Speed(network, (channels, height, width), middle, (first, third), len(times), now())
-
-
-def _exported(model: torch.nn.Module, images: torch.Tensor, engine: Engine, threads: int) -> torch.nn.Module:
-    """Return a network as an engine computes it. Raises ValueError if its logits are others."""
-    exported = Exported(onnx_bytes(model, images), engine, threads=threads)
-    with torch.inference_mode():
-        logits, others = model(images), exported(images)
-    if not torch.allclose(logits, others, rtol=0, atol=ROUNDING * float(logits.abs().max())):
-        raise ValueError(f"exported and computed by {engine}, the network gives other logits")
-    return exported
 
 
 def _processor() -> str:
