@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import os
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch import Tensor, nn
+
+
+# read when onnxruntime is imported, which otherwise collects usage in a file below ~/.cache and sends it to Microsoft
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def export_onnx(model: nn.Module, path: Path, *, size: tuple[int, int, int] = (3, 224, 224)) -> None:

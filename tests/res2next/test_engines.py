@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -184,6 +185,10 @@ def test_a_network_that_cannot_be_exported_is_named(engine: str) -> None:
         evaluate(optimize(create_model(MODEL)), digits(), engine=engine)
     with pytest.raises(ExportFailed, match="Optimized cannot be exported"):
         load_classifier(MODEL).optimized().by_engine(engine).classify(open_dataset("Digits")[0][0])
+
+
+def test_the_telemetry_of_onnxruntime_is_off() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_only_exported_networks_have_engines_of_them() -> None:
