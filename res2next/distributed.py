@@ -124,7 +124,7 @@ def join_processes(device: str) -> Iterator[World]:
 
 def _require(device: torch.device) -> None:
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as trouble:
         reason = str(trouble).partition("\n")[0]
         raise DeviceNotAvailable(f"{device} cannot be used here: {reason}") from None

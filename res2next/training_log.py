@@ -48,7 +48,7 @@ class LogHeader:
     precision: str | None = None
     """Type of convolutions when training started: float32, tf32, bfloat16 or float16; None in older logs."""
     compiled: bool = False
-    """Whether the network was compiled, which changes results by rounding."""
+    """Whether the network was compiled when training started, which changes results by rounding."""
     kept_epoch: int | None = None
     """Epoch of the weights, in the log next to them, if the recipe keeps the best."""
 
@@ -171,6 +171,8 @@ class TrainingLog:
 
     def __init__(self, path: Path, board: Any) -> None:
         self.path = path
+        self.columns = tuple(_read_columns(path))
+        """Those that the log has: a run that an earlier version started goes on with fewer."""
         self.board = board
         """A ``SummaryWriter``, or None."""
 
@@ -182,7 +184,7 @@ class TrainingLog:
 
     def epoch(self, row: LogRow, held_out: int) -> None:
         """Append a row; it is on the disk when this returns."""
-        values = [_format(getattr(row, column.name)) for column in fields(LogRow)]
+        values = [_format(getattr(row, column)) for column in self.columns]
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(",".join(values) + "\n")
             file.flush()
@@ -206,6 +208,11 @@ def start_log(path: Path, header: LogHeader) -> None:
     """Begin a log; an existing file is overwritten."""
     columns = ",".join(column.name for column in fields(LogRow))
     path.write_text(f"{_comments(header)}{columns}\n", encoding="utf-8", newline="\n")
+
+
+def _read_columns(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if not line.startswith("#")).split(",")
 
 
 def _comments(header: LogHeader) -> str:

@@ -56,8 +56,8 @@ def train_(
     """Train by RECIPE, the name of one that comes with the package or a YAML file.
 
     The folder of the run gets checkpoints, a log and, in the end, the weights as safetensors. Start it under
-    torchrun for several GPUs or machines; what is learned stays the same but for rounding and the statistics of
-    batch norm. Interrupted or killed, it goes on with --resume.
+    torchrun for several GPUs or machines; what is learned stays the same but for rounding, the statistics of
+    batch norm, and what is mixed or dropped. Interrupted or killed, it goes on with --resume.
 
     The recipe `finetune` goes from trained weights to the classes of your own images, which are in a folder for each
     class: `train finetune --data folder:PATH --model NAME`.

@@ -35,7 +35,10 @@ LEAST_AREA = 0.08
 """Of a random resized crop (Szegedy et al., 2015, section 6)."""
 
 MAGNITUDE = 9
-"""Of random operations on images: strength of those that trained a ResNet-50 (Cubuk et al., 2020, appendix A)."""
+"""Strength of random operations on images, as torchvision's; its scale ends at 30, that of the paper's code at 10."""
+
+GAMMA = 0.1
+"""Factor of the learning rate at each drop of a step schedule."""
 
 PRETRAINED = "pretrained"
 """Initial weights: the published ones of the model."""
@@ -49,7 +52,7 @@ class Schedule:
     """How the learning rate falls after warm-up; :func:`learning_rate` has the formulas."""
 
     kind: Literal["step", "cosine"]
-    gamma: Annotated[float, Range(above=0, most=1)] = 0.1
+    gamma: Annotated[float, Range(above=0, most=1)] = GAMMA
     """``step``: factor of the learning rate."""
     every: Positive | None = None
     """``step``: epochs between two drops."""
@@ -130,7 +133,7 @@ class Recipe:
     """Normalise over the images of all processes, on GPUs, instead of those of each."""
     zero_init_last: bool = False
     """Start with the last norm of every block at zero (Goyal et al., 2017, section 5.1)."""
-    seed: Annotated[int, Range(least=0)] = 0
+    seed: Annotated[int, Range(least=0, below=2**63)] = 0
     initial_weights: str | None = None
     """Start from these weights, with a fresh head: ``pretrained`` for the published ones, or a file."""
     trunk_rate: Annotated[float, Range(least=0, most=1)] = 1.0
@@ -256,12 +259,16 @@ def make_recipe(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(where, "schedule", "a step schedule needs either `every` or `milestones`")
     if recipe.schedule.kind == "cosine" and any(steps):
         raise RecipeError(where, "schedule", "a cosine schedule has no `every` and no `milestones`")
+    if recipe.schedule.kind == "cosine" and recipe.schedule.gamma != GAMMA:
+        raise RecipeError(where, "schedule.gamma", "belongs to a step schedule, and only to it")
     if (recipe.augmentation.crop == "pad-and-crop") != (recipe.augmentation.pad > 0):
         raise RecipeError(where, "augmentation.pad", "pixels to add belong to the crop pad-and-crop, and only to it")
     if recipe.augmentation.crop != "random-resized" and recipe.augmentation.least_area != LEAST_AREA:
         raise RecipeError(where, "augmentation.least_area", "belongs to the crop random-resized, and only to it")
     if recipe.trunk_rate < 1 and recipe.initial_weights is None:
         raise RecipeError(where, "trunk_rate", "a trunk that learns more slowly needs initial_weights")
+    if recipe.zero_init_last and recipe.initial_weights is not None:
+        raise RecipeError(where, "zero_init_last", "belongs to fresh weights, and initial_weights would replace them")
     if recipe.augmentation.magnitude != MAGNITUDE and not recipe.augmentation.randaugment:
         raise RecipeError(where, "augmentation.magnitude", "belongs to randaugment, and only to it")
     if recipe.optimizer == "AdamW" and (recipe.momentum or recipe.nesterov):

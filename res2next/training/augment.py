@@ -10,6 +10,7 @@ from hashlib import sha256
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional
@@ -260,8 +261,5 @@ def random_rectangle(share: float, height: int, width: int, source: Generator) -
 
 
 def beta(alpha: float, source: Generator) -> float:
-    """A draw from Beta(alpha, alpha) by Jöhnk's method; torch's Beta does not accept a generator."""
-    while True:
-        u, v = (torch.rand(2, generator=source, dtype=torch.float64) ** (1 / alpha)).tolist()
-        if 0 < u + v <= 1:
-            return float(u / (u + v))
+    """A draw from Beta(alpha, alpha), by numpy, since torch's Beta does not accept a generator."""
+    return np.random.default_rng(int(draw_seeds(1, source))).beta(alpha, alpha)

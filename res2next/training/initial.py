@@ -43,9 +43,9 @@ def initial_network(recipe: Recipe, classes: int, world: World) -> nn.Module:
 
 
 def _network_of_one_process(recipe: Recipe, classes: int, world: World) -> nn.Module:
-    file = initial_file(recipe, world)
     if recipe.drop_path and isinstance(BY_NAME[find(recipe.model).architecture], DlaVariant):
         raise RecipeError(recipe.name, "drop_path", f"{recipe.model} has no blocks that can be skipped")
+    file = initial_file(recipe, world)
     network = create_model(
         recipe.model,
         num_classes=classes if file is None else count_outputs(file) or 0,

@@ -2,7 +2,8 @@
 
 The numbers of a run are a function of its recipe and its images: order, augmentation and mixing are drawn from
 (seed, epoch, step), never from global state. So a killed run continues from its last checkpoint with the same
-results, bit for bit on a CPU, and processes of torchrun share every batch without changing it.
+results, bit for bit on a CPU, and processes of torchrun share every batch without changing it, but that each mixes and
+drops by itself.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ def test_a_rectangle_in_the_middle_has_one_minus_the_share_of_the_area() -> None
     assert max(areas) == 50 * 30  # a quarter, where nothing is cut off at the edge
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0, 32.0])  # Zhang et al. (2018) mix by up to 32, section 3.4
 def test_shares_are_of_the_beta_distribution(alpha: float) -> None:
     source = generator(0)
     shares = torch.tensor([beta(alpha, source) for _ in range(3000)])

@@ -68,6 +68,7 @@ def test_on_a_cpu_nothing_is_set() -> None:
     [
         ("abacus", "'abacus' is not a device of torch: use cpu, cuda, cuda:1 or mps"),
         ("cuda:99", "GPU 99 is wanted, and torch sees"),
+        ("meta", "meta cannot be used here"),
     ],
 )
 def test_a_device_that_is_not_there_is_named(device: str, message: str) -> None:

@@ -31,7 +31,7 @@ from res2next.training.folder import make_header, run_identity
 from res2next.training.initial import initial_network
 from res2next.training.loop import NotCompiled, compute_binary_loss, seeded_dropout, update
 from res2next.training.run import Run, Score
-from res2next.training_log import LogRow, read_log_header
+from res2next.training_log import LogRow, TrainingLog, read_log_header
 from res2next.weights import read_state_dict
 
 torch.set_num_threads(1)
@@ -172,7 +172,7 @@ def test_the_network_has_the_rates_of_the_recipe() -> None:
 
 def test_a_network_without_blocks_that_can_be_skipped_is_refused() -> None:
     with pytest.raises(RecipeError, match="dla60_res2net has no blocks that can be skipped"):
-        initial_network(changed(DROP, ("model=dla60_res2net",)), 10, World())
+        initial_network(changed(DROP, ("model=dla60_res2net", "initial_weights=missing.pth")), 10, World())
 
 
 def test_a_stopped_run_that_drops_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -322,6 +322,13 @@ def test_a_checkpoint_of_an_earlier_version_is_of_the_same_run(tmp_path: Path) -
     old = {"run": identity, "step": 4, "network": {}, "average": None, "optimizer": {}, "scaler": {}}
     torch.save(old | {"loss": 0.5, "log_bytes": 10}, tmp_path / "step-000000004.pt")
     assert load_newest(tmp_path, identity, print) == Checkpoint(identity, 4, {}, None, {}, {}, 0.5, 10, None)
+
+
+def test_a_log_of_an_earlier_version_goes_on_with_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("# {}\nepoch,step,learning_rate,train_loss,images_per_second,held_out_correct,held_out_loss\n")
+    TrainingLog(path, None).epoch(LogRow(2, 22, 0.1, 1.5, 40.0, seconds=9.0), 0)
+    assert path.read_text().splitlines()[-1] == "2,22,0.1,1.5,40,,"
 
 
 def test_what_was_added_makes_another_run_if_it_is_used() -> None:
