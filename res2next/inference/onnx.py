@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-# read when onnxruntime is imported, which otherwise collects usage in a file below ~/.cache and sends it to Microsoft
+# read when onnxruntime is imported, which otherwise collects usage in a database below ~/.cache
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
