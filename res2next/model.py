@@ -500,6 +500,16 @@ SMALL_VARIANTS = (
         stem="3x3",
         max_pool=False,
     ),
-    Variant("res2next_small", (1, 2, 3), base_width=16, scale=4, cardinality=2, widths=(16, 40, 80), stem="3x3"),
+    Variant(
+        "res2next_small",
+        (1, 2, 3),
+        base_width=32,
+        scale=3,
+        cardinality=2,
+        widths=(16, 32, 64),
+        stem="3x3",
+        max_pool=False,
+        shortcut="pooled",
+    ),
 )
 """Three-stage Res2NeXts for grey images of a few pixels (8x8 and 28x28), small enough to come with the package."""

@@ -116,7 +116,7 @@ ENTRIES = (
     ),
     Entry(
         "res2next_small",
-        _bundled("res2next_small-fashion_mnist-1c971847.safetensors"),
+        _bundled("res2next_small-fashion_mnist-a71970c9.safetensors"),
         recipe="res2next_small_fashion_mnist",
         tag="fashion_mnist",
         dataset="FashionMNIST",

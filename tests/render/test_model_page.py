@@ -255,7 +255,7 @@ def test_the_recipe_names_its_source_and_what_the_log_says():
     html = html_of(committed("res2next-small"))
     table = html.split('aria-label="Recipe')[1].split("</table>")[0]
     assert re.search(r'<th scope="row">Epochs</th><td>30</td><td>the same</td>', table)
-    assert "res2next_small-fashion_mnist-1c971847.csv" in html
+    assert "res2next_small-fashion_mnist-a71970c9.csv" in html
 
 
 def test_the_confusion_on_the_page_is_that_of_the_evidence():

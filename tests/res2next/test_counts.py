@@ -23,7 +23,7 @@ COUNTS = {
     "dla60_res2net": (20_848_072, 49_071, 4_122_681_344),
     "dla60_res2next": (17_032_984, 52_319, 3_458_752_512),
     "res2next_tiny": (60_578, 2_178, 604_928),
-    "res2next_small": (476_122, 6_194, 12_110_384),
+    "res2next_small": (499_034, 5_852, 46_879_488),
 }
 
 
@@ -63,21 +63,22 @@ def test_the_authors_counted_projections_that_a_dla_never_uses(name: str, stated
     assert round((COUNTS[name][0] + unused) / 1e6, 2) == stated
 
 
-def by_hand(depths: tuple[int, ...], widths: tuple[int, ...], side: int, *, pool: bool) -> tuple[int, int, int]:
-    """The counts of a small Res2NeXt of 10 classes, summed layer by layer: 16w 4s, two groups, 3x3 stem, grey."""
+def by_hand(
+    depths: tuple[int, ...], widths: tuple[int, ...], side: int, *, base_width: int, scale: int
+) -> tuple[int, int, int]:
+    """The counts of a small Res2NeXt of 10 classes, summed layer by layer: two groups, 3x3 stem without pool, grey."""
     channels = widths[0]
     weights, multiply_adds = 9 * channels, 9 * channels * side**2  # the stem
     norms = [channels]
-    side = -(-side // 2) if pool else side
     for stage, (depth, planes) in enumerate(zip(depths, widths, strict=True)):
-        split, out = planes * 16 // 64 * 2, 4 * planes
+        split, out = planes * base_width // 64 * 2, 4 * planes
         for block in range(depth):
             left = -(-side // 2) if stage and not block else side
-            before, grouped, after = channels * 4 * split, 3 * split * split // 2 * 9, 4 * split * out
+            before, grouped, after = channels * scale * split, (scale - 1) * split * split // 2 * 9, scale * split * out
             shortcut = 0 if block else channels * out
             weights += before + grouped + after + shortcut
             multiply_adds += before * side**2 + (grouped + after + shortcut) * left**2
-            norms += [4 * split, split, split, split, out, *([] if block else [out])]
+            norms += [scale * split, *[split] * (scale - 1), out, *([] if block else [out])]
             channels, side = out, left
     parameters = weights + 2 * sum(norms) + 10 * channels + 10
     return parameters, 2 * sum(norms) + len(norms), multiply_adds + 10 * channels
@@ -85,5 +86,5 @@ def by_hand(depths: tuple[int, ...], widths: tuple[int, ...], side: int, *, pool
 
 def test_the_small_networks_have_what_is_counted_by_hand() -> None:
     """An independent count, since neither timm nor anybody else has these networks."""
-    assert COUNTS["res2next_tiny"] == by_hand((2, 2, 2), (8, 16, 32), 8, pool=False)
-    assert COUNTS["res2next_small"] == by_hand((1, 2, 3), (16, 40, 80), 28, pool=True)
+    assert COUNTS["res2next_tiny"] == by_hand((2, 2, 2), (8, 16, 32), 8, base_width=16, scale=4)
+    assert COUNTS["res2next_small"] == by_hand((1, 2, 3), (16, 32, 64), 28, base_width=32, scale=3)

@@ -76,7 +76,7 @@ def test_the_small_networks_have_a_feature_map_for_each_of_their_three_stages() 
     expected = {
         # name: (channels, stride) of the stem and of each stage
         "res2next_tiny": [(8, 1), (32, 1), (64, 2), (128, 4)],
-        "res2next_small": [(16, 1), (64, 2), (160, 4), (320, 8)],
+        "res2next_small": [(16, 1), (64, 1), (128, 2), (256, 4)],
     }
     for name, maps in expected.items():
         with torch.device("meta"):
