@@ -22,7 +22,7 @@ AUDIT = ("audit", "templates/models")
         ((*AUDIT, "--force", "tyny"), "did you mean tiny?"),
         ((*AUDIT, "--tolerance", "Floops=1%"), "'Floops' is not a field with a tolerance; did you mean flops?"),
         ((*AUDIT, "--tolerance", "License=1%"), "such fields are parameters, flops,"),
-        ((*AUDIT, "--data", "ImageNt=."), "did you mean ImageNet?"),
+        ((*AUDIT, "--data", "ImageNt=."), "did you mean ImageNet or ImageNet-ReaL?"),
         ((*AUDIT, "--zoo", "tim"), "zoo 'tim' is not known; did you mean timm?"),
         ((*AUDIT, "--zoo", "zoo"), "zoo 'zoo' is not known; did you mean zoo.py:Zoo?"),
         ((*AUDIT, "--zoo", "zoo.py"), "zoo 'zoo.py' is not known; did you mean zoo.py:Zoo?"),
@@ -49,7 +49,7 @@ def test_a_wrong_word_is_answered_with_the_nearest_one(site, command, words):
     [
         ("tolerances: {Floops: 1%}", "'Floops' is not a field with a tolerance; did you mean flops?"),
         ("toleranzes: {FLOPs: 1%}", "cardproof has no setting 'toleranzes'; did you mean tolerances?"),
-        ("data: {ImageNt: x}", "did you mean ImageNet?"),
+        ("data: {ImageNt: x}", "did you mean ImageNet or ImageNet-ReaL?"),
     ],
 )
 def test_a_wrong_setting_is_answered_with_the_nearest_one(site, setting, words):
