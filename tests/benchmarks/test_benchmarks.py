@@ -15,7 +15,7 @@ import yaml
 from sites import write_site
 
 from bench import corpus, counting, scaling, snippets, workers
-from bench.all import PARTS, read_figures, write_figures
+from bench.all import PARTS, main, read_figures, write_figures
 from bench.figures import Part, cell_text, child, machine, run
 from bench.page import FIGURES, PAGE, page_text
 from bench.plain_render import plain_render
@@ -116,6 +116,15 @@ PART = Part(
 
 def figures() -> dict[str, dict[str, Any]]:
     return {"corpus": {"machine": machine(), "parts": [asdict(PART)]}}
+
+
+def test_parts_that_a_file_has_are_not_run_again_when_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "figures.json"
+    write_figures(file, figures())
+    before = file.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["all.py", "--only", "corpus", "--resume", "--write", str(file)])
+    main()
+    assert file.read_bytes() == before
 
 
 def test_a_page_has_a_table_and_a_drawing_of_each_part() -> None:

@@ -41,7 +41,7 @@ def main() -> None:
     options.add_argument("--write", type=Path, metavar="FILE", help="write the figures here, and the guide's page")
     options.add_argument("--resume", action="store_true", help="leave out the parts that the file has already")
     given = options.parse_args()
-    figures = read_figures(given.write_figures) if given.write_figures else {}
+    figures = read_figures(given.write) if given.write else {}
     names = given.only or [name for name in PARTS if Path(child(PARTS[name])[1]).is_file()]
     for name in names:
         if given.resume and name in figures:
@@ -49,8 +49,8 @@ def main() -> None:
         found = run_part(name, [*(["--full"] if given.full and name == "scaling" else [])], given.json)
         if found:
             figures[name] = found
-            if given.write_figures:
-                write_figures(given.write_figures, figures)
+            if given.write:
+                write_figures(given.write, figures)
     if given.json:
         print(json.dumps({name: figures[name] for name in names if name in figures}, indent=2))
 
