@@ -158,7 +158,7 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
         claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
     )
     if within(found, stated, tolerance):
-        return replace(judgement, difference="0 images") if equal_as_written(found, stated) else judgement
+        return replace(judgement, difference="0 images off") if equal_as_written(found, stated) else judgement
     inside = interval[0] * 100 <= stated.value <= interval[1] * 100
     meaning = (
         "another run of the same training could have it, these weights have not."
