@@ -236,7 +236,7 @@ def _quantized(network: nn.Module, images: ImageSet, training: ImageSet, engine:
     from res2next.inference import quantize
 
     if training.split == images.split or (not images.info.published and training.digest == images.digest):
-        raise click.UsageError("--int8 needs training images that are not evaluated, and there are none")
+        raise click.UsageError("--int8 needs training images that are not evaluated: this data has none")
     training.transform = images.transform
     indices = spread(len(training))
     starts = range(0, len(indices), CALIBRATED_AT_ONCE)

@@ -40,7 +40,7 @@ def print_table(table: Table) -> None:
 
 
 SECONDS_BETWEEN_LINES = 60
-"""Of progress within an epoch, if there is no bar."""
+"""Lines of progress within an epoch, printed if there is no bar, are at least this far apart."""
 
 
 class TrainingDisplay:

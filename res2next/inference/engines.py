@@ -101,7 +101,7 @@ class Exported(nn.Module):
 
         Raises:
             EngineNotAvailable: a package is missing.
-            ValueError: the network is not in float32, or there is no such engine.
+            ValueError: the network is not in float32, or the engine is not one of these.
         """
         super().__init__()
         _require(engine, "cpu")

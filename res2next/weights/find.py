@@ -50,7 +50,7 @@ def weights_path(entry: Entry, given: Path | None = None) -> Path:
 
 
 def local_weights(entry: Entry, given: Path | None = None) -> Path | None:
-    """As :func:`weights_path`, without a download and without files of the Hub: None if there is no other."""
+    """As :func:`weights_path`, but without a download or the Hub's cache: None if the file is not on this machine."""
     if given is not None:
         return _explicit_file(entry, given.expanduser(), origin="")
     if named := os.environ.get(ENVIRONMENT_VARIABLE):

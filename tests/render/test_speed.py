@@ -21,9 +21,10 @@ from cardproof.commands.speed import speed_table
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
-from cardproof.measure.time_network import current_conditions, precision_of
+from cardproof.measure.time_network import current_conditions
 from cardproof.render.catalog.model_summary import read_model_summary
 from cardproof.render.views.comparison_view import conditions_text
+from res2next.distributed import convolution_precision
 
 HERE = Conditions("cpu", "Toy processor", 2, 16, "float32", "2.0")
 SCORE = (
@@ -109,7 +110,7 @@ def test_a_damaged_file_of_speeds_is_one_finding_of_a_build(site, content):
 def test_the_precision_is_that_in_which_torch_computes_convolutions(monkeypatch, device, switch, supported, precision):
     monkeypatch.setattr(torch.backends.cudnn, "conv", SimpleNamespace(fp32_precision=switch))
     monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: supported)
-    assert precision_of(device) == precision
+    assert convolution_precision(torch.device(device), mixed=False) == precision
 
 
 def test_speeds_measured_on_a_cpu_before_stay_comparable():

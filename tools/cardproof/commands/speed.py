@@ -20,6 +20,7 @@ from cardproof.plan.needs import plan
 from cardproof.plan.recall import digests_of
 from cardproof.render.site_build import read_site
 from cardproof.zoos.aliases import load_names
+from res2next.commands import ENGINE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,13 +42,7 @@ if TYPE_CHECKING:
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device to time.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Images in one forward pass.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the processor; one per core by default.")
-@click.option(
-    "--engine",
-    type=click.Choice(["torch", "onnxruntime", "openvino", "auto"]),
-    default="torch",
-    show_default=True,
-    help="What computes the networks on a CPU; auto: the fastest that is installed.",
-)
+@ENGINE
 @click.option(
     "--seconds", type=click.FloatRange(0, 600), default=3.0, show_default=True, help="Minimum time per model."
 )

@@ -15,6 +15,7 @@ from cardproof.core.clock import now
 from cardproof.measure.record import DEFAULT_SIZE, name_in
 from cardproof.measure.speeds import Conditions, Speed
 from cardproof.zoos import load_zoo, preprocessing_of
+from res2next.distributed import convolution_precision
 from res2next.errors import EngineNotAvailable
 from res2next.inference import Exported, choose_engine
 
@@ -35,17 +36,8 @@ def current_conditions(device: str, threads: int, batch: int, engine: str) -> Co
         raise ValueError(f"--engine {engine}: {error}") from None
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     known = chosen if chosen == "torch" else f"{chosen} {version(chosen)}"
-    return Conditions(device, name, threads, batch, precision_of(device), str(torch.__version__), engine=known)
-
-
-def precision_of(device: str) -> str:
-    """Return how this process computes convolutions of float32: ``tf32`` if a GPU rounds their inputs to 10 bits.
-
-    That is torch's default on GPUs that can do it.
-    """
-    switch = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    rounds = device == "cuda" and switch.fp32_precision == "tf32" and torch.cuda.is_tf32_supported()
-    return "tf32" if rounds else "float32"
+    precision = convolution_precision(torch.device(device), mixed=False)
+    return Conditions(device, name, threads, batch, precision, str(torch.__version__), engine=known)
 
 
 def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions, seconds: float) -> Speed:
