@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView
+from contextlib import contextmanager
 from functools import wraps
+from traceback import walk_tb
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
@@ -40,9 +42,6 @@ MOST_WIDTH = 9_999
 """Characters that a number or text is filled up to, spaces of an indentation, decimals."""
 MOST_FORMAT = 10_000
 """Characters of a text with places for values."""
-
-VERSION = "1"
-"""Of the code that templates are compiled to; another one is not taken from the cache."""
 
 GLOBALS = ("range", "dict", "namespace")
 """What remains of Jinja's own global names."""
@@ -230,12 +229,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def compile(self, source: Any, name: Any = None, filename: Any = None, *options: Any, **more: Any) -> Any:
         """Compile a template. Raises TemplateSyntaxError, also if Jinja or Python cannot compile it."""
-        with _SyntaxErrors(self, source, name, filename):
+        with _syntax_errors(self, source, name, filename):
             return super().compile(source, name, filename, *options, **more)
 
     def parse(self, source: str, name: Any = None, filename: Any = None) -> nodes.Template:
         """Parse a template. Raises TemplateSyntaxError, also if it nests too deeply."""
-        with _SyntaxErrors(self, source, name, filename):
+        with _syntax_errors(self, source, name, filename):
             return super().parse(source, name, filename)
 
     def _generate(self, source: nodes.Template, *arguments: Any, **options: Any) -> str:
@@ -338,38 +337,33 @@ def _filtered(node: nodes.Node, name: str) -> nodes.Expr:
     return found
 
 
-class _SyntaxErrors:
-    """Makes what Jinja's and Python's compilers raise for a template a TemplateSyntaxError at its line."""
-
-    def __init__(self, environment: Sandbox, source: Any, name: Any, filename: Any) -> None:
-        self._environment, self._source, self._name, self._filename = environment, source, name, filename
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, trouble: BaseException | None, trace: Any) -> None:
-        if not isinstance(trouble, Exception) or isinstance(trouble, TemplateSyntaxError | TimeoutError):
-            return
+@contextmanager
+def _syntax_errors(environment: Sandbox, source: Any, name: Any, filename: Any) -> Iterator[None]:
+    """Make what Jinja's and Python's compilers raise for a template a TemplateSyntaxError at its line."""
+    try:
+        yield
+    except (TemplateSyntaxError, TimeoutError):
+        raise
+    except Exception as trouble:
+        message = f"it cannot be compiled: {getattr(trouble, 'msg', trouble)}"
         if isinstance(trouble, RecursionError | MemoryError):
             message = "it nests too deeply, or has too many operators in one expression"
-        else:
-            message = f"it cannot be compiled: {getattr(trouble, 'msg', trouble)}"
-        line = self._line_of(trouble, trace)
-        raise TemplateSyntaxError(message, line, self._name, self._filename) from None
+        line = _line_of(trouble, environment, source)
+        raise TemplateSyntaxError(message, line, name, filename) from None
 
-    def _line_of(self, trouble: Exception, trace: Any) -> int:
-        """Return the line of the node that was compiled last, or of the code that Python refused."""
-        if isinstance(trouble, SyntaxError) and isinstance(self._source, str):
-            code = ImmutableSandboxedEnvironment.compile(self._environment, self._source, raw=True)
-            known = re.findall(r"\b(\d+)=(\d+)", code.rpartition("debug_info = ")[2])
-            lines = [int(line) for line, at in known if int(at) <= (trouble.lineno or 0)]
-            return lines[-1] if lines else 1
-        line = 1
-        while trace is not None:
-            for found in (trace.tb_frame.f_locals.get("node"), trace.tb_frame.f_locals.get("self")):
-                if isinstance(found, nodes.Node):
-                    line = found.lineno or line
-                elif isinstance(found, Parser):
-                    line = found.stream.current.lineno
-            trace = trace.tb_next
-        return line
+
+def _line_of(trouble: Exception, environment: Sandbox, source: Any) -> int:
+    """Return the line of the node that was compiled last, or of the code that Python refused."""
+    if isinstance(trouble, SyntaxError) and isinstance(source, str):
+        code = ImmutableSandboxedEnvironment.compile(environment, source, raw=True)
+        known = re.findall(r"\b(\d+)=(\d+)", code.rpartition("debug_info = ")[2])
+        lines = [int(line) for line, at in known if int(at) <= (trouble.lineno or 0)]
+        return lines[-1] if lines else 1
+    line = 1
+    for frame, _ in walk_tb(trouble.__traceback__):
+        for found in (frame.f_locals.get("node"), frame.f_locals.get("self")):
+            if isinstance(found, nodes.Node):
+                line = found.lineno or line
+            elif isinstance(found, Parser):
+                line = found.stream.current.lineno
+    return line

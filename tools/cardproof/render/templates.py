@@ -6,12 +6,10 @@ import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import (
-    BytecodeCache,
     ChoiceLoader,
     Environment,
     FileSystemLoader,
@@ -25,17 +23,15 @@ from jinja2 import (
     pass_eval_context,
     select_autoescape,
 )
-from jinja2.bccache import Bucket
+from jinja2.meta import find_referenced_templates
 from markupsafe import Markup
 
-from cardproof import __version__
-from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import time_limit
 from cardproof.core.errors import TemplatesError
 from cardproof.core.paths import is_inside, is_regular
 from cardproof.core.types import SHOWN_VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, entity_text, html_text, markdown_text
-from cardproof.render.sandbox import VERSION, Sandbox
+from cardproof.render.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from jinja2.ext import Extension
@@ -94,12 +90,9 @@ class Templates:
             undefined=StrictUndefined,
             keep_trailing_newline=True,
             autoescape=False,
-            bytecode_cache=_Compiled("sandboxed"),
         )
-        self._environment.policies["json.dumps_kwargs"] = {
-            "sort_keys": True,
-            "ensure_ascii": False,
-        }  # YAML reads it too
+        json_options = {"sort_keys": True, "ensure_ascii": False}  # YAML reads it too
+        self._environment.policies["json.dumps_kwargs"] = json_options
         for name, function in {"md": markdown_text, "code": code_text, "html": html_text}.items():
             self._environment.add_filter(name, function)
 
@@ -121,7 +114,6 @@ class Templates:
 
     def render_text(self, text: str, file: str, variables: Mapping[str, Any]) -> str:
         """Render a template from its text; errors name ``file``. Raises TemplatesError."""
-
         return self._render(lambda: _compiled(self._environment, text, file), text, file, variables)
 
     def render_with(
@@ -130,16 +122,11 @@ class Templates:
         """Render a text with an extension of Jinja and its own global names. Raises any exception."""
         environment = self._environment.overlay(extensions=[extension])
         environment.globals = {**environment.globals, **hidden}
-        environment.bytecode_cache = None  # what it compiles is of no use without the extension
-        environment.budget.start(TIME_LIMIT)
-        with time_limit(TIME_LIMIT + GRACE, "rendering it took more than"):
-            return _compiled(environment, text, file).render(variables)
+        return _limited(environment, lambda: _compiled(environment, text, file), variables)
 
     def _render(self, compiled: Callable[[], Template], text: str, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            self._environment.budget.start(TIME_LIMIT)
-            with time_limit(TIME_LIMIT + GRACE, "rendering it took more than"):
-                return compiled().render(variables)
+            return _limited(self._environment, compiled, variables)
         except UndefinedError as trouble:
             undefined = self._undefined(text, file, set(variables))
             raise TemplatesError(undefined or [self._finding(trouble, file, RAW_HINT)]) from trouble
@@ -150,7 +137,7 @@ class Templates:
         """Return the names of the templates that a text includes, imports or extends; empty after a syntax error."""
         try:
             tree = self._environment.parse(text)
-            return {name for node in tree.find_all(_REFERENCES) for name in _names(node) if can_exist(name)}
+            return {name for name in find_referenced_templates(tree) if name and can_exist(name)}
         except (TemplateSyntaxError, RecursionError):
             return set()
 
@@ -210,6 +197,12 @@ class Templates:
         return self._show(Path(file))
 
 
+def _limited(environment: Sandbox, compiled: Callable[[], Template], variables: Mapping[str, Any]) -> str:
+    environment.budget.start(TIME_LIMIT)
+    with time_limit(TIME_LIMIT + GRACE, "rendering it took more than"):
+        return compiled().render(variables)
+
+
 def render_layout(name: str, **variables: Any) -> str:
     """Render a layout of cardproof, which is trusted; values in HTML and SVG become text on one line."""
     return _layouts().get_template(name).render(variables)
@@ -224,7 +217,6 @@ def _layouts() -> Environment:
         finalize=_finalized,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_Compiled("trusted"),
     )
     environment.globals["VERDICTS"] = SHOWN_VERDICTS
     environment.filters["md"] = lambda value: Markup(markdown_text(value))  # nosec B704  # escaped
@@ -237,41 +229,6 @@ def _layouts() -> Environment:
 def _finalized(context: EvalContext, value: Any) -> Any:
     """Return a value escaped for a layout, on one line: in HTML, a line of a card could begin Markdown."""
     return value if not context.autoescape or hasattr(value, "__html__") else Markup(html_text(value))  # nosec B704
-
-
-class _Compiled(BytecodeCache):
-    """Compiled templates in the private cache: Jinja's code for one version of it and one text.
-
-    Code for the sandbox has its limits; the same layout is other code where it is trusted.
-    """
-
-    def __init__(self, kind: str) -> None:
-        self._cache, self._kind = open_cache(), kind
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        entry = self._cache.entry("compiled templates", f"{self._kind} {bucket.key}") if self._cache else None
-        if entry and entry.inputs == self._inputs(bucket):
-            bucket.bytecode_from_string(entry.value.encode("latin-1"))
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        if self._cache:
-            text = bucket.bytecode_to_string().decode("latin-1")
-            self._cache.put(("compiled templates", [Entry(f"{self._kind} {bucket.key}", self._inputs(bucket), text)]))
-
-    def _inputs(self, bucket: Bucket) -> dict[str, str]:
-        versions = {"jinja2": version("jinja2"), "cardproof": __version__, "sandbox": VERSION}
-        return {**versions, "text": bucket.checksum}
-
-
-_REFERENCES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-
-
-def _names(node: nodes.Node) -> Iterator[str]:
-    """Yield the constant names of an include; computed names are unknown before rendering."""
-    template = getattr(node, "template", None)
-    for item in template.items if isinstance(template, (nodes.List, nodes.Tuple)) else [template]:
-        if isinstance(item, nodes.Const) and isinstance(item.value, str):
-            yield item.value
 
 
 def _imported(tree: nodes.Template) -> Iterator[str]:
