@@ -109,28 +109,12 @@ def page_templates(
             names = templates.includes(_text(path, folders))
         for name in names:
             users.setdefault(name, set()).add(path)
-    users.setdefault("page.md", set())
-    included = _Included(folders, users)
-    return {shown: path for shown, path in found.items() if path.name[0] != "_" and path not in included}
-
-
-class _Included:
-    """The templates that others include; reads the disk only for those whose file name is included somewhere."""
-
-    def __init__(self, folders: Folders, users: Mapping[str, set[Path]]) -> None:
-        """``users`` maps a name to the templates that include it."""
-        self._users: dict[Path, set[Path]] = {}
-        for name, including in users.items():
-            for folder in (folders.root, folders.cards):
-                self._users.setdefault((folder / name).resolve(), set()).update(including)
-        self._layout = (folders.root / "page.md").resolve()
-        self._names = {path.name for path in self._users}
-
-    def __contains__(self, path: Path) -> bool:
-        if path.name not in self._names and not path.is_symlink():
-            return False
-        place = path.resolve()
-        return place == self._layout or bool(self._users.get(place, set()) - {path})
+    places: dict[Path, set[Path]] = {(folders.root / "page.md").resolve(): {folders.root}}  # the layout of all pages
+    for name, including in users.items():
+        for folder in (folders.root, folders.cards):
+            places.setdefault((folder / name).resolve(), set()).update(including)
+    own = {shown: path for shown, path in found.items() if path.name[0] != "_"}
+    return {shown: path for shown, path in own.items() if not places.get(path.resolve(), set()) - {path}}
 
 
 def _is_template(path: Path, folders: Folders) -> bool:
