@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable
+from cardproof.plugins.watch import Watcher, file_states
 from cardproof.render.output.files import SCRIPTS, STYLES
 from cardproof.render.output.text import is_older, minify, read_stamp
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
     from mkdocs.utils.templates import TemplateContext
-
-    from cardproof.plugins.watch import Watcher
 
 log = logging.getLogger("mkdocs.plugins.cardproof")
 
@@ -91,8 +89,6 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
             if command != "serve":
                 _render(render, settings)
                 return
-            from cardproof.plugins.watch import Watcher
-
             self._watcher = Watcher(render, lambda: load_settings(config), config, log.info)
         except InputError as error:
             raise PluginError(printable(str(error))) from error
@@ -254,14 +250,7 @@ class _BuildOnce:
     def _state(self) -> object:
         """Return the state of all watched files; None if this server does not provide their paths."""
         watched: Iterable[str] | None = getattr(self._server, "_watched_paths", None)
-        return None if watched is None else {path: tuple(_states(path)) for path in watched}
-
-
-def _states(path: str) -> Iterator[tuple[str, int, int, int]]:
-    """Yield name, time of change, size and inode of a file, or of all files below a folder."""
-    watched = Path(path)
-    for file in sorted(watched.rglob("*")) if watched.is_dir() else [watched]:
-        with suppress(OSError):
-            state = file.stat()
-            if not stat.S_ISDIR(state.st_mode):
-                yield str(file), state.st_mtime_ns, state.st_size, state.st_ino
+        if watched is None:
+            return None
+        files = chain.from_iterable(path.rglob("*") if path.is_dir() else [path] for path in map(Path, watched))
+        return file_states(path for path in files if not path.is_dir())

@@ -12,9 +12,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,19 +75,17 @@ class Sources(Struct, frozen=True):
 
     def state(self) -> State:
         """Return the current state of all files."""
-        without = {str(folder) for folder in (*self.outputs, self.records)}
-        found = {path: state for tree in self.trees for path, state in _walk(str(tree), without)}
+        without = {*self.outputs, self.records}
+        found = {path for tree in self.trees for path in _walk(tree, without)}
         for top in self.code:
-            places = chain(_files(str(top)), *(_walk(str(package), set()) for package in _packages(top)))
-            found |= {path: state for path, state in places if path.endswith(".py")}
-        for file in self.files:
-            with suppress(OSError):
-                found[str(file)] = _state(file.stat())
-        return found | self.recorded()
+            packages = [top] if (top / "__init__.py").is_file() else [path.parent for path in top.glob("*/__init__.py")]
+            found.update(top.glob("*.py"))
+            found.update(path for package in packages for path in _walk(package) if path.suffix == ".py")
+        return file_states([*found, *self.files]) | self.recorded()
 
     def recorded(self) -> State:
         """Return the state of the evidence."""
-        return dict(_walk(str(self.records), set()))
+        return file_states(_walk(self.records))
 
 
 def sources_of(settings: Settings, config: Path | None) -> Sources:
@@ -200,7 +197,6 @@ class Watcher:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Interrupt a render and wait for its end."""
     with suppress(ProcessLookupError):
         if os.name == "posix":
             child.send_signal(signal.SIGINT)
@@ -226,45 +222,28 @@ def _zoo_folders(zoo: str) -> tuple[Path, ...]:
     return tuple(place for place in places if "site-packages" not in place.parts)
 
 
-def _packages(folder: Path) -> list[Path]:
-    """Return a folder's packages, or the folder itself if it is one."""
-    here = [folder] if (folder / "__init__.py").is_file() else []
-    return here or [path.parent for path in sorted(folder.glob("*/__init__.py"))]
+def _walk(folder: Path, without: Container[Path] = ()) -> Iterator[Path]:
+    """Yield the files below a folder, except hidden and editors' files, and folders in ``without``."""
+    for place, folders, files in os.walk(folder):
+        found = [Path(place, name) for name in folders if _is_watched(name) and name != "__pycache__"]
+        folders[:] = [path.name for path in found if path not in without]
+        yield from (Path(place, name) for name in files if _is_watched(name))
 
 
-def _walk(folder: str, without: Container[str]) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Yield the states of the files below a folder, except hidden and editors' files, and folders in ``without``."""
-    todo = [folder]
-    while todo:
-        place = todo.pop()
-        yield from _files(place)
-        for path, entry in _entries(place):
-            if entry.is_dir(follow_symlinks=False) and path not in without and entry.name != "__pycache__":
-                todo.append(path)
+def _is_watched(name: str) -> bool:
+    return name[0] not in ".#" and name[-1] != "~"
 
 
-def _files(folder: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    for path, entry in _entries(folder):
+def file_states(files: Iterable[Path]) -> State:
+    """Return the states of the files that exist."""
+    found = {}
+    for file in files:
         with suppress(OSError):
-            if entry.is_file():
-                yield path, _state(entry.stat())
-
-
-def _entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
-    """Return the entries of a folder, with paths as pathlib writes them; pathlib takes four times as long."""
-    start = "" if folder == "." else folder + os.sep
-    try:
-        with os.scandir(folder) as entries:
-            return [(start + e.name, e) for e in entries if e.name[0] not in ".#" and e.name[-1] != "~"]
-    except OSError:
-        return []
-
-
-def _state(state: os.stat_result) -> tuple[int, int, int]:
-    return state.st_mtime_ns, state.st_size, state.st_ino
+            state = file.stat()
+            found[str(file)] = state.st_mtime_ns, state.st_size, state.st_ino
+    return found
 
 
 def _format_paths(paths: set[str]) -> str:
-    """Return a few paths in words."""
     shown = sorted(show_path(Path(path)) for path in paths)
     return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
