@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.render.origin import FIRST, trace, transfer_origin
+from cardproof.render.origin import FIRST, trace
 from cardproof.render.templates import Templates, TemplatesError
 from cardproof.snippets.find.blocks import find_blocks
 
@@ -118,16 +118,6 @@ def test_errors_are_those_of_the_untraced_template(traced):
     with pytest.raises(TemplatesError, match="'missing' is undefined"):
         traced("a\n{{ missing }}")
 
-
-def test_a_page_around_the_authors_text_is_traced_through_it():
-    page = "header\n# T\n\nnew\n```python\nx\n```\nfooter"
-    origin = transfer_origin(page, "# T\n\n```python\nx\n```", {n: ("t.md", n) for n in range(1, 6)})
-    assert {number: place for number, place in origin.items() if page.split("\n")[number - 1]} == {
-        2: ("t.md", 1),
-        5: ("t.md", 3),
-        6: ("t.md", 4),
-        7: ("t.md", 5),
-    }
 
 
 def test_36_a_block_of_a_template_is_found_at_the_templates_line(shared):

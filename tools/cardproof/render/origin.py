@@ -43,19 +43,6 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
     return rendered, {number: (shown[name], line) for number, (name, line) in enumerate(known, 1)}
 
 
-def transfer_origin(text: str, part: str, origin: Mapping[int, tuple[str, int]]) -> Origin:
-    """Return the origin of a text that contains ``part`` (a page around an author's text), from the origin of ``part``.
-
-    Lines that are not in the part have no origin.
-    """
-    lines, whole = part.split("\n"), text.split("\n")
-    found: Origin = {}
-    for number, index in enumerate(aligned(lines, range(len(lines)), whole), 1):
-        if index is not None and index + 1 in origin and lines[index].split() == whole[number - 1].split():
-            found[number] = origin[index + 1]
-    return found
-
-
 class _MarkedLines(Struct):
     """The line of a template that each mark stands for."""
 
@@ -67,6 +54,11 @@ class _MarkedLines(Struct):
             return ""
         self.lines.append((file, line))
         return chr(FIRST + len(self.lines) - 1)
+
+    def last_of(self, text: str, before: tuple[str, int]) -> tuple[str, int]:
+        """Return what the last mark in a text stands for; ``before`` if it has none."""
+        known = [number for mark in _MARKS.findall(text) if (number := ord(mark) - FIRST) < len(self.lines)]
+        return self.lines[known[-1]] if known else before
 
 
 class _MarkExtension(Extension):
@@ -105,11 +97,6 @@ def _lines(marked: str, places: _MarkedLines, last: tuple[str, int]) -> Iterator
     """Yield each line without marks, and the place of the last mark before its first visible character."""
     for line in marked.split("\n"):
         visible = re.search(f"[^\\s{chr(FIRST)}-{chr(LAST)}]", line)
-        marks = _MARKS.findall(line[: visible.start()] if visible else line)
-        marks = [mark for mark in marks if ord(mark) - FIRST < len(places.lines)]
-        if marks:
-            last = places.lines[ord(marks[-1]) - FIRST]
+        last = places.last_of(line[: visible.start()] if visible else line, last)
         yield _MARKS.sub("", line), last
-        later = [mark for mark in _MARKS.findall(line) if ord(mark) - FIRST < len(places.lines)]
-        if later:
-            last = places.lines[ord(later[-1]) - FIRST]
+        last = places.last_of(line, last)
