@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Iterator
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 from msgspec import Struct
@@ -17,7 +18,8 @@ from msgspec.structs import fields
 from cardproof import PUBLIC
 from cardproof.core.settings import SETTINGS, Settings
 from cardproof.judge.checks import Check, all_checks
-from cardproof.render.output.text import add_stamp, markdown_text
+from cardproof.render.output.text import add_stamp
+from cardproof.render.templates import render_layout
 
 WIDTH = 88
 """Columns of help texts that a page shows without scrolling on a laptop."""
@@ -38,49 +40,24 @@ EXIT_STATUSES = (
 
 def reference_pages(folder: Path, program: click.Group) -> dict[Path, str]:
     """Return the pages of the reference, by path; ``program`` is the command line."""
+    public = [(name, _description(getattr(import_module(module), name))) for name, module in PUBLIC.items()]
+    in_words = {"title": _title, "sentence": _first_sentence}
     pages = {
-        "index.md": (_index(), "tools/cardproof/render/reference.py"),
-        "commands.md": (_commands(program), "tools/cardproof/commands/cli.py"),
-        "settings.md": (_settings(), "tools/cardproof/core/settings.py"),
-        "exit-statuses.md": (_exit_statuses(), "tools/cardproof/render/reference.py"),
-        "api.md": (_api(), "tools/cardproof/__init__.py"),
+        "index.md": _page("render/reference.py", "index.md", checks=all_checks(), **in_words),
+        "commands.md": _page("commands/cli.py", "commands.md", commands=_help_texts(program)),
+        "settings.md": _page("core/settings.py", "settings.md", settings=_settings()),
+        "exit-statuses.md": _page("render/reference.py", "exit-statuses.md", statuses=EXIT_STATUSES),
+        "api.md": _page("__init__.py", "api.md", public=public),
     }
     for check in all_checks():
-        module = f"tools/cardproof/judge/checks/{check.name.replace('-', '_')}.py"
-        pages[f"checks/{check.name}.md"] = (_check(check), module)
-    return {folder / name: add_stamp(text, source) for name, (text, source) in pages.items()}
+        words = sorted({check.name, *check.findings} if check.judge else set(check.findings) or {check.name})
+        source = f"judge/checks/{check.name.replace('-', '_')}.py"
+        pages[f"checks/{check.name}.md"] = _page(source, "check.md", check=check, words=words, **in_words)
+    return {folder / name: text for name, text in pages.items()}
 
 
-def _index() -> str:
-    rows = [f"| [{_title(check)}](checks/{check.name}.md) | {_first_sentence(check)} |" for check in all_checks()]
-    return "\n".join(
-        [
-            "# Reference",
-            "",
-            "Generated from the code of cardproof.",
-            "",
-            "- [Commands](commands.md)",
-            "- [Settings](settings.md)",
-            "- [Exit statuses](exit-statuses.md)",
-            "- [Python](api.md): what programs import",
-            "",
-            "| Check | What is checked |",
-            "| :--- | :--- |",
-            *rows,
-        ]
-    )
-
-
-def _check(check: Check) -> str:
-    """Return the page of a check: its docstring, with its fields and the names of its findings below the title."""
-    _, _, rest = check.page.partition("\n\n")
-    words = sorted({check.name, *check.findings} if check.judge else set(check.findings) or {check.name})
-    lines = [f"# {_title(check)}", "", f"{_first_sentence(check)}.", ""]
-    lines += ["Reported as " + ", ".join(f"`[{word}]`" for word in words) + "."]
-    if check.judge and check.fields:
-        names = ", ".join(f"`{name}`" for name in sorted(check.fields))
-        lines += ["", f"Fields, in any case and with hyphens, underscores or a unit in brackets: {names}."]
-    return "\n".join([*lines, "", rest.rstrip()])
+def _page(source: str, layout: str, **parts: Any) -> str:
+    return add_stamp(render_layout(f"reference/{layout}", **parts), f"tools/cardproof/{source}")
 
 
 _FENCE = re.compile(r'^(`{3,})\w*(?: title="([^"]*)")?\n(.*?)^\1$', re.MULTILINE | re.DOTALL)
@@ -112,37 +89,21 @@ def _first_sentence(check: Check) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _commands(program: click.Group) -> str:
-    parts = [
-        "# Commands",
-        "",
-        "`python tools/render_cards.py` in this repository is the same as `cardproof render`, with the same options.",
-    ]
+def _help_texts(program: click.Group) -> Iterator[tuple[str, str]]:
     parent = click.Context(program, info_name="cardproof", terminal_width=WIDTH, **program.context_settings)
     for name, command in sorted(program.commands.items()):
         context = click.Context(command, parent, info_name=name, terminal_width=WIDTH)
-        parts += ["", f"## cardproof {name}", "", "```text", command.get_help(context).rstrip(), "```"]
-    return "\n".join(parts)
+        yield name, command.get_help(context).rstrip()
 
 
-def _settings() -> str:
-    described = {name: text.replace("``", "") for name, text in _attribute_docs(Settings).items()}
-    lines = [
-        "# Settings",
-        "",
-        "Settings are in `mkdocs.yml` under the plugin `cardproof`; options of the command line override them. Paths "
-        "are relative to the folder of `mkdocs.yml`.",
-        "",
-        "| Setting | Default | Meaning |",
-        "| :--- | :--- | :--- |",
-    ]
+def _settings() -> Iterator[tuple[str, str, str]]:
+    """Yield name, default and meaning of each setting; the default is empty if it is not one value."""
+    described = _attribute_docs(Settings)
     defaults = {field.name: field.default for field in fields(Settings)}
     for name in SETTINGS:
         default = defaults[name]
-        shown = f"`{default}`" if isinstance(default, str | int | Path | Decimal) else ""
-        shown = shown.lower() if isinstance(default, bool) else shown
-        lines.append(f"| `{name}` | {shown} | {markdown_text(described[name])} |")
-    return "\n".join(lines)
+        shown = str(default) if isinstance(default, str | int | Path | Decimal) else ""
+        yield name, shown.lower() if isinstance(default, bool) else shown, described[name].replace("``", "")
 
 
 def _attribute_docs(kind: type) -> dict[str, str]:
@@ -151,51 +112,17 @@ def _attribute_docs(kind: type) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in found}
 
 
-def _exit_statuses() -> str:
-    rows = [f"| {status} | {meaning} |" for status, meaning in EXIT_STATUSES]
-    return "\n".join(["# Exit statuses", "", "| Status | Meaning |", "| ---: | :--- |", *rows])
-
-
-API = """# Python
-
-```python
-from pathlib import Path
-
-from cardproof import Settings, audit
-
-run = audit([Path("README.md")], Settings(zoo="timm"))
-for finding in run.findings:
-    print(finding.place, finding.severity, finding.message)
-raise SystemExit(run.exit)
-```
-
-`cardproof` has the names on this page. Importing the package is cheap: each name is imported when it is first used.
-All other modules may change with any version."""
-
-
-def _api() -> str:
-    parts = [API]
-    for public, module in PUBLIC.items():
-        thing = getattr(import_module(module), public)
-        parts += ["", f"## {public}", ""]
-        if inspect.isfunction(thing):
-            parts += [*_signature(thing), "", _docs(thing)]
-        elif thing is Settings:
-            parts += [f"{_docs(thing)} See [Settings](settings.md)."]
-        elif issubclass(thing, Struct):
-            parts += [_docs(thing), "", *_attributes(thing)]
-        else:
-            parts += [_docs(thing)]
-            for name, method in vars(thing).items():
-                if inspect.isfunction(method) and name[0] != "_":
-                    parts += ["", *_signature(method), "", _docs(method)]
-    return "\n".join(parts)
-
-
-def _signature(function: Callable[..., object]) -> list[str]:
-    """Return the source of a function's head."""
-    head = textwrap.dedent(inspect.getsource(function)).partition('"""')[0]
-    return ["```python", head.rstrip().removesuffix(":"), "```"]
+def _description(thing: Any) -> str:
+    """Return the section of a public function or class."""
+    if inspect.isfunction(thing):
+        head = textwrap.dedent(inspect.getsource(thing)).partition('"""')[0].rstrip().removesuffix(":")
+        return f"```python\n{head}\n```\n\n{_docs(thing)}"
+    if thing is Settings:
+        return f"{_docs(thing)} See [Settings](settings.md)."
+    if issubclass(thing, Struct):
+        return "\n".join([_docs(thing), "", *_attributes(thing)])
+    methods = [method for name, method in vars(thing).items() if inspect.isfunction(method) and name[0] != "_"]
+    return "\n\n".join([_docs(thing), *map(_description, methods)])
 
 
 def _docs(thing: object) -> str:
