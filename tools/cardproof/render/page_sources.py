@@ -63,12 +63,9 @@ class Sources:
         text = path.read_text(encoding="utf-8", errors="replace")
         template = read_stamp(text.rstrip().rpartition("\n")[2] + "\n")
         policy = policy_of(site.settings)
-        if template is not None:
-            card = site.card_by_stamp(template, path)
-        elif site.has_template(path):
-            card = site.card_by_path(path)
-        else:
+        if template is None and not site.has_template(path):
             return Source((_plain_page(path, show_path(path), text, policy),), _with_folder(policy, path))
+        card = site.card_of(path, template)
         from cardproof.render.page_snippets import pages_of
 
         pages = pages_of(site.site, card, site.settings, {}, extensions_text(site.settings))
@@ -119,23 +116,19 @@ class _CardSite:
         folders, path = self._folders, path.resolve()
         return path.is_relative_to(folders.root.resolve()) and not path.is_relative_to(folders.out.resolve())
 
-    def card_by_stamp(self, template: str, page: Path) -> Card:
-        """Return the card that a page's stamp names. Raises InputError."""
+    def card_of(self, path: Path, template: str | None) -> Card:
+        """Return the card of a page, whose stamp names ``template``, or of a template itself. Raises InputError."""
         from cardproof.render.output.paths import relative
 
         for card in self._reading.cards:
-            name = relative(card.source.path, self.settings.base)
-            if name.replace("--", "—") == template:  # a stamp has no ``--``
+            name = relative(card.source.path, self.settings.base).replace("--", "—")  # a stamp has no ``--``
+            if name == template or (template is None and card.source.path.resolve() == path.resolve()):
                 return card
-        message = f"it was rendered from {template}, which is not a template of {show_path(self.settings.base)}"
-        raise InputError(f"{show_path(page)}: {message}; render the site, or remove the page")
-
-    def card_by_path(self, path: Path) -> Card:
-        """Return the card whose template a file is. Raises InputError."""
-        for card in self._reading.cards:
-            if card.source.path.resolve() == path.resolve():
-                return card
-        raise InputError(f"{show_path(path)}: templates include it, and it is not a page itself; name a page instead")
+        message = "templates include it, and it is not a page itself; name a page instead"
+        if template is not None:
+            message = f"it was rendered from {template}, which is not a template of {show_path(self.settings.base)}"
+            message += "; render the site, or remove the page"
+        raise InputError(f"{show_path(path)}: {message}")
 
     @cached_property
     def _folders(self) -> Folders:
