@@ -136,8 +136,8 @@ def compare_table(
             breakable=_breakable,
             models=urls.between(catalog / "models.json", here) if catalog else None,
             root=urls.between(urls.root / "index.md", here),
-            address=partial(_address, urls, here),
-            claim_address=partial(_claim_address, urls, here),
+            urls=urls,
+            here=here,
         )
 
     return table
@@ -153,23 +153,14 @@ def family_cards(all_models: Callable[[], Sequence[ModelRow]], here: Path, urls:
             for name in row.collections or ("Other models",):
                 families.setdefault(name, []).append((row, summary))
         views = [_family(name, rows, here, urls) for name, rows in families.items()]
-        return render_layout("families.html", families=views, address=partial(_address, urls, here))
+        return render_layout("families.html", families=views, urls=urls, here=here)
 
     return cards
-
-
-def _address(urls: Urls, here: Path, row: ModelRow) -> str:
-    return urls.between(row.page, here, row.anchor)
 
 
 def _breakable(name: str) -> Markup:
     """Return a model's name as HTML that may be broken behind an underscore, and nowhere else."""
     return Markup(html_text(name).replace("_", "_<wbr>"))  # nosec B704  # escaped
-
-
-def _claim_address(urls: Urls, here: Path, row: ModelRow, verdict: Verdict) -> str:
-    """Return the address of the first claim with a verdict; empty if readers need not see it."""
-    return urls.between(row.page, here, row.first[verdict]) if verdict in row.first else ""
 
 
 def _columns(summaries: Iterable[ModelSummary]) -> list[Quantity]:
@@ -190,8 +181,8 @@ def _family(name: str, models: Sequence[SummarizedRow], here: Path, urls: Urls) 
     first: dict[Verdict, str] = {}
     for row, summary in models:
         verdicts.update(summary.shown)
-        for verdict in row.first:
-            first.setdefault(verdict, _claim_address(urls, here, row, verdict))
+        for verdict, anchor in row.first.items():
+            first.setdefault(verdict, urls.between(row.page, here, anchor))
     return Family(
         name,
         urls.between(rows[0].page, here, "" if is_one_page else rows[0].anchor),
