@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sites import OTHER, build, write_site
+from sites import build, write_site
 
 from cardproof.core import cache as module
 from cardproof.core.cache import Cache, Entry, cache_path, open_cache, recalled
@@ -200,19 +200,3 @@ def test_cards_whose_memory_has_another_shape_are_rendered_anew(tmp_path, monkey
     run = build(site)
     assert (run.exit, run.measured, run.remembered) == (0, 0, 0)
     assert build(site).remembered == 1
-
-
-@pytest.mark.parametrize("loss", ["DELETE FROM results", "UPDATE results SET seal = x'00'"])
-def test_cards_whose_long_lists_are_lost_are_rendered_anew(tmp_path, monkeypatch, loss):
-    monkeypatch.chdir(tmp_path)
-    site = write_site(tmp_path)
-    (site / "mkdocs.yml").write_text((site / "mkdocs.yml").read_text() + "    catalog: docs/catalog\n")
-    (site / "templates/models/other.md").write_text(OTHER)
-    build(site)
-    index = site / "docs/catalog/model-index.yml"
-    before = index.read_text()
-    with sqlite3.connect(cache_path()) as database:
-        database.execute(f"{loss} WHERE kind LIKE 'full reports %'")
-    index.unlink()
-    build(site)
-    assert index.read_text() == before

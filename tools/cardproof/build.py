@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.core.cache import LostError
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import duplicates
@@ -77,11 +76,7 @@ def render(
     """
     started = time.perf_counter()
     site = SiteBuild(settings, options, only, check)
-    try:
-        site.run(reference)
-    except LostError:  # the cache is removed: nothing is remembered now
-        site = SiteBuild(settings, options, only, check)
-        site.run(reference)
+    site.run(reference)
     return Run(
         cards=site.cards,
         site_findings=site.findings,

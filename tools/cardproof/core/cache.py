@@ -24,7 +24,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from cardproof.core.errors import InputError
 from cardproof.core.files import cache_folder
 
 VERSION = 2
@@ -32,10 +31,6 @@ VERSION = 2
 
 MOST_KEPT = 200_000
 """Largest number of results; the oldest are deleted."""
-
-
-class LostError(InputError):
-    """What an earlier build stored is missing, although this one relies on it; the cache is removed."""
 
 
 class Entry(Struct, frozen=True):
@@ -105,13 +100,6 @@ class Cache:
         with suppress(sqlite3.Error):
             self._database.close()
 
-    def remove(self) -> None:
-        """Use the cache no more, and remove its file: the next build starts a new one."""
-        self._dropped = True
-        self.close()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-
     def _run(self, query: str, *arguments: str) -> list[Any]:
         """Return the rows of a query; none once the cache is dropped."""
         if self._dropped:
@@ -128,7 +116,9 @@ class Cache:
         """Use the cache no more, and remove a file that no build could use."""
         self._dropped = True
         if _is_damage(trouble):
-            self.remove()
+            self.close()
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=5)

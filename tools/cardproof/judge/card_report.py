@@ -74,8 +74,6 @@ class CardLists(Struct, frozen=True):
     """Of its snippets, as ``--json`` prints them; models and headers likewise."""
     models: tuple[dict[str, Any], ...] = ()
     headers: tuple[dict[str, Any], ...] = ()
-    index: dict[str, str] = field(default_factory=dict)
-    """Entries of the site's model index as YAML, by the model's name."""
 
 
 class CardFacts(Struct, frozen=True):
@@ -110,7 +108,7 @@ class CardFacts(Struct, frozen=True):
     generated: int = 0
     """Number of confirmed claims whose values were copied from the measurement."""
     across: Mapping[str, bool] = field(default_factory=dict)
-    """What it used of other cards: ``totals`` to explain a count, ``rows`` for a table, ``standing`` for a plot."""
+    """What it used of other cards: ``totals`` to explain a count, ``rows`` for a list, ``standing`` for a plot."""
     not_checkable: Mapping[str, int] = field(default_factory=dict)
     """Field as written -> number of claims that no check judges; they are among the unchecked ones."""
 

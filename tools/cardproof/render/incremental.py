@@ -6,22 +6,23 @@ card shows of other cards are unchanged. Any other card goes through the whole f
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, convert, field, to_builtins
 
-from cardproof.core.cache import Cache, Entry, LostError, open_cache
+from cardproof.core.cache import Cache, Entry, open_cache
 from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
-from cardproof.judge.card_report import CardReport, ModelRow, facts_of, from_facts
+from cardproof.judge.card_report import CardReport, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, source_digest
 from cardproof.zoos.digests import is_asked
 
@@ -33,9 +34,27 @@ CUDA = Path("/dev/nvidiactl")
 """Exists if there is a driver for NVIDIA's devices: snippets may run on one."""
 
 CONTEXT = "settings, code and zoo"
-CARDS = "all cards"
-OTHERS = {f"{kind} of other cards": kind for kind in ("totals", "rows", "listings", "standing")}
+ROWS = "rows of all cards"
+OTHERS = {f"{kind} of other cards": kind for kind in ("totals", "rows", "standing")}
 """Inputs that are not files; the last are digests of :class:`CrossCardDigests`."""
+
+
+class RenderedCard(Struct, frozen=True):
+    """A card that went through the whole flow."""
+
+    report: CardReport
+    read: set[str]
+    """Its input files."""
+    includes: tuple[str, ...]
+    """Templates that its own template includes."""
+
+
+class StoredCard(Struct, frozen=True):
+    """A card of an earlier build."""
+
+    inputs: Mapping[str, str]
+    report: CardReport
+    includes: tuple[str, ...]
 
 
 class Memory(Struct):
@@ -46,81 +65,63 @@ class Memory(Struct):
     """Digest of the paths of a site, its pages and the working directory: the kind of its entries."""
     context: str = ""
     stamps: Stamps = field(default_factory=Stamps)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    cards: dict[str, StoredCard] = field(default_factory=dict)
 
     def includes(self) -> dict[str, tuple[str, ...]]:
         """Return the templates that each unchanged template includes."""
         return {
-            file: tuple(entry.value["includes"])
-            for file, entry in self.entries.items()
-            if self.stamps.unchanged(file, str(entry.inputs.get(file, ABSENT)))
+            file: card.includes
+            for file, card in self.cards.items()
+            if self.stamps.unchanged(file, str(card.inputs.get(file, ABSENT)))
         }
 
     def reports(self, files: Iterable[str]) -> dict[str, CardReport]:
         """Return the reports of the cards whose files are unchanged."""
-        found = {}
-        for file in files:
-            if (entry := self.entries.get(file)) and self._unchanged(entry):
-                with suppress(ValueError, TypeError, ArithmeticError):  # what another version stored is made again
-                    found[file] = from_facts(entry.value["report"], partial(self._full, file))
-        return found
+        return {file: card.report for file in files if (card := self.cards.get(file)) and self._unchanged(card.inputs)}
 
     def outdated(self, now: CrossCardDigests) -> set[str]:
         """Return the stored cards whose view of other cards has changed."""
         return {
             file
             for file, report in now.reports.items()
-            if (entry := self.entries.get(file))
-            and any(
-                now.digest(OTHERS[name], report) != entry.inputs[name] for name in OTHERS.keys() & entry.inputs.keys()
-            )
+            if (card := self.cards.get(file))
+            and any(now.digest(OTHERS[name], report) != card.inputs[name] for name in OTHERS.keys() & card.inputs)
         }
 
-    def store(self, cards: Mapping[str, tuple[CardReport, set[Path], tuple[str, ...]]], now: CrossCardDigests) -> None:
-        """Store the cards of this build: reports, files read for them, and included templates, as they are now."""
+    def store(self, cards: Mapping[str, RenderedCard], now: CrossCardDigests) -> None:
+        """Store the cards of this build, with the files that they depend on as they are now."""
         if not self.cache:
             return
         stamps = Stamps()
-        entries, full = [], []
-        for file, (report, read, includes) in cards.items():
-            paths = {file, *(path.as_posix() for path in read), *report.outputs, *report.folders}
+        entries = []
+        for file, card in cards.items():
+            report = card.report
+            paths = {file, *card.read, *report.outputs, *report.folders}
             seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
             inputs = {CONTEXT: self.context, **seen, **{path: stamps.stamp(path) for path in sorted(paths)}}
-            entries.append(Entry(file, inputs, {"report": facts_of(report), "includes": includes}))
-            full.append(Entry(file, inputs, to_builtins(report.full())))
-        self.cache.put((f"cards {self.site}", entries), (f"full reports {self.site}", full))
+            lists = json.dumps(to_builtins(report.full()))  # a text, as most builds do not read it
+            entries.append(Entry(file, inputs, {"report": facts_of(report), "lists": lists, "includes": card.includes}))
+        self.cache.put((f"cards {self.site}", entries))
 
-    def site_files(self, inputs: str) -> tuple[str, ...] | None:
-        """Return the files about all models if an earlier build made them of the same inputs."""
+    def site_files(self, rows: str) -> tuple[str, ...] | None:
+        """Return the files about all models if an earlier build made them of the same rows."""
         entry = self.cache.entry("site files", self.site) if self.cache else None
-        whole = entry and CONTEXT in entry.inputs and isinstance(entry.value, list)
-        if entry and whole and entry.inputs.get(CARDS) == inputs and self._unchanged(entry):
-            return tuple(entry.value)
+        if entry and entry.inputs.get(ROWS) == rows and self._unchanged(entry.inputs):
+            return tuple(entry.inputs.keys() - {CONTEXT, ROWS})
         return None
 
-    def store_site_files(self, inputs: str, files: Iterable[str]) -> None:
-        """Store the files about all models, as they are now, with the digest of their inputs."""
+    def store_site_files(self, rows: str, files: Iterable[str]) -> None:
+        """Store the files about all models, as they are now, with the digest of the rows that they were made of."""
         if self.cache:
             stamps = Stamps()
-            found = {path: stamps.stamp(path) for path in files}
-            entry = Entry(self.site, {CONTEXT: self.context, CARDS: inputs, **found}, list(found))
-            self.cache.put(("site files", [entry]))
+            inputs = {CONTEXT: self.context, ROWS: rows, **{path: stamps.stamp(path) for path in files}}
+            self.cache.put(("site files", [Entry(self.site, inputs, None)]))
 
-    def _unchanged(self, entry: Entry) -> bool:
+    def _unchanged(self, inputs: Mapping[str, str]) -> bool:
         """Return whether the context and all files are unchanged; what a card shows of others is compared later."""
-        files = entry.inputs.keys() - {CONTEXT, CARDS, *OTHERS}
-        same = entry.inputs[CONTEXT] == self.context
-        return same and all(self.stamps.unchanged(file, entry.inputs[file]) for file in files)
-
-    def _full(self, file: str) -> dict[str, Any]:
-        """Return the long lists of a card's report, which most builds do not read. Raises LostError."""
-        assert self.cache
-        entry = self.cache.entry(f"full reports {self.site}", file)
-        if entry is None or entry.inputs != self.entries[file].inputs:
-            self.cache.remove()
-            raise LostError(f"what the cache holds of {file} is damaged; it was removed, run the command again")
-        found: dict[str, Any] = entry.value
-        return found
+        files = inputs.keys() - {CONTEXT, ROWS, *OTHERS}
+        same = inputs[CONTEXT] == self.context
+        return same and all(self.stamps.unchanged(file, inputs[file]) for file in files)
 
 
 def open_memory(settings: Settings, out: Path) -> Memory:
@@ -132,18 +133,17 @@ def open_memory(settings: Settings, out: Path) -> Memory:
     if cache is None:
         return Memory()
     site = digest_of_data([str(settings.base.resolve()), str(out.resolve()), str(Path.cwd())])
-    context = _context_digest(settings)
-    entries = cache.entries(f"cards {site}")
-    valid = {file: entry for file, entry in entries.items() if _is_whole(entry) and entry.inputs[CONTEXT] == context}
-    return Memory(cache, site, context, Stamps(), valid)
+    memory = Memory(cache, site, _context_digest(settings))
+    for file, entry in cache.entries(f"cards {site}").items():
+        if entry.inputs.get(CONTEXT) == memory.context:
+            with suppress(LookupError, ValueError, TypeError, ArithmeticError):  # something else stored it
+                memory.cards[file] = _stored_card(entry)
+    return memory
 
 
-def _is_whole(entry: Entry) -> bool:
-    """Return whether an entry has the parts of a stored card."""
-    whole = isinstance(entry.value, dict) and isinstance(entry.inputs, dict) and CONTEXT in entry.inputs
-    includes = entry.value.get("includes") if whole else None
-    texts = isinstance(includes, list) and all(isinstance(name, str) for name in includes)
-    return texts and isinstance(entry.value.get("report"), dict)
+def _stored_card(entry: Entry) -> StoredCard:
+    lists, includes = entry.value["lists"], convert(entry.value["includes"], tuple[str, ...])
+    return StoredCard(entry.inputs, from_facts(entry.value["report"], lambda: json.loads(lists)), includes)
 
 
 class CrossCardDigests:
@@ -154,7 +154,7 @@ class CrossCardDigests:
         """Of all cards of the site, stored or new."""
 
     def digest(self, kind: str, report: CardReport) -> str:
-        """Return the digest of one kind for a card: ``totals``, ``rows``, ``listings`` or ``standing``."""
+        """Return the digest of one kind for a card: ``totals``, ``rows`` or ``standing``."""
         found: str = self._standing(report) if kind == "standing" else getattr(self, kind)
         return found
 
@@ -166,22 +166,9 @@ class CrossCardDigests:
 
     @cached_property
     def rows(self) -> str:
-        """The rows of all tables."""
-        return self._rows_digest(lambda row: [dict(row.values), dict(row.marks)])
-
-    @cached_property
-    def listings(self) -> str:
-        """The summaries of all models."""
-        return self._rows_digest(lambda row: [row.listing, dict(row.first)])
-
-    def _rows_digest(self, content: Callable[[ModelRow], object]) -> str:
-        return digest_of_data(
-            [
-                [file, row.name, row.anchor, show_path(row.page), row.collections, content(row)]
-                for file, report in sorted(self.reports.items())
-                for row in report.rows
-            ]
-        )
+        """The models of all cards, as tables and lists show them."""
+        rows = {file: report.rows for file, report in self.reports.items()}
+        return digest_of_data(to_builtins(rows, enc_hook=show_path))
 
     @cached_property
     def _standings(self) -> ModelsBySize:
@@ -190,7 +177,6 @@ class CrossCardDigests:
         return ModelsBySize(row for report in self.reports.values() for row in report.rows)
 
     def _standing(self, report: CardReport) -> str:
-        """The models that a card's own are compared with."""
         from cardproof.render.views.comparison import comparison_digest
 
         return comparison_digest(self._standings.of(report.rows))

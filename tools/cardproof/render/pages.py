@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,25 +13,25 @@ from msgspec import Struct
 
 from cardproof.core.errors import TemplatesError
 from cardproof.core.files import show_path
-from cardproof.core.types import SHOWN_VERDICTS, Finding, Place, ShownVerdict
+from cardproof.core.types import Finding, Place, ShownVerdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow, is_checkable, is_generated
 from cardproof.read.markdown import find_header, split_at_section
-from cardproof.render.catalog.card_files import CardFiles, card_files, model_entries
-from cardproof.render.catalog.model_summary import CONCERNS, model_summary_text
+from cardproof.render.catalog.model_records import CardFiles, card_files
+from cardproof.render.catalog.model_summary import CONCERNS, model_summary_text, summarize_models
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
 from cardproof.render.output.text import add_stamp, is_expanded, page_link, plain_text
 from cardproof.render.views.about import About, about
 from cardproof.render.views.cite import BIBTEX, Citation, citations
-from cardproof.render.views.claims import MEANING, NOT_MEASURED, ClaimView, Fact, ModelView, model_view, split_shared
+from cardproof.render.views.claims import MEANING, NOT_MEASURED, ModelView, in_order, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.diagram import DiagramView, diagram_view
-from cardproof.render.views.evidence import RecordView, Sources, claim_records, unique_records
+from cardproof.render.views.evidence import RecordView, Sources, claim_records
 from cardproof.render.views.linked_data import first_paragraph, json_ld
-from cardproof.render.views.strips import insert_strips, shown_runs, snippets_summary
+from cardproof.render.views.strips import insert_strips, snippets_summary
 from cardproof.render.views.summary import (
     Link,
     PublishedGroup,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.judge.audit import Audit
     from cardproof.read import Card
+    from cardproof.render.views.claims import ClaimView, Fact
     from cardproof.snippets.results import PageRun
 
 MOST_INDEX = 1500
@@ -115,14 +116,6 @@ class PageView(Struct, frozen=True):
     """How the blocks of all models are built, if the zoo describes it."""
 
 
-class RenderedPage(Struct, frozen=True):
-    """The text of one page."""
-
-    path: Path
-    template: Path
-    text: str
-
-
 class AuthorText(Struct, frozen=True):
     """A card's text after Jinja, with the source of each of its lines."""
 
@@ -146,29 +139,27 @@ class Site:
         self._cards = audit.reading.cards
         self._folders = folders
         self._templates = site_templates(folders, show_path)
-        records = {card.file: _records(card, audit, folders) for card in self._cards}
-        self._records = {
-            file: unique_records(record for kinds in models for record in kinds.values())
-            for file, models in records.items()
-        }
-        self._views = {card.file: _views(card, audit, folders, records[card.file]) for card in self._cards}
-        self._pages = {card.file: _page_path(card, folders) for card in self._cards}
+        self.pages = {card.file: folders.out / card.source.path.relative_to(folders.cards) for card in self._cards}
+        """Paths of the pages by the card's file."""
+        self._records = {card.file: _records(card, audit, folders) for card in self._cards}
+        self._views = {card.file: self._model_views(card, audit) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
         self._audit, self._settings = audit, settings
-        self._entries = {card.file: model_entries(card, audit, settings) for card in self._cards}
+        has_index = settings.catalog is not None
+        self._summaries = {card.file: summarize_models(card, audit, has_index) for card in self._cards}
         own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
         """Rows of tables by the card's file, of all cards of the site."""
         self.asked: dict[str, set[Path]] = {}
         """Files that the templates of a card read or looked for, by the card's file."""
         self._standings: ModelsBySize | None = None
-        self.looked: dict[str, set[str]] = {"rows": set(), "listings": set(), "standing": set()}
-        """Cards that show models of other cards: as ``rows`` of a table, as ``listings``, or in a comparison."""
+        self.looked: dict[str, set[str]] = {"rows": set(), "standing": set()}
+        """Cards that show models of other cards: as ``rows`` of a list, or in a comparison."""
 
     def files(self, card: Card) -> CardFiles:
         """Return the files of the catalog for one card."""
-        page, entries = self._pages[card.file], self._entries[card.file]
-        return card_files(card, page, entries, self._audit, self._folders, self._settings)
+        page, summaries = self.pages[card.file], self._summaries[card.file]
+        return card_files(card, page, summaries, self._audit, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
         """Return the names of the templates that a card includes."""
@@ -185,42 +176,47 @@ class Site:
             self.asked.setdefault(card.file, set()).update(self._templates.requested())
         return self._authors[card.file, model]
 
-    def render(self, chosen: Container[Path], runs: Mapping[str, Sequence[PageRun]]) -> list[RenderedPage]:
-        """Render the chosen templates; ``runs`` are the snippet runs by the card's file.
+    def render(self, cards: Iterable[Card], runs: Mapping[str, Sequence[PageRun]]) -> dict[str, str]:
+        """Return the texts of the pages of some cards, by the card's file; ``runs`` are the snippet runs likewise.
 
         Raises TemplatesError with the findings of all templates.
         """
-        rendered, findings = [], []
-        for card in self._cards:
-            if card.source.path not in chosen:
-                continue
+        rendered, findings = {}, []
+        for card in cards:
             try:
                 _check_name(card, self._folders)
                 text = self._page(card, runs.get(card.file, ()))
+                template = relative(card.source.path, self._folders.base)
+                rendered[card.file] = add_stamp(text, template, card.source.text)
             except TemplatesError as error:
                 findings += error.findings
-                continue
-            page, template = self._pages[card.file], relative(card.source.path, self._folders.base)
-            rendered.append(RenderedPage(page, card.source.path, add_stamp(text, template, card.source.text)))
         if findings:
             raise TemplatesError(findings)
         return rendered
 
+    def _model_views(self, card: Card, audit: Audit) -> tuple[ModelView, ...]:
+        views = []
+        for model, records in zip(card.models, self._records[card.file], strict=True):
+            found = audit.evidence(card, model)
+            file = relative(self._folders.evidence / file_name(model.name), self.pages[card.file].parent)
+            verdicts, link = audit.verdicts.of_model(card.file, model.key), page_link(file) if found else None
+            views.append(model_view(model, verdicts, found, link, records, partial(is_generated, card)))
+        return tuple(views)
+
     def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
         rows = [row for found in self.rows.values() for row in found]
-        page, urls = self._pages[card.file], site_urls(self._settings, self._folders)
+        page, urls = self.pages[card.file], site_urls(self._settings, self._folders)
 
-        def models_as(kind: str) -> list[ModelRow]:
-            self.looked[kind].add(card.file)
+        def all_rows() -> list[ModelRow]:
+            self.looked["rows"].add(card.file)
             return rows
 
-        summaries = partial(models_as, "listings")
         catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
         variables: dict[str, Any] = {
             "models": self._views[card.file],
-            "model_table": model_table(partial(models_as, "rows"), page),
-            "compare_table": compare_table(summaries, page, urls, catalog),
-            "family_cards": family_cards(summaries, page, urls),
+            "model_table": model_table(all_rows, page),
+            "compare_table": compare_table(all_rows, page, urls, catalog),
+            "family_cards": family_cards(all_rows, page, urls),
             "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
         }
         return variables if model is None else {**variables, "model_name": model}
@@ -233,10 +229,10 @@ class Site:
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
         conditions = self._audit.speeds.conditions if self._audit.speeds else None
-        return comparison_view(found, self._pages[card.file], conditions) if found else None
+        return comparison_view(found, self.pages[card.file], conditions) if found else None
 
     def _rows(self, card: Card) -> tuple[ModelRow, ...]:
-        page, entries = self._pages[card.file], self._entries[card.file]
+        page, summaries = self.pages[card.file], self._summaries[card.file]
         rows = []
         for model, view in zip(card.models, self._views[card.file], strict=True):
             found = self._audit.evidence(card, model)
@@ -256,7 +252,7 @@ class Site:
                 view.verdicts,
                 view.marks,
                 {claim.verdict: claim.anchor for claim in reversed(view.claims) if claim.verdict in CONCERNS},
-                model_summary_text(entries[view.name].summary),
+                model_summary_text(summaries[view.name]),
             )
             rows.append(row)
         return tuple(rows)
@@ -265,7 +261,7 @@ class Site:
         views = self._views[card.file]
         first = views[0].name if views else None
         source = self.author_text(card, first)
-        author = insert_strips(source.text, shown_runs(runs, first)).strip("\n") + "\n"
+        author = insert_strips(source.text, [run for run in runs if run.model == first]).strip("\n") + "\n"
         if not views:
             return source.header + author
         page = self._view(card, source.header, author, runs)
@@ -282,7 +278,8 @@ class Site:
         head, body = split_at_section(author)
         title, description, facts = _title(author) or card.source.path.stem, first_paragraph(head), about(card)
         title = plain_text(title)
-        verdicts, training = _sum_verdicts(views), training_view(card, self._audit)
+        verdicts = in_order(sum((Counter(dict(view.verdicts)) for view in views), Counter()))
+        training = training_view(card, self._audit)
         rows = [row for model in models for row in model.claims] + list(shared)
         return PageView(
             title=title,
@@ -309,7 +306,7 @@ class Site:
             index_fence="`" * _longest_fence(index),
             is_long=len(index) > MOST_INDEX or is_expanded(index),
             snippets=snippets_summary(runs),
-            records=self._records[card.file],
+            records=tuple({r.anchor: r for kinds in self._records[card.file] for r in kinds.values()}.values()),
             stands=self._comparison(card),
             about=facts,
             description=description,
@@ -371,26 +368,6 @@ def _records(card: Card, audit: Audit, folders: Folders) -> list[dict[str, Recor
     return found
 
 
-def _views(
-    card: Card, audit: Audit, folders: Folders, records: Sequence[Mapping[str, RecordView]]
-) -> tuple[ModelView, ...]:
-    page = _page_path(card, folders)
-    views = []
-    for model, based in zip(card.models, records, strict=True):
-        found = audit.evidence(card, model)
-        link = page_link(relative(folders.evidence / file_name(model.name), page.parent)) if found else None
-        verdicts = audit.verdicts.of_model(card.file, model.key)
-        views.append(model_view(model, verdicts, found, link, based, partial(is_generated, card)))
-    return tuple(views)
-
-
-def _sum_verdicts(views: tuple[ModelView, ...]) -> tuple[tuple[ShownVerdict, int], ...]:
-    total: Counter[ShownVerdict] = Counter()
-    for view in views:
-        total.update(dict(view.verdicts))
-    return tuple((verdict, total[verdict]) for verdict in SHOWN_VERDICTS if total[verdict])
-
-
 def _is_column(field: str, views: tuple[ModelView, ...]) -> bool:
     """Return whether the table of variants has a column: not for an image size that is the same of all."""
     values = {view.values.get(field) for view in views}
@@ -419,7 +396,3 @@ def _check_name(card: Card, folders: Folders) -> None:
         message = f"the name of a page cannot have {', '.join(map(ascii, wrong))}"
         hint = "it becomes an address and, in most themes, a title without escapes; rename the file or its folder"
         raise TemplatesError([Finding(Place(card.file, 1, 1), "template", "error", message, hint)])
-
-
-def _page_path(card: Card, folders: Folders) -> Path:
-    return folders.out / card.source.path.relative_to(folders.cards)

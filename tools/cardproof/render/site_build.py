@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, TemplatesError, did_you_mean
@@ -15,8 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Place
 from cardproof.judge.card_report import CardReport, Defined, defined_in, duplicates
 from cardproof.read import Card, Reading, read_cards
-from cardproof.render.catalog.site_files import make_site_files, orphaned_model_files
-from cardproof.render.incremental import CrossCardDigests, Memory, open_memory
+from cardproof.render.incremental import CrossCardDigests, Memory, RenderedCard, open_memory
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
@@ -29,18 +26,6 @@ if TYPE_CHECKING:
     from cardproof.snippets.results import PageRun
 
 # functions import what a build without changed cards does not need
-
-
-class RenderedCard(Struct, frozen=True):
-    """One card that went through the whole flow."""
-
-    report: CardReport
-    read: set[Path]
-    """Its input files."""
-    includes: tuple[str, ...]
-    """Templates that its own template includes."""
-    lasting: bool
-    """Whether the report can be stored: nothing failed that may succeed later."""
 
 
 class SiteBuild:
@@ -62,7 +47,9 @@ class SiteBuild:
         self.chosen = chosen_templates(self.templates, only)
         self.reports: dict[str, CardReport] = {}
         """Of the cards that are unchanged, or rendered already."""
-        self.rendered: dict[str, RenderedCard] = {}
+        self.rendered: set[str] = set()
+        self.lasting: dict[str, RenderedCard] = {}
+        """Those of the rendered cards that can be stored: nothing failed that may succeed later."""
         self.defined: set[Defined] = set()
         """Models of all cards that were read."""
         self._set_reports({} if options.force.words else self.memory.reports(self.templates))
@@ -100,7 +87,7 @@ class SiteBuild:
     @property
     def remembered(self) -> list[CardReport]:
         """The reports of chosen cards that are unchanged since an earlier build."""
-        return [self.reports[file] for file in (self.chosen & self.reports.keys()) - self.rendered.keys()]
+        return [self.reports[file] for file in (self.chosen & self.reports.keys()) - self.rendered]
 
     def _set_reports(self, reports: dict[str, CardReport]) -> None:
         self.reports, self.across = reports, CrossCardDigests(reports)
@@ -108,7 +95,7 @@ class SiteBuild:
     def _outdated(self) -> list[str]:
         """Return the cards to render: those without a report, or else those that show outdated values of others."""
         if not (todo := self.chosen - self.reports.keys()):
-            todo = (self.memory.outdated(self.across) & self.chosen) - self.rendered.keys()
+            todo = (self.memory.outdated(self.across) & self.chosen) - self.rendered
             if todo:
                 self._set_reports({file: report for file, report in self.reports.items() if file not in todo})
         return [file for file in self.templates if file in todo]
@@ -145,45 +132,45 @@ class SiteBuild:
 
     def _render(self, site: Site, cards: list[Card], audit: Audit) -> None:
         """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
-        from cardproof.render.output.files import change_since, compare
+        from cardproof.render.output.files import change_since, compare, orphaned_badges
         from cardproof.render.page_snippets import prove_site
         from cardproof.snippets.results import SiteRuns
 
         runs = SiteRuns()
         if self.settings.snippets.run:
             runs = prove_site(site, cards, self.settings, audit.gathered.digests, self.options.progress)
-        pages = {page.template: page for page in site.render([card.source.path for card in cards], runs.by_card)}
+        pages = site.render(cards, runs.by_card)
         self.snippets_ran += runs.ran
         self.snippets_recalled += runs.recalled
         self.findings += map(_tampered, runs.tampered)
-        rendered: dict[str, RenderedCard] = {}
+        reports: dict[str, CardReport] = {}
         before = self.writer.before if self.writer else {}
         for card in cards:
-            page, card_runs = pages[card.source.path], runs.by_card.get(card.file, ())
+            page, card_runs = site.pages[card.file], runs.by_card.get(card.file, ())
             records = site.files(card)
-            texts = {page.path: page.text, **self._evidence_texts(card, audit)}
+            texts = {page: pages[card.file], **self._evidence_texts(card, audit)}
             texts |= {path: text for path, text in runs.outputs.items() if path == runs.paths.get(card.file)}
-            texts |= records.texts
-            for change in compare({**texts, **records.badges}, records.leftovers(), self.folders.targets):
+            texts |= records.records
+            gone = orphaned_badges(records.folders(), records.badges)
+            for change in compare({**texts, **records.badges}, gone, self.folders.targets):
                 # evidence may be stored already: the change is relative to the state before the build
                 self.changes.append(change_since(change, before[change.path]) if change.path in before else change)
             report = audit.report(card, card_runs, site.rows[card.file])
-            full = replace(report.full(), index=records.index)
             report = replace(
                 report,
-                pages=((show_path(page.path), card.file),),
+                pages=((show_path(page), card.file),),
                 outputs=tuple(show_path(path) for path in texts),
-                folders=records.folders(show_path),
-                full=partial(replace, full),
+                folders={show_path(folder): number for folder, number in records.folders().items()},
                 across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
             )
-            read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
-            read |= set(audit.local.files.get(card.file, ()))
-            lasting = "--8<--" not in page.text and _is_lasting(card, audit, card_runs)
-            lasting = lasting and not any(finding.internal for finding in report.findings)
-            rendered[card.file] = RenderedCard(report, set(map(_relative, read)), site.includes(card), lasting)
-        self.rendered |= rendered
-        self._set_reports(self.reports | {file: built.report for file, built in rendered.items()})
+            reports[card.file] = report
+            is_lasting = "--8<--" not in pages[card.file] and _is_lasting(card, audit, card_runs)
+            if is_lasting and not any(finding.internal for finding in report.findings):
+                read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
+                read |= set(audit.local.files.get(card.file, ()))
+                self.lasting[card.file] = RenderedCard(report, set(map(show_path, read)), site.includes(card))
+        self.rendered |= reports.keys()
+        self._set_reports(self.reports | reports)
 
     def _evidence_texts(self, card: Card, audit: Audit) -> dict[Path, str]:
         from cardproof.evidence.records import file_name, record_text
@@ -196,9 +183,7 @@ class SiteBuild:
         from cardproof.render.output.files import asset_texts, compare, write
 
         settings = self.settings
-        site_files = None
-        if not self.only:
-            site_files = make_site_files(self.changes, settings, self.folders, self.across, self.memory)
+        listed, made = self._site_files() if settings.catalog and not self.only else ((), False)
         assets = asset_texts(settings.path(settings.assets)) if settings.assets else {}
         self.changes += [change for change in compare(assets, (), self.folders.targets) if change.differs]
         generated = settings.path(settings.reference) if reference and settings.reference else None
@@ -206,8 +191,7 @@ class SiteBuild:
             self.changes += compare(reference(generated), (), self.folders.targets)
         self.changes = list({change.path: change for change in self.changes}.values())
         kept = {path for card in self.reports.values() for path in card.outputs}
-        kept |= {show_path(path) for path in (*assets, *(change.path for change in self.changes))}
-        kept |= {show_path(path) for path in (site_files.paths if site_files else ())}
+        kept |= {*listed, *(show_path(path) for path in (*assets, *(change.path for change in self.changes)))}
         if not self.only:
             self.changes += compare({}, self._gone(generated, kept), self.folders.targets)
         if self.check:
@@ -218,21 +202,33 @@ class SiteBuild:
         self.findings += _edited(self.changes, self.check)
         if not self.check and all(change.status != "foreign" for change in self.changes):
             write(self.changes, self.folders)
-            lasting = {f: (card.report, card.read, card.includes) for f, card in self.rendered.items() if card.lasting}
-            self.memory.store(lasting, self.across)
-            if site_files and site_files.changed:
-                self.memory.store_site_files(site_files.inputs, map(show_path, site_files.paths))
+            self.memory.store(self.lasting, self.across)
+            if made:
+                self.memory.store_site_files(self.across.rows, listed)
+
+    def _site_files(self) -> tuple[Sequence[str], bool]:
+        """Return the files about all models, and whether they are made in this build."""
+        if paths := self.memory.site_files(self.across.rows):
+            return paths, False
+        from cardproof.render.catalog.files import site_files
+        from cardproof.render.output.files import compare
+        from cardproof.render.output.paths import site_urls
+
+        texts = site_files(self.settings, self.folders, site_urls(self.settings, self.folders), self.reports)
+        self.changes += compare(texts, (), self.folders.targets)
+        return [show_path(path) for path in texts], True
 
     def _gone(self, generated: Path | None, kept: set[str]) -> Iterator[Path]:
         """Yield the generated files of templates and models that no longer exist."""
-        from cardproof.render.output.files import find_orphans
+        from cardproof.render.output.files import find_orphans, orphaned_model_files
 
         base = self.folders.base
         yield from find_orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, show_path, kept)
         if generated:
             yield from find_orphans(_relative(generated), None, base, show_path, kept)
         if self.settings.catalog:
-            yield from orphaned_model_files(self.settings, self.reports)
+            folders = {folder.rpartition("/")[2] for card in self.reports.values() for folder in card.folders}
+            yield from orphaned_model_files(self.settings.path(self.settings.catalog) / "models", folders)
 
 
 def read_site(settings: Settings, only: tuple[str, ...] = ()) -> tuple[Reading, set[str]]:

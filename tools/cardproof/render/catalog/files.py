@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from msgspec import to_builtins
 
 from cardproof.core.json_text import strict_json
 from cardproof.core.types import VERDICTS
 from cardproof.judge.card_report import CardReport, ModelRow
 from cardproof.render.catalog.badges import MARK
 from cardproof.render.catalog.model_records import is_model_record, model_folder, model_schema
-from cardproof.render.catalog.model_summary import ModelSummary, SummarizedRow, sorted_models
+from cardproof.render.catalog.model_summary import ModelSummary, Quantity, SummarizedRow, index_text, sorted_models
 from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def site_files(settings: Settings, folders: Folders, urls: Urls, reports: Mappin
     return {
         catalog / "models.json": _json(settings, folders, urls, models),
         catalog / "models.csv": _csv(urls, models),
-        catalog / "model-index.yml": _index(models, reports),
+        catalog / "model-index.yml": _index(models),
         catalog / "model.schema.json": strict_json(model_schema(), indent=2) + "\n",
         urls.root / "llms.txt": _llms(settings, urls, models),
     }
@@ -78,19 +78,14 @@ def _entry(settings: Settings, folders: Folders, urls: Urls, row: ModelRow, summ
         "licence": summary.licence,
         "verdicts": summary.verdicts,
         **({"generated": summary.generated} if summary.generated else {}),
-        "quantities": {
-            quantity.key: {
-                "label": quantity.label,
-                "value": quantity.value,
-                "text": quantity.text,
-                "better": quantity.better,
-                "verdict": quantity.verdict,
-                **({"stated": quantity.stated} if quantity.stated else {}),
-                **({"is_generated": True} if quantity.is_generated else {}),
-            }
-            for quantity in summary.quantities
-        },
+        "quantities": {quantity.key: _quantity(quantity) for quantity in summary.quantities},
     }
+
+
+def _quantity(quantity: Quantity) -> dict[str, Any]:
+    found: dict[str, Any] = to_builtins(quantity)
+    del found["key"]
+    return {name: value for name, value in found.items() if value or name != "stated"}
 
 
 def _csv(urls: Urls, models: Sequence[SummarizedRow]) -> str:
@@ -118,22 +113,12 @@ def _csv_text(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _index(models: Sequence[SummarizedRow], reports: Mapping[str, CardReport]) -> str:
+def _index(models: Sequence[SummarizedRow]) -> str:
     """Return the site's model index: the collections, then the entries of all models."""
-    entries: dict[str, str] = {}
-    for report in reports.values():
-        entries |= report.full().index
     names = sorted({name for row, _ in models for name in row.collections})
     collections = index_text([{"Name": name} for name in names])
-    texts = "".join(entries.get(row.name, "") for row, _ in models)
-    return f"{MADE}\nType: model-index\nCollections:\n{collections}Models:\n{texts}"
-
-
-def index_text(entries: list[dict[str, Any]]) -> str:
-    """Return entries of a model index as YAML."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    found: str = yaml.dump(entries, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
-    return found
+    entries = "".join(summary.index for _, summary in models)
+    return f"{MADE}\nType: model-index\nCollections:\n{collections}Models:\n{entries}"
 
 
 def _llms(settings: Settings, urls: Urls, models: Sequence[SummarizedRow]) -> str:

@@ -1,28 +1,29 @@
-"""The record of one model for other programs: ``model.json`` of the catalog, with its JSON Schema."""
+"""The files of the catalog for one card: a record of each model, ``model.json`` with its JSON Schema, and badges."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, convert, field, to_builtins
 
 from cardproof.core.json_text import strict_json
-from cardproof.core.measurements import Evidence
 from cardproof.core.types import Judgement, Verdict
 from cardproof.evidence.records import file_name
 from cardproof.evidence.schema import schema_of
 from cardproof.judge.card_report import claim_row
 from cardproof.render.catalog.badges import claim_badge, model_badge
 from cardproof.render.catalog.model_summary import ModelSummary, Quantity
+from cardproof.render.output.paths import Folders, site_urls
 from cardproof.render.output.text import slug
 from cardproof.render.views.claims import ClaimView, claim_view
 
 if TYPE_CHECKING:
-    from cardproof.judge.judge import ModelVerdicts
-    from cardproof.read import Model
-    from cardproof.read.models import Result
+    from cardproof.core.settings import Settings
+    from cardproof.judge.audit import Audit
+    from cardproof.read import Card
 
 SCHEMA = "cardproof-model/1"
 
@@ -95,67 +96,79 @@ class ModelRecord(Struct, frozen=True):
     """Null if it was not measured."""
 
 
-class Addresses(Struct, frozen=True):
-    """Addresses of the files of one model, relative to the root of the site."""
+class CardFiles(Struct, frozen=True):
+    """Records and badges of a card's models, by path."""
 
-    page: str
-    folder: str
-    """Its folder in the catalog, with a slash at its end."""
-    evidence: str | None
-    badges: str
-    """The setting ``badges``."""
+    records: dict[Path, str] = field(default_factory=dict)
+    badges: dict[Path, str] = field(default_factory=dict)
+
+    def folders(self) -> dict[Path, int]:
+        """Return the folders of the models, with the number of badges in each."""
+        return {path.parent: sum(badge.parent == path.parent for badge in self.badges) for path in self.records}
+
+
+def card_files(
+    card: Card, page: Path, summaries: Mapping[str, ModelSummary], audit: Audit, folders: Folders, settings: Settings
+) -> CardFiles:
+    """Return records and badges of a card's models; empty if the site has no catalog."""
+    files, urls = CardFiles(), site_urls(settings, folders)
+    if settings.catalog is None:
+        return files
+    for model in card.models:
+        folder = settings.path(settings.catalog) / "models" / model_folder(model.name)
+        address = f"{urls.of(folder)}/"
+        badges: dict[str, str] = {}
+        anchors: Counter[str] = Counter()
+        verdicts, evidence = audit.verdicts.of_model(card.file, model.key), audit.evidence(card, model)
+        claims = _claim_records(verdicts.own, anchors, address, badges if settings.badges == "claims" else None)
+        published = _claim_records(verdicts.published, anchors, address, None)
+        summary = summaries[model.name]
+        if settings.badges != "none":
+            badges["badge.svg"] = model_badge(model.name, summary.shown)
+        where = evidence.environment if evidence and evidence.built else None
+        record = ModelRecord(
+            model.name,
+            urls.of(page, slug(model.name)),
+            card.file,
+            model.collections,
+            summary.tasks,
+            summary.datasets,
+            summary.licence,
+            model.text("Paper"),
+            model.text("Weights"),
+            summary.verdicts,
+            summary.quantities,
+            claims,
+            published,
+            urls.of(folders.evidence / summary.evidence) if summary.evidence else None,
+            address + "badge.svg" if settings.badges != "none" else None,
+            MeasuredRecord(where.measured, where.device, where.torch, where.zoo) if where else None,
+        )
+        text = strict_json({"schema": SCHEMA, **to_builtins(record, enc_hook=str)}, indent=1, default=str) + "\n"
+        files.records[folder / "model.json"] = text
+        files.badges.update({folder / name: badge for name, badge in badges.items()})
+    return files
+
+
+def _claim_records(
+    judgements: Iterable[Judgement], anchors: Counter[str], address: str, badges: dict[str, str] | None
+) -> tuple[ClaimRecord, ...]:
+    """Return the records of claims; their badges are added to ``badges``, by their file names."""
+    records = []
+    for judgement in judgements:
+        claim = claim_view(judgement, anchors, {})
+        badge = None
+        if badges is not None:
+            name = _badge_name(claim.anchor, slug(judgement.claim.model))
+            badges[name] = claim_badge(claim.field, _value(claim, judgement), judgement.verdict)
+            badge = address + name
+        records.append(convert({**claim_row(judgement), "anchor": claim.anchor, "badge": badge}, ClaimRecord))
+    return tuple(records)
 
 
 def model_folder(name: str) -> str:
     """Return the name of a model's folder in the catalog."""
     return file_name(name).removesuffix(".json")
-
-
-def model_record(
-    card: str,
-    model: Model,
-    verdicts: ModelVerdicts,
-    summary: ModelSummary,
-    evidence: Evidence | None,
-    addresses: Addresses,
-) -> tuple[ModelRecord, dict[str, str]]:
-    """Return the record of a model, and its badges by their file names."""
-    badges: dict[str, str] = {}
-    anchors: Counter[str] = Counter()
-    records = []
-    for judgements in (verdicts.own, verdicts.published):
-        rows = []
-        for judgement in judgements:
-            claim = claim_view(judgement, anchors, {})
-            name = None
-            if addresses.badges == "claims" and not judgement.claim.published:
-                name = badge_name(claim.anchor, slug(model.name))
-                badges[name] = claim_badge(claim.field, _value(claim, judgement), judgement.verdict)
-            more = {"anchor": claim.anchor, "badge": addresses.folder + name if name else None}
-            rows.append(convert({**claim_row(judgement), **more}, ClaimRecord))
-        records.append(tuple(rows))
-    if addresses.badges != "none":
-        badges["badge.svg"] = model_badge(model.name, summary.shown)
-    where = evidence.environment if evidence and evidence.built else None
-    record = ModelRecord(
-        model.name,
-        addresses.page,
-        card,
-        model.collections,
-        summary.tasks,
-        summary.datasets,
-        summary.licence,
-        model.text("Paper"),
-        model.text("Weights"),
-        summary.verdicts,
-        summary.quantities,
-        records[0],
-        records[1],
-        addresses.evidence,
-        addresses.folder + "badge.svg" if addresses.badges != "none" else None,
-        MeasuredRecord(where.measured, where.device, where.torch, where.zoo) if where else None,
-    )
-    return record, badges
 
 
 def _value(claim: ClaimView, judgement: Judgement) -> str:
@@ -164,15 +177,10 @@ def _value(claim: ClaimView, judgement: Judgement) -> str:
     return (claim.found if is_number else "") or claim.stated
 
 
-def badge_name(anchor: str, model: str) -> str:
+def _badge_name(anchor: str, model: str) -> str:
     """Return the file name of a claim's badge: its anchor without that of its model."""
     name = anchor.removeprefix(f"{model}-") or anchor
     return file_name(f"claim-{name}" if name in ("badge", "model") else name).removesuffix(".json") + ".svg"
-
-
-def record_text(record: ModelRecord) -> str:
-    """Return the text of ``model.json``."""
-    return strict_json({"schema": SCHEMA, **to_builtins(record, enc_hook=str)}, indent=1, default=str) + "\n"
 
 
 def is_model_record(text: str) -> bool:
@@ -186,27 +194,3 @@ def model_schema() -> dict[str, Any]:
         "What its card claims, what was found, and where to read on. Addresses are relative to the root of the site."
     )
     return schema_of(ModelRecord, SCHEMA, "One model", description)
-
-
-def index_entry(model: Model, judgements: Iterable[Judgement]) -> dict[str, Any]:
-    """Return a model's entry of a model index: the card's, with measured numbers in place of stated ones."""
-    found: Mapping[tuple[str, str | None], Any] = {
-        (j.claim.field, j.claim.dataset): j.found
-        for j in judgements
-        if j.verdict in ("confirmed", "refuted") and isinstance(j.found, int | float) and not isinstance(j.found, bool)
-    }
-    entry: dict[str, Any] = {"Name": model.name, "In Collection": list(model.collections)}
-    metadata = model.metadata.plain() if model.metadata else {}
-    if metadata:
-        entry["Metadata"] = {key: found.get((key, None), value) for key, value in metadata.items()}
-    for key in ("Paper", "Weights", "License", "Licence"):
-        if node := model.fields.get(key):
-            entry[key] = node.plain()
-    entry["Results"] = [
-        {"Task": result.task, "Dataset": result.dataset, "Metrics": _metrics(result, found)} for result in model.results
-    ]
-    return {key: value for key, value in entry.items() if value not in ([], {}, None)}
-
-
-def _metrics(result: Result, found: Mapping[tuple[str, str | None], Any]) -> dict[str, Any]:
-    return {name.text: found.get((name.text, result.dataset), value.plain()) for name, value in result.metrics}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import yaml
 from msgspec import Struct, json
 from msgspec.structs import replace
 
@@ -13,12 +14,15 @@ from cardproof.core.measurements import Evidence
 from cardproof.core.names import canonical_dataset
 from cardproof.core.types import SHOWN_VERDICTS, VERDICTS, Judgement, ShownVerdict, Verdict
 from cardproof.core.yaml import Scalar
+from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import is_generated
 
 if TYPE_CHECKING:
+    from cardproof.judge.audit import Audit
     from cardproof.judge.card_report import ModelRow
     from cardproof.measure.speeds import Conditions, Speed
     from cardproof.read import Card, Model
+    from cardproof.read.models import Result
 
 SummarizedRow = tuple["ModelRow", "ModelSummary"]
 
@@ -77,7 +81,7 @@ class ModelSummary(Struct, frozen=True):
     evidence: str
     """File name of its record of evidence; empty if missing."""
     index: str
-    """Digest of its entry in the site's model index."""
+    """Its entry in the site's model index, as YAML; empty if the site has none."""
     generated: int = 0
     """How many of the confirmed values are copies of the measurement."""
 
@@ -114,30 +118,28 @@ def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
     return [(row, read_model_summary(row.listing)) for row in in_order if row.listing]
 
 
-def summarize_model(
-    card: Card,
-    model: Model,
-    judgements: Iterable[Judgement],
-    evidence: Evidence | None,
-    record: str,
-    index: str,
-    speed: tuple[Conditions, Speed] | None = None,
-) -> ModelSummary:
-    """Return the summary of a model; ``record`` names its file of evidence, ``index`` is a digest of its entry."""
-    judgements = tuple(judgements)
+def summarize_models(card: Card, audit: Audit, with_index: bool) -> dict[str, ModelSummary]:
+    """Return the summaries of a card's models by their names; ``with_index`` for a site that has a model index."""
+    return {model.name: _summary(card, model, audit, with_index) for model in card.models}
+
+
+def _summary(card: Card, model: Model, audit: Audit, with_index: bool) -> ModelSummary:
+    judgements, evidence = audit.verdicts.of_model(card.file, model.key).own, audit.evidence(card, model)
     verdicts = [judgement.verdict for judgement in judgements]
     tasks = [*_texts(model, "Tasks"), *(result.task for result in model.results if result.task)]
     datasets = [canonical_dataset(result.dataset) or result.dataset for result in model.results if result.dataset]
     generated = [judgement for judgement in judgements if is_generated(card, judgement)]
-    quantities = _quantities(judgements, evidence, generated) + ([_time(*speed)] if speed else [])
+    quantities, speed = _quantities(judgements, evidence, generated), audit.speed(model)
+    if audit.speeds and speed:
+        quantities.append(_time(audit.speeds.conditions, speed))
     return ModelSummary(
         tuple(dict.fromkeys(tasks)),
         tuple(dict.fromkeys(datasets)),
         _licence(card, model),
         {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts},
         tuple({quantity.key: quantity for quantity in reversed(quantities)}.values())[::-1],
-        record,
-        index,
+        file_name(model.name) if evidence and evidence.built else "",
+        index_text([_index_entry(model, judgements)]) if with_index else "",
         len(generated),
     )
 
@@ -168,7 +170,7 @@ def _texts(model: Model, key: str) -> list[str]:
 
 
 def _quantities(
-    judgements: tuple[Judgement, ...], evidence: Evidence | None, generated: Sequence[Judgement]
+    judgements: Iterable[Judgement], evidence: Evidence | None, generated: Sequence[Judgement]
 ) -> list[Quantity]:
     counts, built = (evidence.counts, evidence.built) if evidence else (None, None)
     found = [
@@ -252,3 +254,34 @@ def _plain(value: object) -> int | float:
     """Return a decimal number as JSON has it."""
     number = float(str(value))
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def index_text(entries: list[dict[str, Any]]) -> str:
+    """Return entries of a model index as YAML."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    found: str = yaml.dump(entries, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return found
+
+
+def _index_entry(model: Model, judgements: Iterable[Judgement]) -> dict[str, Any]:
+    """Return a model's entry of a model index: the card's, with measured numbers in place of stated ones."""
+    found: Mapping[tuple[str, str | None], Any] = {
+        (j.claim.field, j.claim.dataset): j.found
+        for j in judgements
+        if j.verdict in ("confirmed", "refuted") and isinstance(j.found, int | float) and not isinstance(j.found, bool)
+    }
+    entry: dict[str, Any] = {"Name": model.name, "In Collection": list(model.collections)}
+    metadata = model.metadata.plain() if model.metadata else {}
+    if metadata:
+        entry["Metadata"] = {key: found.get((key, None), value) for key, value in metadata.items()}
+    for key in ("Paper", "Weights", "License", "Licence"):
+        if node := model.fields.get(key):
+            entry[key] = node.plain()
+    entry["Results"] = [
+        {"Task": result.task, "Dataset": result.dataset, "Metrics": _metrics(result, found)} for result in model.results
+    ]
+    return {key: value for key, value in entry.items() if value not in ([], {}, None)}
+
+
+def _metrics(result: Result, found: Mapping[tuple[str, str | None], Any]) -> dict[str, Any]:
+    return {name.text: found.get((name.text, result.dataset), value.plain()) for name, value in result.metrics}

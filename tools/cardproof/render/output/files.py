@@ -82,7 +82,7 @@ def compare(outputs: Mapping[Path, str], gone: Iterable[Path], roots: Iterable[P
             continue
         changes.append(Change(path, _status(old, new), old, new))
     for path in sorted(gone):
-        if inside(path.parent) and is_own_file(path):
+        if inside(path.parent) and _is_own_file(path):
             with suppress(FileNotFoundError):  # another build removed it
                 changes.append(Change(path, "removed", path.read_text(encoding="utf-8", errors="replace"), ""))
     return changes
@@ -118,11 +118,11 @@ def find_orphans(
     for path in sorted(files_below(pages, (".md",))):
         if show(path) in keep:
             continue
-        template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if is_own_file(path) else None
+        template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if _is_own_file(path) else None
         if template is not None and _is_missing(base / template):
             found.append(path)
     for path in sorted(files_below(records, (".json",))) if records else []:
-        if show(path) not in keep and is_own_file(path):
+        if show(path) not in keep and _is_own_file(path):
             from cardproof.evidence.records import is_record  # as in _status
 
             if is_record(path.read_text(encoding="utf-8", errors="replace")):
@@ -130,7 +130,25 @@ def find_orphans(
     return found
 
 
-def is_own_file(path: Path) -> bool:
+def orphaned_model_files(models: Path, kept: Container[str]) -> list[Path]:
+    """Return the files in folders of models that no longer exist; ``kept`` are the names of the other folders."""
+    gone = sorted(folder for folder in models.glob("*/") if folder.name not in kept and not folder.is_symlink())
+    return [path for folder in gone for path in sorted(folder.iterdir()) if _is_of_catalog(path)]
+
+
+def orphaned_badges(folders: Iterable[Path], kept: Container[Path]) -> list[Path]:
+    """Return the badges in models' folders whose claims no longer exist."""
+    found = (path for folder in folders for path in sorted(folder.glob("*.svg")))
+    return [path for path in found if path not in kept and _is_of_catalog(path)]
+
+
+def _is_of_catalog(path: Path) -> bool:
+    from cardproof.render.catalog.files import is_ours  # as in _status
+
+    return _is_own_file(path) and is_ours(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _is_own_file(path: Path) -> bool:
     """Return whether a file may be an output that can be removed: no build makes links."""
     return is_regular(path) and not path.is_symlink()
 

@@ -157,12 +157,13 @@ def model_view(
     """Put one model into words; ``records`` are what its verdicts rest on, by kind."""
     anchors: Counter[str] = Counter()
     views = []
+    shown: list[tuple[Judgement, ShownVerdict]] = []
     for judgement in verdicts.own:
         view = claim_view(judgement, anchors, records)
         if is_generated(judgement):
             view = replace(view, verdict="generated", how=f"{GENERATED}; {view.how}")
         views.append(view)
-    shown = [(judgement, shown_verdict(judgement, is_generated)) for judgement in verdicts.own]
+        shown.append((judgement, view.verdict))
     claims = sorted(_join_lists(views), key=lambda view: ATTENTION.index(view.verdict))
     others = tuple(claim_view(judgement, anchors, {}) for judgement in verdicts.published)
     return ModelView(
@@ -171,7 +172,7 @@ def model_view(
         tuple(claims),
         others,
         tuple(_facts(shown, evidence)),
-        count_verdicts(verdict for _, verdict in shown),
+        in_order(Counter(verdict for _, verdict in shown)),
         _values(verdicts.own),
         _marks(shown),
         model.collections,
@@ -181,14 +182,8 @@ def model_view(
     )
 
 
-def shown_verdict(judgement: Judgement, is_generated: Callable[[Judgement], bool]) -> ShownVerdict:
-    """Return the verdict that pages show."""
-    return "generated" if is_generated(judgement) else judgement.verdict
-
-
-def count_verdicts(verdicts: Iterable[ShownVerdict]) -> tuple[tuple[ShownVerdict, int], ...]:
+def in_order(counts: Counter[ShownVerdict]) -> tuple[tuple[ShownVerdict, int], ...]:
     """Return the verdicts that occur, in the order of reports, with their numbers."""
-    counts = Counter(verdicts)
     return tuple((verdict, counts[verdict]) for verdict in SHOWN_VERDICTS if counts[verdict])
 
 

@@ -122,7 +122,8 @@ def conditions_text(conditions: Conditions) -> str:
 
 def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> str:
     """Plot accuracy against one of the two counts, or against time."""
-    numbers = [_number(row, quantity) for row in rows]
+    name = quantity.partition(" ")[0]
+    numbers = [getattr(row, name.replace("-", "_")) or 0 for row in rows]
     units = () if quantity == TIME else UNITS
     scale, unit = next(((10**power, unit) for power, unit in units if max(numbers) >= 10**power), (1, ""))
     marks = []
@@ -133,18 +134,13 @@ def _plot(comparison: Comparison, rows: Sequence[ModelRow], quantity: str) -> st
         own = row in comparison.own
         marks.append(Mark(number / scale, score.value, row.name, description, _anchor(row), own, score.verdict))
     best = front([(mark.x, mark.y) for mark in marks])
-    names = [mark.label for point in best for mark in marks if (mark.x, mark.y) == point]
+    leaders = [mark.label for point in best for mark in marks if (mark.x, mark.y) == point]
     words = PlotText(
-        f"stands-{quantity.partition(' ')[0]}",
+        f"stands-{name}",
         f"Top-1 accuracy on {dataset_name(comparison.dataset)} against {quantity}",
-        f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(names)}. "
+        f"{len(marks)} models. No other model shown beats, in both numbers: {', '.join(leaders)}. "
         "The table below has all values.",
         f"{quantity.capitalize()}{f', {unit}' if unit else ''} (less is better)",
         ("Top-1, %",),
     )
     return scatter(marks, words)
-
-
-def _number(row: ModelRow, quantity: str) -> float:
-    found = {"multiply-adds": row.multiply_adds, "parameters": row.parameters, TIME: row.milliseconds}[quantity]
-    return found or 0

@@ -25,11 +25,6 @@ MOST_OUTPUT = 4000
 """Characters of output on a page; the evidence record has all."""
 
 
-def shown_runs(runs: Sequence[PageRun], model: str | None) -> list[PageRun]:
-    """Return the runs for the model that a page shows, one for each device."""
-    return [run for run in runs if run.model == model]
-
-
 def snippets_summary(runs: Sequence[PageRun]) -> str:
     """Return a summary of a page's snippets: blocks by status, models and devices."""
     if not runs:

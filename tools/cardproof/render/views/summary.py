@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from markdown.extensions.toc import slugify  # type: ignore[import-untyped]
 from msgspec import Struct
 
 from cardproof.core.types import SHOWN_VERDICTS, ShownVerdict
+from cardproof.read.markdown import lines_of
 from cardproof.render.views.claims import ATTENTION, WEAKEST, Fact, public_address
 
 if TYPE_CHECKING:
     from cardproof.render.views.about import About
-    from cardproof.render.views.claims import ClaimView, ModelView
+    from cardproof.render.views.claims import ModelView
 
 MOST_NAMED = 2
 """Fields of wrong claims that the sentence names."""
@@ -164,25 +165,15 @@ def licence_address(licence: str, body: str) -> str:
     """Return where a licence is explained: its own address, or the author's section about it."""
     if not licence or (address := public_address(licence)):
         return address if licence else ""
-    fence = ""
-    for line in body.split("\n"):
-        if mark := _FENCE.match(line):
-            fence = "" if fence and mark[1].startswith(fence) else fence or mark[1]
-        elif not fence and (heading := _LICENCE.match(line)):
-            return f"#{heading['id'] or _heading_slug(heading['text'])}"
+    for line in lines_of(body):
+        if not line.is_code and (heading := _LICENCE.match(line.text)):
+            return f"#{heading['id'] or slugify(heading['text'], '-')}"
     return ""
 
 
-_FENCE = re.compile(r"[ ]{0,3}(```+|~~~+)")
 _LICENCE = re.compile(
     r"#{2,3}[ ](?P<text>(?i:licen[cs]e)[^{}<>#\[\]`*_&\\]{0,100}+)(?:\{:?[ ]?#(?P<id>[\w.-]{1,100})[ ]?\})?$"
 )
-
-
-def _heading_slug(text: str) -> str:
-    """Return the anchor that Python-Markdown gives a heading."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
 
 
 def published_groups(models: Iterable[ModelView]) -> tuple[PublishedGroup, ...]:
@@ -190,10 +181,6 @@ def published_groups(models: Iterable[ModelView]) -> tuple[PublishedGroup, ...]:
     groups: dict[tuple[str, str, ShownVerdict, str, str], list[tuple[str, str, str]]] = {}
     for model in models:
         for claim in model.published:
-            key = _published_key(claim)
+            key = claim.field, claim.source, claim.verdict, claim.how, claim.explanation
             groups.setdefault(key, []).append((model.name, claim.stated, claim.found))
     return tuple(PublishedGroup(*key, tuple(rows)) for key, rows in groups.items())
-
-
-def _published_key(claim: ClaimView) -> tuple[str, str, ShownVerdict, str, str]:
-    return claim.field, claim.source, claim.verdict, claim.how, claim.explanation
