@@ -13,7 +13,6 @@ from msgspec import Struct
 from sites import CARD, ONE_JOB, write_site
 
 from cardproof.build import render
-from cardproof.core.files import show_path
 from cardproof.core.settings import load_settings
 from cardproof.judge.audit import audit_cards
 from cardproof.read import read_cards
@@ -32,10 +31,10 @@ class Card:
     def __init__(self, folder: Path) -> None:
         settings = load_settings(folder / "mkdocs.yml")
         reading = read_cards([folder / "templates/models/tiny.md"], root=folder)
-        site = Site(audit_cards(reading, settings, wanted=()), site_folders(settings), settings)
+        site = Site(audit_cards(reading, settings, wanted=()), site_folders(settings), settings, {})
         self.variables = site._variables(reading.cards[0], "tiny")
         self.folder = folder
-        self.templates = Templates([folder / "templates"], show_path)
+        self.templates = Templates([folder / "templates"])
 
     def render(self, text: str) -> str:
         return trace(self.templates, text, "card.md", self.variables)[0]

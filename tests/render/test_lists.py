@@ -234,7 +234,7 @@ def test_a_layout_that_a_page_imports_still_serves_lists(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     page = "{% import 'cardproof/parts.html' as parts %}{% for _ in 'ab' %}{{ parts.mark('cited') }}{% endfor %}"
-    shown = templates.Templates([tmp_path], str).render_text(page, "page.md", {})
+    shown = templates.Templates([tmp_path]).render_text(page, "page.md", {})
     assert shown.count("cp-mark cp-cited") == 2
     templates._layouts.cache_clear()
     assert "1 cited" in templates._layouts().get_template("parts.html").module.verdict_bar({"cited": 1})

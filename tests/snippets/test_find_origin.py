@@ -12,13 +12,15 @@ from cardproof.snippets.find.blocks import find_blocks
 
 
 @pytest.fixture
-def traced(write, tmp_path):
+def traced(write, tmp_path, monkeypatch):
     """Return a function that traces a template; other templates are given by name and text."""
+
+    monkeypatch.chdir(tmp_path)
 
     def _traced(text: str, variables=None, **others: str):
         for name, content in others.items():
             write(f"{name}.md", content)
-        templates = Templates([tmp_path], lambda path: path.name)
+        templates = Templates([tmp_path])
         rendered, origin = trace(templates, text, "page.md", variables or {})
         assert rendered == templates.render_text(text, "page.md", variables or {})
         lines = rendered.split("\n")
@@ -119,10 +121,10 @@ def test_errors_are_those_of_the_untraced_template(traced):
         traced("a\n{{ missing }}")
 
 
-
-def test_36_a_block_of_a_template_is_found_at_the_templates_line(shared):
+def test_36_a_block_of_a_template_is_found_at_the_templates_line(shared, monkeypatch):
     case = shared / "cases" / "snippets" / "36-template-page"
-    templates = Templates([case], lambda path: path.name)
+    monkeypatch.chdir(case)
+    templates = Templates([case])
     text = "{# a comment\nof two lines #}" + (case / "page.md").read_text(encoding="utf-8")
     rendered, origin = trace(templates, text, str(case / "page.md"), {"model": {"name": "tinynet"}})
     (block,), _ = find_blocks(rendered, "models/page.md", origin=origin)
@@ -159,7 +161,7 @@ PARTS = st.sampled_from(
 @given(st.lists(PARTS, max_size=12))
 def test_a_traced_text_is_the_untraced_one_with_a_place_for_every_line(parts):
     text = "".join(parts)
-    templates = Templates([], lambda path: path.name)
+    templates = Templates([])
     variables = {"v": "a\nb", "x": "c"}
     try:
         plain = templates.render_text(text, "page.md", variables)

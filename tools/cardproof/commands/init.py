@@ -224,7 +224,7 @@ def _existing_cards(site: NewSite) -> list[str]:
     if folders.cards == folders.root:  # templates beside includes: they are not in the folder of the new cards
         return []
     own = {Path(path).name for path in COMMON_FILES}
-    names = [path.relative_to(folders.cards).as_posix() for path in page_templates(folders, show_path).values()]
+    names = [path.relative_to(folders.cards).as_posix() for path in page_templates(folders, {}).values()]
     return [name for name in names if name not in own]
 
 

@@ -15,9 +15,10 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, convert, field, to_builtins
+from msgspec.structs import replace
 
 from cardproof.core.cache import Cache, Entry, open_cache
 from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
@@ -126,8 +127,7 @@ class Memory(Struct):
 
 def open_memory(settings: Settings, out: Path) -> Memory:
     """Return the memory of a site; empty if the cache cannot be used."""
-    custom = settings.zoo is not None and settings.zoo not in BUILT_IN
-    if custom and settings.zoo and is_asked(settings.zoo):
+    if settings.zoo and settings.zoo not in BUILT_IN and is_asked(settings.zoo):
         return Memory()  # only the zoo knows whether a card is unchanged
     cache = open_cache()
     if cache is None:
@@ -160,7 +160,6 @@ class CrossCardDigests:
 
     @cached_property
     def totals(self) -> str:
-        """The counts of all models."""
         found = ((name, totals) for report in self.reports.values() for name, totals in report.totals.items())
         return digest_of_data({name: (totals.parameters, totals.multiply_adds) for name, totals in found})
 
@@ -177,9 +176,10 @@ class CrossCardDigests:
         return ModelsBySize(row for report in self.reports.values() for row in report.rows)
 
     def _standing(self, report: CardReport) -> str:
-        from cardproof.render.views.comparison import comparison_digest
-
-        return comparison_digest(self._standings.of(report.rows))
+        found = self._standings.of(report.rows)
+        unseen: dict[str, Any] = {"collections": (), "values": {}, "verdicts": (), "first": {}, "listing": ""}
+        rows = [replace(row, **unseen) for row in found.rows] if found else []
+        return digest_of_data(to_builtins(rows, enc_hook=show_path))
 
 
 def _context_digest(settings: Settings) -> str:

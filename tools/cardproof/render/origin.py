@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 from msgspec import Struct, field
 
+from cardproof.core.files import show_path
 from cardproof.snippets.find.include import aligned, filled
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
         known = [place for _, place in found]
     else:
         known = filled(aligned([line for line, _ in found], [place for _, place in found], lines), (file, 1))
-    shown = {name: templates._show_path(name) for name in {name for name, _ in known}}
+    shown = {name: show_path(Path(name)) for name in {name for name, _ in known}}
     return rendered, {number: (shown[name], line) for number, (name, line) in enumerate(known, 1)}
 
 
@@ -65,7 +67,6 @@ class _MarkExtension(Extension):
     """Inserts a mark before each line of a template's text, after the lexer has applied ``-``."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """Return the tokens of a template with marks in its text."""
         places: _MarkedLines = self.environment.globals[_PLACES]  # type: ignore[assignment]
         file = stream.filename or stream.name or ""
         for token in stream:

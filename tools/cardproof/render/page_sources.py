@@ -1,8 +1,9 @@
-"""Snippets of any Markdown files: those of the file's template if it was rendered, or else its own."""
+"""Snippets of a site's cards, with their stored runs; and of any Markdown files: those of the file's template if it
+was rendered, or else its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError, TemplatesError
 from cardproof.core.files import near_file, show_path
+from cardproof.core.sealed_json import TamperedError
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
+from cardproof.evidence.records import file_name
 from cardproof.render.output.text import read_stamp
 from cardproof.snippets.prove import (
     Page,
@@ -24,10 +28,11 @@ from cardproof.snippets.prove import (
     not_run,
     page_blocks,
     policy_of,
+    prove,
     run_blocks,
     run_of,
 )
-from cardproof.snippets.results import PageRun, PagesRun, findings_of
+from cardproof.snippets.results import FOLDER, PageRun, PagesRun, SiteRuns, dump_runs, findings_of, load_runs
 from cardproof.snippets.run.runner import Runner
 
 if TYPE_CHECKING:  # cards and templates are imported by the pages that were rendered from one
@@ -66,8 +71,6 @@ class Sources:
         if template is None and not site.has_template(path):
             return Source((_plain_page(path, show_path(path), text, policy),), _with_folder(policy, path))
         card = site.card_of(path, template)
-        from cardproof.render.page_snippets import pages_of
-
         pages = pages_of(site.site, card, site.settings, {}, extensions_text(site.settings))
         return Source(tuple(pages), _with_folder(policy, card.source.path))
 
@@ -109,7 +112,7 @@ class _CardSite:
             audit = audit_cards(self._reading, settings, store=store, wanted=())
         except ZooError:  # affects only templates that print measured values
             audit = audit_cards(self._reading, replace(settings, zoo=None), store=store, wanted=())
-        return Site(audit, self._folders, settings)
+        return Site(audit, self._folders, settings, {})
 
     def has_template(self, path: Path) -> bool:
         """Return whether a file is in the folder of templates, and not in that of the pages."""
@@ -141,7 +144,7 @@ class _CardSite:
         from cardproof.read import read_cards
         from cardproof.render.output.paths import page_templates
 
-        reading = read_cards(page_templates(self._folders, show_path).values(), root=self._folders.bound)
+        reading = read_cards(page_templates(self._folders, {}).values(), root=self._folders.bound)
         if fatal := next((finding for finding in reading.findings if finding.fatal), None):
             raise InputError(f"{fatal.place}: {fatal.message}")
         return reading
@@ -242,3 +245,71 @@ def _updated(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Pat
         if source and (new := update(source.text, outcomes, file if origins else None)) != source.text:
             changed[source.path] = ("\ufeff" if source.bom else "") + new
     return changed
+
+
+def prove_site(
+    site: Site,
+    cards: Iterable[Card],
+    settings: Settings,
+    digests: Mapping[str, str],
+    progress: Callable[[int, int, str], None] | None = None,
+) -> SiteRuns:
+    """Run the snippets of cards. ``digests`` are those of the models' networks.
+
+    Raises TemplatesError with the findings of all templates.
+    """
+    result = SiteRuns()
+    store = settings.path(settings.evidence) / FOLDER
+    extensions = extensions_text(settings)
+    found: dict[str, list[Page]] = {}
+    findings: list[Finding] = []
+    for card in cards:
+        try:
+            found[card.file] = pages_of(site, card, settings, digests, extensions)
+        except TemplatesError as error:
+            findings += error.findings
+    if findings:
+        raise TemplatesError(findings)
+    paths = {card: store / file_name(card.replace("/", "-").removesuffix(".md")) for card in found}
+    runs = (run for card in found for run in _load_runs(paths[card], result.tampered))
+    stored = {key: run for run in runs for key in (run.key, run.code_key) if key}
+    ran: list[int] = []
+
+    def count(done: int, total: int, name: str) -> None:
+        ran[:] = [total]
+        if progress:
+            progress(done, total, name)
+
+    pages = [page for card in found for page in found[card]]
+    proved = prove(pages, policy_of(settings), stored, count)
+    result.ran = ran[0] if ran else 0
+    result.recalled = sum(run.key != "" for run in proved) - result.ran
+    for run in proved:
+        result.by_card.setdefault(run.page, []).append(run)
+    valid = {card: [run for run in card_runs if run.key] for card, card_runs in result.by_card.items()}
+    result.paths = paths
+    result.outputs = {paths[card]: dump_runs(card_runs) for card, card_runs in valid.items() if card_runs}
+    return result
+
+
+def pages_of(site: Site, card: Card, settings: Settings, digests: Mapping[str, str], extensions: str) -> list[Page]:
+    """Return the pages of a card, for its first model or for each; ``extensions`` is :func:`extensions_text`."""
+    names: list[str | None] = [model.name for model in card.models] or [None]
+    if settings.snippets.models == "first":
+        names = names[:1]
+    pages = []
+    for name in names:
+        author = site.author_text(card, name)
+        if "```" not in author.text and "~~~" not in author.text and "snippet:" not in author.text:
+            continue
+        inputs = digest_of_data([extensions, digests.get(name or "", "")])
+        pages.append(Page(card.file, author.text, settings.base, author.origin, name, inputs))
+    return pages
+
+
+def _load_runs(path: Path, tampered: list[Path]) -> tuple[PageRun, ...]:
+    try:
+        return load_runs(path)
+    except TamperedError:
+        tampered.append(path)
+        return ()

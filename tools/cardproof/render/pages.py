@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from cardproof.core.errors import TemplatesError
-from cardproof.core.files import show_path
 from cardproof.core.types import Finding, Place, ShownVerdict
 from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import ModelRow, is_checkable, is_generated
@@ -22,15 +21,14 @@ from cardproof.render.catalog.model_summary import CONCERNS, model_summary_text,
 from cardproof.render.functions.audit_report import audit_report
 from cardproof.render.functions.model_lists import COLUMNS, compare_table, family_cards, model_table
 from cardproof.render.output.paths import Folders, relative, site_templates, site_urls
-from cardproof.render.output.text import add_stamp, is_expanded, page_link, plain_text
-from cardproof.render.views.about import About, about
+from cardproof.render.output.text import add_stamp, fence_for, is_expanded, page_link, plain_text
+from cardproof.render.views.about import About, about, first_paragraph, json_ld
 from cardproof.render.views.cite import BIBTEX, Citation, citations
 from cardproof.render.views.claims import MEANING, NOT_MEASURED, ModelView, in_order, model_view, split_shared
 from cardproof.render.views.comparison import ModelsBySize, top1_scores
 from cardproof.render.views.comparison_view import ComparisonView, comparison_view
 from cardproof.render.views.diagram import DiagramView, diagram_view
 from cardproof.render.views.evidence import RecordView, Sources, claim_records
-from cardproof.render.views.linked_data import first_paragraph, json_ld
 from cardproof.render.views.strips import insert_strips, snippets_summary
 from cardproof.render.views.summary import (
     Link,
@@ -125,44 +123,38 @@ class AuthorText(Struct, frozen=True):
     origin: Mapping[int, tuple[str, int]]
 
 
+Rows = Mapping[str, tuple[ModelRow, ...]]
+
+
 class Site:
     """The cards of one run with their views, and the templates that render them."""
 
-    def __init__(
-        self,
-        audit: Audit,
-        folders: Folders,
-        settings: Settings,
-        remembered: Mapping[str, tuple[ModelRow, ...]] | None = None,
-    ) -> None:
+    def __init__(self, audit: Audit, folders: Folders, settings: Settings, remembered: Rows) -> None:
         """``remembered`` are the rows of cards that were not read, by file."""
         self._cards = audit.reading.cards
         self._folders = folders
-        self._templates = site_templates(folders, show_path)
+        self._templates = site_templates(folders)
         self.pages = {card.file: folders.out / card.source.path.relative_to(folders.cards) for card in self._cards}
         """Paths of the pages by the card's file."""
         self._records = {card.file: _records(card, audit, folders) for card in self._cards}
         self._views = {card.file: self._model_views(card, audit) for card in self._cards}
         self._authors: dict[tuple[str, str | None], AuthorText] = {}
         self._audit, self._settings = audit, settings
-        has_index = settings.catalog is not None
-        self._summaries = {card.file: summarize_models(card, audit, has_index) for card in self._cards}
+        self._summaries = {card.file: summarize_models(card, audit, settings) for card in self._cards}
         own = {card.file: self._rows(card) for card in self._cards}
-        self.rows = dict(sorted(({**(remembered or {}), **own}).items()))
+        self.rows = dict(sorted({**remembered, **own}.items()))
         """Rows of tables by the card's file, of all cards of the site."""
-        self.asked: dict[str, set[Path]] = {}
+        self._standings = ModelsBySize(row for rows in self.rows.values() for row in rows)
+        self.asked: defaultdict[str, set[Path]] = defaultdict(set)
         """Files that the templates of a card read or looked for, by the card's file."""
-        self._standings: ModelsBySize | None = None
         self.looked: dict[str, set[str]] = {"rows": set(), "standing": set()}
         """Cards that show models of other cards: as ``rows`` of a list, or in a comparison."""
 
     def files(self, card: Card) -> CardFiles:
-        """Return the files of the catalog for one card."""
         page, summaries = self.pages[card.file], self._summaries[card.file]
         return card_files(card, page, summaries, self._audit, self._folders, self._settings)
 
     def includes(self, card: Card) -> tuple[str, ...]:
-        """Return the names of the templates that a card includes."""
         return tuple(sorted(self._templates.includes(card.source.text)))
 
     def author_text(self, card: Card, model: str | None) -> AuthorText:
@@ -173,7 +165,7 @@ class Site:
             header, text = _author_text(card)
             rendered, origin = trace(self._templates, text, str(card.source.path), self._variables(card, model))
             self._authors[card.file, model] = AuthorText(header, rendered, origin)
-            self.asked.setdefault(card.file, set()).update(self._templates.requested())
+            self.asked[card.file] |= self._templates.requested()
         return self._authors[card.file, model]
 
     def render(self, cards: Iterable[Card], runs: Mapping[str, Sequence[PageRun]]) -> dict[str, str]:
@@ -217,14 +209,11 @@ class Site:
             "model_table": model_table(all_rows, page),
             "compare_table": compare_table(all_rows, page, urls, catalog),
             "family_cards": family_cards(all_rows, page, urls),
-            "audit_report": audit_report(self._folders.base, self.asked.setdefault(card.file, set()).add),
+            "audit_report": audit_report(self._folders.base, self.asked[card.file].add),
         }
         return variables if model is None else {**variables, "model_name": model}
 
     def _comparison(self, card: Card) -> ComparisonView | None:
-        """Compare a card's models with all models of the site."""
-        if self._standings is None:
-            self._standings = ModelsBySize(row for found in self.rows.values() for row in found)
         found = self._standings.of(self.rows[card.file])
         if any(row.scores for row in self.rows[card.file]):
             self.looked["standing"].add(card.file)
@@ -238,7 +227,6 @@ class Site:
             found = self._audit.evidence(card, model)
             counts = found.counts if found else None
             speed = self._audit.speed(model)
-            own = self._audit.verdicts.of_model(card.file, model.key).own
             row = ModelRow(
                 view.name,
                 view.anchor,
@@ -248,7 +236,7 @@ class Site:
                 found.built.parameters if found and found.built else None,
                 counts.all_multiply_adds if counts else None,
                 speed.milliseconds if speed else None,
-                top1_scores(own),
+                top1_scores(self._audit.verdicts.of_model(card.file, model.key).own),
                 view.verdicts,
                 view.marks,
                 {claim.verdict: claim.anchor for claim in reversed(view.claims) if claim.verdict in CONCERNS},
@@ -269,7 +257,7 @@ class Site:
         looked = {folder / "page.md" for folder in (self._folders.root, self._folders.fallback) if folder}
         own = any(path.is_file() for path in looked)
         text = self._templates.render_file("page.md" if own else "cardproof/page.md", variables)
-        self.asked.setdefault(card.file, set()).update(looked | self._templates.requested())
+        self.asked[card.file] |= looked | self._templates.requested()
         return text
 
     def _view(self, card: Card, header: str, author: str, runs: Sequence[PageRun]) -> PageView:
@@ -303,7 +291,7 @@ class Site:
             links=page_links(views, facts, body, bool(training.recipes)),
             published=published_groups(views),
             index=index,
-            index_fence="`" * _longest_fence(index),
+            index_fence=fence_for(index)[3:],  # the layout has the first three
             is_long=len(index) > MOST_INDEX or is_expanded(index),
             snippets=snippets_summary(runs),
             records=tuple({r.anchor: r for kinds in self._records[card.file] for r in kinds.values()}.values()),
@@ -346,11 +334,6 @@ def _author_text(card: Card) -> tuple[str, str]:
 def _index_text(card: Card) -> str:
     texts = (card.source.text[span.yaml_start : span.yaml_end] for span in card.indexes)
     return "\n".join(text.replace("\r\n", "\n").rstrip() for text in texts)
-
-
-def _longest_fence(text: str) -> int:
-    """Return the number of backticks beyond three that a fence around a text needs."""
-    return max((len(run) - 2 for run in re.findall(r"`{3,}", text)), default=0)
 
 
 def _title(text: str) -> str | None:

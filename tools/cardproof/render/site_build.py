@@ -133,7 +133,7 @@ class SiteBuild:
     def _render(self, site: Site, cards: list[Card], audit: Audit) -> None:
         """Run the snippets of cards, render their pages, and compare them with the disk. Raises TemplatesError."""
         from cardproof.render.output.files import change_since, compare, orphaned_badges
-        from cardproof.render.page_snippets import prove_site
+        from cardproof.render.page_sources import prove_site
         from cardproof.snippets.results import SiteRuns
 
         runs = SiteRuns()
@@ -166,7 +166,7 @@ class SiteBuild:
             reports[card.file] = report
             is_lasting = "--8<--" not in pages[card.file] and _is_lasting(card, audit, card_runs)
             if is_lasting and not any(finding.internal for finding in report.findings):
-                read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
+                read = site.asked[card.file] | set(card.imports) | audit.sources(card)
                 read |= set(audit.local.files.get(card.file, ()))
                 self.lasting[card.file] = RenderedCard(report, set(map(show_path, read)), site.includes(card))
         self.rendered |= reports.keys()
@@ -223,9 +223,9 @@ class SiteBuild:
         from cardproof.render.output.files import find_orphans, orphaned_model_files
 
         base = self.folders.base
-        yield from find_orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, show_path, kept)
+        yield from find_orphans(_relative(self.folders.out), _relative(self.folders.evidence), base, kept)
         if generated:
-            yield from find_orphans(_relative(generated), None, base, show_path, kept)
+            yield from find_orphans(_relative(generated), None, base, kept)
         if self.settings.catalog:
             folders = {folder.rpartition("/")[2] for card in self.reports.values() for folder in card.folders}
             yield from orphaned_model_files(self.settings.path(self.settings.catalog) / "models", folders)
@@ -259,7 +259,7 @@ def site_templates(folders: Folders, memory: Memory) -> dict[str, Path]:
     """Return the templates of the site's pages, by their names in reports. Raises InputError if there are none."""
     from cardproof.render.output.paths import page_templates
 
-    templates = page_templates(folders, show_path, memory.includes())
+    templates = page_templates(folders, memory.includes())
     if not templates:
         raise InputError(f"{show_path(folders.cards)}: no card template (*.md) is in it")
     return templates
@@ -308,7 +308,6 @@ def _is_lasting(card: Card, audit: Audit, runs: Sequence[PageRun]) -> bool:
 
 
 def _relative(path: Path) -> Path:
-    """Return a path relative to the working directory, if it is below it."""
     return Path(show_path(path))
 
 

@@ -28,6 +28,7 @@ from markupsafe import Markup
 
 from cardproof.core.clock import time_limit
 from cardproof.core.errors import TemplatesError
+from cardproof.core.files import show_path
 from cardproof.core.paths import is_inside, is_regular
 from cardproof.core.types import SHOWN_VERDICTS, Finding, Place
 from cardproof.render.output.text import code_text, entity_text, html_text, markdown_text
@@ -75,9 +76,8 @@ class _SiteLoader(FileSystemLoader):
 class Templates:
     """The templates of one site: those of its folders first, then the layouts that come with cardproof."""
 
-    def __init__(self, folders: list[Path], show: Callable[[Path], str], roots: Iterable[Path] = ()) -> None:
+    def __init__(self, folders: list[Path], roots: Iterable[Path] = ()) -> None:
         """``roots`` are the folders below which the files must be, whatever links say; by default ``folders``."""
-        self._show = show
         self._folders = folders
         loader = ChoiceLoader(
             [
@@ -156,7 +156,7 @@ class Templates:
             if node.ctx == "load" and node.name not in defined:
                 column = text.splitlines()[node.lineno - 1].find(node.name) + 1
                 end = column + len(node.name) if column else None
-                place = Place(self._show_path(file), node.lineno, max(column, 1), end)
+                place = Place(show_path(Path(file)), node.lineno, max(column, 1), end)
                 message = f"'{node.name}' is undefined"
                 findings.setdefault((node.lineno, node.name), Finding(place, "template", "error", message, RAW_HINT))
         found = list(findings.values())
@@ -170,7 +170,7 @@ class Templates:
 
     def _finding(self, trouble: Exception, file: str, hint: str | None = None) -> Finding:
         if isinstance(trouble, TemplateSyntaxError):
-            place = Place(self._show_path(trouble.filename or file), trouble.lineno, 1)
+            place = Place(show_path(Path(trouble.filename or file)), trouble.lineno, 1)
             return Finding(place, "template", "error", f"template syntax: {trouble.message}", hint)
         line, message = 1, str(trouble) or type(trouble).__name__
         for frame in traceback.extract_tb(trouble.__traceback__):
@@ -180,10 +180,10 @@ class Templates:
             message = "it includes or calls itself, or nests too deeply"
         if isinstance(trouble, TemplateNotFound):
             message = f"template '{trouble.name}' is not found"
-            hint = f"looked in {', '.join(self._show(folder) for folder in self._folders)}"
+            hint = f"looked in {', '.join(map(show_path, self._folders))}"
         message = message.encode("utf-8", "backslashreplace").decode()
         message = message if len(message) <= MOST_MESSAGE else f"{message[:MOST_MESSAGE]} …"
-        return Finding(Place(self._show_path(file), line, 1), "template", "error", message, hint)
+        return Finding(Place(show_path(Path(file)), line, 1), "template", "error", message, hint)
 
     def _source(self, name: str) -> tuple[str, str | None, Any]:
         assert self._environment.loader
@@ -192,9 +192,6 @@ class Templates:
             return self._environment.loader.get_source(self._environment, name)
         except Exception as trouble:  # it is missing, or not a text
             raise TemplatesError([self._finding(trouble, name)]) from trouble
-
-    def _show_path(self, file: str) -> str:
-        return self._show(Path(file))
 
 
 def _limited(environment: Sandbox, compiled: Callable[[], Template], variables: Mapping[str, Any]) -> str:
@@ -232,7 +229,6 @@ def _finalized(context: EvalContext, value: Any) -> Any:
 
 
 def _imported(tree: nodes.Template) -> Iterator[str]:
-    """Yield the names that imports define."""
     for node in tree.find_all(nodes.Import):
         yield node.target
     for other in tree.find_all(nodes.FromImport):

@@ -24,8 +24,8 @@ COLOURS: Mapping[ShownVerdict, str] = {
 }
 """White text has a contrast of at least 4.5 on each."""
 
-GRAVEST: tuple[ShownVerdict, ...] = ("refuted", "disputed", "confirmed", "generated", "cited", "unchecked")
-"""A model's badge has the colour of the first of these verdicts that its claims have."""
+ATTENTION: tuple[ShownVerdict, ...] = ("refuted", "disputed", "confirmed", "generated", "cited", "unchecked")
+"""What needs a reader's attention first: the order of rows in a claims table, and the colour of a model's badge."""
 
 _WIDTHS = {
     **dict.fromkeys("ijlI|!.,:;'` ", 3.6),
@@ -45,7 +45,7 @@ def claim_badge(field: str, value: str, verdict: ShownVerdict) -> str:
 def model_badge(model: str, verdicts: Mapping[ShownVerdict, int]) -> str:
     """Return the badge of a model: the numbers of refuted, disputed and confirmed claims."""
     total = sum(verdicts.values())
-    worst: ShownVerdict = next((verdict for verdict in GRAVEST if verdicts.get(verdict)), "unchecked")
+    worst: ShownVerdict = next((verdict for verdict in ATTENTION if verdicts.get(verdict)), "unchecked")
     parts = [f"{verdicts[verdict]} {verdict}" for verdict in ("refuted", "disputed") if verdicts.get(verdict)]
     if generated := verdicts.get("generated"):
         parts.append(f"{generated} of {total} values generated")

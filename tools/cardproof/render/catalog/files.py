@@ -122,7 +122,6 @@ def _index(models: Sequence[SummarizedRow]) -> str:
 
 
 def _llms(settings: Settings, urls: Urls, models: Sequence[SummarizedRow]) -> str:
-    """Return llms.txt: the site and the pages of its models, for language models."""
     catalog = settings.path(settings.catalog or Path())
 
     def address(name: str) -> str:

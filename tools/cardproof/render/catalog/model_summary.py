@@ -18,9 +18,9 @@ from cardproof.evidence.records import file_name
 from cardproof.judge.card_report import is_generated
 
 if TYPE_CHECKING:
+    from cardproof.core.settings import Settings
     from cardproof.judge.audit import Audit
     from cardproof.judge.card_report import ModelRow
-    from cardproof.measure.speeds import Conditions, Speed
     from cardproof.read import Card, Model
     from cardproof.read.models import Result
 
@@ -63,7 +63,6 @@ class Quantity(Struct, frozen=True, omit_defaults=True):
 
     @property
     def shown(self) -> ShownVerdict | None:
-        """The verdict that lists show."""
         return "generated" if self.is_generated else self.verdict
 
 
@@ -87,7 +86,6 @@ class ModelSummary(Struct, frozen=True):
 
     @property
     def claims(self) -> int:
-        """The number of claims about this model."""
         return sum(self.verdicts.values())
 
     @property
@@ -98,7 +96,6 @@ class ModelSummary(Struct, frozen=True):
         return {verdict: counts[verdict] for verdict in SHOWN_VERDICTS if counts.get(verdict)}
 
     def quantity(self, key: str) -> Quantity | None:
-        """Return one of its numbers."""
         return next((quantity for quantity in self.quantities if quantity.key == key), None)
 
 
@@ -118,9 +115,9 @@ def sorted_models(rows: Iterable[ModelRow]) -> list[SummarizedRow]:
     return [(row, read_model_summary(row.listing)) for row in in_order if row.listing]
 
 
-def summarize_models(card: Card, audit: Audit, with_index: bool) -> dict[str, ModelSummary]:
-    """Return the summaries of a card's models by their names; ``with_index`` for a site that has a model index."""
-    return {model.name: _summary(card, model, audit, with_index) for model in card.models}
+def summarize_models(card: Card, audit: Audit, settings: Settings) -> dict[str, ModelSummary]:
+    """Return the summaries of a card's models by their names."""
+    return {model.name: _summary(card, model, audit, settings.catalog is not None) for model in card.models}
 
 
 def _summary(card: Card, model: Model, audit: Audit, with_index: bool) -> ModelSummary:
@@ -131,7 +128,8 @@ def _summary(card: Card, model: Model, audit: Audit, with_index: bool) -> ModelS
     generated = [judgement for judgement in judgements if is_generated(card, judgement)]
     quantities, speed = _quantities(judgements, evidence, generated), audit.speed(model)
     if audit.speeds and speed:
-        quantities.append(_time(audit.speeds.conditions, speed))
+        label, text = f"Milliseconds per image ({audit.speeds.conditions.device})", f"{speed.milliseconds:.3g} ms"
+        quantities.append(Quantity(_column_key(label), label, speed.milliseconds, text, "less", None, ""))
     return ModelSummary(
         tuple(dict.fromkeys(tasks)),
         tuple(dict.fromkeys(datasets)),
@@ -193,11 +191,6 @@ def _quantities(
     return found + others
 
 
-def _time(conditions: Conditions, speed: Speed) -> Quantity:
-    label = f"Milliseconds per image ({conditions.device})"
-    return Quantity(_column_key(label), label, speed.milliseconds, f"{speed.milliseconds:.3g} ms", "less", None, "")
-
-
 def _quantity(judgement: Judgement) -> Quantity | None:
     """Return the quantity of a claim; None if it is not about a number."""
     claim = judgement.claim
@@ -246,7 +239,6 @@ def _claimed(
 
 
 def _column_key(label: str) -> str:
-    """Return a label in lower case, with hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-") or "x"
 
 

@@ -111,7 +111,6 @@ def audit_report(base: Path, on_read: Callable[[Path], None]) -> Callable[[str],
 
 
 def _with_commas(text: str) -> str:
-    """Return a stated or found value, whole numbers with commas."""
     number = parse_number(text, "count") if text.isdecimal() else None
     return show_count(number.value) if number else text
 
@@ -146,7 +145,7 @@ def _summary(data: dict[str, Any]) -> AuditSummary:
         len({claim["model"] for claim in claims if claim["verdict"] in ("confirmed", "refuted")}),
         summary["explained"],
         {verdict: summary[verdict] for verdict in VERDICTS},
-        tuple((field, _verdicts(checked[field])) for field in order),
+        tuple((field, {v: checked[field][v] for v in VERDICTS if checked[field][v]}) for field in order),
         sum(sum(counts.values()) for field, counts in fields.items() if field not in checked),
         _kinds(refuted),
         _worst(refuted),
@@ -169,10 +168,6 @@ def read_summary(text: str) -> AuditSummary:
         return convert(data, AuditSummary)
     except ValidationError as trouble:
         raise ValueError(f"this is not a summary of an audit ({trouble})") from trouble
-
-
-def _verdicts(counts: Counter[str]) -> dict[str, int]:
-    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
 def _file_names(files: Iterable[str]) -> dict[str, str]:
@@ -221,15 +216,12 @@ def _reason(text: str) -> str:
 
 def _kinds(refuted: list[dict[str, Any]]) -> tuple[Kind, ...]:
     found: dict[str, list[dict[str, Any]]] = {}
-    kinds_of_claim = {}
     for claim in refuted:
-        names = [DISCREPANCIES.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]
-        kinds_of_claim[id(claim)] = len(names)
-        for name in names:
+        for name in [DISCREPANCIES.get(fault, "Other") for fault in claim.get("faults", ())] or ["Other"]:
             found.setdefault(name, []).append(claim)
     # the example of a kind is the claim with the fewest other kinds
     kinds = [
-        Kind(name, len(claims), _example(min(claims, key=lambda claim: kinds_of_claim[id(claim)])))
+        Kind(name, len(claims), _example(min(claims, key=lambda claim: len(claim.get("faults", ()) or [name]))))
         for name, claims in found.items()
     ]
     return tuple(sorted(kinds, key=lambda kind: (-kind.claims, kind.name)))

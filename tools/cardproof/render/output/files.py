@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from errno import ENAMETOOLONG
 from functools import cache
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from cardproof.core.files import site_lock
+from cardproof.core.files import show_path, site_lock
 from cardproof.core.paths import files_below, is_inside, is_regular
 from cardproof.render.output.text import add_asset_stamp, is_edited, read_stamp
 
@@ -49,7 +49,6 @@ class Change(Struct, frozen=True):
         return self.status != "unchanged"
 
     def diff(self, shown: str) -> str:
-        """Return the change as a unified diff."""
         lines = difflib.unified_diff(
             self.old.splitlines(keepends=True),
             self.new.splitlines(keepends=True),
@@ -106,23 +105,21 @@ def _status(old: str, new: str) -> Status:
     return "edited" if is_edited(old) else "changed"
 
 
-def find_orphans(
-    pages: Path, records: Path | None, base: Path, show: Callable[[Path], str], keep: Container[str] = ()
-) -> list[Path]:
+def find_orphans(pages: Path, records: Path | None, base: Path, keep: Container[str]) -> list[Path]:
     """Return rendered pages whose template is gone, and with ``records`` the evidence records in that folder.
 
     The stamp of a page names its template, relative to ``base``. Pages whose template exists are left out, and so are
-    the files to ``keep``, named as by ``show``.
+    the files to ``keep``, named as in reports.
     """
     found = []
     for path in sorted(files_below(pages, (".md",))):
-        if show(path) in keep:
+        if show_path(path) in keep:
             continue
         template = read_stamp(path.read_text(encoding="utf-8", errors="replace")) if _is_own_file(path) else None
         if template is not None and _is_missing(base / template):
             found.append(path)
     for path in sorted(files_below(records, (".json",))) if records else []:
-        if show(path) not in keep and _is_own_file(path):
+        if show_path(path) not in keep and _is_own_file(path):
             from cardproof.evidence.records import is_record  # as in _status
 
             if is_record(path.read_text(encoding="utf-8", errors="replace")):
@@ -154,7 +151,6 @@ def _is_own_file(path: Path) -> bool:
 
 
 def _is_special(path: Path) -> bool:
-    """Return whether something that is not a regular file is in the place of an output."""
     return not is_regular(path) and path.exists()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urljoin
@@ -89,23 +89,20 @@ def site_folders(settings: Settings) -> Folders:
     )
 
 
-def page_templates(
-    folders: Folders, show: Callable[[Path], str], known: Mapping[str, Iterable[str]] | None = None
-) -> dict[str, Path]:
-    """Return the templates that become pages, named as by ``show``: no layouts, and none that another one includes.
+def page_templates(folders: Folders, known: Mapping[str, Iterable[str]]) -> dict[str, Path]:
+    """Return the templates that become pages, by their names in reports: no layouts, and none that another includes.
 
     ``known`` has the names that some of them include, by the same names of templates.
     """
-    known = known or {}
     below = files_below(folders.cards, (".md",), on_error=_refuse)
-    paths = {show(path): path for path in sorted(below, key=lambda path: path.parts) if path.suffix == ".md"}
+    paths = {show_path(path): path for path in sorted(below, key=lambda path: path.parts) if path.suffix == ".md"}
     found = {shown: path for shown, path in paths.items() if shown in known or _is_template(path, folders)}
     templates: Templates | None = None
     users: dict[str, set[Path]] = {}
     for shown, path in found.items():
         names = known.get(shown)
         if names is None:
-            templates = templates or site_templates(folders, show)
+            templates = templates or site_templates(folders)
             names = templates.includes(_text(path, folders))
         for name in names:
             users.setdefault(name, set()).add(path)
@@ -133,12 +130,12 @@ def _refuse(error: OSError) -> NoReturn:
     raise InputError(f"{show_path(Path(error.filename))}: this folder of templates cannot be read: {error.strerror}")
 
 
-def site_templates(folders: Folders, show: Callable[[Path], str]) -> Templates:
+def site_templates(folders: Folders) -> Templates:
     """Return the templates of a site; imports Jinja, which a warm build does not need."""
     from cardproof.render.templates import Templates
 
     search = [folders.root, folders.cards, *([folders.fallback] if folders.fallback else [])]
-    return Templates(list(dict.fromkeys(search)), show, folders.sources)
+    return Templates(list(dict.fromkeys(search)), folders.sources)
 
 
 def relative(path: Path, start: Path) -> str:

@@ -75,7 +75,6 @@ def _palette() -> Image.Image:
 
 @cache
 def _font(size: int) -> Font:
-    """Return Pillow's bundled font."""
     return ImageFont.load_default(size)
 
 
@@ -94,7 +93,6 @@ def _lines(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int, most_li
 
 
 def _truncate(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
-    """Return a text, shortened with an ellipsis if it does not fit."""
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(f"{text}…", font) > width:

@@ -45,6 +45,11 @@ def code_text(value: Any) -> str:
     return f"<code>{markdown_text(value)}</code>" if str(value).strip() else ""
 
 
+def fence_for(text: str) -> str:
+    """Return the backticks of a fence around a text, which nothing in it ends."""
+    return "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
+
+
 def page_link(path: str, anchor: str = "") -> str:
     """Return a relative path as the address of a link in Markdown or HTML: no name of a file can end or change it."""
     from urllib.parse import quote
@@ -117,7 +122,6 @@ _ATTRIBUTE = re.compile(r"""([ \n][a-zA-Z-]++=)(?:"([\w.#:-]++)"(?=[ \n>])|"[^"]
 
 
 def _without_quotes(text: str) -> str:
-    """Return HTML with attributes whose values are one word without quotes."""
     return _TAG.sub(
         lambda tag: _ATTRIBUTE.sub(lambda found: found[1] + (found[2] or found[0][len(found[1]) :]), tag[0]), text
     )

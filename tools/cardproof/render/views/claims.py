@@ -17,6 +17,7 @@ from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.secrets import masked
 from cardproof.core.types import SHOWN_VERDICTS, Claim, Judgement, ShownVerdict
 from cardproof.judge.judge import FOUND, ModelVerdicts
+from cardproof.render.catalog.badges import ATTENTION
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import RecordView, record_kind
 
@@ -31,9 +32,6 @@ MEANING: dict[ShownVerdict, str] = {
     "refuted": "measured, different",
     "unchecked": "nothing to check it with",
 }
-
-ATTENTION: tuple[ShownVerdict, ...] = ("refuted", "disputed", "confirmed", "generated", "cited", "unchecked")
-"""Order of rows in a claims table: what needs a reader's attention first."""
 
 WEAKEST: tuple[ShownVerdict, ...] = ("refuted", "disputed", "unchecked", "generated", "cited", "confirmed")
 """Order in which the verdict on several numbers is chosen: never one that holds for only some of them."""
@@ -86,7 +84,6 @@ class ClaimView(Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many claims the row stands for."""
         return len(self.items) or 1
 
     @property
@@ -262,7 +259,6 @@ def _facts(shown: Sequence[tuple[Judgement, ShownVerdict]], evidence: Evidence |
 
 
 def _fact(judgement: Judgement, evidence: Evidence | None) -> Fact | None:
-    """Return the tile of a claim; None if it has none."""
     kind, counts = judgement.claim.kind, evidence.counts if evidence else None
     if judgement.claim.metric:
         return _accuracy_fact(judgement) if kind in ACCURACIES else None
@@ -370,7 +366,6 @@ def _key(row: ClaimView) -> ClaimView:
 
 
 def _merged(rows: Sequence[ClaimView]) -> ClaimView:
-    """Return one row for the same claims of several models."""
     anchors = tuple(item for row in rows for item in row.items or ((row.anchor, row.stated),))
     records = tuple(dict.fromkeys(record for row in rows for record in row.records))
     return replace(rows[0], items=anchors, records=records, models=tuple(row.anchor for row in rows))

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.core.digests import digest_of_data
-from cardproof.core.files import show_path
 from cardproof.core.names import canonical_dataset, kind_of
 from cardproof.judge.card_report import ModelRow, Score
 from cardproof.judge.checks.results import points
@@ -37,7 +35,6 @@ class Comparison(Struct, frozen=True):
         return (*self.own, *self.others)
 
     def score(self, row: ModelRow) -> Score:
-        """Return a model's accuracy on the data set."""
         return next(score for score in row.scores if score.dataset == self.dataset)
 
 
@@ -95,18 +92,6 @@ class ModelsBySize:
         for row in mine:
             at = bisect_left(models, row.multiply_adds or 0, key=lambda other: other.multiply_adds or 0)
             yield from models[max(0, at - MOST_OTHERS - own) : at + MOST_OTHERS + own]
-
-
-def comparison_digest(comparison: Comparison | None) -> str:
-    """Return a digest of all values in a comparison."""
-    return digest_of_data([_row_data(row) for row in comparison.rows] if comparison else [])
-
-
-def _row_data(row: ModelRow) -> list[object]:
-    scores = [(score.dataset, score.value, score.verdict) for score in row.scores]
-    marks = [count_verdict(row, kind) for kind in ("parameters", "flops")]
-    page = show_path(row.page)
-    return [row.name, row.anchor, page, row.multiply_adds, row.parameters, row.milliseconds, scores, marks]
 
 
 def count_verdict(row: ModelRow, kind: str) -> ShownVerdict | None:

@@ -57,7 +57,6 @@ class Mark(Struct, frozen=True):
 
     @property
     def shape(self) -> str:
-        """Key of :data:`SHAPES`."""
         return shape_of(self.verdict)
 
 
@@ -88,11 +87,9 @@ class Axis(Struct, frozen=True):
     step: float
 
     def at(self, value: float) -> float:
-        """Return the position of a value."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Return the values to label."""
         first, last = math.ceil(self.low / self.step - 1e-9), math.floor(self.high / self.step + 1e-9)
         return [tick * self.step for tick in range(first, last + 1)]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cardproof.render.output.text import inert_text
+from cardproof.render.output.text import fence_for, inert_text
 from cardproof.render.templates import render_layout
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def _strip(run: PageRun, block: BlockResult) -> list[str]:
     output = inert_text(block.output).rstrip() if ran_to_the_end and not block.stated else ""
     if len(output) > MOST_OUTPUT:
         output = output[:MOST_OUTPUT] + "\n…"
-    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", output)), 3)
     words = STATUS_LABELS[block.status]
-    text = render_layout("strip.html", run=run, block=block, words=words, output=output, fence=fence)
+    text = render_layout("strip.html", run=run, block=block, words=words, output=output, fence=fence_for(output))
     return ["", *text.split("\n")]

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from cardproof.core.types import SHOWN_VERDICTS, ShownVerdict
 from cardproof.read.markdown import lines_of
-from cardproof.render.views.claims import ATTENTION, WEAKEST, Fact, public_address
+from cardproof.render.catalog.badges import ATTENTION
+from cardproof.render.views.claims import WEAKEST, Fact, public_address
 
 if TYPE_CHECKING:
     from cardproof.render.views.about import About
