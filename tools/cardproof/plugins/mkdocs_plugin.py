@@ -158,7 +158,6 @@ class CardproofPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  #
         return server
 
     def on_shutdown(self) -> None:
-        """Stop the watcher."""
         if self._watcher:
             self._watcher.stop()
         if self._thread:
@@ -192,13 +191,8 @@ def _older_pages(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the pages whose templates were edited after they were rendered, each with its template."""
     for path in sorted(settings.path(settings.out).rglob("*.md")):
         text = path.read_text(encoding="utf-8", errors="replace")
-        name = read_stamp(text)
-        template = settings.base / name if name else None
-        if (
-            template
-            and template.is_file()
-            and is_older(text, template.read_text(encoding="utf-8-sig", errors="replace"))
-        ):
+        template = settings.base / (read_stamp(text) or "")
+        if template.is_file() and is_older(text, template.read_text(encoding="utf-8-sig", errors="replace")):
             yield show_path(path), show_path(template)
 
 

@@ -166,8 +166,15 @@ class _Item(pytest.Item):
         return self._place
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
-        """Show a failure as the reader's code; other exceptions as pytest does."""
-        return _failure_repr(excinfo.value) or super().repr_failure(excinfo, style)
+        """Show a failure as the reader's code, in pytest's own form, which xdist and JUnit reports preserve."""
+        from _pytest._code.code import ReprEntry, ReprExceptionInfo, ReprFileLocation, ReprTraceback
+
+        if not isinstance(excinfo.value, _ProofError):
+            return super().repr_failure(excinfo, style)
+        file, line, message, lines = excinfo.value.args
+        where = ReprFileLocation(file, line, message)
+        entry = ReprEntry(lines, None, None, where, "long")
+        return ReprExceptionInfo(reprtraceback=ReprTraceback([entry], None, "long"), reprcrash=where)
 
 
 class BlockItem(_Item):
@@ -208,7 +215,6 @@ class FindingItem(_Item):
         self._finding = finding
 
     def runtest(self) -> None:
-        """Fail."""
         from cardproof.core.terminal import printable
 
         found = self._finding
@@ -301,7 +307,6 @@ class _Prover:
         self._open.close()
 
     def _runner(self, policy: Policy) -> Runner:
-        """Return the runner for the policy's preloaded modules and limits."""
         from cardproof.snippets.run.runner import Runner
 
         wanted = policy.preload, policy.limits
@@ -328,14 +333,7 @@ _PROVER = pytest.StashKey[_Prover]()
 
 
 class _ProofError(Exception):
-    """A failure: place, message, and the lines shown above it."""
-
-    def __init__(self, file: str, line: int, message: str, lines: Sequence[str]) -> None:
-        super().__init__(message)
-        self.file = file
-        self.line = line
-        self.message = message
-        self.lines = lines
+    """A failure: its arguments are file, line, message, and the lines shown above the message."""
 
 
 def _failure_lines(outcome: Outcome) -> tuple[str, int, str, list[str]]:
@@ -356,17 +354,6 @@ def _failure_lines(outcome: Outcome) -> tuple[str, int, str, list[str]]:
     errors += [f"hint: {outcome.hint}"] if outcome.hint else []
     lines += [f"E   {text}".rstrip() for text in errors]
     return *(place or (block.file, block.line)), outcome.message, lines
-
-
-def _failure_repr(error: BaseException) -> TerminalRepr | None:
-    """Return a failure as pytest's own representation, which xdist and JUnit reports preserve."""
-    from _pytest._code.code import ReprEntry, ReprExceptionInfo, ReprFileLocation, ReprTraceback
-
-    if not isinstance(error, _ProofError):
-        return None
-    where = ReprFileLocation(error.file, error.line, error.message)
-    entry = ReprEntry(error.lines, None, None, where, "long")
-    return ReprExceptionInfo(reprtraceback=ReprTraceback([entry], None, "long"), reprcrash=where)
 
 
 def _warn(message: str, file: str, line: int) -> None:

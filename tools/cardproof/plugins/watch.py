@@ -74,7 +74,6 @@ class Sources(Struct, frozen=True):
     """Folders of rendered files, which are ignored."""
 
     def state(self) -> State:
-        """Return the current state of all files."""
         without = {*self.outputs, self.records}
         found = {path for tree in self.trees for path in _walk(tree, without)}
         for top in self.code:
@@ -84,7 +83,6 @@ class Sources(Struct, frozen=True):
         return file_states([*found, *self.files]) | self.recorded()
 
     def recorded(self) -> State:
-        """Return the state of the evidence."""
         return file_states(_walk(self.records))
 
 
@@ -147,7 +145,8 @@ class Watcher:
             with self._ended:
                 self._child = None
                 # files that the render wrote are not edits; all other changes since it began are
-                self._seen = {path: state for path, state in before.items() if not self._is_record(path)}
+                records = self._sources.records
+                self._seen = {path: state for path, state in before.items() if not Path(path).is_relative_to(records)}
                 self._seen |= self._sources.recorded()
                 self._ended.notify_all()
         return self.status
@@ -174,9 +173,6 @@ class Watcher:
             child = self._child
         if child:
             _end(child)
-
-    def _is_record(self, path: str) -> bool:
-        return path.startswith(f"{self._sources.records}{os.sep}")
 
     def _edited(self) -> set[str]:
         """Return the files that changed since the last render, once they stop changing."""

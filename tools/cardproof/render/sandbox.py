@@ -70,7 +70,6 @@ class Budget:
         self._turns = self._shown = 0
 
     def start(self, seconds: float) -> None:
-        """Begin a rendering."""
         self._seconds, self._end = seconds, time.monotonic() + seconds
         self._turns = self._shown = 0
 
@@ -168,7 +167,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters[_TEXTS] = _text_of
 
     def add_filter(self, name: str, function: Callable[..., Any]) -> None:
-        """Add a filter whose arguments and result are limited."""
         first = 1 if hasattr(function, "jinja_pass_arg") else 0
 
         @wraps(function)
@@ -191,7 +189,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return __self.budget.sized(super().call(__context, __obj, *given, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
-        """Return a replacement for ``str.format``, with limits."""
         inner = super().wrap_str_format(value)
         if inner is None:
             return None
