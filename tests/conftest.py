@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from corpus import Corpus
+from filelock import FileLock
 from hypothesis import settings
 from sites import mkdocs, write_site
 from warm import IMPORTED, preload_all
@@ -58,8 +59,24 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clean copy of this project's own site, after ``mkdocs build``: no derived file was there before."""
-    folder = tmp_path_factory.mktemp("own")
+    """Return a clean copy of this project's own site, built once by ``mkdocs build`` for all processes of the tests.
+
+    No derived file was there before. Tests read it; whoever writes takes a copy.
+    """
+    folder = _shared_folder(tmp_path_factory) / "own"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "site").is_dir():
+            _build_own_site(folder)
+    return folder
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all processes of the tests have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _build_own_site(folder: Path) -> None:
     for name in _sources("mkdocs.yml", "templates", "docs"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -69,7 +86,6 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = mkdocs("build", "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stderr
-    return folder
 
 
 def _sources(*paths: str) -> list[str]:
@@ -86,8 +102,7 @@ def _sources(*paths: str) -> list[str]:
 def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Return the published cards of timm, which are rendered once for all processes of the tests."""
     pytest.importorskip("timm")
-    base = tmp_path_factory.getbasetemp()
-    found = Corpus((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus")
+    found = Corpus(_shared_folder(tmp_path_factory) / "corpus")
     with found.lock:
         if not found.evidence.is_dir():
             found.write(shared / "corpora" / "timm-model-templates")
