@@ -17,6 +17,8 @@ from hypothesis import settings
 from sites import mkdocs, write_site
 from warm import IMPORTED, preload_all
 
+from cardproof.render.sandbox import Sandbox
+
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
@@ -33,6 +35,22 @@ settings.load_profile("cardproof")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 CACHES = count()
+LAYOUTS = str(ROOT / "tools/cardproof/render/layouts")
+compile_template = Sandbox.compile
+compiled: dict[tuple[object, ...], object] = {}
+
+
+def _compile_once(sandbox: Sandbox, source: object, name: str = "", filename: str = "", *options: object) -> object:
+    """Compile the project's own layouts once in a process: that is most of the time of a build of a small site."""
+    key = (frozenset(sandbox.extensions), source, name, filename)
+    if options or not str(filename).startswith(LAYOUTS):
+        return compile_template(sandbox, source, name, filename, *options)
+    if key not in compiled:
+        compiled[key] = compile_template(sandbox, source, name, filename)
+    return compiled[key]
+
+
+Sandbox.compile = _compile_once  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(trylast=True)
