@@ -1,5 +1,6 @@
 # Every target sets up what it needs: a virtual environment, then the project and its tools.
 PYTHON ?= python3
+unexport PYTHONDONTWRITEBYTECODE # compiled once, since tests start many interpreters
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from corpus import Corpus
+from filelock import FileLock
 from hypothesis import settings
 from sites import mkdocs, write_site
 from warm import IMPORTED, preload_all
+
+from cardproof.render.sandbox import Sandbox
 
 # Tests run side by side, one on each core: threads of torch would only get in each other's way, here and in children.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -32,6 +35,22 @@ settings.load_profile("cardproof")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 CACHES = count()
+LAYOUTS = str(ROOT / "tools/cardproof/render/layouts")
+compile_template = Sandbox.compile
+compiled: dict[tuple[object, ...], object] = {}
+
+
+def _compile_once(sandbox: Sandbox, source: object, name: str = "", filename: str = "", *options: object) -> object:
+    """Compile the project's own layouts once in a process: that is most of the time of a build of a small site."""
+    key = (frozenset(sandbox.extensions), source, name, filename)
+    if options or not str(filename).startswith(LAYOUTS):
+        return compile_template(sandbox, source, name, filename, *options)
+    if key not in compiled:
+        compiled[key] = compile_template(sandbox, source, name, filename)
+    return compiled[key]
+
+
+Sandbox.compile = _compile_once  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,8 +77,24 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a clean copy of this project's own site, after ``mkdocs build``: no derived file was there before."""
-    folder = tmp_path_factory.mktemp("own")
+    """Return a clean copy of this project's own site, built once by ``mkdocs build`` for all processes of the tests.
+
+    No derived file was there before. Tests read it; whoever writes takes a copy.
+    """
+    folder = _shared_folder(tmp_path_factory) / "own"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "site").is_dir():
+            _build_own_site(folder)
+    return folder
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that all processes of the tests have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _build_own_site(folder: Path) -> None:
     for name in _sources("mkdocs.yml", "templates", "docs"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -69,7 +104,6 @@ def own_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = mkdocs("build", "--strict")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stderr
-    return folder
 
 
 def _sources(*paths: str) -> list[str]:
@@ -86,8 +120,7 @@ def _sources(*paths: str) -> list[str]:
 def corpus(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Return the published cards of timm, which are rendered once for all processes of the tests."""
     pytest.importorskip("timm")
-    base = tmp_path_factory.getbasetemp()
-    found = Corpus((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "corpus")
+    found = Corpus(_shared_folder(tmp_path_factory) / "corpus")
     with found.lock:
         if not found.evidence.is_dir():
             found.write(shared / "corpora" / "timm-model-templates")

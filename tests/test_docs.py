@@ -41,16 +41,17 @@ def test_a_render_writes_the_reference_and_the_navigation_has_all_of_it(own_site
     assert set(re.findall(r"reference/(\S+\.md)", (ROOT / "mkdocs.yml").read_text())) == set(reference())
 
 
-def test_git_ignores_what_a_render_makes_and_nothing_else_in_docs(own_site):
+def test_git_ignores_what_a_render_makes_and_nothing_else_in_docs(own_site, tmp_path):
     def listed(folder: Path) -> list[str]:
         command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "docs"]
         return sorted(subprocess.check_output(command, cwd=folder, text=True).splitlines())
 
     if not (ROOT / ".git").exists():
         pytest.skip("this is no checkout of Git")
-    subprocess.run(["git", "init", "--quiet"], cwd=own_site, check=True)
-    shutil.copy(ROOT / ".gitignore", own_site)
-    assert listed(own_site) == listed(ROOT)
+    shutil.copytree(own_site / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert listed(tmp_path) == listed(ROOT)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

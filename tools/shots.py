@@ -54,15 +54,16 @@ def main() -> None:
     if not (given.site / "index.html").is_file():
         options.error(f"{given.site} is no built site: run `make cards` first")
     if (program := chromium()) is None:
-        sys.exit("Chromium is not installed: apt-get install chromium")
+        sys.exit("Chromium is not installed: apt-get install chromium-headless-shell")
     given.out.mkdir(parents=True, exist_ok=True)
     with served(given.site) as address:
         shoot(program, address, given.pages or list(PAGES), given.out)
 
 
 def chromium() -> str | None:
-    """Return the system's Chromium; None where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser")
+    """Return the system's Chromium, the one without windows if it is installed; None if there is none."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -37,7 +37,7 @@ MANY = 8
     "--optimize/--no-optimize",
     default=True,
     show_default=True,
-    help="On a CPU, fuse layers first, for 8 images or more.",
+    help="On a CPU, fuse layers of torch's network first, for 8 images or more.",
 )
 @ENGINE
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array, an object for each image.")
@@ -63,9 +63,11 @@ def classify_(
     from res2next.commands.terminal import progress_bar
     from res2next.errors import UnreadableImage
     from res2next.images import find_images
+    from res2next.inference.engines import choose_engine
     from res2next.weights.metadata import read_metadata
 
     check_device(device)
+    choose_engine(engine, device.partition(":")[0])  # a missing one ends the command before weights are read
     if model is None and (weights is None or read_metadata(weights) is None):
         model = DEFAULT_MODEL
     classifier = load_classifier(model, weights=weights, device=device)

@@ -51,13 +51,17 @@ CALIBRATED_AT_ONCE = 16
 )
 @click.option("--device", metavar="NAME", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Changes speed only.")
-@click.option("--workers", type=click.IntRange(min=0), help="Processes that decode images; as the machine has cores.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Processes that decode images if one batch is computed at a time; as the machine has cores.",
+)
 @click.option("--amp", is_flag=True, help="Mixed precision: faster on GPUs, and a few counts may differ.")
 @click.option(
     "--optimize/--no-optimize",
     default=True,
     show_default=True,
-    help="On a CPU, fold norms and fuse layers first: the same sums in another order.",
+    help="On a CPU, fold norms and fuse layers of torch's network first: the same sums in another order.",
 )
 @ENGINE
 @click.option("--int8", is_flag=True, help="Compute in 8-bit integers: several times faster, and counts differ.")

@@ -12,7 +12,7 @@ WIDTHS = (390, 768, 1440, 2560)
 
 
 class Reader:
-    """A person with a browser, before one site; what goes wrong on any page is remembered."""
+    """A person with a browser, before one site; what goes wrong on any page is remembered. Nothing moves slowly."""
 
     def __init__(self, browser: Browser, address: str, width: int = 1440, dark: bool = False) -> None:
         self.context: BrowserContext = browser.new_context(
@@ -26,6 +26,9 @@ class Reader:
         self.troubles: list[str] = []
         self._host = urlsplit(address).netloc
         self.page: Page = self.context.new_page()
+        motion = self.context.new_cdp_session(self.page)
+        motion.send("Animation.enable")
+        motion.send("Animation.setPlaybackRate", {"playbackRate": 1000})
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.troubles.append(f"{self.page.url}: {error}"))
         self.page.on("request", self._asked)

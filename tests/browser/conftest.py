@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
     api = pytest.importorskip("playwright.sync_api")
     program = chromium()
     if program is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
+        pytest.skip("Chromium is not installed: apt-get install chromium-headless-shell")
     api.expect.set_options(timeout=60_000)
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))

@@ -54,14 +54,15 @@ def test_axe_finds_nothing_serious(opened):
 def test_axe_finds_nothing_serious_in_the_dark(name, reader_of, site):
     reader = reader_of(site, dark=True)
     reader.open(PAGES[name])
-    assert not violations(reader)
+    assert not violations(reader, runOnly=["color-contrast"])  # nothing else depends on colours
 
 
-def violations(reader: Reader) -> list[str]:
+def violations(reader: Reader, **options: object) -> list[str]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(reader.page, options={"resultTypes": ["violations"], **options}).response["violations"]
     return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in axe.run(reader.page).response["violations"]
+        for one in found
         if one["impact"] in SERIOUS
         for node in one["nodes"][:3]
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -27,14 +28,15 @@ PARTS = {
 
 
 @pytest.fixture(scope="session")
-def zensical_site(own_site: Path) -> Path:
+def zensical_site(own_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return this project's own site, rendered by cardproof and built by Zensical."""
     pytest.importorskip("zensical")
-    config = own_site / "mkdocs.yml"
-    other = own_site / "zensical.yml"
-    other.write_text(config.read_text().replace("site_dir: site\n", "site_dir: zensical\n"))
-    run_module("zensical", "build", "--strict", "-f", other.name, folder=own_site)
-    return own_site / "zensical"
+    folder = tmp_path_factory.mktemp("zensical")
+    for name in ("docs", "templates"):
+        shutil.copytree(own_site / name, folder / name)
+    shutil.copy(own_site / "mkdocs.yml", folder)
+    run_module("zensical", "build", "--strict", folder=folder)
+    return folder / "site"
 
 
 def run_module(name: str, *arguments: str, folder: Path = Path()) -> None:

@@ -285,8 +285,8 @@ def test_any_text_is_read_without_an_error_and_positions_lie_in_it(text):
     [
         "|" * 1_000_000,
         "| " * 500_000,
-        "| Model | Params (M) |\n|---|---|\n" + "| net | 25.6 |\n" * 30_000,
-        "| Model | Params (M) |\n|---|---|\n" + "".join(f"| net{n} | 25.6 |\n" for n in range(40_000)),
+        "| Model | Params (M) |\n|---|---|\n" + "| net | 25.6 |\n" * 10_000,
+        "| Model | Params (M) |\n|---|---|\n" + "".join(f"| net{n} | 25.6 |\n" for n in range(10_000)),
         "| Model | Params (M) |\n|---|---|\n| " + "[" * 500_000 + " | 3 |\n",
         "| Model | Params (M) |\n|---|---|\n| net | " + "*" * 500_000 + " |\n",
         "<!--" * 200_000,
@@ -306,17 +306,17 @@ def test_a_megabyte_is_read_in_time(write, text):
     assert time.process_time() - started < 20
 
 
-def test_a_header_of_a_megabyte_is_read_in_time(write):
+def test_a_long_header_is_read_in_time(write):
     entry = (
         "  - task: {{type: image-classification}}\n    dataset: {{name: d{0}, type: d{0}}}\n"
         "    metrics: [{{type: accuracy, value: {0}.5}}]\n"
     )
-    header = "---\nmodel-index:\n- name: net\n  results:\n" + "".join(entry.format(n) for n in range(8_000)) + "---\n"
-    assert len(header) > 900_000
+    header = "---\nmodel-index:\n- name: net\n  results:\n" + "".join(entry.format(n) for n in range(2_000)) + "---\n"
+    assert len(header) > 230_000
     started = time.process_time()
     reading = read_cards([write("README.md", header)])
-    assert time.process_time() - started < 30
-    assert len(reading.claims) == 8_000
+    assert time.process_time() - started < 7
+    assert len(reading.claims) == 2_000
 
 
 @given(st.text(st.sampled_from("-*+:#()[]x=`{}/<!> \n\r\t012.MModel Stats:ParamsGMACsImage size"), max_size=300))

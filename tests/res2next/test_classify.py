@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import sys
@@ -423,3 +424,12 @@ def test_without_a_model_res2next50_classifies_as_the_readme_says(
     status, out, _ = run(capsys, example_photo())
     assert status == 0
     assert len(out.splitlines()) == 5
+
+
+def test_a_missing_engine_is_named_before_weights_are_looked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    status, _, err = run(capsys, tmp_path / "photo.png", "--weights", tmp_path / "none.pt", "--engine", "openvino")
+    assert status == 2
+    assert "the engine openvino needs the packages onnx and openvino" in err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
@@ -35,9 +35,14 @@ def current_conditions(device: str, threads: int, batch: int, engine: str) -> Co
     except EngineNotAvailable as error:
         raise ValueError(f"--engine {engine}: {error}") from None
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
-    known = chosen if chosen == "torch" else f"{chosen} {version(chosen)}"
+    known = chosen if chosen == "torch" else f"{chosen} {_version(chosen)}"
     precision = convolution_precision(torch.device(device), mixed=False)
     return Conditions(device, name, threads, batch, precision, str(torch.__version__), engine=known)
+
+
+def _version(package: str) -> str:
+    """Return the version of an installed package, which distributions of several names may bring."""
+    return version(packages_distributions()[package][0])
 
 
 def time_network(need: Need, zoo_name: str, network: str, conditions: Conditions, seconds: float) -> Speed:
