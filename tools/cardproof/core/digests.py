@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 ABSENT = "absent"
@@ -102,12 +103,16 @@ def _content(path: Path) -> bytes:
         return "\0".join(sorted(file.name for file in files)).encode()
 
 
-def stamp_of_tree(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of all files below a folder, to notice changed code."""
+def stamp_of_tree(top: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of a file, or of all files below a folder, to notice changed code."""
+    files = [str(top)] if top.is_file() else []
+    for folder, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        files += [f"{folder}/{name}" for name in names]
     found = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+    for name in sorted(files):
         with suppress(OSError):  # removed meanwhile
-            if path.suffix != ".pyc" and path.is_file():
-                state = path.stat()
-                found.append((path.as_posix(), state.st_size, state.st_mtime_ns))
+            state = os.stat(name)  # noqa: PTH116  (for each file of the package)
+            if S_ISREG(state.st_mode):
+                found.append((name, state.st_size, state.st_mtime_ns))
     return found
