@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
+import socket
+import struct
+from typing import Any, Literal
 
 import msgspec.json
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, to_builtins
 
 
 class BrokenChannelError(Exception):
@@ -121,6 +123,12 @@ class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note
 
 
+Reach = Literal["all", "network", "none"]
+"""Which namespaces are permitted here: of processes, mounts and network; of the network; none."""
+END = b"k"
+"""Sent by the runner to end the page; a lifeline that closes without it means that the runner is gone."""
+STATUS = struct.Struct("i")
+"""The page's wait status on the lifeline."""
 ACKNOWLEDGED = b"\x06"
 STACK_SIGNAL: int = getattr(signal, "SIGRTMAX", 0) and signal.SIGRTMAX - 3
 """The signal at which a page's process writes its stack; 0 if the system has none to spare."""
@@ -138,6 +146,13 @@ def framed(body: bytes) -> bytes:
 def frame(content: dict[str, Any]) -> bytes:
     """Return content as a length and JSON."""
     return framed(json.dumps(content).encode())
+
+
+def received(connection: socket.socket) -> Any:
+    """Wait for a frame and return its content; None if the connection has ended."""
+    size = int.from_bytes(connection.recv(HEADER, socket.MSG_WAITALL), "big")
+    body = connection.recv(size, socket.MSG_WAITALL)
+    return json.loads(body) if 0 < len(body) == size else None
 
 
 def note_frame(note: Note, nonce: str) -> bytes:
@@ -177,11 +192,6 @@ def writable(text: str) -> str:
 def task_frame(task: Task) -> bytes:
     """Return a task as a frame."""
     return frame(to_builtins(task, enc_hook=str))
-
-
-def task_from(content: dict[str, Any]) -> Task:
-    """Return the task that was sent."""
-    return convert(content, Task)
 
 
 class Frames:

@@ -8,10 +8,10 @@ import builtins
 import contextlib
 import faulthandler
 import fcntl
-import json
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,11 +24,12 @@ from pathlib import Path
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from msgspec import convert
+
 from cardproof.snippets.run import worker
 from cardproof.snippets.run.hooks import pictures, prepare_libraries
 from cardproof.snippets.run.messages import (
     ACKNOWLEDGED,
-    HEADER,
     STACK_SIGNAL,
     Began,
     Ended,
@@ -42,7 +43,7 @@ from cardproof.snippets.run.messages import (
     Task,
     encoded,
     note_frame,
-    task_from,
+    received,
 )
 from cardproof.snippets.run.needs import needs
 from cardproof.snippets.run.statements import Place, Sources, Span
@@ -51,7 +52,6 @@ from cardproof.snippets.run.traceback import describe
 from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
 
 if TYPE_CHECKING:
-    import socket
     from asyncio import AbstractEventLoop
 
 
@@ -59,10 +59,10 @@ _LONGEST_VALUE = 2000
 """Characters of a value that a script's comment states."""
 
 
-def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash: int) -> NoReturn:
+def run_page(channel_number: int, turns: int, output: int, errors: int, crash: int) -> NoReturn:
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
-    size = int.from_bytes(_exactly(channel, HEADER), "big")
-    task = task_from(json.loads(_exactly(channel, size)))
+    channel = socket.socket(fileno=channel_number)
+    task = convert(received(channel), Task)
     turns, crash = _moved_up(turns), _moved_up(crash)
     notes = Notes(channel, turns, task.nonce)
     _settle(task)
@@ -78,16 +78,6 @@ def _moved_up(descriptor: int) -> int:
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
     os.close(descriptor)
     return moved
-
-
-def _exactly(channel: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = channel.recv(size - len(data))
-        if not part:
-            os._exit(CHANNEL_LOST)
-        data += part
-    return data
 
 
 class Notes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -20,9 +19,8 @@ from typing import IO, Any
 from msgspec import Struct
 
 from cardproof.snippets.run.files import first_bytes, last_bytes
-from cardproof.snippets.run.messages import HEADER, frame
+from cardproof.snippets.run.messages import END, Reach, frame, received
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants
-from cardproof.snippets.run.supervise import END, Reach
 
 _PATIENCE = 3.0
 """Seconds that a process gets to end."""
@@ -207,14 +205,10 @@ class ForkServer:
         return self._hello
 
     def _answer(self) -> dict[str, Any]:
-        data = b""
-        while len(data) < HEADER or len(data) < HEADER + int.from_bytes(data[:HEADER], "big"):
-            part = self._control.recv(4096)
-            if not part:
-                reason = last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
-                raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
-            data += part
-        answer: dict[str, Any] = json.loads(data[HEADER:])
+        answer: dict[str, Any] | None = received(self._control)
+        if answer is None:
+            reason = last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
+            raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
         return answer
 
 

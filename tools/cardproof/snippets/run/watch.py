@@ -20,7 +20,6 @@ from cardproof.snippets.run.processes import descendants, memory, proportional_m
 from cardproof.snippets.run.record import OverOutputLimitError, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
 from cardproof.snippets.run.statements import FILTERS, Place, Sources, Statement, statements
-from cardproof.snippets.run.supervise import STATUS
 from cardproof.snippets.run.traceback import describe
 from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
 
@@ -228,10 +227,10 @@ class Watch:
     def _read_status(self) -> None:
         """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
         with contextlib.suppress(OSError):
-            data = self._page.lifeline.recv(STATUS.size)
-            self._is_lost = len(data) < STATUS.size
+            data = self._page.lifeline.recv(messages.STATUS.size)
+            self._is_lost = len(data) < messages.STATUS.size
             if not self._is_lost:
-                self._status = STATUS.unpack(data)[0]
+                self._status = messages.STATUS.unpack(data)[0]
 
     def _stack(self) -> str:
         """Ask the page's process where it hangs; code may hang so that it does not say."""
