@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.scope import Scope
+    from cardproof.snippets.run.course import Scope
     from cardproof.snippets.types import Block, Outcome
 
 _BUILTIN = frozenset(dir(builtins))
@@ -42,10 +42,9 @@ def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Ou
     A block is not run that needs a name of a block which failed or did not run, or something that is missing, as an
     earlier block has said. Outputs that depend on such a block are not for an update.
     """
-    from cardproof.snippets.run.scope import Scope
+    from cardproof.snippets.run.course import Scope
 
-    blocks = [outcome.block for outcome in outcomes]
-    scope = Scope(blocks, [block.options.fresh for block in blocks])
+    scope = Scope([outcome.block for outcome in outcomes])
     result: list[Outcome] = []
     missing: dict[str, Outcome] = {}
     unsound: set[str] = set()

@@ -133,9 +133,13 @@ def _closing(text: str, start: int) -> int:
 
 
 def cleaned(text: str) -> str:
-    """Return an output as a terminal shows it: no escape sequences, no overwritten text, no blanks at ends."""
-    lines = _ANSI.sub("", text).replace("\r\n", "\n").split("\n")
-    return "\n".join(_folded(line).rstrip() for line in lines).rstrip("\n")
+    """Return an output as a terminal shows it, without blanks at the ends of lines and line ends at its own end."""
+    return "\n".join(line.rstrip() for line in as_shown(text).split("\n")).rstrip("\n")
+
+
+def as_shown(text: str) -> str:
+    """Return text as a terminal shows it: without escape sequences and overwritten characters."""
+    return "\n".join(map(_overwritten, _ANSI.sub("", text).split("\n")))
 
 
 def without_device(want: str, got: str) -> str:
@@ -143,7 +147,7 @@ def without_device(want: str, got: str) -> str:
     return got if "device=" in want else _DEVICE.sub("", got)
 
 
-def _folded(line: str) -> str:
+def _overwritten(line: str) -> str:
     shown = ""
     for part in line.split("\r"):
         shown = part + shown[len(part) :]

@@ -16,32 +16,19 @@ from typing import Any, Literal
 import msgspec.json
 from msgspec import Struct, to_builtins
 
+from cardproof.snippets.types import Block
+
 
 class BrokenChannelError(Exception):
     """Bytes from a page's process that are not a message of this page."""
-
-
-class Code(Struct, frozen=True):
-    """A block as the page's process needs it."""
-
-    file: str
-    """The name that tracebacks show."""
-    line: int
-    code: str
-    lines: tuple[tuple[str, int], ...]
-    console: bool
-    fresh: bool
-    network: bool
-    """The block may reach the network."""
-    timeout: float | None = None
-    """Seconds, if the block has a limit of its own."""
 
 
 class Task(Struct, frozen=True):
     """The input of a page's process: its blocks and its environment."""
 
     nonce: str
-    blocks: tuple[Code, ...]
+    blocks: tuple[Block, ...]
+    """Without the outputs that they state."""
     placeholders: dict[str, Any]
     environment: dict[str, str]
     folder: str

@@ -46,13 +46,14 @@ from cardproof.snippets.run.messages import (
     received,
 )
 from cardproof.snippets.run.needs import needs
-from cardproof.snippets.run.statements import Place, Sources, Span
+from cardproof.snippets.run.statements import Sources, Span, describe
 from cardproof.snippets.run.streams import HIGH, Streams
-from cardproof.snippets.run.traceback import describe
 from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+    from cardproof.snippets.types import Block
 
 
 _LONGEST_VALUE = 2000
@@ -163,7 +164,7 @@ class Page:
         self._state = Path(task.folder, "statements")
         self._name = task.blocks[0].file if task.blocks else "page"
         self._names = self._fresh_names()
-        self._place: Place | None = None
+        self._block: Block | None = None
         self._codes: Sequence[CodeType] = ()
         """The statements of the block, for processes that do not follow the runner: those that the code forks."""
         self._loop: AbstractEventLoop | None = None
@@ -223,28 +224,25 @@ class Page:
             return Finished(sum(not thread.daemon for thread in others))
         _, number, _, span, is_replayed, _ = order
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
-        parts = self._parts(Span(*span))
+        parts = self._parts(span)
         if error is None:
             if is_replayed:
                 with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
                     file.write(worker.encoded(self._codes[number]))
             return Ran(value, parts=parts, refused=needs.refused, random_weights=needs.random_weights)
-        assert self._place is not None
-        failure = describe(error, self._sources, self._place, Span(*span))
-        what = needs.cause(error)
-        told = failure.error, failure.traceback, failure.line
-        return Ran(value, *told, parts, what, needs.refused, needs.random_weights)
+        assert self._block is not None
+        described = describe(error, self._sources, self._block, span)
+        return Ran(value, *described, parts, needs.cause(error), needs.refused, needs.random_weights)
 
     def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
         """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
-        place, parts = self._place, self._streams.taken()
-        if place is None or not parts:
+        block, parts = self._block, self._streams.taken()
+        if block is None or not parts:
             return ()
-        last = len(place.origins)
-        known = {at: place.line(*at, 1, last) for lines, _ in parts for at in lines}
+        known = {at: block.line_at(*at) for lines, _ in parts for at in lines}
         by_line = tuple((tuple(n for at in lines if (n := known[at])), text) for lines, text in parts)
-        single = span.line == span.end_line
-        return () if single and all(set(lines) <= {span.line} for lines, _ in by_line) else by_line
+        single = span[0] == span[1]
+        return () if single and all(set(lines) <= {span[0]} for lines, _ in by_line) else by_line
 
     def _begin(
         self,
@@ -256,14 +254,13 @@ class Page:
     ) -> None:
         """Begin a block without the missing names; warnings of its compilation are shown as if compiled here."""
         self._codes = codes
-        code = self._task.blocks[index]
+        self._block = block = self._task.blocks[index]
         if anew:
             self._names = self._fresh_names()
         self._unbind(missing)
-        needs.open = code.network
-        self._place = Place(code)
+        needs.open = block.options.network
         with contextlib.suppress(SyntaxError):
-            self._sources.add(code, self._names["__file__"])
+            self._sources.add(block, self._names["__file__"])
         for text, category, file, line in caught:
             warnings.warn_explicit(text, getattr(builtins, category, SyntaxWarning), file, line)
 
@@ -293,7 +290,7 @@ class Page:
 
     def end_fork(self, order: Order, error: BaseException | None) -> NoReturn:
         """Run the rest of the block in a process that the code forked, and end it as Python would."""
-        self._value_is_shown = self._value_is_shown or (self._place is not None and not self._place.code.console)
+        self._value_is_shown = self._value_is_shown or (self._block is not None and not self._block.console)
         try:
             for code in () if error else self._codes[order[1] + 1 :]:
                 result = eval(code, self._names)  # nosec B307  # a snippet is code; it runs in a process of its own
@@ -315,7 +312,7 @@ class Page:
         """Record the value of a console's expression instead of printing it; print values inside of statements."""
         if value is None:
             return
-        is_script = self._place is not None and not self._place.code.console
+        is_script = self._block is not None and not self._block.console
         if self._value_is_shown and is_script:  # a comment states the value, which a script does not show
             with contextlib.suppress(Exception):
                 self._value = text if len(text := repr(value)) <= _LONGEST_VALUE else None

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.snippets.compare.outputs import as_shown
 from cardproof.snippets.run.messages import writable
-from cardproof.snippets.run.statements import Place
-from cardproof.snippets.types import BlockRun, Image, Printed
+from cardproof.snippets.types import Block, BlockRun, Image, Printed
 
 if TYPE_CHECKING:
-    from cardproof.snippets.run.course import Reason
-    from cardproof.snippets.run.messages import Code, Ran, Task
+    from cardproof.snippets.run.messages import Ran, Task
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 PAGE_FOLDER = "/page"
 """Replaces the page's temporary folder in outputs, so that two builds print the same."""
 
@@ -73,7 +71,7 @@ class Record:
         return self._running.started if self._running else None
 
     @property
-    def code(self) -> Code:
+    def block(self) -> Block:
         """The block that runs now."""
         return self._task.blocks[len(self.done)]
 
@@ -111,10 +109,6 @@ class Record:
             running.refused |= dict.fromkeys(self._mask(writable(what[:_LONGEST])) for what in ran.refused[:8])
             running.random_weights = self._task.random_weights and ran.random_weights
 
-    def omit(self, reason: Reason) -> None:
-        """The next block does not run."""
-        self.done.append(omitted(reason, self._device))
-
     def picture(self, name: str, png: str) -> None:
         """The block showed or saved a picture."""
         try:
@@ -148,15 +142,15 @@ class Record:
         """
         if self.is_complete:
             return
-        code = self._task.blocks[len(self.done)]
+        block = self.block
         running = self._running or _Running(time.monotonic())
         line = None
         if running.statement:
-            line = self._deepest(code, crash, running.statement)
+            line = self._deepest(block, crash, running.statement)
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, None, None, stdout))
         self._finish(running, BlockRun(False, (), reason, self._frames(crash), line))
-        file, number = Place(code).origin(line or 1)
+        file, number = block.located(line or 1)
         rest = f"not run: the page's process ended before this block, at {file}:{number}"
         self.done += [BlockRun(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
 
@@ -213,29 +207,10 @@ class Record:
         found = re.findall(r'File "([^"\n]*+)", line (\d+) in (.*)', thread)
         return [(file, int(number), name) for file, number, name in found if file in files]
 
-    def _deepest(self, code: Code, text: str, statement: tuple[int, int]) -> int:
+    def _deepest(self, block: Block, text: str, statement: tuple[int, int]) -> int:
         """Return the line of the deepest frame that lies in the statement that ran."""
-        lines = (Place(code).line(file, number, *statement) for file, number, _ in self._stack(text))
+        lines = (block.line_at(file, number, statement) for file, number, _ in self._stack(text))
         return next((line for line in lines if line is not None), statement[0])
-
-
-def omitted(reason: Reason, device: str) -> BlockRun:
-    """Return the run of a block that does not run."""
-    return BlockRun(False, (), f"not run: {reason.text}", device=device, needs_block=reason.needs_block)
-
-
-def as_shown(text: str) -> str:
-    """Return text as a terminal shows it: without escape sequences and overwritten characters."""
-    if "\x1b" in text:
-        text = _ESCAPES.sub("", text)
-    return "\n".join(map(_overwritten, text.split("\n"))) if "\r" in text else text
-
-
-def _overwritten(line: str) -> str:
-    shown = ""
-    for part in line.split("\r"):
-        shown = part + shown[len(part) :]
-    return shown
 
 
 def size_text(count: int) -> str:

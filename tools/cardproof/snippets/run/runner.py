@@ -27,11 +27,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.snippets.run.confine import hidden
-from cardproof.snippets.run.course import Course, Reason
+from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.files import remove_folder
 from cardproof.snippets.run.given import copy_given
-from cardproof.snippets.run.messages import Code, Task
-from cardproof.snippets.run.record import Mask, Record, omitted
+from cardproof.snippets.run.messages import Task
+from cardproof.snippets.run.record import Mask, Record
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
@@ -122,15 +122,14 @@ class Runner:
         A block that is ended at its limit ends its process. Those after it run in another one, in which the blocks
         before it run again if that is cheap.
         """
-        codes = [_code(block) for block in job.blocks]
-        reasons = [_reason_not_to_run(block, job) for block in job.blocks]
-        course = Course(job.blocks, codes, reasons)
-        longer = sum(max(0.0, (code.timeout or 0.0) - self._limits.block_seconds) for code in codes)
+        count = len(job.blocks)
+        course = Course(job.blocks, [_reason_not_to_run(block, job) for block in job.blocks], job.device)
+        longer = sum(max(0.0, (block.options.timeout or 0.0) - self._limits.block_seconds) for block in job.blocks)
         until = time.monotonic() + self._limits.page_seconds + longer
-        runs: list[BlockRun | None] = [None] * len(codes)
+        runs: list[BlockRun | None] = [None] * count
         first, again = 0, list[int]()
-        while first < len(codes):
-            numbers = [*again, *range(first, len(codes))]
+        while first < count:
+            numbers = [*again, *range(first, count)]
             found, ended = self._run(job, course, numbers, until)
             for number, ran in zip(numbers, found, strict=False):
                 runs[number] = ran if number >= first else runs[number]
@@ -145,15 +144,16 @@ class Runner:
         self, job: Job, course: Course, numbers: Sequence[int], until: float
     ) -> tuple[tuple[BlockRun, ...], int | None]:
         """Run blocks of a page in a process of their own; return their runs, and which was ended at its limit."""
-        if not any(_reason_not_to_run(job.blocks[number], job) is None for number in numbers):
-            return tuple(omitted(course.omits(number) or Reason(""), job.device) for number in numbers), None
+        if all(course.reasons[number] is not None for number in numbers):
+            return tuple(ran for number in numbers if (ran := course.omits(number))), None
         folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
         try:
             for name in ("work", "home", "tmp"):
                 (folder / name).mkdir()
             copy_given(job.files, folder / "work")
-            task = self._task(job, folder, [course.codes[number] for number in numbers])
-            with self._page(job, folder, [job.blocks[number] for number in numbers]) as page:
+            blocks = [job.blocks[number] for number in numbers]
+            task = self._task(job, folder, blocks)
+            with self._page(job, folder, blocks) as page:
                 record = Record(task, self._limits.output_bytes, job.device, Mask(folder, task.search_path))
                 watch = Watch(page, task, course, numbers, self._limits, until, record)
                 ran = watch.run()
@@ -213,11 +213,11 @@ class Runner:
                 server = self._servers[key] = ForkServer(_environment(device), key[1])
             return server
 
-    def _task(self, job: Job, folder: Path, codes: Sequence[Code]) -> Task:
+    def _task(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Task:
         search_path = tuple(str(Path(path).resolve()) for path in job.search_path)
         return Task(
             nonce=secrets.token_hex(16),
-            blocks=tuple(codes),
+            blocks=tuple(map(_sent, blocks)),
             placeholders=_plain(job.placeholders),
             environment=_page_environment(job, folder, search_path),
             folder=str(folder),
@@ -268,8 +268,6 @@ def _reason_not_to_run(block: Block, job: Job) -> str | None:
     options = block.options
     if options.skip:
         return options.reason or "skipped"
-    if options.output:
-        return "it states an output"
     if options.gpu and job.device == "cpu":
         return "it needs a GPU"
     if options.network and not job.network:
@@ -277,19 +275,10 @@ def _reason_not_to_run(block: Block, job: Job) -> str | None:
     return None
 
 
-def _code(block: Block) -> Code:
+def _sent(block: Block) -> Block:
+    """Return a block as the page's process gets it: without folders of this machine, and without the stated output."""
     lines = tuple((_shown(file), line) for file, line in block.lines)
-    options = block.options
-    return Code(
-        _shown(block.file),
-        block.line,
-        block.code,
-        lines,
-        block.console,
-        options.fresh,
-        options.network,
-        options.timeout,
-    )
+    return replace(block, file=_shown(block.file), lines=lines, stated_output=None, stated_lines=())
 
 
 def _shown(file: str) -> str:

@@ -19,14 +19,13 @@ from cardproof.snippets.run import messages
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
 from cardproof.snippets.run.record import OverOutputLimitError, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
-from cardproof.snippets.run.statements import FILTERS, Place, Sources, Statement, statements
-from cardproof.snippets.run.traceback import describe
+from cardproof.snippets.run.statements import FILTERS, Sources, Statement, describe, statements
 from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
 
 if TYPE_CHECKING:
     from cardproof.snippets.run.course import Course
     from cardproof.snippets.run.record import Record
-    from cardproof.snippets.types import BlockRun, Limits
+    from cardproof.snippets.types import Block, BlockRun, Limits
 
 _TICK = 0.05
 """Seconds between checks of memory and processes."""
@@ -115,27 +114,27 @@ class Watch:
         """Give the orders for all blocks; each ``yield`` waits for the reply to the order before it."""
         give, record, course = self._turns.give, self._record, self._course
         flags = 0
-        for index, (number, code) in enumerate(zip(self._numbers, self._task.blocks, strict=True)):
+        for index, (number, block) in enumerate(zip(self._numbers, self._task.blocks, strict=True)):
             if omitted := course.omits(number):
-                record.omit(omitted)
+                record.done.append(omitted)
                 continue
             anew, missing = course.takes_names(number)
             self._reached = 0
             record.begin()
-            compiled, flags, caught, raised = _compiled(code, 0 if anew else flags)
+            compiled, flags, caught, raised = _compiled(block, 0 if anew else flags)
             give(("begin", index, tuple(statement.code for statement in compiled), caught, missing, anew and index > 0))
             _expected(messages.Began, (yield))
             exit_line = None
             for position, statement in enumerate(compiled):
                 record.enter(*statement.span)
                 shown, replayed = statement.value_is_shown, statement.replayed
-                order = ("run", position, shown, tuple(statement.span), replayed, statement.may_spawn)
+                order = ("run", position, shown, statement.span, replayed, statement.may_spawn)
                 give(order, statement.code)
                 how, ran = yield
                 _expected(messages.Ran, (how, ran))
                 record.leave(ran)
                 if how == _EXITED and course.may_exit(number) and not statement.states_error:
-                    exit_line = statement.span.end_line
+                    exit_line = statement.span[1]
                 elif how and not statement.states_error:
                     raised = ran
                     break
@@ -178,7 +177,7 @@ class Watch:
 
     def _block_seconds(self) -> float:
         """Return the limit of the block that runs."""
-        return self._record.code.timeout or self._limits.block_seconds
+        return self._record.block.options.timeout or self._limits.block_seconds
 
     # what arrives
 
@@ -303,7 +302,7 @@ class Watch:
 
 
 def _compiled(
-    code: messages.Code, flags: int
+    block: Block, flags: int
 ) -> tuple[tuple[Statement, ...], int, list[tuple[str, str, str, int]], messages.Ran]:
     """Return a block's statements, the ``__future__`` flags after it, its warnings, and why it does not compile.
 
@@ -312,12 +311,11 @@ def _compiled(
     with FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            compiled, flags = statements(code, flags)
+            compiled, flags = statements(block, flags)
             raised = messages.Ran()
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            failure = describe(error, Sources(), Place(code), None)
             compiled = ()
-            raised = messages.Ran(None, failure.error, failure.traceback, failure.line)
+            raised = messages.Ran(None, *describe(error, Sources(), block, None))
     return compiled, flags, [(str(w.message), w.category.__name__, w.filename, w.lineno) for w in caught], raised
 
 
