@@ -251,7 +251,7 @@ def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bo
 
 
 def _after_lines(places: set[int], got: Sequence[Token], *, is_last: bool) -> set[int]:
-    """Return where whole lines may end that begin at one of these places: after a line break, or where there are none."""
+    """Return where whole lines may end that begin at one of these places: after a line break, or at an end."""
     end = len(got)
     later = range(min(places, default=end) + 1, end + 1)
     ends = {at for at in later if (at == end if is_last else got[at - 1].text == "\n")}
