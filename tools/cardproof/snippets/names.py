@@ -19,6 +19,14 @@ _LONGEST = 300
 """Characters of such a line that are looked at."""
 
 
+def tree_of(code: str) -> ast.Module | None:
+    """Return the syntax tree of code; None if Python cannot read it."""
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 class Uses(Struct):
     """How one statement uses the names of its page."""
 

@@ -121,14 +121,14 @@ def prove(
     ``stored`` has runs by each of their keys. Valid stored runs on other devices are returned as well. A process is
     started only if something has to run; without a visible GPU nothing runs on it, and the run states that.
     """
-    devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
+    stored = stored or {}
+    recorded = {run.device for run in stored.values()}.difference(policy.devices)
+    devices = (*policy.devices, *(device for device in DEVICES if device in recorded))
     sought_pages = [_PageRuns(page, policy) for page in pages]
     pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
-    stored = stored or {}
-    runs = {key: stored[key] for _, _, key in pairs if key in stored}
-    edited = {_place(run) for run in stored.values()} - {_place(run) for run in runs.values()}
+    runs: dict[str, PageRun] = {}
     for sought, device, key in pairs:
-        if (sought.page.file, sought.page.model, device) in edited and (run := sought.moved(device, key, stored)):
+        if run := stored.get(key) or sought.moved(device, key, stored):
             runs[key] = run
     wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
     missing = [pair for pair in wanted if pair[2] not in runs]
@@ -144,10 +144,6 @@ def prove(
     return [runs[key] if key in runs else not_run(sought.page, device, policy) for sought, device, key in wanted]
 
 
-def _place(run: PageRun) -> tuple[str, str | None, str]:
-    return run.page, run.model, run.device
-
-
 class _PageRuns:
     """A page to run; its blocks are found once, and only if no run is on record by its text."""
 
@@ -157,7 +153,6 @@ class _PageRuns:
 
     @cached_property
     def found(self) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
-        """The page's blocks, and the finder's findings."""
         return page_blocks(self.page, self._policy)
 
     def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
@@ -167,7 +162,6 @@ class _PageRuns:
         return moved(run, key, blocks, findings) if run else None
 
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
-        """Run and judge the blocks."""
         blocks, findings = self.found
         outcomes, random = run_blocks(self.page, blocks, device, self._policy, runner)
         run = run_of(self.page, device, self._policy, key, outcomes, findings, random)

@@ -100,7 +100,7 @@ def _leaves_out(block: Block) -> bool:
     """Return whether a console has examples that are not run."""
     from cardproof.snippets.compare.expect import expectations
 
-    return block.console and any(expectation.left_out for expectation in expectations(block))
+    return block.console and any(stated.example and stated.example.left_out for stated in expectations(block))
 
 
 def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.snippets.names import tree_of
 from cardproof.snippets.types import ConsoleError
 
 if TYPE_CHECKING:
@@ -50,16 +51,8 @@ class Expectation(Struct, frozen=True):
     """That body runs when it is called."""
     can_grow: bool = True
     """It has lines of its own, so that lines can be added or removed."""
-    error: str | None = None
-    """For a console: class name and message of the traceback that is stated."""
-    flags: frozenset[str] = frozenset()
-    """Doctest directives that are on: ``NORMALIZE_WHITESPACE``, ``SKIP``."""
-    unknown: tuple[str, ...] = ()
-    """Directives that are not known here."""
-    left_out: str | None = None
-    """For a console: why the example is not run."""
-    is_compared: bool = True
-    """A directive may say that the output is ignored."""
+    example: Example | None = None
+    """Of a console."""
     swallowed: int | None = None
     """Line of a ``...`` that was meant as output and is a prompt (cpython#76690)."""
     heading: Span | None = None
@@ -82,13 +75,13 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
 
 def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
     """Return the directives of a console that are not known here, with the lines of their examples."""
+    from cardproof.snippets.console import examples  # few pages have consoles
+
     try:
-        found = expectations(block) if block.console else ()
+        found = examples(block.code) if block.console else ()
     except ConsoleError:
         return ()
-    return tuple(
-        (example.statements[0][0], name) for example in found if example.kind == "console" for name in example.unknown
-    )
+    return tuple((example.line, name) for example in found for name in example.unknown)
 
 
 class Comment(Struct, frozen=True):
@@ -102,11 +95,11 @@ class Comment(Struct, frozen=True):
 
 
 def _commented(code: str) -> list[Expectation]:
+    comments = comments_of(code)
     try:
-        comments = comments_of(code)
         statements = statement_lines(code)
         bodies = tuple(_bodies(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     found: list[Expectation] = []
     used, index = 0, 0
@@ -183,9 +176,13 @@ def statement_lines(code: str) -> list[tuple[int, int]]:
 
 
 def comments_of(code: str) -> list[Comment]:
-    """Return the comments of Python code. Raises SyntaxError or TokenError."""
+    """Return the comments of Python code; none if it is not."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(code + "\n").readline))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return []
     comments = []
-    for token in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
+    for token in tokens:
         if token.type == tokenize.COMMENT:
             line, column = token.start
             comments.append(Comment(line, column, token.string, not token.line[:column].strip()))
@@ -260,6 +257,8 @@ def _console(code: str) -> list[Expectation]:
 def _example(example: Example, raw: Sequence[str]) -> Expectation:
     last, lines = example.end_line, example.want.split("\n")[:-1]
     spans = tuple((last + number, example.indent, len(raw[last + number - 1])) for number in range(1, len(lines) + 1))
+    tree = tree_of(example.source)
+    is_simple = bool(tree and tree.body) and not hasattr(tree.body[-1], "body")  # type: ignore[union-attr]
     blank = "<BLANKLINE>" if "DONT_ACCEPT_BLANKLINE" in example.flags else ""
     text = "\n".join(blank if line.strip() == "<BLANKLINE>" else line for line in lines)
     return Expectation(
@@ -268,19 +267,6 @@ def _example(example: Example, raw: Sequence[str]) -> Expectation:
         last + 1,
         spans,
         ((example.line, last),),
-        error=example.error,
-        flags=example.flags,
-        unknown=example.unknown,
-        left_out=example.left_out,
-        is_compared=example.is_compared,
-        swallowed=last if raw[last - 1].strip() == "..." and _is_simple(example.source) else None,
+        example=example,
+        swallowed=last if raw[last - 1].strip() == "..." and is_simple else None,
     )
-
-
-def _is_simple(source: str) -> bool:
-    """Return whether a statement has no body, so that it needs no ``...`` prompt at its end."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return bool(body) and not hasattr(body[-1], "body")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +15,7 @@ from msgspec import Struct
 
 from cardproof.snippets.compare.expect import comments_of, expectations, marker_of
 from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.names import tree_of
 
 if TYPE_CHECKING:
     from cardproof.snippets.compare.expect import Comment
@@ -71,12 +71,10 @@ def stated_values(code: str) -> tuple[Stated, ...]:
     """Return the comments of Python code that state the value of a print or a bare expression."""
     if "#" not in code:
         return ()
-    try:
-        comments = comments_of(code)
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+    tree = tree_of(code)
+    if tree is None:
         return ()
-    by_line = {comment.line: comment for comment in comments}
+    by_line = {comment.line: comment for comment in comments_of(code)}
     top = {id(node) for node in tree.body}
     found = (
         _stated(node, by_line, id(node) in top)
@@ -130,10 +128,7 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     """Return the lines of comments that state an output in a form that is not compared."""
     if block.console or block.stated_output is not None:
         return ()
-    try:
-        comments = comments_of(block.code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
-        return ()
+    comments = comments_of(block.code)
     compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
     compared |= {stated.line for stated in stated_values(block.code)}
     return tuple(

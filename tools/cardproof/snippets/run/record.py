@@ -67,27 +67,23 @@ class Record:
 
     @property
     def started(self) -> float | None:
-        """Start of the block that runs now."""
         return self._running.started if self._running else None
 
     @property
     def block(self) -> Block:
-        """The block that runs now."""
+        """The block that runs now, or the next."""
         return self._task.blocks[len(self.done)]
 
     @property
     def is_complete(self) -> bool:
-        """Whether all blocks have ended."""
         return self._running is None and len(self.done) == len(self._task.blocks)
 
     def begin(self) -> None:
-        """The next block begins."""
         self._running = _Running(time.monotonic())
 
-    def enter(self, line: int, end_line: int) -> None:
-        """A statement begins."""
+    def enter(self, statement: tuple[int, int]) -> None:
         if self._running:
-            self._running.statement = (line, end_line)
+            self._running.statement = statement
 
     def write(self, stream: int, data: bytes) -> None:
         """Add output of the block; raises OverOutputLimitError after adding what fits."""
@@ -110,7 +106,6 @@ class Record:
             running.random_weights = self._task.random_weights and ran.random_weights
 
     def picture(self, name: str, png: str) -> None:
-        """The block showed or saved a picture."""
         try:
             data = base64.b64decode(png, validate=True)
         except binascii.Error:
@@ -155,7 +150,6 @@ class Record:
         self.done += [BlockRun(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
 
     def warn(self, warnings: tuple[str, ...]) -> None:
-        """Add warnings to the last block."""
         if self.done and warnings:
             self.done[-1] = replace(self.done[-1], warnings=(*self.done[-1].warnings, *warnings))
 

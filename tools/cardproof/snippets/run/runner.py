@@ -26,6 +26,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.snippets.names import tree_of
 from cardproof.snippets.run.confine import hidden
 from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.files import remove_folder
@@ -241,10 +242,8 @@ def preload_for(blocks: Sequence[Block]) -> tuple[str, ...]:
 def _imported(block: Block) -> set[str]:
     """Return the top-level packages that a block imports, at any depth; none if it is not valid Python."""
     code = "\n".join(_PROMPT.findall(block.code)) if block.console else block.code
-    try:
-        nodes = list(ast.walk(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+    tree = tree_of(code)
+    nodes = list(ast.walk(tree)) if tree else []
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
     return {name.partition(".")[0] for name in names}

@@ -80,11 +80,9 @@ class Watch:
         self._threads = 0
         self._looked = time.monotonic()
         self._until = until
-        self._lifeline = page.lifeline.fileno()
-        self._channel = page.channel.fileno()
-        self._turn = page.turns.fileno()
+        self._connections = [connection.fileno() for connection in (page.lifeline, page.channel, page.turns)]
         self._poll = select.poll()
-        for descriptor in (*page.pipes, self._channel, self._turn, self._lifeline):
+        for descriptor in (*page.pipes, *self._connections):
             self._poll.register(descriptor, select.POLLIN)
 
     def run(self) -> tuple[BlockRun, ...]:
@@ -126,10 +124,9 @@ class Watch:
             _expected(messages.Began, (yield))
             exit_line = None
             for position, statement in enumerate(compiled):
-                record.enter(*statement.span)
-                shown, replayed = statement.value_is_shown, statement.replayed
-                order = ("run", position, shown, statement.span, replayed, statement.may_spawn)
-                give(order, statement.code)
+                record.enter(statement.span)
+                about = statement.value_is_shown, statement.span, statement.replayed, statement.may_spawn
+                give(("run", position, *about), statement.code)
                 how, ran = yield
                 _expected(messages.Ran, (how, ran))
                 record.leave(ran)
@@ -158,16 +155,17 @@ class Watch:
         for stream, pipe in enumerate(self._page.pipes, 1):
             if pipe in ready and not self._take(stream, pipe, _AT_ONCE):
                 self._poll.unregister(pipe)
-        if self._lifeline in ready:
+        lifeline, channel, turn = (descriptor in ready for descriptor in self._connections)
+        if lifeline:
             self._read_status()
-        if self._channel in ready or self._lifeline in ready:
+        if channel or lifeline:
             self._read_channel()
-        if self._turn in ready and not self._turns.receive():
+        if turn and not self._turns.receive():
             raise self._closed()
         if reply := self._turns.reply():
             self._take_all()
             self._script.send(reply)
-        if self._lifeline in ready:
+        if lifeline:
             raise _OverError(self._ending())
         self._keep_limits()
 
@@ -176,7 +174,6 @@ class Watch:
         return self._until if started is None else min(self._until, started + self._block_seconds())
 
     def _block_seconds(self) -> float:
-        """Return the limit of the block that runs."""
         return self._record.block.options.timeout or self._limits.block_seconds
 
     # what arrives
