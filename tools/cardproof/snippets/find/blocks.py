@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.types import Finding, Place, Severity
+from cardproof.snippets.console import is_console
 from cardproof.snippets.find.options import comment_options, fence_options
 from cardproof.snippets.find.overlooked import overlooked
 from cardproof.snippets.find.page import CONSOLE, PYTHON, Comment, Fence, ObservedPage, Prose, indentation
@@ -166,7 +167,7 @@ class _Finder(Struct):
 
     def overlooked(self) -> None:
         for found in overlooked(self.page):
-            self._finding(found.line, found.severity, found.message, found.hint, found.column)
+            self._finding(*found)
         for path in self.page.missing:
             line = next((i for i, text in enumerate(self.body.split("\n")) if path in text), 0) + 1 + self.first
             place = self.origin.get(line, (self.file, line))
@@ -208,13 +209,9 @@ class _Finder(Struct):
 
     def _announced(self) -> bool:
         after = self._after
-        return (
-            after is not None
-            and after.paragraphs <= 1
-            and not after.others
-            and len(after.text) <= _LONGEST_ANNOUNCEMENT
-            and bool(_ANNOUNCES.search(after.text))
-        )
+        if after is None or after.paragraphs > 1 or after.others or len(after.text) > _LONGEST_ANNOUNCEMENT:
+            return False
+        return bool(_ANNOUNCES.search(after.text))
 
     def _options(self, fence: Fence) -> Options:
         options, errors, warnings = fence_options(fence.classes, fence.attributes)
@@ -240,7 +237,7 @@ class _Finder(Struct):
         file, header = self._source(fence.start)
         line = lines[0][1] if lines and lines[0][0] == file else header + 1
         name = fence.attributes.get("id") or fence.attributes.get("title") or ""
-        console = fence.language.lower() in CONSOLE or _is_console(fence.code)
+        console = fence.language.lower() in CONSOLE or (">>>" in fence.code and is_console(fence.code))
         included, end = self.page.origins[fence.end - 1]
         end = end + self.first if included is None else 0
         indent = indentation(self.page.lines[fence.start])
@@ -294,14 +291,6 @@ class _Finder(Struct):
         file, line = self._source(index)
         column = column or indentation(self.page.lines[index]) + 1
         self.findings.append(Finding(Place(file, line, column), CHECK, severity, message, hint))
-
-
-def _is_console(code: str) -> bool:
-    if ">>>" not in code:
-        return False
-    from cardproof.snippets.console import is_console  # few pages have consoles
-
-    return is_console(code)
 
 
 def _origins(file: str, line: int, lines: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:

@@ -57,7 +57,8 @@ class Includes:
             return found
 
         def observed_dedent(lines: list[str]) -> list[str]:
-            return [_same_origin(new, old) for new, old in zip(dedent(lines), lines, strict=True)]
+            pairs = zip(dedent(lines), lines, strict=True)
+            return [_Line(new, old.origin) if isinstance(old, _Line) else new for new, old in pairs]
 
         processor.run, processor.read_lines = observed_run, observed_read
         processor.get_snippet_path, processor.dedent = observed_path, observed_dedent
@@ -89,10 +90,6 @@ class _Line(str):
 
     def replace(self, *arguments: Any) -> _Line:
         return _Line(super().replace(*arguments), self.origin)
-
-
-def _same_origin(text: str, line: str) -> str:
-    return _Line(text, line.origin) if isinstance(line, _Line) else text
 
 
 MOST_PAIRS = 4_000_000

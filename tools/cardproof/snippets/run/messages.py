@@ -176,11 +176,6 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def task_frame(task: Task) -> bytes:
-    """Return a task as a frame."""
-    return frame(to_builtins(task, enc_hook=str))
-
-
 class Frames:
     """Decodes the notes of one page from bytes as they arrive."""
 

@@ -7,7 +7,6 @@ import base64
 import builtins
 import contextlib
 import faulthandler
-import fcntl
 import os
 import resource
 import signal
@@ -47,7 +46,7 @@ from cardproof.snippets.run.messages import (
 )
 from cardproof.snippets.run.needs import needs
 from cardproof.snippets.run.statements import Sources, Span, describe
-from cardproof.snippets.run.streams import HIGH, Streams
+from cardproof.snippets.run.streams import Streams, moved_up
 from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def run_page(channel_number: int, turns: int, output: int, errors: int, crash: i
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
     channel = socket.socket(fileno=channel_number)
     task = convert(received(channel), Task)
-    turns, crash = _moved_up(turns), _moved_up(crash)
+    turns, crash = moved_up(turns), moved_up(crash)
     notes = Notes(channel, turns, task.nonce)
     _settle(task)
     faulthandler.enable(crash)
@@ -74,18 +73,11 @@ def run_page(channel_number: int, turns: int, output: int, errors: int, crash: i
     untraced(partial(take_turns, turns, page.enter, page.wait, page.leave, page.end_fork))
 
 
-def _moved_up(descriptor: int) -> int:
-    """Move a descriptor to a number that code rarely closes."""
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
-    os.close(descriptor)
-    return moved
-
-
 class Notes:
     """The page's end of the channel: each note waits until the runner has read all output before it."""
 
     def __init__(self, channel: socket.socket, turns: int, nonce: str) -> None:
-        self._channel: int | None = _moved_up(channel.detach())
+        self._channel: int | None = moved_up(channel.detach())
         self._turns = turns
         self._nonce = nonce
         self._lock = threading.RLock()

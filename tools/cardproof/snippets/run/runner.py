@@ -146,7 +146,7 @@ class Runner:
     ) -> tuple[tuple[BlockRun, ...], int | None]:
         """Run blocks of a page in a process of their own; return their runs, and which was ended at its limit."""
         if all(course.reasons[number] is not None for number in numbers):
-            return tuple(ran for number in numbers if (ran := course.omits(number))), None
+            return tuple(omitted for number in numbers if (omitted := course.omits(number))), None
         folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
         try:
             for name in ("work", "home", "tmp"):
@@ -169,7 +169,7 @@ class Runner:
     def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
         """Fork a page, from the device's server or from a fresh interpreter; leave none of its processes behind."""
         server = self._server(job.device, blocks)
-        shared = sys.platform == "linux" and server.threads == 1
+        shared = sys.platform == "linux" and server.is_safe()
         if not shared:
             server = ForkServer(_environment(job.device), ())
         try:

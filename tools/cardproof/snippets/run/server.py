@@ -94,7 +94,7 @@ class ForkServer:
     """A process that has imported ``preload`` and forks a page on request."""
 
     def __init__(self, environment: Mapping[str, str], preload: Sequence[str]) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._control, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         root = str(Path(__file__).parents[3])
@@ -112,29 +112,20 @@ class ForkServer:
         self._hello: dict[str, Any] | None = None
         self._supervisors: set[int] = set()
 
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        return self._process.pid
-
-    @property
-    def threads(self) -> int:
-        """Number of threads after the imports; forking is safe with one."""
-        with self._lock:
-            return int(self._greeting()["threads"])
+    def is_safe(self) -> bool:
+        """Return whether forking is safe: with one thread after the imports."""
+        return self._greeting()["threads"] == 1  # type: ignore[no-any-return]
 
     def exposes(self, reach: Reach) -> bool:
         """Return whether a page that wants these namespaces could read this process."""
-        with self._lock:
-            greeting = self._greeting()
+        greeting = self._greeting()
         return bool(greeting["exposed"]) and {reach, greeting["reach"]} != {"all"}
 
     def is_running(self) -> bool:
-        """Return whether the server can still fork."""
         return self._process.poll() is None
 
     def state(self) -> ServerState:
-        return ServerState(self.pid, **self._ask({"what": "state"}, ()))
+        return ServerState(self._process.pid, **self._ask({"what": "state"}, ()))
 
     def fork(self, folder: Path, reach: Reach, network: bool) -> PageProcess:
         """Fork a process for a page, which waits for its task on the channel."""
@@ -167,11 +158,11 @@ class ForkServer:
         with self._lock:
             self._supervisors.discard(page.supervisor)
             if not page.helpers:
-                kill_descendants(self.pid, self._supervisors)
+                kill_descendants(self._process.pid, self._supervisors)
 
     def close(self) -> None:
         """End the server and all its descendants."""
-        kill_descendants(self.pid)
+        kill_descendants(self._process.pid)
         self._control.close()
         try:
             self._process.wait(_PATIENCE)
@@ -200,9 +191,10 @@ class ForkServer:
                 raise
 
     def _greeting(self) -> dict[str, Any]:
-        if self._hello is None:
-            self._hello = self._answer()
-        return self._hello
+        with self._lock:
+            if self._hello is None:
+                self._hello = self._answer()
+            return self._hello
 
     def _answer(self) -> dict[str, Any]:
         answer: dict[str, Any] | None = received(self._control)

@@ -15,6 +15,8 @@ import warnings
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from cardproof.snippets.run import messages
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
 from cardproof.snippets.run.record import OverOutputLimitError, size_text
@@ -88,7 +90,7 @@ class Watch:
     def run(self) -> tuple[BlockRun, ...]:
         """Follow the page until it has ended or is over a limit; return the run of each block of the task."""
         try:
-            self._page.channel.sendall(messages.task_frame(self._task))
+            self._page.channel.sendall(messages.frame(to_builtins(self._task, enc_hook=str)))
             next(self._script)
             while True:
                 self._step()
@@ -149,7 +151,7 @@ class Watch:
         yield
 
     def _step(self) -> None:
-        most = 0.001 if self._turns.is_open else _TICK
+        most = 0.001 if self._turns.replied else _TICK
         patience = max(0.0, min(most, self._deadline() - time.monotonic()))
         ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
         for stream, pipe in enumerate(self._page.pipes, 1):
