@@ -122,13 +122,13 @@ def prove(
     started only if something has to run; without a visible GPU nothing runs on it, and the run states that.
     """
     stored = stored or {}
-    recorded = {run.device for run in stored.values()}.difference(policy.devices)
-    devices = (*policy.devices, *(device for device in DEVICES if device in recorded))
+    recorded = {run.device for run in stored.values()}
+    devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
     sought_pages = [_PageRuns(page, policy) for page in pages]
     pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
     runs: dict[str, PageRun] = {}
     for sought, device, key in pairs:
-        if run := stored.get(key) or sought.moved(device, key, stored):
+        if run := stored.get(key) or (sought.moved(device, key, stored) if device in recorded else None):
             runs[key] = run
     wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
     missing = [pair for pair in wanted if pair[2] not in runs]
@@ -242,7 +242,9 @@ def _find(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding,
 
         if is_commonmark(page.text):
             return find_readme_blocks(page.text, page.file)
-    extensions, configs = _extensions(*_state(policy.config)) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
+    config = policy.config
+    site = _extensions(config.absolute(), config.stat().st_mtime_ns) if config else None
+    extensions, configs = site or (EXTENSIONS, EXTENSION_CONFIGS)
     return find_blocks(
         page.text,
         page.file,
@@ -265,18 +267,15 @@ def _unread(block: Block) -> Iterator[Finding]:
     from cardproof.snippets.compare.expect import unknown_directives
     from cardproof.snippets.compare.habit import unread_outputs
 
-    for line, name in () if block.options.skip else unknown_directives(block):
+    if block.options.skip:
+        return
+    for line, name in unknown_directives(block):
         message = f"doctest has no directive '{name}'"
         yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, "write '# doctest: +SKIP'")
-    for line in () if block.options.skip else unread_outputs(block):
+    for line in unread_outputs(block):
         message = "this comment looks like a stated output, and is not compared"
         hint = "write '# prints: …' to have it compared"
         yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, hint)
-
-
-def _state(config: Path) -> tuple[Path, int]:
-    """Return a file and its time of change, wherever the working directory is."""
-    return config.absolute(), config.stat().st_mtime_ns
 
 
 @cache
@@ -348,22 +347,14 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
     if not block.options.skip and not ran.ended and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not ran.random_weights)
-    if ran.needs and (outcome.status == "fail" or block.options.expect_error == "") and not _is_wrong(outcome):
+    was_wrong_before = outcome.expected_line is not None and not ran.refused_before
+    if ran.needs and (outcome.status == "fail" or block.options.expect_error == "") and not was_wrong_before:
         hint = hint_for_needs(ran.needs, policy.config is not None)
         return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint)
     if outcome.status == "fail" and outcome.hint is None:
-        return replace(outcome, hint=hint_for(ran.error) or _asked_for(ran))
+        asked_for = f"this block also asked for {', '.join(ran.refused)}, and did not get it" if ran.refused else None
+        return replace(outcome, hint=hint_for(ran.error) or asked_for)
     return outcome
-
-
-def _is_wrong(outcome: Outcome) -> bool:
-    """Return whether a block gave a wrong output before it asked for what it did not get."""
-    return outcome.expected_line is not None and outcome.ran is not None and not outcome.ran.refused_before
-
-
-def _asked_for(ran: BlockRun) -> str | None:
-    """Return what a failed block was refused, which is not why it failed as far as is known."""
-    return f"this block also asked for {', '.join(ran.refused)}, and did not get it" if ran.refused else None
 
 
 def _states(block: Block) -> bool:

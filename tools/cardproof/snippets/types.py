@@ -73,6 +73,11 @@ class Block(Struct, frozen=True):
         first, last = within or (1, self.code.count("\n") + 1)
         return next((line for line in range(first, last + 1) if self.located(line) == (file, number)), None)
 
+    def seen_from(self, other: Block) -> str:
+        """Return where the block stands, as messages about another one say it."""
+        file, line = self.located(1)
+        return f"line {line}" if file == other.file else f"{file}:{line}"
+
     def located_output(self, line: int) -> tuple[str, int]:
         """Return file and line of line ``line`` (from 1) of the output that the block states."""
         if 0 < line <= len(self.stated_lines):

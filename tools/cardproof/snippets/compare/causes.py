@@ -110,20 +110,15 @@ def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
         if match := pattern.match(error or ""):
             text = words.format(match[1])
             if (cause := missing.setdefault(text, outcome)) is not outcome:
-                message = f"needs {text}: see the block at {_place(cause.block, outcome.block)}, which failed"
+                message = f"needs {text}: see the block at {cause.block.seen_from(outcome.block)}, which failed"
                 return replace(outcome, status="not-run", message=message, hint=None)
     return outcome
 
 
 def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
     state = "leaves it out" if cause.status == "pass" and _leaves_out(cause.block) else _STATES[cause.status]
-    message = f"needs '{name}' of the block at {_place(cause.block, outcome.block)}, which {state}"
+    message = f"needs '{name}' of the block at {cause.block.seen_from(outcome.block)}, which {state}"
     return replace(outcome, status="not-run", message=message, hint=None)
-
-
-def _place(block: Block, seen_from: Block) -> str:
-    file, line = block.located(1)
-    return f"line {line}" if file == seen_from.file else f"{file}:{line}"
 
 
 def hint_for(error: str | None) -> str | None:

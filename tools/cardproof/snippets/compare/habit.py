@@ -183,7 +183,9 @@ def _value(text: str) -> ast.expr | None:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return node if _is_value(node) and not _is_only_dots(node) else None
+    leaves = [item for item in ast.walk(node) if isinstance(item, ast.Constant | ast.Name | ast.Attribute)]
+    is_only_dots = len(leaves) == 1 and _is_dots(leaves[0])
+    return node if _is_value(node) and not is_only_dots else None
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -231,11 +233,6 @@ def _is_value(node: ast.expr, *, inside: bool = False) -> bool:
     return False
 
 
-def _is_only_dots(node: ast.expr) -> bool:
-    leaves = [item for item in ast.walk(node) if isinstance(item, ast.Constant | ast.Name | ast.Attribute)]
-    return any(isinstance(item, ast.Constant) and item.value is ... for item in leaves) and len(leaves) == 1
-
-
 def _dotted(node: ast.expr) -> str:
     return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
 
@@ -244,7 +241,9 @@ def _kind(node: ast.expr) -> str:
     """Return what a value is: those of different kinds are not compared."""
     node = _plain(node)
     match node:
-        case ast.Tuple(elts) | ast.List(elts) if elts and all(_is_whole(item) for item in elts):
+        case ast.Tuple(elts) | ast.List(elts) if elts and all(
+            isinstance(item, ast.Constant) and type(item.value) is int for item in elts
+        ):
             return "shape" if isinstance(node, ast.Tuple) else "list"
         case ast.Constant(value=bool() | None):
             return "flag"
@@ -258,10 +257,6 @@ def _kind(node: ast.expr) -> str:
             name = _dotted(function).rpartition(".")[2]
             return {"tensor": "array", "array": "array", "type": "type", "dtype": "type"}.get(name, name)
     return type(node).__name__
-
-
-def _is_whole(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) is int
 
 
 def _plain(node: ast.expr) -> ast.expr:
@@ -287,7 +282,7 @@ def _agree_all(want: Sequence[ast.expr], got: Sequence[ast.expr]) -> bool:
     return len(want) == len(got) and all(_agree(a, b) for a, b in zip(want, got, strict=True))
 
 
-def _is_dots(node: ast.expr) -> bool:
+def _is_dots(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 
 

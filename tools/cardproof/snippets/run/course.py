@@ -39,16 +39,15 @@ class Course:
         """Come to a block; return its run with the reason if it does not run."""
         if index in self._replayed:
             return None
-        if self.blocks[index].options.fresh:
+        block, blocks = self.blocks[index], self.blocks
+        if block.options.fresh:
             self._exited, self._begins_anew, self._first = None, True, index
-        needed = self._scope.begin(index)
-        text = self.reasons[index]
+        lacks = self._scope.begin(index)
+        text, needed = self.reasons[index], None
         if text is None and self._exited is not None:
-            text, needed = f"the code ended the program in the block at {self._place(self._exited, index)}", None
-        elif text is None and needed:
-            text = f"needs '{needed[0]}' of the block at {self._place(needed[1], index)}"
-        else:
-            needed = None
+            text = f"the code ended the program in the block at {blocks[self._exited].seen_from(block)}"
+        elif text is None and lacks:
+            text, needed = f"needs '{lacks[0]}' of the block at {blocks[lacks[1]].seen_from(block)}", lacks
         if text is None:
             return None
         self._end(index, 0)
@@ -60,10 +59,6 @@ class Course:
             return False, ()
         anew, self._begins_anew = self._begins_anew, False
         return anew, self._scope.missing
-
-    def may_exit(self, index: int) -> bool:
-        """Return whether an exit ends the program here; a block that expects an exception may expect this one."""
-        return self.blocks[index].options.expect_error is None
 
     def ended(self, index: int, count: int, error: str | None, *, exits: bool = False) -> None:
         """A block ended after ``count`` of its statements; with an exception, or an exit."""
@@ -94,10 +89,6 @@ class Course:
             count, stops = self._ends[number] if number in self._replayed else (0, False)
             self._scope.end(number, count, stops=stops)
         return again
-
-    def _place(self, index: int, seen_from: int) -> str:
-        file, line = self.blocks[index].located(1)
-        return f"line {line}" if file == self.blocks[seen_from].located(1)[0] else f"{file}:{line}"
 
 
 def is_expected(error: str, expected: str) -> bool:

@@ -55,10 +55,10 @@ class _Running(Struct):
 class Record:
     """The finished blocks of a task, and the one that runs."""
 
-    def __init__(self, task: Task, output_bytes: int, device: str, mask: Callable[[str], str]) -> None:
+    def __init__(self, task: Task, device: str, mask: Callable[[str], str]) -> None:
         self.done: list[BlockRun] = []
         self._task = task
-        self._output_bytes = output_bytes
+        self._output_bytes = task.output_bytes
         self._device = device
         self._mask = self.mask = mask
         self._running: _Running | None = None

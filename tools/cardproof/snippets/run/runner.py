@@ -20,8 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -31,7 +30,7 @@ from cardproof.snippets.run.confine import hidden
 from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.files import remove_folder
 from cardproof.snippets.run.given import copy_given
-from cardproof.snippets.run.messages import Task
+from cardproof.snippets.run.messages import Reach, Task
 from cardproof.snippets.run.record import Mask, Record
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.watch import Watch
@@ -99,15 +98,12 @@ class Runner:
         self._namespaces = namespaces
         self._servers: dict[tuple[Device, tuple[str, ...]], ForkServer] = {}
         self._hidden = ExitStack()
-        self._is_hidden = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runner:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the fork servers and all that is left below them."""
         for server in self._servers.values():
             server.close()
@@ -155,7 +151,7 @@ class Runner:
             blocks = [job.blocks[number] for number in numbers]
             task = self._task(job, folder, blocks)
             with self._page(job, folder, blocks) as page:
-                record = Record(task, self._limits.output_bytes, job.device, Mask(folder, task.search_path))
+                record = Record(task, job.device, Mask(folder, task.search_path))
                 watch = Watch(page, task, course, numbers, self._limits, until, record)
                 ran = watch.run()
         finally:
@@ -174,9 +170,11 @@ class Runner:
             server = ForkServer(_environment(job.device), ())
         try:
             network = job.network and any(block.options.network for block in blocks)
-            reach = self._reach(job.device)
+            reach: Reach = "none"
+            if self._namespaces:  # drivers of devices expect to see the machine's own processes
+                reach = "all" if job.device == "cpu" else "network"
             if server.exposes(reach):
-                self._hide()
+                self._hidden.enter_context(hidden())  # until the runner ends
             page = server.fork(folder, reach, network)
             try:
                 yield page
@@ -185,19 +183,6 @@ class Runner:
         finally:
             if not shared:
                 server.close()
-
-    def _hide(self) -> None:
-        """Hide this process, with the secrets in its environment, until the runner ends."""
-        with self._lock:
-            if not self._is_hidden:
-                self._hidden.enter_context(hidden())
-                self._is_hidden = True
-
-    def _reach(self, device: Device) -> Literal["all", "network", "none"]:
-        """Return which namespaces are wanted: drivers of devices expect to see the machine's own processes."""
-        if not self._namespaces:
-            return "none"
-        return "all" if device == "cpu" else "network"
 
     def _server(self, device: Device, blocks: Sequence[Block] = ()) -> ForkServer:
         """Return the server for blocks; one that runs already and has imported more will do for pages with imports."""

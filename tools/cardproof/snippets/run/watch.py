@@ -132,7 +132,7 @@ class Watch:
                 how, ran = yield
                 _expected(messages.Ran, (how, ran))
                 record.leave(ran)
-                if how == _EXITED and course.may_exit(number) and not statement.states_error:
+                if how == _EXITED and block.options.expect_error is None and not statement.states_error:
                     exit_line = statement.span[1]
                 elif how and not statement.states_error:
                     raised = ran
