@@ -24,7 +24,6 @@ from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
 from cardproof.snippets.compare.causes import hint_for, hint_for_needs, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
-from cardproof.snippets.run.given import digests_of_given, given_files
 from cardproof.snippets.types import Block, BlockRun, Device, Limits, Outcome, Status
 
 if TYPE_CHECKING:
@@ -101,12 +100,15 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
-    files = digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
+    files: list[str] = []
+    if policy.files:
+        from cardproof.snippets.run.runner import digests_of_given
+
+        files = digests_of_given(policy.files, _folders(page), page.base)
     return [METHOD, *model, device, placeholders, policy.weights, policy.network, repr(policy.limits), *files]
 
 
 def _folders(page: Page) -> list[Path]:
-    """Return the folders in which files of a page are looked for."""
     return [folder for folder in (page.folder, page.base) if folder is not None]
 
 
@@ -289,7 +291,7 @@ def run_blocks(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
     """Run blocks and judge them; the second value is whether networks had random weights."""
-    from cardproof.snippets.run.runner import Job
+    from cardproof.snippets.run.runner import Job, given_files
 
     job = Job(
         page.file,
@@ -328,7 +330,6 @@ def _ran(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
 
 
 def _named(error: Exception) -> str:
-    """Return the class of an exception that nobody expected, and its message."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 

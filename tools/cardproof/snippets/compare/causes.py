@@ -5,13 +5,11 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from cardproof.snippets.run.course import Scope
-    from cardproof.snippets.types import Block, Outcome
+from cardproof.snippets.run.course import Scope
+from cardproof.snippets.types import Block, Outcome
 
 _BUILTIN = frozenset(dir(builtins))
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
@@ -42,8 +40,6 @@ def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Ou
     A block is not run that needs a name of a block which failed or did not run, or something that is missing, as an
     earlier block has said. Outputs that depend on such a block are not for an update.
     """
-    from cardproof.snippets.run.course import Scope
-
     scope = Scope([outcome.block for outcome in outcomes])
     result: list[Outcome] = []
     missing: dict[str, Outcome] = {}
@@ -97,7 +93,6 @@ def _undefined(outcome: Outcome, earlier: Sequence[Outcome], first: int, scope: 
 
 
 def _leaves_out(block: Block) -> bool:
-    """Return whether a console has examples that are not run."""
     from cardproof.snippets.compare.expect import expectations
 
     return block.console and any(stated.example and stated.example.left_out for stated in expectations(block))

@@ -7,17 +7,14 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.snippets.console import Example, examples
 from cardproof.snippets.names import tree_of
-from cardproof.snippets.types import ConsoleError
-
-if TYPE_CHECKING:
-    from cardproof.snippets.console import Example
-    from cardproof.snippets.types import Block
+from cardproof.snippets.types import Block, ConsoleError
 
 Kind = Literal["strict", "loose", "console", "output"]
 
@@ -75,8 +72,6 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
 
 def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
     """Return the directives of a console that are not known here, with the lines of their examples."""
-    from cardproof.snippets.console import examples  # few pages have consoles
-
     try:
         found = examples(block.code) if block.console else ()
     except ConsoleError:
@@ -119,12 +114,8 @@ def _commented(code: str) -> list[Expectation]:
     return found
 
 
-class _Body(Struct, frozen=True):
-    """Statements that are not at the top level, by their lines."""
-
-    column: int
-    lines: tuple[tuple[int, int], ...]
-    in_function: bool
+_Body = tuple[int, tuple[tuple[int, int], ...], bool]
+"""Statements that are not at the top level: their column, their lines, and whether they are in a function."""
 
 
 def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
@@ -133,17 +124,16 @@ def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             if not hasattr(child, "body") and isinstance(child, ast.stmt) and _prints_when_called(child):
-                yield _Body(child.col_offset, ((child.lineno, child.end_lineno or child.lineno),), True)
+                yield child.col_offset, ((child.lineno, child.end_lineno or child.lineno),), True
             inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             for name in ("body", "orelse", "finalbody"):
                 if nodes := [item for item in getattr(child, name, ()) if isinstance(item, ast.stmt)]:
                     lines = tuple((item.lineno, item.end_lineno or item.lineno) for item in nodes)
-                    yield _Body(nodes[0].col_offset, lines, inside)
+                    yield nodes[0].col_offset, lines, inside
             yield from _bodies(child, in_function)
 
 
 def _prints_when_called(node: ast.stmt) -> bool:
-    """Return whether a statement has a ``lambda`` that prints."""
     inner = (item for function in ast.walk(node) if isinstance(function, ast.Lambda) for item in ast.walk(function))
     return any(isinstance(item, ast.Name) and item.id == "print" for item in inner)
 
@@ -152,13 +142,13 @@ def _within(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int,
     """Return the statements of an inner body up to the one that a comment speaks of, and whether it is a function's."""
     found: tuple[tuple[tuple[int, int], ...], bool] = ((), False)
     ends = -1
-    for body in bodies:
-        if comment.alone and comment.column < body.column:
+    for column, lines, in_function in bodies:
+        if comment.alone and comment.column < column:
             continue
-        upto = tuple(item for item in body.lines if item[0] <= comment.line)
+        upto = tuple(item for item in lines if item[0] <= comment.line)
         beside = upto and upto[-1][0] <= comment.line <= upto[-1][1]
         if upto and (beside or comment.alone) and upto[-1][1] >= ends:
-            found, ends = (upto[-_MOST_STATEMENTS:], body.in_function), upto[-1][1]
+            found, ends = (upto[-_MOST_STATEMENTS:], in_function), upto[-1][1]
     return found
 
 
@@ -248,8 +238,6 @@ def _expectation(comments: Sequence[Comment], statements: tuple[tuple[int, int],
 
 
 def _console(code: str) -> list[Expectation]:
-    from cardproof.snippets.console import examples  # few pages have consoles
-
     raw = code.split("\n")
     return [_example(example, raw) for example in examples(code)]
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.expect import comments_of, expectations, marker_of
+from cardproof.snippets.compare.expect import Comment, comments_of, expectations, marker_of
 from cardproof.snippets.compare.outputs import same
 from cardproof.snippets.names import tree_of
-
-if TYPE_CHECKING:
-    from cardproof.snippets.compare.expect import Comment
-    from cardproof.snippets.types import Block
+from cardproof.snippets.types import Block
 
 Answer = Literal["holds", "differs", "unclear", "unrelated"]
 
@@ -321,7 +318,6 @@ def _text_of(node: ast.expr) -> str:
 
 
 def _number(node: ast.expr) -> tuple[float, bool] | None:
-    """Return a number and whether it is written with decimals."""
     sign = -1 if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else 1
     node = node.operand if isinstance(node, ast.UnaryOp) else node
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,10 +13,8 @@ from cardproof.snippets.compare.causes import hint_for
 from cardproof.snippets.compare.expect import Expectation, expectations
 from cardproof.snippets.compare.habit import Stated, answer, depends_on_weights, stated_values
 from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
+from cardproof.snippets.console import Example
 from cardproof.snippets.types import Block, BlockRun, ConsoleError, Outcome, Printed
-
-if TYPE_CHECKING:
-    from cardproof.snippets.console import Example
 
 __all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"]
 
@@ -92,7 +89,6 @@ def judge_block(
 
 
 def _is_before_error(result: Comparison, ran: BlockRun) -> bool:
-    """Return whether an expectation is of a statement before the one that raised."""
     statements = result.expectation.statements if result.expectation.kind != "output" else ()
     return bool(statements and ran.error_line is not None and statements[-1][1] < ran.error_line)
 
@@ -237,7 +233,6 @@ def _unreached(block: Block, ran: BlockRun) -> list[int]:
 
 
 def _reached(expectation: Expectation, ran: BlockRun) -> bool:
-    """Return whether the statement of an expectation ended."""
     if ran.exit_line is not None and expectation.statements and expectation.statements[-1][0] > ran.exit_line:
         return False
     return ran.error_line is None or not expectation.statements or expectation.statements[-1][1] < ran.error_line
@@ -268,7 +263,6 @@ def _holds(expectation: Expectation, got: str) -> bool:
 
 
 def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
-    """Compare the expectations of one statement, which together state its output."""
     want = "\n".join(member.text for member in members)
     got = _cleaned(outputs[0], want, device)
     if same(want, got):
@@ -355,7 +349,6 @@ def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str)
 
 
 def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
-    """Return whether an output is the stated one by the directives of its example."""
     if "NORMALIZE_WHITESPACE" in flags:
         want, got = " ".join(want.split()), " ".join(got.split())
     for flag, prefix in (("ALLOW_UNICODE", "uU"), ("ALLOW_BYTES", "bB")):

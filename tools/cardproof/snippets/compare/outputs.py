@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
-
-if TYPE_CHECKING:
-    SameNumber = Callable[["Token", "Token"], bool]
 
 WHOLE_DIGITS = 4
 """Decimals of ``1.``: torch leaves them out if all are zero, and prints four otherwise."""
@@ -60,6 +56,9 @@ class Token(Struct, frozen=True):
     cut_after: bool = False
     """A number directly before ``...``: the beginning of one."""
     cut_before: bool = False
+
+
+SameNumber = Callable[[Token, Token], bool]
 
 
 def same(want: str, got: str) -> bool:
@@ -322,7 +321,6 @@ def _is_decimal(text: str) -> bool:
 
 
 def _half_unit(text: str) -> Decimal:
-    """Return half a unit of the last digit that is written."""
     mantissa, _, exponent = text.lower().partition("e")
     _, point, decimals = mantissa.partition(".")
     digits = len(decimals) or (WHOLE_DIGITS if point else 0)

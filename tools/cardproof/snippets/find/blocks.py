@@ -176,11 +176,12 @@ class _Finder(Struct):
             self.findings.append(Finding(Place(*place, 1), CHECK, "error", message, hint))
 
     def _prose(self, prose: Prose) -> None:
-        if prose.text:
+        text = prose.text.strip()
+        if text:
             self._drop_comments()
         if self._after is not None:
             old = self._after
-            text = f"{old.text}\n{prose.text}".strip()
+            text = f"{old.text}\n{text}".strip()
             self._after = Prose(text, old.paragraphs + prose.paragraphs, old.others + prose.others)
 
     def _fence(self, fence: Fence) -> None:
@@ -262,7 +263,6 @@ class _Finder(Struct):
         return Block(file, line, "\n".join(code), Options(hide=True, setup=True), _origins(file, line, lines))
 
     def _state(self, fence: Fence) -> None:
-        """Add the stated output in a fence to the block before it."""
         if not self.blocks or self.blocks[-1].options.setup or self.blocks[-1].stated_output:
             message = "an output block follows no Python block whose output it could state"
             self._finding(fence.start, "error", message, "put it after the block that prints it")
@@ -281,7 +281,6 @@ class _Finder(Struct):
         self._comments = []
 
     def _source(self, index: int) -> tuple[str, int]:
-        """Return the source file and line of a line of the page."""
         included, line = self.page.origins[index]
         if included is not None:
             return included, line

@@ -51,8 +51,6 @@ def observe_commonmark(text: str) -> ObservedPage:
     events = Events()
     events.feed(converter.renderer.render(tokens, converter.options, {}))
     events.close()
-    for number, fence in enumerate(fences):
-        fence.fate = events.fate(number)
     return ObservedPage(
         lines=tuple(lines),
         origins=tuple((None, number) for number in range(1, len(lines) + 1)),

@@ -50,8 +50,6 @@ def observe(
     events.feed(converter.convert(text))
     events.close()
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
-    for number, fence in enumerate(recorder.fences):
-        fence.fate = events.fate(number)
     return ObservedPage(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
@@ -150,7 +148,6 @@ def _marking(formatter: Any, fence: Fence, number: int) -> Any:
 
 
 def _unhighlighted(**arguments: Any) -> str:
-    """Stand for superfences' own formatter."""
     return marked_code(arguments["src"])
 
 

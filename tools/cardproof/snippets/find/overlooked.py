@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from cardproof.core.types import Severity
 from cardproof.snippets.find.options import suggest_option
 from cardproof.snippets.find.page import CONSOLE, PYTHON, ObservedPage, indentation
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Severity
 
 _LIKE = re.compile(
     r"(?P<before>[> \t]*)(?P<marker>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$"
@@ -28,7 +25,7 @@ _RUNS = frozenset({"code-cell", "testcode", "doctest", "jupyter-execute", "ipyth
 _DIRECTIVE_OPTION = re.compile(r"[> \t]*:[\w-]+:")
 
 
-Overlooked = tuple[int, "Severity", str, str, int]
+Overlooked = tuple[int, Severity, str, str, int]
 """Text that looks like a fence: the index of its line, severity, message, hint, and the fence's column from 1."""
 
 
@@ -95,7 +92,6 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
 
 
 def _is_header(line: str) -> bool:
-    """Return whether superfences takes a line for the header of a fence."""
     from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]  # few pages need it
 
     return RE_NESTED_FENCE_START.match(line, indentation(line)) is not None

@@ -136,7 +136,6 @@ class Scope:
         self._missing, self._bound, self._later = {}, {}, {}
 
     def gives(self, index: int) -> set[str]:
-        """Return the names that a block binds or changes."""
         found: set[str] = set()
         return found.union(*(use.binds | use.changes for use in self._uses[index]))
 

@@ -27,8 +27,6 @@ pictures = SimpleNamespace(keep=lambda name, png: None)
 
 
 class _AfterImport:
-    """Run an action on a module right after it was executed."""
-
     def __init__(self, actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
         self._actions = dict(actions)
 

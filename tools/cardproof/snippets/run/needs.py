@@ -45,14 +45,12 @@ class Needs:
         self._unrouted = 0
 
     def begin(self) -> None:
-        """A statement begins."""
         self._refused.clear()
         self._tried = None
         self._unrouted = 0 if self.open else _unrouted()
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """All that was refused in this statement."""
         return tuple(dict.fromkeys(what for what, _ in self._refused))[:8]
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
@@ -107,7 +105,6 @@ class Needs:
         return bool(_frames(error)) and not (self._owns(_frames(error)[-1]) and _raises(error))
 
     def _chain(self, error: BaseException) -> Iterator[BaseException]:
-        """Return an exception and those that it follows from."""
         waiting, seen = [error], set[int]()
         while waiting and len(seen) < _MOST:
             link = waiting.pop()

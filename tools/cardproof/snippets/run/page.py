@@ -48,12 +48,10 @@ from cardproof.snippets.run.needs import needs
 from cardproof.snippets.run.statements import Sources, Span, describe
 from cardproof.snippets.run.streams import Streams, moved_up
 from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
+from cardproof.snippets.types import Block
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-
-    from cardproof.snippets.types import Block
-
 
 _LONGEST_VALUE = 2000
 """Characters of a value that a script's comment states."""
@@ -202,7 +200,6 @@ class Page:
         return self._names
 
     def leave(self, order: Order, error: BaseException | None) -> bytes:
-        """Return the reply to an order, after its code has run."""
         self._streams.flush()
         return encoded(self._reply(order, error))
 
@@ -266,7 +263,6 @@ class Page:
                 file.write(worker.encoded(code))
 
     def wait(self, awaited: Any) -> None:
-        """Run a coroutine of the top level."""
         if self._loop is None:
             import asyncio
 

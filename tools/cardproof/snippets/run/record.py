@@ -12,17 +12,14 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.outputs import as_shown
-from cardproof.snippets.run.messages import writable
+from cardproof.snippets.run.messages import Ran, Task, writable
+from cardproof.snippets.run.statements import deepest_line
 from cardproof.snippets.types import Block, BlockRun, Image, Printed
-
-if TYPE_CHECKING:
-    from cardproof.snippets.run.messages import Ran, Task
 
 PAGE_FOLDER = "/page"
 """Replaces the page's temporary folder in outputs, so that two builds print the same."""
@@ -34,13 +31,11 @@ _LONGEST = 500
 """Characters of the name of what a block asked for."""
 
 
-class OverOutputLimitError(Exception):
-    """A block wrote more than it may."""
+class OverError(Exception):
+    """The page is over: above a limit, or ended; the message is the reason, and empty if it finished."""
 
 
 class _Running(Struct):
-    """A block while it runs."""
-
     started: float
     statement: tuple[int, int] | None = None
     size: int = 0
@@ -86,7 +81,7 @@ class Record:
             self._running.statement = statement
 
     def write(self, stream: int, data: bytes) -> None:
-        """Add output of the block; raises OverOutputLimitError after adding what fits."""
+        """Add output of the block; raises OverError after adding what fits."""
         if running := self._running:
             running.pieces.append((stream, data[: max(0, self._output_bytes - running.size)]))
             self._count(running, len(data))
@@ -113,7 +108,7 @@ class Record:
         if self._running and data.startswith(b"\x89PNG") and len(data) <= _LARGEST_PICTURE:
             self._pictures += len(data)
             if self._pictures > _ALL_PICTURES:
-                raise OverOutputLimitError(f"over the limit of {size_text(_ALL_PICTURES)} for the pictures of a page")
+                raise OverError(f"over the limit of {size_text(_ALL_PICTURES)} for the pictures of a page")
             line = self._running.statement[0] if self._running.statement else 1
             self._running.images.append(Image(line, writable(name), data))
 
@@ -141,7 +136,7 @@ class Record:
         running = self._running or _Running(time.monotonic())
         line = None
         if running.statement:
-            line = self._deepest(block, crash, running.statement)
+            line = deepest_line(block, [(file, number) for file, number, _ in self._stack(crash)], running.statement)
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, None, None, stdout))
         self._finish(running, BlockRun(False, (), reason, self._frames(crash), line))
@@ -170,9 +165,7 @@ class Record:
     def _count(self, running: _Running, size: int) -> None:
         running.size += size
         if running.size > self._output_bytes:
-            raise OverOutputLimitError(
-                f"over the output limit of {size_text(self._output_bytes)}: the output is cut off here"
-            )
+            raise OverError(f"over the output limit of {size_text(self._output_bytes)}: the output is cut off here")
 
     def _text(self, running: _Running) -> tuple[str, str]:
         """Return and clear the output since the last statement: all of it, and standard output alone."""
@@ -200,11 +193,6 @@ class Record:
         thread = text.partition("Current thread")[2].partition("\n\n")[0]
         found = re.findall(r'File "([^"\n]*+)", line (\d+) in (.*)', thread)
         return [(file, int(number), name) for file, number, name in found if file in files]
-
-    def _deepest(self, block: Block, text: str, statement: tuple[int, int]) -> int:
-        """Return the line of the deepest frame that lies in the statement that ran."""
-        lines = (block.line_at(file, number, statement) for file, number, _ in self._stack(text))
-        return next((line for line in lines if line is not None), statement[0])
 
 
 def size_text(count: int) -> str:

@@ -2,7 +2,8 @@
 
 A fork server starts when a page needs it. One that has imported torch serves the pages that use torch, so that each
 costs milliseconds; others get one that has imported nothing. If forking is unsafe (an import left threads behind, or
-this is not Linux) each page gets a fresh interpreter. Windows is not supported.
+this is not Linux) each page gets a fresh interpreter. Windows is not supported. A page's folder has copies of the files
+that the setting ``files`` names.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import json
 import os
 import re
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -25,11 +27,12 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.digests import digest_of_file
+from cardproof.core.paths import MOST_ENTRIES, PathError, named_files, resolve_inside
 from cardproof.snippets.names import tree_of
 from cardproof.snippets.run.confine import hidden
 from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.files import remove_folder
-from cardproof.snippets.run.given import copy_given
 from cardproof.snippets.run.messages import Reach, Task
 from cardproof.snippets.run.record import Mask, Record
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
@@ -52,6 +55,8 @@ _FIXED = {
     "PYTHONHASHSEED": "0",
 }
 
+MOST_GIVEN = 256 * 2**20
+"""Bytes of all files that one page is given."""
 _USE_TORCH = frozenset({"torch", "torchvision", "torchaudio", "timm", "transformers", "res2next"})
 """Packages that import torch sooner or later, whatever their metadata says."""
 _PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
@@ -282,7 +287,6 @@ def _plain(placeholders: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _environment(device: Device) -> dict[str, str]:
-    """Return the environment of a fork server."""
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     roots = [str(Path(path).resolve()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     visible = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
@@ -307,3 +311,39 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         STATE: str(folder / "statements"),
         **job.environment,
     }
+
+
+def given_files(patterns: Iterable[str], folders: Iterable[Path], root: Path) -> dict[str, Path]:
+    """Return the files that patterns name, by their names in the page's folder; the first folder that has one decides.
+
+    Raises PathError for what leads out of ``root``, and for more than a page is given.
+    """
+    left = iter(range(MOST_ENTRIES))
+    places = [folder for folder in dict.fromkeys(folders) if resolve_inside(folder, root)]
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        for folder in places:
+            for path in named_files(pattern, folder, root, left):
+                name = Path(os.path.normpath(path.relative_to(folder))).as_posix()
+                if resolve_inside(path, root) is None:
+                    raise PathError(f"'{name}' is a link that leads out of the site's folder")
+                found.setdefault(name, path)
+    if (size := sum(path.stat().st_size for path in found.values())) > MOST_GIVEN:
+        raise PathError(f"{size:,} bytes in all; a page is given at most {MOST_GIVEN:,}")
+    return found
+
+
+def digests_of_given(patterns: Iterable[str], folders: Iterable[Path], root: Path) -> list[str]:
+    """Return name and digest of each file that patterns name, or the reason why a page cannot be given them."""
+    try:
+        return [f"{name} {digest_of_file(path)}" for name, path in given_files(patterns, folders, root).items()]
+    except (OSError, ValueError) as trouble:
+        return [str(trouble)]
+
+
+def copy_given(files: Mapping[str, Path], work: Path) -> None:
+    """Copy files into a page's folder, so that its code cannot change them. Raises OSError."""
+    for name, path in files.items():
+        target = work / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)

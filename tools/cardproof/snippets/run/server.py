@@ -42,27 +42,21 @@ class ServerState(Struct, frozen=True):
     device_in_use: bool
 
 
-class PageProcess:
+class PageProcess(Struct, frozen=True):
     """A page's process tree, and the runner's ends of its pipes."""
 
-    def __init__(
-        self,
-        supervisor: int,
-        helpers: int,
-        connections: Sequence[socket.socket],
-        pipes: tuple[int, int],
-        crash: IO[bytes],
-    ) -> None:
-        self.supervisor = supervisor
-        self.helpers = helpers
-        """Number of the supervisor's descendants that only supervise; they come first."""
-        self.lifeline, self.channel, self.turns = connections
-        self.pipes = pipes
-        self._crash = crash
+    supervisor: int
+    helpers: int
+    """Number of the supervisor's descendants that only supervise; they come first."""
+    lifeline: socket.socket
+    channel: socket.socket
+    turns: socket.socket
+    pipes: tuple[int, int]
+    report: IO[bytes]
+    """What the page's process wrote when native code crashed."""
 
     def crash(self) -> str:
-        """Return what the page's process wrote when native code crashed."""
-        return first_bytes(self._crash.fileno())
+        return first_bytes(self.report.fileno())
 
     def end(self) -> None:
         """End all processes of the page, through the supervisor or else directly, and close the pipes."""
@@ -73,10 +67,8 @@ class PageProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.supervisor, signal.SIGKILL)
             self._is_over()
-        self.lifeline.close()
-        self.channel.close()
-        self.turns.close()
-        self._crash.close()
+        for opened in (self.lifeline, self.channel, self.turns, self.report):
+            opened.close()
         close_descriptors(*self.pipes)
 
     def _is_over(self) -> bool:
@@ -150,7 +142,7 @@ class ForkServer:
         os.set_blocking(errors, False)
         for connection in ours:
             connection.settimeout(_PATIENCE)  # a page that reads nothing does not hold up the build
-        return PageProcess(answer["pid"], answer["helpers"], ours, (output, errors), crash)
+        return PageProcess(answer["pid"], answer["helpers"], ours[0], ours[1], ours[2], (output, errors), crash)
 
     def end(self, page: PageProcess) -> None:
         """End a page, and the remains of pages whose code killed their supervisor."""
@@ -161,7 +153,6 @@ class ForkServer:
                 kill_descendants(self._process.pid, self._supervisors)
 
     def close(self) -> None:
-        """End the server and all its descendants."""
         kill_descendants(self._process.pid)
         self._control.close()
         try:

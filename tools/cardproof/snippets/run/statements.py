@@ -7,18 +7,14 @@ import ast
 import linecache
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import CO_COROUTINE
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cardproof.snippets.types import ConsoleError
-
-if TYPE_CHECKING:
-    from cardproof.snippets.types import Block
+from cardproof.snippets.types import Block, ConsoleError
 
 _REPLAYED = (
     ast.Import,
@@ -37,6 +33,7 @@ _REPLAYED = (
 FILTERS = threading.Lock()
 """Held while Python's filters of warnings, which all threads share, are others."""
 
+_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _HERE = str(Path(__file__).parents[1])
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
@@ -77,7 +74,7 @@ def statements(block: Block, flags: int) -> tuple[tuple[Statement, ...], int]:
             is_single = block.console or shown
             tree = ast.Interactive([body]) if is_single else ast.Module([body], [])
             mode = "single" if is_single else "exec"
-            compiled = compile(tree, block.located(line)[0], mode, _flags(flags), dont_inherit=True)
+            compiled = compile(tree, block.located(line)[0], mode, flags | _AWAIT, dont_inherit=True)
             flags |= compiled.co_flags & FUTURES
             replayed = isinstance(node, _REPLAYED) and not compiled.co_flags & CO_COROUTINE
             may_spawn = block.console or _is_main_guard(node)
@@ -118,7 +115,7 @@ def _parsed(text: str, first: int, block: Block, flags: int) -> list[ast.stmt]:
     file, line = block.located(first)
     padding = 0 if block.lines else line - 1
     try:
-        tree = compile("\n" * padding + text, file, "exec", _flags(flags) | ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree = compile("\n" * padding + text, file, "exec", flags | _AWAIT | ast.PyCF_ONLY_AST, dont_inherit=True)
     except SyntaxError as error:
         if block.lines and error.lineno is not None:
             error.filename, error.lineno = block.located(error.lineno + first - 1)
@@ -128,10 +125,6 @@ def _parsed(text: str, first: int, block: Block, flags: int) -> list[ast.stmt]:
     for node in tree.body:
         ast.increment_lineno(node, first - 1 - padding)
     return tree.body
-
-
-def _flags(flags: int) -> int:
-    return flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 def _moved(node: ast.stmt, block: Block) -> ast.stmt:
@@ -154,18 +147,16 @@ class Sources:
         """Add a block's Python at its source lines; the rest of the files stays blank."""
         for text, first, *_ in _parts(block):
             for line, content in enumerate(text.splitlines(), first):
-                self._put(*block.located(line), content)
+                file, number = block.located(line)
+                lines = self._files.setdefault(file, [])
+                lines += ["\n"] * (number - len(lines))
+                lines[number - 1] = f"{content}\n"
+                linecache.cache[file] = (1, None, lines, file)
         lines = self._files.setdefault(block.file, [])
         linecache.cache[alias] = (1, None, lines, alias)
 
     def __contains__(self, file: object) -> bool:
         return file in self._files
-
-    def _put(self, file: str, number: int, content: str) -> None:
-        lines = self._files.setdefault(file, [])
-        lines += ["\n"] * (number - len(lines))
-        lines[number - 1] = f"{content}\n"
-        linecache.cache[file] = (1, None, lines, file)
 
 
 def describe(
@@ -177,24 +168,22 @@ def describe(
     and the line within the block's code.
     """
     whole = traceback.TracebackException.from_exception(error)
-    frames = list(whole.stack) if statement else []
+    frames = [(frame.filename, frame.lineno or 0) for frame in reversed(whole.stack)]
     _shorten(whole, sources, set())
     summary = "".join(whole.format_exception_only()).rstrip("\n")
     if isinstance(error, SyntaxError) and not statement:
         summary = summary.rsplit("\n", 1)[-1]
         line = block.line_at(error.filename or "", error.lineno or 0)
     else:
-        line = _line(frames, block, statement)
+        line = deepest_line(block, frames, statement) if statement else None
     if isinstance(error, SystemExit):
         summary = f"{summary}: the code ends the program here"
     return summary, "".join(whole.format()).rstrip("\n"), line
 
 
-def _line(frames: list[traceback.FrameSummary], block: Block, statement: Span | None) -> int | None:
-    """Return the line of the deepest frame that lies in the statement that ran."""
-    if statement is None:
-        return None
-    lines = (block.line_at(frame.filename, frame.lineno or 0, statement) for frame in reversed(frames))
+def deepest_line(block: Block, frames: Iterable[tuple[str, int]], statement: Span) -> int:
+    """Return the line of the first of these frames (file and line) that lies in the statement; else its first line."""
+    lines = (block.line_at(file, number, statement) for file, number in frames)
     return next((line for line in lines if line is not None), statement[0])
 
 

@@ -22,8 +22,6 @@ MOST_PARTS = 5000
 
 
 class _Output(io.FileIO):
-    """Standard output or error, which announces each write."""
-
     announce: Callable[[int], None]
 
     def write(self, data: Any) -> int:
@@ -32,8 +30,6 @@ class _Output(io.FileIO):
 
 
 class _Text(io.TextIOWrapper):
-    """Standard output, which notes what is written."""
-
     note: Callable[[str], None]
 
     def write(self, text: str) -> int:

@@ -13,21 +13,18 @@ import termios
 import time
 import warnings
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import to_builtins
 
 from cardproof.snippets.run import messages
+from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
-from cardproof.snippets.run.record import OverOutputLimitError, size_text
+from cardproof.snippets.run.record import OverError, Record, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
 from cardproof.snippets.run.statements import FILTERS, Sources, Statement, describe, statements
 from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
-
-if TYPE_CHECKING:
-    from cardproof.snippets.run.course import Course
-    from cardproof.snippets.run.record import Record
-    from cardproof.snippets.types import Block, BlockRun, Limits
+from cardproof.snippets.types import Block, BlockRun, Limits
 
 _TICK = 0.05
 """Seconds between checks of memory and processes."""
@@ -41,11 +38,7 @@ _AT_ONCE = 1 << 20
 """Bytes read from a pipe before the limits are checked again."""
 
 
-class _OverError(Exception):
-    """The page is over; the message is the reason, and empty if it finished."""
-
-
-class _TimeoutError(_OverError):
+class _TimeoutError(OverError):
     """A block has taken its time; those after it may run in another process."""
 
 
@@ -94,7 +87,7 @@ class Watch:
             next(self._script)
             while True:
                 self._step()
-        except (_OverError, OverOutputLimitError) as over:
+        except OverError as over:
             reason = str(over)
             self.timed_out = len(self._record.done) if isinstance(over, _TimeoutError) else None
         except messages.BrokenChannelError as trouble:
@@ -102,7 +95,7 @@ class Watch:
         except OSError as error:
             reason = f"the connection to the page's process broke: {error.strerror or error}"
         if reason:
-            with contextlib.suppress(OSError, OverOutputLimitError):
+            with contextlib.suppress(OSError, OverError):
                 self._take_all()
             if self._record.started is not None:
                 self._course.ended(self._numbers[len(self._record.done)], self._reached, reason)
@@ -168,7 +161,7 @@ class Watch:
             self._take_all()
             self._script.send(reply)
         if lifeline:
-            raise _OverError(self._ending())
+            raise OverError(self._ending())
         self._keep_limits()
 
     def _deadline(self) -> float:
@@ -216,11 +209,10 @@ class Watch:
                     self._replaced = program
             self._page.channel.sendall(messages.ACKNOWLEDGED)
 
-    def _closed(self) -> _OverError:
-        """Return how the page ended that closed a connection."""
+    def _closed(self) -> OverError:
         if self._status is None and is_readable(self._page.lifeline, _MOMENT):
             self._read_status()
-        return _OverError(self._ending())
+        return OverError(self._ending())
 
     def _read_status(self) -> None:
         """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
@@ -265,16 +257,12 @@ class Watch:
         warnings = []
         if self._threads:
             warnings.append(f"{self._threads} non-daemon thread{'s' * (self._threads > 1)} still alive")
-        if left := self._left():
-            warnings.append(f"left {left} process{'es' * (left > 1)} running")
-        return tuple(warnings)
-
-    def _left(self) -> int:
-        """Count processes that outlive the page's own; helpers of multiprocessing get a moment to notice its end."""
-        deadline = time.monotonic() + _MOMENT
+        deadline = time.monotonic() + _MOMENT  # for helpers of multiprocessing to notice the end of the page's process
         while (left := len(self._processes()) - (self._status is None)) > 0 and time.monotonic() < deadline:
             time.sleep(_TICK / 10)
-        return left
+        if left:
+            warnings.append(f"left {left} process{'es' * (left > 1)} running")
+        return tuple(warnings)
 
     # limits
 
@@ -285,15 +273,15 @@ class Watch:
             raise _TimeoutError(f"timeout: over the limit of {self._block_seconds():g} s for a block")
         if now > self._until:
             unfinished = f"timeout: over the limit of {limits.page_seconds:g} s for a page"
-            raise _OverError("" if self._record.is_complete else unfinished)
+            raise OverError("" if self._record.is_complete else unfinished)
         if now - self._looked < _TICK:
             return
         self._looked = now
         processes = self._processes()
         if len(processes) > limits.processes:
-            raise _OverError(f"over the limit of {limits.processes} processes")
+            raise OverError(f"over the limit of {limits.processes} processes")
         if memory(processes) > limits.memory_bytes and proportional_memory(processes) > limits.memory_bytes:
-            raise _OverError(f"over the memory limit of {size_text(limits.memory_bytes)}")
+            raise OverError(f"over the memory limit of {size_text(limits.memory_bytes)}")
 
     def _processes(self) -> list[int]:
         """Return the page's processes, without those that only supervise."""
