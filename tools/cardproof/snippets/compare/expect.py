@@ -70,6 +70,11 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
     return tuple(found)
 
 
+def compared_lines(block: Block) -> set[int]:
+    """Return the lines of code on which an output is stated."""
+    return {span[0] for expectation in expectations(block) for span in expectation.spans}
+
+
 def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
     """Return the directives of a console that are not known here, with the lines of their examples."""
     try:

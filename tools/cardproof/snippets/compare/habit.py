@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.expect import Comment, comments_of, expectations, marker_of
+from cardproof.snippets.compare.expect import Comment, comments_of, compared_lines, marker_of
 from cardproof.snippets.compare.outputs import same
 from cardproof.snippets.names import tree_of
 from cardproof.snippets.types import Block
@@ -126,8 +126,7 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     if block.console or block.stated_output is not None:
         return ()
     comments = comments_of(block.code)
-    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
-    compared |= {stated.line for stated in stated_values(block.code)}
+    compared = compared_lines(block) | {stated.line for stated in stated_values(block.code)}
     return tuple(
         c.line for c in comments if c.line not in compared and not marker_of(c.text) and _UNREAD.search(c.text)
     )

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
-from cardproof.snippets.compare.expect import Expectation, expectations
+from cardproof.snippets.compare.expect import Expectation, compared_lines, expectations
 from cardproof.snippets.compare.habit import Stated, answer, depends_on_weights, stated_values
 from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
 from cardproof.snippets.console import Example
@@ -146,11 +146,8 @@ def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> 
         return None
     if device == "cpu" and not strict_device and _NO_GPU.search(ran.error):
         return Outcome(block, "skip", "needs a GPU", ran=ran)
-    error = readable(ran.error)
-    if advice := _advice(block, ran):
-        message, hint = advice
-        return Outcome(block, "fail", message, ran=ran, hint=hint)
-    return Outcome(block, "fail", error, ran=ran, hint=hint_for(ran.error))
+    message, advice = _advice(block, ran) or (readable(ran.error), hint_for(ran.error))
+    return Outcome(block, "fail", message, ran=ran, hint=advice)
 
 
 def _advice(block: Block, ran: BlockRun) -> tuple[str, str] | None:
@@ -196,7 +193,7 @@ def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator
     """Yield warnings about values in comments, in PyTorch's habit, that are not what came out."""
     if block.console or block.stated_output is not None:
         return
-    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    compared = compared_lines(block)
     for stated in stated_values(block.code):
         if stated.line in compared or not (values or not depends_on_weights(stated)):
             continue

@@ -28,10 +28,9 @@ class Includes:
         self.missing: list[str] = []
         """Paths of files that are missing, behind a link that leads out of the site, or not regular files."""
         self._base = Path(base_path).absolute()
-        if "snippet" in converter.preprocessors:
-            self._attach(converter.preprocessors["snippet"])
-
-    def _attach(self, processor: Any) -> None:
+        if "snippet" not in converter.preprocessors:
+            return
+        processor = converter.preprocessors["snippet"]
         run, read_lines = processor.run, processor.read_lines
         get_snippet_path, dedent = processor.get_snippet_path, processor.dedent
         own = self._base if (self._base / "mkdocs.yml").is_file() else root_of_argument(self._base)

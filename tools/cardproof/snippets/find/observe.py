@@ -18,7 +18,6 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
 
 from cardproof.snippets.find.include import Includes, Origin, aligned, filled, include_config
 from cardproof.snippets.find.page import (
-    Events,
     Fence,
     ObservedPage,
     indentation,
@@ -46,16 +45,15 @@ def observe(
         converter.postprocessors.deregister("strip-html")  # it would remove the comments
     includes = Includes(converter, base_path)
     recorder = _Recorder(converter)
-    events = Events()
-    events.feed(converter.convert(text))
-    events.close()
+    html = converter.convert(text)  # fills what the recorder and the includes have
+    shown, comments = visible_parts(html, recorder.fences)
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
     return ObservedPage(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
         tuple(recorder.fences),
-        tuple(visible_parts(events, recorder.fences)),
-        tuple(events.comments),
+        tuple(shown),
+        tuple(comments),
         frozenset(recorder.refused),
         tuple(includes.missing),
     )

@@ -41,12 +41,13 @@ def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
             yield _directive(page, fence.start, column, page.lines[fence.start][column - 1 :].split("{")[0], header)
     index = 0
     while index < len(page.lines):
-        match = _LIKE.match(page.lines[index])
+        line = page.lines[index]
+        match = _LIKE.match(line)
         if found := _skipped_elsewhere(page, index):
             yield found
         if index in covered:
             index = covered[index]
-        elif match and not _in_comment(page, index):
+        elif match and not any(line.strip() in comment for comment in page.comments):
             end = _closing(page, index, match["fence"], covered)
             yield _judged(page, index, match, end is not None)
             index = end or index + 1
@@ -144,8 +145,3 @@ def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]
         if page.lines[at].lstrip("> \t").rstrip() == fence:
             return at + 1
     return None
-
-
-def _in_comment(page: ObservedPage, index: int) -> bool:
-    line = page.lines[index].strip()
-    return any(line in comment for comment in page.comments)

@@ -98,7 +98,7 @@ def marked_comment(line: str, index: int) -> str:
     return line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:")
 
 
-class Events(HTMLParser):
+class _Events(HTMLParser):
     """The HTML as a row of fences, comments and the prose between them."""
 
     def __init__(self) -> None:
@@ -144,8 +144,11 @@ class Events(HTMLParser):
         return last
 
 
-def visible_parts(events: Events, fences: Sequence[Fence]) -> list[Fence | Comment | Prose]:
-    """Return the visible parts, in the order of the HTML, and note the fate of each fence."""
+def visible_parts(html: str, fences: Sequence[Fence]) -> tuple[list[Fence | Comment | Prose], list[str]]:
+    """Return the visible parts of a page in their order, and the texts of all comments; note the fate of each fence."""
+    events = _Events()
+    events.feed(html)
+    events.close()
     for number, fence in enumerate(fences):
         fence.fate = events.fate(number)
-    return [fences[item] if isinstance(item, int) else item for item in events.row]
+    return [fences[item] if isinstance(item, int) else item for item in events.row], events.comments

@@ -58,7 +58,7 @@ class Course:
         if index in self._replayed:
             return False, ()
         anew, self._begins_anew = self._begins_anew, False
-        return anew, self._scope.missing
+        return anew, tuple(self._scope.missing)
 
     def ended(self, index: int, count: int, error: str | None, *, exits: bool = False) -> None:
         """A block ended after ``count`` of its statements; with an exception, or an exit."""
@@ -113,27 +113,23 @@ class Scope:
     def __init__(self, blocks: Sequence[Block]) -> None:
         self._uses = [uses_of_code(block) for block in blocks]
         self._fresh = [block.options.fresh for block in blocks]
-        self._missing: dict[str, int] = {}
+        self.missing: dict[str, int] = {}
         """Names that would have values, with the block that did not give them."""
         self._bound: dict[str, tuple[int, str | None]] = {}
         """Names that have values, with the block that gave them, and what they import."""
         self._later: dict[str, set[str]] = {}
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        return tuple(self._missing)
-
     def begin(self, index: int) -> tuple[str, int] | None:
         """Begin a block; return a missing name that it needs, and the block that did not give it: the first one."""
         if self._fresh[index]:
             self.forget()
-        needed = self.reads(index) if self._missing else ()
-        found = [(name, self._missing[name]) for name in needed if name in self._missing]
+        needed = self.reads(index) if self.missing else ()
+        found = [(name, self.missing[name]) for name in needed if name in self.missing]
         return min(found, key=lambda item: item[1], default=None)
 
     def forget(self) -> None:
         """Begin anew: there are no names, and none is missing."""
-        self._missing, self._bound, self._later = {}, {}, {}
+        self.missing, self._bound, self._later = {}, {}, {}
 
     def gives(self, index: int) -> set[str]:
         found: set[str] = set()
@@ -145,14 +141,14 @@ class Scope:
         ran = len(uses) if ran is None else ran
         for use in uses[:ran]:
             for name in use.binds:
-                self._missing.pop(name, None)
+                self.missing.pop(name, None)
                 self._bound[name] = index, use.imports.get(name)
                 self._later.pop(name, None)
             self._later.update(use.later)
         for use in () if stops else uses[ran:]:
             for name in sorted(use.binds | self._changed(use)):
                 if name not in use.imports or self._bound.get(name, (0, None))[1] != use.imports[name]:
-                    self._missing[name] = index
+                    self.missing[name] = index
                     self._bound.pop(name, None)
 
     def reads_earlier(self, indexes: Iterable[int]) -> bool:

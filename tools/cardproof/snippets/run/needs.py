@@ -88,7 +88,8 @@ class Needs:
         for link in self._chain(error):
             if what := link.__dict__.get(_MARK):
                 return str(what)
-            if self._tried and isinstance(link, OSError) and _is_unreachable(link):
+            is_unreachable = isinstance(link, socket.gaierror | TimeoutError)
+            if self._tried and (is_unreachable or (isinstance(link, OSError) and link.errno in _UNREACHABLE)):
                 return f"the network: {self._tried}"
             if self._is_of_others(link):
                 return "the network"
@@ -182,10 +183,6 @@ def _is_alone() -> bool:
             return [line.split(":")[0].strip() for line in file if ":" in line] == ["lo"]
     except (OSError, ValueError):
         return False
-
-
-def _is_unreachable(error: OSError) -> bool:
-    return isinstance(error, socket.gaierror | TimeoutError) or error.errno in _UNREACHABLE
 
 
 def _is_local(host: str) -> bool:

@@ -182,8 +182,7 @@ class Page:
         )
         sys.modules["__main__"] = main
         given = "".join(f"{name} = {value!r}\n" for name, value in self._task.placeholders.items())
-        with contextlib.suppress(OSError):  # the code removed its folder
-            self._state.write_text(worker.encoded(compile(given, "placeholders", "exec")), encoding="ascii")
+        self._replay(compile(given, "placeholders", "exec"), "w")
         return main.__dict__
 
     # the runner's orders
@@ -216,8 +215,7 @@ class Page:
         parts = self._parts(span)
         if error is None:
             if is_replayed:
-                with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
-                    file.write(worker.encoded(self._codes[number]))
+                self._replay(self._codes[number])
             return Ran(value, parts=parts, refused=needs.refused, random_weights=needs.random_weights)
         assert self._block is not None
         described = describe(error, self._sources, self._block, span)
@@ -246,21 +244,21 @@ class Page:
         self._block = block = self._task.blocks[index]
         if anew:
             self._names = self._fresh_names()
-        self._unbind(missing)
+        for name in missing:
+            self._names.pop(name, None)
+        if missing:  # nor do processes know them that will be spawned
+            forget = compile(f"for _ in {tuple(missing)!r}: globals().pop(_, None)", "names", "exec")
+            self._replay(forget)
         needs.open = block.options.network
         with contextlib.suppress(SyntaxError):
             self._sources.add(block, self._names["__file__"])
         for text, category, file, line in caught:
             warnings.warn_explicit(text, getattr(builtins, category, SyntaxWarning), file, line)
 
-    def _unbind(self, names: Sequence[str]) -> None:
-        """Remove names from the main module, and from that of processes that will be spawned."""
-        for name in names:
-            self._names.pop(name, None)
-        if names:
-            code = compile(f"for _ in {tuple(names)!r}: globals().pop(_, None)", "names", "exec")
-            with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
-                file.write(worker.encoded(code))
+    def _replay(self, code: CodeType, mode: str = "a") -> None:
+        """Let processes that will be spawned run this code; unless the page's code removed its folder."""
+        with contextlib.suppress(OSError), self._state.open(mode, encoding="ascii") as file:
+            file.write(worker.encoded(code))
 
     def wait(self, awaited: Any) -> None:
         if self._loop is None:

@@ -287,11 +287,10 @@ def _plain(placeholders: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _environment(device: Device) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    names = (*_PASSED_ON, "CUDA_VISIBLE_DEVICES") if device == "cuda" else _PASSED_ON
+    passed = {name: os.environ[name] for name in names if name in os.environ}
     roots = [str(Path(path).resolve()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     visible = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
-    if device == "cuda" and "CUDA_VISIBLE_DEVICES" in os.environ:
-        visible = {"CUDA_VISIBLE_DEVICES": os.environ["CUDA_VISIBLE_DEVICES"]}
     path = {"PYTHONPATH": os.pathsep.join(roots)} if roots else {}
     # OpenBLAS starts its threads when numpy is imported; one thread is what makes forking safe
     return {**passed, **_FIXED, **visible, **path, "OPENBLAS_NUM_THREADS": "1"}

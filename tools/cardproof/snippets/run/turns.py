@@ -180,7 +180,7 @@ class Turns:
             return None
         now = time.monotonic()
         self.replied = self.replied or now
-        if self.is_confirmed and not self._waits():
+        if self.is_confirmed and not any(self._is_waiting() for _ in range(_AT_ONCE)):
             if now - self.replied < (_PATIENCE if self._depth else _FIRST_PATIENCE):
                 return None
             if self._depth is not None:
@@ -189,20 +189,13 @@ class Turns:
         reply: Reply = decoded(bytes(self._data[head:]), Reply)
         return self._data[_NONCE], reply
 
-    def _waits(self) -> bool:
-        """Return whether the page waits now or in a moment."""
-        for _ in range(_AT_ONCE):
-            if self._is_waiting():
-                return True
-            os.sched_yield()  # the page may need this processor
-        return False
-
     def _is_waiting(self) -> bool:
         """Return whether the page's main thread waits for the next order; the first time, learn how that looks."""
         try:
             with open(f"/proc/{self.pid}/syscall", "rb") as file:  # noqa: PTH123 - twice a statement
                 shown = file.read().split()
-            if len(shown) != 9:  # it runs
+            if len(shown) != 9:  # it runs, and may need this processor
+                os.sched_yield()
                 return False
             call, _, _, size, *_, stack, _ = (int(value, 0) for value in shown)
         except (OSError, ValueError):
