@@ -34,7 +34,9 @@ def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
     covered = {fence.start: fence.end for fence in page.fences}
     for fence in page.fences:
         if fence.fate == "lost" and fence.language.lower() in PYTHON | CONSOLE:
-            yield _lost(fence.start, page.lines[fence.start])
+            message = "looks like a code fence but the page shows it with its back-ticks, as an indented block"
+            hint = "indent the fence as far as the text around it, or show a fence inside a longer fence of tildes"
+            yield fence.start, "warning", message, hint, indentation(page.lines[fence.start]) + 1
         header = _MYST.fullmatch(page.lines[fence.start].strip("> \t`~"))
         if fence.fate == "shown" and not fence.language and header and header[1].lower() in PYTHON | CONSOLE | _RUNS:
             column = indentation(page.lines[fence.start]) + 1
@@ -66,12 +68,6 @@ def _skipped_elsewhere(page: ObservedPage, index: int) -> Overlooked | None:
         return None
     message = f"'{match[0]}' is a comment of another tool: the block below it is run here"
     return index, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it', match.start() + 1
-
-
-def _lost(index: int, line: str) -> Overlooked:
-    message = "looks like a code fence but the page shows it with its back-ticks, as an indented block"
-    hint = "indent the fence as far as the text around it, or show a fence inside a longer fence of tildes"
-    return index, "warning", message, hint, indentation(line) + 1
 
 
 def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> Overlooked:

@@ -152,7 +152,10 @@ class Runner:
         try:
             for name in ("work", "home", "tmp"):
                 (folder / name).mkdir()
-            copy_given(job.files, folder / "work")
+            for name, path in job.files.items():  # copies, so that the code cannot change them
+                target = folder / "work" / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
             blocks = [job.blocks[number] for number in numbers]
             task = self._task(job, folder, blocks)
             with self._page(job, folder, blocks) as page:
@@ -338,11 +341,3 @@ def digests_of_given(patterns: Iterable[str], folders: Iterable[Path], root: Pat
         return [f"{name} {digest_of_file(path)}" for name, path in given_files(patterns, folders, root).items()]
     except (OSError, ValueError) as trouble:
         return [str(trouble)]
-
-
-def copy_given(files: Mapping[str, Path], work: Path) -> None:
-    """Copy files into a page's folder, so that its code cannot change them. Raises OSError."""
-    for name, path in files.items():
-        target = work / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
