@@ -15,8 +15,7 @@ from cardproof.core.errors import InputError
 from cardproof.core.settings import LIMITS, SnippetSettings, load_settings
 from cardproof.snippets.prove import Page, Policy, key_of, policy_of, with_timeout
 from cardproof.snippets.run import runner as running
-from cardproof.snippets.run.given import MOST_GIVEN
-from cardproof.snippets.run.runner import Job, Runner, preload_for
+from cardproof.snippets.run.runner import MOST_GIVEN, Job, Runner, preload_for
 from cardproof.snippets.types import Block, Limits, Options
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from cardproof.snippets.compare.expect import unknown_directives
 from cardproof.snippets.compare.match import judge_block
@@ -165,3 +166,10 @@ def test_all_wrong_examples_are_named(judged):
     (outcome,) = judged(">>> 1\n2\n>>> 3\n3\n>>> print('a\\nb')\nc")
     assert outcome.expected_line == 11
     assert outcome.message == 'expected "2", got "1"; line 15: expected "c", got "a⏎b"'
+
+
+def test_a_console_above_an_output_block_that_lacks_a_name_fails_with_that_error():
+    block = replace(console(">>> print(y)\n1"), stated_output=("1", 9))
+    ran = BlockRun(True, (Printed(1, 1, ""),), "NameError: name 'y' is not defined", error_line=1)
+    outcome = judge_block(block, ran, "cpu")
+    assert (outcome.status, outcome.message) == ("fail", "NameError: name 'y' is not defined")

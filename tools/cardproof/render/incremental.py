@@ -224,7 +224,7 @@ def _local_files(settings: Settings) -> list[str]:
 
         places.append(cache_folder())
     if settings.snippets.files:
-        from cardproof.snippets.run.given import digests_of_given
+        from cardproof.snippets.run.runner import digests_of_given
 
         found += digests_of_given(settings.snippets.files, [settings.base], settings.base)
     return [*found, *(str(stamp_of_tree(place)) for place in places), str(CUDA.exists())]

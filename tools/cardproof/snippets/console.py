@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import doctest
 import re
 
 from msgspec import Struct
 
+from cardproof.snippets.names import tree_of
 from cardproof.snippets.types import ConsoleError
 
 IGNORED_OUTPUT = frozenset({"IGNORE_OUTPUT", "IGNORE_RESULT", "IGNORE_WANT", "SHOW_WARNINGS"})
@@ -54,7 +54,6 @@ class Example(Struct, frozen=True):
 
     @property
     def left_out(self) -> str | None:
-        """Why this example is not run; None if it is."""
         return next((reason for flag, reason in LEFT_OUT.items() if flag in self.flags), None)
 
     @property
@@ -73,7 +72,7 @@ def is_console(code: str) -> bool:
     first = next((line for line in code.split("\n") if line.strip()), "")
     if first.startswith(">>>"):
         return True
-    return bool(_PROMPT.search(code)) and not _parses(code) and _parses(_head(code))
+    return bool(_PROMPT.search(code)) and tree_of(code) is None and tree_of(_head(code)) is not None
 
 
 def examples(code: str) -> tuple[Example, ...]:
@@ -85,8 +84,8 @@ def examples(code: str) -> tuple[Example, ...]:
         raise ConsoleError(match[2] if match else str(trouble), int(match[1]) if match else 1) from None
     raw = code.split("\n")
     head = _head(code)
-    first = len(head.split("\n"))
-    result = [Example(head, 1, first, 0, "", None, frozenset())] if _parses(head) and ast.parse(head).body else []
+    tree, first = tree_of(head), len(head.split("\n"))
+    result = [Example(head, 1, first, 0, "", None, frozenset())] if tree and tree.body else []
     lasting = {n: _flags(line)[0] for n, line in enumerate(raw, 1) if _ALONE.match(line)}
     for example in found:
         line = end = example.lineno + 1
@@ -115,14 +114,5 @@ def _flags(source: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
 
 def _head(code: str) -> str:
-    """Return the lines before the first prompt."""
     match = re.search(r"(?m)^[ \t]*>>>", code)
     return code[: match.start()].rstrip() if match else ""
-
-
-def _parses(code: str) -> bool:
-    try:
-        ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True

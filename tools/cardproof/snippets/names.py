@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
@@ -18,6 +17,14 @@ _BINDING = re.compile(
 """A line that binds names, and is no whole statement."""
 _LONGEST = 300
 """Characters of such a line that are looked at."""
+
+
+def tree_of(code: str) -> ast.Module | None:
+    """Return the syntax tree of code; None if Python cannot read it."""
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 class Uses(Struct):
@@ -90,10 +97,6 @@ class _Visitor(ast.NodeVisitor):
     def __init__(self) -> None:
         self.uses = Uses()
 
-    def visit(self, node: ast.AST) -> None:
-        handler: Callable[[_Visitor, Any], None] = _HANDLERS.get(type(node), _Visitor.generic_visit)
-        handler(self, node)
-
     def _all(self, *parts: ast.AST | Sequence[ast.AST | None] | None) -> None:
         for part in parts:
             for node in part if isinstance(part, Sequence) else (part,):
@@ -103,18 +106,20 @@ class _Visitor(ast.NodeVisitor):
     def _read(self, names: Iterable[str]) -> None:
         self.uses.reads |= set(names) - self.uses.binds
 
-    def _name(self, node: ast.Name) -> None:
+    def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):
             self.uses.binds.add(node.id)
         else:
             self._read([node.id])
 
-    def _part(self, node: ast.Attribute | ast.Subscript) -> None:
+    def visit_Attribute(self, node: ast.Attribute | ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load) and (root := _root(node)):
             self.uses.changes.add(root)
         self.generic_visit(node)
 
-    def _expression(self, node: ast.Expr) -> None:
+    visit_Subscript = visit_Attribute  # noqa: N815
+
+    def visit_Expr(self, node: ast.Expr) -> None:
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(call, ast.Call):
             if isinstance(call.func, ast.Attribute) and (root := _root(call.func)):
@@ -124,28 +129,32 @@ class _Visitor(ast.NodeVisitor):
                 self.uses.passed |= {(call.func.id, root) for root in map(_root, given) if root}
         self.generic_visit(node)
 
-    def _assignment(self, node: ast.Assign) -> None:
+    def visit_Assign(self, node: ast.Assign) -> None:
         self._all(node.value, node.targets)
 
-    def _augmented(self, node: ast.AugAssign) -> None:
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
             self._read([node.target.id])
         self._all(node.value, node.target)
 
-    def _annotated(self, node: ast.AnnAssign) -> None:
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self._all(node.annotation, node.value, node.target if node.value else None)
 
-    def _walrus(self, node: ast.NamedExpr) -> None:
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self._all(node.value, node.target)
 
-    def _loop(self, node: ast.For | ast.AsyncFor) -> None:
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self._all(node.iter, node.target, node.body, node.orelse)
 
-    def _comprehension(self, node: ast.AST) -> None:
+    visit_AsyncFor = visit_For  # noqa: N815
+
+    def visit_ListComp(self, node: ast.AST) -> None:
         self._read(_loads([node]))
         self.uses.binds |= {item.target.id for item in ast.walk(node) if isinstance(item, ast.NamedExpr)}
 
-    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_Lambda = visit_ListComp  # noqa: N815
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         args = node.args
         given = [arg.annotation for arg in (*args.posonlyargs, *args.args, *args.kwonlyargs)]
         self._all(node.decorator_list, args.defaults, args.kw_defaults, given, node.returns)
@@ -154,7 +163,9 @@ class _Visitor(ast.NodeVisitor):
         self.uses.binds |= shared
         self.uses.later[node.name] = _loads([args, *node.body]) - {node.name}
 
-    def _class(self, node: ast.ClassDef) -> None:
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._all(node.decorator_list, node.bases, node.keywords)
         inside = _Visitor()
         inside._all(node.body)
@@ -163,49 +174,29 @@ class _Visitor(ast.NodeVisitor):
         methods: set[str] = set().union(*inside.uses.later.values())
         self.uses.later[node.name] = methods - {node.name}
 
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
             name = alias.asname or alias.name.partition(".")[0]
             module = f"{'.' * node.level}{node.module or ''}" if isinstance(node, ast.ImportFrom) else ""
             self.uses.imports[name] = f"{module}:{alias.name if alias.asname or module else name}"
             self.uses.binds.add(name)
 
-    def _handler(self, node: ast.ExceptHandler) -> None:
+    visit_ImportFrom = visit_Import  # noqa: N815
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         self._all(node.type)
         if node.name:
             self.uses.binds.add(node.name)
         self._all(node.body)
 
-    def _pattern(self, node: ast.MatchAs | ast.MatchStar) -> None:
+    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
         if node.name:
             self.uses.binds.add(node.name)
         self.generic_visit(node)
 
-    def _mapping(self, node: ast.MatchMapping) -> None:
+    visit_MatchStar = visit_MatchAs  # noqa: N815
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
         if node.rest:
             self.uses.binds.add(node.rest)
         self.generic_visit(node)
-
-
-_HANDLERS: dict[type[ast.AST], Callable[[_Visitor, Any], None]] = {
-    ast.Name: _Visitor._name,
-    ast.Attribute: _Visitor._part,
-    ast.Subscript: _Visitor._part,
-    ast.Expr: _Visitor._expression,
-    ast.Assign: _Visitor._assignment,
-    ast.AugAssign: _Visitor._augmented,
-    ast.AnnAssign: _Visitor._annotated,
-    ast.NamedExpr: _Visitor._walrus,
-    ast.For: _Visitor._loop,
-    ast.AsyncFor: _Visitor._loop,
-    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda), _Visitor._comprehension),
-    ast.FunctionDef: _Visitor._function,
-    ast.AsyncFunctionDef: _Visitor._function,
-    ast.ClassDef: _Visitor._class,
-    ast.Import: _Visitor._import,
-    ast.ImportFrom: _Visitor._import,
-    ast.ExceptHandler: _Visitor._handler,
-    ast.MatchAs: _Visitor._pattern,
-    ast.MatchStar: _Visitor._pattern,
-    ast.MatchMapping: _Visitor._mapping,
-}

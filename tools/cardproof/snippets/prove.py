@@ -24,7 +24,6 @@ from cardproof.core.yaml import Mapping as Tree
 from cardproof.core.yaml import read_yaml
 from cardproof.snippets.compare.causes import hint_for, hint_for_needs, with_causes
 from cardproof.snippets.results import BlockResult, PageRun, result_of
-from cardproof.snippets.run.given import digests_of_given, given_files
 from cardproof.snippets.types import Block, BlockRun, Device, Limits, Outcome, Status
 
 if TYPE_CHECKING:
@@ -101,12 +100,15 @@ def code_key_of(page: Page, blocks: tuple[Block, ...], device: str, policy: Poli
 def _surroundings(page: Page, device: str, policy: Policy) -> list[object]:
     placeholders = {name: repr(value) for name, value in policy.placeholders.items()}
     model = [page.file, page.model, page.inputs]
-    files = digests_of_given(policy.files, _folders(page), page.base) if policy.files else []
+    files: list[str] = []
+    if policy.files:
+        from cardproof.snippets.run.runner import digests_of_given
+
+        files = digests_of_given(policy.files, _folders(page), page.base)
     return [METHOD, *model, device, placeholders, policy.weights, policy.network, repr(policy.limits), *files]
 
 
 def _folders(page: Page) -> list[Path]:
-    """Return the folders in which files of a page are looked for."""
     return [folder for folder in (page.folder, page.base) if folder is not None]
 
 
@@ -121,14 +123,14 @@ def prove(
     ``stored`` has runs by each of their keys. Valid stored runs on other devices are returned as well. A process is
     started only if something has to run; without a visible GPU nothing runs on it, and the run states that.
     """
+    stored = stored or {}
+    recorded = {run.device for run in stored.values()}
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
     sought_pages = [_PageRuns(page, policy) for page in pages]
     pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
-    stored = stored or {}
-    runs = {key: stored[key] for _, _, key in pairs if key in stored}
-    edited = {_place(run) for run in stored.values()} - {_place(run) for run in runs.values()}
+    runs: dict[str, PageRun] = {}
     for sought, device, key in pairs:
-        if (sought.page.file, sought.page.model, device) in edited and (run := sought.moved(device, key, stored)):
+        if run := stored.get(key) or (sought.moved(device, key, stored) if device in recorded else None):
             runs[key] = run
     wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
     missing = [pair for pair in wanted if pair[2] not in runs]
@@ -144,10 +146,6 @@ def prove(
     return [runs[key] if key in runs else not_run(sought.page, device, policy) for sought, device, key in wanted]
 
 
-def _place(run: PageRun) -> tuple[str, str | None, str]:
-    return run.page, run.model, run.device
-
-
 class _PageRuns:
     """A page to run; its blocks are found once, and only if no run is on record by its text."""
 
@@ -157,7 +155,6 @@ class _PageRuns:
 
     @cached_property
     def found(self) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
-        """The page's blocks, and the finder's findings."""
         return page_blocks(self.page, self._policy)
 
     def moved(self, device: Device, key: str, stored: Mapping[str, PageRun]) -> PageRun | None:
@@ -167,7 +164,6 @@ class _PageRuns:
         return moved(run, key, blocks, findings) if run else None
 
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
-        """Run and judge the blocks."""
         blocks, findings = self.found
         outcomes, random = run_blocks(self.page, blocks, device, self._policy, runner)
         run = run_of(self.page, device, self._policy, key, outcomes, findings, random)
@@ -248,7 +244,9 @@ def _find(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding,
 
         if is_commonmark(page.text):
             return find_readme_blocks(page.text, page.file)
-    extensions, configs = _extensions(*_state(policy.config)) if policy.config else (EXTENSIONS, EXTENSION_CONFIGS)
+    config = policy.config
+    site = _extensions(config.absolute(), config.stat().st_mtime_ns) if config else None
+    extensions, configs = site or (EXTENSIONS, EXTENSION_CONFIGS)
     return find_blocks(
         page.text,
         page.file,
@@ -271,18 +269,15 @@ def _unread(block: Block) -> Iterator[Finding]:
     from cardproof.snippets.compare.expect import unknown_directives
     from cardproof.snippets.compare.habit import unread_outputs
 
-    for line, name in () if block.options.skip else unknown_directives(block):
+    if block.options.skip:
+        return
+    for line, name in unknown_directives(block):
         message = f"doctest has no directive '{name}'"
         yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, "write '# doctest: +SKIP'")
-    for line in () if block.options.skip else unread_outputs(block):
+    for line in unread_outputs(block):
         message = "this comment looks like a stated output, and is not compared"
         hint = "write '# prints: …' to have it compared"
         yield Finding(Place(*block.located(line), 1), "snippets", "warning", message, hint)
-
-
-def _state(config: Path) -> tuple[Path, int]:
-    """Return a file and its time of change, wherever the working directory is."""
-    return config.absolute(), config.stat().st_mtime_ns
 
 
 @cache
@@ -296,7 +291,7 @@ def run_blocks(
     page: Page, blocks: tuple[Block, ...], device: Device, policy: Policy, runner: Runner
 ) -> tuple[list[Outcome], bool]:
     """Run blocks and judge them; the second value is whether networks had random weights."""
-    from cardproof.snippets.run.runner import Job
+    from cardproof.snippets.run.runner import Job, given_files
 
     job = Job(
         page.file,
@@ -335,7 +330,6 @@ def _ran(job: Job, runner: Runner) -> tuple[BlockRun, ...]:
 
 
 def _named(error: Exception) -> str:
-    """Return the class of an exception that nobody expected, and its message."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
@@ -354,22 +348,14 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
     if not block.options.skip and not ran.ended and reason != (ran.error or ""):
         return Outcome(block, "not-run", reason, ran=ran)
     outcome = judge_block(block, ran, device, strict_device=policy.strict_device, values=not ran.random_weights)
-    if ran.needs and (outcome.status == "fail" or block.options.expect_error == "") and not _is_wrong(outcome):
+    was_wrong_before = outcome.expected_line is not None and not ran.refused_before
+    if ran.needs and (outcome.status == "fail" or block.options.expect_error == "") and not was_wrong_before:
         hint = hint_for_needs(ran.needs, policy.config is not None)
         return Outcome(block, "not-run", f"needs {ran.needs}", ran=ran, hint=hint)
     if outcome.status == "fail" and outcome.hint is None:
-        return replace(outcome, hint=hint_for(ran.error) or _asked_for(ran))
+        asked_for = f"this block also asked for {', '.join(ran.refused)}, and did not get it" if ran.refused else None
+        return replace(outcome, hint=hint_for(ran.error) or asked_for)
     return outcome
-
-
-def _is_wrong(outcome: Outcome) -> bool:
-    """Return whether a block gave a wrong output before it asked for what it did not get."""
-    return outcome.expected_line is not None and outcome.ran is not None and not outcome.ran.refused_before
-
-
-def _asked_for(ran: BlockRun) -> str | None:
-    """Return what a failed block was refused, which is not why it failed as far as is known."""
-    return f"this block also asked for {', '.join(ran.refused)}, and did not get it" if ran.refused else None
 
 
 def _states(block: Block) -> bool:

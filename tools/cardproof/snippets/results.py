@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -72,8 +73,6 @@ class PageRun(Struct, frozen=True):
 
 def result_of(outcome: Outcome, stated: bool) -> BlockResult:
     """Return an outcome as a result to store."""
-    import base64
-
     block, ran = outcome.block, outcome.ran
     failed = ran if ran and outcome.status == "fail" else None
     file, line = block.located(failed.error_line) if failed and failed.error_line else (None, None)
@@ -100,7 +99,6 @@ def result_of(outcome: Outcome, stated: bool) -> BlockResult:
 
 
 def _cut(text: str) -> str:
-    """Shorten a message that is longer than a screen."""
     return text if len(text) <= LONGEST else text[:LONGEST] + f"… ({len(text):,} characters)"
 
 
@@ -163,7 +161,6 @@ class PagesRun(Struct):
     """Pages whose stated outputs were rewritten."""
 
     def add(self, other: PagesRun) -> None:
-        """Add the pages of another site."""
         self.runs += other.runs
         self.findings += other.findings
         self.updated += other.updated

@@ -64,7 +64,19 @@ class Block(Struct, frozen=True):
 
     def located(self, line: int) -> tuple[str, int]:
         """Return file and line of line ``line`` (from 1) of the code."""
-        return self.lines[line - 1] if 0 < line <= len(self.lines) else (self.file, self.line + line - 1)
+        if not self.lines:
+            return self.file, self.line + line - 1
+        return self.lines[max(1, min(line, len(self.lines))) - 1]
+
+    def line_at(self, file: str, number: int, within: tuple[int, int] | None = None) -> int | None:
+        """Return the line of the code, or of two of its lines and those between them, that is this source line."""
+        first, last = within or (1, self.code.count("\n") + 1)
+        return next((line for line in range(first, last + 1) if self.located(line) == (file, number)), None)
+
+    def seen_from(self, other: Block) -> str:
+        """Return where the block stands, as messages about another one say it."""
+        file, line = self.located(1)
+        return f"line {line}" if file == other.file else f"{file}:{line}"
 
     def located_output(self, line: int) -> tuple[str, int]:
         """Return file and line of line ``line`` (from 1) of the output that the block states."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,10 +11,7 @@ from msgspec.structs import replace
 from cardproof.snippets.compare.expect import Expectation, Span, expectations
 from cardproof.snippets.compare.match import Comparison, compare
 from cardproof.snippets.compare.outputs import same
-from cardproof.snippets.types import ConsoleError
-
-if TYPE_CHECKING:
-    from cardproof.snippets.types import Block, Outcome
+from cardproof.snippets.types import Block, ConsoleError, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
 _TEMPLATE = re.compile(r"\{[{%#]")
@@ -82,7 +78,6 @@ def _lines_of(block: Block, expectation: Expectation, file: str) -> set[int]:
 
 
 def _same_device(block: Block, expectation: Expectation, device: str) -> bool:
-    """Return whether a stated output is from the device that the block ran on."""
     stated_on_gpu = block.options.gpu or bool(re.search(r"device='(?!cpu)", expectation.text))
     return expectation.kind != "loose" and stated_on_gpu == (device != "cpu")
 
@@ -188,14 +183,13 @@ def _output_edit(source: Sequence[str], block: Block, result: Comparison, file: 
     closing = source[first + len(stated) - 1]
     if any(_FENCE.match(line) for line in got) or not _FENCE.match(closing.lstrip("> \t")):
         return None
-    for number, line in enumerate(stated):
-        if _prefix(source, first + number, line) is None:
-            return None
+    if any(_prefix(source, first + number, line) is None for number, line in enumerate(stated)):
+        return None
     before = closing[: len(closing) - len(closing.lstrip("> \t"))]
     lines = [before + line if line else before.rstrip() for line in got]
-    kept = [i for i in range(min(len(got), len(stated))) if got[i] == stated[i]]
-    for index in kept:
-        lines[index] = source[first + index - 1]
+    for index in range(min(len(got), len(stated))):
+        if got[index] == stated[index]:
+            lines[index] = source[first + index - 1]
     return Edit(first, first + len(stated) - 1, tuple(lines))
 
 

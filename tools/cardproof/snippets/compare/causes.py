@@ -5,13 +5,11 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from cardproof.snippets.run.scope import Scope
-    from cardproof.snippets.types import Block, Outcome
+from cardproof.snippets.run.course import Scope
+from cardproof.snippets.types import Block, Outcome
 
 _BUILTIN = frozenset(dir(builtins))
 _UNDEFINED = re.compile(r"NameError: name '(\w+)' is not defined")
@@ -42,10 +40,7 @@ def with_causes(outcomes: Sequence[Outcome], *, of_site: bool = True) -> list[Ou
     A block is not run that needs a name of a block which failed or did not run, or something that is missing, as an
     earlier block has said. Outputs that depend on such a block are not for an update.
     """
-    from cardproof.snippets.run.scope import Scope
-
-    blocks = [outcome.block for outcome in outcomes]
-    scope = Scope(blocks, [block.options.fresh for block in blocks])
+    scope = Scope([outcome.block for outcome in outcomes])
     result: list[Outcome] = []
     missing: dict[str, Outcome] = {}
     unsound: set[str] = set()
@@ -98,10 +93,9 @@ def _undefined(outcome: Outcome, earlier: Sequence[Outcome], first: int, scope: 
 
 
 def _leaves_out(block: Block) -> bool:
-    """Return whether a console has examples that are not run."""
     from cardproof.snippets.compare.expect import expectations
 
-    return block.console and any(expectation.left_out for expectation in expectations(block))
+    return block.console and any(stated.example and stated.example.left_out for stated in expectations(block))
 
 
 def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
@@ -111,20 +105,15 @@ def _repeated(outcome: Outcome, missing: dict[str, Outcome]) -> Outcome:
         if match := pattern.match(error or ""):
             text = words.format(match[1])
             if (cause := missing.setdefault(text, outcome)) is not outcome:
-                message = f"needs {text}: see the block at {_place(cause.block, outcome.block)}, which failed"
+                message = f"needs {text}: see the block at {cause.block.seen_from(outcome.block)}, which failed"
                 return replace(outcome, status="not-run", message=message, hint=None)
     return outcome
 
 
 def _explained(outcome: Outcome, name: str, cause: Outcome) -> Outcome:
     state = "leaves it out" if cause.status == "pass" and _leaves_out(cause.block) else _STATES[cause.status]
-    message = f"needs '{name}' of the block at {_place(cause.block, outcome.block)}, which {state}"
+    message = f"needs '{name}' of the block at {cause.block.seen_from(outcome.block)}, which {state}"
     return replace(outcome, status="not-run", message=message, hint=None)
-
-
-def _place(block: Block, seen_from: Block) -> str:
-    file, line = block.located(1)
-    return f"line {line}" if file == seen_from.file else f"{file}:{line}"
 
 
 def hint_for(error: str | None) -> str | None:

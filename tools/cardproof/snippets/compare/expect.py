@@ -7,16 +7,14 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.types import ConsoleError
-
-if TYPE_CHECKING:
-    from cardproof.snippets.console import Example
-    from cardproof.snippets.types import Block
+from cardproof.snippets.console import Example, examples
+from cardproof.snippets.names import tree_of
+from cardproof.snippets.types import Block, ConsoleError
 
 Kind = Literal["strict", "loose", "console", "output"]
 
@@ -50,16 +48,8 @@ class Expectation(Struct, frozen=True):
     """That body runs when it is called."""
     can_grow: bool = True
     """It has lines of its own, so that lines can be added or removed."""
-    error: str | None = None
-    """For a console: class name and message of the traceback that is stated."""
-    flags: frozenset[str] = frozenset()
-    """Doctest directives that are on: ``NORMALIZE_WHITESPACE``, ``SKIP``."""
-    unknown: tuple[str, ...] = ()
-    """Directives that are not known here."""
-    left_out: str | None = None
-    """For a console: why the example is not run."""
-    is_compared: bool = True
-    """A directive may say that the output is ignored."""
+    example: Example | None = None
+    """Of a console."""
     swallowed: int | None = None
     """Line of a ``...`` that was meant as output and is a prompt (cpython#76690)."""
     heading: Span | None = None
@@ -80,15 +70,18 @@ def expectations(block: Block) -> tuple[Expectation, ...]:
     return tuple(found)
 
 
+def compared_lines(block: Block) -> set[int]:
+    """Return the lines of code on which an output is stated."""
+    return {span[0] for expectation in expectations(block) for span in expectation.spans}
+
+
 def unknown_directives(block: Block) -> tuple[tuple[int, str], ...]:
     """Return the directives of a console that are not known here, with the lines of their examples."""
     try:
-        found = expectations(block) if block.console else ()
+        found = examples(block.code) if block.console else ()
     except ConsoleError:
         return ()
-    return tuple(
-        (example.statements[0][0], name) for example in found if example.kind == "console" for name in example.unknown
-    )
+    return tuple((example.line, name) for example in found for name in example.unknown)
 
 
 class Comment(Struct, frozen=True):
@@ -102,11 +95,11 @@ class Comment(Struct, frozen=True):
 
 
 def _commented(code: str) -> list[Expectation]:
+    comments = comments_of(code)
     try:
-        comments = comments_of(code)
         statements = statement_lines(code)
         bodies = tuple(_bodies(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     found: list[Expectation] = []
     used, index = 0, 0
@@ -126,12 +119,8 @@ def _commented(code: str) -> list[Expectation]:
     return found
 
 
-class _Body(Struct, frozen=True):
-    """Statements that are not at the top level, by their lines."""
-
-    column: int
-    lines: tuple[tuple[int, int], ...]
-    in_function: bool
+_Body = tuple[int, tuple[tuple[int, int], ...], bool]
+"""Statements that are not at the top level: their column, their lines, and whether they are in a function."""
 
 
 def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
@@ -140,17 +129,16 @@ def _bodies(node: ast.AST, in_function: bool = False) -> Iterator[_Body]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             if not hasattr(child, "body") and isinstance(child, ast.stmt) and _prints_when_called(child):
-                yield _Body(child.col_offset, ((child.lineno, child.end_lineno or child.lineno),), True)
+                yield child.col_offset, ((child.lineno, child.end_lineno or child.lineno),), True
             inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             for name in ("body", "orelse", "finalbody"):
                 if nodes := [item for item in getattr(child, name, ()) if isinstance(item, ast.stmt)]:
                     lines = tuple((item.lineno, item.end_lineno or item.lineno) for item in nodes)
-                    yield _Body(nodes[0].col_offset, lines, inside)
+                    yield nodes[0].col_offset, lines, inside
             yield from _bodies(child, in_function)
 
 
 def _prints_when_called(node: ast.stmt) -> bool:
-    """Return whether a statement has a ``lambda`` that prints."""
     inner = (item for function in ast.walk(node) if isinstance(function, ast.Lambda) for item in ast.walk(function))
     return any(isinstance(item, ast.Name) and item.id == "print" for item in inner)
 
@@ -159,13 +147,13 @@ def _within(bodies: Sequence[_Body], comment: Comment) -> tuple[tuple[tuple[int,
     """Return the statements of an inner body up to the one that a comment speaks of, and whether it is a function's."""
     found: tuple[tuple[tuple[int, int], ...], bool] = ((), False)
     ends = -1
-    for body in bodies:
-        if comment.alone and comment.column < body.column:
+    for column, lines, in_function in bodies:
+        if comment.alone and comment.column < column:
             continue
-        upto = tuple(item for item in body.lines if item[0] <= comment.line)
+        upto = tuple(item for item in lines if item[0] <= comment.line)
         beside = upto and upto[-1][0] <= comment.line <= upto[-1][1]
         if upto and (beside or comment.alone) and upto[-1][1] >= ends:
-            found, ends = (upto[-_MOST_STATEMENTS:], body.in_function), upto[-1][1]
+            found, ends = (upto[-_MOST_STATEMENTS:], in_function), upto[-1][1]
     return found
 
 
@@ -183,9 +171,13 @@ def statement_lines(code: str) -> list[tuple[int, int]]:
 
 
 def comments_of(code: str) -> list[Comment]:
-    """Return the comments of Python code. Raises SyntaxError or TokenError."""
+    """Return the comments of Python code; none if it is not."""
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(code + "\n").readline))
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return []
     comments = []
-    for token in tokenize.generate_tokens(io.StringIO(code + "\n").readline):
+    for token in tokens:
         if token.type == tokenize.COMMENT:
             line, column = token.start
             comments.append(Comment(line, column, token.string, not token.line[:column].strip()))
@@ -251,8 +243,6 @@ def _expectation(comments: Sequence[Comment], statements: tuple[tuple[int, int],
 
 
 def _console(code: str) -> list[Expectation]:
-    from cardproof.snippets.console import examples  # few pages have consoles
-
     raw = code.split("\n")
     return [_example(example, raw) for example in examples(code)]
 
@@ -260,6 +250,8 @@ def _console(code: str) -> list[Expectation]:
 def _example(example: Example, raw: Sequence[str]) -> Expectation:
     last, lines = example.end_line, example.want.split("\n")[:-1]
     spans = tuple((last + number, example.indent, len(raw[last + number - 1])) for number in range(1, len(lines) + 1))
+    tree = tree_of(example.source)
+    is_simple = bool(tree and tree.body) and not hasattr(tree.body[-1], "body")  # type: ignore[union-attr]
     blank = "<BLANKLINE>" if "DONT_ACCEPT_BLANKLINE" in example.flags else ""
     text = "\n".join(blank if line.strip() == "<BLANKLINE>" else line for line in lines)
     return Expectation(
@@ -268,19 +260,6 @@ def _example(example: Example, raw: Sequence[str]) -> Expectation:
         last + 1,
         spans,
         ((example.line, last),),
-        error=example.error,
-        flags=example.flags,
-        unknown=example.unknown,
-        left_out=example.left_out,
-        is_compared=example.is_compared,
-        swallowed=last if raw[last - 1].strip() == "..." and _is_simple(example.source) else None,
+        example=example,
+        swallowed=last if raw[last - 1].strip() == "..." and is_simple else None,
     )
-
-
-def _is_simple(source: str) -> bool:
-    """Return whether a statement has no body, so that it needs no ``...`` prompt at its end."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return bool(body) and not hasattr(body[-1], "body")

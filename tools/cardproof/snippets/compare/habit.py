@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import ast
 import re
-import tokenize
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.expect import comments_of, expectations, marker_of
+from cardproof.snippets.compare.expect import Comment, comments_of, compared_lines, marker_of
 from cardproof.snippets.compare.outputs import same
-
-if TYPE_CHECKING:
-    from cardproof.snippets.compare.expect import Comment
-    from cardproof.snippets.types import Block
+from cardproof.snippets.names import tree_of
+from cardproof.snippets.types import Block
 
 Answer = Literal["holds", "differs", "unclear", "unrelated"]
 
@@ -71,12 +68,10 @@ def stated_values(code: str) -> tuple[Stated, ...]:
     """Return the comments of Python code that state the value of a print or a bare expression."""
     if "#" not in code:
         return ()
-    try:
-        comments = comments_of(code)
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+    tree = tree_of(code)
+    if tree is None:
         return ()
-    by_line = {comment.line: comment for comment in comments}
+    by_line = {comment.line: comment for comment in comments_of(code)}
     top = {id(node) for node in tree.body}
     found = (
         _stated(node, by_line, id(node) in top)
@@ -130,12 +125,8 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     """Return the lines of comments that state an output in a form that is not compared."""
     if block.console or block.stated_output is not None:
         return ()
-    try:
-        comments = comments_of(block.code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
-        return ()
-    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
-    compared |= {stated.line for stated in stated_values(block.code)}
+    comments = comments_of(block.code)
+    compared = compared_lines(block) | {stated.line for stated in stated_values(block.code)}
     return tuple(
         c.line for c in comments if c.line not in compared and not marker_of(c.text) and _UNREAD.search(c.text)
     )
@@ -188,7 +179,9 @@ def _value(text: str) -> ast.expr | None:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return node if _is_value(node) and not _is_only_dots(node) else None
+    leaves = [item for item in ast.walk(node) if isinstance(item, ast.Constant | ast.Name | ast.Attribute)]
+    is_only_dots = len(leaves) == 1 and _is_dots(leaves[0])
+    return node if _is_value(node) and not is_only_dots else None
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -236,11 +229,6 @@ def _is_value(node: ast.expr, *, inside: bool = False) -> bool:
     return False
 
 
-def _is_only_dots(node: ast.expr) -> bool:
-    leaves = [item for item in ast.walk(node) if isinstance(item, ast.Constant | ast.Name | ast.Attribute)]
-    return any(isinstance(item, ast.Constant) and item.value is ... for item in leaves) and len(leaves) == 1
-
-
 def _dotted(node: ast.expr) -> str:
     return ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
 
@@ -249,7 +237,9 @@ def _kind(node: ast.expr) -> str:
     """Return what a value is: those of different kinds are not compared."""
     node = _plain(node)
     match node:
-        case ast.Tuple(elts) | ast.List(elts) if elts and all(_is_whole(item) for item in elts):
+        case ast.Tuple(elts) | ast.List(elts) if elts and all(
+            isinstance(item, ast.Constant) and type(item.value) is int for item in elts
+        ):
             return "shape" if isinstance(node, ast.Tuple) else "list"
         case ast.Constant(value=bool() | None):
             return "flag"
@@ -263,10 +253,6 @@ def _kind(node: ast.expr) -> str:
             name = _dotted(function).rpartition(".")[2]
             return {"tensor": "array", "array": "array", "type": "type", "dtype": "type"}.get(name, name)
     return type(node).__name__
-
-
-def _is_whole(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and type(node.value) is int
 
 
 def _plain(node: ast.expr) -> ast.expr:
@@ -292,7 +278,7 @@ def _agree_all(want: Sequence[ast.expr], got: Sequence[ast.expr]) -> bool:
     return len(want) == len(got) and all(_agree(a, b) for a, b in zip(want, got, strict=True))
 
 
-def _is_dots(node: ast.expr) -> bool:
+def _is_dots(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 
 
@@ -331,7 +317,6 @@ def _text_of(node: ast.expr) -> str:
 
 
 def _number(node: ast.expr) -> tuple[float, bool] | None:
-    """Return a number and whether it is written with decimals."""
     sign = -1 if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else 1
     node = node.operand if isinstance(node, ast.UnaryOp) else node
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):

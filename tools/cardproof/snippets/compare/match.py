@@ -10,9 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
-from cardproof.snippets.compare.expect import Expectation, expectations
+from cardproof.snippets.compare.expect import Expectation, compared_lines, expectations
 from cardproof.snippets.compare.habit import Stated, answer, depends_on_weights, stated_values
 from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
+from cardproof.snippets.console import Example
 from cardproof.snippets.types import Block, BlockRun, ConsoleError, Outcome, Printed
 
 __all__ = ["Comparison", "Expectation", "compare", "expectations", "judge_block"]
@@ -88,26 +89,24 @@ def judge_block(
 
 
 def _is_before_error(result: Comparison, ran: BlockRun) -> bool:
-    """Return whether an expectation is of a statement before the one that raised."""
     statements = result.expectation.statements if result.expectation.kind != "output" else ()
     return bool(statements and ran.error_line is not None and statements[-1][1] < ran.error_line)
 
 
 def _not_run(block: Block, ran: BlockRun) -> str | None:
     """Return why a console was not run: it has no example, all of them are left out, or one that is binds a name."""
-    examples = expectations(block)
-    if all(example.left_out for example in examples):
-        return examples[0].left_out if examples else "nothing to run: no line begins with '>>> '"
+    found = [stated.example for stated in expectations(block)]
+    if all(example and example.left_out for example in found):
+        return found[0].left_out if found and found[0] else "nothing to run: no line begins with '>>> '"
     missing = re.match(r"NameError: name '(\w+)' is not defined", ran.error or "")
-    for example in examples if missing else ():
-        first, last = example.statements[0]
-        if example.left_out and missing and re.search(rf"\b{missing[1]}\b", _lines(block.code, first, last)):
-            return f"needs '{missing[1]}' of line {block.located(first)[1]}, which was not run: {example.left_out}"
+    lines = block.code.split("\n")
+    for example in found if missing else ():
+        if example and example.left_out and missing:
+            code = "\n".join(lines[example.line - 1 : example.end_line])
+            if re.search(rf"\b{missing[1]}\b", code):
+                place = block.located(example.line)[1]
+                return f"needs '{missing[1]}' of line {place}, which was not run: {example.left_out}"
     return None
-
-
-def _lines(code: str, first: int, last: int) -> str:
-    return "\n".join(code.split("\n")[first - 1 : last])
 
 
 def compare(block: Block, ran: BlockRun, device: str) -> tuple[Comparison, ...]:
@@ -141,15 +140,14 @@ def _of_error(block: Block, ran: BlockRun, device: str, strict_device: bool) -> 
             hint = "a typing error would pass as well: write expect-error=SyntaxError if it is meant"
             return Outcome(block, "fail", readable(ran.error), ran=ran, hint=hint)
         return None
-    if ran.error is None or (block.console and _is_stated(block, ran)):
+    if ran.error is None:
+        return None
+    if block.console and any(e.example and e.example.error and _is_at(e, ran.error_line) for e in expectations(block)):
         return None
     if device == "cpu" and not strict_device and _NO_GPU.search(ran.error):
         return Outcome(block, "skip", "needs a GPU", ran=ran)
-    error = readable(ran.error)
-    if advice := _advice(block, ran):
-        message, hint = advice
-        return Outcome(block, "fail", message, ran=ran, hint=hint)
-    return Outcome(block, "fail", error, ran=ran, hint=hint_for(ran.error))
+    message, advice = _advice(block, ran) or (readable(ran.error), hint_for(ran.error))
+    return Outcome(block, "fail", message, ran=ran, hint=advice)
 
 
 def _advice(block: Block, ran: BlockRun) -> tuple[str, str] | None:
@@ -162,11 +160,6 @@ def _advice(block: Block, ran: BlockRun) -> tuple[str, str] | None:
         if found := pattern.search(code[ran.error_line - 1]):
             return f"{start}: {what.format(found[0].strip())}", hint
     return None
-
-
-def _is_stated(block: Block, ran: BlockRun) -> bool:
-    """Return whether a console's exception arose in an example that states a traceback."""
-    return any(e.error and _is_at(e, ran.error_line) for e in expectations(block))
 
 
 def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], values: bool) -> Outcome:
@@ -200,7 +193,7 @@ def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator
     """Yield warnings about values in comments, in PyTorch's habit, that are not what came out."""
     if block.console or block.stated_output is not None:
         return
-    compared = {span[0] for expectation in expectations(block) for span in expectation.spans}
+    compared = compared_lines(block)
     for stated in stated_values(block.code):
         if stated.line in compared or not (values or not depends_on_weights(stated)):
             continue
@@ -237,7 +230,6 @@ def _unreached(block: Block, ran: BlockRun) -> list[int]:
 
 
 def _reached(expectation: Expectation, ran: BlockRun) -> bool:
-    """Return whether the statement of an expectation ended."""
     if ran.exit_line is not None and expectation.statements and expectation.statements[-1][0] > ran.exit_line:
         return False
     return ran.error_line is None or not expectation.statements or expectation.statements[-1][1] < ran.error_line
@@ -268,7 +260,6 @@ def _holds(expectation: Expectation, got: str) -> bool:
 
 
 def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
-    """Compare the expectations of one statement, which together state its output."""
     want = "\n".join(member.text for member in members)
     got = _cleaned(outputs[0], want, device)
     if same(want, got):
@@ -330,20 +321,22 @@ def _windows(got: str, want: str) -> Iterator[str]:
 
 def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str) -> Comparison:
     """Compare one example by doctest's rules; one without an output is not compared."""
-    first, last = expectation.statements[0]
+    example = expectation.example
+    assert example is not None
+    first, last = example.line, example.end_line
     entries = [item for item in ran.printed if item.line <= last and item.end_line >= first]
     error = next((item.error for item in entries if item.error), None)
     if error is None and ran.error is not None and _is_at(expectation, ran.error_line):
         error = ran.error
-    if not expectation.is_compared or (not expectation.text and not expectation.error):
+    if not example.is_compared or (not expectation.text and not example.error):
         return Comparison(expectation, "", True)
-    if expectation.error is not None:
-        return _raised(expectation, error)
+    if example.error is not None:
+        return _raised(expectation, example, error)
     if ran.error_line is not None and last > ran.error_line and not entries:
         line = block.located(ran.error_line)[1]
         return Comparison(expectation, "", False, False, f"not run: the block ended with an exception at line {line}")
     got = _cleaned("".join(_text(item, True) for item in entries), expectation.text, device)
-    if _same_example(expectation.text, got, expectation.flags):
+    if _same_example(expectation.text, got, example.flags):
         return Comparison(expectation, got, True)
     if expectation.swallowed is not None:
         line = block.located(expectation.swallowed)[1]
@@ -353,7 +346,6 @@ def _console(expectation: Expectation, ran: BlockRun, block: Block, device: str)
 
 
 def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
-    """Return whether an output is the stated one by the directives of its example."""
     if "NORMALIZE_WHITESPACE" in flags:
         want, got = " ".join(want.split()), " ".join(got.split())
     for flag, prefix in (("ALLOW_UNICODE", "uU"), ("ALLOW_BYTES", "bB")):
@@ -364,11 +356,11 @@ def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
     return is_old or (close if "FLOAT_CMP" in flags else same)(want, got)
 
 
-def _raised(expectation: Expectation, error: str | None) -> Comparison:
-    want = expectation.error or ""
+def _raised(expectation: Expectation, example: Example, error: str | None) -> Comparison:
+    want = example.error or ""
     if error is None:
         return Comparison(expectation, "", False, False, f"no exception, expected {_shown(want)}")
-    detail = "IGNORE_EXCEPTION_DETAIL" not in expectation.flags
+    detail = "IGNORE_EXCEPTION_DETAIL" not in example.flags
     if same(_unqualified(want, detail), _unqualified(error, detail)):
         return Comparison(expectation, "", True)
     return Comparison(expectation, "", False, False, f"{_shown(error)}, expected {_shown(want)}")

@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
-
-if TYPE_CHECKING:
-    SameNumber = Callable[["Token", "Token"], bool]
 
 WHOLE_DIGITS = 4
 """Decimals of ``1.``: torch leaves them out if all are zero, and prints four otherwise."""
@@ -42,7 +38,10 @@ _SPELLINGS = (
     (re.compile(r"(\bgrad_fn=<\w*?Backward)\d+(?=>)"), r"\1"),
 )
 """What newer versions of numpy and torch write and older ones do not, or the reverse, and how it is left out."""
-_LINE_OF_DOTS = re.compile(r"(?m)^[ \t]*\.\.\.[ \t]*(?:\n[ \t]*\.\.\.[ \t]*)*$")
+_PATTERN = re.compile(
+    rf"(?P<lines>(?:\A|\n)[ \t]*\.\.\.(?:[ \t]*\n[ \t]*\.\.\.)*[ \t]*(?:\n|\Z)) | {_TOKEN.pattern}", _TOKEN.flags
+)
+"""The same for stated outputs; lines of nothing but dots are one token, with the line breaks around them."""
 
 
 class Token(Struct, frozen=True):
@@ -57,6 +56,9 @@ class Token(Struct, frozen=True):
     cut_after: bool = False
     """A number directly before ``...``: the beginning of one."""
     cut_before: bool = False
+
+
+SameNumber = Callable[[Token, Token], bool]
 
 
 def same(want: str, got: str) -> bool:
@@ -133,9 +135,13 @@ def _closing(text: str, start: int) -> int:
 
 
 def cleaned(text: str) -> str:
-    """Return an output as a terminal shows it: no escape sequences, no overwritten text, no blanks at ends."""
-    lines = _ANSI.sub("", text).replace("\r\n", "\n").split("\n")
-    return "\n".join(_folded(line).rstrip() for line in lines).rstrip("\n")
+    """Return an output as a terminal shows it, without blanks at the ends of lines and line ends at its own end."""
+    return "\n".join(line.rstrip() for line in as_shown(text).split("\n")).rstrip("\n")
+
+
+def as_shown(text: str) -> str:
+    """Return text as a terminal shows it: without escape sequences and overwritten characters."""
+    return "\n".join(map(_overwritten, _ANSI.sub("", text).split("\n")))
 
 
 def without_device(want: str, got: str) -> str:
@@ -143,7 +149,7 @@ def without_device(want: str, got: str) -> str:
     return got if "device=" in want else _DEVICE.sub("", got)
 
 
-def _folded(line: str) -> str:
+def _overwritten(line: str) -> str:
     shown = ""
     for part in line.split("\r"):
         shown = part + shown[len(part) :]
@@ -151,7 +157,7 @@ def _folded(line: str) -> str:
 
 
 def _matches(want: str, got: str, number: SameNumber) -> bool:
-    pattern = _LINE_OF_DOTS.sub("...", "\n".join(line.rstrip() for line in want.split("\n")).rstrip("\n"))
+    pattern = "\n".join(line.rstrip() for line in want.split("\n")).rstrip("\n")
     wanted, found = list(_tokens(pattern, dots=True)), list(_tokens(got))
     if (
         "{" in pattern
@@ -165,10 +171,10 @@ def _matches(want: str, got: str, number: SameNumber) -> bool:
 def _tokens(text: str, dots: bool = False) -> Iterator[Token]:
     """Yield the tokens of a text; ``...`` is a token of patterns only."""
     cut_before = False
-    for match in _TOKEN.finditer(text):
+    for match in (_PATTERN if dots else _TOKEN).finditer(text):
         kind = match.lastgroup or "character"
         if kind == "any" and dots:
-            yield Token("lines" if _alone(text, match) else "any")
+            yield Token("any")
         elif kind == "any":
             yield from (Token("character", ".") for _ in range(3))
         elif kind == "number":
@@ -178,11 +184,6 @@ def _tokens(text: str, dots: bool = False) -> Iterator[Token]:
         else:
             yield Token(kind, match[kind])
         cut_before = kind == "any" and dots
-
-
-def _alone(text: str, match: re.Match[str]) -> bool:
-    starts = match.start() == 0 or text[match.start() - 1] == "\n"
-    return starts and (match.end() == len(text) or text[match.end()] == "\n")
 
 
 def _with_sets(tokens: Sequence[Token]) -> list[Token]:
@@ -233,63 +234,27 @@ def _element(tokens: Sequence[Token]) -> tuple[Token, ...]:
 
 
 def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bool:
-    """Match a pattern: the pieces between its dots are in the output in this order, first and last at its ends."""
-    pieces: list[list[Token]] = [[]]
-    gaps: list[bool] = []
-    for token in want:
-        if token.kind in ("any", "lines"):
-            gaps.append(token.kind == "lines")
-            pieces.append([])
+    """Match a pattern; ``places`` are the indexes of the output up to which it may match the pattern so far."""
+    places, end = {0}, len(got)
+    for index, token in enumerate(want, 1):
+        if token.kind == "any":
+            places = set(range(min(places), end + 1))
+        elif token.kind == "lines":
+            places = {at for at in places if at == end or got[at].text == "\n" or index == 1}
+            places = _after_lines(places, got, is_last=index == len(want))
         else:
-            pieces[-1].append(token)
-    for index, whole in enumerate(gaps):
-        if whole:  # the line breaks around a line of dots belong to it
-            pieces[index] = pieces[index][:-1]
-            pieces[index + 1] = pieces[index + 1][1:]
-    at = 0
-    for index, piece in enumerate(pieces):
-        room = _Room(at, gaps[index - 1] if index else None, gaps[index] if index < len(gaps) else None)
-        found = _find(piece, got, room, number)
-        if found is None:
+            places = {at + 1 for at in places if at < end and _same_token(token, got[at], number)}
+        if not places:
             return False
-        at = found + len(piece)
-    return True
+    return end in places
 
 
-class _Room(Struct, frozen=True):
-    """The range in which a piece is searched."""
-
-    start: int
-    """Index after the piece before it."""
-    before: bool | None
-    """The gap before it: None: there is no gap; True: whole lines."""
-    after: bool | None
-
-
-def _find(piece: Sequence[Token], got: Sequence[Token], room: _Room, number: SameNumber) -> int | None:
-    """Return the first index at which a piece fits between its neighbours."""
-    last = len(got) - len(piece)
-    places = range(room.start if room.after is not None else max(room.start, last), last + 1)
-    for start in places[:1] if room.before is None else places:
-        if room.before is None and start != room.start:
-            return None
-        if _whole_lines(piece, got, start, room) and all(
-            _same_token(w, g, number) for w, g in zip(piece, got[start : start + len(piece)], strict=True)
-        ):
-            return start
-    return None
-
-
-def _whole_lines(piece: Sequence[Token], got: Sequence[Token], start: int, room: _Room) -> bool:
-    """Return whether the gaps of whole lines around a piece begin and end at line breaks."""
-    end = start + len(piece)
-    if room.after and (piece or room.before is not None) and end < len(got) and got[end].text != "\n":
-        return False
-    if not room.before or room.start == start == len(got):
-        return True
-    opened = room.start == 0 or (room.start < start and got[room.start].text == "\n")
-    at_end = room.after is None and not piece
-    return opened and (at_end or start == 0 or got[start - 1].text == "\n")
+def _after_lines(places: set[int], got: Sequence[Token], *, is_last: bool) -> set[int]:
+    """Return where whole lines may end that begin at one of these places: after a line break, or at an end."""
+    end = len(got)
+    later = range(min(places, default=end) + 1, end + 1)
+    ends = {at for at in later if (at == end if is_last else got[at - 1].text == "\n")}
+    return ends | (places & {0, end})
 
 
 def _same_token(want: Token, got: Token, number: SameNumber) -> bool:
@@ -356,7 +321,6 @@ def _is_decimal(text: str) -> bool:
 
 
 def _half_unit(text: str) -> Decimal:
-    """Return half a unit of the last digit that is written."""
     mantissa, _, exponent = text.lower().partition("e")
     _, point, decimals = mantissa.partition(".")
     digits = len(decimals) or (WHOLE_DIGITS if point else 0)

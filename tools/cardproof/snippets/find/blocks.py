@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.types import Finding, Place, Severity
+from cardproof.snippets.console import is_console
 from cardproof.snippets.find.options import comment_options, fence_options
 from cardproof.snippets.find.overlooked import overlooked
 from cardproof.snippets.find.page import CONSOLE, PYTHON, Comment, Fence, ObservedPage, Prose, indentation
@@ -34,7 +35,6 @@ EXTENSIONS = (
 """Markdown extensions of a page that belongs to no site."""
 EXTENSION_CONFIGS: dict[str, dict[str, Any]] = {"pymdownx.tabbed": {"alternate_style": True}}
 
-_MAY_BE_FRONT_MATTER = re.compile(r"\s|---|[A-Za-z0-9_-]+:|$")
 _SETUP = re.compile(r"setup\b[ \t]*")
 _ANNOUNCES = re.compile(r"\boutput\s*:\s*$", re.IGNORECASE)
 _LONGEST_ANNOUNCEMENT = 200
@@ -78,13 +78,7 @@ def _found(finder: _Finder) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     return blocks, tuple(sorted(finder.findings, key=lambda finding: finding.place.start))
 
 
-def shown(
-    text: str,
-    *,
-    extensions: Sequence[Any] = EXTENSIONS,
-    extension_configs: Mapping[str, Any] = EXTENSION_CONFIGS,
-    base_path: str | Path = ".",
-) -> str:
+def shown(text: str) -> str:
     """Return a page's Markdown without hidden lines: set-up comments, ``.hide`` blocks, ``# snippet: hide`` lines.
 
     Everything else stays byte for byte.
@@ -93,8 +87,10 @@ def shown(
     from cardproof.snippets.find.observe import observe
 
     body, first = _without_front_matter(text)
-    page = observe(body, extensions, extension_configs, base_path)
-    hidden = {page.origins[index][1] + first for index in _hidden(page) if page.origins[index][0] is None}
+    page = observe(body, EXTENSIONS, EXTENSION_CONFIGS, ".")
+    finder = _Finder(page, body, "", first, {})
+    finder.walk()
+    hidden = {page.origins[index][1] + first for index in finder.hidden if page.origins[index][0] is None}
     return "".join(line for number, line in enumerate(lines, 1) if number not in hidden)
 
 
@@ -128,40 +124,10 @@ def site_extensions(mkdocs_yml: str | Path) -> tuple[list[str], dict[str, dict[s
 def _without_front_matter(text: str) -> tuple[str, int]:
     """Return the Markdown that MkDocs converts, with ``\\n`` as line ends, and the number of lines before it."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not _MAY_BE_FRONT_MATTER.match(text):
-        return text, 0
     from mkdocs.utils.meta import get_data
 
     body, _ = get_data(text)
     return body, text.count("\n") - body.count("\n")
-
-
-def _hidden(page: ObservedPage) -> set[int]:
-    """Return the indexes of hidden lines."""
-    hidden: set[int] = set()
-    waiting: list[Comment] = []
-    for item in page.shown:
-        if isinstance(item, Prose):
-            waiting = [] if item.text else waiting
-        elif isinstance(item, Fence):
-            if item.language.lower() in PYTHON | CONSOLE:
-                hidden.update(_hidden_of(item, waiting, page))
-            waiting = []
-        elif _SETUP.match(item.text):
-            hidden.update(range(item.line, _comment_end(page, item.line)))
-        else:
-            waiting.append(item)
-    return hidden
-
-
-def _hidden_of(fence: Fence, comments: Sequence[Comment], page: ObservedPage) -> set[int]:
-    """Return the hidden lines of a fence: all of it, with its comments, or those that are marked."""
-    options, _, _ = fence_options(fence.classes, fence.attributes)
-    for comment in comments:
-        options, _ = comment_options(comment.text, options)
-    if options.hide:
-        return {*range(fence.start, fence.end), *(comment.line for comment in comments)}
-    return {index for index in range(fence.start + 1, fence.end - 1) if HIDDEN_LINE.search(page.lines[index])}
 
 
 def _comment_end(page: ObservedPage, start: int) -> int:
@@ -180,6 +146,8 @@ class _Finder(Struct):
     origin: Mapping[int, tuple[str, int]]
     blocks: list[Block] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)
+    """Indexes of the lines that the finished page does not show."""
     _comments: list[Comment] = field(default_factory=list)
     """Options that wait for their block."""
     _after: Prose | None = None
@@ -199,7 +167,7 @@ class _Finder(Struct):
 
     def overlooked(self) -> None:
         for found in overlooked(self.page):
-            self._finding(found.line, found.severity, found.message, found.hint, found.column)
+            self._finding(*found)
         for path in self.page.missing:
             line = next((i for i, text in enumerate(self.body.split("\n")) if path in text), 0) + 1 + self.first
             place = self.origin.get(line, (self.file, line))
@@ -208,17 +176,24 @@ class _Finder(Struct):
             self.findings.append(Finding(Place(*place, 1), CHECK, "error", message, hint))
 
     def _prose(self, prose: Prose) -> None:
-        if prose.text:
+        text = prose.text.strip()
+        if text:
             self._drop_comments()
         if self._after is not None:
             old = self._after
-            text = f"{old.text}\n{prose.text}".strip()
+            text = f"{old.text}\n{text}".strip()
             self._after = Prose(text, old.paragraphs + prose.paragraphs, old.others + prose.others)
 
     def _fence(self, fence: Fence) -> None:
-        asked = self._comments[-1].line if self._comments else fence.start
+        comments = [comment.line for comment in self._comments]
+        asked = comments[-1] if comments else fence.start
         options = self._options(fence)
         python = fence.language.lower() in PYTHON | CONSOLE
+        if python and options.hide:
+            self.hidden.update(range(fence.start, fence.end), comments)
+        elif python:
+            inside = range(fence.start + 1, fence.end - 1)
+            self.hidden.update(index for index in inside if HIDDEN_LINE.search(self.page.lines[index]))
         if options.output or (not python and fence.language.lower() in OUTPUT and self._announced()):
             self._state(fence)
         elif python:
@@ -235,13 +210,9 @@ class _Finder(Struct):
 
     def _announced(self) -> bool:
         after = self._after
-        return (
-            after is not None
-            and after.paragraphs <= 1
-            and not after.others
-            and len(after.text) <= _LONGEST_ANNOUNCEMENT
-            and bool(_ANNOUNCES.search(after.text))
-        )
+        if after is None or after.paragraphs > 1 or after.others or len(after.text) > _LONGEST_ANNOUNCEMENT:
+            return False
+        return bool(_ANNOUNCES.search(after.text))
 
     def _options(self, fence: Fence) -> Options:
         options, errors, warnings = fence_options(fence.classes, fence.attributes)
@@ -267,7 +238,7 @@ class _Finder(Struct):
         file, header = self._source(fence.start)
         line = lines[0][1] if lines and lines[0][0] == file else header + 1
         name = fence.attributes.get("id") or fence.attributes.get("title") or ""
-        console = fence.language.lower() in CONSOLE or _is_console(fence.code)
+        console = fence.language.lower() in CONSOLE or (">>>" in fence.code and is_console(fence.code))
         included, end = self.page.origins[fence.end - 1]
         end = end + self.first if included is None else 0
         indent = indentation(self.page.lines[fence.start])
@@ -277,6 +248,7 @@ class _Finder(Struct):
     def _setup(self, comment: Comment, first: str) -> Block:
         """Return the set-up in a comment; its code begins after the word or on the next line."""
         end = _comment_end(self.page, comment.line)
+        self.hidden.update(range(comment.line, end))
         raw = list(self.page.lines[comment.line : end])
         width = indentation(raw[0])
         rest = [line[min(width, indentation(line)) :] for line in raw[1:]]
@@ -291,7 +263,6 @@ class _Finder(Struct):
         return Block(file, line, "\n".join(code), Options(hide=True, setup=True), _origins(file, line, lines))
 
     def _state(self, fence: Fence) -> None:
-        """Add the stated output in a fence to the block before it."""
         if not self.blocks or self.blocks[-1].options.setup or self.blocks[-1].stated_output:
             message = "an output block follows no Python block whose output it could state"
             self._finding(fence.start, "error", message, "put it after the block that prints it")
@@ -310,7 +281,6 @@ class _Finder(Struct):
         self._comments = []
 
     def _source(self, index: int) -> tuple[str, int]:
-        """Return the source file and line of a line of the page."""
         included, line = self.page.origins[index]
         if included is not None:
             return included, line
@@ -320,14 +290,6 @@ class _Finder(Struct):
         file, line = self._source(index)
         column = column or indentation(self.page.lines[index]) + 1
         self.findings.append(Finding(Place(file, line, column), CHECK, severity, message, hint))
-
-
-def _is_console(code: str) -> bool:
-    if ">>>" not in code:
-        return False
-    from cardproof.snippets.console import is_console  # few pages have consoles
-
-    return is_console(code)
 
 
 def _origins(file: str, line: int, lines: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:

@@ -10,7 +10,6 @@ from markdown_it.token import Token
 from cardproof.snippets.find.page import (
     CONSOLE,
     PYTHON,
-    Events,
     Fence,
     ObservedPage,
     marked,
@@ -48,17 +47,13 @@ def observe_commonmark(text: str) -> ObservedPage:
             token.meta["number"] = len(fences)
             fences.append(fence)
     converter.add_render_rule("fence", _render_fence)
-    events = Events()
-    events.feed(converter.renderer.render(tokens, converter.options, {}))
-    events.close()
-    for number, fence in enumerate(fences):
-        fence.fate = events.fate(number)
+    shown, comments = visible_parts(converter.renderer.render(tokens, converter.options, {}), fences)
     return ObservedPage(
         lines=tuple(lines),
         origins=tuple((None, number) for number in range(1, len(lines) + 1)),
         fences=tuple(fences),
-        shown=tuple(visible_parts(events, fences)),
-        comments=tuple(events.comments),
+        shown=tuple(shown),
+        comments=tuple(comments),
         refused=frozenset(refused),
         missing=(),
         is_commonmark=True,

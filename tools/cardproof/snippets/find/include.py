@@ -28,10 +28,9 @@ class Includes:
         self.missing: list[str] = []
         """Paths of files that are missing, behind a link that leads out of the site, or not regular files."""
         self._base = Path(base_path).absolute()
-        if "snippet" in converter.preprocessors:
-            self._attach(converter.preprocessors["snippet"])
-
-    def _attach(self, processor: Any) -> None:
+        if "snippet" not in converter.preprocessors:
+            return
+        processor = converter.preprocessors["snippet"]
         run, read_lines = processor.run, processor.read_lines
         get_snippet_path, dedent = processor.get_snippet_path, processor.dedent
         own = self._base if (self._base / "mkdocs.yml").is_file() else root_of_argument(self._base)
@@ -57,7 +56,8 @@ class Includes:
             return found
 
         def observed_dedent(lines: list[str]) -> list[str]:
-            return [_same_origin(new, old) for new, old in zip(dedent(lines), lines, strict=True)]
+            pairs = zip(dedent(lines), lines, strict=True)
+            return [_Line(new, old.origin) if isinstance(old, _Line) else new for new, old in pairs]
 
         processor.run, processor.read_lines = observed_run, observed_read
         processor.get_snippet_path, processor.dedent = observed_path, observed_dedent
@@ -89,10 +89,6 @@ class _Line(str):
 
     def replace(self, *arguments: Any) -> _Line:
         return _Line(super().replace(*arguments), self.origin)
-
-
-def _same_origin(text: str, line: str) -> str:
-    return _Line(text, line.origin) if isinstance(line, _Line) else text
 
 
 MOST_PAIRS = 4_000_000

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from pymdownx.superfences import (  # type: ignore[import-untyped]
 
 from cardproof.snippets.find.include import Includes, Origin, aligned, filled, include_config
 from cardproof.snippets.find.page import (
-    Events,
     Fence,
     ObservedPage,
     indentation,
@@ -31,8 +28,6 @@ from cardproof.snippets.find.page import (
 )
 
 SUPERFENCES, SNIPPETS = "pymdownx.superfences", "pymdownx.snippets"
-_OWN = frozenset({"admonition", "attr_list", "md_in_html", "tables", "toc"})
-"""Extensions of Markdown itself that most sites have."""
 
 
 def observe(
@@ -45,23 +40,20 @@ def observe(
     configs = deepcopy(dict(extension_configs))
     if SNIPPETS in extensions:
         configs[SNIPPETS] = include_config(configs.get(SNIPPETS) or {}, base_path)
-    converter = _Converter(extensions=list(extensions), extension_configs=configs)
+    converter = markdown.Markdown(extensions=list(extensions), extension_configs=configs)
     if "strip-html" in converter.postprocessors:
         converter.postprocessors.deregister("strip-html")  # it would remove the comments
     includes = Includes(converter, base_path)
     recorder = _Recorder(converter)
-    events = Events()
-    events.feed(converter.convert(text))
-    events.close()
+    html = converter.convert(text)  # fills what the recorder and the includes have
+    shown, comments = visible_parts(html, recorder.fences)
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
-    for number, fence in enumerate(recorder.fences):
-        fence.fate = events.fate(number)
     return ObservedPage(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
         tuple(recorder.fences),
-        tuple(visible_parts(events, recorder.fences)),
-        tuple(events.comments),
+        tuple(shown),
+        tuple(comments),
         frozenset(recorder.refused),
         tuple(includes.missing),
     )
@@ -74,17 +66,6 @@ def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tupl
         found: list[Origin | None] = [*known, None, None]
         return tuple(filled(found[: len(lines)], (None, 1)))
     return tuple(filled(aligned([line for line, _ in source], known, lines), (None, 1)))
-
-
-class _Converter(markdown.Markdown):  # type: ignore[misc]
-    """Finds the extensions of pymdown and Markdown itself without reading the metadata of all that is installed."""
-
-    def build_extension(self, ext_name: str, configs: Mapping[str, Any]) -> Any:
-        name = f"markdown.extensions.{ext_name}" if ext_name in _OWN else ext_name
-        if ext_name in _OWN or ext_name.startswith("pymdownx."):
-            with suppress(ImportError):
-                return import_module(name).makeExtension(**configs)
-        return super().build_extension(ext_name, configs)
 
 
 class _Recorder:
@@ -165,7 +146,6 @@ def _marking(formatter: Any, fence: Fence, number: int) -> Any:
 
 
 def _unhighlighted(**arguments: Any) -> str:
-    """Stand for superfences' own formatter."""
     return marked_code(arguments["src"])
 
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
+from cardproof.core.types import Severity
 from cardproof.snippets.find.options import suggest_option
 from cardproof.snippets.find.page import CONSOLE, PYTHON, ObservedPage, indentation
-
-if TYPE_CHECKING:
-    from cardproof.core.types import Severity
 
 _LIKE = re.compile(
     r"(?P<before>[> \t]*)(?P<marker>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$"
 )
-
-
 OTHER_SKIPS = re.compile(
     r"<!-{2,3}\s*(?:skip\s*:\s*(?:next|start)\b|pytest-codeblocks\s*:\s*skip|pytest\.mark\.skip|no-?test\b|"
     r"(?:pytest|phmdoctest|mktestdocs|doctest|markdown-docs)[\s:+._-]{1,4}(?:mark[.-])?(?:no-?test|skip)\b)"
@@ -32,16 +25,8 @@ _RUNS = frozenset({"code-cell", "testcode", "doctest", "jupyter-execute", "ipyth
 _DIRECTIVE_OPTION = re.compile(r"[> \t]*:[\w-]+:")
 
 
-class Overlooked(Struct, frozen=True):
-    """Text that looks like a fence."""
-
-    line: int
-    """Index in the page's lines."""
-    column: int
-    """Of the fence, from 1."""
-    severity: Severity
-    message: str
-    hint: str
+Overlooked = tuple[int, Severity, str, str, int]
+"""Text that looks like a fence: the index of its line, severity, message, hint, and the fence's column from 1."""
 
 
 def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
@@ -49,19 +34,22 @@ def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
     covered = {fence.start: fence.end for fence in page.fences}
     for fence in page.fences:
         if fence.fate == "lost" and fence.language.lower() in PYTHON | CONSOLE:
-            yield _lost(fence.start, page.lines[fence.start])
+            message = "looks like a code fence but the page shows it with its back-ticks, as an indented block"
+            hint = "indent the fence as far as the text around it, or show a fence inside a longer fence of tildes"
+            yield fence.start, "warning", message, hint, indentation(page.lines[fence.start]) + 1
         header = _MYST.fullmatch(page.lines[fence.start].strip("> \t`~"))
         if fence.fate == "shown" and not fence.language and header and header[1].lower() in PYTHON | CONSOLE | _RUNS:
             column = indentation(page.lines[fence.start]) + 1
             yield _directive(page, fence.start, column, page.lines[fence.start][column - 1 :].split("{")[0], header)
     index = 0
     while index < len(page.lines):
-        match = _LIKE.match(page.lines[index])
+        line = page.lines[index]
+        match = _LIKE.match(line)
         if found := _skipped_elsewhere(page, index):
             yield found
         if index in covered:
             index = covered[index]
-        elif match and not _in_comment(page, index):
+        elif match and not any(line.strip() in comment for comment in page.comments):
             end = _closing(page, index, match["fence"], covered)
             yield _judged(page, index, match, end is not None)
             index = end or index + 1
@@ -79,15 +67,7 @@ def _skipped_elsewhere(page: ObservedPage, index: int) -> Overlooked | None:
     if fence is None or fence.start <= index or fence.language.lower() not in PYTHON | CONSOLE:
         return None
     message = f"'{match[0]}' is a comment of another tool: the block below it is run here"
-    return Overlooked(
-        index, match.start() + 1, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it'
-    )
-
-
-def _lost(index: int, line: str) -> Overlooked:
-    message = "looks like a code fence but the page shows it with its back-ticks, as an indented block"
-    hint = "indent the fence as far as the text around it, or show a fence inside a longer fence of tildes"
-    return Overlooked(index, indentation(line) + 1, "warning", message, hint)
+    return index, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it', match.start() + 1
 
 
 def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> Overlooked:
@@ -99,17 +79,16 @@ def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) 
         language = re.match(r"\{?\s*\.?([\w#+-]*)", info)[1]  # type: ignore[index]
         severity: Severity = "error" if language.lower() in PYTHON | CONSOLE else "warning"
         message = f"fence header '{info}' is not understood; write {_rewritten(fence, info, language)}"
-        return Overlooked(index, column, severity, message, "options are classes in braces, or a comment line above")
+        return index, severity, message, "options are classes in braces, or a comment line above", column
     if not closed:
         hint = f"write a line that is nothing but {fence}, indented like the first one, after the code"
-        return Overlooked(index, column, "error", "fence is never closed", hint)
+        return index, "error", "fence is never closed", hint, column
     message = "looks like a code fence but the page does not render it as one"
     hint = "put the fence on a line of its own" if match["marker"] else "indent all its lines as far as its first one"
-    return Overlooked(index, column, "warning", message, hint)
+    return index, "warning", message, hint, column
 
 
 def _is_header(line: str) -> bool:
-    """Return whether superfences takes a line for the header of a fence."""
     from pymdownx.superfences import RE_NESTED_FENCE_START  # type: ignore[import-untyped]  # few pages need it
 
     return RE_NESTED_FENCE_START.match(line, indentation(line)) is not None
@@ -151,7 +130,7 @@ def _directive(page: ObservedPage, index: int, column: int, fence: str, header: 
     if language:
         message += f"; write {fence} {{ .{language}{skipped} }}"
     hint = f"and leave out the lines below it: {' '.join(options)}" if options else "directives are not run"
-    return Overlooked(index, column, "warning", message, hint)
+    return index, "warning", message, hint, column
 
 
 def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
@@ -162,8 +141,3 @@ def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]
         if page.lines[at].lstrip("> \t").rstrip() == fence:
             return at + 1
     return None
-
-
-def _in_comment(page: ObservedPage, index: int) -> bool:
-    line = page.lines[index].strip()
-    return any(line in comment for comment in page.comments)

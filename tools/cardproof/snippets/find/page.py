@@ -98,13 +98,13 @@ def marked_comment(line: str, index: int) -> str:
     return line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:")
 
 
-class Events(HTMLParser):
+class _Events(HTMLParser):
     """The HTML as a row of fences, comments and the prose between them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.row: list[int | str | Prose] = []
-        """Numbers of fences, texts of comments, and the prose between them."""
+        self.row: list[int | Comment | Prose] = []
+        """Numbers of fences, comments, and the prose between them."""
         self.comments: list[str] = []
         self._inside: int | None = None
 
@@ -132,8 +132,9 @@ class Events(HTMLParser):
 
     def handle_comment(self, data: str) -> None:
         self.comments.append(data)
-        if self._inside is None and data.startswith(" snippet@"):
-            self.row.append(data)
+        match = re.match(r" snippet@(\d+):(.*)", data, re.DOTALL)
+        if self._inside is None and match:
+            self.row.append(Comment(int(match[1]), match[2].strip()))
 
     def _prose(self) -> Prose:
         last = self.row[-1] if self.row else None
@@ -143,14 +144,11 @@ class Events(HTMLParser):
         return last
 
 
-def visible_parts(events: Events, fences: Sequence[Fence]) -> list[Fence | Comment | Prose]:
-    """Return the visible parts, in the order of the HTML."""
-    shown: list[Fence | Comment | Prose] = []
-    for item in events.row:
-        if isinstance(item, int):
-            shown.append(fences[item])
-        elif isinstance(item, Prose):
-            shown.append(Prose(item.text.strip(), item.paragraphs, item.others))
-        elif match := re.match(r" snippet@(\d+):(.*)", item, re.DOTALL):
-            shown.append(Comment(int(match[1]), match[2].strip()))
-    return shown
+def visible_parts(html: str, fences: Sequence[Fence]) -> tuple[list[Fence | Comment | Prose], list[str]]:
+    """Return the visible parts of a page in their order, and the texts of all comments; note the fate of each fence."""
+    events = _Events()
+    events.feed(html)
+    events.close()
+    for number, fence in enumerate(fences):
+        fence.fate = events.fate(number)
+    return [fences[item] if isinstance(item, int) else item for item in events.row], events.comments

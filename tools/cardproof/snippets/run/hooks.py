@@ -7,7 +7,7 @@ import io
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from cardproof.snippets.run.needs import load_nothing, note_misses, offline
@@ -22,19 +22,11 @@ UNGUARDED = (
 )
 
 
-class Pictures:
-    """Receives the pictures of the code: sends them to the runner in a page's process, ignores them in others."""
-
-    def __init__(self) -> None:
-        self.keep: Callable[[str, bytes], None] = lambda name, png: None
-
-
-pictures = Pictures()
+pictures = SimpleNamespace(keep=lambda name, png: None)
+"""Receives the pictures of the code: sends them to the runner in a page's process, ignores them in others."""
 
 
 class _AfterImport:
-    """Run an action on a module right after it was executed."""
-
     def __init__(self, actions: Mapping[str, Callable[[ModuleType], None]]) -> None:
         self._actions = dict(actions)
 

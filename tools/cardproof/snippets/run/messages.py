@@ -9,37 +9,26 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
+import socket
+import struct
+from typing import Any, Literal
 
 import msgspec.json
-from msgspec import Struct, convert, to_builtins
+from msgspec import Struct, to_builtins
+
+from cardproof.snippets.types import Block
 
 
 class BrokenChannelError(Exception):
     """Bytes from a page's process that are not a message of this page."""
 
 
-class Code(Struct, frozen=True):
-    """A block as the page's process needs it."""
-
-    file: str
-    """The name that tracebacks show."""
-    line: int
-    code: str
-    lines: tuple[tuple[str, int], ...]
-    console: bool
-    fresh: bool
-    network: bool
-    """The block may reach the network."""
-    timeout: float | None = None
-    """Seconds, if the block has a limit of its own."""
-
-
 class Task(Struct, frozen=True):
     """The input of a page's process: its blocks and its environment."""
 
     nonce: str
-    blocks: tuple[Code, ...]
+    blocks: tuple[Block, ...]
+    """Without the outputs that they state."""
     placeholders: dict[str, Any]
     environment: dict[str, str]
     folder: str
@@ -121,6 +110,12 @@ class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
     note: Note
 
 
+Reach = Literal["all", "network", "none"]
+"""Which namespaces are permitted here: of processes, mounts and network; of the network; none."""
+END = b"k"
+"""Sent by the runner to end the page; a lifeline that closes without it means that the runner is gone."""
+STATUS = struct.Struct("i")
+"""The page's wait status on the lifeline."""
 ACKNOWLEDGED = b"\x06"
 STACK_SIGNAL: int = getattr(signal, "SIGRTMAX", 0) and signal.SIGRTMAX - 3
 """The signal at which a page's process writes its stack; 0 if the system has none to spare."""
@@ -138,6 +133,13 @@ def framed(body: bytes) -> bytes:
 def frame(content: dict[str, Any]) -> bytes:
     """Return content as a length and JSON."""
     return framed(json.dumps(content).encode())
+
+
+def received(connection: socket.socket) -> Any:
+    """Wait for a frame and return its content; None if the connection has ended."""
+    size = int.from_bytes(connection.recv(HEADER, socket.MSG_WAITALL), "big")
+    body = connection.recv(size, socket.MSG_WAITALL)
+    return json.loads(body) if 0 < len(body) == size else None
 
 
 def note_frame(note: Note, nonce: str) -> bytes:
@@ -172,16 +174,6 @@ def _writable(value: Any) -> Any:
 def writable(text: str) -> str:
     """Escape what UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def task_frame(task: Task) -> bytes:
-    """Return a task as a frame."""
-    return frame(to_builtins(task, enc_hook=str))
-
-
-def task_from(content: dict[str, Any]) -> Task:
-    """Return the task that was sent."""
-    return convert(content, Task)
 
 
 class Frames:

@@ -12,6 +12,7 @@ import ipaddress
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
@@ -44,14 +45,12 @@ class Needs:
         self._unrouted = 0
 
     def begin(self) -> None:
-        """A statement begins."""
         self._refused.clear()
         self._tried = None
         self._unrouted = 0 if self.open else _unrouted()
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """All that was refused in this statement."""
         return tuple(dict.fromkeys(what for what, _ in self._refused))[:8]
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
@@ -74,7 +73,7 @@ class Needs:
 
     def refuse(self, error: BaseException, host: str = "") -> None:
         """Note that the code is refused a host, or a file of a hub, with this exception."""
-        stack = list(_outward(sys._getframe(1)))
+        stack = [frame for frame, _ in traceback.walk_stack(sys._getframe(1))]
         what = _wanted(stack) or (f"the network: {host}" if host else "the network")
         called = next((inner for inner, outer in pairwise(stack) if self._owns(outer)), None)
         if len(self._refused) < _MOST:
@@ -89,7 +88,8 @@ class Needs:
         for link in self._chain(error):
             if what := link.__dict__.get(_MARK):
                 return str(what)
-            if self._tried and isinstance(link, OSError) and _is_unreachable(link):
+            is_unreachable = isinstance(link, socket.gaierror | TimeoutError)
+            if self._tried and (is_unreachable or (isinstance(link, OSError) and link.errno in _UNREACHABLE)):
                 return f"the network: {self._tried}"
             if self._is_of_others(link):
                 return "the network"
@@ -103,11 +103,9 @@ class Needs:
         """Return whether native code or another program found no network, and the exception may come from that."""
         if self.open or _unrouted() <= self._unrouted or isinstance(error, _FAULTS):
             return False
-        last = next(reversed(list(_frames(error))), None)
-        return last is not None and not (self._owns(last) and _raises(error))
+        return bool(_frames(error)) and not (self._owns(_frames(error)[-1]) and _raises(error))
 
     def _chain(self, error: BaseException) -> Iterator[BaseException]:
-        """Return an exception and those that it follows from."""
         waiting, seen = [error], set[int]()
         while waiting and len(seen) < _MOST:
             link = waiting.pop()
@@ -116,8 +114,7 @@ class Needs:
             seen.add(id(link))
             yield link
             waiting += [part for part in getattr(link, "exceptions", ()) if isinstance(part, BaseException)]
-            last = next(reversed(list(_frames(link))), None)
-            own_fault = isinstance(link, _FAULTS) and last is not None and self._owns(last)
+            own_fault = isinstance(link, _FAULTS) and any(map(self._owns, _frames(link)[-1:]))
             explicit = own_fault and _raises(link)
             context = link.__context__ if not own_fault or explicit else None
             waiting += [other for other in (link.__cause__, context) if other is not None]
@@ -130,26 +127,13 @@ def _raises(error: BaseException) -> bool:
     """Return whether a ``raise`` of the code gave the exception, and not Python itself."""
     import linecache
 
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return False
-    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-    return "raise " in line.partition("#")[0]
+    for frame, number in list(traceback.walk_tb(error.__traceback__))[-1:]:
+        return "raise " in linecache.getline(frame.f_code.co_filename, number).partition("#")[0]
+    return False
 
 
-def _outward(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _frames(error: BaseException) -> Iterator[FrameType]:
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace.tb_frame
-        trace = trace.tb_next
+def _frames(error: BaseException) -> list[FrameType]:
+    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def _wanted(stack: list[FrameType]) -> str | None:
@@ -199,10 +183,6 @@ def _is_alone() -> bool:
             return [line.split(":")[0].strip() for line in file if ":" in line] == ["lo"]
     except (OSError, ValueError):
         return False
-
-
-def _is_unreachable(error: OSError) -> bool:
-    return isinstance(error, socket.gaierror | TimeoutError) or error.errno in _UNREACHABLE
 
 
 def _is_local(host: str) -> bool:

@@ -7,11 +7,10 @@ import base64
 import builtins
 import contextlib
 import faulthandler
-import fcntl
-import json
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,11 +23,12 @@ from pathlib import Path
 from types import CodeType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from msgspec import convert
+
 from cardproof.snippets.run import worker
 from cardproof.snippets.run.hooks import pictures, prepare_libraries
 from cardproof.snippets.run.messages import (
     ACKNOWLEDGED,
-    HEADER,
     STACK_SIGNAL,
     Began,
     Ended,
@@ -42,28 +42,26 @@ from cardproof.snippets.run.messages import (
     Task,
     encoded,
     note_frame,
-    task_from,
+    received,
 )
 from cardproof.snippets.run.needs import needs
-from cardproof.snippets.run.statements import Place, Sources, Span
-from cardproof.snippets.run.streams import HIGH, Streams
-from cardproof.snippets.run.traceback import describe
+from cardproof.snippets.run.statements import Sources, Span, describe
+from cardproof.snippets.run.streams import Streams, moved_up
 from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
+from cardproof.snippets.types import Block
 
 if TYPE_CHECKING:
-    import socket
     from asyncio import AbstractEventLoop
-
 
 _LONGEST_VALUE = 2000
 """Characters of a value that a script's comment states."""
 
 
-def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash: int) -> NoReturn:
+def run_page(channel_number: int, turns: int, output: int, errors: int, crash: int) -> NoReturn:
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
-    size = int.from_bytes(_exactly(channel, HEADER), "big")
-    task = task_from(json.loads(_exactly(channel, size)))
-    turns, crash = _moved_up(turns), _moved_up(crash)
+    channel = socket.socket(fileno=channel_number)
+    task = convert(received(channel), Task)
+    turns, crash = moved_up(turns), moved_up(crash)
     notes = Notes(channel, turns, task.nonce)
     _settle(task)
     faulthandler.enable(crash)
@@ -73,28 +71,11 @@ def run_page(channel: socket.socket, turns: int, output: int, errors: int, crash
     untraced(partial(take_turns, turns, page.enter, page.wait, page.leave, page.end_fork))
 
 
-def _moved_up(descriptor: int) -> int:
-    """Move a descriptor to a number that code rarely closes."""
-    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
-    os.close(descriptor)
-    return moved
-
-
-def _exactly(channel: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = channel.recv(size - len(data))
-        if not part:
-            os._exit(CHANNEL_LOST)
-        data += part
-    return data
-
-
 class Notes:
     """The page's end of the channel: each note waits until the runner has read all output before it."""
 
     def __init__(self, channel: socket.socket, turns: int, nonce: str) -> None:
-        self._channel: int | None = _moved_up(channel.detach())
+        self._channel: int | None = moved_up(channel.detach())
         self._turns = turns
         self._nonce = nonce
         self._lock = threading.RLock()
@@ -173,7 +154,7 @@ class Page:
         self._state = Path(task.folder, "statements")
         self._name = task.blocks[0].file if task.blocks else "page"
         self._names = self._fresh_names()
-        self._place: Place | None = None
+        self._block: Block | None = None
         self._codes: Sequence[CodeType] = ()
         """The statements of the block, for processes that do not follow the runner: those that the code forks."""
         self._loop: AbstractEventLoop | None = None
@@ -201,8 +182,7 @@ class Page:
         )
         sys.modules["__main__"] = main
         given = "".join(f"{name} = {value!r}\n" for name, value in self._task.placeholders.items())
-        with contextlib.suppress(OSError):  # the code removed its folder
-            self._state.write_text(worker.encoded(compile(given, "placeholders", "exec")), encoding="ascii")
+        self._replay(compile(given, "placeholders", "exec"), "w")
         return main.__dict__
 
     # the runner's orders
@@ -219,7 +199,6 @@ class Page:
         return self._names
 
     def leave(self, order: Order, error: BaseException | None) -> bytes:
-        """Return the reply to an order, after its code has run."""
         self._streams.flush()
         return encoded(self._reply(order, error))
 
@@ -233,28 +212,24 @@ class Page:
             return Finished(sum(not thread.daemon for thread in others))
         _, number, _, span, is_replayed, _ = order
         value = self._value if self._value is None else self._value[: self._task.output_bytes + 1]
-        parts = self._parts(Span(*span))
+        parts = self._parts(span)
         if error is None:
             if is_replayed:
-                with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
-                    file.write(worker.encoded(self._codes[number]))
+                self._replay(self._codes[number])
             return Ran(value, parts=parts, refused=needs.refused, random_weights=needs.random_weights)
-        assert self._place is not None
-        failure = describe(error, self._sources, self._place, Span(*span))
-        what = needs.cause(error)
-        told = failure.error, failure.traceback, failure.line
-        return Ran(value, *told, parts, what, needs.refused, needs.random_weights)
+        assert self._block is not None
+        described = describe(error, self._sources, self._block, span)
+        return Ran(value, *described, parts, needs.cause(error), needs.refused, needs.random_weights)
 
     def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
         """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
-        place, parts = self._place, self._streams.taken()
-        if place is None or not parts:
+        block, parts = self._block, self._streams.taken()
+        if block is None or not parts:
             return ()
-        last = len(place.origins)
-        known = {at: place.line(*at, 1, last) for lines, _ in parts for at in lines}
+        known = {at: block.line_at(*at) for lines, _ in parts for at in lines}
         by_line = tuple((tuple(n for at in lines if (n := known[at])), text) for lines, text in parts)
-        single = span.line == span.end_line
-        return () if single and all(set(lines) <= {span.line} for lines, _ in by_line) else by_line
+        single = span[0] == span[1]
+        return () if single and all(set(lines) <= {span[0]} for lines, _ in by_line) else by_line
 
     def _begin(
         self,
@@ -266,28 +241,26 @@ class Page:
     ) -> None:
         """Begin a block without the missing names; warnings of its compilation are shown as if compiled here."""
         self._codes = codes
-        code = self._task.blocks[index]
+        self._block = block = self._task.blocks[index]
         if anew:
             self._names = self._fresh_names()
-        self._unbind(missing)
-        needs.open = code.network
-        self._place = Place(code)
+        for name in missing:
+            self._names.pop(name, None)
+        if missing:  # nor do processes know them that will be spawned
+            forget = compile(f"for _ in {tuple(missing)!r}: globals().pop(_, None)", "names", "exec")
+            self._replay(forget)
+        needs.open = block.options.network
         with contextlib.suppress(SyntaxError):
-            self._sources.add(code, self._names["__file__"])
+            self._sources.add(block, self._names["__file__"])
         for text, category, file, line in caught:
             warnings.warn_explicit(text, getattr(builtins, category, SyntaxWarning), file, line)
 
-    def _unbind(self, names: Sequence[str]) -> None:
-        """Remove names from the main module, and from that of processes that will be spawned."""
-        for name in names:
-            self._names.pop(name, None)
-        if names:
-            code = compile(f"for _ in {tuple(names)!r}: globals().pop(_, None)", "names", "exec")
-            with contextlib.suppress(OSError), self._state.open("a", encoding="ascii") as file:
-                file.write(worker.encoded(code))
+    def _replay(self, code: CodeType, mode: str = "a") -> None:
+        """Let processes that will be spawned run this code; unless the page's code removed its folder."""
+        with contextlib.suppress(OSError), self._state.open(mode, encoding="ascii") as file:
+            file.write(worker.encoded(code))
 
     def wait(self, awaited: Any) -> None:
-        """Run a coroutine of the top level."""
         if self._loop is None:
             import asyncio
 
@@ -303,7 +276,7 @@ class Page:
 
     def end_fork(self, order: Order, error: BaseException | None) -> NoReturn:
         """Run the rest of the block in a process that the code forked, and end it as Python would."""
-        self._value_is_shown = self._value_is_shown or (self._place is not None and not self._place.code.console)
+        self._value_is_shown = self._value_is_shown or (self._block is not None and not self._block.console)
         try:
             for code in () if error else self._codes[order[1] + 1 :]:
                 result = eval(code, self._names)  # nosec B307  # a snippet is code; it runs in a process of its own
@@ -325,7 +298,7 @@ class Page:
         """Record the value of a console's expression instead of printing it; print values inside of statements."""
         if value is None:
             return
-        is_script = self._place is not None and not self._place.code.console
+        is_script = self._block is not None and not self._block.console
         if self._value_is_shown and is_script:  # a comment states the value, which a script does not show
             with contextlib.suppress(Exception):
                 self._value = text if len(text := repr(value)) <= _LONGEST_VALUE else None

@@ -11,7 +11,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 _PROC = Path("/proc")
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
@@ -30,7 +29,6 @@ def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
 
 
 def _table() -> list[tuple[int, int, str]]:
-    """Return id, parent and state of each process."""
     if not _PROC.is_dir():
         return _table_of_ps()
     found = []
@@ -52,19 +50,12 @@ def _table_of_ps() -> list[tuple[int, int, str]]:
 
 def memory(pids: list[int]) -> int:
     """Return the bytes of memory that processes hold for themselves, pages that they share counted in each."""
-    return sum(_own_pages(pid) for pid in pids)
+    return sum(_kilobytes(pid, "status", ("RssAnon:", "RssShmem:")) for pid in pids) * 1024
 
 
 def proportional_memory(pids: list[int]) -> int:
     """Return the bytes of memory of processes, each shared page counted once; slower than ``memory``."""
     return sum(_kilobytes(pid, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) for pid in pids) * 1024
-
-
-def _own_pages(pid: int) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        resident, shared = (int(value) for value in (_PROC / str(pid) / "statm").read_text().split()[1:3])
-        return (resident - shared) * _PAGE + _kilobytes(pid, "status", ("RssShmem:",)) * 1024
-    return 0
 
 
 def _kilobytes(pid: int, name: str, keys: tuple[str, ...]) -> int:

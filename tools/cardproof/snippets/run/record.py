@@ -12,20 +12,15 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.snippets.run.messages import writable
-from cardproof.snippets.run.statements import Place
-from cardproof.snippets.types import BlockRun, Image, Printed
+from cardproof.snippets.compare.outputs import as_shown
+from cardproof.snippets.run.messages import Ran, Task, writable
+from cardproof.snippets.run.statements import deepest_line
+from cardproof.snippets.types import Block, BlockRun, Image, Printed
 
-if TYPE_CHECKING:
-    from cardproof.snippets.run.course import Reason
-    from cardproof.snippets.run.messages import Code, Ran, Task
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 PAGE_FOLDER = "/page"
 """Replaces the page's temporary folder in outputs, so that two builds print the same."""
 
@@ -36,13 +31,11 @@ _LONGEST = 500
 """Characters of the name of what a block asked for."""
 
 
-class OverOutputLimitError(Exception):
-    """A block wrote more than it may."""
+class OverError(Exception):
+    """The page is over: above a limit, or ended; the message is the reason, and empty if it finished."""
 
 
 class _Running(Struct):
-    """A block while it runs."""
-
     started: float
     statement: tuple[int, int] | None = None
     size: int = 0
@@ -57,10 +50,10 @@ class _Running(Struct):
 class Record:
     """The finished blocks of a task, and the one that runs."""
 
-    def __init__(self, task: Task, output_bytes: int, device: str, mask: Callable[[str], str]) -> None:
+    def __init__(self, task: Task, device: str, mask: Callable[[str], str]) -> None:
         self.done: list[BlockRun] = []
         self._task = task
-        self._output_bytes = output_bytes
+        self._output_bytes = task.output_bytes
         self._device = device
         self._mask = self.mask = mask
         self._running: _Running | None = None
@@ -69,30 +62,26 @@ class Record:
 
     @property
     def started(self) -> float | None:
-        """Start of the block that runs now."""
         return self._running.started if self._running else None
 
     @property
-    def code(self) -> Code:
-        """The block that runs now."""
+    def block(self) -> Block:
+        """The block that runs now, or the next."""
         return self._task.blocks[len(self.done)]
 
     @property
     def is_complete(self) -> bool:
-        """Whether all blocks have ended."""
         return self._running is None and len(self.done) == len(self._task.blocks)
 
     def begin(self) -> None:
-        """The next block begins."""
         self._running = _Running(time.monotonic())
 
-    def enter(self, line: int, end_line: int) -> None:
-        """A statement begins."""
+    def enter(self, statement: tuple[int, int]) -> None:
         if self._running:
-            self._running.statement = (line, end_line)
+            self._running.statement = statement
 
     def write(self, stream: int, data: bytes) -> None:
-        """Add output of the block; raises OverOutputLimitError after adding what fits."""
+        """Add output of the block; raises OverError after adding what fits."""
         if running := self._running:
             running.pieces.append((stream, data[: max(0, self._output_bytes - running.size)]))
             self._count(running, len(data))
@@ -111,12 +100,7 @@ class Record:
             running.refused |= dict.fromkeys(self._mask(writable(what[:_LONGEST])) for what in ran.refused[:8])
             running.random_weights = self._task.random_weights and ran.random_weights
 
-    def omit(self, reason: Reason) -> None:
-        """The next block does not run."""
-        self.done.append(omitted(reason, self._device))
-
     def picture(self, name: str, png: str) -> None:
-        """The block showed or saved a picture."""
         try:
             data = base64.b64decode(png, validate=True)
         except binascii.Error:
@@ -124,7 +108,7 @@ class Record:
         if self._running and data.startswith(b"\x89PNG") and len(data) <= _LARGEST_PICTURE:
             self._pictures += len(data)
             if self._pictures > _ALL_PICTURES:
-                raise OverOutputLimitError(f"over the limit of {size_text(_ALL_PICTURES)} for the pictures of a page")
+                raise OverError(f"over the limit of {size_text(_ALL_PICTURES)} for the pictures of a page")
             line = self._running.statement[0] if self._running.statement else 1
             self._running.images.append(Image(line, writable(name), data))
 
@@ -148,20 +132,19 @@ class Record:
         """
         if self.is_complete:
             return
-        code = self._task.blocks[len(self.done)]
+        block = self.block
         running = self._running or _Running(time.monotonic())
         line = None
         if running.statement:
-            line = self._deepest(code, crash, running.statement)
+            line = deepest_line(block, [(file, number) for file, number, _ in self._stack(crash)], running.statement)
             text, stdout = self._text(running)
             running.printed.append(Printed(*running.statement, text, None, None, stdout))
         self._finish(running, BlockRun(False, (), reason, self._frames(crash), line))
-        file, number = Place(code).origin(line or 1)
+        file, number = block.located(line or 1)
         rest = f"not run: the page's process ended before this block, at {file}:{number}"
         self.done += [BlockRun(False, (), rest, device=self._device)] * (len(self._task.blocks) - len(self.done))
 
     def warn(self, warnings: tuple[str, ...]) -> None:
-        """Add warnings to the last block."""
         if self.done and warnings:
             self.done[-1] = replace(self.done[-1], warnings=(*self.done[-1].warnings, *warnings))
 
@@ -182,9 +165,7 @@ class Record:
     def _count(self, running: _Running, size: int) -> None:
         running.size += size
         if running.size > self._output_bytes:
-            raise OverOutputLimitError(
-                f"over the output limit of {size_text(self._output_bytes)}: the output is cut off here"
-            )
+            raise OverError(f"over the output limit of {size_text(self._output_bytes)}: the output is cut off here")
 
     def _text(self, running: _Running) -> tuple[str, str]:
         """Return and clear the output since the last statement: all of it, and standard output alone."""
@@ -212,30 +193,6 @@ class Record:
         thread = text.partition("Current thread")[2].partition("\n\n")[0]
         found = re.findall(r'File "([^"\n]*+)", line (\d+) in (.*)', thread)
         return [(file, int(number), name) for file, number, name in found if file in files]
-
-    def _deepest(self, code: Code, text: str, statement: tuple[int, int]) -> int:
-        """Return the line of the deepest frame that lies in the statement that ran."""
-        lines = (Place(code).line(file, number, *statement) for file, number, _ in self._stack(text))
-        return next((line for line in lines if line is not None), statement[0])
-
-
-def omitted(reason: Reason, device: str) -> BlockRun:
-    """Return the run of a block that does not run."""
-    return BlockRun(False, (), f"not run: {reason.text}", device=device, needs_block=reason.needs_block)
-
-
-def as_shown(text: str) -> str:
-    """Return text as a terminal shows it: without escape sequences and overwritten characters."""
-    if "\x1b" in text:
-        text = _ESCAPES.sub("", text)
-    return "\n".join(map(_overwritten, text.split("\n"))) if "\r" in text else text
-
-
-def _overwritten(line: str) -> str:
-    shown = ""
-    for part in line.split("\r"):
-        shown = part + shown[len(part) :]
-    return shown
 
 
 def size_text(count: int) -> str:

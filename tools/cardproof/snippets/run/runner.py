@@ -2,7 +2,8 @@
 
 A fork server starts when a page needs it. One that has imported torch serves the pages that use torch, so that each
 costs milliseconds; others get one that has imported nothing. If forking is unsafe (an import left threads behind, or
-this is not Linux) each page gets a fresh interpreter. Windows is not supported.
+this is not Linux) each page gets a fresh interpreter. Windows is not supported. A page's folder has copies of the files
+that the setting ``files`` names.
 """
 
 from __future__ import annotations
@@ -12,26 +13,28 @@ import json
 import os
 import re
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.digests import digest_of_file
+from cardproof.core.paths import MOST_ENTRIES, PathError, named_files, resolve_inside
+from cardproof.snippets.names import tree_of
 from cardproof.snippets.run.confine import hidden
-from cardproof.snippets.run.course import Course, Reason
+from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.files import remove_folder
-from cardproof.snippets.run.given import copy_given
-from cardproof.snippets.run.messages import Code, Task
-from cardproof.snippets.run.record import Mask, Record, omitted
+from cardproof.snippets.run.messages import Reach, Task
+from cardproof.snippets.run.record import Mask, Record
 from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
 from cardproof.snippets.run.watch import Watch
 from cardproof.snippets.run.worker import STATE
@@ -52,6 +55,8 @@ _FIXED = {
     "PYTHONHASHSEED": "0",
 }
 
+MOST_GIVEN = 256 * 2**20
+"""Bytes of all files that one page is given."""
 _USE_TORCH = frozenset({"torch", "torchvision", "torchaudio", "timm", "transformers", "res2next"})
 """Packages that import torch sooner or later, whatever their metadata says."""
 _PROMPT = re.compile(r"(?m)^[ \t]*(?:>>>|\.\.\.) ?(.*)$")
@@ -98,15 +103,12 @@ class Runner:
         self._namespaces = namespaces
         self._servers: dict[tuple[Device, tuple[str, ...]], ForkServer] = {}
         self._hidden = ExitStack()
-        self._is_hidden = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Runner:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the fork servers and all that is left below them."""
         for server in self._servers.values():
             server.close()
@@ -122,15 +124,14 @@ class Runner:
         A block that is ended at its limit ends its process. Those after it run in another one, in which the blocks
         before it run again if that is cheap.
         """
-        codes = [_code(block) for block in job.blocks]
-        reasons = [_reason_not_to_run(block, job) for block in job.blocks]
-        course = Course(job.blocks, codes, reasons)
-        longer = sum(max(0.0, (code.timeout or 0.0) - self._limits.block_seconds) for code in codes)
+        count = len(job.blocks)
+        course = Course(job.blocks, [_reason_not_to_run(block, job) for block in job.blocks], job.device)
+        longer = sum(max(0.0, (block.options.timeout or 0.0) - self._limits.block_seconds) for block in job.blocks)
         until = time.monotonic() + self._limits.page_seconds + longer
-        runs: list[BlockRun | None] = [None] * len(codes)
+        runs: list[BlockRun | None] = [None] * count
         first, again = 0, list[int]()
-        while first < len(codes):
-            numbers = [*again, *range(first, len(codes))]
+        while first < count:
+            numbers = [*again, *range(first, count)]
             found, ended = self._run(job, course, numbers, until)
             for number, ran in zip(numbers, found, strict=False):
                 runs[number] = ran if number >= first else runs[number]
@@ -145,16 +146,20 @@ class Runner:
         self, job: Job, course: Course, numbers: Sequence[int], until: float
     ) -> tuple[tuple[BlockRun, ...], int | None]:
         """Run blocks of a page in a process of their own; return their runs, and which was ended at its limit."""
-        if not any(_reason_not_to_run(job.blocks[number], job) is None for number in numbers):
-            return tuple(omitted(course.omits(number) or Reason(""), job.device) for number in numbers), None
+        if all(course.reasons[number] is not None for number in numbers):
+            return tuple(omitted for number in numbers if (omitted := course.omits(number))), None
         folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
         try:
             for name in ("work", "home", "tmp"):
                 (folder / name).mkdir()
-            copy_given(job.files, folder / "work")
-            task = self._task(job, folder, [course.codes[number] for number in numbers])
-            with self._page(job, folder, [job.blocks[number] for number in numbers]) as page:
-                record = Record(task, self._limits.output_bytes, job.device, Mask(folder, task.search_path))
+            for name, path in job.files.items():  # copies, so that the code cannot change them
+                target = folder / "work" / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            blocks = [job.blocks[number] for number in numbers]
+            task = self._task(job, folder, blocks)
+            with self._page(job, folder, blocks) as page:
+                record = Record(task, job.device, Mask(folder, task.search_path))
                 watch = Watch(page, task, course, numbers, self._limits, until, record)
                 ran = watch.run()
         finally:
@@ -168,14 +173,16 @@ class Runner:
     def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
         """Fork a page, from the device's server or from a fresh interpreter; leave none of its processes behind."""
         server = self._server(job.device, blocks)
-        shared = sys.platform == "linux" and server.threads == 1
+        shared = sys.platform == "linux" and server.is_safe()
         if not shared:
             server = ForkServer(_environment(job.device), ())
         try:
             network = job.network and any(block.options.network for block in blocks)
-            reach = self._reach(job.device)
+            reach: Reach = "none"
+            if self._namespaces:  # drivers of devices expect to see the machine's own processes
+                reach = "all" if job.device == "cpu" else "network"
             if server.exposes(reach):
-                self._hide()
+                self._hidden.enter_context(hidden())  # until the runner ends
             page = server.fork(folder, reach, network)
             try:
                 yield page
@@ -184,19 +191,6 @@ class Runner:
         finally:
             if not shared:
                 server.close()
-
-    def _hide(self) -> None:
-        """Hide this process, with the secrets in its environment, until the runner ends."""
-        with self._lock:
-            if not self._is_hidden:
-                self._hidden.enter_context(hidden())
-                self._is_hidden = True
-
-    def _reach(self, device: Device) -> Literal["all", "network", "none"]:
-        """Return which namespaces are wanted: drivers of devices expect to see the machine's own processes."""
-        if not self._namespaces:
-            return "none"
-        return "all" if device == "cpu" else "network"
 
     def _server(self, device: Device, blocks: Sequence[Block] = ()) -> ForkServer:
         """Return the server for blocks; one that runs already and has imported more will do for pages with imports."""
@@ -213,11 +207,11 @@ class Runner:
                 server = self._servers[key] = ForkServer(_environment(device), key[1])
             return server
 
-    def _task(self, job: Job, folder: Path, codes: Sequence[Code]) -> Task:
+    def _task(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Task:
         search_path = tuple(str(Path(path).resolve()) for path in job.search_path)
         return Task(
             nonce=secrets.token_hex(16),
-            blocks=tuple(codes),
+            blocks=tuple(map(_sent, blocks)),
             placeholders=_plain(job.placeholders),
             environment=_page_environment(job, folder, search_path),
             folder=str(folder),
@@ -241,10 +235,8 @@ def preload_for(blocks: Sequence[Block]) -> tuple[str, ...]:
 def _imported(block: Block) -> set[str]:
     """Return the top-level packages that a block imports, at any depth; none if it is not valid Python."""
     code = "\n".join(_PROMPT.findall(block.code)) if block.console else block.code
-    try:
-        nodes = list(ast.walk(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+    tree = tree_of(code)
+    nodes = list(ast.walk(tree)) if tree else []
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
     return {name.partition(".")[0] for name in names}
@@ -268,8 +260,6 @@ def _reason_not_to_run(block: Block, job: Job) -> str | None:
     options = block.options
     if options.skip:
         return options.reason or "skipped"
-    if options.output:
-        return "it states an output"
     if options.gpu and job.device == "cpu":
         return "it needs a GPU"
     if options.network and not job.network:
@@ -277,19 +267,10 @@ def _reason_not_to_run(block: Block, job: Job) -> str | None:
     return None
 
 
-def _code(block: Block) -> Code:
+def _sent(block: Block) -> Block:
+    """Return a block as the page's process gets it: without folders of this machine, and without the stated output."""
     lines = tuple((_shown(file), line) for file, line in block.lines)
-    options = block.options
-    return Code(
-        _shown(block.file),
-        block.line,
-        block.code,
-        lines,
-        block.console,
-        options.fresh,
-        options.network,
-        options.timeout,
-    )
+    return replace(block, file=_shown(block.file), lines=lines, stated_output=None, stated_lines=())
 
 
 def _shown(file: str) -> str:
@@ -309,12 +290,10 @@ def _plain(placeholders: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _environment(device: Device) -> dict[str, str]:
-    """Return the environment of a fork server."""
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    names = (*_PASSED_ON, "CUDA_VISIBLE_DEVICES") if device == "cuda" else _PASSED_ON
+    passed = {name: os.environ[name] for name in names if name in os.environ}
     roots = [str(Path(path).resolve()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     visible = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
-    if device == "cuda" and "CUDA_VISIBLE_DEVICES" in os.environ:
-        visible = {"CUDA_VISIBLE_DEVICES": os.environ["CUDA_VISIBLE_DEVICES"]}
     path = {"PYTHONPATH": os.pathsep.join(roots)} if roots else {}
     # OpenBLAS starts its threads when numpy is imported; one thread is what makes forking safe
     return {**passed, **_FIXED, **visible, **path, "OPENBLAS_NUM_THREADS": "1"}
@@ -334,3 +313,31 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         STATE: str(folder / "statements"),
         **job.environment,
     }
+
+
+def given_files(patterns: Iterable[str], folders: Iterable[Path], root: Path) -> dict[str, Path]:
+    """Return the files that patterns name, by their names in the page's folder; the first folder that has one decides.
+
+    Raises PathError for what leads out of ``root``, and for more than a page is given.
+    """
+    left = iter(range(MOST_ENTRIES))
+    places = [folder for folder in dict.fromkeys(folders) if resolve_inside(folder, root)]
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        for folder in places:
+            for path in named_files(pattern, folder, root, left):
+                name = Path(os.path.normpath(path.relative_to(folder))).as_posix()
+                if resolve_inside(path, root) is None:
+                    raise PathError(f"'{name}' is a link that leads out of the site's folder")
+                found.setdefault(name, path)
+    if (size := sum(path.stat().st_size for path in found.values())) > MOST_GIVEN:
+        raise PathError(f"{size:,} bytes in all; a page is given at most {MOST_GIVEN:,}")
+    return found
+
+
+def digests_of_given(patterns: Iterable[str], folders: Iterable[Path], root: Path) -> list[str]:
+    """Return name and digest of each file that patterns name, or the reason why a page cannot be given them."""
+    try:
+        return [f"{name} {digest_of_file(path)}" for name, path in given_files(patterns, folders, root).items()]
+    except (OSError, ValueError) as trouble:
+        return [str(trouble)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -20,9 +19,8 @@ from typing import IO, Any
 from msgspec import Struct
 
 from cardproof.snippets.run.files import first_bytes, last_bytes
-from cardproof.snippets.run.messages import HEADER, frame
+from cardproof.snippets.run.messages import END, Reach, frame, received
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants
-from cardproof.snippets.run.supervise import END, Reach
 
 _PATIENCE = 3.0
 """Seconds that a process gets to end."""
@@ -44,27 +42,21 @@ class ServerState(Struct, frozen=True):
     device_in_use: bool
 
 
-class PageProcess:
+class PageProcess(Struct, frozen=True):
     """A page's process tree, and the runner's ends of its pipes."""
 
-    def __init__(
-        self,
-        supervisor: int,
-        helpers: int,
-        connections: Sequence[socket.socket],
-        pipes: tuple[int, int],
-        crash: IO[bytes],
-    ) -> None:
-        self.supervisor = supervisor
-        self.helpers = helpers
-        """Number of the supervisor's descendants that only supervise; they come first."""
-        self.lifeline, self.channel, self.turns = connections
-        self.pipes = pipes
-        self._crash = crash
+    supervisor: int
+    helpers: int
+    """Number of the supervisor's descendants that only supervise; they come first."""
+    lifeline: socket.socket
+    channel: socket.socket
+    turns: socket.socket
+    pipes: tuple[int, int]
+    report: IO[bytes]
+    """What the page's process wrote when native code crashed."""
 
     def crash(self) -> str:
-        """Return what the page's process wrote when native code crashed."""
-        return first_bytes(self._crash.fileno())
+        return first_bytes(self.report.fileno())
 
     def end(self) -> None:
         """End all processes of the page, through the supervisor or else directly, and close the pipes."""
@@ -75,10 +67,8 @@ class PageProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.supervisor, signal.SIGKILL)
             self._is_over()
-        self.lifeline.close()
-        self.channel.close()
-        self.turns.close()
-        self._crash.close()
+        for opened in (self.lifeline, self.channel, self.turns, self.report):
+            opened.close()
         close_descriptors(*self.pipes)
 
     def _is_over(self) -> bool:
@@ -96,7 +86,7 @@ class ForkServer:
     """A process that has imported ``preload`` and forks a page on request."""
 
     def __init__(self, environment: Mapping[str, str], preload: Sequence[str]) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._control, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         root = str(Path(__file__).parents[3])
@@ -114,29 +104,20 @@ class ForkServer:
         self._hello: dict[str, Any] | None = None
         self._supervisors: set[int] = set()
 
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        return self._process.pid
-
-    @property
-    def threads(self) -> int:
-        """Number of threads after the imports; forking is safe with one."""
-        with self._lock:
-            return int(self._greeting()["threads"])
+    def is_safe(self) -> bool:
+        """Return whether forking is safe: with one thread after the imports."""
+        return self._greeting()["threads"] == 1  # type: ignore[no-any-return]
 
     def exposes(self, reach: Reach) -> bool:
         """Return whether a page that wants these namespaces could read this process."""
-        with self._lock:
-            greeting = self._greeting()
+        greeting = self._greeting()
         return bool(greeting["exposed"]) and {reach, greeting["reach"]} != {"all"}
 
     def is_running(self) -> bool:
-        """Return whether the server can still fork."""
         return self._process.poll() is None
 
     def state(self) -> ServerState:
-        return ServerState(self.pid, **self._ask({"what": "state"}, ()))
+        return ServerState(self._process.pid, **self._ask({"what": "state"}, ()))
 
     def fork(self, folder: Path, reach: Reach, network: bool) -> PageProcess:
         """Fork a process for a page, which waits for its task on the channel."""
@@ -161,7 +142,7 @@ class ForkServer:
         os.set_blocking(errors, False)
         for connection in ours:
             connection.settimeout(_PATIENCE)  # a page that reads nothing does not hold up the build
-        return PageProcess(answer["pid"], answer["helpers"], ours, (output, errors), crash)
+        return PageProcess(answer["pid"], answer["helpers"], ours[0], ours[1], ours[2], (output, errors), crash)
 
     def end(self, page: PageProcess) -> None:
         """End a page, and the remains of pages whose code killed their supervisor."""
@@ -169,11 +150,10 @@ class ForkServer:
         with self._lock:
             self._supervisors.discard(page.supervisor)
             if not page.helpers:
-                kill_descendants(self.pid, self._supervisors)
+                kill_descendants(self._process.pid, self._supervisors)
 
     def close(self) -> None:
-        """End the server and all its descendants."""
-        kill_descendants(self.pid)
+        kill_descendants(self._process.pid)
         self._control.close()
         try:
             self._process.wait(_PATIENCE)
@@ -202,19 +182,16 @@ class ForkServer:
                 raise
 
     def _greeting(self) -> dict[str, Any]:
-        if self._hello is None:
-            self._hello = self._answer()
-        return self._hello
+        with self._lock:
+            if self._hello is None:
+                self._hello = self._answer()
+            return self._hello
 
     def _answer(self) -> dict[str, Any]:
-        data = b""
-        while len(data) < HEADER or len(data) < HEADER + int.from_bytes(data[:HEADER], "big"):
-            part = self._control.recv(4096)
-            if not part:
-                reason = last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
-                raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
-            data += part
-        answer: dict[str, Any] = json.loads(data[HEADER:])
+        answer: dict[str, Any] | None = received(self._control)
+        if answer is None:
+            reason = last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
+            raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
         return answer
 
 

@@ -1,4 +1,4 @@
-"""Statements: a block's code as compiled top-level statements with their positions in the source."""
+"""Statements: a block's top-level statements, compiled, with their positions in the source; and what they raise."""
 
 from __future__ import annotations
 import __future__
@@ -6,18 +6,15 @@ import __future__
 import ast
 import linecache
 import threading
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from inspect import CO_COROUTINE
+from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from cardproof.snippets.types import ConsoleError
-
-if TYPE_CHECKING:
-    from cardproof.snippets.run.messages import Code
-    from cardproof.snippets.types import Block
+from cardproof.snippets.types import Block, ConsoleError
 
 _REPLAYED = (
     ast.Import,
@@ -36,14 +33,13 @@ _REPLAYED = (
 FILTERS = threading.Lock()
 """Held while Python's filters of warnings, which all threads share, are others."""
 
+_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_HERE = str(Path(__file__).parents[1])
 FUTURES = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
 
-class Span(NamedTuple):
-    """First and last line of a statement within the block's code, from 1."""
-
-    line: int
-    end_line: int
+Span = tuple[int, int]
+"""First and last line of a statement within the block's code, from 1."""
 
 
 class Statement(Struct, frozen=True):
@@ -60,57 +56,35 @@ class Statement(Struct, frozen=True):
     """A script may start processes here that import it again: below a main guard, or in a console."""
 
 
-class Place:
-    """The positions of a block's lines in the source that a person edits."""
-
-    def __init__(self, code: Code | Block) -> None:
-        self.code = code
-        count = code.code.count("\n") + 1
-        self.origins = code.lines or tuple((code.file, code.line + index) for index in range(count))
-
-    def origin(self, line: int) -> tuple[str, int]:
-        """Return file and line of a line within the block."""
-        return self.origins[max(0, min(line, len(self.origins)) - 1)]
-
-    def line(self, file: str, number: int, first: int, last: int) -> int | None:
-        """Return the line of the block, between two of its lines, that has this position."""
-        within = (line for line in range(first, last + 1) if self.origin(line) == (file, number))
-        return next(within, None)
-
-
-def statements(code: Code, flags: int) -> tuple[tuple[Statement, ...], int]:
+def statements(block: Block, flags: int) -> tuple[tuple[Statement, ...], int]:
     """Return a block's statements and the ``__future__`` flags after it; raise SyntaxError with the source's lines.
 
     The whole block is compiled before any of it runs, as Python does with a file.
     """
     from cardproof.snippets.compare.habit import valued_lines  # the process that forks pages does not need it
 
-    place = Place(code)
     found = []
-    left_out, valued = (_left_out(code), frozenset()) if code.console else (frozenset(), valued_lines(code.code))
-    for text, first, states_error in _parts(code):
-        if first in left_out:
-            continue
-        for node in _parsed(text, first, place, flags):
+    valued = frozenset[int]() if block.console else valued_lines(block.code)
+    for text, first, states_error, is_left_out in _parts(block):
+        for node in () if is_left_out else _parsed(text, first, block, flags):
             line = min([node.lineno, *(item.lineno for item in getattr(node, "decorator_list", []))])
             end_line = node.end_lineno or line
-            body = _moved(node, place)
-            shown = isinstance(node, ast.Expr) and (code.console or end_line in valued)
-            is_single = code.console or shown
+            body = _moved(node, block)
+            shown = isinstance(node, ast.Expr) and (block.console or end_line in valued)
+            is_single = block.console or shown
             tree = ast.Interactive([body]) if is_single else ast.Module([body], [])
             mode = "single" if is_single else "exec"
-            compiled = compile(tree, place.origin(line)[0], mode, _flags(flags), dont_inherit=True)
+            compiled = compile(tree, block.located(line)[0], mode, flags | _AWAIT, dont_inherit=True)
             flags |= compiled.co_flags & FUTURES
             replayed = isinstance(node, _REPLAYED) and not compiled.co_flags & CO_COROUTINE
-            may_spawn = code.console or _is_main_guard(node)
-            found.append(Statement(compiled, Span(line, end_line), shown, replayed, states_error, may_spawn))
+            may_spawn = block.console or _is_main_guard(node)
+            found.append(Statement(compiled, (line, end_line), shown, replayed, states_error, may_spawn))
     return tuple(found), flags
 
 
-def parsed(code: Code | Block) -> list[ast.stmt]:
+def parsed(block: Block) -> list[ast.stmt]:
     """Return the syntax trees of a block's statements, in the same order. Raises SyntaxError."""
-    place = Place(code)
-    return [node for text, first, _ in _parts(code) for node in _parsed(text, first, place, 0)]
+    return [node for text, first, *_ in _parts(block) for node in _parsed(text, first, block, 0)]
 
 
 def _is_main_guard(node: ast.stmt) -> bool:
@@ -118,44 +92,33 @@ def _is_main_guard(node: ast.stmt) -> bool:
     return any(isinstance(item, ast.Name) and item.id == "__name__" for item in names)
 
 
-def _parts(code: Code | Block) -> Iterator[tuple[str, int, bool]]:
-    """Return pieces of Python, the line at which each begins, and whether it states a traceback."""
-    if not code.console:
-        yield code.code, 1, False
+def _parts(block: Block) -> Iterator[tuple[str, int, bool, bool]]:
+    """Yield pieces of Python, the first line of each, whether it states a traceback, and whether it is not run."""
+    if not block.console:
+        yield block.code, 1, False, False
         return
     from cardproof.snippets.console import examples  # few pages have consoles
 
     try:
-        found = examples(code.code)
+        found = examples(block.code)
     except ConsoleError as trouble:
-        file, line = Place(code).origin(trouble.line)
-        raise SyntaxError(f"not a console: {trouble}", (file, line, None, None)) from None
+        raise SyntaxError(f"not a console: {trouble}", (*block.located(trouble.line), None, None)) from None
     for example in found:
-        yield example.source, example.line, example.error is not None
+        yield example.source, example.line, example.error is not None, example.left_out is not None
 
 
-def _left_out(code: Code) -> frozenset[int]:
-    """Return the first lines of a console's examples that are not run."""
-    from cardproof.snippets.console import examples
-
-    try:
-        return frozenset(example.line for example in examples(code.code) if example.left_out)
-    except ConsoleError:
-        return frozenset()
-
-
-def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
+def _parsed(text: str, first: int, block: Block, flags: int) -> list[ast.stmt]:
     """Parse a piece whose first line is this line of the block; line numbers of the result are the block's.
 
     Blank lines before it give it its line of the source, if possible, so that warnings are right.
     """
-    file, line = place.origin(first)
-    padding = 0 if place.code.lines else line - 1
+    file, line = block.located(first)
+    padding = 0 if block.lines else line - 1
     try:
-        tree = compile("\n" * padding + text, file, "exec", _flags(flags) | ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree = compile("\n" * padding + text, file, "exec", flags | _AWAIT | ast.PyCF_ONLY_AST, dont_inherit=True)
     except SyntaxError as error:
-        if place.code.lines and error.lineno is not None:
-            error.filename, error.lineno = place.origin(error.lineno + first - 1)
+        if block.lines and error.lineno is not None:
+            error.filename, error.lineno = block.located(error.lineno + first - 1)
             error.end_lineno = None
         raise
     assert isinstance(tree, ast.Module)
@@ -164,16 +127,12 @@ def _parsed(text: str, first: int, place: Place, flags: int) -> list[ast.stmt]:
     return tree.body
 
 
-def _flags(flags: int) -> int:
-    return flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-
-
-def _moved(node: ast.stmt, place: Place) -> ast.stmt:
+def _moved(node: ast.stmt, block: Block) -> ast.stmt:
     """Give all nodes the lines of the source."""
     for item in ast.walk(node):
         if isinstance(item, ast.expr | ast.stmt | ast.excepthandler | ast.arg | ast.keyword | ast.alias | ast.pattern):
-            line = place.origin(item.lineno)[1]
-            end_line = place.origin(item.end_lineno or item.lineno)[1]
+            line = block.located(item.lineno)[1]
+            end_line = block.located(item.end_lineno or item.lineno)[1]
             item.lineno, item.end_lineno = line, max(line, end_line)
     return node
 
@@ -184,21 +143,84 @@ class Sources:
     def __init__(self) -> None:
         self._files: dict[str, list[str]] = {}
 
-    def add(self, code: Code, *aliases: str) -> None:
+    def add(self, block: Block, alias: str) -> None:
         """Add a block's Python at its source lines; the rest of the files stays blank."""
-        place = Place(code)
-        for text, first, _ in _parts(code):
+        for text, first, *_ in _parts(block):
             for line, content in enumerate(text.splitlines(), first):
-                self._put(*place.origin(line), content)
-        lines = self._files.setdefault(code.file, [])
-        for alias in aliases:
-            linecache.cache[alias] = (1, None, lines, alias)
+                file, number = block.located(line)
+                lines = self._files.setdefault(file, [])
+                lines += ["\n"] * (number - len(lines))
+                lines[number - 1] = f"{content}\n"
+                linecache.cache[file] = (1, None, lines, file)
+        lines = self._files.setdefault(block.file, [])
+        linecache.cache[alias] = (1, None, lines, alias)
 
     def __contains__(self, file: object) -> bool:
         return file in self._files
 
-    def _put(self, file: str, number: int, content: str) -> None:
-        lines = self._files.setdefault(file, [])
-        lines += ["\n"] * (number - len(lines))
-        lines[number - 1] = f"{content}\n"
-        linecache.cache[file] = (1, None, lines, file)
+
+def describe(
+    error: BaseException, sources: Sources, block: Block, statement: Span | None
+) -> tuple[str, str, int | None]:
+    """Describe an exception of a statement, or of compiling the block if there is no statement.
+
+    Return class and message, the last lines of the traceback, without frames of the runner and folders of this machine,
+    and the line within the block's code.
+    """
+    whole = traceback.TracebackException.from_exception(error)
+    frames = [(frame.filename, frame.lineno or 0) for frame in reversed(whole.stack)]
+    _shorten(whole, sources, set())
+    summary = "".join(whole.format_exception_only()).rstrip("\n")
+    if isinstance(error, SyntaxError) and not statement:
+        summary = summary.rsplit("\n", 1)[-1]
+        line = block.line_at(error.filename or "", error.lineno or 0)
+    else:
+        line = deepest_line(block, frames, statement) if statement else None
+    if isinstance(error, SystemExit):
+        summary = f"{summary}: the code ends the program here"
+    return summary, "".join(whole.format()).rstrip("\n"), line
+
+
+def deepest_line(block: Block, frames: Iterable[tuple[str, int]], statement: Span) -> int:
+    """Return the line of the first of these frames (file and line) that lies in the statement; else its first line."""
+    lines = (block.line_at(file, number, statement) for file, number in frames)
+    return next((line for line in lines if line is not None), statement[0])
+
+
+def _shorten(error: traceback.TracebackException, sources: Sources, seen: set[int]) -> None:
+    """Keep the page's frames, and the last of each run of library frames; in causes and groups as well."""
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    kept: list[traceback.FrameSummary] = []
+    begun = False
+    for frame in error.stack:
+        ours = frame.filename in sources
+        begun = begun or ours
+        if frame.filename.startswith(_HERE) or not begun:
+            continue
+        if kept and not ours and kept[-1].filename not in sources:
+            kept.pop()
+        kept.append(frame)
+    for frame in kept:
+        if frame.filename not in sources:
+            _ = frame.line  # read now: it is looked up by the file name
+            frame.filename = _short(frame.filename)
+    error.stack = traceback.StackSummary.from_list(kept)
+    for name in ("__cause__", "__context__"):
+        other = getattr(error, name)
+        if other is not None:
+            _shorten(other, sources, seen)
+            if not other.stack:  # raised and handled inside a library
+                setattr(error, name, None)
+    for other in getattr(error, "exceptions", None) or ():
+        _shorten(other, sources, seen)
+
+
+def _short(filename: str) -> str:
+    """Return a library's file name from its package on."""
+    parts = Path(filename).parts
+    for index in range(len(parts) - 1, 0, -1):
+        if parts[index - 1] in ("site-packages", "dist-packages") or parts[index - 1].startswith("python3."):
+            return "/".join(parts[index:])
+    return filename

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container
 from types import FrameType
 from typing import Any
 
-HIGH = 500
+_HIGH = 500
 """Lowest descriptor that the runner reserves, so that ``os.closerange(3, 256)`` does not close it."""
 
 MOST_NOTED = 2**18
@@ -22,8 +22,6 @@ MOST_PARTS = 5000
 
 
 class _Output(io.FileIO):
-    """Standard output or error, which announces each write."""
-
     announce: Callable[[int], None]
 
     def write(self, data: Any) -> int:
@@ -32,8 +30,6 @@ class _Output(io.FileIO):
 
 
 class _Text(io.TextIOWrapper):
-    """Standard output, which notes what is written."""
-
     note: Callable[[str], None]
 
     def write(self, text: str) -> int:
@@ -58,7 +54,9 @@ class Streams:
         """The page's source files."""
         self._parts: list[tuple[tuple[tuple[str, int], ...], list[str]]] = []
         self._size = 0
-        self._kept = {1: _keep(output, 1), 2: _keep(errors, 2)}
+        self._kept = {1: moved_up(output), 2: moved_up(errors)}
+        for descriptor, kept in self._kept.items():
+            os.dup2(kept, descriptor)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
@@ -121,12 +119,11 @@ class Streams:
         self._last = descriptor
 
 
-def _keep(source: int, descriptor: int) -> int:
-    """Move a descriptor to its number and return a copy at a reserved one."""
-    kept = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, HIGH)
-    os.dup2(source, descriptor)
-    os.close(source)
-    return kept
+def moved_up(descriptor: int) -> int:
+    """Move a descriptor to a number that code rarely closes."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(descriptor)
+    return moved
 
 
 def _is_open(descriptor: int) -> bool:

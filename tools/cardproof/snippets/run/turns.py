@@ -126,10 +126,12 @@ class Turns:
         self._data = bytearray()
         self._nonce = b""
         self._size = _FIRST_SIZE
-        self._pid: int | None = None
+        self.pid: int | None = None
+        """The page's process, once it has replied."""
         self._depth: tuple[int, int] | None = None
         """Number of the system call and stack pointer of the wait, before any code of the page ran."""
-        self._replied: float | None = None
+        self.replied: float | None = None
+        """When a reply arrived that is not confirmed yet."""
         self.is_confirmed = True
         """Whether the kernel shows here how a process waits; otherwise replies are believed."""
         if hasattr(socket, "SO_PASSCRED"):
@@ -140,7 +142,7 @@ class Turns:
         self._nonce = os.urandom(_NONCE)
         self._size = 4096 + int.from_bytes(os.urandom(2), "big")
         self._data.clear()
-        self._replied = None
+        self.replied = None
         self._connection.sendall(framed(marshal.dumps((self._size, self._nonce, code, order))))
 
     def receive(self) -> bool:
@@ -152,8 +154,8 @@ class Turns:
         except ConnectionResetError:
             return False
         for level, kind, content in extra:
-            if self._pid is None and level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", None):
-                self._pid = _CREDENTIALS.unpack(content)[0]
+            if self.pid is None and level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", None):
+                self.pid = _CREDENTIALS.unpack(content)[0]
         self._data += data
         return bool(data)
 
@@ -177,9 +179,9 @@ class Turns:
         if len(self._data) < head + size:
             return None
         now = time.monotonic()
-        self._replied = self._replied or now
-        if self.is_confirmed and not self._waits():
-            if now - self._replied < (_PATIENCE if self._depth else _FIRST_PATIENCE):
+        self.replied = self.replied or now
+        if self.is_confirmed and not any(self._is_waiting() for _ in range(_AT_ONCE)):
+            if now - self.replied < (_PATIENCE if self._depth else _FIRST_PATIENCE):
                 return None
             if self._depth is not None:
                 raise BrokenChannelError("a statement was reported to have ended that had not")
@@ -187,30 +189,13 @@ class Turns:
         reply: Reply = decoded(bytes(self._data[head:]), Reply)
         return self._data[_NONCE], reply
 
-    @property
-    def pid(self) -> int | None:
-        """The page's process, once it has replied."""
-        return self._pid
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a reply has arrived that is not confirmed yet."""
-        return self._replied is not None
-
-    def _waits(self) -> bool:
-        """Return whether the page waits now or in a moment."""
-        for _ in range(_AT_ONCE):
-            if self._is_waiting():
-                return True
-            os.sched_yield()  # the page may need this processor
-        return False
-
     def _is_waiting(self) -> bool:
         """Return whether the page's main thread waits for the next order; the first time, learn how that looks."""
         try:
-            with open(f"/proc/{self._pid}/syscall", "rb") as file:  # noqa: PTH123 - twice a statement
+            with open(f"/proc/{self.pid}/syscall", "rb") as file:  # noqa: PTH123 - twice a statement
                 shown = file.read().split()
-            if len(shown) != 9:  # it runs
+            if len(shown) != 9:  # it runs, and may need this processor
+                os.sched_yield()
                 return False
             call, _, _, size, *_, stack, _ = (int(value, 0) for value in shown)
         except (OSError, ValueError):

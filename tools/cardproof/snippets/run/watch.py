@@ -13,21 +13,18 @@ import termios
 import time
 import warnings
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import to_builtins
 
 from cardproof.snippets.run import messages
+from cardproof.snippets.run.course import Course
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
-from cardproof.snippets.run.record import OverOutputLimitError, size_text
+from cardproof.snippets.run.record import OverError, Record, size_text
 from cardproof.snippets.run.server import PageProcess, is_readable
-from cardproof.snippets.run.statements import FILTERS, Place, Sources, Statement, statements
-from cardproof.snippets.run.supervise import STATUS
-from cardproof.snippets.run.traceback import describe
+from cardproof.snippets.run.statements import FILTERS, Sources, Statement, describe, statements
 from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
-
-if TYPE_CHECKING:
-    from cardproof.snippets.run.course import Course
-    from cardproof.snippets.run.record import Record
-    from cardproof.snippets.types import BlockRun, Limits
+from cardproof.snippets.types import Block, BlockRun, Limits
 
 _TICK = 0.05
 """Seconds between checks of memory and processes."""
@@ -41,11 +38,7 @@ _AT_ONCE = 1 << 20
 """Bytes read from a pipe before the limits are checked again."""
 
 
-class _OverError(Exception):
-    """The page is over; the message is the reason, and empty if it finished."""
-
-
-class _TimeoutError(_OverError):
+class _TimeoutError(OverError):
     """A block has taken its time; those after it may run in another process."""
 
 
@@ -82,21 +75,19 @@ class Watch:
         self._threads = 0
         self._looked = time.monotonic()
         self._until = until
-        self._lifeline = page.lifeline.fileno()
-        self._channel = page.channel.fileno()
-        self._turn = page.turns.fileno()
+        self._connections = [connection.fileno() for connection in (page.lifeline, page.channel, page.turns)]
         self._poll = select.poll()
-        for descriptor in (*page.pipes, self._channel, self._turn, self._lifeline):
+        for descriptor in (*page.pipes, *self._connections):
             self._poll.register(descriptor, select.POLLIN)
 
     def run(self) -> tuple[BlockRun, ...]:
         """Follow the page until it has ended or is over a limit; return the run of each block of the task."""
         try:
-            self._page.channel.sendall(messages.task_frame(self._task))
+            self._page.channel.sendall(messages.frame(to_builtins(self._task, enc_hook=str)))
             next(self._script)
             while True:
                 self._step()
-        except (_OverError, OverOutputLimitError) as over:
+        except OverError as over:
             reason = str(over)
             self.timed_out = len(self._record.done) if isinstance(over, _TimeoutError) else None
         except messages.BrokenChannelError as trouble:
@@ -104,7 +95,7 @@ class Watch:
         except OSError as error:
             reason = f"the connection to the page's process broke: {error.strerror or error}"
         if reason:
-            with contextlib.suppress(OSError, OverOutputLimitError):
+            with contextlib.suppress(OSError, OverError):
                 self._take_all()
             if self._record.started is not None:
                 self._course.ended(self._numbers[len(self._record.done)], self._reached, reason)
@@ -116,27 +107,26 @@ class Watch:
         """Give the orders for all blocks; each ``yield`` waits for the reply to the order before it."""
         give, record, course = self._turns.give, self._record, self._course
         flags = 0
-        for index, (number, code) in enumerate(zip(self._numbers, self._task.blocks, strict=True)):
+        for index, (number, block) in enumerate(zip(self._numbers, self._task.blocks, strict=True)):
             if omitted := course.omits(number):
-                record.omit(omitted)
+                record.done.append(omitted)
                 continue
             anew, missing = course.takes_names(number)
             self._reached = 0
             record.begin()
-            compiled, flags, caught, raised = _compiled(code, 0 if anew else flags)
+            compiled, flags, caught, raised = _compiled(block, 0 if anew else flags)
             give(("begin", index, tuple(statement.code for statement in compiled), caught, missing, anew and index > 0))
             _expected(messages.Began, (yield))
             exit_line = None
             for position, statement in enumerate(compiled):
-                record.enter(*statement.span)
-                shown, replayed = statement.value_is_shown, statement.replayed
-                order = ("run", position, shown, tuple(statement.span), replayed, statement.may_spawn)
-                give(order, statement.code)
+                record.enter(statement.span)
+                about = statement.value_is_shown, statement.span, statement.replayed, statement.may_spawn
+                give(("run", position, *about), statement.code)
                 how, ran = yield
                 _expected(messages.Ran, (how, ran))
                 record.leave(ran)
-                if how == _EXITED and course.may_exit(number) and not statement.states_error:
-                    exit_line = statement.span.end_line
+                if how == _EXITED and block.options.expect_error is None and not statement.states_error:
+                    exit_line = statement.span[1]
                 elif how and not statement.states_error:
                     raised = ran
                     break
@@ -154,23 +144,24 @@ class Watch:
         yield
 
     def _step(self) -> None:
-        most = 0.001 if self._turns.is_open else _TICK
+        most = 0.001 if self._turns.replied else _TICK
         patience = max(0.0, min(most, self._deadline() - time.monotonic()))
         ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
         for stream, pipe in enumerate(self._page.pipes, 1):
             if pipe in ready and not self._take(stream, pipe, _AT_ONCE):
                 self._poll.unregister(pipe)
-        if self._lifeline in ready:
+        lifeline, channel, turn = (descriptor in ready for descriptor in self._connections)
+        if lifeline:
             self._read_status()
-        if self._channel in ready or self._lifeline in ready:
+        if channel or lifeline:
             self._read_channel()
-        if self._turn in ready and not self._turns.receive():
+        if turn and not self._turns.receive():
             raise self._closed()
         if reply := self._turns.reply():
             self._take_all()
             self._script.send(reply)
-        if self._lifeline in ready:
-            raise _OverError(self._ending())
+        if lifeline:
+            raise OverError(self._ending())
         self._keep_limits()
 
     def _deadline(self) -> float:
@@ -178,8 +169,7 @@ class Watch:
         return self._until if started is None else min(self._until, started + self._block_seconds())
 
     def _block_seconds(self) -> float:
-        """Return the limit of the block that runs."""
-        return self._record.code.timeout or self._limits.block_seconds
+        return self._record.block.options.timeout or self._limits.block_seconds
 
     # what arrives
 
@@ -219,19 +209,18 @@ class Watch:
                     self._replaced = program
             self._page.channel.sendall(messages.ACKNOWLEDGED)
 
-    def _closed(self) -> _OverError:
-        """Return how the page ended that closed a connection."""
+    def _closed(self) -> OverError:
         if self._status is None and is_readable(self._page.lifeline, _MOMENT):
             self._read_status()
-        return _OverError(self._ending())
+        return OverError(self._ending())
 
     def _read_status(self) -> None:
         """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
         with contextlib.suppress(OSError):
-            data = self._page.lifeline.recv(STATUS.size)
-            self._is_lost = len(data) < STATUS.size
+            data = self._page.lifeline.recv(messages.STATUS.size)
+            self._is_lost = len(data) < messages.STATUS.size
             if not self._is_lost:
-                self._status = STATUS.unpack(data)[0]
+                self._status = messages.STATUS.unpack(data)[0]
 
     def _stack(self) -> str:
         """Ask the page's process where it hangs; code may hang so that it does not say."""
@@ -268,16 +257,12 @@ class Watch:
         warnings = []
         if self._threads:
             warnings.append(f"{self._threads} non-daemon thread{'s' * (self._threads > 1)} still alive")
-        if left := self._left():
-            warnings.append(f"left {left} process{'es' * (left > 1)} running")
-        return tuple(warnings)
-
-    def _left(self) -> int:
-        """Count processes that outlive the page's own; helpers of multiprocessing get a moment to notice its end."""
-        deadline = time.monotonic() + _MOMENT
+        deadline = time.monotonic() + _MOMENT  # for helpers of multiprocessing to notice the end of the page's process
         while (left := len(self._processes()) - (self._status is None)) > 0 and time.monotonic() < deadline:
             time.sleep(_TICK / 10)
-        return left
+        if left:
+            warnings.append(f"left {left} process{'es' * (left > 1)} running")
+        return tuple(warnings)
 
     # limits
 
@@ -288,15 +273,15 @@ class Watch:
             raise _TimeoutError(f"timeout: over the limit of {self._block_seconds():g} s for a block")
         if now > self._until:
             unfinished = f"timeout: over the limit of {limits.page_seconds:g} s for a page"
-            raise _OverError("" if self._record.is_complete else unfinished)
+            raise OverError("" if self._record.is_complete else unfinished)
         if now - self._looked < _TICK:
             return
         self._looked = now
         processes = self._processes()
         if len(processes) > limits.processes:
-            raise _OverError(f"over the limit of {limits.processes} processes")
+            raise OverError(f"over the limit of {limits.processes} processes")
         if memory(processes) > limits.memory_bytes and proportional_memory(processes) > limits.memory_bytes:
-            raise _OverError(f"over the memory limit of {size_text(limits.memory_bytes)}")
+            raise OverError(f"over the memory limit of {size_text(limits.memory_bytes)}")
 
     def _processes(self) -> list[int]:
         """Return the page's processes, without those that only supervise."""
@@ -304,7 +289,7 @@ class Watch:
 
 
 def _compiled(
-    code: messages.Code, flags: int
+    block: Block, flags: int
 ) -> tuple[tuple[Statement, ...], int, list[tuple[str, str, str, int]], messages.Ran]:
     """Return a block's statements, the ``__future__`` flags after it, its warnings, and why it does not compile.
 
@@ -313,12 +298,11 @@ def _compiled(
     with FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            compiled, flags = statements(code, flags)
+            compiled, flags = statements(block, flags)
             raised = messages.Ran()
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            failure = describe(error, Sources(), Place(code), None)
             compiled = ()
-            raised = messages.Ran(None, failure.error, failure.traceback, failure.line)
+            raised = messages.Ran(None, *describe(error, Sources(), block, None))
     return compiled, flags, [(str(w.message), w.category.__name__, w.filename, w.lineno) for w in caught], raised
 
 
