@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cardproof.commands.edit_checks import parse_edit, parse_result, warning_of, warning_of_result
-from cardproof.commands.header_edits import EditError, add_entry, add_result, header_of, set_field
+from cardproof.commands.header_edits import EditError, add_entry, add_result, header_of, result_of, set_field
 from cardproof.commands.options import PATH, epilog
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
-from cardproof.core.types import INDENTED, Finding, Fix
+from cardproof.core.types import INDENTED, SEVERITIES, Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.core.yaml_text import to_yaml
+from cardproof.read.details import read_details
+from cardproof.read.hub import LISTS, TEXTS, check_header
+from cardproof.read.hub_ids import TASKS, near
 from cardproof.read.index_shape import indentation_fixes, read_index
-from cardproof.read.markdown import find_header, find_index_comments
+from cardproof.read.markdown import Span, find_header, find_index_comments
+from cardproof.read.tables import models_in_tables
 
 _BOM = "\ufeff"
 _DATA = (".yml", ".yaml", ".json")
+_HUB_FIELDS = frozenset(
+    {
+        *LISTS, *TEXTS, "co2_eq_emissions", "eval_results", "extra_gated_button_content", "extra_gated_description",
+        "extra_gated_fields", "extra_gated_heading", "extra_gated_prompt", "inference", "model-index", "model_name",
+        "new_version", "thumbnail", "widget",
+    }
+)  # fmt: skip
+"""Fields that the Hub reads in the header of a model's card."""
+_PAGE_FIELDS = frozenset(
+    {
+        "author", "authors", "categories", "date", "description", "draft", "hide", "icon", "search", "slug", "status",
+        "subtitle", "template", "title", "version",
+    }
+)  # fmt: skip
+"""Fields of any page, for site generators and their themes."""
+_MEANT = {"task": "pipeline_tag", "library": "library_name"}
+"""Words for fields of the Hub that are spelt otherwise."""
+_FORMS = "write FIELD=VALUE or FIELD+=VALUE"
 
 
 @click.command(
@@ -54,38 +76,96 @@ def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -
     if not edits and not results:
         raise click.UsageError("Missing argument 'FIELD=VALUE...', or --result.")
     header = header_of(path)
-    parsed = [parse_edit(text, header) for text in edits]
-    added = [parse_result(text) for text in results]
-    warnings = *(warning_of(edit, header) for edit in parsed), *(warning_of_result(words) for words in added)
-    for warning in filter(None, warnings):
+    parsed = [_parse_edit(text, header) for text in edits]
+    added = [_parse_result(text) for text in results]
+    warnings = [warning for field, _, _ in parsed if (warning := _warning_of(field, header))]
+    warnings += [f"the Hub has no task '{words['task']}'" for words in added if words["task"] not in TASKS]
+    for warning in warnings:
         click.echo(printable(f"{show_path(path)}: warning: {warning}"), err=True)
     for field, value, adds in parsed:
-        with _edit_errors():
-            changed = (add_entry if adds else set_field)(path, field, value)
-        said = _added(field, value, changed) if adds else _set(field, value, changed)
+        if adds and add_entry(path, field, value):
+            said = f"added {value} to {field}"
+        elif adds:
+            said = f"{field} already has {value}"
+        else:
+            said = f"{field} is {_now(set_field(path, field, value))} {value}"
         click.echo(printable(f"{show_path(path)}: {said}"))
     for words in added:
-        with _edit_errors():
-            changed = add_result(path, words)
-        said = _set(f"{words['metric']} on {words['dataset']}", words["value"], changed)
+        said = f"{words['metric']} on {words['dataset']} is {_now(add_result(path, words))} {words['value']}"
         click.echo(printable(f"{show_path(path)}: {said}"))
     return 0
 
 
-def _set(what: str, value: str, changed: bool) -> str:
-    return f"{what} is {'now' if changed else 'already'} {value}"
+def _now(changed: bool) -> str:
+    return "now" if changed else "already"
 
 
-def _added(field: str, value: str, changed: bool) -> str:
-    return f"added {value} to {field}" if changed else f"{field} already has {value}"
+def _parse_edit(text: str, header: Mapping) -> tuple[str, str, bool]:
+    """Return the field and the value of an edit, and whether it adds the value to a list.
+
+    Raises InputError if the header of a card cannot take it.
+    """
+    name, separator, value = text.partition("=")
+    adds, field = name.endswith("+"), name.removesuffix("+")
+    if not separator or not field:
+        raise InputError(f"{text}: {_FORMS}")
+    if not field[-1].isalnum() and field[-1] != "_":
+        raise InputError(f"{text}: unknown operator '{field[-1]}{'+=' if adds else '='}'; {_FORMS}")
+    node = header.get(field)
+    _check_name(text, field, node)
+    if not value.strip():
+        where = f"line {node.place.line}" if node else "its line"
+        raise InputError(f"{text}: the value is empty; to remove a field, delete {where}")
+    if adds and field.lower() in TEXTS and not isinstance(node, Sequence):
+        raise InputError(f"{text}: '{field}' is one value, not a list; write {field}={value}")
+    _check_value(text, field, [value] if adds else value)
+    return field, value, adds
 
 
-@contextmanager
-def _edit_errors() -> Iterator[None]:
-    try:
-        yield
-    except EditError as error:
-        raise click.ClickException(str(error)) from error
+def _check_name(text: str, field: str, node: Node | None) -> None:
+    """Refuse a field that holds results, is inside of another, or is a misspelt one; one of the header is taken."""
+    if field.lower() == "model-index" or (node is None and field.lower().startswith(("model-index.", "model-index["))):
+        raise InputError(f"{text}: results are not written as fields; --result adds a result or replaces its value")
+    if node is not None or field in _HUB_FIELDS | _PAGE_FIELDS:
+        return
+    if not field.replace("-", "_").isidentifier():
+        raise InputError(f"{text}: '{field}' is not the name of a field; edit values inside of a field in the file")
+    if meant := _MEANT.get(field.lower()) or near(field, _HUB_FIELDS):
+        raise InputError(f"{text}: unknown field '{field}'; did you mean {meant}?")
+
+
+def _check_value(text: str, field: str, value: str | list[str]) -> None:
+    """Refuse a value that the Hub refuses or drops."""
+    tree, _ = read_yaml(Source("", Path(), to_yaml({field: value})))
+    for finding in check_header(tree) if tree else ():
+        raise InputError(f"{text}: {finding.message}{f'; {finding.hint}' if finding.hint else ''}")
+
+
+def _warning_of(field: str, header: Mapping) -> str:
+    """Return a warning about a new field that is not a usual one, or an old one that looks misspelt; mostly empty."""
+    known = header.get(field) is not None and not near(field, _HUB_FIELDS)
+    if known or field in _HUB_FIELDS | _PAGE_FIELDS:
+        return ""
+    return f"the Hub does not read the field '{field}'{did_you_mean(field, _HUB_FIELDS, 1)}"
+
+
+def _parse_result(text: str) -> dict[str, str]:
+    """Return the words of ``--result``. Raises InputError if they are not pairs, or not those of a result."""
+    words: dict[str, str] = {}
+    for part in filter(str.strip, text.split(";")):
+        key, separator, value = (piece.strip() for piece in part.partition("="))
+        if not separator or not key:
+            raise InputError(f"--result: '{part.strip()}' is not KEY=VALUE; separate the pairs by semicolons")
+        if key in words:
+            raise InputError(f"--result has '{key}' twice")
+        words[key] = value
+    task, value = words.get("task", ""), words.get("value", "")
+    if task not in TASKS and (nearest := near(task, TASKS)):
+        raise InputError(f"--result: the Hub has no task '{task}'; did you mean {nearest}?")
+    if value and not any(character.isdigit() for character in value):
+        raise InputError(f"--result: the value '{value}' is not a number")
+    result_of(words)
+    return words
 
 
 def apply_fixes(text: str, fixes: Iterable[Fix]) -> str:
@@ -145,10 +225,9 @@ def _compatible_fixes(findings: list[Finding]) -> list[Fix]:
 
     A value that several models inherit may need a different fix for each of them: then it is left alone.
     """
-    order = {"error": 0, "warning": 1, "note": 2}
     chosen: list[Fix] = []
     conflicting: set[Fix] = set()
-    for finding in sorted(findings, key=lambda finding: order[finding.severity]):
+    for finding in sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)):
         fix = finding.fix
         assert fix
         overlapping = (
@@ -176,44 +255,37 @@ def _edited(path: Path, fixes: list[Fix]) -> str | None:
 
 
 def _indentation(path: Path) -> list[Fix]:
-    """Return the edits that restore the indentation of a file's model indexes."""
     source = Source(path.name, path, path.read_bytes().decode("utf-8").removeprefix(_BOM))
-    if path.suffix.lower() in _DATA:
-        return indentation_fixes(source)
-    header = find_header(source)
-    comments, _ = find_index_comments(source, header.end if header else 0)
-    return [fix for span in comments for fix in indentation_fixes(source, span.yaml_start, span.yaml_end)]
+    _, indexes = _header_and_indexes(source)
+    return [fix for span in indexes for fix in indentation_fixes(source, span.yaml_start, span.yaml_end)]
 
 
 def _leaves(path: Path, text: str) -> Counter[Any]:
-    """Count the values of a file's YAML, each with the keys that lead to it in the index as it is meant."""
+    """Count a file's values, each with the keys that lead to it: of its YAML as it is meant, or else of its text."""
     source = Source(path.name, path, text.removeprefix(_BOM))
+    header, indexes = _header_and_indexes(source)
     found: Counter[Any] = Counter()
-    if path.suffix.lower() == ".csv":
-        _collect_claims(source, 0, found)
-        return found
-    if path.suffix.lower() in _DATA:
-        tree, _ = read_index(source)
-        if tree is not None:
-            _collect(tree, (0,), found)
-        return found
-    header = find_header(source)
     if header and (tree := read_yaml(source, header.yaml_start, header.yaml_end)[0]):
         _collect(tree, ("header",), found)
-    comments, _ = find_index_comments(source, header.end if header else 0)
-    for number, span in enumerate(comments):
-        if tree := read_index(source, span.yaml_start, span.yaml_end, declared=True)[0]:
+    declared = path.suffix.lower() not in _DATA
+    for number, span in enumerate(indexes):
+        if tree := read_index(source, span.yaml_start, span.yaml_end, declared=declared)[0]:
             _collect(tree, (number,), found)
-    if not comments:
+    if not indexes:
         _collect_claims(source, header.end if header else 0, found)
     return found
 
 
+def _header_and_indexes(source: Source) -> tuple[Span | None, list[Span]]:
+    suffix, size = source.path.suffix.lower(), len(source.text)
+    if suffix in (*_DATA, ".csv"):
+        return None, [Span(0, size, 0, size)] if suffix in _DATA else []
+    header = find_header(source)
+    return header, find_index_comments(source, header.end if header else 0)[0]
+
+
 def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
     """Collect the values in a text's list for the Hub and in its tables."""
-    from cardproof.read.details import read_details
-    from cardproof.read.tables import models_in_tables
-
     details = read_details(source, start, only="model").model  # any name will do
     for model in (*([details] if details else ()), *models_in_tables(source, start)):
         _collect(model.fields, (model.form, model.name), found)

@@ -6,25 +6,24 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
 
+from cardproof.commands.options import RunOptions
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import write_report
 from cardproof.core.paths import file_key, is_regular, walk
+from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable, write_data
-from cardproof.report.formats import FORMATS
-
-if TYPE_CHECKING:
-    from cardproof.commands.options import RunOptions
-    from cardproof.core.settings import Settings
-    from cardproof.core.types import Finding
-    from cardproof.plan.dry_run import DryRun
-    from cardproof.plan.options import Progress
-    from cardproof.report.run import Run
+from cardproof.core.types import Finding
+from cardproof.plan.dry_run import DryRun, json_of_dry_run, text_of_dry_run
+from cardproof.plan.options import Progress
+from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
+from cardproof.report.formats import FORMATS, texts_of
+from cardproof.report.run import Run
+from cardproof.report.terminal import count_fixes, new_console, plural, print_report
 
 
 @contextmanager
@@ -64,8 +63,6 @@ class Output(Struct, frozen=True):
 
     def dry_run(self, found: DryRun) -> int:
         """Print a dry run; return the exit status, which is 0."""
-        from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
-
         if self.kind == "json":
             write_data(f"{json_of_dry_run(found)}\n")
         else:
@@ -77,34 +74,22 @@ class Output(Struct, frozen=True):
 
         ``fix`` is the command that makes fixes with the option ``--fix``, or all of it but that; empty without one.
         """
-        from cardproof.report.terminal import print_report
-
-        if self.targets or self.kind != "text":
-            self._write(run)
-        if self.kind == "text":
-            if run.checked:
-                _print_diffs(run)
-            print_report(run, quiet=self.quiet, verbose=self.verbose)
-            if fix and not self.quiet:
-                _print_fixable(run.findings, fix)
-        return run.exit
-
-    def _write(self, run: Run) -> None:
-        """Write the report into its files, and print it if its format is not text."""
-        from cardproof.report.formats import texts_of
-
-        printed = [self.kind] if self.kind != "text" else []
-        texts = texts_of(run, [*(name for name, _ in self.targets), *printed])
+        names = [*(name for name, _ in self.targets), *([self.kind] if self.kind != "text" else [])]
+        texts = texts_of(run, names) if names else {}
         for name, path in self.targets:
             write_report(path, texts[name])
-        for kind in printed:
-            write_data(texts[kind])
+        if self.kind != "text":
+            write_data(texts[self.kind])
+            return run.exit
+        if run.checked:
+            _print_diffs(run)
+        print_report(run, quiet=self.quiet, verbose=self.verbose)
+        if fix and not self.quiet:
+            _print_fixable(run.findings, fix)
+        return run.exit
 
 
 def _print_fixable(findings: Iterable[Finding], command: str) -> None:
-    """Print how many fixes the command makes, if any."""
-    from cardproof.report.terminal import count_fixes
-
     safe, unsafe = count_fixes(findings)
     if safe:
         more = f", {unsafe} more with --fix-unsafe" if unsafe else ""
@@ -194,8 +179,6 @@ def apply_baseline_option(options: RunOptions, run: Run) -> None:
         if options.update_baseline:
             raise click.UsageError("--update-baseline needs --baseline FILE")
         return
-    from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
-
     baseline = options.baseline
     name = printable(show_path(baseline))
     if options.update_baseline:
@@ -203,27 +186,23 @@ def apply_baseline_option(options: RunOptions, run: Run) -> None:
     known = read_baseline(baseline)
     gone = apply_baseline(run, known)
     if options.update_baseline:
-        click.echo(f"{_findings(known.total())} written to {name}", err=True)
+        click.echo(f"{plural(known.total(), 'finding')} written to {name}", err=True)
     elif gone and (folder := folder_of_baseline(baseline, known)):
         click.echo(f"{name}: no finding matches: its paths are relative to {printable(folder)}; run there", err=True)
     elif gone:
         verb = "is" if gone == 1 else "are"
         removes = f"--update-baseline removes {'it' if gone == 1 else 'them'}"
-        click.echo(f"{name}: {_findings(gone, 'known ')} {verb} gone; {removes}", err=True)
+        click.echo(f"{name}: {plural(gone, 'known finding')} {verb} gone; {removes}", err=True)
 
 
-def _findings(number: int, what: str = "") -> str:
-    return f"{number} {what}finding{'' if number == 1 else 's'}"
+_STALE = {"new": "is missing", "removed": "has no template", "edited": "was edited by hand"}
 
 
 def _print_diffs(run: Run) -> None:
-    from cardproof.report.terminal import new_console
-
     console = new_console()
     for change in run.changes:
         if change.differs:
             shown = printable(show_path(change.path))
-            words = {"new": "is missing", "removed": "has no template", "edited": "was edited by hand"}
-            console.print(f"{shown}:1:1: {words.get(change.status, 'is stale')}", style="bold red", soft_wrap=True)
+            console.print(f"{shown}:1:1: {_STALE.get(change.status, 'is stale')}", style="bold red", soft_wrap=True)
             for line in change.diff(shown).splitlines()[:60]:
                 console.print(printable(line), style={"+": "green", "-": "red"}.get(line[:1]), soft_wrap=True)

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
@@ -16,11 +15,10 @@ from cardproof.build import dry_run_of_render, render
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, parse_devices, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
 from cardproof.core.files import show_path
+from cardproof.core.settings import Settings
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
-
-if TYPE_CHECKING:
-    from cardproof.core.settings import Settings
+from cardproof.plugins.watch import watch
 
 
 @click.command(
@@ -99,8 +97,6 @@ def render_command(
 
 def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
     """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
-    from cardproof.plugins.watch import watch
-
     again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
     return watch(
         again, load, config or default_config(), (lambda _: None) if quiet else lambda text: click.echo(text, err=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
+from cardproof.core.measurements import Counts, Evidence
 from cardproof.core.yaml_text import Inline, to_yaml
 from cardproof.judge.checks.data_sets import classes_of
 from cardproof.zoos.published import TASK, Published
-
-if TYPE_CHECKING:
-    from cardproof.core.measurements import Counts, Evidence
 
 RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
 """Names of a site's pages that are not cards."""

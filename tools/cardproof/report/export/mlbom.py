@@ -101,7 +101,6 @@ def _metric(judgement: Judgement) -> dict[str, Any]:
 
 
 def _properties(judgement: Judgement) -> list[dict[str, str]]:
-    """Return a claim, its verdict and the found value, as names and values."""
     name = f"cardproof:{judgement.claim.label}"
     facts: list[tuple[str, object]] = [(name, judgement.claim.stated), (f"{name}:verdict", judgement.verdict)]
     if judgement.found is not None:

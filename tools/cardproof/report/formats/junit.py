@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree  # nosec B405  # of our own text
 
 from junitparser import Attr, Failure, JUnitXml, Skipped, SystemOut, TestCase, TestSuite
 
 from cardproof.core.types import Finding, Judgement, Place
-
-if TYPE_CHECKING:
-    from cardproof.report.formats.view import View
+from cardproof.report.formats import View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not (section 2.2)."""
@@ -65,7 +63,6 @@ def _suite(file: str, cases: list[Case], others: list[str]) -> TestSuite:
 
 
 def _cases(view: View) -> Iterator[tuple[str, Case]]:
-    """Yield all tests, each with its file."""
     reported: set[int] = set()
     for judgement in view.lists.claims:
         finding = view.finding_of(judgement.claim)
