@@ -286,12 +286,8 @@ def _same_data(one: Any, other: dict[str, Any]) -> bool:
 
 
 def _exactly(one: Any, other: Any) -> bool:
-    """Return whether two values are equal, types included: ``1`` is not ``1.0``, and not ``True``."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return list(one) == list(other) and all(_exactly(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_exactly, one, other))
-    return type(one) is type(other) and one == other
+    """Return whether two values are equal, types and order included: ``1`` is not ``1.0``, and not ``True``."""
+    return json.dumps(one) == json.dumps(other)
 
 
 def _plain(node: Node, key: str) -> Any:

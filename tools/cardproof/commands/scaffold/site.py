@@ -114,15 +114,14 @@ def fill_starters(
 def _snippet_placeholders(zoo: str, folder: Path) -> dict[str, str]:
     """Name a zoo for snippets: a file as a module below the site's folder; if it is not one, snippets are skipped."""
     path, _, attribute = zoo.rpartition(":")
-    if not path.endswith(".py"):
-        return {"%IMPORTED%": quoted(zoo), "%SKIP%": ""}
-    parts = Path(os.path.relpath(path, folder)).with_suffix("").parts
-    if all(part.isidentifier() for part in parts):
-        return {"%IMPORTED%": quoted(f"{'.'.join(parts)}:{attribute}"), "%SKIP%": ""}
-    return {
-        "%IMPORTED%": quoted(zoo),
-        "%SKIP%": ' { .skip data-reason="the zoo is not a module of the site\'s folder" }',
-    }
+    imported, skip = zoo, ""
+    if path.endswith(".py"):
+        parts = Path(os.path.relpath(path, folder)).with_suffix("").parts
+        if all(part.isidentifier() for part in parts):
+            imported = f"{'.'.join(parts)}:{attribute}"
+        else:
+            skip = ' { .skip data-reason="the zoo is not a module of the site\'s folder" }'
+    return {"%IMPORTED%": quoted(imported), "%SKIP%": skip}
 
 
 def _columns(models: Sequence[Published]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from cardproof.core.terminal import printable
 from cardproof.core.types import VERDICTS, Finding, Judgement
 from cardproof.render.output.text import markdown_text
-from cardproof.report.formats import View, in_repository
+from cardproof.report.formats.view import View, in_repository
 from cardproof.report.terminal import headline, summary
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
