@@ -11,7 +11,6 @@ from cardproof.core.cache import LostError
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import duplicates
-from cardproof.plan.dry_run import DryRun, dry_run
 from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.read import Reading, read_cards
 from cardproof.render.site_build import SiteBuild, read_site
@@ -20,6 +19,7 @@ from cardproof.report.run import Run, provenance_of
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.judge.online import Links
+    from cardproof.plan.dry_run import DryRun
 
 
 def audit(
@@ -102,6 +102,8 @@ def render(
 
 def dry_run_of_render(settings: Settings, *, only: tuple[str, ...] = (), force: tuple[str, ...] = ()) -> DryRun:
     """Return what a render would measure and recall; nothing is written. Raises as :func:`render` does."""
+    from cardproof.plan.dry_run import dry_run
+
     reading, chosen = read_site(settings, only)
     return dry_run(reading, settings, settings.path(settings.evidence), chosen, force)
 
@@ -119,5 +121,7 @@ def dry_run_of_audit(
 
     ``store`` and ``remember`` are as in :func:`audit` and its options.
     """
+    from cardproof.plan.dry_run import dry_run
+
     reading = reading or read_cards(tuple(paths))
     return dry_run(reading, settings, store, {card.file for card in reading.cards}, force, remember=remember)

@@ -18,13 +18,11 @@ from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, write_report
 from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable
-from cardproof.judge.online import BUDGET, check_links
 from cardproof.measure.engines import check_engine
 from cardproof.measure.list_models import list_models
 from cardproof.plan.options import LOCAL, Force
 from cardproof.read import Reading
 from cardproof.read.zoo_metadata import read_metadata
-from cardproof.render.functions.audit_report import summarize, summary_text
 from cardproof.report.run import Run
 from cardproof.report.terminal import count_fixes, json_of
 
@@ -102,6 +100,8 @@ def audit_command(
     with progress_bar(output.silent) as progress:
         check = None
         if online:
+            from cardproof.judge.online import BUDGET, check_links
+
             hosts = frozenset(host.lower() for host in private_hosts)
             check = partial(check_links, private_hosts=hosts, budget=budget or BUDGET, progress=progress)
         measuring = replace(options.measure_options(progress), remember=True)
@@ -112,6 +112,8 @@ def audit_command(
     check_outputs(options, output, settings, run, () if from_metadata else paths, report=summary)
     apply_baseline_option(options, run)
     if summary:
+        from cardproof.render.functions.audit_report import summarize, summary_text
+
         write_report(summary, summary_text(summarize(json.loads(json_of(run)))))
     return output.report(run, "" if from_metadata else "--fix")
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
@@ -18,12 +19,14 @@ from cardproof.core.paths import file_key, is_regular, walk
 from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Finding
-from cardproof.plan.dry_run import DryRun, json_of_dry_run, text_of_dry_run
 from cardproof.plan.options import Progress
 from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
 from cardproof.report.formats import FORMATS, texts_of
 from cardproof.report.run import Run
 from cardproof.report.terminal import count_fixes, new_console, plural, print_report
+
+if TYPE_CHECKING:
+    from cardproof.plan.dry_run import DryRun
 
 
 @contextmanager
@@ -63,6 +66,8 @@ class Output(Struct, frozen=True):
 
     def dry_run(self, found: DryRun) -> int:
         """Print a dry run; return the exit status, which is 0."""
+        from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
+
         if self.kind == "json":
             write_data(f"{json_of_dry_run(found)}\n")
         else:

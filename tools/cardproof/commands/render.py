@@ -18,7 +18,6 @@ from cardproof.core.files import show_path
 from cardproof.core.settings import Settings
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
-from cardproof.plugins.watch import watch
 
 
 @click.command(
@@ -97,6 +96,8 @@ def render_command(
 
 def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
     """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
+    from cardproof.plugins.watch import watch
+
     again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
     return watch(
         again, load, config or default_config(), (lambda _: None) if quiet else lambda text: click.echo(text, err=True)
