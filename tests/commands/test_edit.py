@@ -11,12 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sites import cardproof, refusal
 
-from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
+from cardproof.commands.header_edits import EditError, Header
 from cardproof.core.errors import InputError
 
 BODY = "\n# Net\n\nText with `code: no` stays.\n"
 BEANS = {"task": "image-classification", "dataset": "beans", "metric": "accuracy", "value": "0.9"}
 RESULT = "task=image-classification; dataset=beans; metric=accuracy; value=0.9; model=net"
+
+
+def edited(how: str):
+    """Return a function that makes one edit of a card and says whether it changed."""
+
+    def edit(path: Path, *what) -> bool:
+        header = Header(path)
+        changed = getattr(header, how)(*what)
+        header.save()
+        return changed
+
+    return edit
+
+
+set_field, add_entry, add_result = map(edited, ("set_field", "add_entry", "add_result"))
 
 
 def header_of(path: Path):
@@ -217,7 +232,11 @@ def test_a_result_that_makes_no_sense_is_refused(card, result, said):
 
 
 def test_if_one_edit_is_refused_none_is_written(card):
-    card("title: Net")
+    path = card("title: Net", "text: |", "  a")
+    before = path.read_text()
+    done = cardproof("edit", "README.md", "license=mit", "text=b")
+    assert (done.returncode, done.stdout, path.read_text()) == (1, "", before)
+    assert "cannot be edited on its line" in done.stderr
     refused("license=mit", "tags-=vision")
     refused("license=mit", "--result", "task=image-classification; dataset=beans")
 

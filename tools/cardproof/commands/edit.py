@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cardproof.commands.header_edits import EditError, add_entry, add_result, header_of, result_of, set_field
+from cardproof.commands.header_edits import EditError, Header, result_of
 from cardproof.commands.options import PATH, epilog
 from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import show_path
@@ -75,24 +75,26 @@ def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -
     """
     if not edits and not results:
         raise click.UsageError("Missing argument 'FIELD=VALUE...', or --result.")
-    header = header_of(path)
-    parsed = [_parse_edit(text, header) for text in edits]
+    header = Header(path)
+    parsed = [_parse_edit(text, header.fields) for text in edits]
     added = [_parse_result(text) for text in results]
-    warnings = [warning for field, _, _ in parsed if (warning := _warning_of(field, header))]
+    warnings = [warning for field, _, _ in parsed if (warning := _warning_of(field, header.fields))]
     warnings += [f"the Hub has no task '{words['task']}'" for words in added if words["task"] not in TASKS]
     for warning in warnings:
         click.echo(printable(f"{show_path(path)}: warning: {warning}"), err=True)
+    said = []
     for field, value, adds in parsed:
-        if adds and add_entry(path, field, value):
-            said = f"added {value} to {field}"
-        elif adds:
-            said = f"{field} already has {value}"
+        if adds:
+            said.append(
+                f"added {value} to {field}" if header.add_entry(field, value) else f"{field} already has {value}"
+            )
         else:
-            said = f"{field} is {_now(set_field(path, field, value))} {value}"
-        click.echo(printable(f"{show_path(path)}: {said}"))
+            said.append(f"{field} is {_now(header.set_field(field, value))} {value}")
     for words in added:
-        said = f"{words['metric']} on {words['dataset']} is {_now(add_result(path, words))} {words['value']}"
-        click.echo(printable(f"{show_path(path)}: {said}"))
+        said.append(f"{words['metric']} on {words['dataset']} is {_now(header.add_result(words))} {words['value']}")
+    header.save()
+    for line in said:
+        click.echo(printable(f"{show_path(path)}: {line}"))
     return 0
 
 

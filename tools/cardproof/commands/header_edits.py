@@ -44,71 +44,160 @@ class EditError(click.ClickException):
     """An edit that would change more than its own value; nothing was written."""
 
 
-def header_of(path: Path) -> Mapping:
-    """Return the header of a page, empty if it has none. Raises InputError if it is never closed or not valid."""
-    return _Header(path).fields
+class Header:
+    """The YAML header of one file, empty if it has none, and its edits: :meth:`save` writes all of them.
 
-
-def set_field(path: Path, field: str, value: str) -> bool:
-    """Write a value into a field of a page's header, or add the field; return whether the file changed.
-
-    The value stays a number or boolean if the old one is of that kind; else it is text, in quotes if it needs them.
-    Raises InputError if the field has several values, and EditError if it cannot be written on its line.
+    Raises InputError if the header is never closed or not valid. The ``keys`` of an edit lead to its value.
     """
-    header = _Header(path)
-    node = header.fields.get(field)
-    if node is None:
-        return header.append(field, value)
-    if not isinstance(node, Scalar):
-        raise InputError(f"{show_path(path)}: the field '{field}' has several values; FIELD+=VALUE adds one")
-    typed = _typed(value, node.value)
-    clear = bool(node.style) or not isinstance(typed, str) or _is_plain_text(typed)
-    if node.value is not None and clear and _exactly(node.value, typed):
-        return False
-    return header.replace(node, typed, field)
 
+    def __init__(self, path: Path) -> None:
+        finish_interrupted(path.parent)
+        if path.exists() and not is_regular(path):
+            raise InputError(f"{show_path(path)}: this is not a regular file")
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except FileNotFoundError:
+            raise InputError(f"{show_path(path)}: no such file{near_file(path)}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{show_path(path)}: cannot be read: {error}") from None
+        self.path = path
+        self._bom = text[:1] if text.startswith(_BOM) else ""
+        self._text = self._old = text.removeprefix(_BOM)
+        self._end = "\r\n" if "\r\n" in text else "\n"
+        self._span, fields = _read(path, self._text)
+        if self._span is None and opens_header(self._text):
+            raise InputError(f"{show_path(path)}: the header is never closed; add a line '---' below its last field")
+        if fields is None:
+            raise InputError(f"{show_path(path)}: the header is not valid YAML; 'cardproof audit' says where")
+        self.fields = fields
 
-def add_entry(path: Path, field: str, value: str) -> bool:
-    """Add a text to the list in a field of a page's header; return whether the file changed. Raises as set_field."""
-    header = _Header(path)
-    node = header.fields.get(field)
-    if node is None:
-        return header.append(field, [value])
-    if isinstance(node, Sequence):
-        return value not in node.plain() and header.insert(node, value, field)
-    if not isinstance(node, Scalar) or node.style in ("|", ">"):
-        raise InputError(f"{show_path(path)}: the field '{field}' is not a list")
-    if node.value == value:
-        return False
-    old = "" if node.value is None else f"{header.text[node.start : node.end]}, "
-    texts = (header.replaced(node, f"[{old}{new}]") for new in _ways(value))
-    return header.write(texts, [value] if node.value is None else [node.value, value], field)
+    def save(self) -> None:
+        if self._text != self._old:
+            replace_sources({self.path: self._bom + self._text})
 
+    def set_field(self, field: str, value: str) -> bool:
+        """Write a value into a field, or add the field; return whether the header changed.
 
-def add_result(path: Path, words: MappingOf[str, str]) -> bool:
-    """Add a metric to the results of a page's header, or replace its value; return whether the file changed.
+        The value stays a number or boolean if the old one is of that kind; else it is text, in quotes if it needs them.
+        Raises InputError if the field has several values, and EditError if it cannot be written on its line.
+        """
+        node = self.fields.get(field)
+        if node is None:
+            return self._append(field, value)
+        if not isinstance(node, Scalar):
+            message = f"the field '{field}' has several values; FIELD+=VALUE adds one"
+            raise InputError(f"{show_path(self.path)}: {message}")
+        typed = _typed(value, node.value)
+        clear = bool(node.style) or not isinstance(typed, str) or _is_plain_text(typed)
+        if node.value is not None and clear and _exactly(node.value, typed):
+            return False
+        return self._replace(node, typed, field)
 
-    ``words`` are as for :func:`result_of`. Raises EditError if the results are not written one a line.
-    """
-    result = result_of(words)
-    header = _Header(path)
-    index, model = header.fields.get("model-index"), words.get("model")
-    if index is None:
-        name = model or path.resolve().parent.name
-        return header.append("model-index", [{"name": name, "results": [result]}])
-    models = index.items if isinstance(index, Sequence) else []
-    chosen = [at for at, one in enumerate(models) if model is None or _plain(one, "name") == model]
-    entry = models[chosen[0]] if len(chosen) == 1 else None
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{show_path(path)}: name one model of the header's model-index with model=NAME")
-    results = entry.get("results")
-    if not isinstance(results, Sequence):
-        raise EditError("the model of the header has no list of results")
-    for number, one in enumerate(results.items):
-        metrics = one.get("metrics") if isinstance(one, Mapping) else None
-        if _same_data(one.plain(), result) and isinstance(metrics, Sequence):
-            return _add_metric(header, metrics, result["metrics"][0], (chosen[0], "results", number, "metrics"))
-    return header.insert(results, result, "model-index", chosen[0], "results")
+    def add_entry(self, field: str, value: str) -> bool:
+        """Add a text to the list in a field; return whether the header changed. Raises as :meth:`set_field`."""
+        node = self.fields.get(field)
+        if node is None:
+            return self._append(field, [value])
+        if isinstance(node, Sequence):
+            return value not in node.plain() and self._insert(node, value, field)
+        if not isinstance(node, Scalar) or node.style in ("|", ">"):
+            raise InputError(f"{show_path(self.path)}: the field '{field}' is not a list")
+        if node.value == value:
+            return False
+        old = "" if node.value is None else f"{self._text[node.start : node.end]}, "
+        texts = (self._replaced(node, f"[{old}{new}]") for new in _ways(value))
+        return self._change(texts, [value] if node.value is None else [node.value, value], field)
+
+    def add_result(self, words: MappingOf[str, str]) -> bool:
+        """Add a metric to the results, or replace its value; return whether the header changed.
+
+        ``words`` are as for :func:`result_of`. Raises EditError if the results are not written one a line.
+        """
+        result = result_of(words)
+        index, model = self.fields.get("model-index"), words.get("model")
+        if index is None:
+            name = model or self.path.resolve().parent.name
+            return self._append("model-index", [{"name": name, "results": [result]}])
+        models = index.items if isinstance(index, Sequence) else []
+        chosen = [at for at, one in enumerate(models) if model is None or _plain(one, "name") == model]
+        entry = models[chosen[0]] if len(chosen) == 1 else None
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{show_path(self.path)}: name one model of the header's model-index with model=NAME")
+        results = entry.get("results")
+        if not isinstance(results, Sequence):
+            raise EditError("the model of the header has no list of results")
+        for number, one in enumerate(results.items):
+            metrics = one.get("metrics") if isinstance(one, Mapping) else None
+            if _same_data(one.plain(), result) and isinstance(metrics, Sequence):
+                return self._add_metric(metrics, result["metrics"][0], chosen[0], "results", number, "metrics")
+        return self._insert(results, result, "model-index", chosen[0], "results")
+
+    def _add_metric(self, metrics: Sequence, metric: dict[str, Any], *keys: str | int) -> bool:
+        """Add a metric to those of a result, or replace its value."""
+        for number, one in enumerate(metrics.items):
+            plain: Any = one.plain()
+            if isinstance(one, Mapping) and all(plain.get(key) == metric.get(key) for key in ("type", "name")):
+                value, new = one.get("value"), metric["value"]
+                if not isinstance(value, Scalar):
+                    raise EditError("the metric has no value that could be replaced")
+                changes = not _exactly(value.value, new)
+                return changes and self._replace(value, new, "model-index", *keys, number, "value")
+        return self._insert(metrics, metric, "model-index", *keys)
+
+    def _replaced(self, node: Scalar, text: str) -> str:
+        """Return the text of the file with a value replaced; one that is missing follows its colon."""
+        space = " " if node.start == node.end else ""
+        return self._text[: node.start] + space + text + self._text[node.end :]
+
+    def _with(self, position: int, text: str) -> str:
+        return self._text[:position] + text + self._text[position:]
+
+    def _replace(self, node: Scalar, value: Any, field: str, *keys: str | int) -> bool:
+        if node.style in ("|", ">") or "\n" in self._text[node.start : node.end]:
+            raise EditError(f"{node.place}: this value cannot be edited on its line")
+        ways = list(_ways(value))
+        if node.style:
+            ways.sort(key=lambda way: way[:1] != node.style)
+        return self._change((self._replaced(node, way) for way in ways), value, field, *keys)
+
+    def _append(self, field: str, value: Any) -> bool:
+        """Add a field at the end of the header, or a header to a file without one."""
+        lines = to_yaml({field: value}).replace("\n", self._end)
+        if self._span is None:
+            text = f"---{self._end}{lines}---{self._end}{self._end if self._text.strip() else ''}{self._text}"
+        else:
+            text = self._with(self._span.yaml_end, lines)
+        return self._change([text], value, field)
+
+    def _insert(self, node: Sequence, item: Any, field: str, *keys: str | int) -> bool:
+        """Add an item at the end of a list: on lines of its own, or before the bracket that closes it."""
+        if self._text[node.start : node.start + 1] == "[":
+            before = ", " if node.items else ""
+            ways = _ways(item) if isinstance(item, str) else [json.dumps(item)]
+            texts = [self._with(node.end - 1, before + way) for way in ways]
+        else:
+            end = self._text.find("\n", end_of(node)) + 1 or len(self._text)
+            indent = " " * (node.place.column - 1)
+            lines = (f"{indent}{line}{self._end}" for line in to_yaml([item]).splitlines())
+            texts = [self._with(end, "".join(lines))]
+        return self._change(texts, [*node.plain(), item], field, *keys)
+
+    def _change(self, texts: Iterable[str], value: Any, field: str, *keys: str | int) -> bool:
+        """Take the first of some texts that has the changed header, and all else as it was. Raises EditError."""
+        wanted = self.fields.plain()
+        known = self.fields.entries.get(field.lower())
+        *parents, last = (known[0].text if known else field, *keys)
+        inner: Any = wanted
+        for key in parents:
+            inner = inner[key]
+        inner[last] = value
+        rest = self._text[self._span.end :] if self._span else self._text
+        for text in texts:
+            span, fields = _read(self.path, text)
+            if fields is not None and text.endswith(rest) and _exactly(fields.plain(), wanted):
+                self._text, self._span, self.fields = text, span, fields
+                return True
+        raise EditError("the header cannot hold this in its layout; nothing was written")
 
 
 def result_of(words: MappingOf[str, str]) -> dict[str, Any]:
@@ -131,99 +220,6 @@ def result_of(words: MappingOf[str, str]) -> dict[str, Any]:
     parts["dataset"].setdefault("name", words["dataset"])
     metric, source = parts.pop("metric"), parts.pop("source")
     return {**parts, "metrics": [metric], **({"source": source} if source else {})}
-
-
-def _add_metric(header: _Header, metrics: Sequence, metric: dict[str, Any], keys: tuple[str | int, ...]) -> bool:
-    """Add a metric to those of a result, or replace its value."""
-    for number, one in enumerate(metrics.items):
-        plain: Any = one.plain()
-        if isinstance(one, Mapping) and all(plain.get(key) == metric.get(key) for key in ("type", "name")):
-            value = one.get("value")
-            if not isinstance(value, Scalar):
-                raise EditError("the metric has no value that could be replaced")
-            new = metric["value"]
-            return not _exactly(value.value, new) and header.replace(value, new, "model-index", *keys, number, "value")
-    return header.insert(metrics, metric, "model-index", *keys)
-
-
-class _Header:
-    """The header of one file. The ``keys`` of an edit lead to its value."""
-
-    def __init__(self, path: Path) -> None:
-        finish_interrupted(path.parent)
-        if path.exists() and not is_regular(path):
-            raise InputError(f"{show_path(path)}: this is not a regular file")
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except FileNotFoundError:
-            raise InputError(f"{show_path(path)}: no such file{near_file(path)}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{show_path(path)}: cannot be read: {error}") from None
-        self.path = path
-        self.bom = text.startswith(_BOM)
-        self.text = text.removeprefix(_BOM)
-        self.end = "\r\n" if "\r\n" in self.text else "\n"
-        self.span, fields = _read(path, self.text)
-        if self.span is None and opens_header(self.text):
-            raise InputError(f"{show_path(path)}: the header is never closed; add a line '---' below its last field")
-        if fields is None:
-            raise InputError(f"{show_path(path)}: the header is not valid YAML; 'cardproof audit' says where")
-        self.fields = fields
-
-    def replaced(self, node: Scalar, text: str) -> str:
-        """Return the text of the file with a value replaced; one that is missing follows its colon."""
-        space = " " if node.start == node.end else ""
-        return self.text[: node.start] + space + text + self.text[node.end :]
-
-    def _with(self, position: int, text: str) -> str:
-        return self.text[:position] + text + self.text[position:]
-
-    def replace(self, node: Scalar, value: Any, field: str, *keys: str | int) -> bool:
-        if node.style in ("|", ">") or "\n" in self.text[node.start : node.end]:
-            raise EditError(f"{node.place}: this value cannot be edited on its line")
-        ways = list(_ways(value))
-        if node.style:
-            ways.sort(key=lambda way: way[:1] != node.style)
-        return self.write((self.replaced(node, way) for way in ways), value, field, *keys)
-
-    def append(self, field: str, value: Any) -> bool:
-        """Add a field at the end of the header, or a header to a file without one."""
-        lines = to_yaml({field: value}).replace("\n", self.end)
-        if self.span is None:
-            text = f"---{self.end}{lines}---{self.end}{self.end if self.text.strip() else ''}{self.text}"
-        else:
-            text = self._with(self.span.yaml_end, lines)
-        return self.write([text], value, field)
-
-    def insert(self, node: Sequence, item: Any, field: str, *keys: str | int) -> bool:
-        """Add an item at the end of a list: on lines of its own, or before the bracket that closes it."""
-        if self.text[node.start : node.start + 1] == "[":
-            before = ", " if node.items else ""
-            ways = _ways(item) if isinstance(item, str) else [json.dumps(item)]
-            texts = [self._with(node.end - 1, before + way) for way in ways]
-        else:
-            end = self.text.find("\n", end_of(node)) + 1 or len(self.text)
-            indent = " " * (node.place.column - 1)
-            lines = (f"{indent}{line}{self.end}" for line in to_yaml([item]).splitlines())
-            texts = [self._with(end, "".join(lines))]
-        return self.write(texts, [*node.plain(), item], field, *keys)
-
-    def write(self, texts: Iterable[str], value: Any, field: str, *keys: str | int) -> bool:
-        """Write the first of some texts that has the changed header, and all else as it was. Raises EditError."""
-        wanted = self.fields.plain()
-        known = self.fields.entries.get(field.lower())
-        *parents, last = (known[0].text if known else field, *keys)
-        inner: Any = wanted
-        for key in parents:
-            inner = inner[key]
-        inner[last] = value
-        rest = self.text[self.span.end :] if self.span else self.text
-        for text in texts:
-            _, fields = _read(self.path, text)
-            if fields is not None and text.endswith(rest) and _exactly(fields.plain(), wanted):
-                replace_sources({self.path: (_BOM if self.bom else "") + text})
-                return True
-        raise EditError("the header cannot hold this in its layout; nothing was written")
 
 
 def _read(path: Path, text: str) -> tuple[Span | None, Mapping | None]:
