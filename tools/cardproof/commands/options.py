@@ -55,8 +55,7 @@ def _tolerances(incomplete: str) -> list[str]:
     field, separator, _ = incomplete.partition("=")
     if separator:
         return [f"{field}=exact", f"{field}=written"]
-    numbers = spellings_of(*WITH_TOLERANCE)
-    return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
+    return [f"{name.replace(' ', '-')}=" for name in sorted(spellings_of(*WITH_TOLERANCE))]
 
 
 def complete_zoo(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -150,15 +150,13 @@ def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     groups: dict[tuple[str, str], list[tuple[Finding, int]]] = {}
     for finding in findings:
-        match = (
-            _BY_CONVENTION.fullmatch(finding.message) if finding.severity == "note" and not finding.settled else None
-        )
-        if match is None:
+        is_open_note = finding.severity == "note" and not finding.settled
+        if is_open_note and (match := _BY_CONVENTION.fullmatch(finding.message)):
+            more = _AND_MORE.search(match["names"])
+            number = match["names"].count(", ") + 1 + (int(more[1]) if more else 0)
+            groups.setdefault((match["field"], match["rule"]), []).append((finding, number))
+        else:
             kept.append(finding)
-            continue
-        more = _AND_MORE.search(match["names"])
-        number = match["names"].count(", ") + 1 + (int(more[1]) if more else 0)
-        groups.setdefault((match["field"], match["rule"]), []).append((finding, number))
     for (field, rule), group in groups.items():
         first, number = group[0][0], sum(values for _, values in group)
         if len(group) > 1:
@@ -171,7 +169,7 @@ def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
 def _print_unchecked(run: Run) -> None:
     """Print each reason why a check did not judge claims, with the places of the first claims."""
     by_reason: dict[str, list[Judgement]] = {}
-    for judgement in (one for card in run.cards for one in card.full().claims):
+    for judgement in run.judgements:
         if judgement.verdict == "unchecked" and is_checkable(judgement):
             by_reason.setdefault(_without_names(judgement), []).append(judgement)
     for reason, judgements in by_reason.items():
@@ -237,8 +235,7 @@ def verdict_table(run: Run, *, every: bool = False) -> Table | None:
     if undecided:
         others = sum(fields[label]["unchecked"] for label in undecided)
         table.add_row(escape(printable(listed(undecided))), *("" for _ in VERDICTS[:-1]), str(others))
-    total = verdict_counts(run)
-    total["unchecked"] -= run.not_checkable.total()
+    total = sum(fields.values(), Counter())
     table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
     return table
 
@@ -306,14 +303,20 @@ def _measured_text(run: Run, facts: dict[str, Any]) -> str:
 def headline(run: Run) -> str:
     """Return the number of claims, and of each verdict, in one line."""
     facts = summary(run)
-    facts["unchecked"] -= facts["not_checkable"]
-    verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
-    if facts["not_checkable"]:
-        verdicts += f"{', ' if verdicts else ''}{facts['not_checkable']} not checkable"
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in shown_counts(facts).items() if number)
     claims = f"{plural(facts['claims'], 'claim')} of {plural(facts['models'], 'model')}"
     cards = sum(bool(card.models or card.tally or card.findings) for card in run.cards) or facts["cards"]
     claims += f" on {plural(cards, 'card')}"
     return f"{claims}: {verdicts}" if verdicts else claims
+
+
+def shown_counts(facts: dict[str, Any]) -> dict[str, int]:
+    """Return the number of claims by verdict, and of those that no check judges, if any."""
+    apart = facts["not_checkable"]
+    counts: dict[str, int] = {
+        verdict: facts[verdict] - (apart if verdict == "unchecked" else 0) for verdict in VERDICTS
+    }
+    return {**counts, "not checkable": apart} if apart else counts
 
 
 def _snippets_text(facts: dict[str, Any]) -> str:

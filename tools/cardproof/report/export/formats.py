@@ -71,13 +71,13 @@ def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdi
     elif kind == "cff":
         texts = {"CITATION.cff": _citation(reading)}
     elif kind == "json":
-        texts = {"models.json": claims_json(audit)}
+        texts = {"models.json": _claims_json(audit)}
     else:
         texts = {"bom.json": mlbom(audit)}
     return {name: masked(text) for name, text in texts.items()}
 
 
-def claims_json(audit: Audit) -> str:
+def _claims_json(audit: Audit) -> str:
     """Return the models by name, each with its claims as in ``audit --json``."""
     pairs = [(card, model) for card in audit.reading.cards for model in card.models]
     models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.key).own) for card, model in pairs]

@@ -13,7 +13,6 @@ from msgspec import Struct
 from cardproof.core.files import show_path
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.judge.card_report import CardLists, sort_findings, statement
-from cardproof.render.output.files import Change
 from cardproof.report.run import Run
 from cardproof.report.terminal import lists_of
 
@@ -34,24 +33,23 @@ class View(Struct, frozen=True):
     def finding_of(self, claim: Claim) -> Finding | None:
         """Return the finding of a refuted or disputed claim."""
         said = statement(claim.field, claim.model, claim.stated)
-        found = self.at.get((claim.place.file, claim.place.line, claim.place.column), [])
+        found = self.at.get(claim.place.start, [])
         first = bisect_left(found, said, key=attrgetter("message"))
         return found[first] if first < len(found) and found[first].message.startswith(said) else None
 
 
 def view_of(run: Run) -> View:
-    stale = [_stale(change) for change in run.changes if run.checked and change.differs]
+    stale = []
+    for change in run.changes:
+        if run.checked and change.differs:
+            message = f"this file of the site {STALE.get(change.status, 'is stale')}"
+            place = Place(show_path(change.path), 1, 1)
+            stale.append(Finding(place, "stale-page", "error", message, "render the site, and commit what changed"))
     findings = tuple(sort_findings([*run.findings, *stale]))
     at: dict[tuple[str, int, int], list[Finding]] = {}
     for finding in sorted(findings, key=attrgetter("message")):
-        at.setdefault((finding.place.file, finding.place.line, finding.place.column), []).append(finding)
+        at.setdefault(finding.place.start, []).append(finding)
     return View(run, lists_of(run), findings, at)
-
-
-def _stale(change: Change) -> Finding:
-    message = f"this file of the site {STALE.get(change.status, 'is stale')}"
-    place = Place(show_path(change.path), 1, 1)
-    return Finding(place, "stale-page", "error", message, "render the site, and commit what changed")
 
 
 def in_repository(file: str) -> str | None:
