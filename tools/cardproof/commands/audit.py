@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from cardproof.build import audit, dry_run_of_audit
+from cardproof.build import audit
 from cardproof.commands.edit import fix_files
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, run_options
 from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
@@ -21,7 +21,7 @@ from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
 from cardproof.measure.list_models import list_models
 from cardproof.plan.options import LOCAL, Force
-from cardproof.read import Reading
+from cardproof.read import Reading, read_cards
 from cardproof.read.zoo_metadata import read_metadata
 from cardproof.report.run import Run
 from cardproof.report.terminal import count_fixes, json_of
@@ -90,9 +90,11 @@ def audit_command(
         raise click.UsageError("Missing argument 'PATH...'.")
     reading, arguments = _metadata(settings, paths, options.engine) if from_metadata else (None, None)
     if options.dry_run:
-        return output.dry_run(
-            dry_run_of_audit(paths, settings, force=options.force, reading=reading, store=store, remember=True)
-        )
+        from cardproof.plan.dry_run import dry_run
+
+        reading = reading or read_cards(paths)
+        every = {card.file for card in reading.cards}
+        return output.dry_run(dry_run(reading, settings, store, every, options.force, remember=True))
     if not online and (private_hosts or budget):
         raise click.UsageError(f"{'--private-host' if private_hosts else '--online-budget'} needs --online")
     if fix or fix_unsafe:
