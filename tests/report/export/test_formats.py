@@ -23,7 +23,7 @@ from cardproof.read.claims import make_claim
 from cardproof.render.views.about import Paper
 from cardproof.render.views.cite import cff, is_citable
 from cardproof.report.export.formats import chosen_models, export, model_index
-from cardproof.report.export.hub import readme
+from cardproof.report.export.hub import hub_header, readme
 
 CARD = """# Tiny
 
@@ -206,7 +206,7 @@ def test_odd_names_read_back_through_the_library_of_the_hub(name, field, dataset
     judgements = [Judgement(claim, "confirmed", 1.0) for claim in (metric, make_claim(name, field, stated, place))]
     values = {(name, field): (Number(1, 1), "1")}
     source = CitedSource(title, "https://example.org", "2026-11-25", dataset, values)
-    card = hub.ModelCard(readme(model, judgements, "timm", (source,)))
+    card = hub.ModelCard(readme(model, judgements, hub_header(model, judgements, "timm", (source,))))
     (result,) = card.data.eval_results
     assert card.data.model_name == model.name
     assert (result.dataset_name, result.task_name, result.metric_name) == (dataset, task, field)

@@ -11,15 +11,15 @@ from msgspec.structs import replace
 
 from cardproof.build import render
 from cardproof.commands.options import ENGINE, JOBS, JSON, QUIET, ZOO_HELP, complete_zoo, epilog
-from cardproof.commands.output import Output, progress_bar
+from cardproof.commands.output import progress_bar
 from cardproof.commands.render import program_reference
 from cardproof.commands.scaffold.cards import site_of_cards
-from cardproof.commands.scaffold.site import CITED, COMMON_FILES, NewSite, site_texts
-from cardproof.core.clock import now
+from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_of_models
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path, site_lock
 from cardproof.core.journal import finish_interrupted, replace_files
 from cardproof.core.json_text import strict_json
+from cardproof.core.measurements import Evidence
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Finding, Need
@@ -28,10 +28,9 @@ from cardproof.measure.gather import gather
 from cardproof.measure.list_models import list_models
 from cardproof.plan.options import LOCAL, MeasureOptions
 from cardproof.read.claims import file_of_link
-from cardproof.render.output.paths import page_templates, site_folders
-from cardproof.report.terminal import json_of, listed, plural
+from cardproof.report.terminal import json_of, plural, print_report, short_list
 from cardproof.zoos import local_zoo
-from cardproof.zoos.published import ModelList
+from cardproof.zoos.published import Published
 
 
 @click.command(
@@ -96,6 +95,7 @@ def init_command(
     if cards and (patterns or limit):
         raise click.UsageError("--from takes all cards of a folder: leave out PATTERN and --limit")
     finish_interrupted(out)
+    findings: list[Finding] = []  # models that could not be measured, and have no card
     if cards:
         new = site_of_cards(zoo, cards, out, site_name)
     else:
@@ -105,7 +105,8 @@ def init_command(
         if dry_run:
             return _print_names(found.source, [published.model for published in found.models], as_json)
         with progress_bar(as_json or quiet) as progress:
-            new = _measure_models(zoo, found, out, site_name, replace(options, progress=progress))
+            measured, findings = _measure(zoo, found.models, replace(options, progress=progress))
+        new = site_of_models(zoo, found, measured, out, site_name)
     _check_overwrite(out, new.texts, force)
     if dry_run:
         return _print_names(new.source, new.models, as_json)
@@ -121,16 +122,16 @@ def init_command(
     settings = replace(settings, snippets=replace(settings.snippets, run=snippets))
     with progress_bar(as_json or quiet) as progress:
         run = render(settings, replace(options, progress=progress), reference=program_reference)
-    run.site_findings += new.findings
+    run.site_findings += findings
     if as_json:
         data = {"created": [show_path(path) for path in paths], **json.loads(json_of(run))}
         write_data(f"{strict_json(data, indent=2)}\n")
         return run.exit
-    status = Output(quiet=quiet).report(run)
-    if not quiet and not status:
+    print_report(run, quiet=quiet)
+    if not quiet and not run.exit:
         here = "" if out == Path() else f" -f {show_path(out / 'mkdocs.yml')}"
         click.echo(f"Next: mkdocs build --strict{here}", err=True)
-    return status
+    return run.exit
 
 
 def _print_names(source: str, names: Sequence[str], as_json: bool) -> int:
@@ -143,9 +144,11 @@ def _print_names(source: str, names: Sequence[str], as_json: bool) -> int:
     return 0
 
 
-def _measure_models(zoo: str, found: ModelList, folder: Path, name: str | None, options: MeasureOptions) -> NewSite:
+def _measure(
+    zoo: str, models: Sequence[Published], options: MeasureOptions
+) -> tuple[list[tuple[Published, Evidence]], list[Finding]]:
     """Measure models, each at the size that the zoo states for it. Raises InputError if none can be measured."""
-    needs = {published: Need(published.model, file_of_link(published.weights), None, ()) for published in found.models}
+    needs = {published: Need(published.model, file_of_link(published.weights), None, ()) for published in models}
     gathered = gather(list(needs.values()), set(needs.values()), Settings(zoo=zoo), None, options)
     measured, findings = [], []
     for published, need in needs.items():
@@ -156,25 +159,11 @@ def _measure_models(zoo: str, found: ModelList, folder: Path, name: str | None, 
             message = f"{published.model} was not measured, and has no card: {evidence.missing}"
             findings.append(Finding(published.place, "unknown-model", "error", message))
     if not measured:
-        raise InputError(f"none of {len(found.models)} models could be measured; {findings[0].message}")
-    others = _existing_cards(folder)
-    texts = site_texts(zoo, found, measured, name or f"Models of {found.title}", now()[:10], folder, others)
-    kept = [card for card in others if f"templates/models/{card}" not in texts]
-    note = f"the navigation has the cards that existed before, too: {listed(kept)}" if kept else ""
-    return NewSite(found.source, tuple(published.model for published, _ in measured), texts, note, tuple(findings))
-
-
-def _existing_cards(folder: Path) -> list[str]:
-    """Return the templates of pages that the folder has already, relative to their folder."""
-    folders = site_folders(replace(Settings(), base=folder))
-    if folders.cards == folders.root:  # templates beside includes: they are not in the folder of the new cards
-        return []
-    own = {Path(path).name for path in COMMON_FILES}
-    names = [path.relative_to(folders.cards).as_posix() for path in page_templates(folders, show_path).values()]
-    return [name for name in names if name not in own]
+        raise InputError(f"none of {len(models)} models could be measured; {findings[0].message}")
+    return measured, findings
 
 
 def _check_overwrite(folder: Path, files: Iterable[str], force: bool) -> None:
     existing = [show_path(folder / path) for path in files if (folder / path).exists()]
     if existing and not force:
-        raise InputError(f"files exist already: {listed(existing)}; --force overwrites them")
+        raise InputError(f"files exist already: {short_list(existing)}; --force overwrites them")

@@ -54,10 +54,10 @@ def progress_bar(silent: bool) -> Iterator[Progress | None]:
 class Output(Struct, frozen=True):
     """The format of a report that is printed, and the files that get it in other formats."""
 
-    kind: str = "text"
-    targets: tuple[tuple[str, Path], ...] = ()
-    quiet: bool = False
-    verbose: bool = False
+    kind: str
+    targets: tuple[tuple[str, Path], ...]
+    quiet: bool
+    verbose: bool
 
     @property
     def silent(self) -> bool:

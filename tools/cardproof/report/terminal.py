@@ -160,7 +160,7 @@ def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
     for (field, rule), group in groups.items():
         first, number = group[0][0], sum(values for _, values in group)
         if len(group) > 1:
-            places = listed([str(finding.place) for finding, _ in group])
+            places = short_list([str(finding.place) for finding, _ in group])
             first = replace(first, message=f"{number} {field} are {rule} ({places})")
         kept.append(first)
     return kept
@@ -234,13 +234,13 @@ def verdict_table(run: Run, *, every: bool = False) -> Table | None:
             table.add_row(escape(printable(label)), *(str(fields[label][verdict] or "") for verdict in VERDICTS))
     if undecided:
         others = sum(fields[label]["unchecked"] for label in undecided)
-        table.add_row(escape(printable(listed(undecided))), *("" for _ in VERDICTS[:-1]), str(others))
+        table.add_row(escape(printable(short_list(undecided))), *("" for _ in VERDICTS[:-1]), str(others))
     total = sum(fields.values(), Counter())
     table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
     return table
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
+def short_list(names: Sequence[str], most: int = 3) -> str:
     """Return the first names of a list, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -252,7 +252,7 @@ def _summary_text(run: Run, verbose: bool) -> Text:
     links = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
     if fields := [field for field, _ in run.not_checkable.most_common()]:
-        names = listed(fields, len(fields) if verbose else 5)
+        names = short_list(fields, len(fields) if verbose else 5)
         text.append(f"\nnot checkable, since Cardproof has no check of them: {printable(names)}", style="dim")
     if not verbose and facts["unchecked"] > facts["not_checkable"]:
         text.append("\n-v says why claims are unchecked", style="dim")

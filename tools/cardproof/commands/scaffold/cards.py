@@ -13,7 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.names import kind_of
 from cardproof.read import Card, read_cards
 from cardproof.read.markdown import find_header
-from cardproof.report.terminal import listed, plural
+from cardproof.report.terminal import plural, short_list
 
 COLUMNS = ("parameters", "flops", "image size", "training data", "top 1 accuracy", "top 5 accuracy")
 """Kinds of the fields in the table of all models, if any card states them."""
@@ -47,7 +47,7 @@ def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewS
     own = {"docs/index.md": "cards/index.md", "templates/models/index.md": "cards/models.md"}
     starters = {path: own.get(path, "") for path in COMMON_FILES if path != "templates/code_snippets.md"}
     files = fill_starters(starters, values, zoo, name or "Model cards", texts, folder)
-    note = f"the braces of {listed(raw)} are kept as text, in a raw block: they are not run as Jinja" if raw else ""
+    note = f"the braces of {short_list(raw)} are kept as text, in a raw block: they are not run as Jinja" if raw else ""
     return NewSite(show_path(cards), names, files, note)
 
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproof.commands.scaffold.families import Family, families, family_index, index_text
+from cardproof.core.clock import now
+from cardproof.core.files import show_path
 from cardproof.core.measurements import Evidence
-from cardproof.core.types import Finding
+from cardproof.core.settings import Settings
+from cardproof.render.output.paths import page_templates, site_folders
 from cardproof.render.views.claims import short_count
-from cardproof.report.terminal import plural
+from cardproof.report.terminal import plural, short_list
 from cardproof.zoos.published import ModelList, Published
 
 STARTER = Path(__file__).parent / "starter"
@@ -50,28 +54,19 @@ class NewSite(Struct, frozen=True):
     """Its files, by their paths in its folder."""
     note: str = ""
     """What the user should know of the cards that existed before."""
-    findings: tuple[Finding, ...] = ()
-    """Models that could not be measured, and have no card."""
 
 
-def site_texts(
-    zoo: str,
-    listed: ModelList,
-    models: Sequence[tuple[Published, Evidence]],
-    name: str,
-    day: str,
-    folder: Path,
-    others: Iterable[str] = (),
-) -> dict[str, str]:
-    """Return the files of a site for measured models, by their paths in its folder.
-
-    ``name`` is the site's, ``day`` is when the zoo's metadata was read, ``folder`` is where the site will be.
-    ``others`` are cards in its folder of templates, which the navigation lists too.
-    """
+def site_of_models(
+    zoo: str, listed: ModelList, models: Sequence[tuple[Published, Evidence]], folder: Path, name: str | None
+) -> NewSite:
+    """Return a site of measured models. Its navigation has the cards that the folder has already, too."""
+    day = now()[:10]
     cited = _cited_sources(listed, (published for published, _ in models), day)
     members = families(models, listed.title)
+    cards = {f"{family.file}.md": _card(family, listed, day) for family in members}
+    kept = [card for card in _existing_cards(folder) if card not in cards]
     nav = [f"- {quoted(one.name)}: models/{one.file}.md" for one in members]
-    rest = set(others) - {f"{one.file}.md" for one in members}
+    nav += [f"- {quoted(f'models/{card}')}" for card in sorted(kept)]
     builtin = zoo if zoo in ("timm", "torchvision") else ""
     description = (
         f"Models of {listed.source}: parameters and multiply-adds measured on the networks, "
@@ -86,12 +81,24 @@ def site_texts(
         "%DAY%": day,
         "%SOURCE%": one_line(listed.source),
         "%FAMILY_ROWS%": "\n".join(_family_rows(members)),
-        "%FAMILIES%": "\n      ".join([*nav, *(f"- {quoted(f'models/{card}')}" for card in sorted(rest))]),
+        "%FAMILIES%": "\n      ".join(nav),
     }
     starters = {**dict.fromkeys(COMMON_FILES, ""), "templates/code_snippets.md": f"snippets/{builtin or 'other'}.md"}
-    cards = {f"{family.file}.md": _card(family, listed, day) for family in members}
-    texts = fill_starters(starters, values, zoo, name, cards, folder)
-    return {**texts, CITED: cited} if cited else texts
+    texts = fill_starters(starters, values, zoo, name or f"Models of {listed.title}", cards, folder)
+    if cited:
+        texts[CITED] = cited
+    note = f"the navigation has the cards that existed before, too: {short_list(kept)}" if kept else ""
+    return NewSite(listed.source, tuple(published.model for published, _ in models), texts, note)
+
+
+def _existing_cards(folder: Path) -> list[str]:
+    """Return the templates of pages that the folder has already, relative to their folder."""
+    folders = site_folders(replace(Settings(), base=folder))
+    if folders.cards == folders.root:  # templates beside includes: they are not in the folder of the new cards
+        return []
+    own = {Path(path).name for path in COMMON_FILES}
+    names = [path.relative_to(folders.cards).as_posix() for path in page_templates(folders, show_path).values()]
+    return [name for name in names if name not in own]
 
 
 def fill_starters(

@@ -24,7 +24,7 @@ from cardproof.read.models import Model, Result
 from cardproof.render.catalog.model_records import model_folder
 from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import cff, is_citable
-from cardproof.report.export.hub import readme
+from cardproof.report.export.hub import hub_header, readme
 from cardproof.report.export.mlbom import mlbom
 
 FORMATS = {
@@ -102,11 +102,11 @@ def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> d
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     found = {}
     for card in audit.reading.cards:
+        given = card.header if is_for_hub(card.header, card.source) else None
         for model in card.models:
             judgements = audit.verdicts.of_model(card.file, model.key).own
-            header = card.header if is_for_hub(card.header, card.source) else None
-            text = readme(model, judgements, settings.zoo, cited, verdicts, header)
-            found[f"{model_folder(model.name)}/README.md"] = text
+            header = hub_header(model, judgements, settings.zoo, cited, verdicts, given)
+            found[f"{model_folder(model.name)}/README.md"] = readme(model, judgements, header)
     return found
 
 

@@ -30,19 +30,8 @@ LIBRARIES = ("timm", "transformers")
 """Zoos that are libraries for the Hub."""
 
 
-def readme(
-    model: Model,
-    judgements: Collection[Judgement],
-    zoo: str | None,
-    cited: tuple[CitedSource, ...],
-    verdicts: Collection[Verdict] = HELD,
-    card: Mapping | None = None,
-) -> str:
-    """Return the README of one model, with its results of some verdicts; a refuted one has the measured value.
-
-    ``card`` is the header of its card if that is for the Hub: its fields are kept, and its results unless refuted.
-    """
-    header = _header(model, judgements, zoo, cited, verdicts, card)
+def readme(model: Model, judgements: Collection[Judgement], header: dict[str, Any]) -> str:
+    """Return the README of one model: its header, its claims, and what it asks to cite."""
     text = to_yaml(header) if header else ""
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
     if judgements:
@@ -54,15 +43,18 @@ def readme(
     return "\n".join(parts)
 
 
-def _header(
+def hub_header(
     model: Model,
     judgements: Collection[Judgement],
     zoo: str | None,
     cited: tuple[CitedSource, ...],
-    verdicts: Collection[Verdict],
-    card: Mapping | None,
+    verdicts: Collection[Verdict] = HELD,
+    card: Mapping | None = None,
 ) -> dict[str, Any]:
-    """Return the header without empty fields."""
+    """Return the header of a README, with the results of some verdicts; a refuted one has the measured value.
+
+    ``card`` is the header of its card if that is for the Hub: its fields are kept, and its results unless refuted.
+    """
     found: dict[str, Any] = {key.text: _as_the_hub_takes_it(key.text, node) for key, node in card or ()}
     found = {key: node for key, node in found.items() if node is not None}
     found.pop("model-index", None)

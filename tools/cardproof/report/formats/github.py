@@ -73,20 +73,20 @@ def markdown_of(view: View) -> str:
 def _refuted(view: View, refuted: list[Judgement]) -> str:
     heads = ("Where", "Model", "Field", "Stated", "Found", "Why")
     rows = []
-    for judgement in refuted[:MOST_ROWS]:
+    for judgement in refuted:
         claim, finding = judgement.claim, view.finding_of(judgement.claim)
         why = finding.hint if finding and finding.settled else judgement.explanation or judgement.reason
         cells = (f"{claim.place.file}:{claim.place.line}", claim.model, claim.field, claim.stated, judgement.found)
         rows.append((*map(_code, cells), _text(why or "")))
-    return _table(heads, rows, len(refuted))
+    return _table(heads, rows)
 
 
 def _findings(findings: list[Finding]) -> str:
     rows = []
-    for finding in findings[:MOST_ROWS]:
+    for finding in findings:
         what = "<br>".join(_text(text) for text in (finding.message, finding.hint) if text)
         rows.append((_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), what))
-    return _table(("Where", "Check", "What"), rows, len(findings))
+    return _table(("Where", "Check", "What"), rows)
 
 
 def _unchecked(judgements: Iterable[Judgement]) -> str:
@@ -96,11 +96,11 @@ def _unchecked(judgements: Iterable[Judgement]) -> str:
     return _table(("Reason", "Claims"), rows) if reasons else ""
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], total: int = 0) -> str:
-    """Return a table with the first rows of ``total``."""
-    shown = [f"| {' | '.join(row)} |" for row in rows]
-    table = "\n".join([f"| {' | '.join(heads)} |", f"|{' :--- |' * len(heads)}", *shown])
-    more = total - len(shown)
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table with the first rows, and how many more there are."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    table = "\n".join([f"| {' | '.join(heads)} |", f"|{' :--- |' * len(heads)}", *lines[:MOST_ROWS]])
+    more = len(lines) - MOST_ROWS
     return f"{table}\n\n{more} more are in the full report." if more > 0 else table
 
 
