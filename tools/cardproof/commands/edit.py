@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +249,7 @@ def _edited(path: Path, fixes: list[Fix]) -> str | None:
     after = apply_fixes(before, fixes)
     if after == before:
         return None
-    old, new = _leaves(path, before), _leaves(path, after)
+    old, new = Counter(_leaves(path, before)), Counter(_leaves(path, after))
     same_keys = Counter(keys for keys, _ in old.elements()) == Counter(keys for keys, _ in new.elements())
     if old and (not same_keys or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
@@ -262,20 +262,24 @@ def _indentation(path: Path) -> list[Fix]:
     return [fix for span in indexes for fix in indentation_fixes(source, span.yaml_start, span.yaml_end)]
 
 
-def _leaves(path: Path, text: str) -> Counter[Any]:
-    """Count a file's values, each with the keys that lead to it: of its YAML as it is meant, or else of its text."""
+def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield a file's values, each behind the keys that lead to it: of its YAML as it is meant, or else of its text."""
     source = Source(path.name, path, text.removeprefix(_BOM))
     header, indexes = _header_and_indexes(source)
-    found: Counter[Any] = Counter()
-    if header and (tree := read_yaml(source, header.yaml_start, header.yaml_end)[0]):
-        _collect(tree, ("header",), found)
+    if header:
+        yield from _values(read_yaml(source, header.yaml_start, header.yaml_end)[0], "header")
     declared = path.suffix.lower() not in _DATA
     for number, span in enumerate(indexes):
-        if tree := read_index(source, span.yaml_start, span.yaml_end, declared=declared)[0]:
-            _collect(tree, (number,), found)
-    if not indexes:
-        _collect_claims(source, header.end if header else 0, found)
-    return found
+        yield from _values(read_index(source, span.yaml_start, span.yaml_end, declared=declared)[0], number)
+    if indexes:
+        return
+    start = header.end if header else 0
+    details = read_details(source, start, only="model").model  # any name will do
+    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+        yield from _values(model.fields, model.form, model.name)
+        for number, result in enumerate(model.results):
+            for name, value in result.metrics:
+                yield from _values(value, model.form, model.name, number, name.text)
 
 
 def _header_and_indexes(source: Source) -> tuple[Span | None, list[Span]]:
@@ -286,22 +290,10 @@ def _header_and_indexes(source: Source) -> tuple[Span | None, list[Span]]:
     return header, find_index_comments(source, header.end if header else 0)[0]
 
 
-def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
-    """Collect the values in a text's list for the Hub and in its tables."""
-    details = read_details(source, start, only="model").model  # any name will do
-    for model in (*([details] if details else ()), *models_in_tables(source, start)):
-        _collect(model.fields, (model.form, model.name), found)
-        for number, result in enumerate(model.results):
-            for name, value in result.metrics:
-                _collect(value, (model.form, model.name, number, name.text), found)
-
-
-def _collect(node: Node, keys: tuple[Any, ...], found: Counter[Any]) -> None:
+def _values(node: Node | None, *keys: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
     if isinstance(node, Scalar):
-        found[keys, repr(node.value)] += 1
-    elif isinstance(node, Sequence):
-        for number, item in enumerate(node.items):
-            _collect(item, (*keys, number), found)
-    elif isinstance(node, Mapping):
-        for key, value in node:
-            _collect(value, (*keys, key.text), found)
+        yield keys, repr(node.value)
+    elif node is not None:
+        inner = enumerate(node.items) if isinstance(node, Sequence) else ((key.text, value) for key, value in node)
+        for key, value in inner:
+            yield from _values(value, *keys, key)
