@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,6 +17,7 @@ from cardproof.core.clock import now
 from cardproof.core.files import show_path
 from cardproof.core.measurements import Evidence
 from cardproof.core.settings import Settings
+from cardproof.core.yaml_text import to_yaml
 from cardproof.render.output.paths import page_templates, site_folders
 from cardproof.render.views.claims import short_count
 from cardproof.report.terminal import plural, short_list
@@ -199,8 +199,7 @@ def _cited_sources(listed: ModelList, models: Iterable[Published], day: str) -> 
         }
         for (dataset, metrics), rows in tables.items()
     ]
-    text: str = yaml.safe_dump({"Sources": sources}, sort_keys=False, allow_unicode=True, width=1000)
-    return text
+    return to_yaml({"Sources": sources})
 
 
 def quoted(text: str) -> str:
