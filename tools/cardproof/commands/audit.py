@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from msgspec.structs import replace
 from cardproof.build import audit
 from cardproof.commands.edit import fix_files
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, run_options
-from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
+from cardproof.commands.output import progress_bar, report_output
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.journal import finish_interrupted, write_report
+from cardproof.core.journal import finish_interrupted
 from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
@@ -24,7 +23,7 @@ from cardproof.plan.options import LOCAL, Force
 from cardproof.read import Reading, read_cards
 from cardproof.read.zoo_metadata import read_metadata
 from cardproof.report.run import Run
-from cardproof.report.terminal import count_fixes, json_of
+from cardproof.report.terminal import count_fixes
 
 
 @click.command(
@@ -111,13 +110,8 @@ def audit_command(
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
             measuring = replace(measuring, force=Force())  # what was measured again a moment ago is new
             run = audit(paths, settings, measuring, store=store, online=check)
-    check_outputs(options, output, settings, run, () if from_metadata else paths, report=summary)
-    apply_baseline_option(options, run)
-    if summary:
-        from cardproof.render.functions.audit_report import summarize, summary_text
-
-        write_report(summary, summary_text(summarize(json.loads(json_of(run)))))
-    return output.report(run, "" if from_metadata else "--fix")
+    fixing = "" if from_metadata else "--fix"
+    return output.report(run, settings, fixing, () if from_metadata else paths, summary)
 
 
 def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None) -> tuple[Reading, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cardproof.build import dry_run_of_render, render
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, parse_devices, run_options
-from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
+from cardproof.commands.output import progress_bar, report_output
 from cardproof.core.files import show_path
 from cardproof.core.settings import Settings
 from cardproof.measure.engines import check_engine
@@ -86,12 +86,10 @@ def render_command(
         return output.dry_run(dry_run_of_render(settings, only=only, force=options.force))
     with progress_bar(output.silent) as progress:
         run = render(settings, options.measure_options(progress), only=only, check=check, reference=program_reference)
-    check_outputs(options, output, settings, run)
-    apply_baseline_option(options, run)
     templates = settings.path(settings.templates) / "models"
     site = ["--config", show_path(options.config)] if options.config else []
     zoo = ["--zoo", options.zoo] if options.zoo else []
-    return output.report(run, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
+    return output.report(run, settings, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
 
 
 def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
