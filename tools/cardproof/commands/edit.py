@@ -89,17 +89,15 @@ def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -
                 f"added {value} to {field}" if header.add_entry(field, value) else f"{field} already has {value}"
             )
         else:
-            said.append(f"{field} is {_now(header.set_field(field, value))} {value}")
+            now = "now" if header.set_field(field, value) else "already"
+            said.append(f"{field} is {now} {value}")
     for words in added:
-        said.append(f"{words['metric']} on {words['dataset']} is {_now(header.add_result(words))} {words['value']}")
+        now = "now" if header.add_result(words) else "already"
+        said.append(f"{words['metric']} on {words['dataset']} is {now} {words['value']}")
     header.save()
     for line in said:
         click.echo(printable(f"{show_path(path)}: {line}"))
     return 0
-
-
-def _now(changed: bool) -> str:
-    return "now" if changed else "already"
 
 
 def _parse_edit(text: str, header: Mapping) -> tuple[str, str, bool]:
@@ -120,7 +118,9 @@ def _parse_edit(text: str, header: Mapping) -> tuple[str, str, bool]:
         raise InputError(f"{text}: the value is empty; to remove a field, delete {where}")
     if adds and field.lower() in TEXTS and not isinstance(node, Sequence):
         raise InputError(f"{text}: '{field}' is one value, not a list; write {field}={value}")
-    _check_value(text, field, [value] if adds else value)
+    tree, _ = read_yaml(Source("", Path(), to_yaml({field: [value] if adds else value})))
+    for finding in check_header(tree) if tree else ():  # what the Hub refuses or drops
+        raise InputError(f"{text}: {finding.message}{f'; {finding.hint}' if finding.hint else ''}")
     return field, value, adds
 
 
@@ -134,13 +134,6 @@ def _check_name(text: str, field: str, node: Node | None) -> None:
         raise InputError(f"{text}: '{field}' is not the name of a field; edit values inside of a field in the file")
     if meant := _MEANT.get(field.lower()) or near(field, _HUB_FIELDS):
         raise InputError(f"{text}: unknown field '{field}'; did you mean {meant}?")
-
-
-def _check_value(text: str, field: str, value: str | list[str]) -> None:
-    """Refuse a value that the Hub refuses or drops."""
-    tree, _ = read_yaml(Source("", Path(), to_yaml({field: value})))
-    for finding in check_header(tree) if tree else ():
-        raise InputError(f"{text}: {finding.message}{f'; {finding.hint}' if finding.hint else ''}")
 
 
 def _warning_of(field: str, header: Mapping) -> str:
@@ -207,7 +200,9 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     for path, in_file in sorted(by_file.items()):
         fixes = _compatible_fixes([finding for finding in in_file if finding.fix])
         if any(finding.check == INDENTED for finding in in_file):
-            fixes += _indentation(path)
+            source = Source(path.name, path, path.read_bytes().decode("utf-8").removeprefix(_BOM))
+            for span in _header_and_indexes(source)[1]:
+                fixes += indentation_fixes(source, span.yaml_start, span.yaml_end)
         try:
             if fixes and (after := _edited(path, fixes)) is not None:
                 check_link(path)
@@ -254,12 +249,6 @@ def _edited(path: Path, fixes: list[Fix]) -> str | None:
     if old and (not same_keys or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
     return after
-
-
-def _indentation(path: Path) -> list[Fix]:
-    source = Source(path.name, path, path.read_bytes().decode("utf-8").removeprefix(_BOM))
-    _, indexes = _header_and_indexes(source)
-    return [fix for span in indexes for fix in indentation_fixes(source, span.yaml_start, span.yaml_end)]
 
 
 def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:

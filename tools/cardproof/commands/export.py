@@ -77,7 +77,16 @@ def export_command(
     texts = export(kind, run.audit, settings, (*HELD, *more))
     files = _files(texts, out, folder=kind == "hub")
     protect_inputs((("--out", path) for path in files), (*paths, *inputs_of_run(run)), settings, config)
-    _write(files, texts, out)
+    if out is None:
+        for text in texts.values():
+            write_data(text)
+    elif out in files:
+        write_report(out, files[out])
+    else:
+        finish_interrupted(out)
+        replace_files(files, roots=[out])
+    if out and len(texts) > 1:
+        click.echo(f"{printable(show_path(out))}: {len(texts)} files", err=True)
     if unread := [finding for finding in run.findings if finding.fatal]:
         print_findings(unread, err=True)
     return run.exit
@@ -93,16 +102,3 @@ def _files(texts: dict[str, str], out: Path | None, *, folder: bool) -> dict[Pat
     if len(texts) > 1 and (not folder or (out and out.is_file())):
         raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
     return {out / name if folder or out.is_dir() else out: text for name, text in texts.items()} if out else {}
-
-
-def _write(files: dict[Path, str], texts: dict[str, str], out: Path | None) -> None:
-    if out is None:
-        for text in texts.values():
-            write_data(text)
-    elif out in files:
-        write_report(out, files[out])
-    else:
-        finish_interrupted(out)
-        replace_files(files, roots=[out])
-    if out and len(texts) > 1:
-        click.echo(f"{printable(show_path(out))}: {len(texts)} files", err=True)

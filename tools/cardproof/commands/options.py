@@ -171,7 +171,6 @@ class RunOptions(Struct, frozen=True):
         return site_settings(self.config, self.zoo, self.tolerances, self.names, self.data, self.weights)
 
     def measure_options(self, progress: Progress | None) -> MeasureOptions:
-        """Return the options of measuring."""
         return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
 
 

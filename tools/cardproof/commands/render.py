@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -79,7 +78,11 @@ def render_command(
     if watching:
         if check or output.kind != "text" or options.dry_run or options.force:
             raise click.UsageError("--watch goes with none of --check, --dry-run, --force, --json and --format")
-        return _watch(load, options.config, options.quiet)
+        from cardproof.plugins.watch import watch
+
+        again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
+        say = (lambda _: None) if options.quiet else lambda text: click.echo(text, err=True)
+        return watch(again, load, options.config or default_config(), say)
     settings = load()
     check_engine(options.engine or LOCAL)
     if options.dry_run:
@@ -90,16 +93,6 @@ def render_command(
     site = ["--config", show_path(options.config)] if options.config else []
     zoo = ["--zoo", options.zoo] if options.zoo else []
     return output.report(run, settings, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
-
-
-def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
-    """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
-    from cardproof.plugins.watch import watch
-
-    again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
-    return watch(
-        again, load, config or default_config(), (lambda _: None) if quiet else lambda text: click.echo(text, err=True)
-    )
 
 
 def program_reference(folder: Path) -> dict[Path, str]:

@@ -33,9 +33,6 @@ STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
 MOST_PLACES = 5
 """Claims or blocks that are named for one reason."""
 
-LISTS = ("claims", "published", "blocks", "models", "headers")
-"""Long lists of a report, each joined from those of its cards."""
-
 STYLE = {
     "confirmed": "green",
     "cited": "blue",
@@ -75,13 +72,14 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
 def lists_of(run: Run) -> CardLists:
     """Return the long lists of a report; those of a card are loaded once."""
     cards = [card.full() for card in run.cards]
-    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in LISTS}
+    names = ("claims", "published", "blocks", "models", "headers")
+    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in names}
     return CardLists(**lists)
 
 
 def summary(run: Run) -> dict[str, Any]:
     """Return the counts of a run."""
-    verdicts = verdict_counts(run)
+    verdicts = sum((Counter(tally) for card in run.cards for tally in card.tally.values()), Counter())
     statuses = sum((Counter(card.statuses) for card in run.cards), Counter())
     severities = Counter(finding.severity for finding in run.findings)
     devices = {device for card in run.cards for device in card.devices}
@@ -116,10 +114,6 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def verdict_counts(run: Run) -> Counter[str]:
-    return sum((Counter(tally) for card in run.cards for tally in card.tally.values()), Counter())
-
-
 def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> None:
     """Print the findings, errors first, and, unless quiet, the verdicts by field and the summary.
 
@@ -130,7 +124,10 @@ def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> Non
     print_findings(sorted(shown, key=lambda finding: SEVERITIES.index(finding.severity)))
     if verbose:
         _print_unchecked(run)
-        _print_unread_columns(run)
+        for read in (one for card in run.audit.reading.cards for one in card.tables) if run.audit else ():
+            if read.unread:
+                heads = ", ".join(f"'{head}'" for head, _ in read.unread)
+                click.echo(printable(f"{read.place}: columns that are not read: {heads}"))
     if quiet:
         return
     console = new_console()
@@ -189,14 +186,6 @@ def _without_names(judgement: Judgement) -> str:
     for text in filter(None, (judgement.claim.model, judgement.claim.stated)):
         reason = re.sub(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])", "…", reason)
     return reason
-
-
-def _print_unread_columns(run: Run) -> None:
-    for card in run.audit.reading.cards if run.audit else ():
-        for table in card.tables:
-            if table.unread:
-                heads = ", ".join(f"'{head}'" for head, _ in table.unread)
-                click.echo(printable(f"{table.place}: columns that are not read: {heads}"))
 
 
 def new_console() -> Console:

@@ -25,7 +25,13 @@ def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewS
 
     A file whose text Jinja would change has it in a raw block.
     """
-    found, names = _find_cards(cards)
+    reading = read_cards([cards])
+    if fatal := next((finding for finding in reading.findings if finding.fatal), None):
+        raise InputError(f"{fatal.place}: {fatal.message}")
+    found = [card for card in reading.cards if card.models and card.source.path.suffix == ".md"]
+    if not found:
+        raise InputError(f"{show_path(cards)}: no Markdown file has a model index or the header of a model card")
+    names = tuple(dict.fromkeys(model.name for card in found for model in card.models))
     texts: dict[str, str] = {}
     raw = []
     for card in found:
@@ -49,17 +55,6 @@ def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewS
     files = fill_starters(starters, values, zoo, name or "Model cards", texts, folder)
     note = f"the braces of {short_list(raw)} are kept as text, in a raw block: they are not run as Jinja" if raw else ""
     return NewSite(show_path(cards), names, files, note)
-
-
-def _find_cards(folder: Path) -> tuple[list[Card], tuple[str, ...]]:
-    """Return the cards of a folder, and the names of their models."""
-    reading = read_cards([folder])
-    if fatal := next((finding for finding in reading.findings if finding.fatal), None):
-        raise InputError(f"{fatal.place}: {fatal.message}")
-    cards = [card for card in reading.cards if card.models and card.source.path.suffix == ".md"]
-    if not cards:
-        raise InputError(f"{show_path(folder)}: no Markdown file has a model index or the header of a model card")
-    return cards, tuple(dict.fromkeys(model.name for card in cards for model in card.models))
 
 
 def _template(card: Card) -> str:

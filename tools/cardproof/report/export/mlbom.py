@@ -55,12 +55,12 @@ def _component(model: Model, file: str, judgements: Sequence[Judgement], weights
     component: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": reference, "name": model.name}
     if weights:
         component["hashes"] = [{"alg": "SHA-256", "content": weights.sha256}]
-    links = [("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")]
-    found = [
-        (kind, link.text) for kind, field in links if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text)
-    ]
-    if found:
-        component["externalReferences"] = [{"type": kind, "url": address} for kind, address in found]
+    references = []
+    for kind, field in (("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")):
+        if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text):
+            references.append({"type": kind, "url": link.text})
+    if references:
+        component["externalReferences"] = references
     component["modelCard"] = _model_card(reference, judgements)
     return component
 

@@ -65,8 +65,10 @@ def markdown_of(view: View) -> str:
     for severity, title in (("error", "Errors"), ("warning", "Warnings"), ("note", "Notes")):
         if found := [finding for finding in others if finding.severity == severity]:
             parts += [f"### {title}", _findings(found)]
-    if reasons := _unchecked(view.lists.claims):
-        parts += ["### Not checked", reasons]
+    reasons = Counter(one.reason for one in view.lists.claims if one.verdict == "unchecked").most_common(MOST_REASONS)
+    if reasons:
+        rows = ((_text(reason), str(number)) for reason, number in reasons)
+        parts += ["### Not checked", _table(("Reason", "Claims"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -87,13 +89,6 @@ def _findings(findings: list[Finding]) -> str:
         what = "<br>".join(_text(text) for text in (finding.message, finding.hint) if text)
         rows.append((_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), what))
     return _table(("Where", "Check", "What"), rows)
-
-
-def _unchecked(judgements: Iterable[Judgement]) -> str:
-    """Return the most frequent reasons why claims were not checked."""
-    reasons = Counter(judgement.reason for judgement in judgements if judgement.verdict == "unchecked")
-    rows = ((_text(reason), str(number)) for reason, number in reasons.most_common(MOST_REASONS))
-    return _table(("Reason", "Claims"), rows) if reasons else ""
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
