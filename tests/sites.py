@@ -108,6 +108,14 @@ def cardproof(*arguments: str) -> Done:
     return run_main(main, "cardproof", *arguments)
 
 
+def refusal(*arguments: str) -> str:
+    """Return what a command says as it refuses its input: it ends with 2, prints nothing and shows no traceback."""
+    done = cardproof(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
 def mkdocs(*arguments: str) -> Done:
     """Run MkDocs in this process, without its advertisement."""
     from mkdocs.__main__ import cli

@@ -9,14 +9,29 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sites import cardproof
+from sites import cardproof, refusal
 
-from cardproof.commands.header_edits import EditError, add_entry, add_result, set_field
+from cardproof.commands.header_edits import EditError, Header
 from cardproof.core.errors import InputError
 
 BODY = "\n# Net\n\nText with `code: no` stays.\n"
 BEANS = {"task": "image-classification", "dataset": "beans", "metric": "accuracy", "value": "0.9"}
 RESULT = "task=image-classification; dataset=beans; metric=accuracy; value=0.9; model=net"
+
+
+def edited(how: str):
+    """Return a function that makes one edit of a card and says whether it changed."""
+
+    def edit(path: Path, *what) -> bool:
+        header = Header(path)
+        changed = getattr(header, how)(*what)
+        header.save()
+        return changed
+
+    return edit
+
+
+set_field, add_entry, add_result = map(edited, ("set_field", "add_entry", "add_result"))
 
 
 def header_of(path: Path):
@@ -167,13 +182,12 @@ def test_the_command_says_what_it_did(write):
     assert cardproof("edit", "README.md").returncode == 2
 
 
-def refusal(*words: str) -> str:
+def refused(*words: str) -> str:
     """Return what the command says on standard error as it refuses, with the file as it was."""
     before = Path("README.md").read_bytes()
-    done = cardproof("edit", "README.md", *words)
-    assert (done.returncode, done.stdout) == (2, "")
+    said = refusal("edit", "README.md", *words)
     assert Path("README.md").read_bytes() == before
-    return str(done.stderr)
+    return said
 
 
 @pytest.mark.parametrize(
@@ -199,7 +213,7 @@ def refusal(*words: str) -> str:
 )
 def test_an_edit_that_makes_no_sense_is_refused_with_what_to_write(card, edit, said):
     card("title: Net")
-    assert said in refusal(edit)
+    assert said in refused(edit)
 
 
 @pytest.mark.parametrize(
@@ -214,12 +228,17 @@ def test_an_edit_that_makes_no_sense_is_refused_with_what_to_write(card, edit, s
 )
 def test_a_result_that_makes_no_sense_is_refused(card, result, said):
     card("title: Net")
-    assert said in refusal("--result", result)
+    assert said in refused("--result", result)
 
 
 def test_if_one_edit_is_refused_none_is_written(card):
-    card("title: Net")
-    refusal("license=mit", "tags-=vision")
+    path = card("title: Net", "text: |", "  a")
+    before = path.read_text()
+    done = cardproof("edit", "README.md", "license=mit", "text=b")
+    assert (done.returncode, done.stdout, path.read_text()) == (1, "", before)
+    assert "cannot be edited on its line" in done.stderr
+    refused("license=mit", "tags-=vision")
+    refused("license=mit", "--result", "task=image-classification; dataset=beans")
 
 
 def test_other_licences_and_fields_of_ones_own_are_written_and_the_unusual_ones_noted(card):
@@ -240,7 +259,7 @@ def test_other_licences_and_fields_of_ones_own_are_written_and_the_unusual_ones_
 @pytest.mark.parametrize("text", ["---\nlicense: mit\n\n# Net\n", "---\n# why\ntags:\n- a\n"])
 def test_a_header_that_is_never_closed_gets_no_second_one_above_it(write, text):
     write("README.md", text)
-    assert "the header is never closed" in refusal("license=mit")
+    assert "the header is never closed" in refused("license=mit")
 
 
 def test_a_rule_at_the_top_of_a_page_is_not_an_open_header(write):
@@ -251,4 +270,4 @@ def test_a_rule_at_the_top_of_a_page_is_not_an_open_header(write):
 
 def test_a_header_that_is_not_valid_is_named_as_such(write):
     write("README.md", "---\nlicense: mit\n\n# Net: [\n- a\n---\n")
-    assert "not valid YAML" in refusal("license=mit")
+    assert "not valid YAML" in refused("license=mit")

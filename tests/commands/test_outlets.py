@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from sites import CARD, cardproof
+from sites import CARD, cardproof, refusal
 
 from cardproof.report.formats import FORMATS
 
@@ -83,14 +83,10 @@ def test_json_is_a_format(site):
         (["--write", "sarif=zoo.py/a"], "zoo.py"),
         (["--write", "sarif=templates"], "templates"),
         (["--write", "sarif=-"], "--format selects what is printed"),
-        (["--write", "markdown=templates/models/tiny.md"], "is a card of this run"),
     ],
 )
 def test_an_outlet_that_cannot_be_is_bad_usage(site, arguments, words):
-    done = cardproof("audit", "templates", *arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert words in refusal("audit", "templates", *arguments)
     assert not (site / "a").exists()
     assert "55377" in (site / "templates/models/tiny.md").read_text()
 

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from sites import CARD, ONE_JOB
 
-from cardproof.build import dry_run_of_audit, dry_run_of_render, render
+from cardproof.build import dry_run_of_render, render
 from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import load_settings
-from cardproof.plan.dry_run import json_of_dry_run, text_of_dry_run
+from cardproof.plan.dry_run import dry_run, json_of_dry_run, text_of_dry_run
 from cardproof.plan.options import parse_force
+from cardproof.read import read_cards
 
 
 @pytest.fixture
@@ -83,7 +84,8 @@ def test_only_the_chosen_card_is_in_the_plan(site):
 
 
 def test_an_audit_has_a_plan_too_and_recalls_nothing(rendered):
-    forecast = dry_run_of_audit([rendered / "templates"], settings(rendered))
+    reading = read_cards([rendered / "templates"])
+    forecast = dry_run(reading, settings(rendered), None, {card.file for card in reading.cards}, ())
     assert (len(forecast.tasks), len(forecast.recalled)) == (2, 0)
 
 

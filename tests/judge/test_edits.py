@@ -17,7 +17,7 @@ from toys import copy_case, settings_of
 
 from cardproof.build import audit
 from cardproof.commands.edit import apply_fixes, fix_files
-from cardproof.commands.header_edits import EditError, set_field
+from cardproof.commands.header_edits import EditError
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.settings import Settings
 from cardproof.core.types import Finding, Fix, Place
@@ -59,7 +59,7 @@ def test_02_the_command_fixes_and_then_says_what_is_left(shared, tmp_path, monke
 def test_34_line_ends_stay_after_a_fix(shared, tmp_path, monkeypatch):
     folder = copy_case(shared, "34", tmp_path)
     monkeypatch.chdir(folder)
-    assert set_field(Path("README.md"), "license", "apache-2.0")
+    assert cardproof("edit", "README.md", "license=apache-2.0").returncode == 0
     assert Path("README.md").read_bytes() == b"---\r\n---\r\nlicense: apache-2.0\r\n---\r\n\r\n# ToyNet\r\n"
 
 
@@ -92,7 +92,7 @@ def test_32_no_edit_leaves_the_file_byte_for_byte(shared, tmp_path, monkeypatch)
     monkeypatch.chdir(folder)
     before = Path("README.md").read_bytes()
     assert fix_files(audit([Path("README.md")], Settings()).findings, unsafe=True) == {}
-    assert not set_field(Path("README.md"), "license", "mit")
+    assert cardproof("edit", "README.md", "license=mit").stdout == "README.md: license is already mit\n"
     assert Path("README.md").read_bytes() == before
 
 

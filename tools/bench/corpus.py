@@ -62,11 +62,11 @@ def measure(corpus: Path, rounds: int = ROUNDS, zoo: str = "timm", snippets: boo
     )
 
 
-def write_site(site: Path, corpus: Path, zoo: str, snippets: bool) -> list[Path]:
-    """Write a site of the corpus's cards; return their templates."""
+def write_site(site: Path, corpus: Path, zoo: str, snippets: bool, cards: int | None = None) -> list[Path]:
+    """Write a site of the first cards of the corpus, of all unless given; return their templates."""
     models = site / "templates" / "models"
     models.mkdir(parents=True)
-    for card in sorted(corpus.glob("*.md")):
+    for card in sorted(corpus.glob("*.md"))[:cards]:
         shutil.copyfile(card, models / card.name)
     (site / "templates" / "code_snippets.md").write_text(SNIPPET)
     (site / "mkdocs.yml").write_text(CONFIG.format(zoo=zoo, snippets=str(snippets).lower()))

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import Part, child, parser, show
+from bench.figures import Part, parser, result_of, show
 from bench.network import images, networks, teach
 from bench.photos import CLASSES, write_photos
 
@@ -94,10 +93,8 @@ def measure(photos: int = PHOTOS, rounds: int = 1) -> Part:
 
 def _in_a_process(side: str, folder: str) -> dict[str, Any]:
     started = time.perf_counter()
-    done = subprocess.run(
-        child("evaluation.py", "--child", side, folder), check=True, stdout=subprocess.PIPE, text=True
-    )
-    return json.loads(done.stdout) | {"whole": time.perf_counter() - started}
+    found: dict[str, Any] = result_of("evaluation.py", "--child", side, folder)
+    return found | {"whole": time.perf_counter() - started}
 
 
 def photo_set(folder: Path) -> PhotoSet:

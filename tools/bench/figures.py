@@ -182,6 +182,12 @@ def child(script: str, *arguments: str) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name(script)), *arguments]
 
 
+def result_of(script: str, *arguments: str) -> Any:
+    """Return the JSON that one of these scripts prints, run in a process of its own."""
+    done = subprocess.run(child(script, *arguments), check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
 def output_of(ran: Ran) -> Any:
     """Return the JSON that a command printed last."""
     return json.loads(ran.output.strip().splitlines()[-1])

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import Part, child, installed, parser, show
+from bench.figures import Part, installed, parser, result_of, show
 from bench.network import images, networks, teach
 from bench.photos import CLASSES
 
@@ -74,7 +73,10 @@ def measure(rounds: int = ROUNDS, batches: tuple[int, ...] = tuple(FORWARDS)) ->
     with tempfile.TemporaryDirectory() as folder:
         teach(weights_file(Path(folder)))
         write_quantized(Path(folder))
-        found = [{way: _in_a_process(way, batches, folder) for way in WAYS} for _ in range(rounds)]
+        found = [
+            {way: result_of("inference.py", "--child", way, json.dumps(batches), folder) for way in WAYS}
+            for _ in range(rounds)
+        ]
     return [_part(batch, [{way: one[way][str(batch)] for way in WAYS} for one in found]) for batch in batches]
 
 
@@ -89,13 +91,6 @@ def write_quantized(folder: Path) -> None:
 
     photos = images(FIRST_CALIBRATION, CALIBRATION).split(16)
     (folder / "int8.onnx").write_bytes(quantized_bytes(networks(weights_file(folder))[1], photos))
-
-
-def _in_a_process(way: str, batches: tuple[int, ...], folder: str) -> dict[str, Any]:
-    command = child("inference.py", "--child", way, json.dumps(batches), folder)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def _part(batch: int, rounds: list[dict[str, Any]]) -> Part:

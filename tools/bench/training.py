@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import Part, child, parser, show
+from bench.figures import Part, parser, result_of, show
 from bench.photos import write_photos
 
 if TYPE_CHECKING:
@@ -61,7 +60,9 @@ def measure(batch: int = BATCH, updates: int = UPDATES, threads: int = THREADS, 
         Path(folder, "photos").mkdir()
         size = write_photos(Path(folder, "photos"), batch * (WARM_UP + updates))
         write_weights(Path(folder, "weights.pt"))
-        found = [{side: _in_a_process(side, folder, options) for side in SIDES} for _ in range(rounds)]
+        found = [
+            {side: result_of("training.py", "--child", side, folder, *options) for side in SIDES} for _ in range(rounds)
+        ]
     seconds = {side: statistics.median(one[side]["seconds"] for one in found) for side in SIDES}
     rows: list[Row] = [
         {
@@ -92,13 +93,6 @@ def write_weights(file: Path) -> None:
 
     torch.manual_seed(0)
     torch.save(create_model(NAME).state_dict(), file)
-
-
-def _in_a_process(side: str, folder: str, options: list[str]) -> dict[str, Any]:
-    command = child("training.py", "--child", side, folder, *options)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def timed(losses: Iterator[float], updates: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -10,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.corpus import write_site
 from bench.figures import CARDPROOF, CORPUS, Part, Row, installed, parser, run, show, workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONFIG = "site_name: Workers\nplugins:\n- cardproof:\n    zoo: {zoo}\n    snippets: {{run: false}}\n"
 TIMEOUT = 60
 """Seconds to wait for a cluster."""
 
@@ -55,12 +54,7 @@ def _row(what: str, seconds: float | None, one: float) -> Row:
 
 def _seconds(corpus: Path, cards: int | None, zoo: str, *options: str) -> float:
     with workplace() as site:
-        models = site / "templates" / "models"
-        models.mkdir(parents=True)
-        for card in sorted(corpus.glob("*.md"))[:cards]:
-            shutil.copyfile(card, models / card.name)
-        (site / "templates" / "code_snippets.md").write_text("## Use it\n")
-        (site / "mkdocs.yml").write_text(CONFIG.format(zoo=zoo))
+        write_site(site, corpus, zoo, snippets=False, cards=cards)
         return run([*CARDPROOF, "render", "--quiet", *options], site, (0, 1)).seconds
 
 

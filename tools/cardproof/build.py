@@ -101,22 +101,3 @@ def dry_run_of_render(settings: Settings, *, only: tuple[str, ...] = (), force: 
 
     reading, chosen = read_site(settings, only)
     return dry_run(reading, settings, settings.path(settings.evidence), chosen, force)
-
-
-def dry_run_of_audit(
-    paths: Iterable[Path],
-    settings: Settings,
-    *,
-    force: tuple[str, ...] = (),
-    reading: Reading | None = None,
-    store: Path | None = None,
-    remember: bool = False,
-) -> DryRun:
-    """Return what an audit would measure and recall; raises as :func:`audit` does.
-
-    ``store`` and ``remember`` are as in :func:`audit` and its options.
-    """
-    from cardproof.plan.dry_run import dry_run
-
-    reading = reading or read_cards(tuple(paths))
-    return dry_run(reading, settings, store, {card.file for card in reading.cards}, force, remember=remember)

@@ -28,14 +28,18 @@ def init(*arguments: str):
     return cardproof("init", "--zoo", "zoo.py:Zoo", "--no-snippets", *arguments)
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Return an empty folder with a zoo and a folder of one card."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+def start(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with a zoo and a folder of one card."""
+    patch.chdir(folder)
+    patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
     Path("zoo.py").write_text(TINY)
     Path("cards/hub").mkdir(parents=True)
     Path("cards/tiny.md").write_text(PLAIN)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    start(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -44,11 +48,7 @@ def site(tmp_path_factory):
     """Return a site of four cards, built, beside the cards."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cards")
-        patch.chdir(folder)
-        patch.setenv("XDG_CACHE_HOME", str(folder / ".cache"))
-        Path("zoo.py").write_text(TINY)
-        Path("cards/hub").mkdir(parents=True)
-        Path("cards/tiny.md").write_text(PLAIN)
+        start(folder, patch)
         Path("cards/index.md").write_text(OTHER[OTHER.index("<!--") :].join([BRACES, ""]))
         Path("cards/hub/README.md").write_text(HUB)
         Path("cards/notes.md").write_text("# No card\n")

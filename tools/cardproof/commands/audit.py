@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
 
-from cardproof.build import audit, dry_run_of_audit
-from cardproof.commands.options import PATH, RunOptions, epilog, run_options
-from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
+from cardproof.build import audit
+from cardproof.commands.edit import fix_files
+from cardproof.commands.options import PATH, RunOptions, default_config, epilog, run_options
+from cardproof.commands.output import progress_bar, report_output
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
-from cardproof.core.journal import finish_interrupted, write_report
+from cardproof.core.journal import finish_interrupted
+from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable
 from cardproof.measure.engines import check_engine
+from cardproof.measure.list_models import list_models
 from cardproof.plan.options import LOCAL, Force
-
-if TYPE_CHECKING:
-    from cardproof.core.settings import Settings
-    from cardproof.read import Reading
-    from cardproof.report.run import Run
+from cardproof.read import Reading, read_cards
+from cardproof.read.zoo_metadata import read_metadata
+from cardproof.report.run import Run
+from cardproof.report.terminal import count_fixes
 
 
 @click.command(
@@ -78,7 +79,7 @@ def audit_command(
     """
     output = report_output(options)
     settings = options.settings()
-    store = settings.path(settings.evidence) if options.site() else None
+    store = settings.path(settings.evidence) if options.config or default_config() else None
     check_engine(options.engine or LOCAL)
     if from_metadata and (fix or fix_unsafe):
         raise click.UsageError(
@@ -88,9 +89,11 @@ def audit_command(
         raise click.UsageError("Missing argument 'PATH...'.")
     reading, arguments = _metadata(settings, paths, options.engine) if from_metadata else (None, None)
     if options.dry_run:
-        return output.dry_run(
-            dry_run_of_audit(paths, settings, force=options.force, reading=reading, store=store, remember=True)
-        )
+        from cardproof.plan.dry_run import dry_run
+
+        reading = reading or read_cards(paths)
+        every = {card.file for card in reading.cards}
+        return output.dry_run(dry_run(reading, settings, store, every, options.force, remember=True))
     if not online and (private_hosts or budget):
         raise click.UsageError(f"{'--private-host' if private_hosts else '--online-budget'} needs --online")
     if fix or fix_unsafe:
@@ -107,18 +110,12 @@ def audit_command(
         if (fix or fix_unsafe) and _fix(run, fix_unsafe):
             measuring = replace(measuring, force=Force())  # what was measured again a moment ago is new
             run = audit(paths, settings, measuring, store=store, online=check)
-    check_outputs(options, output, settings, run, () if from_metadata else paths, report=summary)
-    apply_baseline_option(options, run)
-    if summary:
-        _write_summary(run, summary)
-    return output.report(run, "" if from_metadata else "--fix")
+    fixing = "" if from_metadata else "--fix"
+    return output.report(run, settings, fixing, () if from_metadata else paths, summary)
 
 
 def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None) -> tuple[Reading, tuple[str, ...]]:
     """Return the cards in a zoo's metadata, and the arguments that select them. Raises InputError if there are none."""
-    from cardproof.measure.list_models import list_models
-    from cardproof.read.zoo_metadata import read_metadata
-
     if settings.zoo is None:
         raise InputError("--from-metadata needs a zoo: name it with --zoo")
     names = tuple(str(pattern) for pattern in patterns)
@@ -127,32 +124,16 @@ def _metadata(settings: Settings, patterns: tuple[Path, ...], engine: str | None
 
 def _fix(run: Run, unsafe: bool) -> int:
     """Fix a run's findings, report that on standard error, and return the number of changed files."""
-    from cardproof.commands.edit import fix_files
-    from cardproof.commands.header_edits import EditError
-    from cardproof.report.terminal import count_fixes
-
     safe, more = count_fixes(run.findings)
     if not safe and (not unsafe or not more):
         others = f"; {more} with --fix-unsafe, which needs a review" if more else ""
         why = f"nothing was fixed: no finding has a {'' if unsafe else 'safe '}fix{others}"
         click.echo(why if run.findings else "nothing to fix", err=True)
         return 0
-    try:
-        fixed = fix_files(run.findings, unsafe=unsafe)
-    except EditError as error:
-        raise click.ClickException(str(error)) from error
+    fixed = fix_files(run.findings, unsafe=unsafe)
     for path, fixes in fixed.items():
         click.echo(
             f"{printable(show_path(path))}: {len(fixes)} {'fix was' if len(fixes) == 1 else 'fixes were'} made",
             err=True,
         )
     return len(fixed)
-
-
-def _write_summary(run: Run, path: Path) -> None:
-    import json
-
-    from cardproof.render.functions.audit_report import summarize, summary_text
-    from cardproof.report.terminal import json_of
-
-    write_report(path, summary_text(summarize(json.loads(json_of(run)))))

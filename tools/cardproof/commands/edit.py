@@ -5,26 +5,48 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cardproof.commands.edit_checks import parse_edit, parse_result, warning_of, warning_of_result
-from cardproof.commands.header_edits import EditError, add_entry, add_result, header_of, set_field
+from cardproof.commands.header_edits import EditError, Header, result_of
 from cardproof.commands.options import PATH, epilog
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
-from cardproof.core.types import INDENTED, Finding, Fix
+from cardproof.core.types import INDENTED, SEVERITIES, Finding, Fix
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.core.yaml_text import to_yaml
+from cardproof.read.details import read_details
+from cardproof.read.hub import LISTS, TEXTS, check_header
+from cardproof.read.hub_ids import TASKS, near
 from cardproof.read.index_shape import indentation_fixes, read_index
-from cardproof.read.markdown import find_header, find_index_comments
+from cardproof.read.markdown import Span, find_header, find_index_comments
+from cardproof.read.tables import models_in_tables
 
 _BOM = "\ufeff"
 _DATA = (".yml", ".yaml", ".json")
+_HUB_FIELDS = frozenset(
+    {
+        *LISTS, *TEXTS, "co2_eq_emissions", "eval_results", "extra_gated_button_content", "extra_gated_description",
+        "extra_gated_fields", "extra_gated_heading", "extra_gated_prompt", "inference", "model-index", "model_name",
+        "new_version", "thumbnail", "widget",
+    }
+)  # fmt: skip
+"""Fields that the Hub reads in the header of a model's card."""
+_PAGE_FIELDS = frozenset(
+    {
+        "author", "authors", "categories", "date", "description", "draft", "hide", "icon", "search", "slug", "status",
+        "subtitle", "template", "title", "version",
+    }
+)  # fmt: skip
+"""Fields of any page, for site generators and their themes."""
+_MEANT = {"task": "pipeline_tag", "library": "library_name"}
+"""Words for fields of the Hub that are spelt otherwise."""
+_FORMS = "write FIELD=VALUE or FIELD+=VALUE"
 
 
 @click.command(
@@ -53,39 +75,92 @@ def edit_command(path: Path, edits: tuple[str, ...], results: tuple[str, ...]) -
     """
     if not edits and not results:
         raise click.UsageError("Missing argument 'FIELD=VALUE...', or --result.")
-    header = header_of(path)
-    parsed = [parse_edit(text, header) for text in edits]
-    added = [parse_result(text) for text in results]
-    warnings = *(warning_of(edit, header) for edit in parsed), *(warning_of_result(words) for words in added)
-    for warning in filter(None, warnings):
+    header = Header(path)
+    parsed = [_parse_edit(text, header.fields) for text in edits]
+    added = [_parse_result(text) for text in results]
+    warnings = [warning for field, _, _ in parsed if (warning := _warning_of(field, header.fields))]
+    warnings += [f"the Hub has no task '{words['task']}'" for words in added if words["task"] not in TASKS]
+    for warning in warnings:
         click.echo(printable(f"{show_path(path)}: warning: {warning}"), err=True)
+    said = []
     for field, value, adds in parsed:
-        with _edit_errors():
-            changed = (add_entry if adds else set_field)(path, field, value)
-        said = _added(field, value, changed) if adds else _set(field, value, changed)
-        click.echo(printable(f"{show_path(path)}: {said}"))
+        if adds:
+            said.append(
+                f"added {value} to {field}" if header.add_entry(field, value) else f"{field} already has {value}"
+            )
+        else:
+            now = "now" if header.set_field(field, value) else "already"
+            said.append(f"{field} is {now} {value}")
     for words in added:
-        with _edit_errors():
-            changed = add_result(path, words)
-        said = _set(f"{words['metric']} on {words['dataset']}", words["value"], changed)
-        click.echo(printable(f"{show_path(path)}: {said}"))
+        now = "now" if header.add_result(words) else "already"
+        said.append(f"{words['metric']} on {words['dataset']} is {now} {words['value']}")
+    header.save()
+    for line in said:
+        click.echo(printable(f"{show_path(path)}: {line}"))
     return 0
 
 
-def _set(what: str, value: str, changed: bool) -> str:
-    return f"{what} is {'now' if changed else 'already'} {value}"
+def _parse_edit(text: str, header: Mapping) -> tuple[str, str, bool]:
+    """Return the field and the value of an edit, and whether it adds the value to a list.
+
+    Raises InputError if the header of a card cannot take it.
+    """
+    name, separator, value = text.partition("=")
+    adds, field = name.endswith("+"), name.removesuffix("+")
+    if not separator or not field:
+        raise InputError(f"{text}: {_FORMS}")
+    if not field[-1].isalnum() and field[-1] != "_":
+        raise InputError(f"{text}: unknown operator '{field[-1]}{'+=' if adds else '='}'; {_FORMS}")
+    node = header.get(field)
+    _check_name(text, field, node)
+    if not value.strip():
+        where = f"line {node.place.line}" if node else "its line"
+        raise InputError(f"{text}: the value is empty; to remove a field, delete {where}")
+    if adds and field.lower() in TEXTS and not isinstance(node, Sequence):
+        raise InputError(f"{text}: '{field}' is one value, not a list; write {field}={value}")
+    tree, _ = read_yaml(Source("", Path(), to_yaml({field: [value] if adds else value})))
+    for finding in check_header(tree) if tree else ():  # what the Hub refuses or drops
+        raise InputError(f"{text}: {finding.message}{f'; {finding.hint}' if finding.hint else ''}")
+    return field, value, adds
 
 
-def _added(field: str, value: str, changed: bool) -> str:
-    return f"added {value} to {field}" if changed else f"{field} already has {value}"
+def _check_name(text: str, field: str, node: Node | None) -> None:
+    """Refuse a field that holds results, is inside of another, or is a misspelt one; one of the header is taken."""
+    if field.lower() == "model-index" or (node is None and field.lower().startswith(("model-index.", "model-index["))):
+        raise InputError(f"{text}: results are not written as fields; --result adds a result or replaces its value")
+    if node is not None or field in _HUB_FIELDS | _PAGE_FIELDS:
+        return
+    if not field.replace("-", "_").isidentifier():
+        raise InputError(f"{text}: '{field}' is not the name of a field; edit values inside of a field in the file")
+    if meant := _MEANT.get(field.lower()) or near(field, _HUB_FIELDS):
+        raise InputError(f"{text}: unknown field '{field}'; did you mean {meant}?")
 
 
-@contextmanager
-def _edit_errors() -> Iterator[None]:
-    try:
-        yield
-    except EditError as error:
-        raise click.ClickException(str(error)) from error
+def _warning_of(field: str, header: Mapping) -> str:
+    """Return a warning about a new field that is not a usual one, or an old one that looks misspelt; mostly empty."""
+    known = header.get(field) is not None and not near(field, _HUB_FIELDS)
+    if known or field in _HUB_FIELDS | _PAGE_FIELDS:
+        return ""
+    return f"the Hub does not read the field '{field}'{did_you_mean(field, _HUB_FIELDS, 1)}"
+
+
+def _parse_result(text: str) -> dict[str, str]:
+    """Return the words of ``--result``. Raises InputError if they are not pairs, or not those of a result."""
+    words: dict[str, str] = {}
+    for part in filter(str.strip, text.split(";")):
+        key, separator, value = (piece.strip() for piece in part.partition("="))
+        if not separator or not key:
+            raise InputError(f"--result: '{part.strip()}' is not KEY=VALUE; separate the pairs by semicolons")
+        if key in words:
+            raise InputError(f"--result has '{key}' twice")
+        words[key] = value
+    task, value = words.get("task", ""), words.get("value", "")
+    if task not in TASKS and (nearest := near(task, TASKS)):
+        raise InputError(f"--result: the Hub has no task '{task}'; did you mean {nearest}?")
+    if value and not any(character.isdigit() for character in value):
+        raise InputError(f"--result: the value '{value}' is not a number")
+    result_of(words)
+    return words
 
 
 def apply_fixes(text: str, fixes: Iterable[Fix]) -> str:
@@ -125,7 +200,9 @@ def fix_files(findings: Iterable[Finding], *, unsafe: bool = False) -> dict[Path
     for path, in_file in sorted(by_file.items()):
         fixes = _compatible_fixes([finding for finding in in_file if finding.fix])
         if any(finding.check == INDENTED for finding in in_file):
-            fixes += _indentation(path)
+            source = Source(path.name, path, path.read_bytes().decode("utf-8").removeprefix(_BOM))
+            for span in _header_and_indexes(source)[1]:
+                fixes += indentation_fixes(source, span.yaml_start, span.yaml_end)
         try:
             if fixes and (after := _edited(path, fixes)) is not None:
                 check_link(path)
@@ -145,10 +222,9 @@ def _compatible_fixes(findings: list[Finding]) -> list[Fix]:
 
     A value that several models inherit may need a different fix for each of them: then it is left alone.
     """
-    order = {"error": 0, "warning": 1, "note": 2}
     chosen: list[Fix] = []
     conflicting: set[Fix] = set()
-    for finding in sorted(findings, key=lambda finding: order[finding.severity]):
+    for finding in sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)):
         fix = finding.fix
         assert fix
         overlapping = (
@@ -168,66 +244,45 @@ def _edited(path: Path, fixes: list[Fix]) -> str | None:
     after = apply_fixes(before, fixes)
     if after == before:
         return None
-    old, new = _leaves(path, before), _leaves(path, after)
+    old, new = Counter(_leaves(path, before)), Counter(_leaves(path, after))
     same_keys = Counter(keys for keys, _ in old.elements()) == Counter(keys for keys, _ in new.elements())
     if old and (not same_keys or sum((old - new).values()) > len(fixes)):
         raise EditError("the fixes would change other values; nothing was written")
     return after
 
 
-def _indentation(path: Path) -> list[Fix]:
-    """Return the edits that restore the indentation of a file's model indexes."""
-    source = Source(path.name, path, path.read_bytes().decode("utf-8").removeprefix(_BOM))
-    if path.suffix.lower() in _DATA:
-        return indentation_fixes(source)
-    header = find_header(source)
-    comments, _ = find_index_comments(source, header.end if header else 0)
-    return [fix for span in comments for fix in indentation_fixes(source, span.yaml_start, span.yaml_end)]
-
-
-def _leaves(path: Path, text: str) -> Counter[Any]:
-    """Count the values of a file's YAML, each with the keys that lead to it in the index as it is meant."""
+def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield a file's values, each behind the keys that lead to it: of its YAML as it is meant, or else of its text."""
     source = Source(path.name, path, text.removeprefix(_BOM))
-    found: Counter[Any] = Counter()
-    if path.suffix.lower() == ".csv":
-        _collect_claims(source, 0, found)
-        return found
-    if path.suffix.lower() in _DATA:
-        tree, _ = read_index(source)
-        if tree is not None:
-            _collect(tree, (0,), found)
-        return found
-    header = find_header(source)
-    if header and (tree := read_yaml(source, header.yaml_start, header.yaml_end)[0]):
-        _collect(tree, ("header",), found)
-    comments, _ = find_index_comments(source, header.end if header else 0)
-    for number, span in enumerate(comments):
-        if tree := read_index(source, span.yaml_start, span.yaml_end, declared=True)[0]:
-            _collect(tree, (number,), found)
-    if not comments:
-        _collect_claims(source, header.end if header else 0, found)
-    return found
-
-
-def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
-    """Collect the values in a text's list for the Hub and in its tables."""
-    from cardproof.read.details import read_details
-    from cardproof.read.tables import models_in_tables
-
+    header, indexes = _header_and_indexes(source)
+    if header:
+        yield from _values(read_yaml(source, header.yaml_start, header.yaml_end)[0], "header")
+    declared = path.suffix.lower() not in _DATA
+    for number, span in enumerate(indexes):
+        yield from _values(read_index(source, span.yaml_start, span.yaml_end, declared=declared)[0], number)
+    if indexes:
+        return
+    start = header.end if header else 0
     details = read_details(source, start, only="model").model  # any name will do
     for model in (*([details] if details else ()), *models_in_tables(source, start)):
-        _collect(model.fields, (model.form, model.name), found)
+        yield from _values(model.fields, model.form, model.name)
         for number, result in enumerate(model.results):
             for name, value in result.metrics:
-                _collect(value, (model.form, model.name, number, name.text), found)
+                yield from _values(value, model.form, model.name, number, name.text)
 
 
-def _collect(node: Node, keys: tuple[Any, ...], found: Counter[Any]) -> None:
+def _header_and_indexes(source: Source) -> tuple[Span | None, list[Span]]:
+    suffix, size = source.path.suffix.lower(), len(source.text)
+    if suffix in (*_DATA, ".csv"):
+        return None, [Span(0, size, 0, size)] if suffix in _DATA else []
+    header = find_header(source)
+    return header, find_index_comments(source, header.end if header else 0)[0]
+
+
+def _values(node: Node | None, *keys: Any) -> Iterator[tuple[tuple[Any, ...], str]]:
     if isinstance(node, Scalar):
-        found[keys, repr(node.value)] += 1
-    elif isinstance(node, Sequence):
-        for number, item in enumerate(node.items):
-            _collect(item, (*keys, number), found)
-    elif isinstance(node, Mapping):
-        for key, value in node:
-            _collect(value, (*keys, key.text), found)
+        yield keys, repr(node.value)
+    elif node is not None:
+        inner = enumerate(node.items) if isinstance(node, Sequence) else ((key.text, value) for key, value in node)
+        for key, value in inner:
+            yield from _values(value, *keys, key)

@@ -7,16 +7,19 @@ from click.shell_completion import CompletionItem
 
 from cardproof.commands.options import epilog
 from cardproof.core.errors import did_you_mean
+from cardproof.judge.checks import Check, all_checks
+from cardproof.render.reference import terminal_page
+
+
+def _checks_by_word() -> dict[str, Check]:
+    return {word: check for check in all_checks() for word in (check.name, *check.findings)}
 
 
 def _complete_check(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a check or the word in brackets of a finding."""
-    from cardproof.judge.checks import all_checks
-
-    words = {word: check for check in all_checks() for word in (check.name, *check.findings)}
     return [
         CompletionItem(word, help=check.page.partition(":")[0].strip())
-        for word, check in sorted(words.items())
+        for word, check in sorted(_checks_by_word().items())
         if word.startswith(incomplete)
     ]
 
@@ -28,19 +31,14 @@ def explain_command(check: str | None) -> int:
 
     CHECK is the name of a check or the word in brackets of a finding.
     """
-    from cardproof.judge.checks import all_checks
-
     if check is None:
         for known in all_checks():
             summary = known.page.partition(":")[2].partition("\n\n")[0]
             click.echo(f"{known.name:16}{' '.join(summary.split())}")
         return 0
-    found = next((known for known in all_checks() if check in (known.name, *known.findings)), None)
-    if found is None:
-        words = [word for known in all_checks() for word in (known.name, *known.findings)]
-        near = did_you_mean(check, words) or "; 'cardproof explain' lists them"
+    checks = _checks_by_word()
+    if check not in checks:
+        near = did_you_mean(check, checks) or "; 'cardproof explain' lists them"
         raise click.UsageError(f"no check is called '{check}'{near}")
-    from cardproof.render.reference import terminal_page
-
-    click.echo(terminal_page(found))
+    click.echo(terminal_page(checks[check]))
     return 0

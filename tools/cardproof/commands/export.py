@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cardproof.build import audit
 from cardproof.commands.options import CONFIG, DATA, JOBS, PATH, WEIGHTS, ZOO, epilog, site_settings
 from cardproof.commands.output import inputs_of_run, progress_bar, protect_inputs
 from cardproof.core.errors import InputError
@@ -14,6 +15,10 @@ from cardproof.core.files import show_path
 from cardproof.core.journal import finish_interrupted, replace_files, write_report
 from cardproof.core.terminal import printable, write_data
 from cardproof.plan.options import MeasureOptions
+from cardproof.read import read_cards
+from cardproof.report.export.formats import FORMATS, chosen_models, export
+from cardproof.report.export.hub import HELD
+from cardproof.report.terminal import print_findings
 
 
 @click.command(
@@ -28,10 +33,9 @@ from cardproof.plan.options import MeasureOptions
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["mlbom", "hub", "model-index", "cff", "json"]),
+    type=click.Choice(tuple(FORMATS)),
     default="mlbom",
-    help="mlbom: CycloneDX 1.6; hub: a README for the Hugging Face Hub; model-index: one model-index.yml; "
-    "cff: CITATION.cff; json: all claims with their verdicts.",
+    help="; ".join(f"{name}: {what}" for name, what in FORMATS.items()) + ".",
 )
 @click.option("--model", "models", metavar="NAME", multiple=True, help="Only this model. May be repeated.")
 @click.option(
@@ -63,11 +67,6 @@ def export_command(
 
     Models on record in the site's folder of evidence are not measured again.
     """
-    from cardproof.build import audit
-    from cardproof.read import read_cards
-    from cardproof.report.export.formats import chosen_models, export
-    from cardproof.report.export.hub import HELD
-
     settings = site_settings(config, zoo, data=data, weights=weights)
     reading = chosen_models(read_cards(paths), models)
     evidence = settings.path(settings.evidence)
@@ -78,10 +77,17 @@ def export_command(
     texts = export(kind, run.audit, settings, (*HELD, *more))
     files = _files(texts, out, folder=kind == "hub")
     protect_inputs((("--out", path) for path in files), (*paths, *inputs_of_run(run)), settings, config)
-    _write(files, texts, out)
+    if out is None:
+        for text in texts.values():
+            write_data(text)
+    elif out in files:
+        write_report(out, files[out])
+    else:
+        finish_interrupted(out)
+        replace_files(files, roots=[out])
+    if out and len(texts) > 1:
+        click.echo(f"{printable(show_path(out))}: {len(texts)} files", err=True)
     if unread := [finding for finding in run.findings if finding.fatal]:
-        from cardproof.report.terminal import print_findings
-
         print_findings(unread, err=True)
     return run.exit
 
@@ -96,17 +102,3 @@ def _files(texts: dict[str, str], out: Path | None, *, folder: bool) -> dict[Pat
     if len(texts) > 1 and (not folder or (out and out.is_file())):
         raise InputError(f"{len(texts)} READMEs are made: name a folder with --out, or one model with --model")
     return {out / name if folder or out.is_dir() else out: text for name, text in texts.items()} if out else {}
-
-
-def _write(files: dict[Path, str], texts: dict[str, str], out: Path | None) -> None:
-    """Write all files or none, or print the text."""
-    if out is None:
-        for text in texts.values():
-            write_data(text)
-    elif out in files:
-        write_report(out, files[out])
-    else:
-        finish_interrupted(out)
-        replace_files(files, roots=[out])
-    if out and len(texts) > 1:
-        click.echo(f"{printable(show_path(out))}: {len(texts)} files", err=True)

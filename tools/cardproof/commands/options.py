@@ -55,8 +55,7 @@ def _tolerances(incomplete: str) -> list[str]:
     field, separator, _ = incomplete.partition("=")
     if separator:
         return [f"{field}=exact", f"{field}=written"]
-    numbers = spellings_of(*WITH_TOLERANCE)
-    return [f"{name.replace(' ', '-')}=" for name in sorted(numbers)]
+    return [f"{name.replace(' ', '-')}=" for name in sorted(spellings_of(*WITH_TOLERANCE))]
 
 
 def complete_zoo(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -171,12 +170,7 @@ class RunOptions(Struct, frozen=True):
         """Return the site's settings with those of the command line. Raises InputError."""
         return site_settings(self.config, self.zoo, self.tolerances, self.names, self.data, self.weights)
 
-    def site(self) -> Path | None:
-        """Return the ``mkdocs.yml`` of the site that the command runs for; None without one."""
-        return self.config or default_config()
-
     def measure_options(self, progress: Progress | None) -> MeasureOptions:
-        """Return the options of measuring."""
         return MeasureOptions(parse_force(self.force), self.engine or LOCAL, self.jobs, progress)
 
 
@@ -236,7 +230,6 @@ def default_config() -> Path | None:
 
 @contextmanager
 def _option_errors(option: str) -> Iterator[None]:
-    """Turn a ValueError into an InputError that names the option."""
     try:
         yield
     except ValueError as error:

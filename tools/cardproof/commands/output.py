@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,20 +12,22 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
+from cardproof.commands.options import RunOptions
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.journal import write_report
 from cardproof.core.paths import file_key, is_regular, walk
+from cardproof.core.settings import Settings
 from cardproof.core.terminal import printable, write_data
-from cardproof.report.formats import FORMATS
+from cardproof.core.types import Finding
+from cardproof.plan.options import Progress
+from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
+from cardproof.report.formats import FORMATS, texts_of
+from cardproof.report.run import Run
+from cardproof.report.terminal import count_fixes, json_of, new_console, plural, print_report
 
 if TYPE_CHECKING:
-    from cardproof.commands.options import RunOptions
-    from cardproof.core.settings import Settings
-    from cardproof.core.types import Finding
     from cardproof.plan.dry_run import DryRun
-    from cardproof.plan.options import Progress
-    from cardproof.report.run import Run
 
 
 @contextmanager
@@ -50,17 +53,17 @@ def progress_bar(silent: bool) -> Iterator[Progress | None]:
 
 
 class Output(Struct, frozen=True):
-    """The format of a report that is printed, and the files that get it in other formats."""
+    """What is printed of a run, and the files that get its report in other formats."""
 
-    kind: str = "text"
-    targets: tuple[tuple[str, Path], ...] = ()
-    quiet: bool = False
-    verbose: bool = False
+    options: RunOptions
+    kind: str
+    """The format that is printed."""
+    targets: tuple[tuple[str, Path], ...]
 
     @property
     def silent(self) -> bool:
         """Whether nothing but the report is printed."""
-        return self.kind != "text" or self.quiet
+        return self.kind != "text" or self.options.quiet
 
     def dry_run(self, found: DryRun) -> int:
         """Print a dry run; return the exit status, which is 0."""
@@ -72,39 +75,48 @@ class Output(Struct, frozen=True):
             click.echo(text_of_dry_run(found))
         return 0
 
-    def report(self, run: Run, fix: str = "") -> int:
-        """Write and print the report of a run; return its exit status.
+    def report(
+        self, run: Run, settings: Settings, fix: str = "", inputs: Iterable[Path] = (), summary: Path | None = None
+    ) -> int:
+        """Write and print the report of a run, after its baseline; return its exit status.
 
         ``fix`` is the command that makes fixes with the option ``--fix``, or all of it but that; empty without one.
+        ``inputs`` are those of the command line; ``summary`` gets the data of an audit page. Raises InputError, before
+        anything is written, if a file that is to be written is an input.
         """
-        from cardproof.report.terminal import print_report
+        self._check_outputs(run, settings, inputs, summary)
+        _apply_baseline(run, self.options.baseline, self.options.update_baseline)
+        if summary:
+            from cardproof.render.functions.audit_report import summarize, summary_text
 
-        if self.targets or self.kind != "text":
-            self._write(run)
-        if self.kind == "text":
-            if run.checked:
-                _print_diffs(run)
-            print_report(run, quiet=self.quiet, verbose=self.verbose)
-            if fix and not self.quiet:
-                _print_fixable(run.findings, fix)
-        return run.exit
-
-    def _write(self, run: Run) -> None:
-        """Write the report into its files, and print it if its format is not text."""
-        from cardproof.report.formats import texts_of
-
-        printed = [self.kind] if self.kind != "text" else []
-        texts = texts_of(run, [*(name for name, _ in self.targets), *printed])
+            write_report(summary, summary_text(summarize(json.loads(json_of(run)))))
+        names = [*(name for name, _ in self.targets), *([self.kind] if self.kind != "text" else [])]
+        texts = texts_of(run, names) if names else {}
         for name, path in self.targets:
             write_report(path, texts[name])
-        for kind in printed:
-            write_data(texts[kind])
+        if self.kind != "text":
+            write_data(texts[self.kind])
+            return run.exit
+        if run.checked:
+            _print_diffs(run)
+        print_report(run, quiet=self.options.quiet, verbose=self.options.verbose)
+        if fix and not self.options.quiet:
+            _print_fixable(run.findings, fix)
+        return run.exit
+
+    def _check_outputs(self, run: Run, settings: Settings, inputs: Iterable[Path], summary: Path | None) -> None:
+        outputs = [("--write", path) for _, path in self.targets]
+        outputs += [("--report", summary)] if summary else []
+        inputs = [*inputs, *inputs_of_run(run)]
+        if baseline := self.options.baseline:
+            if self.options.update_baseline:
+                outputs.append(("--baseline", baseline))
+            else:
+                inputs.append(baseline)
+        protect_inputs(outputs, inputs, settings, self.options.config)
 
 
 def _print_fixable(findings: Iterable[Finding], command: str) -> None:
-    """Print how many fixes the command makes, if any."""
-    from cardproof.report.terminal import count_fixes
-
     safe, unsafe = count_fixes(findings)
     if safe:
         more = f", {unsafe} more with --fix-unsafe" if unsafe else ""
@@ -131,24 +143,7 @@ def report_output(options: RunOptions) -> Output:
         raise click.UsageError("--write: two reports cannot be written into one file")
     if options.dry_run and (targets or kind not in ("text", "json")):
         raise click.UsageError("--dry-run makes no report: only --format text or json can be used with it")
-    return Output(kind, tuple(targets), options.quiet, options.verbose)
-
-
-def check_outputs(
-    options: RunOptions, output: Output, settings: Settings, run: Run, paths: Iterable[Path] = (), **more: Path | None
-) -> None:
-    """Raise InputError if a file that a report or the baseline is to be written into is an input; before any is.
-
-    ``paths`` are inputs of the command line, and ``more`` further outputs by their options.
-    """
-    outputs = [*(("--write", path) for _, path in output.targets), *((f"--{name}", more[name]) for name in more)]
-    inputs = [*paths, *inputs_of_run(run)]
-    if options.baseline:
-        if options.update_baseline:
-            outputs.append(("--baseline", options.baseline))
-        else:
-            inputs.append(options.baseline)
-    protect_inputs([(option, path) for option, path in outputs if path], inputs, settings, options.config)
+    return Output(options, kind, tuple(targets))
 
 
 def protect_inputs(
@@ -188,42 +183,35 @@ def _sources(settings: Settings, config: Path | None) -> Iterator[Path]:
         yield from (place / entry.name for place, entries in walk(settings.path(folder)) for entry in entries)
 
 
-def apply_baseline_option(options: RunOptions, run: Run) -> None:
+def _apply_baseline(run: Run, baseline: Path | None, update: bool) -> None:
     """Turn the findings that are in the baseline into notes. Raises InputError if it is not a baseline."""
-    if options.baseline is None:
-        if options.update_baseline:
+    if baseline is None:
+        if update:
             raise click.UsageError("--update-baseline needs --baseline FILE")
         return
-    from cardproof.report.baseline import apply_baseline, folder_of_baseline, read_baseline, text_of_baseline
-
-    baseline = options.baseline
     name = printable(show_path(baseline))
-    if options.update_baseline:
+    if update:
         write_report(baseline, text_of_baseline(run))
     known = read_baseline(baseline)
     gone = apply_baseline(run, known)
-    if options.update_baseline:
-        click.echo(f"{_findings(known.total())} written to {name}", err=True)
+    if update:
+        click.echo(f"{plural(known.total(), 'finding')} written to {name}", err=True)
     elif gone and (folder := folder_of_baseline(baseline, known)):
         click.echo(f"{name}: no finding matches: its paths are relative to {printable(folder)}; run there", err=True)
     elif gone:
         verb = "is" if gone == 1 else "are"
         removes = f"--update-baseline removes {'it' if gone == 1 else 'them'}"
-        click.echo(f"{name}: {_findings(gone, 'known ')} {verb} gone; {removes}", err=True)
+        click.echo(f"{name}: {plural(gone, 'known finding')} {verb} gone; {removes}", err=True)
 
 
-def _findings(number: int, what: str = "") -> str:
-    return f"{number} {what}finding{'' if number == 1 else 's'}"
+_STALE = {"new": "is missing", "removed": "has no template", "edited": "was edited by hand"}
 
 
 def _print_diffs(run: Run) -> None:
-    from cardproof.report.terminal import new_console
-
     console = new_console()
     for change in run.changes:
         if change.differs:
             shown = printable(show_path(change.path))
-            words = {"new": "is missing", "removed": "has no template", "edited": "was edited by hand"}
-            console.print(f"{shown}:1:1: {words.get(change.status, 'is stale')}", style="bold red", soft_wrap=True)
+            console.print(f"{shown}:1:1: {_STALE.get(change.status, 'is stale')}", style="bold red", soft_wrap=True)
             for line in change.diff(shown).splitlines()[:60]:
                 console.print(printable(line), style={"+": "green", "-": "red"}.get(line[:1]), soft_wrap=True)

@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
 
 from cardproof.build import dry_run_of_render, render
 from cardproof.commands.options import PATH, RunOptions, default_config, epilog, parse_devices, run_options
-from cardproof.commands.output import apply_baseline_option, check_outputs, progress_bar, report_output
+from cardproof.commands.output import progress_bar, report_output
 from cardproof.core.files import show_path
+from cardproof.core.settings import Settings
 from cardproof.measure.engines import check_engine
 from cardproof.plan.options import LOCAL
-
-if TYPE_CHECKING:
-    from cardproof.core.settings import Settings
 
 
 @click.command(
@@ -82,29 +78,21 @@ def render_command(
     if watching:
         if check or output.kind != "text" or options.dry_run or options.force:
             raise click.UsageError("--watch goes with none of --check, --dry-run, --force, --json and --format")
-        return _watch(load, options.config, options.quiet)
+        from cardproof.plugins.watch import watch
+
+        again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
+        say = (lambda _: None) if options.quiet else lambda text: click.echo(text, err=True)
+        return watch(again, load, options.config or default_config(), say)
     settings = load()
     check_engine(options.engine or LOCAL)
     if options.dry_run:
         return output.dry_run(dry_run_of_render(settings, only=only, force=options.force))
     with progress_bar(output.silent) as progress:
         run = render(settings, options.measure_options(progress), only=only, check=check, reference=program_reference)
-    check_outputs(options, output, settings, run)
-    apply_baseline_option(options, run)
     templates = settings.path(settings.templates) / "models"
     site = ["--config", show_path(options.config)] if options.config else []
     zoo = ["--zoo", options.zoo] if options.zoo else []
-    return output.report(run, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
-
-
-def _watch(load: Callable[[], Settings], config: Path | None, quiet: bool) -> int:
-    """Run this command again without ``--watch``, once and after every edit. Raises InputError."""
-    from cardproof.plugins.watch import watch
-
-    again = [sys.executable, *(argument for argument in sys.orig_argv[1:] if argument != "--watch")]
-    return watch(
-        again, load, config or default_config(), (lambda _: None) if quiet else lambda text: click.echo(text, err=True)
-    )
+    return output.report(run, settings, shlex.join(["cardproof", "audit", show_path(templates), *site, *zoo, "--fix"]))
 
 
 def program_reference(folder: Path) -> dict[Path, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
@@ -12,9 +11,10 @@ from cardproof.commands.options import CONFIG, JSON, PATH, QUIET, epilog, parse_
 from cardproof.commands.output import progress_bar
 from cardproof.core.files import show_path
 from cardproof.core.terminal import write_data
-
-if TYPE_CHECKING:
-    from cardproof.snippets.prove import Policy
+from cardproof.render.page_sources import config_of, run_pages
+from cardproof.report.terminal import pages_json_of, print_pages_report
+from cardproof.snippets.prove import policy_of, with_timeout
+from cardproof.snippets.results import PagesRun
 
 
 @click.command(
@@ -57,32 +57,20 @@ def snippets_command(
     The Python blocks of a page are run in their order, and what they print is compared with the output that the page
     states.
     """
-    from cardproof.render.page_sources import config_of, run_pages
-    from cardproof.report.terminal import pages_json_of, print_pages_report
-    from cardproof.snippets.prove import policy_of, with_timeout
-    from cardproof.snippets.results import PagesRun
-
-    def policy_by(config: Path | None) -> Policy:
-        settings = site_settings(config)
-        policy = replace(policy_of(settings), network=network or settings.snippets.network, strict_device=strict_device)
-        policy = with_timeout(policy, timeout) if timeout else policy
-        policy = replace(policy, weights="random") if random_weights else policy
-        return replace(policy, devices=parse_devices(devices)) if devices else policy
-
     sites: dict[Path | None, list[Path]] = {}
     for page in pages:
         sites.setdefault(config or config_of(page, Path.cwd()), []).append(page)
     run = PagesRun()
-    with progress_bar(as_json or quiet) as progress:
-        for site, own in sites.items():
-            run.add(run_pages(own, policy_by(_shown(site)), rewrite=rewrite, progress=progress))
+    for site, own in sites.items():
+        settings = site_settings(Path(show_path(site)) if site else None)  # messages show it like that
+        policy = replace(policy_of(settings), network=network or settings.snippets.network, strict_device=strict_device)
+        policy = with_timeout(policy, timeout) if timeout else policy
+        policy = replace(policy, weights="random") if random_weights else policy
+        policy = replace(policy, devices=parse_devices(devices)) if devices else policy
+        with progress_bar(as_json or quiet) as progress:
+            run.add(run_pages(own, policy, rewrite=rewrite, progress=progress))
     if as_json:
         write_data(f"{pages_json_of(run)}\n")
     else:
         print_pages_report(run, quiet=quiet)
     return run.exit
-
-
-def _shown(config: Path | None) -> Path | None:
-    """Return a path as seen from the working directory, as messages show it."""
-    return Path(show_path(config)) if config else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +16,21 @@ from cardproof.commands.output import progress_bar, protect_inputs
 from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.files import show_path
 from cardproof.core.journal import replace_files
+from cardproof.core.settings import Settings
 from cardproof.core.terminal import write_data
+from cardproof.core.types import Need
+from cardproof.measure.engines.local import start_worker, terminating, usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
 from cardproof.plan.needs import plan
+from cardproof.plan.options import Progress
 from cardproof.plan.recall import digests_of
 from cardproof.render.site_build import read_site
+from cardproof.report.terminal import new_console
 from cardproof.zoos.aliases import load_names
 from res2next.commands import ENGINE
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from cardproof.core.settings import Settings
-    from cardproof.core.types import Need
-    from cardproof.plan.options import Progress
 
 
 @click.command(
@@ -74,8 +77,6 @@ def speed_command(
     if as_json:
         write_data(dump_speeds(speeds))
     elif not quiet:
-        from cardproof.report.terminal import new_console
-
         new_console().print(speed_table(speeds))
     return 1 if errors else 0
 
@@ -100,11 +101,6 @@ def time_models(
     Raises InputError if the file's speeds were measured under other conditions and not all are measured again, or if a
     model, the device or the engine does not exist.
     """
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    from cardproof.measure.engines.local import start_worker, terminating, usable_cores
-
     networks = network_digests(settings)
     known = {need.model for need in networks}
     if unknown := sorted(set(only) - known):
@@ -121,20 +117,19 @@ def time_models(
                 raise InputError(f"{message}: they cannot be compared with new ones; --again measures all of them here")
             stored = None
         speeds = stored or Speeds(here)
-        chosen = {need: digest for need, digest in networks.items() if not only or need.model in only}
-        missing = [need for need in chosen if again or not speeds.of(need.model, chosen[need])]
+        chosen = [need for need in networks if not only or need.model in only]
+        missing = [need for need in chosen if again or not speeds.of(need.model, networks[need])]
         for done, need in enumerate(missing):
             if progress:
                 progress(done, len(missing), need.model)
-            found = pool.submit(_time, need, settings.zoo or "", chosen[need], here, seconds).result()
+            found = pool.submit(_time, need, settings.zoo or "", networks[need], here, seconds).result()
             if isinstance(found, Speed):
                 speeds = speeds.with_speed(need.model, found)
                 replace_files({path: dump_speeds(speeds)})
             else:
                 errors.append(f"{need.model}: {found}")
-    names = {need.model for need in networks}
-    if speeds.models.keys() - names:
-        speeds = Speeds(speeds.conditions, {name: speed for name, speed in speeds.models.items() if name in names})
+    if speeds.models.keys() - known:
+        speeds = Speeds(speeds.conditions, {name: speed for name, speed in speeds.models.items() if name in known})
         replace_files({path: dump_speeds(speeds)})
     return speeds
 
@@ -180,7 +175,6 @@ def _conditions(device: str, threads: int, batch: int, engine: str) -> Condition
 
 
 def _time(need: Need, zoo: str, network: str, conditions: Conditions, seconds: float) -> Speed | str:
-    """Time one model, or return the error."""
     from cardproof.measure.time_network import time_network
 
     try:

@@ -6,16 +6,14 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.types import Finding
-
-if TYPE_CHECKING:
-    from cardproof.report.run import Run
+from cardproof.report.run import Run
 
 FORMAT = "cardproof-baseline/1"
 """Findings are compared by file, check and message, since lines move; a changed value is a new finding."""

@@ -84,10 +84,7 @@ class Run(Struct):
     @property
     def not_checkable(self) -> Counter[str]:
         """Number of claims that no check judges, by their fields."""
-        total: Counter[str] = Counter()
-        for card in self.cards:
-            total.update(card.not_checkable)
-        return total
+        return sum((Counter(card.not_checkable) for card in self.cards), Counter())
 
     @property
     def exit(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 STATUSES: tuple[Status, ...] = ("pass", "fail", "skip", "not-run")
 
 MOST_PLACES = 5
-"""Claims that are named for one reason."""
-
-LISTS = ("claims", "published", "blocks", "models", "headers")
-"""Long lists of a report, each joined from those of its cards."""
+"""Claims or blocks that are named for one reason."""
 
 STYLE = {
     "confirmed": "green",
@@ -51,22 +48,20 @@ STYLE = {
 def json_of(run: Run, lists: CardLists | None = None) -> str:
     """Return the run as one JSON object: keys may be added, never removed. ``lists`` are its long lists, if loaded."""
     lists = lists or lists_of(run)
-    status = {show_path(change.path): change for change in run.changes}
-    pages = [(page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages]
-    others = [name for name in status if name not in {page for page, _, _ in pages}]
+    status = {show_path(change.path): change.status for change in run.changes}
+    pages: list[tuple[str, str | None, list[str]]] = [
+        (page, template, [name for name, _ in card.models]) for card in run.cards for page, template in card.pages
+    ]
+    of_cards = {page for page, _, _ in pages}
+    pages += [(page, None, []) for page in status if page not in of_cards]
     data = {
         "claims": [claim_row(judgement) for judgement in lists.claims],
         "published": [claim_row(judgement) for judgement in lists.published],
         "findings": [_finding_row(finding) for finding in run.findings],
         **{name: getattr(lists, name) for name in ("blocks", "models", "headers")},
         "pages": [
-            {
-                "page": page,
-                "template": template,
-                "status": status[page].status if page in status else "unchanged",
-                "models": models,
-            }
-            for page, template, models in (*pages, *((name, None, []) for name in others))
+            {"page": page, "template": template, "status": status.get(page, "unchanged"), "models": models}
+            for page, template, models in pages
         ],
         "summary": summary(run),
         "method": to_builtins(run.method, enc_hook=str) if run.method else None,
@@ -77,16 +72,15 @@ def json_of(run: Run, lists: CardLists | None = None) -> str:
 def lists_of(run: Run) -> CardLists:
     """Return the long lists of a report; those of a card are loaded once."""
     cards = [card.full() for card in run.cards]
-    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in LISTS}
+    names = ("claims", "published", "blocks", "models", "headers")
+    lists: dict[str, Any] = {name: tuple(row for card in cards for row in getattr(card, name)) for name in names}
     return CardLists(**lists)
 
 
 def summary(run: Run) -> dict[str, Any]:
     """Return the counts of a run."""
-    verdicts = verdict_counts(run)
-    statuses: Counter[str] = Counter()
-    for card in run.cards:
-        statuses.update(card.statuses)
+    verdicts = sum((Counter(tally) for card in run.cards for tally in card.tally.values()), Counter())
+    statuses = sum((Counter(card.statuses) for card in run.cards), Counter())
     severities = Counter(finding.severity for finding in run.findings)
     devices = {device for card in run.cards for device in card.devices}
     links = run.links
@@ -120,14 +114,6 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-def verdict_counts(run: Run) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for card in run.cards:
-        for tally in card.tally.values():
-            counts.update(tally)
-    return counts
-
-
 def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> None:
     """Print the findings, errors first, and, unless quiet, the verdicts by field and the summary.
 
@@ -138,7 +124,10 @@ def print_report(run: Run, *, quiet: bool = False, verbose: bool = False) -> Non
     print_findings(sorted(shown, key=lambda finding: SEVERITIES.index(finding.severity)))
     if verbose:
         _print_unchecked(run)
-        _print_unread_columns(run)
+        for read in (one for card in run.audit.reading.cards for one in card.tables) if run.audit else ():
+            if read.unread:
+                heads = ", ".join(f"'{head}'" for head, _ in read.unread)
+                click.echo(printable(f"{read.place}: columns that are not read: {heads}"))
     if quiet:
         return
     console = new_console()
@@ -158,19 +147,17 @@ def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
     kept: list[Finding] = []
     groups: dict[tuple[str, str], list[tuple[Finding, int]]] = {}
     for finding in findings:
-        match = (
-            _BY_CONVENTION.fullmatch(finding.message) if finding.severity == "note" and not finding.settled else None
-        )
-        if match is None:
+        is_open_note = finding.severity == "note" and not finding.settled
+        if is_open_note and (match := _BY_CONVENTION.fullmatch(finding.message)):
+            more = _AND_MORE.search(match["names"])
+            number = match["names"].count(", ") + 1 + (int(more[1]) if more else 0)
+            groups.setdefault((match["field"], match["rule"]), []).append((finding, number))
+        else:
             kept.append(finding)
-            continue
-        more = _AND_MORE.search(match["names"])
-        number = match["names"].count(", ") + 1 + (int(more[1]) if more else 0)
-        groups.setdefault((match["field"], match["rule"]), []).append((finding, number))
     for (field, rule), group in groups.items():
         first, number = group[0][0], sum(values for _, values in group)
         if len(group) > 1:
-            places = listed([str(finding.place) for finding, _ in group])
+            places = short_list([str(finding.place) for finding, _ in group])
             first = replace(first, message=f"{number} {field} are {rule} ({places})")
         kept.append(first)
     return kept
@@ -179,13 +166,13 @@ def _with_notes_grouped(findings: Iterable[Finding]) -> list[Finding]:
 def _print_unchecked(run: Run) -> None:
     """Print each reason why a check did not judge claims, with the places of the first claims."""
     by_reason: dict[str, list[Judgement]] = {}
-    for judgement in (one for card in run.cards for one in card.full().claims):
+    for judgement in run.judgements:
         if judgement.verdict == "unchecked" and is_checkable(judgement):
             by_reason.setdefault(_without_names(judgement), []).append(judgement)
     for reason, judgements in by_reason.items():
         claims = [judgement.claim for judgement in judgements]
         said = reason if len(claims) > 1 else judgements[0].reason
-        lines = [f"{_plural(len(claims), 'claim')} unchecked: {said}"]
+        lines = [f"{plural(len(claims), 'claim')} unchecked: {said}"]
         for claim in claims[:MOST_PLACES]:
             lines.append(f"    {claim.place}: {claim.field} of {claim.model} ({shorten(claim.stated)})")
         if len(claims) > MOST_PLACES:
@@ -199,14 +186,6 @@ def _without_names(judgement: Judgement) -> str:
     for text in filter(None, (judgement.claim.model, judgement.claim.stated)):
         reason = re.sub(rf"(?<![\w.-]){re.escape(text)}(?![\w.-])", "…", reason)
     return reason
-
-
-def _print_unread_columns(run: Run) -> None:
-    for card in run.audit.reading.cards if run.audit else ():
-        for table in card.tables:
-            if table.unread:
-                heads = ", ".join(f"'{head}'" for head, _ in table.unread)
-                click.echo(printable(f"{table.place}: columns that are not read: {heads}"))
 
 
 def new_console() -> Console:
@@ -244,14 +223,13 @@ def verdict_table(run: Run, *, every: bool = False) -> Table | None:
             table.add_row(escape(printable(label)), *(str(fields[label][verdict] or "") for verdict in VERDICTS))
     if undecided:
         others = sum(fields[label]["unchecked"] for label in undecided)
-        table.add_row(escape(printable(listed(undecided))), *("" for _ in VERDICTS[:-1]), str(others))
-    total = verdict_counts(run)
-    total["unchecked"] -= run.not_checkable.total()
+        table.add_row(escape(printable(short_list(undecided))), *("" for _ in VERDICTS[:-1]), str(others))
+    total = sum(fields.values(), Counter())
     table.add_row("all", *(str(total[verdict]) for verdict in VERDICTS), style="bold")
     return table
 
 
-def listed(names: list[str], most: int = 3) -> str:
+def short_list(names: Sequence[str], most: int = 3) -> str:
     """Return the first names of a list, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -263,7 +241,7 @@ def _summary_text(run: Run, verbose: bool) -> Text:
     links = f"; {run.links.text()}" if run.links else ""
     text = Text(headline(run))
     if fields := [field for field, _ in run.not_checkable.most_common()]:
-        names = listed(fields, len(fields) if verbose else 5)
+        names = short_list(fields, len(fields) if verbose else 5)
         text.append(f"\nnot checkable, since Cardproof has no check of them: {printable(names)}", style="dim")
     if not verbose and facts["unchecked"] > facts["not_checkable"]:
         text.append("\n-v says why claims are unchecked", style="dim")
@@ -287,7 +265,7 @@ def _nothing_found(audit: Audit) -> str:
     from cardproof.judge.checks.reading import READABLE, READABLE_LIST  # a render does not need the checks
 
     unread = [table for card in audit.reading.cards for table in card.unread]
-    what = f"no claim was found in {_plural(audit.reading.files, 'file')}"
+    what = f"no claim was found in {plural(audit.reading.files, 'file')}"
     if unread:
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
         what += f"; the {unread[0].what} at {unread[0].place}{more} is not read: {unread[0].reason}"
@@ -299,12 +277,12 @@ def _measured_text(run: Run, facts: dict[str, Any]) -> str:
     measured, recalled = facts["measured"], facts["recalled"]
     parts = [f"{measured} measured"] if measured else []
     if recalled:
-        parts.append(f"{recalled} up to date" if measured else f"{_plural(recalled, 'model')} up to date")
+        parts.append(f"{recalled} up to date" if measured else f"{plural(recalled, 'model')} up to date")
     if facts["unmeasured"]:
         parts.append(f"{facts['unmeasured']} not measured")
     parts = parts or ["nothing measured"]
     if facts["evaluated"]:
-        parts.append(f"{_plural(facts['evaluated'], 'result')} evaluated")
+        parts.append(f"{plural(facts['evaluated'], 'result')} evaluated")
     if run.files:
         verb = "stale" if run.checked else "written"
         parts.append(f"{facts['changed']} of {run.files} files {verb}" if facts["changed"] else "nothing changed")
@@ -314,25 +292,33 @@ def _measured_text(run: Run, facts: dict[str, Any]) -> str:
 def headline(run: Run) -> str:
     """Return the number of claims, and of each verdict, in one line."""
     facts = summary(run)
-    facts["unchecked"] -= facts["not_checkable"]
-    verdicts = ", ".join(f"{facts[verdict]} {verdict}" for verdict in VERDICTS if facts[verdict])
-    if facts["not_checkable"]:
-        verdicts += f"{', ' if verdicts else ''}{facts['not_checkable']} not checkable"
-    claims = f"{_plural(facts['claims'], 'claim')} of {_plural(facts['models'], 'model')}"
+    verdicts = ", ".join(f"{number} {verdict}" for verdict, number in shown_counts(facts).items() if number)
+    claims = f"{plural(facts['claims'], 'claim')} of {plural(facts['models'], 'model')}"
     cards = sum(bool(card.models or card.tally or card.findings) for card in run.cards) or facts["cards"]
-    claims += f" on {_plural(cards, 'card')}"
+    claims += f" on {plural(cards, 'card')}"
     return f"{claims}: {verdicts}" if verdicts else claims
+
+
+def shown_counts(facts: dict[str, Any]) -> dict[str, int]:
+    """Return the number of claims by verdict, and of those that no check judges, if any."""
+    apart = facts["not_checkable"]
+    counts: dict[str, int] = {
+        verdict: facts[verdict] - (apart if verdict == "unchecked" else 0) for verdict in VERDICTS
+    }
+    return {**counts, "not checkable": apart} if apart else counts
 
 
 def _snippets_text(facts: dict[str, Any]) -> str:
     blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status])
     if not blocks:
         return "snippets not run" if facts["snippets"] == "not run" else "no snippets"
-    return f"snippets: {blocks}, for {facts['exercised']} of {_plural(facts['models'], 'model')}"
+    return f"snippets: {blocks}, for {facts['exercised']} of {plural(facts['models'], 'model')}"
 
 
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str) -> str:
+    """Return a number of things: ``1 family``, ``3 families``."""
+    several = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else several}"
 
 
 def print_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
@@ -397,7 +383,7 @@ def print_pages_report(run: PagesRun, *, quiet: bool = False) -> None:
             click.echo(printable(line))
         facts = _pages_summary(run)
         blocks = ", ".join(f"{facts[status]} {status}" for status in STATUSES if facts[status]) or "no blocks"
-        click.echo(f"{_plural(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
+        click.echo(f"{plural(facts['pages'], 'page')}: {blocks}; {facts['seconds']:.1f} s of their own")
 
 
 _ADVICE = (
@@ -407,7 +393,6 @@ _ADVICE = (
     (re.compile(r"needs weights"), "--random-weights runs it with random ones; .network lets it load them"),
 )
 """What makes a block run, by its reason; used if the block has no hint of its own."""
-_MOST_PLACES = 5
 
 
 def _reasons(run: PagesRun) -> list[str]:
@@ -422,8 +407,8 @@ def _reasons(run: PagesRun) -> list[str]:
                 places.setdefault(key, []).append(f"{block.file}:{block.line}")
     lines = []
     for (status, reason, advice), found in places.items():
-        more = [f"and {len(found) - _MOST_PLACES} more"] if len(found) > _MOST_PLACES else []
-        where = ", ".join([*found[:_MOST_PLACES], *more])
+        more = [f"and {len(found) - MOST_PLACES} more"] if len(found) > MOST_PLACES else []
+        where = ", ".join([*found[:MOST_PLACES], *more])
         lines.append(f"{len(found)} {status}: {reason} ({where})" + (f"; {advice}" if advice else ""))
     return lines
 

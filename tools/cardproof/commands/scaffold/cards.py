@@ -3,81 +3,58 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from cardproof.commands.scaffold.families import RESERVED_NAMES
-from cardproof.commands.scaffold.site import COMMON_FILES, IGNORE, STARTER, fill, one_line, plural, quoted
+from cardproof.commands.scaffold.site import COMMON_FILES, NewSite, fill_starters, quoted
 from cardproof.core.errors import InputError
 from cardproof.core.files import show_path
 from cardproof.core.names import kind_of
-from cardproof.read import read_cards
+from cardproof.read import Card, read_cards
 from cardproof.read.markdown import find_header
-
-if TYPE_CHECKING:
-    from cardproof.read import Card
+from cardproof.report.terminal import plural, short_list
 
 COLUMNS = ("parameters", "flops", "image size", "training data", "top 1 accuracy", "top 5 accuracy")
 """Kinds of the fields in the table of all models, if any card states them."""
 _JINJA = ("{{", "{%", "{#")
 
 
-class CopiedCards(Struct, frozen=True):
-    """The cards of a folder, as templates of a new site."""
+def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewSite:
+    """Return a site of the Markdown files of a folder that describe models. Raises InputError if there are none.
 
-    texts: Mapping[str, str]
-    """Path below ``templates/models`` -> text."""
-    models: tuple[str, ...]
-    columns: tuple[str, ...]
-    """Fields in the table of all models, as the cards write them."""
-    raw: tuple[str, ...]
-    """Files whose text Jinja would have changed; their copies have it in a raw block."""
-
-
-def copy_cards(folder: Path) -> CopiedCards:
-    """Return the Markdown files of a folder that describe models. Raises InputError if there are none."""
-    reading = read_cards([folder])
+    A file whose text Jinja would change has it in a raw block.
+    """
+    reading = read_cards([cards])
     if fatal := next((finding for finding in reading.findings if finding.fatal), None):
         raise InputError(f"{fatal.place}: {fatal.message}")
-    cards = [card for card in reading.cards if card.models and card.source.path.suffix == ".md"]
-    if not cards:
-        raise InputError(f"{show_path(folder)}: no Markdown file has a model index or the header of a model card")
+    found = [card for card in reading.cards if card.models and card.source.path.suffix == ".md"]
+    if not found:
+        raise InputError(f"{show_path(cards)}: no Markdown file has a model index or the header of a model card")
+    names = tuple(dict.fromkeys(model.name for card in found for model in card.models))
     texts: dict[str, str] = {}
     raw = []
-    for card in cards:
+    for card in found:
         text = _template(card)
-        texts[_unique_name(card.source.path.relative_to(folder), texts)] = text
+        texts[_unique_name(card.source.path.relative_to(cards), texts)] = text
         if text != card.source.text:
             raw.append(card.file)
-    names = tuple(dict.fromkeys(model.name for card in cards for model in card.models))
-    return CopiedCards(texts, names, tuple(_columns(cards)), tuple(raw))
-
-
-def site_of_cards(zoo: str, cards: CopiedCards, name: str, folder: Path) -> dict[str, str]:
-    """Return the files of a site, by their paths in its folder; ``name`` is the site's."""
-    models = f"{plural(len(cards.models), 'model')} in {plural(len(cards.texts), 'card')}"
-    table = f'<div class="cp-table" markdown>\n\n{{{{ model_table(columns={json.dumps(cards.columns)}) }}}}\n\n</div>'
+    counts = f"{plural(len(names), 'model')} in {plural(len(texts), 'card')}"
+    columns = tuple(_columns(found))
+    table = f'<div class="cp-table" markdown>\n\n{{{{ model_table(columns={json.dumps(columns)}) }}}}\n\n</div>'
     values = {
-        "%SITE_NAME%": quoted(name),
-        "%DESCRIPTION%": quoted(f"{models}, with a verdict on every claim."),
-        "%TITLE%": one_line(name),
-        "%COUNTS%": models,
-        "%ZOO%": quoted(zoo),
+        "%DESCRIPTION%": quoted(f"{counts}, with a verdict on every claim."),
+        "%COUNTS%": counts,
         "%CITED%": "",
         "%PRELOAD%": "[torch]",
-        "%TABLE%": table if cards.columns else "",
-        "%FAMILIES%": "\n      ".join(f"- {quoted(f'models/{file}')}" for file in sorted(cards.texts)),
+        "%TABLE%": table if columns else "",
+        "%FAMILIES%": "\n      ".join(f"- {quoted(f'models/{file}')}" for file in sorted(texts)),
     }
     own = {"docs/index.md": "cards/index.md", "templates/models/index.md": "cards/models.md"}
-    files = [path for path in COMMON_FILES if path != "templates/code_snippets.md"]
-    texts = {path: fill((STARTER / own.get(path, path)).read_text(encoding="utf-8"), values) for path in files}
-    texts |= {f"templates/models/{file}": text for file, text in cards.texts.items()}
-    if not (folder / IGNORE).exists():
-        texts[IGNORE] = (STARTER / "gitignore").read_text(encoding="utf-8")
-    return texts
+    starters = {path: own.get(path, "") for path in COMMON_FILES if path != "templates/code_snippets.md"}
+    files = fill_starters(starters, values, zoo, name or "Model cards", texts, folder)
+    note = f"the braces of {short_list(raw)} are kept as text, in a raw block: they are not run as Jinja" if raw else ""
+    return NewSite(show_path(cards), names, files, note)
 
 
 def _template(card: Card) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
+from cardproof.core.measurements import Counts, Evidence
 from cardproof.core.yaml_text import Inline, to_yaml
 from cardproof.judge.checks.data_sets import classes_of
 from cardproof.zoos.published import TASK, Published
-
-if TYPE_CHECKING:
-    from cardproof.core.measurements import Counts, Evidence
 
 RESERVED_NAMES = frozenset({"index", "compare", "readme", "page"})
 """Names of a site's pages that are not cards."""
@@ -42,14 +40,14 @@ def families(models: Iterable[tuple[Published, Evidence]], other: str) -> list[F
         assert evidence.counts
         module = evidence.counts.source.partition(":")[0]
         by_module.setdefault("" if module.startswith("torch.") else module, []).append((published, evidence))
-    names: dict[str, str] = {}
-    files: dict[str, str] = {}
+    found: list[Family] = []
     for module, members in by_module.items():
         classes = Counter(evidence.counts.source.partition(":")[2] for _, evidence in members if evidence.counts)
         name = min(classes, key=lambda name: (-classes[name], name)).rpartition(".")[2] if module else other
-        names[module] = name if name not in names.values() else f"{name} of {module}"
-        files[module] = _unique_file(module.rpartition(".")[2] or other, module, set(files.values()))
-    found = [Family(names[module], files[module], module, tuple(members)) for module, members in by_module.items()]
+        if any(family.name == name for family in found):
+            name = f"{name} of {module}"
+        file = _unique_file(module.rpartition(".")[2] or other, module, {family.file for family in found})
+        found.append(Family(name, file, module, tuple(members)))
     return sorted(found, key=lambda family: family.file)
 
 

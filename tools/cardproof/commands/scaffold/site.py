@@ -7,15 +7,21 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cardproof.commands.scaffold.families import Family, families, family_index, index_text
-
-if TYPE_CHECKING:
-    from cardproof.core.measurements import Evidence
-    from cardproof.zoos.published import ModelList, Published
+from cardproof.core.clock import now
+from cardproof.core.files import show_path
+from cardproof.core.measurements import Evidence
+from cardproof.core.settings import Settings
+from cardproof.core.yaml_text import to_yaml
+from cardproof.render.output.paths import page_templates, site_folders
+from cardproof.render.views.claims import short_count
+from cardproof.report.terminal import plural, short_list
+from cardproof.zoos.published import ModelList, Published
 
 STARTER = Path(__file__).parent / "starter"
 CITED = "docs/data/cited-results.yml"
@@ -39,71 +45,90 @@ COLUMNS = ("Top 1 Accuracy", "Top 5 Accuracy")
 """Metrics in the table of all models, if any model states them."""
 
 
-def site_texts(
-    zoo: str,
-    listed: ModelList,
-    models: Sequence[tuple[Published, Evidence]],
-    name: str,
-    day: str,
-    folder: Path,
-    others: Iterable[str] = (),
-) -> dict[str, str]:
-    """Return the files of a site for measured models, by their paths in its folder.
+class NewSite(Struct, frozen=True):
+    """What a new site is made of."""
 
-    ``name`` is the site's, ``day`` is when the zoo's metadata was read, ``folder`` is where the site will be.
-    ``others`` are cards in its folder of templates, which the navigation lists too.
-    """
+    source: str
+    models: tuple[str, ...]
+    texts: Mapping[str, str]
+    """Its files, by their paths in its folder."""
+    note: str = ""
+    """What the user should know of the cards that existed before."""
+
+
+def site_of_models(
+    zoo: str, listed: ModelList, models: Sequence[tuple[Published, Evidence]], folder: Path, name: str | None
+) -> NewSite:
+    """Return a site of measured models. Its navigation has the cards that the folder has already, too."""
+    day = now()[:10]
     cited = _cited_sources(listed, (published for published, _ in models), day)
-    values = _placeholders(zoo, listed, name, bool(cited)) | _snippet_placeholders(zoo, folder)
     members = families(models, listed.title)
-    cards = [f"- {quoted(one.name)}: models/{one.file}.md" for one in members]
-    rest = set(others) - {f"{one.file}.md" for one in members}
-    values |= {
+    cards = {f"{family.file}.md": _card(family, listed, day) for family in members}
+    kept = [card for card in _existing_cards(folder) if card not in cards]
+    nav = [f"- {quoted(one.name)}: models/{one.file}.md" for one in members]
+    nav += [f"- {quoted(f'models/{card}')}" for card in sorted(kept)]
+    builtin = zoo if zoo in ("timm", "torchvision") else ""
+    description = (
+        f"Models of {listed.source}: parameters and multiply-adds measured on the networks, "
+        "and a verdict on every other claim."
+    )
+    values = _snippet_placeholders(zoo, folder) | {
+        "%DESCRIPTION%": quoted(description),
+        "%CITED%": f"cited: {CITED}" if cited else "",
+        "%PRELOAD%": f"[torch, {builtin}]" if builtin else "[torch]",
         "%COLUMNS%": json.dumps(_columns([published for published, _ in models])),
         "%COUNTS%": one_line(f"{plural(len(models), 'model')} of {listed.source} in {plural(len(members), 'family')}"),
         "%DAY%": day,
         "%SOURCE%": one_line(listed.source),
         "%FAMILY_ROWS%": "\n".join(_family_rows(members)),
-        "%FAMILIES%": "\n      ".join([*cards, *(f"- {quoted(f'models/{card}')}" for card in sorted(rest))]),
+        "%FAMILIES%": "\n      ".join(nav),
     }
-    snippets = f"snippets/{zoo if zoo in ('timm', 'torchvision') else 'other'}.md"
-    starters = {path: snippets if path == "templates/code_snippets.md" else path for path in COMMON_FILES}
-    texts = {path: fill((STARTER / file).read_text(encoding="utf-8"), values) for path, file in starters.items()}
-    for family in members:
-        texts[f"templates/models/{family.file}.md"] = _card(family, listed, day)
+    starters = {**dict.fromkeys(COMMON_FILES, ""), "templates/code_snippets.md": f"snippets/{builtin or 'other'}.md"}
+    texts = fill_starters(starters, values, zoo, name or f"Models of {listed.title}", cards, folder)
+    if cited:
+        texts[CITED] = cited
+    note = f"the navigation has the cards that existed before, too: {short_list(kept)}" if kept else ""
+    return NewSite(listed.source, tuple(published.model for published, _ in models), texts, note)
+
+
+def _existing_cards(folder: Path) -> list[str]:
+    """Return the templates of pages that the folder has already, relative to their folder."""
+    folders = site_folders(replace(Settings(), base=folder))
+    if folders.cards == folders.root:  # templates beside includes: they are not in the folder of the new cards
+        return []
+    own = {Path(path).name for path in COMMON_FILES}
+    names = [path.relative_to(folders.cards).as_posix() for path in page_templates(folders, {}).values()]
+    return [name for name in names if name not in own]
+
+
+def fill_starters(
+    starters: Mapping[str, str], values: Mapping[str, str], zoo: str, name: str, cards: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """Return the files of a site with these cards, by their paths in its folder.
+
+    ``starters`` names the starter of a file that has not its own name; ``values`` are those of its placeholders.
+    """
+    values = {**values, "%SITE_NAME%": quoted(name), "%TITLE%": one_line(name), "%ZOO%": quoted(zoo)}
+    texts = {
+        path: _filled((STARTER / (own or path)).read_text(encoding="utf-8"), values) for path, own in starters.items()
+    }
+    texts |= {f"templates/models/{file}": text for file, text in cards.items()}
     if not (folder / IGNORE).exists():
         texts[IGNORE] = (STARTER / "gitignore").read_text(encoding="utf-8")
-    return {**texts, CITED: cited} if cited else texts
-
-
-def _placeholders(zoo: str, listed: ModelList, name: str, cited: bool) -> dict[str, str]:
-    description = (
-        f"Models of {listed.source}: parameters and multiply-adds measured on the networks, "
-        "and a verdict on every other claim."
-    )
-    modules = ["torch", *([zoo] if zoo in ("timm", "torchvision") else [])]
-    return {
-        "%SITE_NAME%": quoted(name),
-        "%DESCRIPTION%": quoted(description),
-        "%TITLE%": one_line(name),
-        "%ZOO%": quoted(zoo),
-        "%CITED%": f"cited: {CITED}" if cited else "",
-        "%PRELOAD%": f"[{', '.join(modules)}]",
-    }
+    return texts
 
 
 def _snippet_placeholders(zoo: str, folder: Path) -> dict[str, str]:
     """Name a zoo for snippets: a file as a module below the site's folder; if it is not one, snippets are skipped."""
     path, _, attribute = zoo.rpartition(":")
-    if not path.endswith(".py"):
-        return {"%IMPORTED%": quoted(zoo), "%SKIP%": ""}
-    parts = Path(os.path.relpath(path, folder)).with_suffix("").parts
-    if all(part.isidentifier() for part in parts):
-        return {"%IMPORTED%": quoted(f"{'.'.join(parts)}:{attribute}"), "%SKIP%": ""}
-    return {
-        "%IMPORTED%": quoted(zoo),
-        "%SKIP%": ' { .skip data-reason="the zoo is not a module of the site\'s folder" }',
-    }
+    imported, skip = zoo, ""
+    if path.endswith(".py"):
+        parts = Path(os.path.relpath(path, folder)).with_suffix("").parts
+        if all(part.isidentifier() for part in parts):
+            imported = f"{'.'.join(parts)}:{attribute}"
+        else:
+            skip = ' { .skip data-reason="the zoo is not a module of the site\'s folder" }'
+    return {"%IMPORTED%": quoted(imported), "%SKIP%": skip}
 
 
 def _columns(models: Sequence[Published]) -> list[str]:
@@ -115,7 +140,6 @@ def _columns(models: Sequence[Published]) -> list[str]:
 
 def _family_rows(members: Sequence[Family]) -> Iterator[str]:
     """Yield the rows of the first page's table: each family with its number of models and the ends of their counts."""
-    from cardproof.render.views.claims import short_count
 
     def ends(counts: Iterable[int | None]) -> str:
         known = sorted(count for count in counts if count is not None)
@@ -131,22 +155,14 @@ def _family_rows(members: Sequence[Family]) -> Iterator[str]:
         yield f"| [and {len(members) - MOST_FAMILIES} more](models/index.md) | | | |"
 
 
-def fill(text: str, values: Mapping[str, str]) -> str:
+def _filled(text: str, values: Mapping[str, str]) -> str:
     """Replace the placeholders of a file; a line that becomes empty is removed."""
     lines = []
     for line in text.splitlines():
-        new = re.sub(
-            "%[A-Z_]+%", lambda match: values[match.group()], line
-        )  # once: a value may look like a placeholder
+        new = re.sub("%[A-Z_]+%", lambda match: values[match.group()], line)  # once: a value may look like one
         if new.strip() or not line.strip():
             lines.append(new)
     return "\n".join(lines) + "\n"
-
-
-def plural(number: int, noun: str) -> str:
-    """Return a number of things: ``1 family``, ``3 families``."""
-    several = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else several}"
 
 
 def _card(family: Family, listed: ModelList, day: str) -> str:
@@ -183,8 +199,7 @@ def _cited_sources(listed: ModelList, models: Iterable[Published], day: str) -> 
         }
         for (dataset, metrics), rows in tables.items()
     ]
-    text: str = yaml.safe_dump({"Sources": sources}, sort_keys=False, allow_unicode=True, width=1000)
-    return text
+    return to_yaml({"Sources": sources})
 
 
 def quoted(text: str) -> str:

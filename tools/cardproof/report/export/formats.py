@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from msgspec.structs import replace
 
 from cardproof import __version__
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.json_text import strict_json
 from cardproof.core.secrets import masked
 from cardproof.core.settings import Settings
 from cardproof.core.types import Judgement, Verdict
+from cardproof.core.yaml import Scalar
+from cardproof.core.yaml_text import to_yaml
 from cardproof.judge.audit import Audit
 from cardproof.judge.card_report import claim_row
 from cardproof.read import Reading
-from cardproof.read.models import Model
+from cardproof.read.cited_results import read_cited
+from cardproof.read.hub import is_for_hub
+from cardproof.read.models import Model, Result
+from cardproof.render.catalog.model_records import model_folder
+from cardproof.render.views.about import read_paper
+from cardproof.render.views.cite import cff, is_citable
+from cardproof.report.export.hub import hub_header, readme
+from cardproof.report.export.mlbom import mlbom
 
 FORMATS = {
     "mlbom": "CycloneDX 1.6",
-    "hub": "a README for the Hugging Face Hub for each model",
+    "hub": "a README for the Hugging Face Hub",
     "model-index": "one model-index.yml",
-    "cff": "CITATION.cff of the cards' papers",
+    "cff": "CITATION.cff",
     "json": "all claims with their verdicts",
 }
 SCHEMA = "cardproof-export/1"
 """Of the JSON."""
+_INDEX_HEAD = "# Made by cardproof from cards; edit those.\n"
 
 
 def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
@@ -37,8 +46,7 @@ def chosen_models(reading: Reading, names: Sequence[str]) -> Reading:
     available = [model.name for model in reading.models]
     for name in names:
         if name not in available:
-            near = get_close_matches(name, available, 3)
-            raise InputError(f"no card has a model '{name}'" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+            raise InputError(f"no card has a model '{name}'{did_you_mean(name, available)}")
     cards = []
     for card in reading.cards:
         pairs = [pair for pair in zip(card.models, card.claims_of, strict=True) if pair[0].name in names]
@@ -53,29 +61,23 @@ def export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdi
 
     Exports are published: the secrets in links of the cards are masked in all of them.
     """
-    return {name: masked(text) for name, text in _export(kind, audit, settings, verdicts).items()}
-
-
-def _export(kind: str, audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
     reading = audit.reading
     if not reading.models:
         raise InputError("no model is in these cards")
     if kind == "hub":
-        return _readmes(audit, settings, verdicts)
-    if kind == "model-index":
-        from cardproof.report.export.model_index import model_index
-
-        return {"model-index.yml": model_index(reading)}
-    if kind == "cff":
-        return {"CITATION.cff": _citation(reading)}
-    if kind == "json":
-        return {"models.json": claims_json(audit)}
-    from cardproof.report.export.mlbom import mlbom
-
-    return {"bom.json": mlbom(audit)}
+        texts = _readmes(audit, settings, verdicts)
+    elif kind == "model-index":
+        texts = {"model-index.yml": model_index(reading)}
+    elif kind == "cff":
+        texts = {"CITATION.cff": _citation(reading)}
+    elif kind == "json":
+        texts = {"models.json": _claims_json(audit)}
+    else:
+        texts = {"bom.json": mlbom(audit)}
+    return {name: masked(text) for name, text in texts.items()}
 
 
-def claims_json(audit: Audit) -> str:
+def _claims_json(audit: Audit) -> str:
     """Return the models by name, each with its claims as in ``audit --json``."""
     pairs = [(card, model) for card in audit.reading.cards for model in card.models]
     models = [_record(model, card.file, audit.verdicts.of_model(card.file, model.key).own) for card, model in pairs]
@@ -85,8 +87,6 @@ def claims_json(audit: Audit) -> str:
 
 
 def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    from cardproof.render.views.about import read_paper
-
     paper, rows = read_paper(model), map(claim_row, judgements)
     return {
         "name": model.name,
@@ -99,28 +99,54 @@ def _record(model: Model, file: str, judgements: Sequence[Judgement]) -> dict[st
 
 
 def _readmes(audit: Audit, settings: Settings, verdicts: Sequence[Verdict]) -> dict[str, str]:
-    from cardproof.read.cited_results import read_cited
-    from cardproof.read.hub import is_for_hub
-    from cardproof.render.catalog.model_records import model_folder
-    from cardproof.report.export.hub import readme
-
     cited = read_cited(settings.path(settings.cited)) if settings.cited else ()
     found = {}
     for card in audit.reading.cards:
+        given = card.header if is_for_hub(card.header, card.source) else None
         for model in card.models:
             judgements = audit.verdicts.of_model(card.file, model.key).own
-            header = card.header if is_for_hub(card.header, card.source) else None
-            text = readme(model, judgements, settings.zoo, cited, verdicts, header)
-            found[f"{model_folder(model.name)}/README.md"] = text
+            header = hub_header(model, judgements, settings.zoo, cited, verdicts, given)
+            found[f"{model_folder(model.name)}/README.md"] = readme(model, judgements, header)
     return found
 
 
 def _citation(reading: Reading) -> str:
-    from cardproof.render.views.about import read_paper
-    from cardproof.render.views.cite import cff, is_citable
-
     papers = dict.fromkeys(paper for model in reading.models if (paper := read_paper(model)))
     citable = [paper for paper in papers if is_citable(paper)]
     if not citable:
         raise InputError("none of these cards names a paper with its title and authors, which a CITATION.cff needs")
     return cff(citable[0], citable[1:]) + "\n"
+
+
+def model_index(reading: Reading) -> str:
+    """Return the models as one ``model-index.yml``, with what they inherit from their collections.
+
+    It reads back to the same claims: each value keeps the characters of the card.
+    """
+    models = sorted((model for card in reading.cards for model in card.models), key=lambda model: model.name)
+    names = dict.fromkeys(name for model in models for name in model.collections)
+    index: dict[str, Any] = {"Type": "model-index"}
+    if names:
+        index["Collections"] = [{"Name": name} for name in sorted(names)]
+    index["Models"] = [_index_entry(model) for model in models]
+    return _INDEX_HEAD + to_yaml(index)
+
+
+def _index_entry(model: Model) -> dict[str, Any]:
+    """Return a model as an entry, its name first."""
+    entry: dict[str, Any] = {"Name": model.name}
+    if model.collections:
+        # one collection is plain text: the format's own library reads no list here
+        entry["In Collection"] = list(model.collections) if len(model.collections) > 1 else model.collections[0]
+    for key, node in model.fields:
+        if key.text.lower() not in ("name", "in collection") and not (isinstance(node, Scalar) and node.value is None):
+            entry[key.text] = node
+    if model.results and model.fields.get("Results") is None:  # they stand in a table
+        entry["Results"] = [_index_result(result) for result in model.results]
+    return entry
+
+
+def _index_result(result: Result) -> dict[str, Any]:
+    about = {"Task": result.task, "Dataset": result.dataset}
+    metrics = {name.text: value for name, value in result.metrics}
+    return {**{key: text for key, text in about.items() if text}, "Metrics": metrics}

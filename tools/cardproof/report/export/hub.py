@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from collections.abc import Mapping as MappingOf
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from cardproof.core.names import ACCURACIES
 from cardproof.core.secrets import masked
@@ -30,19 +30,8 @@ LIBRARIES = ("timm", "transformers")
 """Zoos that are libraries for the Hub."""
 
 
-def readme(
-    model: Model,
-    judgements: Collection[Judgement],
-    zoo: str | None,
-    cited: tuple[CitedSource, ...],
-    verdicts: Collection[Verdict] = HELD,
-    card: Mapping | None = None,
-) -> str:
-    """Return the README of one model, with its results of some verdicts; a refuted one has the measured value.
-
-    ``card`` is the header of its card if that is for the Hub: its fields are kept, and its results unless refuted.
-    """
-    header = _header(model, judgements, zoo, cited, verdicts, card)
+def readme(model: Model, judgements: Collection[Judgement], header: dict[str, Any]) -> str:
+    """Return the README of one model: its header, its claims, and what it asks to cite."""
     text = to_yaml(header) if header else ""
     parts = [f"---\n{text}---\n", f"# {markdown_text(model.name)}\n"]
     if judgements:
@@ -54,15 +43,18 @@ def readme(
     return "\n".join(parts)
 
 
-def _header(
+def hub_header(
     model: Model,
     judgements: Collection[Judgement],
     zoo: str | None,
     cited: tuple[CitedSource, ...],
-    verdicts: Collection[Verdict],
-    card: Mapping | None,
+    verdicts: Collection[Verdict] = HELD,
+    card: Mapping | None = None,
 ) -> dict[str, Any]:
-    """Return the header without empty fields."""
+    """Return the header of a README, with the results of some verdicts; a refuted one has the measured value.
+
+    ``card`` is the header of its card if that is for the Hub: its fields are kept, and its results unless refuted.
+    """
     found: dict[str, Any] = {key.text: _as_the_hub_takes_it(key.text, node) for key, node in card or ()}
     found = {key: node for key, node in found.items() if node is not None}
     found.pop("model-index", None)
@@ -76,24 +68,23 @@ def _header(
         found.setdefault("pipeline_tag", TASK)
     if data := _texts(judgements, "training data"):
         found.setdefault("datasets", [_dataset(name) for name in data])
-    kept = _kept_results(model, judgements, verdicts)
-    others = [judgement for judgement in judgements if judgement.claim.place not in kept.places]
-    if results := kept.results + _results(others, cited, verdicts):
+    kept, places = _kept_results(model, judgements, verdicts)
+    others = [judgement for judgement in judgements if judgement.claim.place not in places]
+    if results := kept + _results(others, cited, verdicts):
         found["model-index"] = [{"name": model.name, "results": results}]
     return found
 
 
-class _Kept(NamedTuple):
-    """Results that are written as the Hub has them, and the places of their values."""
+def _kept_results(
+    model: Model, judgements: Iterable[Judgement], verdicts: Collection[Verdict]
+) -> tuple[list[dict[str, Any]], set[Place]]:
+    """Return the results that the card states in the Hub's own form, and the places of their values.
 
-    results: list[dict[str, Any]]
-    places: set[Place]
-
-
-def _kept_results(model: Model, judgements: Iterable[Judgement], verdicts: Collection[Verdict]) -> _Kept:
-    """Return the results that the card states in the Hub's own form, with all their parts, without refuted metrics."""
+    They have all their parts, without refuted metrics.
+    """
     by_place = {judgement.claim.place: judgement for judgement in judgements if judgement.claim.metric}
-    kept = _Kept([], set())
+    kept: list[dict[str, Any]] = []
+    places: set[Place] = set()
     node = model.fields.get("Results")
     for result in node.items if isinstance(node, Sequence) else ():
         if not isinstance(result, Mapping) or not isinstance(result.get("dataset"), Mapping):
@@ -105,14 +96,14 @@ def _kept_results(model: Model, judgements: Iterable[Judgement], verdicts: Colle
             judgement = by_place.get(value.place) if isinstance(value, Scalar) else None
             if judgement is None or not isinstance(metric, Mapping) or not _has(metric, "type", "value"):
                 continue
-            kept.places.add(judgement.claim.place)
+            places.add(judgement.claim.place)
             if judgement.verdict != "refuted":
                 metrics.append(metric)
             elif "refuted" in verdicts:
                 metrics.append({**{key.text: node for key, node in metric}, "value": _measured(judgement)})
         if metrics:
-            kept.results.append(_completed(result, metrics))
-    return kept
+            kept.append(_completed(result, metrics))
+    return kept, places
 
 
 def _completed(result: Mapping, metrics: list[Node | dict[str, Any]]) -> dict[str, Any]:
@@ -236,7 +227,6 @@ def _as_hub_licence(text: str, header: MappingOf[str, Any] = MappingProxyType({}
 
 
 def _texts(judgements: Iterable[Judgement], kind: str) -> list[str]:
-    """Return the stated texts of fields of a kind."""
     claims = (judgement.claim for judgement in judgements)
     return list(dict.fromkeys(masked(claim.stated) for claim in claims if claim.kind == kind and claim.is_field))
 
@@ -251,7 +241,6 @@ def _slug(text: str) -> str:
 
 
 def _table(judgements: Iterable[Judgement]) -> str:
-    """Return the claims with their verdicts as a table of Markdown."""
     lines = ["## What the card states\n", "| Claim | Stated | Found | Verdict |", "| :--- | :--- | :--- | :--- |"]
     for judgement in judgements:
         claim, found = judgement.claim, judgement.found

@@ -55,12 +55,12 @@ def _component(model: Model, file: str, judgements: Sequence[Judgement], weights
     component: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": reference, "name": model.name}
     if weights:
         component["hashes"] = [{"alg": "SHA-256", "content": weights.sha256}]
-    links = [("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")]
-    found = [
-        (kind, link.text) for kind, field in links if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text)
-    ]
-    if found:
-        component["externalReferences"] = [{"type": kind, "url": address} for kind, address in found]
+    references = []
+    for kind, field in (("distribution", "Weights"), ("vcs", "Code"), ("documentation", "Paper")):
+        if (link := link_of(model, field)) and _ADDRESS.fullmatch(link.text):
+            references.append({"type": kind, "url": link.text})
+    if references:
+        component["externalReferences"] = references
     component["modelCard"] = _model_card(reference, judgements)
     return component
 
@@ -101,7 +101,6 @@ def _metric(judgement: Judgement) -> dict[str, Any]:
 
 
 def _properties(judgement: Judgement) -> list[dict[str, str]]:
-    """Return a claim, its verdict and the found value, as names and values."""
     name = f"cardproof:{judgement.claim.label}"
     facts: list[tuple[str, object]] = [(name, judgement.claim.stated), (f"{name}:verdict", judgement.verdict)]
     if judgement.found is not None:

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from cardproof.report.formats.view import View
     from cardproof.report.run import Run
 
-__all__ = ["texts_of"]
+__all__ = ["FORMATS", "texts_of"]
+
+FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
+"""Of reports: text, JSON, JUnit XML, SARIF 2.1.0, annotations of GitHub, and a summary in Markdown."""
 
 
 def texts_of(run: Run, formats: Iterable[str]) -> dict[str, str]:
@@ -37,7 +40,3 @@ def _text(name: str, view: View) -> str:
     from cardproof.report.formats.github import github_of, markdown_of
 
     return github_of(view) if name == "github" else markdown_of(view)
-
-
-FORMATS = ("text", "json", "junit", "sarif", "github", "markdown")
-"""Of reports: text, JSON, JUnit XML, SARIF 2.1.0, annotations of GitHub, and a summary in Markdown."""

@@ -7,21 +7,20 @@ texts of a card are escaped.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 from cardproof.core.terminal import printable
-from cardproof.core.types import VERDICTS, Finding, Judgement
+from cardproof.core.types import Finding, Judgement
 from cardproof.render.output.text import markdown_text
 from cardproof.report.formats.view import View, in_repository
-from cardproof.report.terminal import headline, summary
+from cardproof.report.terminal import headline, shown_counts, summary
 
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 """Workflow commands by severity."""
-_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
+_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_PROPERTY = {**_DATA, ord(":"): "%3A", ord(","): "%2C"}
+"""How texts and properties of workflow commands are escaped."""
 
 MOST_ROWS = 100
 """Rows of one table: GitHub shows a summary of at most 1 MiB."""
@@ -45,15 +44,10 @@ def _annotation(finding: Finding) -> str:
         **({"endColumn": place.end_column} if (place.end_column or 0) > max(place.column, 1) else {}),
         "title": f"cardproof {finding.check}",
     }
-    written = ",".join(f"{name}={_escaped(str(value), _PROPERTY)}" for name, value in properties.items())
+    written = ",".join(f"{name}={str(value).translate(_PROPERTY)}" for name, value in properties.items())
     text = f"{finding.message}\n{finding.hint}" if finding.hint else finding.message
     shown = "\n".join(printable(line) for line in text.splitlines())
-    return f"::{COMMANDS[finding.severity]} {written}::{_escaped(shown, _DATA)}"
-
-
-def _escaped(text: str, entities: dict[str, str]) -> str:
-    """Return a text escaped for a workflow command."""
-    return re.sub("[%\r\n:,]", lambda match: entities.get(match.group(), match.group()), text)
+    return f"::{COMMANDS[finding.severity]} {written}::{shown.translate(_DATA)}"
 
 
 def markdown_of(view: View) -> str:
@@ -64,61 +58,44 @@ def markdown_of(view: View) -> str:
     others = [finding for finding in view.findings if id(finding) not in reported and not finding.settled]
     parts = ["## Cardproof", f"{headline(view.run)}."]
     if facts["claims"]:
-        parts.append(_table(("Verdict", "Claims"), _verdicts(facts)))
+        counts = ((verdict, str(number)) for verdict, number in shown_counts(facts).items())
+        parts.append(_table(("Verdict", "Claims"), counts))
     if refuted:
         parts += ["### Refuted claims", _refuted(view, refuted)]
     for severity, title in (("error", "Errors"), ("warning", "Warnings"), ("note", "Notes")):
         if found := [finding for finding in others if finding.severity == severity]:
             parts += [f"### {title}", _findings(found)]
-    if reasons := _unchecked(view.lists.claims):
-        parts += ["### Not checked", reasons]
+    reasons = Counter(one.reason for one in view.lists.claims if one.verdict == "unchecked").most_common(MOST_REASONS)
+    if reasons:
+        rows = ((_text(reason), str(number)) for reason, number in reasons)
+        parts += ["### Not checked", _table(("Reason", "Claims"), rows)]
     return "\n\n".join(parts) + "\n"
-
-
-def _verdicts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the number of claims by verdict, as the headline counts them."""
-    nobody = facts["not_checkable"]
-    for verdict in VERDICTS:
-        yield verdict, str(facts[verdict] - (nobody if verdict == "unchecked" else 0))
-    if nobody:
-        yield "not checkable", str(nobody)
 
 
 def _refuted(view: View, refuted: list[Judgement]) -> str:
     heads = ("Where", "Model", "Field", "Stated", "Found", "Why")
     rows = []
-    for judgement in refuted[:MOST_ROWS]:
+    for judgement in refuted:
         claim, finding = judgement.claim, view.finding_of(judgement.claim)
         why = finding.hint if finding and finding.settled else judgement.explanation or judgement.reason
         cells = (f"{claim.place.file}:{claim.place.line}", claim.model, claim.field, claim.stated, judgement.found)
         rows.append((*map(_code, cells), _text(why or "")))
-    return _table(heads, rows, len(refuted))
+    return _table(heads, rows)
 
 
 def _findings(findings: list[Finding]) -> str:
-    rows = (
-        (_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), _with_hint(finding))
-        for finding in findings[:MOST_ROWS]
-    )
-    return _table(("Where", "Check", "What"), rows, len(findings))
+    rows = []
+    for finding in findings:
+        what = "<br>".join(_text(text) for text in (finding.message, finding.hint) if text)
+        rows.append((_code(f"{finding.place.file}:{finding.place.line}"), _code(finding.check), what))
+    return _table(("Where", "Check", "What"), rows)
 
 
-def _with_hint(finding: Finding) -> str:
-    return "<br>".join(_text(text) for text in (finding.message, finding.hint) if text)
-
-
-def _unchecked(judgements: Iterable[Judgement]) -> str:
-    """Return the most frequent reasons why claims were not checked."""
-    reasons = Counter(judgement.reason for judgement in judgements if judgement.verdict == "unchecked")
-    rows = ((_text(reason), str(number)) for reason, number in reasons.most_common(MOST_REASONS))
-    return _table(("Reason", "Claims"), rows) if reasons else ""
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], total: int = 0) -> str:
-    """Return a table with the first rows of ``total``."""
-    shown = [f"| {' | '.join(row)} |" for row in rows]
-    table = "\n".join([f"| {' | '.join(heads)} |", f"|{' :--- |' * len(heads)}", *shown])
-    more = total - len(shown)
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table with the first rows, and how many more there are."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    table = "\n".join([f"| {' | '.join(heads)} |", f"|{' :--- |' * len(heads)}", *lines[:MOST_ROWS]])
+    more = len(lines) - MOST_ROWS
     return f"{table}\n\n{more} more are in the full report." if more > 0 else table
 
 

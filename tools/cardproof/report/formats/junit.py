@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 from xml.etree import ElementTree  # nosec B405  # of our own text
 
 from junitparser import Attr, Failure, JUnitXml, Skipped, SystemOut, TestCase, TestSuite
 
 from cardproof.core.types import Finding, Judgement, Place
-
-if TYPE_CHECKING:
-    from cardproof.report.formats.view import View
+from cardproof.report.formats.view import View
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not (section 2.2)."""
@@ -65,7 +62,6 @@ def _suite(file: str, cases: list[Case], others: list[str]) -> TestSuite:
 
 
 def _cases(view: View) -> Iterator[tuple[str, Case]]:
-    """Yield all tests, each with its file."""
     reported: set[int] = set()
     for judgement in view.lists.claims:
         finding = view.finding_of(judgement.claim)
@@ -74,7 +70,10 @@ def _cases(view: View) -> Iterator[tuple[str, Case]]:
         yield judgement.claim.place.file, _of_claim(judgement, finding)
     for block in view.lists.blocks:
         if block["status"] != "fail":
-            yield block["file"], _of_block(block)
+            whose = f" for {block['model']}" if block["model"] else ""
+            skipped = "" if block["status"] == "pass" else f"{block['status']}: {block['message']}"
+            place = Place(block["file"], block["line"], 1)
+            yield block["file"], _case(place, f"snippet{whose} on {block['device']}", skipped)
     for finding in view.findings:
         if finding.severity == "error" and id(finding) not in reported:
             yield finding.place.file, _failure(finding, f"{finding.check}: {finding.message}")
@@ -92,12 +91,6 @@ def _of_claim(judgement: Judgement, finding: Finding | None) -> Case:
     elif finding and finding.settled:
         skipped = f"{finding.message}: {finding.hint}"
     return _case(claim.place, name, skipped)
-
-
-def _of_block(block: Mapping[str, Any]) -> Case:
-    whose = f" for {block['model']}" if block["model"] else ""
-    skipped = "" if block["status"] == "pass" else f"{block['status']}: {block['message']}"
-    return _case(Place(block["file"], block["line"], 1), f"snippet{whose} on {block['device']}", skipped)
 
 
 def _failure(finding: Finding, name: str) -> Case:

@@ -76,13 +76,15 @@ def _rule(word: str, check: Check) -> dict[str, Any]:
 def _result(finding: Finding, rule: int, before: int) -> dict[str, Any]:
     """Return a finding as a result; ``before`` counts earlier ones of the same file, check and message."""
     text = f"{finding.message}\n{finding.hint}" if finding.hint else finding.message
+    file, check, message = key_of(finding)
+    identity = json.dumps([in_repository(file) or file, check, message, before])
     result: dict[str, Any] = {
         "ruleId": finding.check,
         "ruleIndex": rule,
         "level": finding.severity,
         "message": {"text": text.replace("](", "\\](")},  # not a link (section 3.11.6)
         "locations": [{"physicalLocation": {"artifactLocation": _file(finding), "region": _region(finding)}}],
-        "partialFingerprints": {FINGERPRINT: _fingerprint(finding, before)},
+        "partialFingerprints": {FINGERPRINT: hashlib.sha256(identity.encode()).hexdigest()[:32]},
     }
     if finding.fix and finding.fix.column != BOM_COLUMN:  # the mark is not a character of the text
         result["fixes"] = [_fix(finding, finding.fix)]
@@ -114,9 +116,3 @@ def _file(finding: Finding) -> dict[str, str]:
     if inside is None:
         return {"uri": Path(finding.place.file).absolute().as_uri()}
     return {"uri": quote(os.fsencode(inside)), "uriBaseId": ROOT}
-
-
-def _fingerprint(finding: Finding, before: int) -> str:
-    file, check, message = key_of(finding)
-    parts = json.dumps([in_repository(file) or file, check, message, before])
-    return hashlib.sha256(parts.encode()).hexdigest()[:32]

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from cardproof.core.files import show_path
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.judge.card_report import CardLists, sort_findings, statement
+from cardproof.report.run import Run
 from cardproof.report.terminal import lists_of
-
-if TYPE_CHECKING:
-    from cardproof.render.output.files import Change
-    from cardproof.report.run import Run
 
 STALE = {"new": "is missing", "removed": "has no template any more", "edited": "was edited by hand"}
 """Messages on files that differ from what would be rendered; others are stale."""
@@ -36,17 +33,22 @@ class View(Struct, frozen=True):
     def finding_of(self, claim: Claim) -> Finding | None:
         """Return the finding of a refuted or disputed claim."""
         said = statement(claim.field, claim.model, claim.stated)
-        found = self.at.get((claim.place.file, claim.place.line, claim.place.column), [])
-        first = bisect_left(found, said, key=_message)
+        found = self.at.get(claim.place.start, [])
+        first = bisect_left(found, said, key=attrgetter("message"))
         return found[first] if first < len(found) and found[first].message.startswith(said) else None
 
 
 def view_of(run: Run) -> View:
-    stale = [_stale(change) for change in run.changes if run.checked and change.differs]
+    stale = []
+    for change in run.changes:
+        if run.checked and change.differs:
+            message = f"this file of the site {STALE.get(change.status, 'is stale')}"
+            place = Place(show_path(change.path), 1, 1)
+            stale.append(Finding(place, "stale-page", "error", message, "render the site, and commit what changed"))
     findings = tuple(sort_findings([*run.findings, *stale]))
     at: dict[tuple[str, int, int], list[Finding]] = {}
-    for finding in sorted(findings, key=_message):
-        at.setdefault((finding.place.file, finding.place.line, finding.place.column), []).append(finding)
+    for finding in sorted(findings, key=attrgetter("message")):
+        at.setdefault(finding.place.start, []).append(finding)
     return View(run, lists_of(run), findings, at)
 
 
@@ -59,13 +61,3 @@ def in_repository(file: str) -> str | None:
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
     path = Path(os.path.normpath(here / file))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
-
-
-def _message(finding: Finding) -> str:
-    return finding.message
-
-
-def _stale(change: Change) -> Finding:
-    message = f"this file of the site {STALE.get(change.status, 'is stale')}"
-    place = Place(show_path(change.path), 1, 1)
-    return Finding(place, "stale-page", "error", message, "render the site, and commit what changed")
