@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from cardproof.commands.scaffold.families import Family, families, family_index, index_text
 from cardproof.core.clock import now
-from cardproof.core.files import show_path
 from cardproof.core.measurements import Evidence
 from cardproof.core.settings import Settings
 from cardproof.core.yaml_text import to_yaml
