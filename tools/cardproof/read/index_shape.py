@@ -24,7 +24,7 @@ from cardproof.read.index_keys import (
     misplaced,
     one_letter_apart,
 )
-from cardproof.read.lost_indents import RestoredIndex, lost_indents
+from cardproof.read.lost_indents import restore_indents
 
 Entry = tuple[Scalar, Node]
 
@@ -36,33 +36,30 @@ def read_index(
 
     ``declared``: it says itself that it is an index. Anything else is returned as it is.
     """
-    end = len(source.text) if end is None else end
-    if lost := lost_indents(source.text[start:end]):
-        repaired = RestoredIndex(source, start, end, lost)
-        tree, findings = repaired.read()
-        if tree is not None and not any(finding.fatal for finding in findings):
-            found = _Shape()
-            return found.root(tree, declared), [repaired.finding(), *findings, *found.findings]
-    tree, findings = read_yaml(source, start, end)
-    if tree is None:
-        return None, findings
-    found = _Shape()
-    return found.root(tree, declared), findings + found.findings
+    tree, findings, _ = _read(source, start, end, declared)
+    return tree, findings
 
 
 def indentation_fixes(source: Source, start: int = 0, end: int | None = None) -> list[Fix]:
     """Return the edits that restore the indentation of a model index: spaces at the start of lines."""
+    _, _, shifts = _read(source, start, end, declared=False)
+    return [Fix(line, 1, 1, " " * spaces) for line, spaces in sorted(shifts.items())]
+
+
+def _read(
+    source: Source, start: int, end: int | None, declared: bool
+) -> tuple[Node | None, list[Finding], dict[int, int]]:
+    """Return an index as it is meant, its findings, and by how many spaces lines are indented too little."""
     end = len(source.text) if end is None else end
-    if lost := lost_indents(source.text[start:end]):
-        repaired = RestoredIndex(source, start, end, lost)
-        if repaired.read()[0] is not None:
-            return repaired.fixes()
-    tree, _ = read_yaml(source, start, end)
-    if tree is None:
-        return []
-    found = _Shape()
-    found.root(tree, declared=False)
-    return [Fix(line, 1, 1, " " * spaces) for line, spaces in sorted(found.shifts.items())]
+    shape = _Shape()
+    restored = restore_indents(source, start, end)
+    tree, findings = read_yaml(restored, start) if restored else (None, [])
+    if restored and tree is not None:
+        return shape.root(tree, declared), [restored.finding(), *findings, *shape.findings], restored.shifts
+    tree, findings = read_yaml(source, start, end)
+    if tree is not None:
+        tree = shape.root(tree, declared)
+    return tree, findings + shape.findings, shape.shifts
 
 
 class _Shape(Struct):

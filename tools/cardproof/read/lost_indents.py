@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.source import Source
-from cardproof.core.types import Finding, Fix, Place
-from cardproof.core.yaml import Mapping, Node, Sequence, read_yaml
+from cardproof.core.types import Finding, Place
 from cardproof.read.index_keys import INDEX, ITEM, OF_METADATA, REFERENCES, RESULT, home_of, misplaced
 from cardproof.read.markdown import split_lines
 
@@ -22,96 +19,45 @@ _OPEN_VALUE = re.compile(r"\s*(?:[|>][-+\d]*\s*(?:#.*)?|[\[{][^\]}]*)")
 """A value that goes on in the lines below."""
 
 
-class RestoredIndex:
-    """The text of an index with its indentation restored, read with the positions of the text as it is."""
+class RestoredSource(Source, eq=False):
+    """The text of an index with its indentation restored; its places are those in the text as it is."""
 
-    def __init__(self, source: Source, start: int, end: int, spaces: Iterable[int]) -> None:
-        lines = [line for _, line in split_lines(source.text[start:end])]
-        self.spaces = list(spaces)
-        self._source, self._start = source, start
-        self._lines = lines
-        self._first = source.place(start).line
-        text = "".join(" " * number + line for number, line in zip(self.spaces, lines, strict=True))
-        self._changed = Source(source.name, source.path, source.text[:start] + text)
-        self._starts: list[tuple[int, int]] = []
-        """Where each line starts in both texts: changed, as it is."""
-        changed = position = start
-        for number, line in zip(self.spaces, lines, strict=True):
-            self._starts.append((changed, position))
-            changed, position = changed + number + len(line), position + len(line)
-        self._end = position
+    shifts: dict[int, int] = field(default_factory=dict)
+    """Line -> spaces by which it is indented too little."""
 
-    def read(self) -> tuple[Node | None, list[Finding]]:
-        tree, findings = read_yaml(self._changed, self._start)
-        if tree is not None:
-            self._move(tree, set())
-        return tree, [replace(one, place=self._place(one.place), fix=self._fix(one.fix)) for one in findings]
-
-    def fixes(self) -> list[Fix]:
-        """Return the insertions of spaces; the first line may begin below a mark of the comment."""
-        found = []
-        for at, number in enumerate(self.spaces):
-            if number:
-                column = 1 if at else self._source.place(self._start).column
-                found.append(Fix(self._first + at, column, column, " " * number))
-        return found
+    def place(self, start: int, end: int | None = None) -> Place:
+        found = Source.place(self, start, end)
+        spaces = self.shifts.get(found.line, 0)
+        last = found.end_column and max(1, found.end_column - spaces)
+        return replace(found, column=max(1, found.column - spaces), end_column=last)
 
     def finding(self) -> Finding:
         """Return the error at the first key that belongs further in."""
-        at = next(at for at, number in enumerate(self.spaces) if number)
-        match = _LINE.match(self._lines[at].strip())
-        key = match["key"] if match else self._lines[at].strip()
-        start = self._starts[at][1] + len(self._lines[at]) - len(self._lines[at].lstrip())
-        return misplaced(self._source.place(start, start + len(key)), key, "the root of the index", "an entry of it")
-
-    def _position(self, changed: int) -> int:
-        at = bisect_right(self._starts, (changed, self._end + changed)) - 1
-        if at < 0:
-            return changed
-        first, position = self._starts[at]
-        return max(position, min(position + changed - first - self.spaces[at], self._end))
-
-    def _place(self, place: Place) -> Place:
-        at = place.line - self._first
-        spaces = self.spaces[at] if 0 <= at < len(self.spaces) else 0
-        end = None if place.end_column is None else max(1, place.end_column - spaces)
-        return Place(place.file, place.line, max(1, place.column - spaces), end)
-
-    def _fix(self, fix: Fix | None) -> Fix | None:
-        if fix is None:
-            return None
-        spaces = self.spaces[fix.line - self._first]
-        return replace(fix, column=fix.column - spaces, end_column=fix.end_column - spaces)
-
-    def _move(self, node: Node, seen: set[int]) -> None:
-        """Give a node and all below it the positions in the text as it is."""
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        node.source, node.start, node.end = self._source, self._position(node.start), self._position(node.end)
-        if isinstance(node, Sequence):
-            for item in node.items:
-                self._move(item, seen)
-        elif isinstance(node, Mapping):
-            for key, value in node:
-                self._move(key, seen)
-                self._move(value, seen)
+        number, spaces = next(iter(self.shifts.items()))
+        line = self.text.split("\n")[number - 1]
+        match = _LINE.match(line.strip())
+        key = match["key"] if match else line.strip()
+        column = len(line) - len(line.lstrip()) - spaces + 1
+        place = Place(self.name, number, column, column + len(key))
+        return misplaced(place, key, "the root of the index", "an entry of it")
 
 
-def lost_indents(text: str) -> list[int] | None:
-    """Return by how many spaces each line of an index has to be indented if all its lines begin in one column.
+def restore_indents(source: Source, start: int, end: int) -> RestoredSource | None:
+    """Return the text up to the end of an index with its indentation restored if all its lines begin in one column.
 
     None if they do not, if nothing belongs further in, or if a line is not understood.
     """
-    lines = [line.rstrip() for _, line in split_lines(text)]
+    lines = [line for _, line in split_lines(source.text[start:end])]
     filled = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if len({len(line) - len(line.lstrip()) for line in filled}) != 1 or "\t" in text:
+    if len({len(line) - len(line.lstrip()) for line in filled}) != 1 or any("\t" in line for line in lines):
         return None
     depth = _Depth()
-    found = [depth.of(line.strip()) for line in lines]
-    if None in found or not depth.misplaced:
+    spaces = [depth.of(line.strip()) for line in lines]
+    if None in spaces or not depth.misplaced:
         return None
-    return [number or 0 for number in found]
+    text = "".join(" " * (number or 0) + line for number, line in zip(spaces, lines, strict=True))
+    shifts = {line: number for line, number in enumerate(spaces, source.place(start).line) if number}
+    return RestoredSource(source.name, source.path, source.text[:start] + text, shifts=shifts)
 
 
 class _Depth(Struct):
