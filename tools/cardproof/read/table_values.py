@@ -54,12 +54,7 @@ def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) ->
         field = f"{column.field} ({scale})"
         column = replace(column, field=field, scale=scale)
     comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
-    found = [_number(column, text, span, comma) for text, span in zip(texts, spans, strict=True)]
-    found = [
-        replace(one, number=replace(one.number, about=True)) if one and one.number and _is_about(source, one) else one
-        for one in found
-    ]
-    found = [_unless_said_otherwise(source, one) if one and one.number else one for one in found]
+    found = [_number(source, column, span, comma) for span in spans]
     padding = _padding([text for text, one in zip(texts, found, strict=True) if one and one.number])
     if padding:
         factor = Decimal(10) ** padding
@@ -85,17 +80,14 @@ def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
     return value_of(text, first + part.start(), first + part.end())
 
 
-def _is_about(source: Source, stated: Stated) -> bool:
-    """Return whether "about" stands right before a value."""
-    return bool(APPROXIMATE.search(source.text[max(0, stated.start - 20) : stated.start]))
-
-
-def _unless_said_otherwise(source: Source, stated: Stated) -> Stated:
-    """Return what a cell states, unread if words in brackets behind it may make it another value."""
-    match = _BEHIND.match(source.text, stated.end)
-    if match is None or not says_another_value(match["words"]):
-        return stated
-    return replace(stated, number=None, unread=f"'({match['words']})' behind it may make it another value")
+def _in_context(source: Source, span: tuple[int, int], number: Number) -> Stated:
+    """Return a number with the words around it: "about" before it, or brackets behind it that may say otherwise."""
+    first, last = span
+    match = _BEHIND.match(source.text, last)
+    if match and says_another_value(match["words"]):
+        return Stated(first, last, unread=f"'({match['words']})' behind it may make it another value")
+    about = APPROXIMATE.search(source.text[max(0, first - 20) : first]) is not None
+    return Stated(first, last, replace(number, about=about))
 
 
 def _size(text: str, span: tuple[int, int]) -> Stated | None:
@@ -124,8 +116,9 @@ def _shared_scale(column: Column, texts: Iterable[str]) -> str:
     return "M" if all(number and low <= number.value <= high for number in numbers) else ""
 
 
-def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> Stated | None:
+def _number(source: Source, column: Column, span: tuple[int, int], comma: bool) -> Stated | None:
     """Return the number of a cell, or why it cannot be read; None if the cell states nothing."""
+    text = source.text[slice(*span)]
     if not has_value(text) or len(text) > MAX_TEXT:
         return None
     if comma and text.count(",") == 1:
@@ -133,7 +126,7 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
     if column.kind in ACCURACIES:
         number = parse_approximate(text)
         if number is not None and number.unit in ("", "%"):
-            return Stated(*span, number)
+            return _in_context(source, span, number)
         return Stated(*span, unread=f"'{text}' cannot be read for sure as an accuracy")
     number = parse_approximate(text, "count", column.scale)
     if number is None:
@@ -148,7 +141,7 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
         return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
     if unread := why_unread(number, column.kind, column.field, text):
         return Stated(*span, unread=unread)
-    return Stated(*span, number)
+    return _in_context(source, span, number)
 
 
 def _padding(texts: Sequence[str]) -> int:
