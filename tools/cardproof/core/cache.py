@@ -17,7 +17,7 @@ import os
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -210,17 +210,3 @@ def _is_own(path: Path) -> bool:
         return True
     state = path.stat()
     return state.st_uid == os.geteuid() and not state.st_mode & stat.S_IWOTH
-
-
-def recalled(kind: str, text: str, make: Callable[[str], Any], inputs: Mapping[str, str]) -> Any:
-    """Return what ``make`` says of a text, as plain data; ``inputs`` are what else decides it, such as a library."""
-    cache = open_cache()
-    if cache is None:
-        return make(text)
-    name = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    with closing(cache):
-        entry = cache.entry(kind, name)
-        if not entry or entry.inputs != inputs:
-            entry = Entry(name, inputs, make(text))
-            cache.put((kind, [entry]))
-        return entry.value
