@@ -212,10 +212,10 @@ def _leaves(path: Path, text: str) -> Counter[Any]:
 def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
     """Collect the values in a text's list for the Hub and in its tables."""
     from cardproof.read.details import read_details
-    from cardproof.read.tables import models_in_tables
+    from cardproof.read.tables import read_tables
 
     details = read_details(source, start, only="model").model  # any name will do
-    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+    for model in (*([details] if details else ()), *read_tables(source, start).models):
         _collect(model.fields, (model.form, model.name), found)
         for number, result in enumerate(model.results):
             for name, value in result.metrics:

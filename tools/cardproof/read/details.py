@@ -21,7 +21,6 @@ from cardproof.read.table_values import LEAST_RATIO, SMALLEST
 
 WORDS = ("model stats", "param", "flops", "macs", "multiply-adds", "mult-adds", "madds")
 """In lower case; a text without any of them has no list that is looked for."""
-NOT_NAMED = "only a list below the words 'Model Stats' is read"
 _TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
 _HEADING = re.compile(r" {0,3}(?P<level>#{1,6}) {1,5}([`*_]{0,3})(?P<name>[A-Za-z][\w.+/-]{1,200})\2[ #]{0,5}\r?\n?")
 _NAMING = ("model_name", "name", "title")
@@ -146,7 +145,7 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
     found.unread = [_unread(source, one, reason) for one in counting if one.named]
     if others := [one for one in counting if not one.named]:
         more = f" (one of {len(others)} such lists)" if len(others) > 1 else ""
-        found.unread.append(_unread(source, others[0], f"{NOT_NAMED}{more}"))
+        found.unread.append(_unread(source, others[0], f"only a list below the words 'Model Stats' is read{more}"))
     return found
 
 
@@ -186,18 +185,20 @@ def _lists_and_titles(source: Source, start: int) -> tuple[list[_List], list[_Ti
     titles: list[_Title] = []
     current: _List | None = None
     for line in text_lines(source, start):
-        if match := _STATS.fullmatch(line.text):
+        text = "" if line.is_code else line.text
+        if match := _STATS.fullmatch(text):
             current = _List(line.start + match.end("indent"), True)
             lists.append(current)
             continue
-        line = _nested(source, line) if current else line
-        if (match := _ITEM.match(line.text)) or (current and _ANY_ITEM.match(line.text)):
+        if current and line.text.startswith(("    ", "\t")):
+            text = line.text  # an item that is indented far, and no code
+        if (match := _ITEM.match(text)) or (current and _ANY_ITEM.match(text)):
             current = _listed(source, line, match, current, lists)
-        elif line.text.strip() or not _is_blank(source, line):
+        elif line.text.strip():
             current = None
-            if match := _TITLE.fullmatch(line.text):
+            if match := _TITLE.fullmatch(text):
                 titles.append(_Title(1, _scalar(source, line, *match.span("name")), True))
-            elif match := _HEADING.fullmatch(line.text):
+            elif match := _HEADING.fullmatch(text):
                 titles.append(_Title(len(match["level"]), _scalar(source, line, *match.span("name")), False))
     return lists, titles
 
@@ -224,18 +225,6 @@ def _listed(
         value = Scalar(source, *span, text, text, "")
         current.entries.append(_Entry(_scalar(source, line, *match.span(key)), value))
     return current
-
-
-def _nested(source: Source, line: Line) -> Line:
-    """Return a line of a list as it is written: one that is indented far is an item there, and no code."""
-    end = source.text.find("\n", line.start) + 1 or len(source.text)
-    text = source.text[line.start : end]
-    return Line(line.start, text) if not line.text and text.startswith(("    ", "\t")) else line
-
-
-def _is_blank(source: Source, line: Line) -> bool:
-    end = source.text.find("\n", line.start)
-    return not source.text[line.start : end if end >= 0 else len(source.text)].strip()
 
 
 def _cells(source: Source, entry: _Entry, stats: _List) -> Iterator[tuple[Scalar, Scalar]]:

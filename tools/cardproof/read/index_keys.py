@@ -73,11 +73,6 @@ def home_of(key: str) -> str:
     return "metrics" if METRIC.fullmatch(key) else ""
 
 
-def home_in_words(home: str) -> str:
-    """Return a home as a finding names it."""
-    return home if home.startswith("a ") else home.title()
-
-
 def one_letter_apart(one: str, other: str) -> bool:
     """Return whether two different words become equal by one letter more, less or changed, or two exchanged."""
     if one == other or abs(len(one) - len(other)) > 1:

@@ -18,7 +18,6 @@ from cardproof.read.index_keys import (
     REFERENCE,
     REFERENCES,
     RESULT,
-    home_in_words,
     home_of,
     is_model,
     misplaced,
@@ -95,7 +94,7 @@ class _Shape(Struct):
             key, name = self._meant(key, INDEX, ITEM, RESULT, OF_METADATA)
             home = "" if name in INDEX else home_of(name)
             if home and listed:
-                self._report(key, index, "the root of the index", home_in_words(home))
+                self._report(key, index, "the root of the index", home)
                 entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
             else:
                 entries[name] = (key, value)
@@ -120,13 +119,13 @@ class _Shape(Struct):
             if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
                 home = empty
             if home in REFERENCES:
-                self._report(key, item, "a model or collection", home_in_words(home))
+                self._report(key, item, "a model or collection", home)
                 entries[home] = self._into(entries.get(home), home, key, value, home == empty)
             elif home == "metadata" and name not in entries:
-                self._report(key, item, "a model or collection", home_in_words(home))
+                self._report(key, item, "a model or collection", home)
                 entries["metadata"] = self._into(entries.get("metadata"), "Metadata", key, value, empty == "metadata")
             elif home in ("results", "metrics"):
-                self._report(key, item, "a model or collection", home_in_words(home))
+                self._report(key, item, "a model or collection", home)
                 entries["results"] = self._into_results(entries.get("results"), name, key, value)
             else:
                 entries[name] = (key, self._joined(value, entries[name][1]) if name in entries else value)
@@ -182,7 +181,7 @@ class _Shape(Struct):
         at = next(at for at in reversed(range(len(items))) if isinstance(items[at], Mapping))
         last = items[at] = self._made(key, items[at])
         if name not in last.entries or _is_empty(last.entries[name][1]):
-            self._shift(key, value, _column(last) - key.place.column if last.entries else 0)
+            self._shift(key, value, next(iter(last))[0].place.column - key.place.column if last.entries else 0)
             last.entries[name] = (key, value)
         return node
 
@@ -240,7 +239,8 @@ class _Shape(Struct):
         """Report the first key of a mapping that belongs elsewhere; the others are moved with it."""
         if key.start not in self._moved and inside.start not in self._reported:
             self._reported.add(inside.start)
-            self.findings.append(misplaced(key.place, key.text, stands, home))
+            words = home if home.startswith("a ") else home.title()
+            self.findings.append(misplaced(key.place, key.text, stands, words))
         self._moved.add(key.start)
 
 
@@ -275,11 +275,6 @@ def end_of(node: Node) -> int:
     if isinstance(node, Mapping) and node.entries:
         return max(end_of(value) for _, value in node)
     return node.end
-
-
-def _column(node: Mapping) -> int:
-    """Return the column of a mapping's first key."""
-    return next(iter(node))[0].place.column
 
 
 def _key(like: Scalar, name: str) -> Scalar:

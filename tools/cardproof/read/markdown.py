@@ -54,7 +54,7 @@ class Line(NamedTuple):
     start: int
     text: str
     is_code: bool = False
-    """Whether it belongs to fenced code, or is a fence."""
+    """Whether it belongs to fenced code, or is a fence; in :func:`text_lines` also other code, and comments."""
 
 
 class Span(Struct, frozen=True):
@@ -81,19 +81,16 @@ def lines_of(text: str, start: int = 0) -> Iterator[Line]:
 
 
 def text_lines(source: Source, start: int = 0) -> Iterator[Line]:
-    """Yield the lines that are neither code nor comments, and an empty line in place of each other one."""
+    """Yield the lines, with those of code and comments marked as code."""
     fences, closing = Fences(), ""
     for position, line in split_lines(source.text, start):
+        is_text = False
         if closing:
             closing = "" if closing in line else closing
-        elif fences.feed(line) or line.startswith(("    ", "\t")):
-            pass
-        elif opened := next((close for mark, close in _CLOSING.items() if _stays_open(line, mark, close)), ""):
-            closing = opened
-        else:
-            yield Line(position, line)
-            continue
-        yield Line(position, "")
+        elif not fences.feed(line) and not line.startswith(("    ", "\t")):
+            closing = next((close for mark, close in _CLOSING.items() if _stays_open(line, mark, close)), "")
+            is_text = not closing
+        yield Line(position, line, not is_text)
 
 
 def _stays_open(text: str, mark: str, close: str) -> bool:

@@ -94,11 +94,6 @@ def read_tables(source: Source, start: int = 0) -> Found:
     return found
 
 
-def models_in_tables(source: Source, start: int = 0) -> list[Model]:
-    """Return the models of all tables, in order."""
-    return read_tables(source, start).models
-
-
 def is_results_file(source: Source) -> bool:
     """Return whether the head of a CSV file looks like results of models: a column of names, and one of numbers."""
     table = csv_table(source)
@@ -219,7 +214,14 @@ def _model(
     shared: Collection[int] = (),
 ) -> Model:
     """Return the model of a row: accuracies are results, by their data sets; other fields are metadata."""
-    pairs = [(column, _head(source, column), _value(source, column, one, shared)) for column, one in values]
+    pairs = [
+        (
+            column,
+            Scalar(source, column.start, column.end, column.field, column.field, ""),
+            _value(source, column, one, shared),
+        )
+        for column, one in values
+    ]
     cells = [(head, value) for column, head, value in pairs if column.kind not in ACCURACIES]
     results: dict[str | None, list[tuple[Scalar, Scalar]]] = {}
     for column, head, value in pairs:
@@ -227,10 +229,6 @@ def _model(
             results.setdefault(column.dataset, []).append((head, value))
     stated = tuple(Result(name.place, None, dataset, tuple(metrics)) for dataset, metrics in results.items())
     return replace(stated_model(source, name, cells, "table"), results=stated)
-
-
-def _head(source: Source, column: Column) -> Scalar:
-    return Scalar(source, column.start, column.end, column.field, column.field, "")
 
 
 def _value(source: Source, column: Column, one: Stated, shared: Collection[int]) -> TableValue:
