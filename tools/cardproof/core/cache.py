@@ -18,7 +18,7 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,6 @@ from msgspec import Struct
 
 from cardproof.core.errors import InputError
 from cardproof.core.files import cache_folder
-
-VERSION = 2
-"""Version of the table; another version starts with an empty cache."""
 
 MOST_KEPT = 200_000
 """Largest number of results; the oldest are deleted."""
@@ -134,14 +131,10 @@ class Cache:
         database = sqlite3.connect(self._path, timeout=5)
         try:
             database.execute("PRAGMA synchronous = OFF")
-            if _version(database) != VERSION:
-                with database:
-                    database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
-                    if _version(database) != VERSION:
-                        database.execute("DROP TABLE IF EXISTS results")
-                        columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
-                        database.execute(f"CREATE TABLE results ({columns})")
-                        database.execute(f"PRAGMA user_version = {VERSION}")
+            with database:
+                database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
+                columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
+                database.execute(f"CREATE TABLE IF NOT EXISTS results ({columns})")
         except BaseException:
             with suppress(sqlite3.Error):
                 database.close()
@@ -150,16 +143,11 @@ class Cache:
 
 
 _DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH}
-"""Codes of a file that stays unusable: without our table, damaged, or of another kind."""
+"""Codes of a file that stays unusable: with another table, damaged, or of another kind."""
 
 
 def _is_damage(trouble: sqlite3.Error) -> bool:
     return getattr(trouble, "sqlite_errorcode", None) in _DAMAGE
-
-
-def _version(database: sqlite3.Connection) -> int:
-    with closing(database.execute("PRAGMA user_version")) as cursor:
-        return int(cursor.fetchone()[0])
 
 
 def _row(kind: str, entry: Entry) -> tuple[str, str, bytes, bytes, bytes]:
