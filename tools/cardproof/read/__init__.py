@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,9 +99,7 @@ class Reading(Struct):
         return [claim for card in self.cards for claim in card.claims]
 
 
-def read_cards(
-    paths: Iterable[Path], *, root: Path | None = None, show: Callable[[Path], str] | None = None
-) -> Reading:
+def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
     """Read the given files and folders.
 
     A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold
@@ -111,33 +109,32 @@ def read_cards(
     that does not exist.
     """
     reading = Reading()
-    show = show or show_path
     seen: set[Path] = set()
     for given in paths:
         if not given.exists() and not (root and given.is_symlink()):
             if address := address_in(given):
                 raise InputError(f"{address}: addresses are not read: download the card first, and name its file")
-            raise InputError(f"{show(given)}: no such file or folder{near_file(given)}")
+            raise InputError(f"{show_path(given)}: no such file or folder{near_file(given)}")
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()
-        for path in [given] if explicit else _files_below(given, show, reading):
+        for path in [given] if explicit else _files_below(given, reading):
             with boundary(
-                reading.findings.append, Place(show(path), 1, 1), "reading", "in reading this file", fatal=True
+                reading.findings.append, Place(show_path(path), 1, 1), "reading", "in reading this file", fatal=True
             ):
-                if (root or not explicit) and (refused := _refused(path, bound, show, root is not None)):
+                if (root or not explicit) and (refused := _refused(path, bound, root is not None)):
                     reading.files += 1
                     reading.findings.append(refused)
                 elif path.resolve() not in seen:
-                    seen |= _read_file(path, bound, show, reading, explicit, seen)
+                    seen |= _read_file(path, bound, reading, explicit, seen)
     reading.findings.sort(key=lambda one: (*one.place.start, one.check, one.message))
     return reading
 
 
-def _files_below(folder: Path, show: Callable[[Path], str], reading: Reading) -> list[Path]:
+def _files_below(folder: Path, reading: Reading) -> list[Path]:
     """Return the Markdown, YAML and CSV files below a folder, an index before what it may import."""
 
     def report(error: OSError) -> None:
-        place, message = Place(show(Path(error.filename)), 1, 1), f"this folder cannot be read: {error.strerror}"
+        place, message = Place(show_path(Path(error.filename)), 1, 1), f"this folder cannot be read: {error.strerror}"
         reading.findings.append(Finding(place, "encoding", "error", message, fatal=True))
 
     endings = (*MARKDOWN, ".yml", ".yaml", ".csv")
@@ -145,33 +142,31 @@ def _files_below(folder: Path, show: Callable[[Path], str], reading: Reading) ->
     return sorted(found, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
 
 
-def _refused(path: Path, root: Path, show: Callable[[Path], str], of_site: bool) -> Finding | None:
+def _refused(path: Path, root: Path, of_site: bool) -> Finding | None:
     """Return why a file that nobody named is not read: a link leads out of ``root``, or it is a device or pipe."""
-    place = Place(show(path), 1, 1)
+    place = Place(show_path(path), 1, 1)
     if not is_regular(path):
         message = "not read: this is a link to nothing, a device or a pipe"
         return Finding(place, "encoding", "error" if of_site else "warning", message, "remove it", fatal=of_site)
     if not is_inside(path, [root]):
-        message = f"not read: a link leads out of {show(root)}"
+        message = f"not read: a link leads out of {show_path(root)}"
         return Finding(place, "encoding", "error", message, "put the file itself here", fatal=True)
     return None
 
 
-def _read_file(
-    path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool, seen: set[Path]
-) -> set[Path]:
+def _read_file(path: Path, root: Path, reading: Reading, explicit: bool, seen: set[Path]) -> set[Path]:
     """Add the cards of a file and of the pages that it imports to a reading, and return the files that were read.
 
     Pages in ``seen`` are cards already.
     """
     reading.files += 1
-    source, findings = read_source(path, show(path))
+    source, findings = read_source(path, show_path(path))
     if source is None or any(finding.fatal for finding in findings):
         reading.findings += findings
         return {path.resolve()}
     if path.suffix.lower() == ".csv":
         return _read_results(source, findings, reading, explicit)
-    reader = IndexReader(root, show)
+    reader = IndexReader(root)
     page = None if path.suffix.lower() in _DATA else read_page(source)
     findings += page.findings if page else ()
     found = _page_models(page, reader, findings) if page else _data_models(source, reader, findings, explicit)
@@ -210,7 +205,7 @@ def _page_models(page: Page, reader: IndexReader, findings: list[Finding]) -> tu
     models = reader.models(page.roots, page.source)
     if page.hub:
         own = {model.name for model in models}
-        models += tuple(model for model in reader.models(page.hub, page.source) if model.name not in own)
+        models += tuple(model for model in reader.models([page.hub], page.source) if model.name not in own)
     if page.roots and not models and not any(f.severity == "error" for f in findings + reader.findings):
         place, hint = page.source.place(page.indexes[0].start), "list them under Models"
         findings.append(Finding(place, "model-index", "error", "the model index holds no model", hint))
@@ -262,9 +257,9 @@ def _data_models(
     findings += more
     if tree is None:
         return ()
-    if not is_index(tree) and (model := reader.nameless(tree, source)):
+    if not is_index(tree) and (model := reader.nameless(tree)):
         return (model,)
-    return reader.models(tree, source)
+    return reader.models([tree], source)
 
 
 def _claims(models: tuple[Model, ...]) -> tuple[tuple[Claim, ...], ...]:

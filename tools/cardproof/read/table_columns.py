@@ -264,13 +264,12 @@ def _one_of_each(found: list[Column]) -> tuple[list[Column], str]:
     flops = [one for one in found if one.kind == "flops" and _counts_operations(one)]
     if len(macs) == len(flops) == 1:
         found = [replace(one, operations=True) if one is flops[0] else one for one in found]
-    keys = [(one.kind, one.dataset, one.operations) for one in found]
     sizes = [one for one in found if one.kind == "image size"]
     if len(sizes) > 1:
         tested = [one for one in sizes if re.search(r"\b(?:test|eval|infer)", normal_field(one.field))]
         kept = tested if len(tested) == 1 else []
-        pairs = [(key, one) for key, one in zip(keys, found, strict=True) if one.kind != "image size" or one in kept]
-        keys, found = [key for key, _ in pairs], [one for _, one in pairs]
+        found = [one for one in found if one.kind != "image size" or one in kept]
+    keys = [(one.kind, one.dataset, one.operations) for one in found]
     doubled = next((one for key, one in zip(keys, found, strict=True) if keys.count(key) > 1), None)
     reason = f"two columns state {doubled.kind}" if doubled else ""
     return [one for key, one in zip(keys, found, strict=True) if keys.count(key) == 1], reason

@@ -312,17 +312,13 @@ def _turned(source: Source, table: RawTable) -> RawTable | None:
     return replace(table, heads=turned[:1], rows=turned[1:])
 
 
-class _Group(Struct, frozen=True):
-    """Rows of one name, one image size and one file of weights; rows without weights join any."""
-
-    key: str
-    """Of their model."""
-    first: _Row
-
-
 def _models(rows: Sequence[_Row]) -> list[Model]:
-    """Return the models of all rows of a file, in order of their first rows."""
-    groups: dict[tuple[str, str], dict[str | None, _Group]] = {}
+    """Return the models of all rows of a file, in order of their first rows.
+
+    Rows of one name, one image size and one file of weights are one model; rows without weights join any.
+    """
+    groups: dict[tuple[str, str], dict[str | None, _Row]] = {}
+    """By name and size, then by file of weights: the first row of each model."""
     parts: dict[str, list[Model]] = {}
     for row in rows:
         model = row.model
@@ -330,9 +326,9 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         weights = model.text("Weights")
         first = next(iter(same_size.values()), None)
         group = same_size.get(weights) or same_size.get(None) if weights else first
-        difference = _difference(group.first, row) if group else _other_shape(first.first, row) if first else ""
+        difference = _difference(group, row) if group else _other_shape(first, row) if first else ""
         if group and not difference:
-            parts[group.key].append(model)
+            parts[group.model.key].append(model)
             continue
         variant = ""
         if model.name in parts:
@@ -340,7 +336,7 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         model = replace(model, variant=_unique(model, variant, parts), doubt=difference)
         parts[model.key] = [model]
         if not difference:
-            same_size[weights] = _Group(model.key, row)
+            same_size[weights] = replace(row, model=model)
     return [merged(*each) for each in parts.values()]
 
 
@@ -358,7 +354,6 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 """Heads of what was measured of a network, or where it is: another value does not mean another network."""
-
 
 _SHAPE = re.compile(r"window|width|depth|layers|\bdim|patch|scale|groups|heads|stride|kernel|expan", re.IGNORECASE)
 """Heads of what a network is made of."""
