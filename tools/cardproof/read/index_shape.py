@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -25,7 +25,6 @@ from cardproof.read.index_keys import (
     misplaced,
     one_letter_apart,
 )
-from cardproof.read.markdown import split_lines
 
 Entry = tuple[Scalar, Node]
 
@@ -77,8 +76,6 @@ class _Shape(Struct):
     """Line -> spaces by which it is indented too little."""
     _moved: set[int] = field(default_factory=set)
     """Where keys start that were put elsewhere."""
-    _own: dict[int, Node] = field(default_factory=dict)
-    """By its identity, what was made here and may be changed."""
     _reported: set[int] = field(default_factory=set)
     """Where mappings start of which a key was reported."""
 
@@ -176,27 +173,19 @@ class _Shape(Struct):
     def _into_results(self, entry: Entry | None, name: str, key: Scalar, value: Node) -> Entry:
         """Add a key to the last of a model's results."""
         if entry is None or not _mappings(entry[1]):
-            results: Node = self._list([self._made(key)], key)
+            first = Mapping(key.source, key.start, key.end, {})
+            results = Sequence(key.source, key.start, key.end, [first])
             entry = (entry[0] if entry else _key(key, "Results"), results)
         return entry[0], self._extended(entry[1], name, key, value)
 
-    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Node:
+    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Sequence:
         """Add a key to the last mapping of a list, or to the one that stands instead of it, unless that has it."""
         items = node.items if isinstance(node, Sequence) else [node]
-        if id(node) not in self._own:
-            node = self._list(items, key)
-            items = node.items
-        at = next(at for at in reversed(range(len(items))) if isinstance(items[at], Mapping))
-        last = items[at] = self._made(key, items[at])
+        last = next(item for item in reversed(items) if isinstance(item, Mapping))
         if name not in last.entries or _is_empty(last.entries[name][1]):
             self._shift(key, value, next(iter(last))[0].place.column - key.place.column if last.entries else 0)
             last.entries[name] = (key, value)
-        return node
-
-    def _list(self, items: Iterable[Node], key: Scalar) -> Sequence:
-        made = Sequence(key.source, key.start, key.end, list(items))
-        self._own[id(made)] = made
-        return made
+        return node if isinstance(node, Sequence) else Sequence(key.source, key.start, key.end, items)
 
     def _joined(self, node: Node, made: Node) -> Node:
         """Return a value with what stood above it and belongs into it."""
@@ -211,18 +200,11 @@ class _Shape(Struct):
         mark = entry[0] if entry else _key(key, name)
         if below:
             self._shift(key, value, mark.place.column + 2 - key.place.column)
-        inner = self._made(mark, entry[1] if entry else None)
+        inner = entry[1] if entry else None
+        if not isinstance(inner, Mapping):
+            inner = Mapping(key.source, mark.start, mark.end, {})
         inner.entries[key.text.lower()] = (key, value)
         return mark, inner
-
-    def _made(self, key: Scalar, node: Node | None = None) -> Mapping:
-        """Return a mapping that may be changed: the node itself if it was made here, or else one with its entries."""
-        if isinstance(node, Mapping) and id(node) in self._own:
-            return node
-        like: Node = node if isinstance(node, Mapping) else key
-        made = Mapping(key.source, like.start, like.end, dict(node.entries) if isinstance(node, Mapping) else {})
-        self._own[id(made)] = made
-        return made
 
     def _shift(self, key: Scalar, value: Node, spaces: int) -> None:
         if spaces > 0:
@@ -317,7 +299,7 @@ def _restored(source: Source, start: int, end: int) -> _RestoredSource | None:
 
     None if they do not, if nothing belongs further in, or if a line is not understood.
     """
-    lines = [line for _, line in split_lines(source.text[start:end])]
+    lines = source.text[start:end].split("\n")
     filled = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if len({len(line) - len(line.lstrip()) for line in filled}) != 1 or any("\t" in line for line in lines):
         return None
@@ -325,7 +307,7 @@ def _restored(source: Source, start: int, end: int) -> _RestoredSource | None:
     spaces = [depth.of(line.strip()) for line in lines]
     if None in spaces or not depth.misplaced:
         return None
-    text = "".join(" " * (number or 0) + line for number, line in zip(spaces, lines, strict=True))
+    text = "\n".join(" " * (number or 0) + line for number, line in zip(spaces, lines, strict=True))
     shifts = {line: number for line, number in enumerate(spaces, source.place(start).line) if number}
     return _RestoredSource(source.name, source.path, source.text[:start] + text, shifts=shifts)
 
