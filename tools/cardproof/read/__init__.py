@@ -20,10 +20,9 @@ from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
 from cardproof.read.index_keys import is_index
 from cardproof.read.index_shape import read_index
-from cardproof.read.markdown import Span
+from cardproof.read.markdown import Page, Span, read_page
 from cardproof.read.model_index import MARKDOWN, IndexReader
 from cardproof.read.models import Model, Table, UnreadTable
-from cardproof.read.page import Page, read_page
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 

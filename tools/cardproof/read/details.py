@@ -12,10 +12,10 @@ from cardproof.core.names import canonical_dataset, kind_of, normal_field, scale
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_stated
 from cardproof.core.source import Source
 from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.cell_text import inner
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.markdown import Line, text_lines
 from cardproof.read.models import Form, Model, UnreadTable
+from cardproof.read.table_cells import inner
 from cardproof.read.table_columns import COUNTS
 from cardproof.read.table_values import LEAST_RATIO, SMALLEST
 

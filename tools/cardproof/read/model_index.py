@@ -15,8 +15,8 @@ from cardproof.core.types import Finding, Place, Severity
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
 from cardproof.read.index_keys import is_metadata, is_result
 from cardproof.read.index_shape import read_index
+from cardproof.read.markdown import Page, read_page
 from cardproof.read.models import Model, Result
-from cardproof.read.page import Page, read_page
 
 _ROOT_KEYS = ("models", "collections", "import", "library")
 _NOT_INHERITED = ("name", "in collection", "models")

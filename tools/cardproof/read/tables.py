@@ -18,11 +18,19 @@ from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar
-from cardproof.read.cell_text import inner, plain
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.details import merged, stated_model
 from cardproof.read.models import Model, Result, Table, UnreadTable
-from cardproof.read.table_cells import MAX_LINES, MOST_COLUMNS, Cell, RawTable, csv_table, may_have_table, tables_of
+from cardproof.read.table_cells import (
+    MAX_LINES,
+    MOST_COLUMNS,
+    Cell,
+    RawTable,
+    csv_table,
+    inner,
+    plain,
+    tables_of,
+)
 from cardproof.read.table_columns import (
     COUNTS,
     KINDS,
@@ -77,7 +85,7 @@ class _Row(Struct, frozen=True):
 
 
 def read_tables(source: Source, start: int = 0) -> Found:
-    """Return the models and tables of a file; ``start`` is where its text begins, behind a header."""
+    """Return the models and tables of a file that may have some; ``start`` is where its text begins."""
     found = Found()
     rows: list[_Row] = []
     is_csv = source.path.suffix.lower() == ".csv"
@@ -85,7 +93,7 @@ def read_tables(source: Source, start: int = 0) -> Found:
         start_of_table = source.place(table.heads[0][0].start) if table.heads[0] else source.place(start)
         with boundary(found.findings.append, start_of_table, "reading", "in reading this table"):
             rows += _rows(source, table, found)
-    if not is_csv and may_have_table(source.text) and source.text.count("\n", start) > MAX_LINES:
+    if not is_csv and source.text.count("\n", start) > MAX_LINES:
         place = source.place(start)
         reason = f"the file has more than {MAX_LINES:,} lines: none of its tables is read"
         found.unread.append(UnreadTable(place, reason, (), True))
