@@ -18,8 +18,7 @@ from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
-from cardproof.read.index_keys import is_index
-from cardproof.read.index_shape import read_index
+from cardproof.read.index_shape import is_index, read_index
 from cardproof.read.markdown import Page, Span, read_page
 from cardproof.read.model_index import MARKDOWN, IndexReader
 from cardproof.read.models import Model, Table, UnreadTable

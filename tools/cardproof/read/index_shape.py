@@ -8,23 +8,32 @@ from collections.abc import Callable, Collection
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.names import FIELDS, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Place
 from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.read.index_keys import (
-    COMMON,
-    INDEX,
-    ITEM,
-    METRIC,
-    OF_METADATA,
-    REFERENCE,
-    REFERENCES,
-    RESULT,
-    home_of,
-    is_model,
-    misplaced,
-    one_letter_apart,
-)
+
+INDEX = ("type", "import", "models", "collections", "library")
+ITEM = (
+    "name", "in collection", "metadata", "results", "paper", "code", "weights", "config", "readme", "image", "license",
+    "licence", "alias", "converted from", "published elsewhere",
+)  # fmt: skip
+"""Keys of a model or of a collection."""
+RESULT = ("task", "dataset", "metrics")
+COMMON = (
+    "flops", "parameters", "epochs", "batch size", "training data", "training techniques", "training resources",
+    "architecture",
+)  # fmt: skip
+"""Metadata that the format names itself."""
+REFERENCE = ("title", "url", "version", "authors", "year", "journal", "doi")
+"""Keys of a paper or of code."""
+REFERENCES = ("paper", "code")
+
+OF_METADATA = {
+    *COMMON, "image size", "crop pct", "interpolation", "file size", "lr", "learning rate", "momentum", "weight decay",
+    "label smoothing",
+} | set(FIELDS["parameters"][1]) | set(FIELDS["flops"][1]) - {"param"}  # fmt: skip
+METRIC = re.compile(r"top[ _-]?\d+([ _-](accuracy|acc|error))?|accuracy|map|miou", re.IGNORECASE)
 
 Entry = tuple[Scalar, Node]
 
@@ -68,6 +77,37 @@ def _read(
     return tree, findings + shape.findings, shape.shifts
 
 
+def is_index(root: Node | None) -> bool:
+    """Return whether a document is a model index, one model, or a list of models."""
+    if isinstance(root, Sequence):
+        return bool(root.items) and all(is_model(item) for item in root.items)
+    return isinstance(root, Mapping) and (
+        any(root.get(key) for key in ("Models", "Collections", "Import")) or is_model(root)
+    )
+
+
+def is_model(node: Node) -> bool:
+    """Return whether a mapping is one model: a name beside metadata that we know, or results."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("Name"), Scalar):
+        return False
+    metadata, results = node.get("Metadata"), node.get("Results")
+    return is_metadata(metadata) or is_result(
+        results.items[0] if isinstance(results, Sequence) and results.items else results
+    )
+
+
+def is_metadata(node: Node | None) -> bool:
+    """Return whether a mapping is the metadata of a model."""
+    if isinstance(node, Sequence):
+        return any(is_metadata(item) for item in node.items)
+    return isinstance(node, Mapping) and any(key in OF_METADATA or kind_of(key) in FIELDS for key in node.entries)
+
+
+def is_result(node: Node | None) -> bool:
+    """Return whether a mapping is a result of a model."""
+    return isinstance(node, Mapping) and node.get("Metrics") is not None and node.get("Dataset") is not None
+
+
 class _Shape(Struct):
     """Puts the keys of an index where they belong, and reports the first of each mapping that stood elsewhere."""
 
@@ -97,7 +137,7 @@ class _Shape(Struct):
         """The last list above that has an entry."""
         for key, value in index:
             key, name = self._meant(key, INDEX, ITEM, RESULT, OF_METADATA)
-            home = "" if name in INDEX else home_of(name)
+            home = "" if name in INDEX else _home_of(name)
             if home and listed:
                 self._report(key, index, "the root of the index", home)
                 entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
@@ -120,7 +160,7 @@ class _Shape(Struct):
         """The last key above that has no value yet."""
         for key, value in item:
             key, name = self._meant(key, ITEM, INDEX, RESULT, OF_METADATA)
-            home = "" if name in ITEM else home_of(name)
+            home = "" if name in ITEM else _home_of(name)
             if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
                 home = empty
             if home in REFERENCES:
@@ -230,8 +270,39 @@ class _Shape(Struct):
         if key.start not in self._moved and inside.start not in self._reported:
             self._reported.add(inside.start)
             words = home if home.startswith("a ") else home.title()
-            self.findings.append(misplaced(key.place, key.text, stands, words))
+            self.findings.append(_misplaced(key.place, key.text, stands, words))
         self._moved.add(key.start)
+
+
+def _home_of(key: str) -> str:
+    """Return where a key belongs if it has one home; empty for keys of one's own."""
+    if key in RESULT:
+        return "results"
+    if key in ITEM and key not in ("name", "readme", "image", "license", "licence", "config"):
+        return "a model"
+    if key in OF_METADATA:
+        return "metadata"
+    return "metrics" if METRIC.fullmatch(key) else ""
+
+
+def one_letter_apart(one: str, other: str) -> bool:
+    """Return whether two different words become equal by one letter more, less or changed, or two exchanged."""
+    if one == other or abs(len(one) - len(other)) > 1:
+        return False
+    if len(one) == len(other):
+        at = [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+        exchanged = len(at) == 2 and at[1] == at[0] + 1 and one[at[0]] == other[at[1]] and one[at[1]] == other[at[0]]
+        return len(at) == 1 or exchanged
+    longer, shorter = sorted((one, other), key=len, reverse=True)
+    return any(longer[:index] + longer[index + 1 :] == shorter for index in range(len(longer)))
+
+
+def _misplaced(place: Place, key: str, stands: str, home: str) -> Finding:
+    """Return the error that a key stands elsewhere than it belongs."""
+    message = (
+        f"'{key}' stands in {stands} and belongs into {home}: the indentation is lost or wrong; it is read as meant"
+    )
+    return Finding(place, "index-shape", "error", message, "indent it; --fix-unsafe does where the lines allow it")
 
 
 def _as_written(word: str, like: str) -> str:
@@ -291,7 +362,7 @@ class _RestoredSource(Source, eq=False):
         key = match["key"] if match else line.strip()
         column = len(line) - len(line.lstrip()) - spaces + 1
         place = Place(self.name, number, column, column + len(key))
-        return misplaced(place, key, "the root of the index", "an entry of it")
+        return _misplaced(place, key, "the root of the index", "an entry of it")
 
 
 def _restored(source: Source, start: int, end: int) -> _RestoredSource | None:
@@ -352,7 +423,7 @@ class _Depth(Struct):
             return 0
         if not self._list:
             return None
-        self.misplaced |= bool(home_of(key)) or key in ITEM
+        self.misplaced |= bool(_home_of(key)) or key in ITEM
         if key in ITEM and not (key == "name" and self._open in REFERENCES):
             self._open = key if empty else ""
             return 2

@@ -99,31 +99,27 @@ class Columns(Struct, frozen=True):
 def columns_of(source: Source, table: RawTable, name_at: int | None = None) -> Columns:
     """Return the columns of a table; ``reason`` says why it is not read. ``name_at``: index of the names, if known."""
     heads, uppers, rows = _head_rows(source, table)
+    spans = [inner(source.text, cell.start, cell.end) for cell in heads]
     found: list[Column] = []
     named: list[Column] = []
-    for index, cell in enumerate(heads):
+    for index, (cell, upper, span) in enumerate(zip(heads, uppers, spans, strict=True)):
         head = plain(source.text[cell.start : cell.end])
-        first, last = inner(source.text, cell.start, cell.end)
-        upper = uppers[index] if index < len(uppers) else ""
         if index == name_at or (name_at is None and normal_field(head) in NAMES):
-            named.append(Column(index, "name", head, first, last))
+            named.append(Column(index, "name", head, *span))
         elif len(head) <= MAX_TEXT:
-            found += _columns_of_head(source, index, head, upper, (first, last))
+            found += _columns_of_head(source, index, head, upper, span)
     found = [column for column in found if column.certain or _are_sizes(source, column, rows)]
     found, doubled = _one_of_each(found)
     name = named[0] if name_at is not None else _name_column(source, named, rows)
     read = {column.index for column in (*found, *([name] if name else []))}
-    spans = [(index, *inner(source.text, cell.start, cell.end)) for index, cell in enumerate(heads)]
-    unread = tuple((index, source.text[a:b], a, b) for index, a, b in spans if index not in read and a < b)
-    parts = {column.index: [one for one in found if one.index == column.index] for column in found if column.parts > 1}
+    texts = [(index, source.text[first:last], first, last) for index, (first, last) in enumerate(spans)]
     flat: list[tuple[str, int, int]] = []
-    for index, first, last in spans:
-        above = f"{uppers[index]} " if index < len(uppers) and uppers[index] else ""
-        if index in parts:
-            flat += ((source.text[one.start : one.end], one.start, one.end) for one in parts[index])
-        else:
-            flat.append((above + source.text[first:last], first, last))
-    counts = any(_looks_like_counts(source, index, plain(source.text[a:b]), rows) for index, a, b in spans)
+    for index, text, first, last in texts:
+        parts = [(one.start, one.end) for one in found if one.index == index and one.parts > 1]
+        written = f"{uppers[index]} {text}" if uppers[index] else text
+        flat += [(source.text[a:b], a, b) for a, b in parts] or [(written, first, last)]
+    unread = tuple(text for text in texts if text[0] not in read and text[1])
+    counts = any(_looks_like_counts(source, index, plain(text), rows) for index, text, *_ in texts)
     reason = _reason(name, found, doubled)
     return Columns(name, tuple(found), tuple(flat), rows, unread, reason, counts)
 
@@ -153,7 +149,7 @@ def _head_rows(source: Source, table: RawTable) -> tuple[list[Cell], list[str], 
     elif rows and _is_second_head(source, upper, rows[0]):
         lower, rows = rows[0], rows[1:]
     else:
-        return upper, [], rows
+        return upper, [""] * len(upper), rows
     heads, uppers = [], []
     above = ""
     for index in range(max(len(upper), len(lower))):

@@ -54,11 +54,11 @@ def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) ->
         column = replace(column, field=field, scale=scale)
     comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
     found = [_number(source, column, span, comma) for span in spans]
-    padding = _padding([text for text, one in zip(texts, found, strict=True) if one and one.number])
-    if padding:
-        factor = Decimal(10) ** padding
+    if padding := _padding([text for text, one in zip(texts, found, strict=True) if one and one.number]):
         found = [
-            replace(one, number=replace(one.number, quantum=one.number.quantum * factor)) if one and one.number else one
+            replace(one, number=replace(one.number, quantum=one.number.quantum.scaleb(padding)))
+            if one and one.number
+            else one
             for one in found
         ]
     return column, found
@@ -106,10 +106,11 @@ def _shared_scale(column: Column, texts: Iterable[str]) -> str:
     if column.kind != "parameters":
         return ""
     written = [text for text in texts if has_value(text) and len(text) <= MAX_TEXT]
-    if normal_field(column.field) == "param count":
-        return "M" if written and all("." in text and not has_own_scale(text) for text in written) else ""
-    if len(written) < 2 or any("." not in text or has_own_scale(text) for text in written):
+    is_timms = normal_field(column.field) == "param count"
+    if len(written) < (1 if is_timms else 2) or any("." not in text or has_own_scale(text) for text in written):
         return ""
+    if is_timms:
+        return "M"
     numbers = [parse_approximate(text, "count") for text in written]
     low, high = _MILLIONS
     return "M" if all(number and low <= number.value <= high for number in numbers) else ""

@@ -156,14 +156,13 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
         links = [span for index in weights if index < len(cells) and (span := weights_in(source, cells[index]))]
         if len(set(links)) == 1:
             model = _with_weights(source, model, links[0])
-        size = next((one.size for column, one in values if column.kind == "image size" and one.size), None)
         others = {
             head: plain(source.text[cells[index].start : cells[index].end])
             for index, head, *_ in columns.unread
             if index < len(cells) and not weights_in(source, cells[index])
         }
         count += 1
-        yield _Row(model, f"{size[0]}x{size[1]}" if size else "", others)
+        yield _Row(model, _size_of(values), others)
     if count:
         heads = tuple((text, source.place(first, last)) for text, first, last in columns.heads)
         unread = tuple((text, source.place(first, last)) for _, text, first, last in columns.unread)
@@ -194,6 +193,10 @@ def _sizes(source: Source, own: Stated | None, columns: Columns, outer: Stated |
         own = Stated(first, last, size=parse_size(source.text[first:last]))
     own = own or outer
     return [(Column(-1, "image size", "image size", own.start, own.end), own)] if own else []
+
+
+def _size_of(values: Sequence[tuple[Column, Stated]]) -> str:
+    return next((f"{one.size[0]}x{one.size[1]}" for _, one in values if one.size), "")
 
 
 def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Stated]]:
@@ -281,8 +284,7 @@ def _vertical(source: Source, table: RawTable, found: Found) -> _Row | None:
         (source.text[column.start : column.end], source.place(column.start, column.end)) for column, _ in values
     )
     found.tables.append(Table(heads[0][1], heads, table.caption, table.headings))
-    size = next((one.size for _, one in values if one.size), None)
-    return _Row(_model(source, name, values), f"{size[0]}x{size[1]}" if size else "", {})
+    return _Row(_model(source, name, values), _size_of(values), {})
 
 
 def _name_above(source: Source, table: RawTable) -> Scalar | None:
