@@ -94,6 +94,11 @@ class Mapping(_Span, eq=False):
 Node = Scalar | Sequence | Mapping
 
 
+def items_of(node: Node) -> list[Node]:
+    """Return the entries of a list, or the one value that stands instead of it."""
+    return node.items if isinstance(node, Sequence) else [node]
+
+
 def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[Node | None, list[Finding]]:
     """Read the YAML document in ``source.text[start:end]``.
 
@@ -158,7 +163,7 @@ class _Resolver:
         for key_node, value_node in node.value:
             value = self.node(value_node, depth + 1)
             if key_node.tag == _TAG + "merge":
-                for mapping in value.items if isinstance(value, Sequence) else [value]:
+                for mapping in items_of(value):
                     if isinstance(mapping, Mapping):
                         merged = {**mapping.entries, **merged}
                 continue

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cardproof.core.names import FIELDS, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Place
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of, read_yaml
 
 INDEX = ("type", "import", "models", "collections", "library")
 ITEM = (
@@ -220,7 +220,7 @@ class _Shape(Struct):
 
     def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Sequence:
         """Add a key to the last mapping of a list, or to the one that stands instead of it, unless that has it."""
-        items = node.items if isinstance(node, Sequence) else [node]
+        items = items_of(node)
         last = next(item for item in reversed(items) if isinstance(item, Mapping))
         if name not in last.entries or _is_empty(last.entries[name][1]):
             self._shift(key, value, next(iter(last))[0].place.column - key.place.column if last.entries else 0)
@@ -322,7 +322,7 @@ def _of_each(node: Node, meant: Callable[[Mapping], Mapping]) -> Node:
 
 
 def _mappings(node: Node) -> list[Mapping]:
-    return [item for item in (node.items if isinstance(node, Sequence) else [node]) if isinstance(item, Mapping)]
+    return [item for item in items_of(node) if isinstance(item, Mapping)]
 
 
 def _is_empty(node: Node) -> bool:

@@ -12,7 +12,7 @@ from cardproof.core.files import show_path
 from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place, Severity
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of
 from cardproof.read.index_shape import is_metadata, is_result, read_index
 from cardproof.read.markdown import Page, read_page
 from cardproof.read.models import Model, Result
@@ -100,7 +100,7 @@ class IndexReader(Struct):
         return found
 
     def _add_collections(self, node: Node) -> None:
-        for entry in _items(node):
+        for entry in items_of(node):
             if isinstance(entry, Scalar) and isinstance(entry.value, str):
                 self._files(entry, self._collections_root)
             elif isinstance(entry, Mapping) and isinstance(name := entry.get("Name"), Scalar):
@@ -117,7 +117,7 @@ class IndexReader(Struct):
         if isinstance(node, Mapping) and node.get("Name") is None and self._keyed_by_name(node):
             return []
         found: list[_Named] = []
-        for entry in _items(node):
+        for entry in items_of(node):
             if isinstance(entry, Mapping):
                 name = entry.get("Name")
                 if isinstance(name, Scalar) and name.value is not None and name.text.strip():
@@ -155,8 +155,8 @@ class IndexReader(Struct):
     def _one_mapping(self, node: Node) -> Node:
         """Return metadata that may be a mapping, a list of mappings, or files with such; later values win."""
         parts = []
-        for entry in _items(node):
-            parts += [item for part in self._inner(entry, "metadata") for item in _items(part)]
+        for entry in items_of(node):
+            parts += [item for part in self._inner(entry, "metadata") for item in items_of(part)]
         mappings = [part for part in parts if isinstance(part, Mapping)]
         for part in parts:
             if not isinstance(part, Mapping) and not (isinstance(part, Scalar) and part.value is None):
@@ -174,10 +174,10 @@ class IndexReader(Struct):
         if isinstance(node, Scalar) and not isinstance(node.value, str):
             return node
         results: list[Node] = []
-        for entry in _items(node):
+        for entry in items_of(node):
             for part in self._inner(entry, "results"):
                 single = part.get("Result") if isinstance(part, Mapping) else None
-                results += part.items if isinstance(part, Sequence) else [single if single is not None else part]
+                results += items_of(part) if single is None else [single]
         return Sequence(node.source, node.start, node.end, results)
 
     def _inner(self, node: Node, key: str) -> list[Node]:
@@ -232,7 +232,7 @@ class IndexReader(Struct):
         if node is None or isinstance(node, Scalar):
             return ()  # no results, or a path that could not be read, which is reported
         results = []
-        for entry in _items(node):
+        for entry in items_of(node):
             if not isinstance(entry, Mapping):
                 self._error(entry.place, "a result is a mapping with Task, Dataset and Metrics")
                 continue
@@ -246,7 +246,7 @@ class IndexReader(Struct):
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return []
         pairs: list[tuple[Scalar, Scalar]] = []
-        for entry in _items(node):
+        for entry in items_of(node):
             if not isinstance(entry, Mapping):
                 self._error(entry.place, "Metrics is a mapping from metric to value, or a list of such")
                 continue
@@ -271,7 +271,7 @@ class IndexReader(Struct):
     def _texts(self, node: Node, what: str) -> list[Scalar]:
         """Return the texts of a field that holds one text or a list of texts."""
         texts = []
-        for entry in _items(node):
+        for entry in items_of(node):
             if isinstance(entry, Scalar) and entry.value is not None:
                 texts.append(entry)
             elif not isinstance(entry, Scalar):
@@ -342,11 +342,6 @@ class IndexReader(Struct):
 
 def _is_root(root: Mapping) -> bool:
     return any(root.get(key) is not None for key in _ROOT_KEYS)
-
-
-def _items(node: Node) -> list[Node]:
-    """Return the entries of a list, or the one value that stands instead of it."""
-    return node.items if isinstance(node, Sequence) else [node]
 
 
 def _has_results(root: Node) -> bool:
