@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from cardproof.core.names import canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_stated
 from cardproof.core.source import Source
+from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.markdown import Line, text_lines
@@ -32,7 +33,7 @@ _STATS = re.compile(
 _KEY = r"#?[A-Za-z][\w() #/.×^-]{0,40}?"
 _ITEM = re.compile(
     rf"(?P<indent>[ \t]{{0,16}})[-*+][ \t]{{1,5}}"
-    rf"(?:\*\*(?P<bold>{_KEY})(?::\*\*|\*\* ?:)|__(?P<under>{_KEY})(?::__|__ ?:)|(?P<plain>{_KEY}):)"
+    rf"(?P<mark>\*\*|__)?(?P<key>{_KEY})(?(mark)(?::(?P=mark)|(?P=mark) ?:)|:)"
     r"[ \t]{0,5}(?P<value>[^\s][^\r\n]{0,200})"
 )
 _ANY_ITEM = re.compile(r"(?P<indent>[ \t]{0,16})[-*+][ \t]")
@@ -59,11 +60,13 @@ class _Entry(Struct, frozen=True):
         return kind_of(self.key.text)
 
     @property
+    def number(self) -> Number | None:
+        return parse_stated(self.value.text, "count", scale_of(self.key.text))
+
+    @property
     def is_count(self) -> bool:
         """Whether it is sure to state a count."""
-        if self.kind not in COUNTS or len(self.value.text) > MAX_TEXT:
-            return False
-        number = parse_stated(self.value.text, "count", scale_of(self.key.text))
+        number = self.number if self.kind in COUNTS else None
         return number is not None and (self.has_unit or number.value >= SMALLEST or "." in self.value.text)
 
     @property
@@ -192,8 +195,8 @@ def _lists_and_titles(source: Source, start: int) -> tuple[list[_List], list[_Ti
             continue
         if current and line.text.startswith(("    ", "\t")):
             text = line.text  # an item that is indented far, and no code
-        if (match := _ITEM.match(text)) or (current and _ANY_ITEM.match(text)):
-            current = _listed(source, line, match, current, lists)
+        if _ITEM.match(text) or (current and _ANY_ITEM.match(text)):
+            current = _listed(source, line, current, lists)
         elif line.text.strip():
             current = None
             if match := _TITLE.fullmatch(text):
@@ -203,11 +206,9 @@ def _lists_and_titles(source: Source, start: int) -> tuple[list[_List], list[_Ti
     return lists, titles
 
 
-def _listed(
-    source: Source, line: Line, match: re.Match[str] | None, current: _List | None, lists: list[_List]
-) -> _List | None:
+def _listed(source: Source, line: Line, current: _List | None, lists: list[_List]) -> _List | None:
     """Add an item to the list that it belongs to, and return that list; an item further in belongs to another item."""
-    any_item = match or _ANY_ITEM.match(line.text)
+    any_item, match = _ANY_ITEM.match(line.text), _ITEM.match(line.text)
     assert any_item
     level = len(any_item["indent"].expandtabs(4))
     if current and current.level < 0:
@@ -218,12 +219,11 @@ def _listed(
         current = _List(line.start, False, level)
         lists.append(current)
     if match and level == current.level:
-        key = next(group for group in ("bold", "under", "plain") if match[group])
         first = line.start + match.start("value")
         span = inner(source.text, first, first + len(match["value"].rstrip()))
         text = source.text[slice(*span)]
         value = Scalar(source, *span, text, text, "")
-        current.entries.append(_Entry(_scalar(source, line, *match.span(key)), value))
+        current.entries.append(_Entry(_scalar(source, line, *match.span("key")), value))
     return current
 
 
@@ -249,17 +249,14 @@ def _cells(source: Source, entry: _Entry, stats: _List) -> Iterator[tuple[Scalar
 def _count(entry: _Entry, stats: _List) -> Scalar:
     """Return a count; FLOPs beside multiply-adds are operations, and a small number without a unit is not read."""
     key, value = entry.key, entry.value
-    number = parse_stated(value.text, "count", scale_of(key.text))
-    name = normal_field(key.text)
+    number, name = entry.number, normal_field(key.text)
     macs = next((one for one in stats.entries if one.kind == "flops" and normal_field(one.key.text) != "flops"), None)
     operations = name == "flops" and macs is not None
     unread = ""
     if number and not entry.has_unit and number.value < SMALLEST:
         unread = f"neither '{key.text}' nor '{value.text}' states a unit, such as 'Params (M)' or '11.7M'"
-    elif number and operations and macs:
-        other = parse_stated(macs.value.text, "count", scale_of(macs.key.text))
-        if other is None or number.value < other.value * LEAST_RATIO:
-            unread = "FLOPs and multiply-adds of this list are about as many: it is unclear what the FLOPs count"
+    elif number and operations and macs and (macs.number is None or number.value < macs.number.value * LEAST_RATIO):
+        unread = "FLOPs and multiply-adds of this list are about as many: it is unclear what the FLOPs count"
     if not unread and not operations:
         return value
     return TableValue(

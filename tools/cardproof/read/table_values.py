@@ -56,7 +56,7 @@ def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) ->
     found = [_number(source, column, span, comma) for span in spans]
     if padding := _padding([text for text, one in zip(texts, found, strict=True) if one and one.number]):
         found = [
-            replace(one, number=replace(one.number, quantum=one.number.quantum.scaleb(padding)))
+            replace(one, number=replace(one.number, quantum=one.number.quantum * 10**padding))
             if one and one.number
             else one
             for one in found
