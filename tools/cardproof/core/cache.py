@@ -76,7 +76,6 @@ class Cache:
         return {entry.name: entry for entry in found if entry}
 
     def entry(self, kind: str, name: str) -> Entry | None:
-        """Return one result."""
         rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ? AND name = ?", kind, name)
         return _entry(kind, *rows[0]) if rows else None
 

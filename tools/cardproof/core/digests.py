@@ -68,7 +68,6 @@ class Stamps:
         self.digest = cache(self._digest)
 
     def stamp(self, path: Path | str) -> str:
-        """Return the stamp of a file as it is now."""
         try:
             found = Path(path).stat()
         except (OSError, ValueError):
@@ -95,7 +94,6 @@ class Stamps:
 
 
 def _content(path: Path) -> bytes:
-    """Return the content of a file, or the names in a folder."""
     if path.is_file():
         return path.read_bytes()
     with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models; fails for a pipe

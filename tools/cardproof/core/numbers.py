@@ -208,8 +208,6 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
 
 
 class _Style(NamedTuple):
-    """How a number is written."""
-
     before: str
     separator: str
     """Between thousands."""

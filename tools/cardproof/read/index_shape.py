@@ -211,7 +211,6 @@ class _Shape(Struct):
         return Mapping(result.source, result.start, result.end, entries)
 
     def _into_results(self, entry: Entry | None, name: str, key: Scalar, value: Node) -> Entry:
-        """Add a key to the last of a model's results."""
         if entry is None or not _mappings(entry[1]):
             first = Mapping(key.source, key.start, key.end, {})
             results = Sequence(key.source, key.start, key.end, [first])
@@ -408,7 +407,6 @@ class _Depth(Struct):
         return found
 
     def _entry(self, key: str, empty: bool) -> int | None:
-        """Return the depth of a line that begins an entry of a list."""
         if key == "name" and self._list and self._open != "metrics":
             self._open = ""
             return 0

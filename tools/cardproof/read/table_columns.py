@@ -243,7 +243,6 @@ def _accuracy(column: Column) -> Column | None:
 
 
 def _are_sizes(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> bool:
-    """Return whether all cells of a column are image sizes."""
     cells = [row[column.index] for row in rows if column.index < len(row)]
     texts = [plain(source.text[cell.start : cell.end]) for cell in cells]
     sizes = [parse_size(text.rstrip("*†")) for text in texts if has_value(text)]

@@ -252,7 +252,6 @@ def _value(source: Source, column: Column, one: Stated, shared: Collection[int])
 
 
 def _with_weights(source: Source, model: Model, span: tuple[int, int]) -> Model:
-    """Return a model with a link to its weights."""
     link = source.text[slice(*span)]
     entry = (Scalar(source, *span, "Weights", "Weights", ""), Scalar(source, *span, link, link, ""))
     entries = {**model.fields.entries, "weights": entry}
