@@ -23,6 +23,11 @@ _CLOSED_OTHERWISE = re.compile(r"^\.\.\.[ \t]*\r?$", re.MULTILINE)
 """As in YAML; MkDocs and pandoc end a header there."""
 _BLANK = re.compile(r"^[ \t]*\r?$", re.MULTILINE)
 _FIELD_NAME = re.compile(r"[a-z][\w-]*")
+_OTHERWISE = {
+    "license": "write 'license: other' with license_name and license_link",
+    "base_model_relation": f"it knows: {', '.join(RELATIONS)}",
+}
+"""What to write if no identifier is near."""
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -105,15 +110,8 @@ def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, s
         nearest = (licence_id(text) if field == "license" else None) or near(text, frozenset(known))
         does = "refuses the card" if severity == "error" else "drops the value"
         message = f"the Hub has no {what} '{text}': it {does}"
-        hint = f"did you mean '{nearest}'?" if nearest else _other(field)
+        hint = f"did you mean '{nearest}'?" if nearest else _OTHERWISE.get(field)
         yield Finding(item.place, "hub-header", severity, message, hint, item.fix(nearest) if nearest else None)
-
-
-def _other(field: str) -> str | None:
-    """Return what to write if no identifier is near."""
-    if field == "license":
-        return "write 'license: other' with license_name and license_link"
-    return f"it knows: {', '.join(RELATIONS)}" if field == "base_model_relation" else None
 
 
 def _scalars(node: Node | None) -> list[Scalar]:
