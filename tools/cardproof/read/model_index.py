@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -92,7 +92,8 @@ class IndexReader(Struct):
         found: list[_Named] = []
         if (imports := root.get("Import")) is not None:
             for pattern in self._texts(imports, "Import"):
-                found += self._files(pattern, self._any_root)
+                for tree in self._documents(pattern):
+                    found += self._any_root(tree)
         if (node := root.get("Collections")) is not None:
             self._add_collections(node)
         if (node := root.get("Models")) is not None:
@@ -102,16 +103,13 @@ class IndexReader(Struct):
     def _add_collections(self, node: Node) -> None:
         for entry in items_of(node):
             if isinstance(entry, Scalar) and isinstance(entry.value, str):
-                self._files(entry, self._collections_root)
+                for tree in self._documents(entry):
+                    inner = tree.get("Collections") if isinstance(tree, Mapping) else None
+                    self._add_collections(tree if inner is None else inner)
             elif isinstance(entry, Mapping) and isinstance(name := entry.get("Name"), Scalar):
                 self._collections.setdefault(name.text, self._with_files(entry))
             elif not (isinstance(entry, Scalar) and entry.value is None):
                 self._error(entry.place, "a collection is a mapping with a Name, or the path of a file with one")
-
-    def _collections_root(self, root: Node) -> list[_Named]:
-        inner = root.get("Collections") if isinstance(root, Mapping) else None
-        self._add_collections(inner if inner is not None else root)
-        return []
 
     def _models(self, node: Node) -> list[_Named]:
         if isinstance(node, Mapping) and node.get("Name") is None and self._keyed_by_name(node):
@@ -125,7 +123,8 @@ class IndexReader(Struct):
                 else:
                     self._error(name.place if name else entry.place, "a model needs a Name", "write 'Name: …' first")
             elif isinstance(entry, Scalar) and isinstance(entry.value, str):
-                found += self._files(entry, self._models_root)
+                for tree in self._documents(entry):
+                    found += self._models_root(tree)
             else:
                 self._error(entry.place, "Models must be a list of models, one model, or paths of files with models")
         return found
@@ -296,9 +295,8 @@ class IndexReader(Struct):
             self._error(pattern.place, f"'{name}' leads out of {show_path(self.root)}, where nothing is read")
         return inside
 
-    def _files(self, pattern: Scalar, follow: Callable[[Node], list[_Named]]) -> list[_Named]:
-        """Return what ``follow`` finds in each document of the files that a path or wildcard names."""
-        found: list[_Named] = []
+    def _documents(self, pattern: Scalar) -> Iterator[Node]:
+        """Yield the documents of the files that a path or wildcard names, without those that lead back here."""
         for path in self._glob(pattern):
             resolved = path.resolve()
             if resolved in self._stack:
@@ -307,10 +305,8 @@ class IndexReader(Struct):
                 self._error(pattern.place, message)
                 continue
             self._stack.append(resolved)
-            for tree in self._tree(path, pattern.place):
-                found += follow(tree)
+            yield from self._tree(path, pattern.place)
             self._stack.pop()
-        return found
 
     def _tree(self, path: Path, place: Place) -> tuple[Node, ...]:
         """Return the documents of a file: one of YAML or JSON, and each index of a Markdown page."""

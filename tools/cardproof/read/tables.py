@@ -8,7 +8,7 @@ differs in a column which is not read may be another network.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -108,40 +108,38 @@ def is_results_file(source: Source) -> bool:
     return table is not None and not columns_of(source, replace(table, rows=table.rows[:20])).reason
 
 
-def _rows(source: Source, table: RawTable, found: Found) -> Iterator[_Row]:
-    """Yield the rows of a table and add it to the tables, or to those that are not read."""
+def _rows(source: Source, table: RawTable, found: Found) -> list[_Row]:
+    """Return the rows of a table and add it to the tables, or to those that are not read."""
     if not 0 < len(table.heads[0]) <= MOST_COLUMNS:
-        return
+        return []
     columns = columns_of(source, table)
     if columns.reason:
         if len(table.heads[0]) == 2 and (row := _vertical(source, table, found)):
-            yield row
-            return
+            return [row]
         if turned := _turned(source, table):
             columns, table = columns_of(source, turned, name_at=0), turned
-    rows = [] if columns.reason else list(_rows_of(source, table, columns, found))
+    rows = [] if columns.reason else _rows_of(source, table, columns, found)
+    (_, first, last), *_ = columns.heads
+    place = source.place(first, last)
     if not rows:
         names = tuple(names_in(source, columns.name.index if columns.name else 0, columns.rows)[:MOST_NAMES])
-        (_, first, last), *_ = columns.heads
         reason = columns.reason or "no row has a name and a value"
         is_named = source.path.suffix.lower() == ".csv"  # of a folder's files only those with results come here
         if is_named or columns.counts or (columns.name and columns.unread):
-            found.unread.append(UnreadTable(source.place(first, last), reason, names, columns.counts or is_named))
-        return
-    if table.cut:
-        place = source.place(columns.heads[0][1], columns.heads[0][2])
+            found.unread.append(UnreadTable(place, reason, names, columns.counts or is_named))
+    elif table.cut:
         found.unread.append(UnreadTable(place, "it has more cells than are read: its end is not", (), True))
-    yield from rows
+    return rows
 
 
-def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> Iterator[_Row]:
-    """Yield the rows of a table that is read."""
+def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> list[_Row]:
+    """Return the rows of a table that is read."""
     assert columns.name
     stated = without_equal_operations([stated_in(source, column, columns.rows) for column in columns.stating])
     outer_size = _heading_size(source, table)
     weights = [index for index, head, *_ in columns.unread if _LINKING.search(head) and not _OTHERS.search(head)]
     weights.append(columns.name.index)
-    count = 0
+    rows = []
     for number, cells in enumerate(columns.rows):
         values = [(column, one) for column, each in stated if (one := each[number])]
         shared = {column.index for column, _ in values if column.index < len(cells) and cells[column.index].shared}
@@ -161,12 +159,12 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
             for index, head, *_ in columns.unread
             if index < len(cells) and not weights_in(source, cells[index])
         }
-        count += 1
-        yield _Row(model, _size_of(values), others)
-    if count:
+        rows.append(_Row(model, _size_of(values), others))
+    if rows:
         heads = tuple((text, source.place(first, last)) for text, first, last in columns.heads)
         unread = tuple((text, source.place(first, last)) for _, text, first, last in columns.unread)
         found.tables.append(Table(heads[0][1], heads, table.caption, table.headings, unread))
+    return rows
 
 
 def _name(source: Source, column: Column, cells: Sequence[Cell]) -> tuple[Scalar, Stated | None] | None:
