@@ -322,7 +322,7 @@ def test_a_header_of_a_megabyte_is_read_in_time(write):
 @given(st.text(st.sampled_from("-*+:#()[]x=`{}/<!> \n\r\t012.MModel Stats:ParamsGMACsImage size"), max_size=300))
 def test_any_list_is_read_without_an_error_and_positions_lie_in_it(text):
     source = Source("t.md", Path("t.md"), "# Model card for net\n\n- **Model Stats:**\n" + text)
-    model = read_details(source, 0).model
+    model, _ = read_details(source, 0)
     for _, value in (model.metadata or ()) if model else ():
         assert source.text[value.start : value.end] == value.text
 

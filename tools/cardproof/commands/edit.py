@@ -214,7 +214,7 @@ def _collect_claims(source: Source, start: int, found: Counter[Any]) -> None:
     from cardproof.read.details import read_details
     from cardproof.read.tables import read_tables
 
-    details = read_details(source, start, only="model").model  # any name will do
+    details, _ = read_details(source, start, only="model")  # any name will do
     for model in (*([details] if details else ()), *read_tables(source, start).models):
         _collect(model.fields, (model.form, model.name), found)
         for number, result in enumerate(model.results):

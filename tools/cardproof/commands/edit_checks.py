@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.source import Source
-from cardproof.core.yaml import Mapping, Node, Sequence, read_yaml, to_yaml
+from cardproof.core.yaml import Mapping, Node, Sequence, read_yaml
+from cardproof.core.yaml_text import to_yaml
 from cardproof.read.hub import TEXTS, check_header
 from cardproof.read.hub_ids import TASKS, near
 

@@ -1,4 +1,4 @@
-"""YAML as nodes with positions: composed by libyaml, resolved here, with YAML 1.1's traps as findings; and written."""
+"""YAML as nodes with positions: composed by libyaml, resolved here, with YAML 1.1's traps as findings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from msgspec import Struct
 
 from cardproof.core.errors import InputError
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Fix, Place
+
+if TYPE_CHECKING:  # imported when a file is read
+    import yaml
 
 MAX_NODES = 100_000
 """Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values."""
@@ -104,9 +106,11 @@ def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[N
 
     Returns the root node, or None for an empty or invalid document, and the findings. A syntax error is fatal.
     """
+    import yaml
+
     text = source.text[start:end]
     try:
-        root = _composed(text)
+        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as trouble:
         return None, [_syntax_error(trouble, source, start, text)]
     except yaml.reader.ReaderError:
@@ -121,11 +125,6 @@ def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[N
         return resolver.node(root, 0), resolver.findings
     except _LimitError as trouble:
         return None, [_limit_exceeded(source, start, str(trouble))]
-
-
-def _composed(text: str) -> yaml.Node | None:
-    root: yaml.Node | None = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return root
 
 
 class _LimitError(Exception):
@@ -144,6 +143,8 @@ class _Resolver:
 
     def node(self, node: yaml.Node, depth: int) -> Node:
         """Convert a node and all below it, anew for each alias. Raises _LimitError if they are too many or too deep."""
+        import yaml
+
         self._count += 1
         if self._count > MAX_NODES:
             raise _LimitError(f"holds more than {MAX_NODES:,} values once its aliases are followed")
@@ -154,10 +155,11 @@ class _Resolver:
         start, end = self._span(node)
         if isinstance(node, yaml.SequenceNode):
             return Sequence(self.source, start, end, [self.node(item, depth + 1) for item in node.value])
-        assert isinstance(node, yaml.MappingNode)
         return Mapping(self.source, start, end, self._entries(node, depth))
 
-    def _entries(self, node: yaml.MappingNode, depth: int) -> dict[str, tuple[Scalar, Node]]:
+    def _entries(self, node: yaml.Node, depth: int) -> dict[str, tuple[Scalar, Node]]:
+        import yaml
+
         entries: dict[str, tuple[Scalar, Node]] = {}
         merged: dict[str, tuple[Scalar, Node]] = {}
         for key_node, value_node in node.value:
@@ -319,8 +321,10 @@ def _line_at(text: str, index: int) -> tuple[int, str]:
 
 
 def _is_valid(text: str) -> bool:
+    import yaml
+
     try:
-        _composed(text)
+        yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError):
         return False
     return True
@@ -341,46 +345,3 @@ def read_yaml_file(path: Path) -> Node | None:
         if finding.severity == "error":
             raise InputError(f"{finding.place}: {finding.message}")
     return tree
-
-
-class Inline(list[Any]):
-    """A list that is written on one line."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes nodes as well, and repeats what stands twice: the Hub knows no anchors."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def to_yaml(data: Any) -> str:
-    """Return data as YAML in block style, without anchors: plain values, and nodes, which keep their own characters.
-
-    A text is quoted if a reader of YAML 1.1 or 1.2 would take it for another value, and with two quotes if it would end
-    the comment of a model index.
-    """
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100_000)
-    return text
-
-
-def _scalar(dumper: yaml.SafeDumper, node: Scalar) -> yaml.Node:
-    """Write a value with its own characters; in quotes if it would read as another value without."""
-    if node.value is None:
-        return dumper.represent_none(None)
-    if isinstance(node.value, str):
-        return _text(dumper, node.text)
-    tag = dumper.resolve(yaml.ScalarNode, node.text, (True, False))  # type: ignore[no-untyped-call]
-    return dumper.represent_scalar(tag, node.text)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    style = '"' if "-->" in text else "'" if FLOAT_1_2.fullmatch(text) else None
-    return dumper.represent_scalar(_TAG + "str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_multi_representer(Scalar, _scalar)
-_Dumper.add_representer(Mapping, lambda dumper, node: dumper.represent_dict((key.text, value) for key, value in node))
-_Dumper.add_representer(Sequence, lambda dumper, node: dumper.represent_list(node.items))
-_Dumper.add_representer(Inline, lambda dumper, items: dumper.represent_sequence(_TAG + "seq", items, flow_style=True))

@@ -219,7 +219,7 @@ def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
 
 def _table_card(source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), start: int = 0) -> Card:
     """Return a card with the models that the text itself describes; a template has its index instead."""
-    from cardproof.read.details import WORDS, Details, merged, read_details
+    from cardproof.read.details import WORDS, merged, read_details
     from cardproof.read.tables import Found, read_tables
 
     text = source.text.lower()
@@ -228,14 +228,14 @@ def _table_card(source: Source, header: Mapping | None = None, models: tuple[Mod
     tables = read_tables(source, start) if is_csv or "|" in text or "<table" in text else Found()
     only = models[0].name if len(models) == 1 else ""  # a card of the Hub is about one model, whatever its title says
     has_lists = not is_csv and any(word in text for word in WORDS)
-    lists = read_details(source, start, header, only) if has_lists else Details()
-    for model in (*([lists.model] if lists.model else ()), *tables.models):
+    of_page, lists = read_details(source, start, header, only) if has_lists else (None, [])
+    for model in (*([of_page] if of_page else ()), *tables.models):
         earlier = found.get(model.key)
         found[model.key] = merged(earlier, model) if earlier else model
     models = tuple(found.values())
     return Card(
         source, header, (), models, _claims(models), tuple(tables.findings),
-        tables=tuple(tables.tables), unread=(*tables.unread, *lists.unread),
+        tables=tuple(tables.tables), unread=(*tables.unread, *lists),
     )  # fmt: skip
 
 

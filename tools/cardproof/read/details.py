@@ -41,14 +41,6 @@ _SIZES = re.compile(r"(?:(?P<when>train|test) ?= ?)?(?P<size>\d{1,5} ?x ?\d{1,5}
 _THREE_SIDES = re.compile(r"\d ?x ?\d{1,5} ?x")
 
 
-class Details(Struct):
-    """What the lists of a text state of its model."""
-
-    model: Model | None = None
-    unread: list[UnreadTable] = field(default_factory=list)
-    """Lists with counts that are not read."""
-
-
 class _Entry(Struct, frozen=True):
     """An item ``key: value`` of a list."""
 
@@ -123,8 +115,10 @@ def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Sca
     return Model(name.text, name.place, (), fields, (), form)
 
 
-def read_details(source: Source, start: int, header: Mapping | None = None, only: str = "") -> Details:
-    """Return the values of the list "Model Stats" as those of the model that the page is about.
+def read_details(
+    source: Source, start: int, header: Mapping | None = None, only: str = ""
+) -> tuple[Model | None, list[UnreadTable]]:
+    """Return what the list "Model Stats" states of the page's model, and the lists with counts that are not read.
 
     ``only`` is the name of the only model that its header has results of; else the title names it, or a field of the
     header. Nothing is read if several lists, or titles of several models, make it uncertain.
@@ -132,7 +126,7 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
     lists, titles = _lists_and_titles(source, start)
     counting = [one for one in lists if any(entry.is_count for entry in one.entries)]
     named = [one for one in lists if one.named and one.entries]
-    found = Details()
+    model = None
     reason = ""
     if len(named) > 1:
         reason = "the page has several lists 'Model Stats'"
@@ -143,13 +137,13 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
         elif key := named[0].repeated:
             reason = f"it states {key} more than once"
         elif cells := [cell for entry in named[0].entries for cell in _cells(source, entry, named[0])]:
-            found.model = stated_model(source, name, cells, "details")
+            model = stated_model(source, name, cells, "details")
             counting = [one for one in counting if one is not named[0]]
-    found.unread = [_unread(source, one, reason) for one in counting if one.named]
+    unread = [_unread(source, one, reason) for one in counting if one.named]
     if others := [one for one in counting if not one.named]:
         more = f" (one of {len(others)} such lists)" if len(others) > 1 else ""
-        found.unread.append(_unread(source, others[0], f"only a list below the words 'Model Stats' is read{more}"))
-    return found
+        unread.append(_unread(source, others[0], f"only a list below the words 'Model Stats' is read{more}"))
+    return model, unread
 
 
 def _unread(source: Source, one: _List, reason: str) -> UnreadTable:

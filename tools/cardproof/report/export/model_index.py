@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cardproof.core.yaml import Scalar, to_yaml
+from cardproof.core.yaml import Scalar
+from cardproof.core.yaml_text import to_yaml
 from cardproof.read import Model, Reading
 from cardproof.read.models import Result
 
