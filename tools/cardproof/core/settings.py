@@ -225,10 +225,9 @@ def tolerance_field(name: str) -> str:
 def _plugin_options(tree: Mapping) -> list[tuple[Scalar, Node]]:
     plugins = tree.get("plugins")
     for entry in plugins.items if isinstance(plugins, Sequence) else [plugins]:
-        if isinstance(entry, Mapping):
-            options = entry.get("cardproof")
-            if isinstance(options, Mapping):
-                return list(options)
+        options = entry.get("cardproof") if isinstance(entry, Mapping) else None
+        if isinstance(options, Mapping):
+            return list(options)
     return []
 
 

@@ -90,15 +90,12 @@ def text_lines(source: Source, start: int = 0) -> Iterator[Line]:
         if closing:
             closing = "" if closing in line else closing
         elif not fences.feed(line) and not line.startswith(("    ", "\t")):
-            closing = next((close for mark, close in _CLOSING.items() if _stays_open(line, mark, close)), "")
+            opened = (
+                close for mark, close in _CLOSING.items() if mark in line and close not in line.rpartition(mark)[2]
+            )
+            closing = next(opened, "")
             is_text = not closing
         yield Line(position, line, not is_text)
-
-
-def _stays_open(text: str, mark: str, close: str) -> bool:
-    """Return whether a line begins a comment without closing it."""
-    opened = text.rfind(mark)
-    return opened >= 0 and close not in text[opened + len(mark) :]
 
 
 def split_at_section(text: str) -> tuple[str, str]:

@@ -46,7 +46,7 @@ _HEAD_SIZE = re.compile(
 )
 """An image size in a head: ``FLOPs@32``, ``GFLOPs @ 224²``, ``FLOPs (224 px)``, ``FLOPs @224 (G)``."""
 _UNIT_ONLY = re.compile(r"[(\[]\s?(?:[KMGTBkmgtb]|%|[\w ×^⁶⁹³]{1,20})\s?[)\]]|[KMGTB%]")
-_VALUE = re.compile(r"[<>≤≥=(+−.-]{0,3} ?\d")
+VALUE = re.compile(r"[<>≤≥=(+−.-]{0,3} ?\d")
 """A cell that begins so states something; others are words, which need no reason."""
 NAME = re.compile(r"[A-Za-z0-9][\w .+/@:(),&×-]{0,199}")
 
@@ -245,7 +245,7 @@ def _accuracy(column: Column) -> Column | None:
 def _are_sizes(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> bool:
     cells = [row[column.index] for row in rows if column.index < len(row)]
     texts = [plain(source.text[cell.start : cell.end]) for cell in cells]
-    sizes = [parse_size(text.rstrip("*†")) for text in texts if has_value(text)]
+    sizes = [parse_size(text.rstrip("*†")) for text in texts if VALUE.match(text)]
     return bool(sizes) and all(size and all(side in SIDES for side in size) for size in sizes)
 
 
@@ -309,11 +309,6 @@ def weights_in(source: Source, cell: Cell) -> tuple[int, int] | None:
         if re.split(r"[?#]", link.lower())[0].endswith(_WEIGHTS)
     ]
     return links[0] if len(links) == 1 else None
-
-
-def has_value(text: str) -> bool:
-    """Return whether a cell's text begins as a number does."""
-    return bool(_VALUE.match(text))
 
 
 def _looks_like_counts(source: Source, index: int, head: str, rows: Sequence[Sequence[Cell]]) -> bool:

@@ -15,7 +15,7 @@ from cardproof.core.source import Source
 from cardproof.core.types import Number
 from cardproof.read.claims import parse_size, why_unread
 from cardproof.read.table_cells import APPROXIMATE, Cell, inner, value_of
-from cardproof.read.table_columns import COUNTS, SIDES, Column, has_value
+from cardproof.read.table_columns import COUNTS, SIDES, VALUE, Column
 
 SMALLEST = 100_000
 """If neither head nor cell has a unit, the unit of a smaller count is not stated."""
@@ -90,7 +90,7 @@ def _in_context(source: Source, span: tuple[int, int], number: Number) -> Stated
 
 
 def _size(text: str, span: tuple[int, int]) -> Stated | None:
-    if not has_value(text) or len(text) > MAX_TEXT:
+    if not VALUE.match(text) or len(text) > MAX_TEXT:
         return None
     size = parse_size(text)
     if size and all(side in SIDES for side in size):
@@ -105,7 +105,7 @@ def _shared_scale(column: Column, texts: Iterable[str]) -> str:
     """
     if column.kind != "parameters":
         return ""
-    written = [text for text in texts if has_value(text) and len(text) <= MAX_TEXT]
+    written = [text for text in texts if VALUE.match(text) and len(text) <= MAX_TEXT]
     is_timms = normal_field(column.field) == "param count"
     if len(written) < (1 if is_timms else 2) or any("." not in text or has_own_scale(text) for text in written):
         return ""
@@ -119,7 +119,7 @@ def _shared_scale(column: Column, texts: Iterable[str]) -> str:
 def _number(source: Source, column: Column, span: tuple[int, int], comma: bool) -> Stated | None:
     """Return the number of a cell, or why it cannot be read; None if the cell states nothing."""
     text = source.text[slice(*span)]
-    if not has_value(text) or len(text) > MAX_TEXT:
+    if not VALUE.match(text) or len(text) > MAX_TEXT:
         return None
     if comma and text.count(",") == 1:
         return Stated(*span, unread=f"'{text}' may have a decimal comma, or one between thousands")
