@@ -10,7 +10,7 @@ import pytest
 from sites import build, write_site
 
 from cardproof.core import cache as module
-from cardproof.core.cache import Cache, Entry, cache_path, open_cache, recalled
+from cardproof.core.cache import Cache, Entry, cache_path, open_cache
 from cardproof.core.digests import Stamps
 
 
@@ -34,22 +34,6 @@ def test_the_oldest_results_go(tmp_path, monkeypatch):
     for name in ("a", "b", "c", "a", "d"):
         cache.put(("kind", [Entry(name, {}, name)]))
     assert set(cache.entries("kind")) == {"c", "a", "d"}
-
-
-def test_a_text_is_read_once_for_each_version_of_its_reader(monkeypatch, tmp_path):
-    asked = []
-
-    def make(text: str) -> list[str]:
-        asked.append(text)
-        return [text, "é"]
-
-    for inputs in ({"reader": "1"}, {"reader": "1"}, {"reader": "2"}):
-        assert recalled("kind", "a\ud800", make, inputs) == ["a\ud800", "é"]
-    assert len(asked) == 2
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # a folder that cannot be written
-    assert recalled("kind", "a\ud800", make, {"reader": "2"}) == ["a\ud800", "é"]
-    assert len(asked) == 3
 
 
 def test_builds_that_begin_at_once_share_one_cache(tmp_path):
@@ -169,7 +153,6 @@ def test_a_cache_that_is_no_file_is_none(place):
     else:
         cache_path().parent.write_text("")
     assert open_cache() is None
-    assert recalled("kind", "text", len, {}) == 4
 
 
 ROWS = {

@@ -121,7 +121,7 @@ def card(text: str) -> None:
         return
     suffix, body = _suffix_and_body(text)
     path = _file(f"card{suffix}", body)
-    reading = read_cards([path], show=Path.as_posix)
+    reading = read_cards([path])
     run = _audit(reading)
     json_of(run)
     findings = [finding for finding in run.findings if finding.fix]
@@ -134,7 +134,7 @@ def card(text: str) -> None:
             assert all(
                 one == other for line, (one, other) in enumerate(zip(old, new, strict=True), 1) if line not in lines
             )
-        read_cards([path], show=Path.as_posix)
+        read_cards([path])
 
 
 def table(text: str) -> None:
@@ -167,7 +167,7 @@ def match(text: str) -> None:
 def fix(text: str) -> None:
     """Apply all safe edits of a card's text twice: the second time there is nothing to do."""
     source = _file("fix.md", text.replace("\r", ""))
-    run = _audit(read_cards([source], show=Path.as_posix))
+    run = _audit(read_cards([source]))
     own = {finding.fix for finding in run.findings if finding.fix}
     with suppress(EditError):
         apply_fixes(source.read_text(encoding="utf-8", errors="surrogateescape"), own)

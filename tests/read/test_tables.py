@@ -24,7 +24,7 @@ from cardproof.read import read_cards
 from cardproof.read.claims import image_size
 from cardproof.read.details import read_details
 from cardproof.read.hub import model_of_results
-from cardproof.read.tables import models_in_tables
+from cardproof.read.tables import read_tables
 
 README = """# Networks
 
@@ -236,7 +236,7 @@ def test_every_claim_of_a_table_stands_where_it_says(rows, end, bars):
     lines += [f"{dress.format(name)} | {dress2.format(a)} | {b}" for name, dress, a, dress2, b in rows]
     text = end.join(f"| {line} |" if bars and "|" in line else line for line in lines) + end
     source = Source("t.md", Path("t.md"), text)
-    models = models_in_tables(source, 0)
+    models = read_tables(source).models
     assert [model.name for model in models] == list(dict.fromkeys(row[0] for row in rows))
     written = text.split(end)
     found = []
@@ -254,7 +254,7 @@ def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured
         source = Source("t.md", Path("t.md"), text)
         from cardproof.read.claims import claims_of
 
-        return [claim for model in models_in_tables(source, 0) for claim in claims_of(model)]
+        return [claim for model in read_tables(source).models for claim in claims_of(model)]
 
     text = f"| Model | {head} |\n|---|---|\n| net | {dress.format(number)} |\n"
     (claim,) = claims(text)
@@ -274,7 +274,7 @@ def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured
 @given(st.text(st.sampled_from("|-: \n`*[]()<!>{/}#aModelParams25M\\\t"), max_size=200))
 def test_any_text_is_read_without_an_error_and_positions_lie_in_it(text):
     source = Source("t.md", Path("t.md"), "| Model | Params (M) |\n|---|---|\n" + text)
-    for model in models_in_tables(source, 0):
+    for model in read_tables(source).models:
         for _, value in model.metadata:
             assert source.text[value.start : value.end] == value.text
 
@@ -322,7 +322,7 @@ def test_a_long_header_is_read_in_time(write):
 @given(st.text(st.sampled_from("-*+:#()[]x=`{}/<!> \n\r\t012.MModel Stats:ParamsGMACsImage size"), max_size=300))
 def test_any_list_is_read_without_an_error_and_positions_lie_in_it(text):
     source = Source("t.md", Path("t.md"), "# Model card for net\n\n- **Model Stats:**\n" + text)
-    model = read_details(source, 0).model
+    model, _ = read_details(source, 0)
     for _, value in (model.metadata or ()) if model else ():
         assert source.text[value.start : value.end] == value.text
 

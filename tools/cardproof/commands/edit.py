@@ -25,7 +25,7 @@ from cardproof.read.hub import LISTS, TEXTS, check_header
 from cardproof.read.hub_ids import TASKS, near
 from cardproof.read.index_shape import indentation_fixes, read_index
 from cardproof.read.markdown import Span, find_header, find_index_comments
-from cardproof.read.tables import models_in_tables
+from cardproof.read.tables import read_tables
 
 _BOM = "\ufeff"
 _DATA = (".yml", ".yaml", ".json")
@@ -263,8 +263,8 @@ def _leaves(path: Path, text: str) -> Iterator[tuple[tuple[Any, ...], str]]:
     if indexes:
         return
     start = header.end if header else 0
-    details = read_details(source, start, only="model").model  # any name will do
-    for model in (*([details] if details else ()), *models_in_tables(source, start)):
+    details, _ = read_details(source, start, only="model")  # any name will do
+    for model in (*([details] if details else ()), *read_tables(source, start).models):
         yield from _values(model.fields, model.form, model.name)
         for number, result in enumerate(model.results):
             for name, value in result.metrics:

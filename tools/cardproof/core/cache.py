@@ -17,17 +17,14 @@ import os
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from cardproof.core.files import cache_folder
-
-VERSION = 2
-"""Version of the table; another version starts with an empty cache."""
 
 MOST_KEPT = 200_000
 """Largest number of results; the oldest are deleted."""
@@ -74,7 +71,6 @@ class Cache:
         return {entry.name: entry for entry in found if entry}
 
     def entry(self, kind: str, name: str) -> Entry | None:
-        """Return one result."""
         rows = self._run("SELECT name, inputs, value, seal FROM results WHERE kind = ? AND name = ?", kind, name)
         return _entry(kind, *rows[0]) if rows else None
 
@@ -124,14 +120,10 @@ class Cache:
         database = sqlite3.connect(self._path, timeout=5)
         try:
             database.execute("PRAGMA synchronous = OFF")
-            if _version(database) != VERSION:
-                with database:
-                    database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
-                    if _version(database) != VERSION:
-                        database.execute("DROP TABLE IF EXISTS results")
-                        columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
-                        database.execute(f"CREATE TABLE results ({columns})")
-                        database.execute(f"PRAGMA user_version = {VERSION}")
+            with database:
+                database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
+                columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
+                database.execute(f"CREATE TABLE IF NOT EXISTS results ({columns})")
         except BaseException:
             with suppress(sqlite3.Error):
                 database.close()
@@ -140,16 +132,11 @@ class Cache:
 
 
 _DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH}
-"""Codes of a file that stays unusable: without our table, damaged, or of another kind."""
+"""Codes of a file that stays unusable: with another table, damaged, or of another kind."""
 
 
 def _is_damage(trouble: sqlite3.Error) -> bool:
     return getattr(trouble, "sqlite_errorcode", None) in _DAMAGE
-
-
-def _version(database: sqlite3.Connection) -> int:
-    with closing(database.execute("PRAGMA user_version")) as cursor:
-        return int(cursor.fetchone()[0])
 
 
 def _row(kind: str, entry: Entry) -> tuple[str, str, bytes, bytes, bytes]:
@@ -200,17 +187,3 @@ def _is_own(path: Path) -> bool:
         return True
     state = path.stat()
     return state.st_uid == os.geteuid() and not state.st_mode & stat.S_IWOTH
-
-
-def recalled(kind: str, text: str, make: Callable[[str], Any], inputs: Mapping[str, str]) -> Any:
-    """Return what ``make`` says of a text, as plain data; ``inputs`` are what else decides it, such as a library."""
-    cache = open_cache()
-    if cache is None:
-        return make(text)
-    name = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    with closing(cache):
-        entry = cache.entry(kind, name)
-        if not entry or entry.inputs != inputs:
-            entry = Entry(name, inputs, make(text))
-            cache.put((kind, [entry]))
-        return entry.value

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
-
-if TYPE_CHECKING:
-    from cardproof.core.measurements import Environment
+from cardproof.core.measurements import Environment
 
 TIME_LIMIT = 300
 """Seconds that importing a zoo may take, and then building, counting and explaining one model; the largest of timm's

@@ -69,7 +69,6 @@ class Stamps:
         self.digest = cache(self._digest)
 
     def stamp(self, path: Path | str) -> str:
-        """Return the stamp of a file as it is now."""
         try:
             found = Path(path).stat()
         except (OSError, ValueError):
@@ -90,17 +89,14 @@ class Stamps:
     def _digest(self, path: str) -> str:
         """Return the SHA-256 of a file, or of the names in a folder; empty if it cannot be read."""
         try:
-            return hashlib.sha256(_content(Path(path))).hexdigest()
+            if Path(path).is_file():
+                content = Path(path).read_bytes()
+            else:
+                with os.scandir(path) as files:  # a site may have a folder for each model; fails for a pipe
+                    content = "\0".join(sorted(file.name for file in files)).encode()
         except OSError:
             return ""
-
-
-def _content(path: Path) -> bytes:
-    """Return the content of a file, or the names in a folder."""
-    if path.is_file():
-        return path.read_bytes()
-    with os.scandir(path) as files:  # a site may have a folder for each of ten thousand models; fails for a pipe
-        return "\0".join(sorted(file.name for file in files)).encode()
+        return hashlib.sha256(content).hexdigest()
 
 
 def stamp_of_tree(top: Path) -> list[tuple[str, int, int]]:

@@ -9,14 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cardproof.core.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 SUFFIX = ".cardproof-new"
 """End of the name of a temporary file; a dot at its start keeps it out of sites."""
@@ -63,27 +59,16 @@ def site_lock(site: Path) -> Iterator[None]:
     still whole, but two builds at once may mix their pages. Raises InputError if another build holds the lock for more
     than :data:`PATIENCE` seconds.
     """
-    lock = _acquire(site)
-    try:
-        yield
-    finally:
-        if lock:
-            lock.release()
-
-
-def _acquire(site: Path) -> BaseFileLock | None:
-    """Wait for the lock of a site and take it; None if it cannot be made."""
     from filelock import FileLock, Timeout  # imported by builds that write, and not by warm ones
 
-    folder = cache_folder()
     name = hashlib.sha256(str(site.resolve()).encode()).hexdigest()[:24]
-    lock = FileLock(folder / f"{name}.lock")
-    with suppress(OSError, NotImplementedError):  # a folder that cannot be written, a file system without locks
-        folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=PATIENCE)
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(cache_folder() / f"{name}.lock", timeout=PATIENCE))
         except Timeout:
             message = f"another build has been writing into the site of {show_path(site)} for {PATIENCE:.0f} seconds"
             raise InputError(f"{message}: end it, and try again") from None
-        return lock
-    return None
+        except (OSError, NotImplementedError):  # a folder that cannot be written, a file system without locks
+            pass
+        yield

@@ -86,7 +86,7 @@ def replace_files(
         return
     with _journal(steps) as journal:
         try:
-            _stage(written, steps)
+            _stage(steps, written)
             with uninterrupted():
                 with suppress(OSError):  # the cache is full: a build that is killed now is not completed
                     if journal:
@@ -126,14 +126,17 @@ def write_report(path: Path, text: str) -> None:
         replace_files({path: data})
 
 
-def _stage(written: Mapping[Path, bytes], steps: Iterable[Step]) -> None:
+def _stage(steps: Iterable[Step], written: Mapping[Path, bytes]) -> None:
     """Write the temporary files, with the modes of those that they will replace."""
-    modes = {step.temporary: _mode(step.target) for step in steps}
-    for temporary, content in written.items():
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        temporary.chmod(modes[temporary])
+    for step in steps:
+        if step.temporary:
+            mode = step.target.stat().st_mode & 0o777 if is_regular(step.target) else None
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            handle = os.open(step.temporary, flags, 0o666 if mode is None else mode)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(written[step.temporary])
+            if mode is not None:
+                step.temporary.chmod(mode)
 
 
 def _apply(steps: Iterable[Step], before: Mapping[Path, bytes | None]) -> None:
@@ -253,15 +256,6 @@ def _content(path: Path) -> bytes | None:
 
 def _digest(content: bytes | None) -> str:
     return "" if content is None else sha256(content).hexdigest()
-
-
-def _mode(path: Path) -> int:
-    """Return the mode that a file has, or that a new one gets."""
-    if is_regular(path):
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0o077)  # can only be read by setting it
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _discard(files: Iterable[Path | str]) -> None:

@@ -199,8 +199,7 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
     if style is None:
         return None
     number = Decimal(str(found))
-    unit = stated.quantum if not style.decimals and style.factor == 1 else _last_digit(style)
-    unit = max(unit, stated.quantum)  # zeros that only pad the cell are not measured digits
+    unit = max(_last_digit(style), stated.quantum)  # zeros that only pad the cell are not measured digits
     if abs(number / unit) >= Decimal(10) ** 27:
         return None  # more digits than anything has
     scaled = (number / unit).quantize(Decimal(1), ROUND_HALF_EVEN) * unit / style.factor
@@ -208,8 +207,6 @@ def write_like(found: int | float | Decimal, stated: Number, text: str) -> str |
 
 
 class _Style(NamedTuple):
-    """How a number is written."""
-
     before: str
     separator: str
     """Between thousands."""

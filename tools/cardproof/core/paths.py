@@ -28,11 +28,8 @@ class PathError(ValueError):
 
 def follow_links(path: Path) -> Path:
     """Return a path with its links followed. Raises OSError for links in a circle."""
-    try:
-        found = path.resolve()
-    except RuntimeError as error:
-        raise OSError(f"{show_path(path)}: {error}") from None
-    if found.is_symlink():  # Python 3.13 and later raise no error
+    found = Path(os.path.realpath(path))
+    if found.is_symlink():
         raise OSError(errno.ELOOP, "Symlink loop", show_path(path))
     return found
 
@@ -55,7 +52,7 @@ def is_regular(path: Path) -> bool:
     """Return whether a path leads to a regular file, not to a folder, pipe or device; reading it cannot hang."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         return False
 
 

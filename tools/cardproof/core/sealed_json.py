@@ -17,6 +17,12 @@ from cardproof.core.paths import is_regular
 
 T = TypeVar("T")
 
+MOST_BYTES = 256 * 1024**2
+"""Largest record that is read: no measurement gives more."""
+
+MOST_DIGITS = 18
+"""Longest number that a measurement gives."""
+
 
 class TamperedError(Exception):
     """A stored record whose seal does not match its content: it was edited by hand."""
@@ -46,10 +52,10 @@ def load_sealed(path: Path, schema: str, kind: type[T]) -> T:
     this kind; NewerError if its schema has a higher number, or if it is intact and has a field or a word that is not
     known here.
     """
-    if path.exists() and not is_regular(path):  # reading a pipe or a device would not end
-        raise TamperedError(path)
     try:
-        text = _read(path)
+        if path.exists() and (not is_regular(path) or path.stat().st_size > MOST_BYTES):
+            raise ValueError("not a file, and reading a pipe or a device would not end; or too large")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise
     except (OSError, ValueError, MemoryError) as trouble:
@@ -73,20 +79,6 @@ def parse_sealed(text: str, path: Path, schema: str, kind: type[T]) -> T:
         if str(trouble).startswith(("Object contains unknown field", "Invalid enum value")):
             raise _newer(path, "it has content that this one does not know") from trouble
         raise TamperedError(path) from trouble
-
-
-MOST_BYTES = 256 * 1024**2
-"""Largest record that is read: no measurement gives more."""
-
-MOST_DIGITS = 18
-"""Longest number that a measurement gives."""
-
-
-def _read(path: Path) -> str:
-    """Read the text of a record. Raises OSError and ValueError."""
-    if path.exists() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
-        raise ValueError("not a file, or too large")
-    return path.read_text(encoding="utf-8")
 
 
 def _bounded(text: str) -> int:

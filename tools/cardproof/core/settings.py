@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.names import WITH_TOLERANCE, canonical_dataset, dataset_names, normal_field, spellings_of
+from cardproof.core.numbers import parse_number
 from cardproof.core.paths import is_inside, root_of
 from cardproof.core.source import read_source
 from cardproof.core.types import shorten
@@ -224,10 +225,9 @@ def tolerance_field(name: str) -> str:
 def _plugin_options(tree: Mapping) -> list[tuple[Scalar, Node]]:
     plugins = tree.get("plugins")
     for entry in plugins.items if isinstance(plugins, Sequence) else [plugins]:
-        if isinstance(entry, Mapping):
-            options = entry.get("cardproof")
-            if isinstance(options, Mapping):
-                return list(options)
+        options = entry.get("cardproof") if isinstance(entry, Mapping) else None
+        if isinstance(options, Mapping):
+            return list(options)
     return []
 
 
@@ -342,8 +342,6 @@ LIMITS = {
     "processes": "processes",
 }
 """Limits that may be set, and their names in :class:`cardproof.snippets.types.Limits`."""
-_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s{0,3}([kMGT]i?)?B?")
-_PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def _limits(node: Node) -> dict[str, float]:
@@ -356,9 +354,9 @@ def _limits(node: Node) -> dict[str, float]:
         if name not in LIMITS:
             raise InputError(f"{key.place}: there is no limit '{shorten(name)}'; there are {', '.join(LIMITS)}")
         text = value.text.strip() if isinstance(value, Scalar) else ""
-        size = _SIZE.fullmatch(text)
         is_bytes = LIMITS[name].endswith("_bytes")
-        amount = float(size[1]) * _PREFIXES[size[2] or ""] if size and (is_bytes or text == size[1]) else 0
+        number = parse_number(text, "bytes" if is_bytes else "plain")
+        amount = float(number.value) if number and (is_bytes or not number.unit) else 0
         if amount <= 0 or (name == "processes" and amount != int(amount)):
             kind = "a size such as 500 MB or 8 GB" if is_bytes else "a number of processes"
             kind = "a number of seconds above 0" if name.endswith("seconds") else kind

@@ -88,7 +88,6 @@ class Terminal(io.TextIOBase):
         return len(text)
 
     def write_bytes(self, data: bytes) -> None:
-        """Write bytes as they are."""
         try:
             self._stream.flush()
             buffer: Any = getattr(self._stream, "buffer", None)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:  # imported when a file is read
     import yaml
 
 MAX_NODES = 100_000
-"""Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values. What an alias
-stands for is converted once and shared."""
+"""Nodes after aliases are followed: a few lines of nested aliases can stand for billions of values."""
 MAX_DEPTH = 100
 
 _TAG = "tag:yaml.org,2002:"
@@ -97,6 +96,11 @@ class Mapping(_Span, eq=False):
 Node = Scalar | Sequence | Mapping
 
 
+def items_of(node: Node) -> list[Node]:
+    """Return the entries of a list, or the one value that stands instead of it."""
+    return node.items if isinstance(node, Sequence) else [node]
+
+
 def read_yaml(source: Source, start: int = 0, end: int | None = None) -> tuple[Node | None, list[Finding]]:
     """Read the YAML document in ``source.text[start:end]``.
 
@@ -135,45 +139,25 @@ class _Resolver:
         self.offset = offset
         self.findings: list[Finding] = []
         self._count = 0
-        self._deepest = 0
         self._reported: set[int] = set()
-        self._shared: dict[int, tuple[Node, int, int]] = {}
-        """By the identity of a node: its conversion, how many nodes it stands for, and how many levels."""
 
     def node(self, node: yaml.Node, depth: int) -> Node:
-        if known := self._shared.get(id(node)):
-            converted, count, levels = known
-            self._check_limits(count, depth + levels)
-            return converted
-        before, deepest = self._count, self._deepest
-        self._deepest = depth
-        self._check_limits(1, depth)
-        converted = self._convert(node, depth)
-        self._shared[id(node)] = converted, self._count - before, self._deepest - depth
-        self._deepest = max(deepest, self._deepest)
-        return converted
+        """Convert a node and all below it, anew for each alias. Raises _LimitError if they are too many or too deep."""
+        import yaml
 
-    def _check_limits(self, count: int, depth: int) -> None:
-        """Count nodes, the deepest at this depth. Raises _LimitError if they are too many or too deep."""
-        self._count += count
-        self._deepest = max(self._deepest, depth)
+        self._count += 1
         if self._count > MAX_NODES:
             raise _LimitError(f"holds more than {MAX_NODES:,} values once its aliases are followed")
         if depth > MAX_DEPTH:
             raise _LimitError(f"nested deeper than {MAX_DEPTH} levels, or an alias that contains itself")
-
-    def _convert(self, node: yaml.Node, depth: int) -> Node:
-        import yaml
-
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         start, end = self._span(node)
         if isinstance(node, yaml.SequenceNode):
             return Sequence(self.source, start, end, [self.node(item, depth + 1) for item in node.value])
-        assert isinstance(node, yaml.MappingNode)
         return Mapping(self.source, start, end, self._entries(node, depth))
 
-    def _entries(self, node: yaml.MappingNode, depth: int) -> dict[str, tuple[Scalar, Node]]:
+    def _entries(self, node: yaml.Node, depth: int) -> dict[str, tuple[Scalar, Node]]:
         import yaml
 
         entries: dict[str, tuple[Scalar, Node]] = {}
@@ -181,7 +165,7 @@ class _Resolver:
         for key_node, value_node in node.value:
             value = self.node(value_node, depth + 1)
             if key_node.tag == _TAG + "merge":
-                for mapping in value.items if isinstance(value, Sequence) else [value]:
+                for mapping in items_of(value):
                     if isinstance(mapping, Mapping):
                         merged = {**mapping.entries, **merged}
                 continue
@@ -206,57 +190,50 @@ class _Resolver:
 
     def _value(self, node: yaml.ScalarNode) -> str | int | float | bool | None:
         text: str = node.value
-        kind = node.tag.removeprefix(_TAG)
+        kind, lower = node.tag.removeprefix(_TAG), text.lower()
+        is_number = FLOAT_1_2.fullmatch(text) is not None
         if kind == "null":
             return None
         if kind == "bool":
-            if text.lower() in ("true", "false"):
-                return text.lower() == "true"
-            if text.lower() not in ("yes", "no", "on", "off"):
-                return self._not_as_tagged(node, text)
-            meaning = "true" if text.lower() in ("yes", "on") else "false"
-            return self._trap(node, text, f"'{text}' is the boolean {meaning} under YAML 1.1, and text under YAML 1.2")
-        if len(text) > MAX_DIGITS and (kind in ("int", "float") or FLOAT_1_2.fullmatch(text)):
+            if lower in ("true", "false"):
+                return lower == "true"
+            if lower in ("yes", "no", "on", "off"):
+                return self._trap(node, f"the boolean {'true' if lower in ('yes', 'on') else 'false'}")
+            return self._not_as_tagged(node)
+        if len(text) > MAX_DIGITS and (kind in ("int", "float") or is_number):
             self._report(node, "yaml-limits", "error", f"a number of {len(text):,} digits: it is read as text")
             return text
         if kind == "int":
-            return self._integer(node, text)
-        if kind == "float" or (kind == "str" and FLOAT_1_2.fullmatch(text)):
-            return self._float(node, text, kind)
+            if _HEX.fullmatch(text):
+                return int(text, 16)
+            if _INT.fullmatch(text):
+                is_octal = re.match(r"[-+]?0.", text)
+                return self._trap(node, "octal", "decimal") if is_octal else int(text)
+            if _INT_1_1.fullmatch(text):
+                return self._trap(node, "a number in base 60" if ":" in text else "a number")
+            return self._not_as_tagged(node)
+        if kind == "float" and not is_number:
+            is_special = lower.lstrip("+-") in (".inf", ".nan")
+            return float(text.replace(".", "")) if is_special else self._trap(node, "a number")
+        if kind == "str" and is_number:
+            written = _as_yaml_1_1(text)
+            message = f"'{text}' is a number under YAML 1.2, but text for YAML 1.1 readers such as PyYAML"
+            self._report(node, "yaml-1.1", "warning", message, f"write {written}", written)
+        if kind in ("float", "str") and is_number:
+            return float(text)
         if node.tag.startswith(_TAG + "python") or not node.tag.startswith(_TAG):
             self._report(node, "yaml-tag", "error", f"tag {node.tag!r} is not followed: cards are data")
         return text
 
-    def _integer(self, node: yaml.ScalarNode, text: str) -> str | int:
-        if _INT.fullmatch(text):
-            if text.lstrip("+-").startswith("0") and len(text.lstrip("+-")) > 1:
-                return self._trap(node, text, f"'{text}' is octal under YAML 1.1, and decimal under YAML 1.2")
-            return int(text)
-        if _HEX.fullmatch(text):
-            return int(text, 16)
-        if not _INT_1_1.fullmatch(text):
-            return self._not_as_tagged(node, text)
-        if ":" in text:
-            return self._trap(node, text, f"'{text}' is a number in base 60 under YAML 1.1, and text under YAML 1.2")
-        return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")
-
-    def _float(self, node: yaml.ScalarNode, text: str, kind: str) -> str | float:
-        if not FLOAT_1_2.fullmatch(text):
-            if text.lower().lstrip("+-") in (".inf", ".nan"):
-                return float(text.replace(".", ""))
-            return self._trap(node, text, f"'{text}' is a number under YAML 1.1, and text under YAML 1.2")
-        if kind == "str":
-            written = _as_yaml_1_1(text)
-            message = f"'{text}' is a number under YAML 1.2, but text for YAML 1.1 readers such as PyYAML"
-            self._report(node, "yaml-1.1", "warning", message, f"write {written}", written)
-        return float(text)
-
-    def _not_as_tagged(self, node: yaml.ScalarNode, text: str) -> str:
-        message = f"'{text[:40]}' is not what its tag {node.tag.removeprefix(_TAG)} says: it is read as text"
+    def _not_as_tagged(self, node: yaml.ScalarNode) -> str:
+        message = f"'{node.value[:40]}' is not what its tag {node.tag.removeprefix(_TAG)} says: it is read as text"
         self._report(node, "yaml-tag", "error", message, "take the tag away")
-        return text
+        return str(node.value)
 
-    def _trap(self, node: yaml.ScalarNode, text: str, message: str) -> str:
+    def _trap(self, node: yaml.ScalarNode, old: str, new: str = "text") -> str:
+        """Report a value that is another one under YAML 1.1, and return it as text."""
+        text = str(node.value)
+        message = f"'{text}' is {old} under YAML 1.1, and {new} under YAML 1.2"
         self._report(node, "yaml-1.1", "warning", message, f"quote it: '{text}'", f"'{text}'")
         return text
 

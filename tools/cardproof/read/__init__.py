@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,12 +18,10 @@ from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
 from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
-from cardproof.read.index_keys import is_index
-from cardproof.read.index_shape import read_index
-from cardproof.read.markdown import Span
+from cardproof.read.index_shape import is_index, read_index
+from cardproof.read.markdown import Page, Span, read_page
 from cardproof.read.model_index import MARKDOWN, IndexReader
 from cardproof.read.models import Model, Table, UnreadTable
-from cardproof.read.page import Page, read_page
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 
@@ -99,9 +97,7 @@ class Reading(Struct):
         return [claim for card in self.cards for claim in card.claims]
 
 
-def read_cards(
-    paths: Iterable[Path], *, root: Path | None = None, show: Callable[[Path], str] | None = None
-) -> Reading:
+def read_cards(paths: Iterable[Path], *, root: Path | None = None) -> Reading:
     """Read the given files and folders.
 
     A folder stands for its Markdown files, its ``model-index.yml``, and the YAML and CSV files below it that hold
@@ -111,33 +107,32 @@ def read_cards(
     that does not exist.
     """
     reading = Reading()
-    show = show or show_path
     seen: set[Path] = set()
     for given in paths:
         if not given.exists() and not (root and given.is_symlink()):
             if address := address_in(given):
                 raise InputError(f"{address}: addresses are not read: download the card first, and name its file")
-            raise InputError(f"{show(given)}: no such file or folder{near_file(given)}")
+            raise InputError(f"{show_path(given)}: no such file or folder{near_file(given)}")
         bound = (root or root_of_argument(given)).resolve()
         explicit = root is not None or given.is_file()
-        for path in [given] if explicit else _files_below(given, show, reading):
+        for path in [given] if explicit else _files_below(given, reading):
             with boundary(
-                reading.findings.append, Place(show(path), 1, 1), "reading", "in reading this file", fatal=True
+                reading.findings.append, Place(show_path(path), 1, 1), "reading", "in reading this file", fatal=True
             ):
-                if (root or not explicit) and (refused := _refused(path, bound, show, root is not None)):
+                if (root or not explicit) and (refused := _refused(path, bound, root is not None)):
                     reading.files += 1
                     reading.findings.append(refused)
                 elif path.resolve() not in seen:
-                    seen |= _read_file(path, bound, show, reading, explicit, seen)
+                    seen |= _read_file(path, bound, reading, explicit, seen)
     reading.findings.sort(key=lambda one: (*one.place.start, one.check, one.message))
     return reading
 
 
-def _files_below(folder: Path, show: Callable[[Path], str], reading: Reading) -> list[Path]:
+def _files_below(folder: Path, reading: Reading) -> list[Path]:
     """Return the Markdown, YAML and CSV files below a folder, an index before what it may import."""
 
     def report(error: OSError) -> None:
-        place, message = Place(show(Path(error.filename)), 1, 1), f"this folder cannot be read: {error.strerror}"
+        place, message = Place(show_path(Path(error.filename)), 1, 1), f"this folder cannot be read: {error.strerror}"
         reading.findings.append(Finding(place, "encoding", "error", message, fatal=True))
 
     endings = (*MARKDOWN, ".yml", ".yaml", ".csv")
@@ -145,33 +140,31 @@ def _files_below(folder: Path, show: Callable[[Path], str], reading: Reading) ->
     return sorted(found, key=lambda path: (*(path.stem.lower() != name for name in _INDEX_NAMES), path.as_posix()))
 
 
-def _refused(path: Path, root: Path, show: Callable[[Path], str], of_site: bool) -> Finding | None:
+def _refused(path: Path, root: Path, of_site: bool) -> Finding | None:
     """Return why a file that nobody named is not read: a link leads out of ``root``, or it is a device or pipe."""
-    place = Place(show(path), 1, 1)
+    place = Place(show_path(path), 1, 1)
     if not is_regular(path):
         message = "not read: this is a link to nothing, a device or a pipe"
         return Finding(place, "encoding", "error" if of_site else "warning", message, "remove it", fatal=of_site)
     if not is_inside(path, [root]):
-        message = f"not read: a link leads out of {show(root)}"
+        message = f"not read: a link leads out of {show_path(root)}"
         return Finding(place, "encoding", "error", message, "put the file itself here", fatal=True)
     return None
 
 
-def _read_file(
-    path: Path, root: Path, show: Callable[[Path], str], reading: Reading, explicit: bool, seen: set[Path]
-) -> set[Path]:
+def _read_file(path: Path, root: Path, reading: Reading, explicit: bool, seen: set[Path]) -> set[Path]:
     """Add the cards of a file and of the pages that it imports to a reading, and return the files that were read.
 
     Pages in ``seen`` are cards already.
     """
     reading.files += 1
-    source, findings = read_source(path, show(path))
+    source, findings = read_source(path, show_path(path))
     if source is None or any(finding.fatal for finding in findings):
         reading.findings += findings
         return {path.resolve()}
     if path.suffix.lower() == ".csv":
         return _read_results(source, findings, reading, explicit)
-    reader = IndexReader(root, show)
+    reader = IndexReader(root)
     page = None if path.suffix.lower() in _DATA else read_page(source)
     findings += page.findings if page else ()
     found = _page_models(page, reader, findings) if page else _data_models(source, reader, findings, explicit)
@@ -210,7 +203,7 @@ def _page_models(page: Page, reader: IndexReader, findings: list[Finding]) -> tu
     models = reader.models(page.roots, page.source)
     if page.hub:
         own = {model.name for model in models}
-        models += tuple(model for model in reader.models(page.hub, page.source) if model.name not in own)
+        models += tuple(model for model in reader.models([page.hub], page.source) if model.name not in own)
     if page.roots and not models and not any(f.severity == "error" for f in findings + reader.findings):
         place, hint = page.source.place(page.indexes[0].start), "list them under Models"
         findings.append(Finding(place, "model-index", "error", "the model index holds no model", hint))
@@ -226,7 +219,7 @@ def _page_card(page: Page, models: tuple[Model, ...]) -> Card:
 
 def _table_card(source: Source, header: Mapping | None = None, models: tuple[Model, ...] = (), start: int = 0) -> Card:
     """Return a card with the models that the text itself describes; a template has its index instead."""
-    from cardproof.read.details import WORDS, Details, merged, read_details
+    from cardproof.read.details import WORDS, merged, read_details
     from cardproof.read.tables import Found, read_tables
 
     text = source.text.lower()
@@ -235,14 +228,14 @@ def _table_card(source: Source, header: Mapping | None = None, models: tuple[Mod
     tables = read_tables(source, start) if is_csv or "|" in text or "<table" in text else Found()
     only = models[0].name if len(models) == 1 else ""  # a card of the Hub is about one model, whatever its title says
     has_lists = not is_csv and any(word in text for word in WORDS)
-    lists = read_details(source, start, header, only) if has_lists else Details()
-    for model in (*([lists.model] if lists.model else ()), *tables.models):
+    of_page, lists = read_details(source, start, header, only) if has_lists else (None, [])
+    for model in (*([of_page] if of_page else ()), *tables.models):
         earlier = found.get(model.key)
         found[model.key] = merged(earlier, model) if earlier else model
     models = tuple(found.values())
     return Card(
         source, header, (), models, _claims(models), tuple(tables.findings),
-        tables=tuple(tables.tables), unread=(*tables.unread, *lists.unread),
+        tables=tuple(tables.tables), unread=(*tables.unread, *lists),
     )  # fmt: skip
 
 
@@ -262,9 +255,9 @@ def _data_models(
     findings += more
     if tree is None:
         return ()
-    if not is_index(tree) and (model := reader.nameless(tree, source)):
+    if not is_index(tree) and (model := reader.nameless(tree)):
         return (model,)
-    return reader.models(tree, source)
+    return reader.models([tree], source)
 
 
 def _claims(models: tuple[Model, ...]) -> tuple[tuple[Claim, ...], ...]:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from functools import lru_cache
 
 from msgspec import Struct
-
-from cardproof import __version__
-from cardproof.core.cache import recalled
 
 MAX_ENTRY = 20_000
 """Characters of one entry; a longer one is not a citation."""
@@ -44,6 +40,7 @@ class Entry(Struct, frozen=True):
     """Why it cannot be read; then it has no fields."""
 
 
+@lru_cache(maxsize=8)
 def entries_of(text: str) -> tuple[Entry, ...]:
     """Return the BibTeX entries of a text, in order."""
     entries: list[Entry] = []
@@ -74,9 +71,17 @@ def address_of(entry: Entry) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1000)
 def plain(text: str) -> str:
     """Return a BibTeX value as a reader sees it: without braces, with accents, with single blanks."""
-    return str(recalled("BibTeX values", text, _plain, _libraries()))
+    from pybtex.exceptions import PybtexError
+    from pybtex.richtext import Text
+
+    try:
+        shown = str(Text.from_latex(text))
+    except (PybtexError, ValueError, RecursionError):
+        shown = re.sub("[{}]", "", text)
+    return " ".join(shown.split())
 
 
 def normal_title(title: str) -> str:
@@ -96,48 +101,22 @@ def _closing(text: str, start: int) -> int | None:
 
 
 def _entry(text: str, match: re.Match[str], end: int | None, strings: str) -> Entry:
-    if end is None:
-        return Entry(match[1].lower(), "", {}, {}, match.start(), match.end(), "it is never closed")
-    whole = text[match.start() : end]
-    parsed = recalled("BibTeX entries", strings + whole, _parsed, _libraries())
-    if "trouble" in parsed:
-        return Entry(match[1].lower(), "", {}, {}, match.start(), end, parsed["trouble"])
-    at: dict[str, int] = {}
-    for found in re.finditer(r"(?:^|[,\n])[ \t]{0,40}([A-Za-z-]{1,30})[ \t]{0,40}=[ \t]{0,40}", whole):
-        at.setdefault(found[1].lower(), match.start() + found.end())
-    return Entry(parsed["kind"], parsed["key"], parsed["fields"], at, match.start(), end)
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """Return the kind, key and fields of the one entry of a text, or the trouble that there is in reading it."""
     from pybtex.database.input.bibtex import Parser
     from pybtex.exceptions import PybtexError
 
+    kind, start = match[1].lower(), match.start()
+    if end is None:
+        return Entry(kind, "", {}, {}, start, match.end(), "it is never closed")
+    whole = text[start:end]
     try:
-        ((key, entry),) = Parser().parse_string(text).entries.items()
+        ((key, entry),) = Parser().parse_string(strings + whole).entries.items()
     except (PybtexError, ValueError, RecursionError) as trouble:
         said = " ".join(str(trouble).split())
         if said.startswith("Too many commas in"):
             said = f"names of persons are separated by commas instead of 'and': {said.partition(' in ')[2]}"
-        return {"trouble": said}
+        return Entry(kind, "", {}, {}, start, end, said)
+    at: dict[str, int] = {}
+    for found in re.finditer(r"(?:^|[,\n])[ \t]{0,40}([A-Za-z-]{1,30})[ \t]{0,40}=[ \t]{0,40}", whole):
+        at.setdefault(found[1].lower(), start + found.end())
     fields = {name.lower(): str(value) for name, value in entry.fields.items()}
-    return {"kind": entry.type.lower(), "key": str(key), "fields": fields}
-
-
-def _plain(text: str) -> str:
-    from pybtex.exceptions import PybtexError
-    from pybtex.richtext import Text
-
-    try:
-        shown = str(Text.from_latex(text))
-    except (PybtexError, ValueError, RecursionError):
-        shown = re.sub("[{}]", "", text)
-    return " ".join(shown.split())
-
-
-@cache
-def _libraries() -> dict[str, str]:
-    """Return what reads BibTeX for us, which takes longer to import than all else that one card needs."""
-    from importlib.metadata import version
-
-    return {"cardproof": __version__, **{name: version(name) for name in ("pybtex", "latexcodec")}}
+    return Entry(entry.type.lower(), str(key), fields, at, start, end)

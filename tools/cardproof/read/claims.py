@@ -10,7 +10,7 @@ from cardproof.core.names import FIELDS, kind_of, normal_field, qualifier_of, sc
 from cardproof.core.numbers import MAX_TEXT, is_of_another_count, parse_stated
 from cardproof.core.secrets import masked
 from cardproof.core.types import MOST_STATED, Claim, Number, Place, shorten
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
+from cardproof.core.yaml import Mapping, Node, Scalar, items_of
 from cardproof.read.models import Model
 
 _CHANNELS = (1, 3, 4)
@@ -110,7 +110,7 @@ def _published(model: Model) -> list[Claim]:
     """Return the values that others publish (``Published Elsewhere: [{Field, Value, Source}]``)."""
     node = model.fields.get("Published Elsewhere")
     claims = []
-    for entry in node.items if isinstance(node, Sequence) else [node]:
+    for entry in items_of(node) if node else ():
         if not isinstance(entry, Mapping):
             continue
         field, value, source = entry.get("Field"), entry.get("Value"), entry.get("Source")

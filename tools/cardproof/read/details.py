@@ -11,17 +11,17 @@ from msgspec.structs import replace
 from cardproof.core.names import canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_stated
 from cardproof.core.source import Source
+from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.cell_text import inner
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.markdown import Line, text_lines
 from cardproof.read.models import Form, Model, UnreadTable
+from cardproof.read.table_cells import inner
 from cardproof.read.table_columns import COUNTS
 from cardproof.read.table_values import LEAST_RATIO, SMALLEST
 
 WORDS = ("model stats", "param", "flops", "macs", "multiply-adds", "mult-adds", "madds")
 """In lower case; a text without any of them has no list that is looked for."""
-NOT_NAMED = "only a list below the words 'Model Stats' is read"
 _TITLE = re.compile(r" {0,3}# {1,5}Model card for (`?)(?P<name>[\w./-]{1,200})\1 {0,5}\r?\n?", re.IGNORECASE)
 _HEADING = re.compile(r" {0,3}(?P<level>#{1,6}) {1,5}([`*_]{0,3})(?P<name>[A-Za-z][\w.+/-]{1,200})\2[ #]{0,5}\r?\n?")
 _NAMING = ("model_name", "name", "title")
@@ -33,20 +33,12 @@ _STATS = re.compile(
 _KEY = r"#?[A-Za-z][\w() #/.×^-]{0,40}?"
 _ITEM = re.compile(
     rf"(?P<indent>[ \t]{{0,16}})[-*+][ \t]{{1,5}}"
-    rf"(?:\*\*(?P<bold>{_KEY})(?::\*\*|\*\* ?:)|__(?P<under>{_KEY})(?::__|__ ?:)|(?P<plain>{_KEY}):)"
+    rf"(?P<mark>\*\*|__)?(?P<key>{_KEY})(?(mark)(?::(?P=mark)|(?P=mark) ?:)|:)"
     r"[ \t]{0,5}(?P<value>[^\s][^\r\n]{0,200})"
 )
 _ANY_ITEM = re.compile(r"(?P<indent>[ \t]{0,16})[-*+][ \t]")
 _SIZES = re.compile(r"(?:(?P<when>train|test) ?= ?)?(?P<size>\d{1,5} ?x ?\d{1,5})")
 _THREE_SIDES = re.compile(r"\d ?x ?\d{1,5} ?x")
-
-
-class Details(Struct):
-    """What the lists of a text state of its model."""
-
-    model: Model | None = None
-    unread: list[UnreadTable] = field(default_factory=list)
-    """Lists with counts that are not read."""
 
 
 class _Entry(Struct, frozen=True):
@@ -60,11 +52,13 @@ class _Entry(Struct, frozen=True):
         return kind_of(self.key.text)
 
     @property
+    def number(self) -> Number | None:
+        return parse_stated(self.value.text, "count", scale_of(self.key.text))
+
+    @property
     def is_count(self) -> bool:
         """Whether it is sure to state a count."""
-        if self.kind not in COUNTS or len(self.value.text) > MAX_TEXT:
-            return False
-        number = parse_stated(self.value.text, "count", scale_of(self.key.text))
+        number = self.number if self.kind in COUNTS else None
         return number is not None and (self.has_unit or number.value >= SMALLEST or "." in self.value.text)
 
     @property
@@ -121,8 +115,10 @@ def stated_model(source: Source, name: Scalar, cells: Iterable[tuple[Scalar, Sca
     return Model(name.text, name.place, (), fields, (), form)
 
 
-def read_details(source: Source, start: int, header: Mapping | None = None, only: str = "") -> Details:
-    """Return the values of the list "Model Stats" as those of the model that the page is about.
+def read_details(
+    source: Source, start: int, header: Mapping | None = None, only: str = ""
+) -> tuple[Model | None, list[UnreadTable]]:
+    """Return what the list "Model Stats" states of the page's model, and the lists with counts that are not read.
 
     ``only`` is the name of the only model that its header has results of; else the title names it, or a field of the
     header. Nothing is read if several lists, or titles of several models, make it uncertain.
@@ -130,7 +126,7 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
     lists, titles = _lists_and_titles(source, start)
     counting = [one for one in lists if any(entry.is_count for entry in one.entries)]
     named = [one for one in lists if one.named and one.entries]
-    found = Details()
+    model = None
     reason = ""
     if len(named) > 1:
         reason = "the page has several lists 'Model Stats'"
@@ -141,13 +137,13 @@ def read_details(source: Source, start: int, header: Mapping | None = None, only
         elif key := named[0].repeated:
             reason = f"it states {key} more than once"
         elif cells := [cell for entry in named[0].entries for cell in _cells(source, entry, named[0])]:
-            found.model = stated_model(source, name, cells, "details")
+            model = stated_model(source, name, cells, "details")
             counting = [one for one in counting if one is not named[0]]
-    found.unread = [_unread(source, one, reason) for one in counting if one.named]
+    unread = [_unread(source, one, reason) for one in counting if one.named]
     if others := [one for one in counting if not one.named]:
         more = f" (one of {len(others)} such lists)" if len(others) > 1 else ""
-        found.unread.append(_unread(source, others[0], f"{NOT_NAMED}{more}"))
-    return found
+        unread.append(_unread(source, others[0], f"only a list below the words 'Model Stats' is read{more}"))
+    return model, unread
 
 
 def _unread(source: Source, one: _List, reason: str) -> UnreadTable:
@@ -186,27 +182,27 @@ def _lists_and_titles(source: Source, start: int) -> tuple[list[_List], list[_Ti
     titles: list[_Title] = []
     current: _List | None = None
     for line in text_lines(source, start):
-        if match := _STATS.fullmatch(line.text):
+        text = "" if line.is_code else line.text
+        if match := _STATS.fullmatch(text):
             current = _List(line.start + match.end("indent"), True)
             lists.append(current)
             continue
-        line = _nested(source, line) if current else line
-        if (match := _ITEM.match(line.text)) or (current and _ANY_ITEM.match(line.text)):
-            current = _listed(source, line, match, current, lists)
-        elif line.text.strip() or not _is_blank(source, line):
+        if current and line.text.startswith(("    ", "\t")):
+            text = line.text  # an item that is indented far, and no code
+        if _ITEM.match(text) or (current and _ANY_ITEM.match(text)):
+            current = _listed(source, line, current, lists)
+        elif line.text.strip():
             current = None
-            if match := _TITLE.fullmatch(line.text):
+            if match := _TITLE.fullmatch(text):
                 titles.append(_Title(1, _scalar(source, line, *match.span("name")), True))
-            elif match := _HEADING.fullmatch(line.text):
+            elif match := _HEADING.fullmatch(text):
                 titles.append(_Title(len(match["level"]), _scalar(source, line, *match.span("name")), False))
     return lists, titles
 
 
-def _listed(
-    source: Source, line: Line, match: re.Match[str] | None, current: _List | None, lists: list[_List]
-) -> _List | None:
+def _listed(source: Source, line: Line, current: _List | None, lists: list[_List]) -> _List | None:
     """Add an item to the list that it belongs to, and return that list; an item further in belongs to another item."""
-    any_item = match or _ANY_ITEM.match(line.text)
+    any_item, match = _ANY_ITEM.match(line.text), _ITEM.match(line.text)
     assert any_item
     level = len(any_item["indent"].expandtabs(4))
     if current and current.level < 0:
@@ -217,25 +213,12 @@ def _listed(
         current = _List(line.start, False, level)
         lists.append(current)
     if match and level == current.level:
-        key = next(group for group in ("bold", "under", "plain") if match[group])
         first = line.start + match.start("value")
         span = inner(source.text, first, first + len(match["value"].rstrip()))
         text = source.text[slice(*span)]
         value = Scalar(source, *span, text, text, "")
-        current.entries.append(_Entry(_scalar(source, line, *match.span(key)), value))
+        current.entries.append(_Entry(_scalar(source, line, *match.span("key")), value))
     return current
-
-
-def _nested(source: Source, line: Line) -> Line:
-    """Return a line of a list as it is written: one that is indented far is an item there, and no code."""
-    end = source.text.find("\n", line.start) + 1 or len(source.text)
-    text = source.text[line.start : end]
-    return Line(line.start, text) if not line.text and text.startswith(("    ", "\t")) else line
-
-
-def _is_blank(source: Source, line: Line) -> bool:
-    end = source.text.find("\n", line.start)
-    return not source.text[line.start : end if end >= 0 else len(source.text)].strip()
 
 
 def _cells(source: Source, entry: _Entry, stats: _List) -> Iterator[tuple[Scalar, Scalar]]:
@@ -260,17 +243,14 @@ def _cells(source: Source, entry: _Entry, stats: _List) -> Iterator[tuple[Scalar
 def _count(entry: _Entry, stats: _List) -> Scalar:
     """Return a count; FLOPs beside multiply-adds are operations, and a small number without a unit is not read."""
     key, value = entry.key, entry.value
-    number = parse_stated(value.text, "count", scale_of(key.text))
-    name = normal_field(key.text)
+    number, name = entry.number, normal_field(key.text)
     macs = next((one for one in stats.entries if one.kind == "flops" and normal_field(one.key.text) != "flops"), None)
     operations = name == "flops" and macs is not None
     unread = ""
     if number and not entry.has_unit and number.value < SMALLEST:
         unread = f"neither '{key.text}' nor '{value.text}' states a unit, such as 'Params (M)' or '11.7M'"
-    elif number and operations and macs:
-        other = parse_stated(macs.value.text, "count", scale_of(macs.key.text))
-        if other is None or number.value < other.value * LEAST_RATIO:
-            unread = "FLOPs and multiply-adds of this list are about as many: it is unclear what the FLOPs count"
+    elif number and operations and macs and (macs.number is None or number.value < macs.number.value * LEAST_RATIO):
+        unread = "FLOPs and multiply-adds of this list are about as many: it is unclear what the FLOPs count"
     if not unread and not operations:
         return value
     return TableValue(

@@ -8,7 +8,7 @@ from typing import Any
 
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Severity
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of, read_yaml
 from cardproof.read.hub_ids import LICENCES, RELATIONS, TASKS, licence_id, near
 from cardproof.read.models import Model, Result
 
@@ -23,6 +23,11 @@ _CLOSED_OTHERWISE = re.compile(r"^\.\.\.[ \t]*\r?$", re.MULTILINE)
 """As in YAML; MkDocs and pandoc end a header there."""
 _BLANK = re.compile(r"^[ \t]*\r?$", re.MULTILINE)
 _FIELD_NAME = re.compile(r"[a-z][\w-]*")
+_OTHERWISE = {
+    "license": "write 'license: other' with license_name and license_link",
+    "base_model_relation": f"it knows: {', '.join(RELATIONS)}",
+}
+"""What to write if no identifier is near."""
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
@@ -74,7 +79,10 @@ def check_header(header: Node) -> Iterator[Finding]:
     yield from _check_ids(header, "license", LICENCES, "licence", "error")
     yield from _check_ids(header, "pipeline_tag", TASKS, "task", "warning")
     yield from _check_ids(header, "base_model_relation", RELATIONS, "relation to a base model", "error")
-    yield from _check_repositories(header, "base_model", "a model")
+    for item in _scalars(header.get("base_model")):
+        if item.text.strip() and not _REPOSITORY.fullmatch(item.text):
+            message = f"'{item.text}' is not the identifier of a model on the Hub: it refuses the card"
+            yield Finding(item.place, "hub-header", "error", message, "write it as OWNER/NAME")
 
 
 def _check_texts(field: str, key: Scalar, node: Node) -> Iterator[Finding]:
@@ -84,7 +92,7 @@ def _check_texts(field: str, key: Scalar, node: Node) -> Iterator[Finding]:
         yield Finding(key.place, "hub-header", "error", message, "delete the line, or give it a value")
         return
     what = f"an entry of '{field}'" if isinstance(node, Sequence) else f"'{field}'"
-    for item in node.items if isinstance(node, Sequence) else [node]:
+    for item in items_of(node):
         if isinstance(item, Scalar) and (item.value is None or not item.text.strip()):
             message = f"{what} has no value: the Hub refuses the card"
             yield Finding(item.place, "hub-header", "error", message, "delete it, or give it a value")
@@ -95,7 +103,6 @@ def _check_texts(field: str, key: Scalar, node: Node) -> Iterator[Finding]:
 
 
 def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, severity: Severity) -> Iterator[Finding]:
-    """Report values that are no identifiers of the Hub."""
     for item in _scalars(header.get(field)):
         text = item.text.strip()
         if not text or text in known:
@@ -103,33 +110,19 @@ def _check_ids(header: Mapping, field: str, known: Collection[str], what: str, s
         nearest = (licence_id(text) if field == "license" else None) or near(text, frozenset(known))
         does = "refuses the card" if severity == "error" else "drops the value"
         message = f"the Hub has no {what} '{text}': it {does}"
-        hint = f"did you mean '{nearest}'?" if nearest else _other(field)
+        hint = f"did you mean '{nearest}'?" if nearest else _OTHERWISE.get(field)
         yield Finding(item.place, "hub-header", severity, message, hint, item.fix(nearest) if nearest else None)
-
-
-def _other(field: str) -> str | None:
-    """Return what to write if no identifier is near."""
-    if field == "license":
-        return "write 'license: other' with license_name and license_link"
-    return f"it knows: {', '.join(RELATIONS)}" if field == "base_model_relation" else None
-
-
-def _check_repositories(header: Mapping, field: str, what: str) -> Iterator[Finding]:
-    for item in _scalars(header.get(field)):
-        if item.text.strip() and not _REPOSITORY.fullmatch(item.text):
-            message = f"'{item.text}' is not the identifier of {what} on the Hub: it refuses the card"
-            yield Finding(item.place, "hub-header", "error", message, "write it as OWNER/NAME")
 
 
 def _scalars(node: Node | None) -> list[Scalar]:
     """Return the values of a field that are not null."""
-    items = node.items if isinstance(node, Sequence) else [node]
+    items = items_of(node) if node else []
     return [item for item in items if isinstance(item, Scalar) and item.value is not None]
 
 
 def check_results(index: Node) -> Iterator[Finding]:
     """Report results that the Hub refuses: each needs a task and a data set, and metrics their type and value."""
-    for entry in index.items if isinstance(index, Sequence) else [index]:
+    for entry in items_of(index):
         if not isinstance(entry, Mapping):
             continue
         results = entry.get("results")
@@ -190,7 +183,7 @@ def model_of_results(root: Node, source: Source) -> tuple[tuple[Model, ...], lis
     """Return the model with the results of one file, and findings; its name is that of the repository's folder."""
     findings: list[Finding] = []
     results = []
-    for entry in root.items if isinstance(root, Sequence) else [root]:
+    for entry in items_of(root):
         try:
             results.append(_result(entry))
         except ValueError as error:

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from cardproof.core.names import FIELDS, kind_of
 from cardproof.core.source import Source
-from cardproof.core.types import Finding, Fix
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.read.index_keys import (
-    COMMON,
-    INDEX,
-    ITEM,
-    METRIC,
-    OF_METADATA,
-    REFERENCE,
-    REFERENCES,
-    RESULT,
-    home_in_words,
-    home_of,
-    is_model,
-    misplaced,
-    one_letter_apart,
-)
-from cardproof.read.lost_indents import RestoredIndex, lost_indents
+from cardproof.core.types import Finding, Fix, Place
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of, read_yaml
+
+INDEX = ("type", "import", "models", "collections", "library")
+ITEM = (
+    "name", "in collection", "metadata", "results", "paper", "code", "weights", "config", "readme", "image", "license",
+    "licence", "alias", "converted from", "published elsewhere",
+)  # fmt: skip
+"""Keys of a model or of a collection."""
+RESULT = ("task", "dataset", "metrics")
+COMMON = (
+    "flops", "parameters", "epochs", "batch size", "training data", "training techniques", "training resources",
+    "architecture",
+)  # fmt: skip
+"""Metadata that the format names itself."""
+REFERENCE = ("title", "url", "version", "authors", "year", "journal", "doi")
+"""Keys of a paper or of code."""
+REFERENCES = ("paper", "code")
+
+OF_METADATA = {
+    *COMMON, "image size", "crop pct", "interpolation", "file size", "lr", "learning rate", "momentum", "weight decay",
+    "label smoothing",
+} | set(FIELDS["parameters"][1]) | set(FIELDS["flops"][1]) - {"param"}  # fmt: skip
+METRIC = re.compile(r"top[ _-]?\d+([ _-](accuracy|acc|error))?|accuracy|map|miou", re.IGNORECASE)
 
 Entry = tuple[Scalar, Node]
+
+_LINE = re.compile(
+    r"(?P<dash>-[ \t]+)?(?P<key>'[^']*'|\"[^\"]*\"|[^\s:#'\"\[\]{},|>&*!%@`-][^:#'\"]*):(?P<value>[ \t].*|)"
+)
+_OPEN_VALUE = re.compile(r"\s*(?:[|>][-+\d]*\s*(?:#.*)?|[\[{][^\]}]*)")
+"""A value that goes on in the lines below."""
 
 
 def read_index(
@@ -36,33 +51,61 @@ def read_index(
 
     ``declared``: it says itself that it is an index. Anything else is returned as it is.
     """
-    end = len(source.text) if end is None else end
-    if lost := lost_indents(source.text[start:end]):
-        repaired = RestoredIndex(source, start, end, lost)
-        tree, findings = repaired.read()
-        if tree is not None and not any(finding.fatal for finding in findings):
-            found = _Shape()
-            return found.root(tree, declared), [repaired.finding(), *findings, *found.findings]
-    tree, findings = read_yaml(source, start, end)
-    if tree is None:
-        return None, findings
-    found = _Shape()
-    return found.root(tree, declared), findings + found.findings
+    tree, findings, _ = _read(source, start, end, declared)
+    return tree, findings
 
 
 def indentation_fixes(source: Source, start: int = 0, end: int | None = None) -> list[Fix]:
     """Return the edits that restore the indentation of a model index: spaces at the start of lines."""
+    _, _, shifts = _read(source, start, end, declared=False)
+    return [Fix(line, 1, 1, " " * spaces) for line, spaces in sorted(shifts.items())]
+
+
+def _read(
+    source: Source, start: int, end: int | None, declared: bool
+) -> tuple[Node | None, list[Finding], dict[int, int]]:
+    """Return an index as it is meant, its findings, and by how many spaces lines are indented too little."""
     end = len(source.text) if end is None else end
-    if lost := lost_indents(source.text[start:end]):
-        repaired = RestoredIndex(source, start, end, lost)
-        if repaired.read()[0] is not None:
-            return repaired.fixes()
-    tree, _ = read_yaml(source, start, end)
-    if tree is None:
-        return []
-    found = _Shape()
-    found.root(tree, declared=False)
-    return [Fix(line, 1, 1, " " * spaces) for line, spaces in sorted(found.shifts.items())]
+    shape = _Shape()
+    restored = _restored(source, start, end)
+    tree, findings = read_yaml(restored, start) if restored else (None, [])
+    if restored and tree is not None:
+        return shape.root(tree, declared), [restored.finding(), *findings, *shape.findings], restored.shifts
+    tree, findings = read_yaml(source, start, end)
+    if tree is not None:
+        tree = shape.root(tree, declared)
+    return tree, findings + shape.findings, shape.shifts
+
+
+def is_index(root: Node | None) -> bool:
+    """Return whether a document is a model index, one model, or a list of models."""
+    if isinstance(root, Sequence):
+        return bool(root.items) and all(is_model(item) for item in root.items)
+    return isinstance(root, Mapping) and (
+        any(root.get(key) for key in ("Models", "Collections", "Import")) or is_model(root)
+    )
+
+
+def is_model(node: Node) -> bool:
+    """Return whether a mapping is one model: a name beside metadata that we know, or results."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("Name"), Scalar):
+        return False
+    metadata, results = node.get("Metadata"), node.get("Results")
+    return is_metadata(metadata) or is_result(
+        results.items[0] if isinstance(results, Sequence) and results.items else results
+    )
+
+
+def is_metadata(node: Node | None) -> bool:
+    """Return whether a mapping is the metadata of a model."""
+    if isinstance(node, Sequence):
+        return any(is_metadata(item) for item in node.items)
+    return isinstance(node, Mapping) and any(key in OF_METADATA or kind_of(key) in FIELDS for key in node.entries)
+
+
+def is_result(node: Node | None) -> bool:
+    """Return whether a mapping is a result of a model."""
+    return isinstance(node, Mapping) and node.get("Metrics") is not None and node.get("Dataset") is not None
 
 
 class _Shape(Struct):
@@ -73,8 +116,6 @@ class _Shape(Struct):
     """Line -> spaces by which it is indented too little."""
     _moved: set[int] = field(default_factory=set)
     """Where keys start that were put elsewhere."""
-    _own: dict[int, Node] = field(default_factory=dict)
-    """By its identity, what was made here and may be changed."""
     _reported: set[int] = field(default_factory=set)
     """Where mappings start of which a key was reported."""
 
@@ -96,9 +137,9 @@ class _Shape(Struct):
         """The last list above that has an entry."""
         for key, value in index:
             key, name = self._meant(key, INDEX, ITEM, RESULT, OF_METADATA)
-            home = "" if name in INDEX else home_of(name)
+            home = "" if name in INDEX else _home_of(name)
             if home and listed:
-                self._report(key, index, "the root of the index", home_in_words(home))
+                self._report(key, index, "the root of the index", home)
                 entries[listed] = (entries[listed][0], self._extended(entries[listed][1], name, key, value))
             else:
                 entries[name] = (key, value)
@@ -119,17 +160,17 @@ class _Shape(Struct):
         """The last key above that has no value yet."""
         for key, value in item:
             key, name = self._meant(key, ITEM, INDEX, RESULT, OF_METADATA)
-            home = "" if name in ITEM else home_of(name)
+            home = "" if name in ITEM else _home_of(name)
             if not home and name not in ITEM and (empty == "metadata" or (empty and name in REFERENCE)):
                 home = empty
             if home in REFERENCES:
-                self._report(key, item, "a model or collection", home_in_words(home))
+                self._report(key, item, "a model or collection", home)
                 entries[home] = self._into(entries.get(home), home, key, value, home == empty)
             elif home == "metadata" and name not in entries:
-                self._report(key, item, "a model or collection", home_in_words(home))
+                self._report(key, item, "a model or collection", home)
                 entries["metadata"] = self._into(entries.get("metadata"), "Metadata", key, value, empty == "metadata")
             elif home in ("results", "metrics"):
-                self._report(key, item, "a model or collection", home_in_words(home))
+                self._report(key, item, "a model or collection", home)
                 entries["results"] = self._into_results(entries.get("results"), name, key, value)
             else:
                 entries[name] = (key, self._joined(value, entries[name][1]) if name in entries else value)
@@ -170,29 +211,20 @@ class _Shape(Struct):
         return Mapping(result.source, result.start, result.end, entries)
 
     def _into_results(self, entry: Entry | None, name: str, key: Scalar, value: Node) -> Entry:
-        """Add a key to the last of a model's results."""
         if entry is None or not _mappings(entry[1]):
-            results: Node = self._list([self._made(key)], key)
+            first = Mapping(key.source, key.start, key.end, {})
+            results = Sequence(key.source, key.start, key.end, [first])
             entry = (entry[0] if entry else _key(key, "Results"), results)
         return entry[0], self._extended(entry[1], name, key, value)
 
-    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Node:
+    def _extended(self, node: Node, name: str, key: Scalar, value: Node) -> Sequence:
         """Add a key to the last mapping of a list, or to the one that stands instead of it, unless that has it."""
-        items = node.items if isinstance(node, Sequence) else [node]
-        if id(node) not in self._own:
-            node = self._list(items, key)
-            items = node.items
-        at = next(at for at in reversed(range(len(items))) if isinstance(items[at], Mapping))
-        last = items[at] = self._made(key, items[at])
+        items = items_of(node)
+        last = next(item for item in reversed(items) if isinstance(item, Mapping))
         if name not in last.entries or _is_empty(last.entries[name][1]):
-            self._shift(key, value, _column(last) - key.place.column if last.entries else 0)
+            self._shift(key, value, next(iter(last))[0].place.column - key.place.column if last.entries else 0)
             last.entries[name] = (key, value)
-        return node
-
-    def _list(self, items: Iterable[Node], key: Scalar) -> Sequence:
-        made = Sequence(key.source, key.start, key.end, list(items))
-        self._own[id(made)] = made
-        return made
+        return node if isinstance(node, Sequence) else Sequence(key.source, key.start, key.end, items)
 
     def _joined(self, node: Node, made: Node) -> Node:
         """Return a value with what stood above it and belongs into it."""
@@ -207,18 +239,11 @@ class _Shape(Struct):
         mark = entry[0] if entry else _key(key, name)
         if below:
             self._shift(key, value, mark.place.column + 2 - key.place.column)
-        inner = self._made(mark, entry[1] if entry else None)
+        inner = entry[1] if entry else None
+        if not isinstance(inner, Mapping):
+            inner = Mapping(key.source, mark.start, mark.end, {})
         inner.entries[key.text.lower()] = (key, value)
         return mark, inner
-
-    def _made(self, key: Scalar, node: Node | None = None) -> Mapping:
-        """Return a mapping that may be changed: the node itself if it was made here, or else one with its entries."""
-        if isinstance(node, Mapping) and id(node) in self._own:
-            return node
-        like: Node = node if isinstance(node, Mapping) else key
-        made = Mapping(key.source, like.start, like.end, dict(node.entries) if isinstance(node, Mapping) else {})
-        self._own[id(made)] = made
-        return made
 
     def _shift(self, key: Scalar, value: Node, spaces: int) -> None:
         if spaces > 0:
@@ -243,8 +268,40 @@ class _Shape(Struct):
         """Report the first key of a mapping that belongs elsewhere; the others are moved with it."""
         if key.start not in self._moved and inside.start not in self._reported:
             self._reported.add(inside.start)
-            self.findings.append(misplaced(key.place, key.text, stands, home))
+            words = home if home.startswith("a ") else home.title()
+            self.findings.append(_misplaced(key.place, key.text, stands, words))
         self._moved.add(key.start)
+
+
+def _home_of(key: str) -> str:
+    """Return where a key belongs if it has one home; empty for keys of one's own."""
+    if key in RESULT:
+        return "results"
+    if key in ITEM and key not in ("name", "readme", "image", "license", "licence", "config"):
+        return "a model"
+    if key in OF_METADATA:
+        return "metadata"
+    return "metrics" if METRIC.fullmatch(key) else ""
+
+
+def one_letter_apart(one: str, other: str) -> bool:
+    """Return whether two different words become equal by one letter more, less or changed, or two exchanged."""
+    if one == other or abs(len(one) - len(other)) > 1:
+        return False
+    if len(one) == len(other):
+        at = [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+        exchanged = len(at) == 2 and at[1] == at[0] + 1 and one[at[0]] == other[at[1]] and one[at[1]] == other[at[0]]
+        return len(at) == 1 or exchanged
+    longer, shorter = sorted((one, other), key=len, reverse=True)
+    return any(longer[:index] + longer[index + 1 :] == shorter for index in range(len(longer)))
+
+
+def _misplaced(place: Place, key: str, stands: str, home: str) -> Finding:
+    """Return the error that a key stands elsewhere than it belongs."""
+    message = (
+        f"'{key}' stands in {stands} and belongs into {home}: the indentation is lost or wrong; it is read as meant"
+    )
+    return Finding(place, "index-shape", "error", message, "indent it; --fix-unsafe does where the lines allow it")
 
 
 def _as_written(word: str, like: str) -> str:
@@ -264,7 +321,7 @@ def _of_each(node: Node, meant: Callable[[Mapping], Mapping]) -> Node:
 
 
 def _mappings(node: Node) -> list[Mapping]:
-    return [item for item in (node.items if isinstance(node, Sequence) else [node]) if isinstance(item, Mapping)]
+    return [item for item in items_of(node) if isinstance(item, Mapping)]
 
 
 def _is_empty(node: Node) -> bool:
@@ -280,10 +337,100 @@ def end_of(node: Node) -> int:
     return node.end
 
 
-def _column(node: Mapping) -> int:
-    """Return the column of a mapping's first key."""
-    return next(iter(node))[0].place.column
-
-
 def _key(like: Scalar, name: str) -> Scalar:
     return Scalar(like.source, like.start, like.start, name, name, "")
+
+
+class _RestoredSource(Source, eq=False):
+    """The text of an index with its indentation restored; its places are those in the text as it is."""
+
+    shifts: dict[int, int] = field(default_factory=dict)
+    """Line -> spaces by which it is indented too little."""
+
+    def place(self, start: int, end: int | None = None) -> Place:
+        found = Source.place(self, start, end)
+        spaces = self.shifts.get(found.line, 0)
+        last = found.end_column and max(1, found.end_column - spaces)
+        return replace(found, column=max(1, found.column - spaces), end_column=last)
+
+    def finding(self) -> Finding:
+        """Return the error at the first key that belongs further in."""
+        number, spaces = next(iter(self.shifts.items()))
+        line = self.text.split("\n")[number - 1]
+        match = _LINE.match(line.strip())
+        key = match["key"] if match else line.strip()
+        column = len(line) - len(line.lstrip()) - spaces + 1
+        place = Place(self.name, number, column, column + len(key))
+        return _misplaced(place, key, "the root of the index", "an entry of it")
+
+
+def _restored(source: Source, start: int, end: int) -> _RestoredSource | None:
+    """Return the text up to the end of an index with its indentation restored if all its lines begin in one column.
+
+    None if they do not, if nothing belongs further in, or if a line is not understood.
+    """
+    lines = source.text[start:end].split("\n")
+    filled = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if len({len(line) - len(line.lstrip()) for line in filled}) != 1 or any("\t" in line for line in lines):
+        return None
+    depth = _Depth()
+    spaces = [depth.of(line.strip()) for line in lines]
+    if None in spaces or not depth.misplaced:
+        return None
+    text = "\n".join(" " * (number or 0) + line for number, line in zip(spaces, lines, strict=True))
+    shifts = {line: number for line, number in enumerate(spaces, source.place(start).line) if number}
+    return _RestoredSource(source.name, source.path, source.text[:start] + text, shifts=shifts)
+
+
+class _Depth(Struct):
+    """Finds how deep each line of an index stands, from its key and the lines above."""
+
+    misplaced: bool = False
+    """Whether a key that belongs into an entry was seen."""
+    _list: bool = False
+    _open: str = ""
+    """What is open in the current entry: metadata, results, a result, its metrics, the values of those, paper, code."""
+    _deepest: int = 0
+
+    def of(self, line: str) -> int | None:
+        if not line or line.startswith("#"):
+            return 0
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return self._deepest if line.startswith("- ") else None
+        if _OPEN_VALUE.fullmatch(match["value"]):
+            return None
+        key, empty = match["key"].strip("'\" ").lower(), not match["value"].strip()
+        found = self._entry(key, empty) if match["dash"] else self._key(key, empty)
+        if found is not None and empty:
+            self._deepest = found
+        return found
+
+    def _entry(self, key: str, empty: bool) -> int | None:
+        if key == "name" and self._list and self._open != "metrics":
+            self._open = ""
+            return 0
+        if key in RESULT and self._open in ("results", "result", "metrics", "values"):
+            self._open = "metrics" if key == "metrics" and empty else "result"
+            return 2
+        return None
+
+    def _key(self, key: str, empty: bool) -> int | None:
+        if key in INDEX:
+            self._list, self._open = key in ("models", "collections"), ""
+            return 0
+        if not self._list:
+            return None
+        self.misplaced |= bool(_home_of(key)) or key in ITEM
+        if key in ITEM and not (key == "name" and self._open in REFERENCES):
+            self._open = key if empty else ""
+            return 2
+        if key in RESULT and self._open in ("results", "result", "metrics", "values"):
+            self._open = "metrics" if key == "metrics" and empty else "result"
+            return 4
+        if key in OF_METADATA or self._open == "metadata":
+            return 4 if self._open == "metadata" else None
+        if self._open in ("metrics", "values"):
+            self._open = "values"
+            return 6
+        return 4 if self._open in (*REFERENCES, "converted from") else None

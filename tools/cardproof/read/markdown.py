@@ -1,4 +1,4 @@
-"""Markdown line by line: fenced code, the lines that are text, the YAML header, and the comment with a model index."""
+"""Markdown pages as places of models: lines of text and of code, the YAML header, and comments with a model index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from msgspec import Struct
 
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
-from cardproof.core.yaml import Mapping, Sequence, read_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
+from cardproof.read.hub import as_index, check_closed, check_header, check_results, is_for_hub
+from cardproof.read.index_shape import read_index
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _COMMENT = re.compile(r" {0,3}<!--")
@@ -54,7 +56,7 @@ class Line(NamedTuple):
     start: int
     text: str
     is_code: bool = False
-    """Whether it belongs to fenced code, or is a fence."""
+    """Whether it belongs to fenced code, or is a fence; in :func:`text_lines` also other code, and comments."""
 
 
 class Span(Struct, frozen=True):
@@ -81,25 +83,19 @@ def lines_of(text: str, start: int = 0) -> Iterator[Line]:
 
 
 def text_lines(source: Source, start: int = 0) -> Iterator[Line]:
-    """Yield the lines that are neither code nor comments, and an empty line in place of each other one."""
+    """Yield the lines, with those of code and comments marked as code."""
     fences, closing = Fences(), ""
     for position, line in split_lines(source.text, start):
+        is_text = False
         if closing:
             closing = "" if closing in line else closing
-        elif fences.feed(line) or line.startswith(("    ", "\t")):
-            pass
-        elif opened := next((close for mark, close in _CLOSING.items() if _stays_open(line, mark, close)), ""):
-            closing = opened
-        else:
-            yield Line(position, line)
-            continue
-        yield Line(position, "")
-
-
-def _stays_open(text: str, mark: str, close: str) -> bool:
-    """Return whether a line begins a comment without closing it."""
-    opened = text.rfind(mark)
-    return opened >= 0 and close not in text[opened + len(mark) :]
+        elif not fences.feed(line) and not line.startswith(("    ", "\t")):
+            opened = (
+                close for mark, close in _CLOSING.items() if mark in line and close not in line.rpartition(mark)[2]
+            )
+            closing = next(opened, "")
+            is_text = not closing
+        yield Line(position, line, not is_text)
 
 
 def split_at_section(text: str) -> tuple[str, str]:
@@ -187,3 +183,53 @@ def _has_models(source: Source, start: int, end: int) -> bool:
     tree, _ = read_yaml(source, start, end)
     nodes = [tree.get("Models"), tree.get("Collections")] if isinstance(tree, Mapping) else []
     return any(isinstance(node, Mapping) or (isinstance(node, Sequence) and node.items) for node in nodes)
+
+
+class Page(Struct, frozen=True, eq=False):
+    """What a Markdown page says of models outside of its text."""
+
+    source: Source
+    header: Mapping | None
+    header_end: int
+    """Where its text begins."""
+    indexes: tuple[Span, ...]
+    """Its comments with a model index."""
+    roots: tuple[Node, ...]
+    """The indexes in them."""
+    hub: Mapping | None
+    """The ``model-index`` of its header, as a model index."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def every(self) -> tuple[Node, ...]:
+        """The indexes of its comments and of its header."""
+        return (*self.roots, *([self.hub] if self.hub else []))
+
+
+def read_page(source: Source) -> Page:
+    """Read the header and the model indexes of a page, with what is wrong in them."""
+    findings: list[Finding] = []
+    header: Node | None = None
+    span = find_header(source)
+    if span:
+        header, more = read_yaml(source, span.yaml_start, span.yaml_end)
+        findings += [*more, *header_notes(source, span)]
+        if header is not None and is_for_hub(header, source):
+            findings += check_header(header)
+    else:
+        findings += check_closed(source)
+    end = span.end if span else 0
+    indexes, more = find_index_comments(source, end)
+    findings += more
+    roots = []
+    for comment in indexes:
+        tree, more = read_index(source, comment.yaml_start, comment.yaml_end, declared=True)
+        findings += more
+        roots += [tree] if tree is not None else []
+    fields = header if isinstance(header, Mapping) else None
+    index = fields.get("model-index") if fields else None
+    hub = None
+    if index is not None and not (isinstance(index, Scalar) and index.value is None):
+        findings += check_results(index)
+        hub = as_index(index)
+    return Page(source, fields, end, tuple(indexes), tuple(roots), hub, tuple(findings))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from cardproof.core.errors import did_you_mean
+from cardproof.core.files import show_path
 from cardproof.core.paths import MOST_ENTRIES, PathError, is_inside, named_files
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, Place, Severity
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-from cardproof.read.index_keys import is_metadata, is_result
-from cardproof.read.index_shape import read_index
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, items_of
+from cardproof.read.index_shape import is_metadata, is_result, read_index
+from cardproof.read.markdown import Page, read_page
 from cardproof.read.models import Model, Result
-from cardproof.read.page import Page, read_page
 
 _ROOT_KEYS = ("models", "collections", "import", "library")
 _NOT_INHERITED = ("name", "in collection", "models")
@@ -27,123 +27,114 @@ MAX_INHERITED = 50_000
 """Values that all models of an index may inherit: a short file can hand down many values to many models."""
 
 
+_Named = tuple[Scalar, Mapping]
+"""The name of a model and its fields."""
+
+
 class IndexReader(Struct):
     """Reads model indexes and the files that they import, each file once."""
 
     root: Path
     """Files are only read below this folder: an index is untrusted input."""
-    show: Callable[[Path], str]
-    """Writes a path for reports."""
     findings: list[Finding] = field(default_factory=list)
     read_files: dict[Path, None] = field(default_factory=dict)
     pages: dict[Path, Page] = field(default_factory=dict)
     """The Markdown pages that were imported; their findings are not among those of the index."""
+    _collections: dict[str, Mapping] = field(default_factory=dict)
+    """Those of the file that is read, and of what it imports."""
     _stack: list[Path] = field(default_factory=list)
     _trees: dict[Path, tuple[Node, ...]] = field(default_factory=dict)
     _visits: int = 0
     _inherited: int = 0
     _left: Iterator[int] = field(default_factory=lambda: iter(range(MOST_ENTRIES)))
 
-    def models(self, roots: Node | Iterable[Node], source: Source) -> tuple[Model, ...]:
+    def models(self, roots: Iterable[Node], source: Source) -> tuple[Model, ...]:
         """Return the models of the indexes of a file and of what they import; they share their collections."""
-        self._stack.append(source.path.resolve())
+        self._stack = [source.path.resolve()]
         self.read_files.setdefault(source.path.resolve())
-        collections: dict[str, Mapping] = {}
-        found: list[tuple[Scalar, Mapping]] = []
-        try:
-            for root in [roots] if isinstance(roots, Scalar | Sequence | Mapping) else roots:
-                found += self._any_root(root, source, collections)
-        finally:
-            self._stack.pop()
-        return tuple(self._model(mapping, name, collections) for name, mapping in found)
+        self._collections = {}
+        found = [model for root in roots for model in self._any_root(root)]
+        return tuple(self._model(mapping, name) for name, mapping in found)
 
-    def nameless(self, root: Node, source: Source) -> Model | None:
+    def nameless(self, root: Node) -> Model | None:
         """Return the model of a file that is only the metadata or the results of one, named after the file."""
         inner = root.get("Metadata") if isinstance(root, Mapping) else None
         key = "results" if _has_results(root) else "metadata" if is_metadata(root) or is_metadata(inner) else ""
         if not key:
             return None
-        entry = (Scalar(source, root.start, root.start, key.title(), key.title(), ""), root)
+        entry = (Scalar(root.source, root.start, root.start, key.title(), key.title(), ""), root)
         entries = root.entries if isinstance(root, Mapping) and root.get(key) is not None else {key: entry}
-        fields = self._with_files(Mapping(source, root.start, root.end, entries), source)
-        name = source.path.stem
+        fields = self._with_files(Mapping(root.source, root.start, root.end, entries))
+        name = root.source.path.stem
         message = f"this is the {key} of one model, without its name: it is read as '{name}', and not judged"
         self.findings.append(Finding(root.place, "model-index", "note", message, "audit the index that imports it"))
         doubt = "the file does not say which model it is about"
         return Model(name, root.place, (), fields, self._results(fields), doubt=doubt)
 
-    def _any_root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
+    def _any_root(self, root: Node) -> list[_Named]:
         """Return the models of an index, of a list of models, or one model."""
-        if isinstance(root, Mapping) and not any(root.get(key) is not None for key in _ROOT_KEYS):
+        if isinstance(root, Mapping) and not _is_root(root):
             inner = root.get("Model")
             root = inner if isinstance(inner, Mapping) else root
             if root.get("Name") is None:
-                if source.path.suffix.lower() not in MARKDOWN:
+                if root.source.path.suffix.lower() not in MARKDOWN:
                     self._error(root.place, "a model index is a mapping with Models, Collections or Import")
                 return []
-        return self._models_root(root, source, collections)
+        return self._models_root(root)
 
-    def _root(self, root: Mapping, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
-        found: list[tuple[Scalar, Mapping]] = []
+    def _models_root(self, root: Node) -> list[_Named]:
+        if isinstance(root, Mapping) and _is_root(root):
+            return self._root(root)
+        inner = root.get("Model") if isinstance(root, Mapping) else None
+        return self._models(inner if isinstance(inner, Mapping) else root)
+
+    def _root(self, root: Mapping) -> list[_Named]:
+        found: list[_Named] = []
         if (imports := root.get("Import")) is not None:
             for pattern in self._texts(imports, "Import"):
-                for path in self._glob(pattern, source):
-                    found += self._file(path, pattern.place, collections, self._any_root)
+                for tree in self._documents(pattern):
+                    found += self._any_root(tree)
         if (node := root.get("Collections")) is not None:
-            self._collections(node, source, collections)
+            self._add_collections(node)
         if (node := root.get("Models")) is not None:
-            found += self._models(node, source, collections)
+            found += self._models(node)
         return found
 
-    def _collections(self, node: Node, source: Source, collections: dict[str, Mapping]) -> None:
-        for entry in node.items if isinstance(node, Sequence) else [node]:
+    def _add_collections(self, node: Node) -> None:
+        for entry in items_of(node):
             if isinstance(entry, Scalar) and isinstance(entry.value, str):
-                for path in self._glob(entry, source):
-                    self._file(path, entry.place, collections, self._collections_root)
+                for tree in self._documents(entry):
+                    inner = tree.get("Collections") if isinstance(tree, Mapping) else None
+                    self._add_collections(tree if inner is None else inner)
             elif isinstance(entry, Mapping) and isinstance(name := entry.get("Name"), Scalar):
-                collections.setdefault(name.text, self._with_files(entry, source))
+                self._collections.setdefault(name.text, self._with_files(entry))
             elif not (isinstance(entry, Scalar) and entry.value is None):
                 self._error(entry.place, "a collection is a mapping with a Name, or the path of a file with one")
 
-    def _collections_root(
-        self, root: Node, source: Source, collections: dict[str, Mapping]
-    ) -> list[tuple[Scalar, Mapping]]:
-        inner = root.get("Collections") if isinstance(root, Mapping) else None
-        self._collections(inner if inner is not None else root, source, collections)
-        return []
-
-    def _models(self, node: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
+    def _models(self, node: Node) -> list[_Named]:
         if isinstance(node, Mapping) and node.get("Name") is None and self._keyed_by_name(node):
             return []
-        found: list[tuple[Scalar, Mapping]] = []
-        for entry in node.items if isinstance(node, Sequence) else [node]:
+        found: list[_Named] = []
+        for entry in items_of(node):
             if isinstance(entry, Mapping):
                 name = entry.get("Name")
                 if isinstance(name, Scalar) and name.value is not None and name.text.strip():
-                    found.append((name, self._with_files(entry, source)))
+                    found.append((name, self._with_files(entry)))
                 else:
                     self._error(name.place if name else entry.place, "a model needs a Name", "write 'Name: …' first")
             elif isinstance(entry, Scalar) and isinstance(entry.value, str):
-                for path in self._glob(entry, source):
-                    found += self._file(path, entry.place, collections, self._models_root)
+                for tree in self._documents(entry):
+                    found += self._models_root(tree)
             else:
                 self._error(entry.place, "Models must be a list of models, one model, or paths of files with models")
         return found
 
-    def _models_root(self, root: Node, source: Source, collections: dict[str, Mapping]) -> list[tuple[Scalar, Mapping]]:
-        if isinstance(root, Mapping) and any(root.get(key) is not None for key in _ROOT_KEYS):
-            return self._root(root, source, collections)
-        inner = root.get("Model") if isinstance(root, Mapping) else None
-        return self._models(inner if isinstance(inner, Mapping) else root, source, collections)
-
     def _keyed_by_name(self, node: Mapping) -> bool:
-        entries = list(node)
-        if not entries:
+        entries = [(key, value) for key, value in node if isinstance(value, Mapping)]
+        if not entries or len(entries) < len(node.entries):
             return False
-        key, value = entries[0]
-        if not all(isinstance(entry, Mapping) for _, entry in entries):
-            return False
-        inner = "" if not isinstance(value, Mapping) or not value.entries else f" {next(iter(value))[0].text}: …"
+        key, model = entries[0]
+        inner = f" {next(iter(model))[0].text}: …" if model.entries else ""
         self._error(
             key.place,
             "Models must be a list (or one model); it looks like a mapping from name to model",
@@ -151,21 +142,20 @@ class IndexReader(Struct):
         )
         return True
 
-    def _with_files(self, model: Mapping, source: Source) -> Mapping:
+    def _with_files(self, model: Mapping) -> Mapping:
         """Return a model or collection with one mapping of metadata and one list of results, wherever they stand."""
         entries = dict(model.entries)
         if entry := entries.get("metadata"):
-            entries["metadata"] = (entry[0], self._one_mapping(entry[1], source))
+            entries["metadata"] = (entry[0], self._one_mapping(entry[1]))
         if entry := entries.get("results"):
-            entries["results"] = (entry[0], self._one_list(entry[1], source))
+            entries["results"] = (entry[0], self._one_list(entry[1]))
         return Mapping(model.source, model.start, model.end, entries)
 
-    def _one_mapping(self, node: Node, source: Source) -> Node:
+    def _one_mapping(self, node: Node) -> Node:
         """Return metadata that may be a mapping, a list of mappings, or files with such; later values win."""
         parts = []
-        for entry in node.items if isinstance(node, Sequence) else [node]:
-            found = self._inner(entry, source, "metadata")
-            parts += [item for part in found for item in (part.items if isinstance(part, Sequence) else [part])]
+        for entry in items_of(node):
+            parts += [item for part in self._inner(entry, "metadata") for item in items_of(part)]
         mappings = [part for part in parts if isinstance(part, Mapping)]
         for part in parts:
             if not isinstance(part, Mapping) and not (isinstance(part, Scalar) and part.value is None):
@@ -178,29 +168,30 @@ class IndexReader(Struct):
             return inner[1]  # the key stands twice, one in the other
         return Mapping(mappings[0].source, mappings[0].start, mappings[-1].end, entries)
 
-    def _one_list(self, node: Node, source: Source) -> Node:
+    def _one_list(self, node: Node) -> Node:
         """Return results that may be a list, one result, or files with such, as a list."""
         if isinstance(node, Scalar) and not isinstance(node.value, str):
             return node
         results: list[Node] = []
-        for entry in node.items if isinstance(node, Sequence) else [node]:
-            for part in self._inner(entry, source, "results"):
+        for entry in items_of(node):
+            for part in self._inner(entry, "results"):
                 single = part.get("Result") if isinstance(part, Mapping) else None
-                results += part.items if isinstance(part, Sequence) else [single if single is not None else part]
+                results += items_of(part) if single is None else [single]
         return Sequence(node.source, node.start, node.end, results)
 
-    def _inner(self, node: Node, source: Source, key: str) -> list[Node]:
+    def _inner(self, node: Node, key: str) -> list[Node]:
         """Return a node, or for a path what the files have under the key, or the files as a whole."""
         if not (isinstance(node, Scalar) and isinstance(node.value, str)):
             return [node]
         found = []
-        for path in self._glob(node, source):
+        for path in self._glob(node):
             for tree in self._tree(path, node.place):
                 inner = tree.get(key) if isinstance(tree, Mapping) else None
                 found.append(inner if inner is not None else tree)
         return found
 
-    def _model(self, mapping: Mapping, name: Scalar, collections: dict[str, Mapping]) -> Model:
+    def _model(self, mapping: Mapping, name: Scalar) -> Model:
+        collections = self._collections
         node = mapping.get("In Collection")
         names = self._texts(node, "In Collection") if node is not None else []
         inherited: dict[str, tuple[Scalar, Node]] = {}
@@ -240,7 +231,7 @@ class IndexReader(Struct):
         if node is None or isinstance(node, Scalar):
             return ()  # no results, or a path that could not be read, which is reported
         results = []
-        for entry in node.items if isinstance(node, Sequence) else [node]:
+        for entry in items_of(node):
             if not isinstance(entry, Mapping):
                 self._error(entry.place, "a result is a mapping with Task, Dataset and Metrics")
                 continue
@@ -254,7 +245,7 @@ class IndexReader(Struct):
         if node is None or (isinstance(node, Scalar) and node.value is None):
             return []
         pairs: list[tuple[Scalar, Scalar]] = []
-        for entry in node.items if isinstance(node, Sequence) else [node]:
+        for entry in items_of(node):
             if not isinstance(entry, Mapping):
                 self._error(entry.place, "Metrics is a mapping from metric to value, or a list of such")
                 continue
@@ -279,47 +270,42 @@ class IndexReader(Struct):
     def _texts(self, node: Node, what: str) -> list[Scalar]:
         """Return the texts of a field that holds one text or a list of texts."""
         texts = []
-        for entry in node.items if isinstance(node, Sequence) else [node]:
+        for entry in items_of(node):
             if isinstance(entry, Scalar) and entry.value is not None:
                 texts.append(entry)
             elif not isinstance(entry, Scalar):
                 self._error(entry.place, f"{what} must be text or a list of texts")
         return texts
 
-    def _glob(self, pattern: Scalar, source: Source) -> list[Path]:
+    def _glob(self, pattern: Scalar) -> list[Path]:
         """Return the files that a path or wildcard names, relative to the file that names them, sorted."""
         if "://" in pattern.text:
             self._error(pattern.place, f"'{pattern.text}' is an address; a model index reads local files only")
             return []
-        folder, name = source.path.parent, pattern.text if len(pattern.text) < 200 else f"{pattern.text[:200]}…"
+        folder, name = pattern.source.path.parent, pattern.text if len(pattern.text) < 200 else f"{pattern.text[:200]}…"
         try:
             files = named_files(pattern.text, folder, self.root, self._left)
         except PathError as error:
             self._error(pattern.place, f"'{name}' {error}")
             return []
         if not files:
-            self._error(pattern.place, f"no file matches '{name}'", f"looked in {self.show(folder)}")
+            self._error(pattern.place, f"no file matches '{name}'", f"looked in {show_path(folder)}")
         inside = [path for path in files if is_inside(path, [self.root])]
         if len(inside) < len(files):
-            self._error(pattern.place, f"'{name}' leads out of {self.show(self.root)}, where nothing is read")
+            self._error(pattern.place, f"'{name}' leads out of {show_path(self.root)}, where nothing is read")
         return inside
 
-    def _file(
-        self,
-        path: Path,
-        place: Place,
-        collections: dict[str, Mapping],
-        follow: Callable[[Node, Source, dict[str, Mapping]], list[tuple[Scalar, Mapping]]],
-    ) -> list[tuple[Scalar, Mapping]]:
-        resolved = path.resolve()
-        if resolved in self._stack:
-            chain = [*self._stack[self._stack.index(resolved) :], resolved]
-            self._error(place, "files import each other in a circle: " + " → ".join(self.show(p) for p in chain))
-            return []
-        self._stack.append(resolved)
-        try:
-            return [model for tree in self._tree(path, place) for model in follow(tree, tree.source, collections)]
-        finally:
+    def _documents(self, pattern: Scalar) -> Iterator[Node]:
+        """Yield the documents of the files that a path or wildcard names, without those that lead back here."""
+        for path in self._glob(pattern):
+            resolved = path.resolve()
+            if resolved in self._stack:
+                chain = [*self._stack[self._stack.index(resolved) :], resolved]
+                message = "files import each other in a circle: " + " → ".join(map(show_path, chain))
+                self._error(pattern.place, message)
+                continue
+            self._stack.append(resolved)
+            yield from self._tree(path, pattern.place)
             self._stack.pop()
 
     def _tree(self, path: Path, place: Place) -> tuple[Node, ...]:
@@ -332,7 +318,7 @@ class IndexReader(Struct):
             return ()
         if resolved not in self._trees:
             self.read_files.setdefault(resolved)
-            source, findings = read_source(path, self.show(path))
+            source, findings = read_source(path, show_path(path))
             trees: tuple[Node, ...] = ()
             if source and not any(finding.fatal for finding in findings):
                 if path.suffix.lower() in MARKDOWN:
@@ -348,6 +334,10 @@ class IndexReader(Struct):
 
     def _error(self, place: Place, message: str, hint: str | None = None) -> None:
         self.findings.append(Finding(place, "model-index", "error", message, hint))
+
+
+def _is_root(root: Mapping) -> bool:
+    return any(root.get(key) is not None for key in _ROOT_KEYS)
 
 
 def _has_results(root: Node) -> bool:

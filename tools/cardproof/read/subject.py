@@ -127,8 +127,7 @@ def subjects_of(tables: Iterable[Table], claims: Iterable[Sequence[Claim]]) -> d
     """Return the subject of each table by the places of its heads; ``claims`` are those of each model of the card."""
     by_column: dict[Place, list[Sequence[Claim]]] = {}
     for of_model in claims:
-        for column in {claim.column: None for claim in of_model if claim.column and claim.metric}:
-            assert column
+        for column in {claim.column for claim in of_model if claim.column and claim.metric}:
             by_column.setdefault(column, []).append(of_model)
     found: dict[Place, Subject] = {}
     for table in tables:
@@ -220,12 +219,10 @@ def _error_columns(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[
     in all of several rows.
     """
     pairs = list(_pairs(table, claims))
-    inverted = [top1 > top5 for _, _, top1, top5 in pairs]
     near = " ".join((table.caption[-MOST_CAPTION:], *table.headings[-1:]))[-MOST_TEXT:]
     said = bool(_ERROR_RATE.search(near)) and not _ACCURACY.search(near)
-    small = all(top5 <= LARGEST_ERROR for _, _, _, top5 in pairs)
-    every = len(pairs) > 1 and all(inverted) and small
-    contradicted = bool(pairs) and not any(inverted)
+    every = len(pairs) > 1 and all(top5 < top1 and top5 <= LARGEST_ERROR for top1, top5 in pairs)
+    contradicted = bool(pairs) and all(top1 <= top5 for top1, top5 in pairs)
     for head, place in table.heads:
         if kind_of(_plain(head)) not in ACCURACIES and not _named_accuracy(head):
             continue
@@ -233,7 +230,7 @@ def _error_columns(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[
             yield place
 
 
-def _pairs(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[tuple[Claim, Claim, Decimal, Decimal]]:
+def _pairs(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[tuple[Decimal, Decimal]]:
     """Yield the top-1 and top-5 of each row and data set."""
     columns = {place for _, place in table.heads}
     for of_model in claims:
@@ -243,7 +240,7 @@ def _pairs(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[tuple[Cl
                 found[claim.kind].append(claim)
         for top1, top5 in zip(*found.values(), strict=False):
             if top1.dataset == top5.dataset and top1.number and top5.number:
-                yield top1, top5, top1.number.value, top5.number.value
+                yield top1.number.value, top5.number.value
 
 
 def _plain(text: str) -> str:

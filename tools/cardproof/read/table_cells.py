@@ -1,21 +1,21 @@
 """Tables as rows of cells, each with its span in the file: of Markdown (GFM), of HTML, and of CSV files.
 
+The name or value in a cell is without marks of Markdown and HTML, and without footnotes.
+
 The blocks of Markdown are found by markdown-it, which is imported only if a card may have a table.
 """
 
 from __future__ import annotations
 
-import csv
+import html
 import re
-from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, pairwise, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
 from cardproof.core.source import Source
-from cardproof.read.cell_text import plain
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -26,6 +26,8 @@ MOST_COLUMNS = 100
 """Columns of a table; a wider one is data and is not read."""
 MOST_CELLS = 400_000
 """Cells of a table; rows behind them are not read."""
+MOST_SPANNED = 10_000
+"""Rows that a cell spans."""
 MAX_HTML = 1_000_000
 """Characters of a table in HTML."""
 MAX_CAPTION = 2000
@@ -33,6 +35,13 @@ MAX_CAPTION = 2000
 _BAR = re.compile(r"\\.|\|")
 _NESTED = re.compile(r"[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)?[\s>]*")
 _TABLE_TAG = re.compile(r"<(?P<close>/?)table\b[^<>]{0,2000}>", re.IGNORECASE)
+_PART_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(?P<close>/?)(?P<name>table|caption|thead|tbody|tr|t[dh])(?=[\s/>])(?P<attributes>[^>]{0,2000})>",
+    re.IGNORECASE | re.DOTALL,
+)
+_SPAN = re.compile(r"(?<![\w-])(rowspan|colspan)\s?=\s?[\"']?(\d{1,6})\b", re.IGNORECASE)
+_MDX_COMMENT = re.compile(r"\{/\*.*?(?:\*/\}|\Z)", re.DOTALL)
+_QUOTED = re.compile(r'"(?P<field>[^"]*+(?:""[^"]*+)*+)"')
 _HTML_HEADING = re.compile(r"<h(?P<level>[1-6])\b[^<>]{0,500}>(?P<text>[^\n]{1,200}?)</h[1-6]>", re.IGNORECASE)
 
 
@@ -80,14 +89,9 @@ class _Page(Struct):
         return plain(text[:MAX_CAPTION]) if not between.strip() else ""
 
 
-def may_have_table(text: str) -> bool:
-    """Return whether a text may hold a table."""
-    return "|" in text or "<table" in text.lower()
-
-
 def tables_of(source: Source, start: int = 0) -> Iterator[RawTable]:
     """Yield the tables of a Markdown file from ``start`` on, which is the start of a line."""
-    if not may_have_table(source.text) or source.text.count("\n", start) > MAX_LINES:
+    if source.text.count("\n", start) > MAX_LINES:
         return
     from markdown_it import MarkdownIt
 
@@ -114,26 +118,15 @@ def tables_of(source: Source, start: int = 0) -> Iterator[RawTable]:
 
 def _without_mdx_comments(text: str) -> str:
     """Return a text of the same lines without the comments of MDX."""
-    parts, position = [], 0
-    while (opened := text.find("{/*", position)) >= 0:
-        close = text.find("*/}", opened)
-        end = close + 3 if close >= 0 else len(text)
-        parts += [text[position:opened], "\n" * text.count("\n", opened, end)]
-        position = end
-    return "".join([*parts, text[position:]])
+    return _MDX_COMMENT.sub(lambda match: "\n" * match.group().count("\n"), text)
 
 
 def _gfm_table(page: _Page, tokens: Sequence[Token], index: int) -> RawTable:
     """Return a table of Markdown: the rows that markdown-it found, cut at their bars."""
     opened = tokens[index]
     assert opened.map
-    lines = []
-    for at in range(index + 1, len(tokens)):
-        token = tokens[at]
-        if token.type == "table_close":
-            break
-        if token.type == "tr_open" and token.map:
-            lines.append(token.map[0])
+    inside = takewhile(lambda token: token.type != "table_close", islice(tokens, index, None))
+    lines = [token.map[0] for token in inside if token.type == "tr_open" and token.map]
     rows = [cells_of_line(page.source.text, page.starts[n], page.starts[n + 1], opened.level > 0) for n in lines]
     width = len(rows[0]) if rows else 0
     kept = rows[1 : 1 + MOST_CELLS // max(1, width)]
@@ -191,120 +184,83 @@ def _html_block(page: _Page, token: Token, pairs: dict[int, int]) -> Iterator[Ra
         elif not match["close"]:
             page.html_end = pairs.get(match.start(), last)
             if page.html_end - match.start() <= MAX_HTML:
-                reader = _HtmlTable(text, match.start(), page.html_end)
-                caption = plain(text[slice(*reader.caption)]) or page.caption(token.map[0])
-                if reader.rows:
-                    yield reader.table(caption, tuple(page.headings.values()))
+                above, headings = page.caption(token.map[0]), tuple(page.headings.values())
+                if table := _html_table(text, match.start(), page.html_end, above, headings):
+                    yield table
 
 
-class _HtmlTable(HTMLParser):
-    """Reads one table. It is never closed: what an unfinished tag hides is not looked at again and again."""
-
-    def __init__(self, text: str, start: int, end: int) -> None:
-        super().__init__(convert_charrefs=False)
-        self._text, self._start = text, start
-        self._lines = [0, *(match.end() for match in re.finditer("\n", text[start:end]))]
-        self.rows: list[list[Cell]] = []
-        self.caption = (0, 0)
-        self._head_rows = 0
-        self._row: list[Cell] | None = None
-        self._only_heads = True
-        self._in_head = False
-        self._above: dict[int, tuple[int, Cell]] = {}
-        """Column -> a cell of an earlier row that spans this one, and how many rows it spans from here on."""
-        self._below: dict[int, tuple[int, Cell]] = {}
-        """The same for the next row."""
-        self._opened: tuple[int, int, int] | None = None
-        """Start of the open cell's text, and its spans of rows and columns."""
-        self._depth = 0
-        self._cells = 0
-        self.feed(text[start:end])
-        self._end_row(end)
-
-    def table(self, caption: str, headings: tuple[str, ...]) -> RawTable:
-        """Return the table; without a row of heads the first row is the head."""
-        heads = min(max(1, self._head_rows), 2)
-        return RawTable(self.rows[:heads], self.rows[heads:], caption, headings, self._cells > MOST_CELLS)
-
-    def _position(self) -> int:
-        line, offset = self.getpos()
-        return self._start + self._lines[line - 1] + offset
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        at = self._position()
-        behind = at + len(self.get_starttag_text() or "")
-        if tag == "table":
-            self._depth += 1
-        if self._depth != 1:
-            return
-        if tag == "caption":
-            self.caption = (behind, behind)
-        elif tag in ("thead", "tbody", "tr"):
-            self._end_row(at)
-            self._in_head = tag == "thead" or (self._in_head and tag == "tr")
-            self._row = [] if tag == "tr" else None
-        elif tag in ("td", "th"):
-            self._end_cell(at)
-            if self._row is None:
-                self._row = []
-            if tag == "td" and not self._in_head:
-                self._only_heads = False
-            spans = dict(attrs)
-            self._opened = (behind, _span(spans.get("rowspan"), 10_000), _span(spans.get("colspan"), MOST_COLUMNS))
-
-    def handle_endtag(self, tag: str) -> None:
-        at = self._position()
-        if self._depth == 1 and tag == "caption":
-            self.caption = (self.caption[0], at)
-        elif self._depth == 1 and tag in ("td", "th"):
-            self._end_cell(at)
-        elif self._depth == 1 and tag in ("tr", "thead", "tbody", "table"):
-            self._end_row(at)
-            self._in_head = self._in_head and tag == "tr"
-        if tag == "table":
-            self._depth -= 1
-
-    def _end_cell(self, at: int) -> None:
-        if self._opened is None or self._row is None:
-            return
-        (start, rows, columns), self._opened = self._opened, None
-        self._take_from_above()
-        cell = _trimmed(self._text, start, at, rows > 1)
-        for _ in range(min(columns, MOST_COLUMNS - len(self._row))):
-            if rows > 1:
-                self._below[len(self._row)] = (rows - 1, cell)
-            self._row.append(cell)
-
-    def _take_from_above(self) -> None:
-        """Add the cells that span from rows above into the next columns."""
-        assert self._row is not None
-        while (found := self._above.pop(len(self._row), None)) is not None:
-            left, cell = found
-            if left > 1:
-                self._below[len(self._row)] = (left - 1, cell)
-            self._row.append(cell)
-
-    def _end_row(self, at: int) -> None:
-        self._end_cell(at)
-        row, self._row = self._row, None
-        if not row:
-            return
-        self._row = row
-        for column in sorted(self._above):
-            row += [Cell(at, at)] * (column - len(row))
-            self._take_from_above()
-        self._row, self._above, self._below = None, self._below, {}
-        self._cells += len(row)
-        if self._cells <= MOST_CELLS:
-            self.rows.append(row)
-        if self._only_heads and self._head_rows == len(self.rows) - 1:
-            self._head_rows += 1
-        self._only_heads = True
+class _HtmlCell(NamedTuple):
+    cell: Cell
+    is_head: bool
+    rows: int
+    """How many rows and columns it spans."""
+    columns: int
 
 
-def _span(text: str | None, most: int) -> int:
-    """Return a number of rows or columns that a cell spans."""
-    return min(max(1, int(text)), most) if text and re.fullmatch(r"\d{1,6}", text) else 1
+def _html_table(text: str, start: int, end: int, above: str, headings: tuple[str, ...]) -> RawTable | None:
+    """Return one table of HTML, None without a cell; without a row of heads its first row is the head."""
+    written: list[list[_HtmlCell]] = [[]]
+    opened: re.Match[str] | None = None
+    caption, depth, in_head = (0, 0), 0, False
+    for tag in _PART_TAG.finditer(text, start, end):
+        name, opens = (tag["name"] or "").lower(), not tag["close"]
+        depth += name == "table" and opens
+        if depth == 1 and name == "caption":
+            caption = (tag.end(), tag.end()) if opens else (caption[0], tag.start())
+        elif depth == 1 and name:
+            if opened:
+                written[-1].append(_html_cell(text, opened, tag.start(), in_head))
+            opened = tag if name in ("td", "th") and opens else None
+            if name not in ("td", "th"):
+                written.append([])
+            if name in ("table", "thead", "tbody"):
+                in_head = name == "thead" and opens
+        depth -= name == "table" and not opens
+    if opened:
+        written[-1].append(_html_cell(text, opened, end, in_head))
+    written = [row for row in written if row]
+    rows = _spread(written)
+    if not rows:
+        return None
+    only_heads = list(takewhile(lambda row: all(cell.is_head for cell in row), written))
+    heads = min(max(1, len(only_heads)), 2)
+    said = plain(text[slice(*caption)]) or above
+    return RawTable(rows[:heads], rows[heads:], said, headings, len(rows) < len(written))
+
+
+def _html_cell(text: str, tag: re.Match[str], end: int, in_head: bool) -> _HtmlCell:
+    spans = {name.lower(): max(1, int(number)) for name, number in _SPAN.findall(tag["attributes"])}
+    rows, columns = min(spans.get("rowspan", 1), MOST_SPANNED), min(spans.get("colspan", 1), MOST_COLUMNS)
+    is_head = in_head or tag["name"].lower() == "th"
+    return _HtmlCell(_trimmed(text, tag.end(), end, rows > 1), is_head, rows, columns)
+
+
+def _spread(written: Sequence[Sequence[_HtmlCell]]) -> list[list[Cell]]:
+    """Return rows with each cell in all rows and columns that it spans."""
+    found: list[list[Cell]] = []
+    above: dict[int, tuple[Cell, int]] = {}
+    left = MOST_CELLS
+    for row in written:
+        columns = list(islice(_columns(row, above), MOST_COLUMNS))
+        above = {column: (cell, rows - 1) for column, (cell, rows) in enumerate(columns) if rows > 1}
+        left -= len(columns)
+        if left < 0:
+            break
+        found.append([cell for cell, _ in columns])
+    return found
+
+
+def _columns(row: Sequence[_HtmlCell], above: Mapping[int, tuple[Cell, int]]) -> Iterator[tuple[Cell, int]]:
+    """Yield the cell of each column, and how many rows it spans from here on; those ``above`` reach into this row."""
+    column = 0
+    for one in row:
+        while column in above:
+            yield above[column]
+            column += 1
+        yield from [(one.cell, one.rows)] * one.columns
+        column += one.columns
+    for behind in range(column, max(above, default=-1) + 1):
+        yield above.get(behind, (Cell(0, 0), 1))
 
 
 def csv_table(source: Source) -> RawTable | None:
@@ -329,20 +285,125 @@ def csv_table(source: Source) -> RawTable | None:
 
 
 def _csv_cells(text: str, start: int, end: int, separator: str) -> list[Cell] | None:
-    """Return the fields of a line as the standard library's reader cuts it; None if the record goes on behind it."""
+    """Return the fields of a line; None if one is not closed in it, or goes on behind its quotes."""
     end = start + len(text[start:end].rstrip("\r\n"))
-    line = text[start:end]
-    if '"' not in line:
-        edges = [start - 1, *(start + match.start() for match in re.finditer(re.escape(separator), line)), end]
-        return [_trimmed(text, first + 1, last) for first, last in pairwise(edges)]
-    try:
-        (fields,) = csv.reader([line], delimiter=separator, strict=True)
-    except (csv.Error, ValueError):
-        return None
-    cells, position = [], start
-    for written in fields:
-        quoted = text.startswith('"', position) and position < end
-        length = len(written) + (written.count('"') if quoted else 0)
-        cells.append(_trimmed(text, position + quoted, position + quoted + length))
-        position += length + 2 * quoted + 1
-    return cells if position == end + 1 else None
+    cells = []
+    while True:
+        if match := _QUOTED.match(text, start, end):
+            first, last = match.span("field")
+            behind = match.end()
+        elif text.startswith('"', start, end):
+            return None
+        else:
+            behind = text.find(separator, start, end)
+            behind = end if behind < 0 else behind
+            first, last = start, behind
+        cells.append(_trimmed(text, first, last))
+        if behind == end:
+            return cells
+        if text[behind] != separator:
+            return None
+        start = behind + 1
+
+
+MAX_TEXT = 3000
+"""Characters of a cell; in a longer one no marks are looked for."""
+
+_WRAPPED = (
+    re.compile(r"(?P<mark>\*\*\*|\*\*|__|~~|\*|_|`|\$)(?P<inner>[^*_`\n~$].{0,500})(?P=mark)", re.DOTALL),
+    re.compile(r"\[(?P<inner>[^\[\]\n]{1,500})\](?:\([^()\n]{0,2000}\)|\[[^\[\]\n]{0,200}\])?"),
+)
+_EMOJI = (
+    "\U0001f000-\U0001faff\u2600-\u2715\u2719-\u274b\u274d\u274f-\u2794\u2798-\u27bf\u2b00-\u2bff\ufe0e\ufe0f\u200d"
+)
+"""Pictures, stars and check marks with what joins them; not crosses and signs, which may change what is said."""
+_PICTURES = re.compile(f"[{_EMOJI}]+")
+_TAG = r"<[A-Za-z/][^<>]{0,1000}>"
+_LEADING = re.compile(rf"(?:\s|&nbsp;|{_TAG}|[{_EMOJI}])+")
+_TRAILING = re.compile(
+    rf"(?:\s|&nbsp;|<(?P<small>sup|sub)>[^<>]{{0,40}}</(?P=small)>|{_TAG}|\[\^[^\[\]]{{1,40}}\]|\\?[*†‡§¶^]|[¹²³⁰⁴-⁹{_EMOJI}])\Z"
+)
+_CITED = re.compile(r"\s?\[(?:\d{1,3}|\[\d{1,3}\]\([^()\s]{1,500}\))\]\Z")
+_APPROXIMATE = re.compile(r"(?:\\?[~≈∼]|about\b|approx\.?|circa\b|ca\.)\s?", re.IGNORECASE)
+APPROXIMATE = re.compile(r"(?:[~≈∼]|\babout|\bapprox\.?|\bcirca|\bca\.)[\s*_`$]{0,9}\Z", re.IGNORECASE)
+"""The same at the end of what stands before a value."""
+_WORDS = re.compile(r"\s?\((?P<words>[^()]{0,100})\)\Z")
+_LINK = re.compile(r"\[(?P<text>[^\[\]\n]{0,500})\]\((?P<link>[^()\s]{1,2000})\)")
+_HREF = re.compile(r"<a\s[^<>]{0,500}?href\s?=\s?[\"'](?P<link>[^\"'<>]{1,2000})[\"'][^<>]{0,500}>")
+
+
+def inner(text: str, first: int, last: int) -> tuple[int, int]:
+    """Return the span of a name or value in a cell: without the marks and pictures around it."""
+    for _ in range(20):
+        if last - first > MAX_TEXT:
+            break
+        before = first, last
+        if match := _LEADING.match(text, first, last):
+            first = match.end()
+        match = next((found for mark in _WRAPPED if (found := mark.fullmatch(text, first, last))), None)
+        if match is not None:
+            first, last = match.span("inner")
+        else:
+            last = _without_footnote(text, first, last)
+        if (first, last) == before:
+            break
+    return first, last
+
+
+def _without_footnote(text: str, first: int, last: int) -> int:
+    """Return the end of a cell's text without what stands last in it: a mark, a tag, a citation."""
+    start = max(first, last - 1100)
+    while last > start:
+        part = text[start:last]
+        match = next((found for found in _ends(part) if found), None)
+        if match is None or start + match.start() < first:
+            break
+        last = start + match.start()
+        if text.endswith(("*", "_", "`"), first, last):
+            break  # emphasis may be what remains
+    return last
+
+
+def _ends(part: str) -> tuple[re.Match[str] | None, ...]:
+    at = max(part.rfind("<sup>"), part.rfind("<sub>"))
+    small = _TRAILING.match(part, at) if at >= 0 else None
+    opened = part.rfind("<")
+    tag = _TRAILING.match(part, opened) if opened >= 0 and part.endswith(">") else None
+    bracket = part.rfind("[^")
+    note = _TRAILING.match(part, bracket) if bracket >= 0 and part.endswith("]") else None
+    short = [_TRAILING.match(part, len(part) - size) for size in (2, 1, 6) if len(part) >= size]
+    return (small, tag, note, *short, _CITED.search(part) if part.endswith("]") else None)
+
+
+def value_of(text: str, first: int, last: int) -> tuple[int, int]:
+    """Return the span of a number in a cell: also without "about" before it and words in brackets behind it."""
+    for _ in range(5):
+        before = first, last = inner(text, first, last)
+        if match := _APPROXIMATE.match(text, first, last):
+            first = match.end()
+        start = max(first, last - 120)
+        words = _WORDS.search(text[start:last])
+        if words and start + words.start() > first and not any(character.isdigit() for character in words["words"]):
+            last = start + words.start()
+        if (first, last) == before:
+            break
+    return first, last
+
+
+def plain(text: str) -> str:
+    """Return a head or caption as plain text: line breaks are spaces; tags, marks and pictures are left out."""
+    if len(text) > MAX_TEXT:
+        return ""
+    text = re.sub(r"<[bB][rR]\s?/?>", " ", text)
+    text = html.unescape(re.sub(_TAG, "", text))
+    text = _LINK.sub(lambda match: match["text"], text)
+    text = re.sub(r"\[\^[^\[\]]{1,40}\]|[*`$\\]", "", text)
+    return " ".join(_PICTURES.sub(" ", text).split())
+
+
+def links_of(text: str, first: int, last: int) -> list[tuple[str, int, int]]:
+    """Return the links in a cell with their spans, of Markdown and of HTML."""
+    if last - first > MAX_TEXT:
+        return []
+    found = [match for mark in (_LINK, _HREF) for match in mark.finditer(text, first, last)]
+    return [(match["link"], *match.span("link")) for match in found]

@@ -14,9 +14,8 @@ from msgspec.structs import replace
 from cardproof.core.names import ACCURACIES, BESIDE_ACCURACY, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, parse_approximate
 from cardproof.core.source import Source
-from cardproof.read.cell_text import inner, links_of, plain
 from cardproof.read.claims import parse_size
-from cardproof.read.table_cells import Cell, RawTable
+from cardproof.read.table_cells import Cell, RawTable, inner, links_of, plain
 
 COUNTS = ("parameters", "flops")
 KINDS = (*COUNTS, "image size", *ACCURACIES)
@@ -47,7 +46,7 @@ _HEAD_SIZE = re.compile(
 )
 """An image size in a head: ``FLOPs@32``, ``GFLOPs @ 224²``, ``FLOPs (224 px)``, ``FLOPs @224 (G)``."""
 _UNIT_ONLY = re.compile(r"[(\[]\s?(?:[KMGTBkmgtb]|%|[\w ×^⁶⁹³]{1,20})\s?[)\]]|[KMGTB%]")
-_VALUE = re.compile(r"[<>≤≥=(+−.-]{0,3} ?\d")
+VALUE = re.compile(r"[<>≤≥=(+−.-]{0,3} ?\d")
 """A cell that begins so states something; others are words, which need no reason."""
 NAME = re.compile(r"[A-Za-z0-9][\w .+/@:(),&×-]{0,199}")
 
@@ -100,31 +99,27 @@ class Columns(Struct, frozen=True):
 def columns_of(source: Source, table: RawTable, name_at: int | None = None) -> Columns:
     """Return the columns of a table; ``reason`` says why it is not read. ``name_at``: index of the names, if known."""
     heads, uppers, rows = _head_rows(source, table)
+    spans = [inner(source.text, cell.start, cell.end) for cell in heads]
     found: list[Column] = []
     named: list[Column] = []
-    for index, cell in enumerate(heads):
+    for index, (cell, upper, span) in enumerate(zip(heads, uppers, spans, strict=True)):
         head = plain(source.text[cell.start : cell.end])
-        first, last = inner(source.text, cell.start, cell.end)
-        upper = uppers[index] if index < len(uppers) else ""
         if index == name_at or (name_at is None and normal_field(head) in NAMES):
-            named.append(Column(index, "name", head, first, last))
+            named.append(Column(index, "name", head, *span))
         elif len(head) <= MAX_TEXT:
-            found += _columns_of_head(source, index, head, upper, (first, last))
+            found += _columns_of_head(source, index, head, upper, span)
     found = [column for column in found if column.certain or _are_sizes(source, column, rows)]
     found, doubled = _one_of_each(found)
     name = named[0] if name_at is not None else _name_column(source, named, rows)
     read = {column.index for column in (*found, *([name] if name else []))}
-    spans = [(index, *inner(source.text, cell.start, cell.end)) for index, cell in enumerate(heads)]
-    unread = tuple((index, source.text[a:b], a, b) for index, a, b in spans if index not in read and a < b)
-    parts = {column.index: [one for one in found if one.index == column.index] for column in found if column.parts > 1}
+    texts = [(index, source.text[first:last], first, last) for index, (first, last) in enumerate(spans)]
     flat: list[tuple[str, int, int]] = []
-    for index, first, last in spans:
-        above = f"{uppers[index]} " if index < len(uppers) and uppers[index] else ""
-        if index in parts:
-            flat += ((source.text[one.start : one.end], one.start, one.end) for one in parts[index])
-        else:
-            flat.append((above + source.text[first:last], first, last))
-    counts = any(_looks_like_counts(source, index, plain(source.text[a:b]), rows) for index, a, b in spans)
+    for index, text, first, last in texts:
+        parts = [(one.start, one.end) for one in found if one.index == index and one.parts > 1]
+        written = f"{uppers[index]} {text}" if uppers[index] else text
+        flat += [(source.text[a:b], a, b) for a, b in parts] or [(written, first, last)]
+    unread = tuple(text for text in texts if text[0] not in read and text[1])
+    counts = any(_looks_like_counts(source, index, plain(text), rows) for index, text, *_ in texts)
     reason = _reason(name, found, doubled)
     return Columns(name, tuple(found), tuple(flat), rows, unread, reason, counts)
 
@@ -154,7 +149,7 @@ def _head_rows(source: Source, table: RawTable) -> tuple[list[Cell], list[str], 
     elif rows and _is_second_head(source, upper, rows[0]):
         lower, rows = rows[0], rows[1:]
     else:
-        return upper, [], rows
+        return upper, [""] * len(upper), rows
     heads, uppers = [], []
     above = ""
     for index in range(max(len(upper), len(lower))):
@@ -248,10 +243,9 @@ def _accuracy(column: Column) -> Column | None:
 
 
 def _are_sizes(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) -> bool:
-    """Return whether all cells of a column are image sizes."""
     cells = [row[column.index] for row in rows if column.index < len(row)]
     texts = [plain(source.text[cell.start : cell.end]) for cell in cells]
-    sizes = [parse_size(text.rstrip("*†")) for text in texts if has_value(text)]
+    sizes = [parse_size(text.rstrip("*†")) for text in texts if VALUE.match(text)]
     return bool(sizes) and all(size and all(side in SIDES for side in size) for size in sizes)
 
 
@@ -264,13 +258,12 @@ def _one_of_each(found: list[Column]) -> tuple[list[Column], str]:
     flops = [one for one in found if one.kind == "flops" and _counts_operations(one)]
     if len(macs) == len(flops) == 1:
         found = [replace(one, operations=True) if one is flops[0] else one for one in found]
-    keys = [(one.kind, one.dataset, one.operations) for one in found]
     sizes = [one for one in found if one.kind == "image size"]
     if len(sizes) > 1:
         tested = [one for one in sizes if re.search(r"\b(?:test|eval|infer)", normal_field(one.field))]
         kept = tested if len(tested) == 1 else []
-        pairs = [(key, one) for key, one in zip(keys, found, strict=True) if one.kind != "image size" or one in kept]
-        keys, found = [key for key, _ in pairs], [one for _, one in pairs]
+        found = [one for one in found if one.kind != "image size" or one in kept]
+    keys = [(one.kind, one.dataset, one.operations) for one in found]
     doubled = next((one for key, one in zip(keys, found, strict=True) if keys.count(key) > 1), None)
     reason = f"two columns state {doubled.kind}" if doubled else ""
     return [one for key, one in zip(keys, found, strict=True) if keys.count(key) == 1], reason
@@ -316,11 +309,6 @@ def weights_in(source: Source, cell: Cell) -> tuple[int, int] | None:
         if re.split(r"[?#]", link.lower())[0].endswith(_WEIGHTS)
     ]
     return links[0] if len(links) == 1 else None
-
-
-def has_value(text: str) -> bool:
-    """Return whether a cell's text begins as a number does."""
-    return bool(_VALUE.match(text))
 
 
 def _looks_like_counts(source: Source, index: int, head: str, rows: Sequence[Sequence[Cell]]) -> bool:

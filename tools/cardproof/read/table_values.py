@@ -13,10 +13,9 @@ from cardproof.core.names import ACCURACIES, normal_field, says_another_value
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Number
-from cardproof.read.cell_text import APPROXIMATE, inner, value_of
 from cardproof.read.claims import parse_size, why_unread
-from cardproof.read.table_cells import Cell
-from cardproof.read.table_columns import COUNTS, SIDES, Column, has_value
+from cardproof.read.table_cells import APPROXIMATE, Cell, inner, value_of
+from cardproof.read.table_columns import COUNTS, SIDES, VALUE, Column
 
 SMALLEST = 100_000
 """If neither head nor cell has a unit, the unit of a smaller count is not stated."""
@@ -54,17 +53,12 @@ def stated_in(source: Source, column: Column, rows: Sequence[Sequence[Cell]]) ->
         field = f"{column.field} ({scale})"
         column = replace(column, field=field, scale=scale)
     comma = any(_DECIMAL_COMMA.search(text) for text in texts if len(text) <= MAX_TEXT)
-    found = [_number(column, text, span, comma) for text, span in zip(texts, spans, strict=True)]
-    found = [
-        replace(one, number=replace(one.number, about=True)) if one and one.number and _is_about(source, one) else one
-        for one in found
-    ]
-    found = [_unless_said_otherwise(source, one) if one and one.number else one for one in found]
-    padding = _padding([text for text, one in zip(texts, found, strict=True) if one and one.number])
-    if padding:
-        factor = Decimal(10) ** padding
+    found = [_number(source, column, span, comma) for span in spans]
+    if padding := _padding([text for text, one in zip(texts, found, strict=True) if one and one.number]):
         found = [
-            replace(one, number=replace(one.number, quantum=one.number.quantum * factor)) if one and one.number else one
+            replace(one, number=replace(one.number, quantum=one.number.quantum * 10**padding))
+            if one and one.number
+            else one
             for one in found
         ]
     return column, found
@@ -85,21 +79,18 @@ def _span(text: str, column: Column, row: Sequence[Cell]) -> tuple[int, int]:
     return value_of(text, first + part.start(), first + part.end())
 
 
-def _is_about(source: Source, stated: Stated) -> bool:
-    """Return whether "about" stands right before a value."""
-    return bool(APPROXIMATE.search(source.text[max(0, stated.start - 20) : stated.start]))
-
-
-def _unless_said_otherwise(source: Source, stated: Stated) -> Stated:
-    """Return what a cell states, unread if words in brackets behind it may make it another value."""
-    match = _BEHIND.match(source.text, stated.end)
-    if match is None or not says_another_value(match["words"]):
-        return stated
-    return replace(stated, number=None, unread=f"'({match['words']})' behind it may make it another value")
+def _in_context(source: Source, span: tuple[int, int], number: Number) -> Stated:
+    """Return a number with the words around it: "about" before it, or brackets behind it that may say otherwise."""
+    first, last = span
+    match = _BEHIND.match(source.text, last)
+    if match and says_another_value(match["words"]):
+        return Stated(first, last, unread=f"'({match['words']})' behind it may make it another value")
+    about = APPROXIMATE.search(source.text[max(0, first - 20) : first]) is not None
+    return Stated(first, last, replace(number, about=about))
 
 
 def _size(text: str, span: tuple[int, int]) -> Stated | None:
-    if not has_value(text) or len(text) > MAX_TEXT:
+    if not VALUE.match(text) or len(text) > MAX_TEXT:
         return None
     size = parse_size(text)
     if size and all(side in SIDES for side in size):
@@ -114,26 +105,28 @@ def _shared_scale(column: Column, texts: Iterable[str]) -> str:
     """
     if column.kind != "parameters":
         return ""
-    written = [text for text in texts if has_value(text) and len(text) <= MAX_TEXT]
-    if normal_field(column.field) == "param count":
-        return "M" if written and all("." in text and not has_own_scale(text) for text in written) else ""
-    if len(written) < 2 or any("." not in text or has_own_scale(text) for text in written):
+    written = [text for text in texts if VALUE.match(text) and len(text) <= MAX_TEXT]
+    is_timms = normal_field(column.field) == "param count"
+    if len(written) < (1 if is_timms else 2) or any("." not in text or has_own_scale(text) for text in written):
         return ""
+    if is_timms:
+        return "M"
     numbers = [parse_approximate(text, "count") for text in written]
     low, high = _MILLIONS
     return "M" if all(number and low <= number.value <= high for number in numbers) else ""
 
 
-def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> Stated | None:
+def _number(source: Source, column: Column, span: tuple[int, int], comma: bool) -> Stated | None:
     """Return the number of a cell, or why it cannot be read; None if the cell states nothing."""
-    if not has_value(text) or len(text) > MAX_TEXT:
+    text = source.text[slice(*span)]
+    if not VALUE.match(text) or len(text) > MAX_TEXT:
         return None
     if comma and text.count(",") == 1:
         return Stated(*span, unread=f"'{text}' may have a decimal comma, or one between thousands")
     if column.kind in ACCURACIES:
         number = parse_approximate(text)
         if number is not None and number.unit in ("", "%"):
-            return Stated(*span, number)
+            return _in_context(source, span, number)
         return Stated(*span, unread=f"'{text}' cannot be read for sure as an accuracy")
     number = parse_approximate(text, "count", column.scale)
     if number is None:
@@ -148,7 +141,7 @@ def _number(column: Column, text: str, span: tuple[int, int], comma: bool) -> St
         return Stated(*span, unread=f"'{text}' is too large for the unit in '{column.field}'")
     if unread := why_unread(number, column.kind, column.field, text):
         return Stated(*span, unread=unread)
-    return Stated(*span, number)
+    return _in_context(source, span, number)
 
 
 def _padding(texts: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ differs in a column which is not read may be another network.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -18,11 +18,19 @@ from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar
-from cardproof.read.cell_text import inner, plain
 from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.details import merged, stated_model
 from cardproof.read.models import Model, Result, Table, UnreadTable
-from cardproof.read.table_cells import MAX_LINES, MOST_COLUMNS, Cell, RawTable, csv_table, may_have_table, tables_of
+from cardproof.read.table_cells import (
+    MAX_LINES,
+    MOST_COLUMNS,
+    Cell,
+    RawTable,
+    csv_table,
+    inner,
+    plain,
+    tables_of,
+)
 from cardproof.read.table_columns import (
     COUNTS,
     KINDS,
@@ -77,7 +85,7 @@ class _Row(Struct, frozen=True):
 
 
 def read_tables(source: Source, start: int = 0) -> Found:
-    """Return the models and tables of a file; ``start`` is where its text begins, behind a header."""
+    """Return the models and tables of a file that may have some; ``start`` is where its text begins."""
     found = Found()
     rows: list[_Row] = []
     is_csv = source.path.suffix.lower() == ".csv"
@@ -85,7 +93,7 @@ def read_tables(source: Source, start: int = 0) -> Found:
         start_of_table = source.place(table.heads[0][0].start) if table.heads[0] else source.place(start)
         with boundary(found.findings.append, start_of_table, "reading", "in reading this table"):
             rows += _rows(source, table, found)
-    if not is_csv and may_have_table(source.text) and source.text.count("\n", start) > MAX_LINES:
+    if not is_csv and source.text.count("\n", start) > MAX_LINES:
         place = source.place(start)
         reason = f"the file has more than {MAX_LINES:,} lines: none of its tables is read"
         found.unread.append(UnreadTable(place, reason, (), True))
@@ -94,51 +102,44 @@ def read_tables(source: Source, start: int = 0) -> Found:
     return found
 
 
-def models_in_tables(source: Source, start: int = 0) -> list[Model]:
-    """Return the models of all tables, in order."""
-    return read_tables(source, start).models
-
-
 def is_results_file(source: Source) -> bool:
     """Return whether the head of a CSV file looks like results of models: a column of names, and one of numbers."""
     table = csv_table(source)
     return table is not None and not columns_of(source, replace(table, rows=table.rows[:20])).reason
 
 
-def _rows(source: Source, table: RawTable, found: Found) -> Iterator[_Row]:
-    """Yield the rows of a table and add it to the tables, or to those that are not read."""
+def _rows(source: Source, table: RawTable, found: Found) -> list[_Row]:
+    """Return the rows of a table and add it to the tables, or to those that are not read."""
     if not 0 < len(table.heads[0]) <= MOST_COLUMNS:
-        return
+        return []
     columns = columns_of(source, table)
     if columns.reason:
         if len(table.heads[0]) == 2 and (row := _vertical(source, table, found)):
-            yield row
-            return
+            return [row]
         if turned := _turned(source, table):
             columns, table = columns_of(source, turned, name_at=0), turned
-    rows = [] if columns.reason else list(_rows_of(source, table, columns, found))
+    rows = [] if columns.reason else _rows_of(source, table, columns, found)
+    (_, first, last), *_ = columns.heads
+    place = source.place(first, last)
     if not rows:
         names = tuple(names_in(source, columns.name.index if columns.name else 0, columns.rows)[:MOST_NAMES])
-        (_, first, last), *_ = columns.heads
         reason = columns.reason or "no row has a name and a value"
         is_named = source.path.suffix.lower() == ".csv"  # of a folder's files only those with results come here
         if is_named or columns.counts or (columns.name and columns.unread):
-            found.unread.append(UnreadTable(source.place(first, last), reason, names, columns.counts or is_named))
-        return
-    if table.cut:
-        place = source.place(columns.heads[0][1], columns.heads[0][2])
+            found.unread.append(UnreadTable(place, reason, names, columns.counts or is_named))
+    elif table.cut:
         found.unread.append(UnreadTable(place, "it has more cells than are read: its end is not", (), True))
-    yield from rows
+    return rows
 
 
-def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> Iterator[_Row]:
-    """Yield the rows of a table that is read."""
+def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) -> list[_Row]:
+    """Return the rows of a table that is read."""
     assert columns.name
     stated = without_equal_operations([stated_in(source, column, columns.rows) for column in columns.stating])
     outer_size = _heading_size(source, table)
     weights = [index for index, head, *_ in columns.unread if _LINKING.search(head) and not _OTHERS.search(head)]
     weights.append(columns.name.index)
-    count = 0
+    rows = []
     for number, cells in enumerate(columns.rows):
         values = [(column, one) for column, each in stated if (one := each[number])]
         shared = {column.index for column, _ in values if column.index < len(cells) and cells[column.index].shared}
@@ -153,18 +154,17 @@ def _rows_of(source: Source, table: RawTable, columns: Columns, found: Found) ->
         links = [span for index in weights if index < len(cells) and (span := weights_in(source, cells[index]))]
         if len(set(links)) == 1:
             model = _with_weights(source, model, links[0])
-        size = next((one.size for column, one in values if column.kind == "image size" and one.size), None)
         others = {
             head: plain(source.text[cells[index].start : cells[index].end])
             for index, head, *_ in columns.unread
             if index < len(cells) and not weights_in(source, cells[index])
         }
-        count += 1
-        yield _Row(model, f"{size[0]}x{size[1]}" if size else "", others)
-    if count:
+        rows.append(_Row(model, _size_of(values), others))
+    if rows:
         heads = tuple((text, source.place(first, last)) for text, first, last in columns.heads)
         unread = tuple((text, source.place(first, last)) for _, text, first, last in columns.unread)
         found.tables.append(Table(heads[0][1], heads, table.caption, table.headings, unread))
+    return rows
 
 
 def _name(source: Source, column: Column, cells: Sequence[Cell]) -> tuple[Scalar, Stated | None] | None:
@@ -193,6 +193,10 @@ def _sizes(source: Source, own: Stated | None, columns: Columns, outer: Stated |
     return [(Column(-1, "image size", "image size", own.start, own.end), own)] if own else []
 
 
+def _size_of(values: Sequence[tuple[Column, Stated]]) -> str:
+    return next((f"{one.size[0]}x{one.size[1]}" for _, one in values if one.size), "")
+
+
 def _without_size(values: list[tuple[Column, Stated]]) -> list[tuple[Column, Stated]]:
     """Return the values of a row; if its image size cannot be read, nobody knows what its multiply-adds are of."""
     reason = next((one.unread for column, one in values if column.kind == "image size" and one.unread), "")
@@ -219,7 +223,14 @@ def _model(
     shared: Collection[int] = (),
 ) -> Model:
     """Return the model of a row: accuracies are results, by their data sets; other fields are metadata."""
-    pairs = [(column, _head(source, column), _value(source, column, one, shared)) for column, one in values]
+    pairs = [
+        (
+            column,
+            Scalar(source, column.start, column.end, column.field, column.field, ""),
+            _value(source, column, one, shared),
+        )
+        for column, one in values
+    ]
     cells = [(head, value) for column, head, value in pairs if column.kind not in ACCURACIES]
     results: dict[str | None, list[tuple[Scalar, Scalar]]] = {}
     for column, head, value in pairs:
@@ -227,10 +238,6 @@ def _model(
             results.setdefault(column.dataset, []).append((head, value))
     stated = tuple(Result(name.place, None, dataset, tuple(metrics)) for dataset, metrics in results.items())
     return replace(stated_model(source, name, cells, "table"), results=stated)
-
-
-def _head(source: Source, column: Column) -> Scalar:
-    return Scalar(source, column.start, column.end, column.field, column.field, "")
 
 
 def _value(source: Source, column: Column, one: Stated, shared: Collection[int]) -> TableValue:
@@ -243,7 +250,6 @@ def _value(source: Source, column: Column, one: Stated, shared: Collection[int])
 
 
 def _with_weights(source: Source, model: Model, span: tuple[int, int]) -> Model:
-    """Return a model with a link to its weights."""
     link = source.text[slice(*span)]
     entry = (Scalar(source, *span, "Weights", "Weights", ""), Scalar(source, *span, link, link, ""))
     entries = {**model.fields.entries, "weights": entry}
@@ -275,8 +281,7 @@ def _vertical(source: Source, table: RawTable, found: Found) -> _Row | None:
         (source.text[column.start : column.end], source.place(column.start, column.end)) for column, _ in values
     )
     found.tables.append(Table(heads[0][1], heads, table.caption, table.headings))
-    size = next((one.size for _, one in values if one.size), None)
-    return _Row(_model(source, name, values), f"{size[0]}x{size[1]}" if size else "", {})
+    return _Row(_model(source, name, values), _size_of(values), {})
 
 
 def _name_above(source: Source, table: RawTable) -> Scalar | None:
@@ -314,17 +319,13 @@ def _turned(source: Source, table: RawTable) -> RawTable | None:
     return replace(table, heads=turned[:1], rows=turned[1:])
 
 
-class _Group(Struct, frozen=True):
-    """Rows of one name, one image size and one file of weights; rows without weights join any."""
-
-    key: str
-    """Of their model."""
-    first: _Row
-
-
 def _models(rows: Sequence[_Row]) -> list[Model]:
-    """Return the models of all rows of a file, in order of their first rows."""
-    groups: dict[tuple[str, str], dict[str | None, _Group]] = {}
+    """Return the models of all rows of a file, in order of their first rows.
+
+    Rows of one name, one image size and one file of weights are one model; rows without weights join any.
+    """
+    groups: dict[tuple[str, str], dict[str | None, _Row]] = {}
+    """By name and size, then by file of weights: the first row of each model."""
     parts: dict[str, list[Model]] = {}
     for row in rows:
         model = row.model
@@ -332,9 +333,9 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         weights = model.text("Weights")
         first = next(iter(same_size.values()), None)
         group = same_size.get(weights) or same_size.get(None) if weights else first
-        difference = _difference(group.first, row) if group else _other_shape(first.first, row) if first else ""
+        difference = _difference(group, row) if group else _other_shape(first, row) if first else ""
         if group and not difference:
-            parts[group.key].append(model)
+            parts[group.model.key].append(model)
             continue
         variant = ""
         if model.name in parts:
@@ -342,7 +343,7 @@ def _models(rows: Sequence[_Row]) -> list[Model]:
         model = replace(model, variant=_unique(model, variant, parts), doubt=difference)
         parts[model.key] = [model]
         if not difference:
-            same_size[weights] = _Group(model.key, row)
+            same_size[weights] = replace(row, model=model)
     return [merged(*each) for each in parts.values()]
 
 
@@ -360,7 +361,6 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 """Heads of what was measured of a network, or where it is: another value does not mean another network."""
-
 
 _SHAPE = re.compile(r"window|width|depth|layers|\bdim|patch|scale|groups|heads|stride|kernel|expan", re.IGNORECASE)
 """Heads of what a network is made of."""

@@ -49,8 +49,8 @@ def _card(file: str, models: Iterable[Published]) -> Card:
     source = MappedSource(file, Path(file), text, places=(first, *(place for _, place in lines)))
     tree, findings = read_yaml(source)
     assert tree is not None
-    reader = IndexReader(Path(), str)
-    found = reader.models(tree, source)
+    reader = IndexReader(Path())
+    found = reader.models([tree], source)
     claims = tuple(tuple(claims_of(model)) for model in found)
     return Card(source, None, (), found, claims, (*findings, *reader.findings))
 
