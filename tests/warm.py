@@ -65,6 +65,11 @@ def start_build(site: Path, cache: Path, *options: str) -> BaseProcess:
     return start(_build, site, cache, options)
 
 
+def start_dask(folder: Path, log: Path, *words: str) -> BaseProcess:
+    """Start a command of Dask in a folder."""
+    return start(_dask, folder, log, words)
+
+
 def run_script(script: Path, *arguments: str, **environment: str) -> Done:
     """Run a script of Python as its own interpreter would, with these variables beside those of this process."""
     with TemporaryDirectory() as name:
@@ -85,6 +90,17 @@ def torchrun(processes: int, *arguments: str) -> Done:
             rank.join(120)
         said = ["".join(path.read_text() for path in sorted(Path(folder).glob(f"{name}*"))) for name in ("out", "err")]
         return Done(max(abs(rank.exitcode or 0) for rank in ranks), *said)
+
+
+def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
+    from dask.__main__ import main
+
+    os.chdir(folder)
+    for number in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    util.spawnv_passfds = _fork_passfds
+    sys.argv = ["dask", *words]
+    main()
 
 
 def _script(script: Path, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
