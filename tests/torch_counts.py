@@ -97,7 +97,7 @@ def differing(ours: dict[tuple[str, int], Counts]) -> list[tuple[str, int]]:
     asked_anew = list(recorded())[::10]
     wrong = []
     for key, counts in ours.items():
-        if (key in asked_anew or summary(counts) != recorded()[key]) and summary(counts) != torch_summary(*key):
+        if (key in asked_anew or summary(counts) != recorded().get(key)) and summary(counts) != torch_summary(*key):
             wrong.append(key)
     return wrong
 

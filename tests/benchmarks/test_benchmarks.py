@@ -56,24 +56,29 @@ def test_the_plain_renderer_reads_the_same_models_and_renders_every_card(shared:
 
 
 @pytest.fixture
-def warm_renders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork the many renders of a benchmark from a process that has imported everything; other commands are run."""
+def warm_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork renders and scripts of a benchmark from a process that has imported everything; other commands are run."""
 
-    def run_warm(command: list[str], folder: Path, statuses: Sequence[int] = (0,)) -> Ran:
-        if tuple(command[:5]) != (*CARDPROOF, "render", "--quiet"):
-            return run(command, folder, statuses)
-        process = start_build(folder, Path(os.environ["XDG_CACHE_HOME"]), *command[5:])
-        process.join()
-        assert process.exitcode in statuses
-        return Ran(process.exitcode, 1.0, 1.0, 1.0, 1.0, "")
+    def run_warm(command: list[str], folder: Path, statuses: Sequence[int] = (0,), **environment: str) -> Ran:
+        output = ""
+        if tuple(command[:5]) == (*CARDPROOF, "render", "--quiet"):
+            process = start_build(folder, Path(os.environ["XDG_CACHE_HOME"]), *command[5:])
+            process.join()
+            status = process.exitcode
+        elif command[1].endswith(".py"):
+            status, output, _ = run_script(Path(command[1]), *command[2:], **environment)
+        else:
+            return run(command, folder, statuses, **environment)
+        assert status in statuses
+        return Ran(status, 1.0, 1.0, 1.0, 1.0, output)
 
-    for module in (corpus, scaling):
+    for module in (corpus, counting, scaling):
         monkeypatch.setattr(module, "run", run_warm)
 
 
 @pytest.mark.slow
 @linux
-def test_a_corpus_is_built_warm_cold_and_after_edits(tmp_path: Path, warm_renders: None) -> None:
+def test_a_corpus_is_built_warm_cold_and_after_edits(tmp_path: Path, warm_commands: None) -> None:
     write_site(tmp_path)
     part = corpus.measure(tmp_path / "templates/models", 1, f"{tmp_path}/zoo.py:Zoo", snippets=False)
     assert [row["build"] for row in part.rows][:2] == [
@@ -85,7 +90,7 @@ def test_a_corpus_is_built_warm_cold_and_after_edits(tmp_path: Path, warm_render
 
 @pytest.mark.slow
 @linux
-def test_counters_are_compared_on_the_same_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_are_compared_on_the_same_networks(monkeypatch: pytest.MonkeyPatch, warm_commands: None) -> None:
     few = {name: counting.COUNTERS[name] for name in ("cardproof", "FlopCounterMode")}
     monkeypatch.setattr(counting, "COUNTERS", few)
     part = counting.measure(("res2next/res2net50d",))
@@ -109,7 +114,7 @@ def test_a_counter_that_is_not_installed_is_said_to_be(monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 @linux
-def test_generated_sites_hold_what_they_claim(warm_renders: None) -> None:
+def test_generated_sites_hold_what_they_claim(warm_commands: None) -> None:
     part = scaling.measure((2,), 1)
     assert part.rows[0]["cards"] == 2  # a render that refutes a claim ends with 1, which is no figure
 
