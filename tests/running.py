@@ -54,9 +54,9 @@ class Pages:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
-    def run(self, *codes: str, **job: Any) -> tuple[BlockRun, ...]:
-        """Run a page of these blocks."""
-        return self.runner.run(Job("page", blocks(*codes), **job))
+    def run(self, *codes: str, timeout: float | None = None, **job: Any) -> tuple[BlockRun, ...]:
+        """Run a page of these blocks, each of which may have a limit of its own in seconds."""
+        return self.runner.run(Job("page", blocks(*codes, timeout=timeout), **job))
 
     def out(self, *codes: str, **job: Any) -> str:
         """Run a page that has no error; return its standard output and the values that its consoles show."""

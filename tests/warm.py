@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from sites import Done
 from cardproof.core.signals import ENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.process import BaseProcess
 
 IMPORTED = (
@@ -64,6 +65,21 @@ def start_build(site: Path, cache: Path, *options: str) -> BaseProcess:
     return start(_build, site, cache, options)
 
 
+def start_dask(folder: Path, log: Path, *words: str) -> BaseProcess:
+    """Start a command of Dask in a folder."""
+    return start(_dask, folder, log, words)
+
+
+def run_script(script: Path, *arguments: str, **environment: str) -> Done:
+    """Run a script of Python as its own interpreter would, with these variables beside those of this process."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        process = start(_script, script, arguments, folder, os.environ | environment)
+        process.join()
+        said = ((folder / stream).read_text() for stream in ("out", "err"))
+        return Done(process.exitcode or 0, *said)
+
+
 def torchrun(processes: int, *arguments: str) -> Done:
     """Run a command of res2next in several processes, with the variables that torchrun gives them."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -74,6 +90,27 @@ def torchrun(processes: int, *arguments: str) -> Done:
             rank.join(120)
         said = ["".join(path.read_text() for path in sorted(Path(folder).glob(f"{name}*"))) for name in ("out", "err")]
         return Done(max(abs(rank.exitcode or 0) for rank in ranks), *said)
+
+
+def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
+    from dask.__main__ import main
+
+    os.chdir(folder)
+    for number in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    util.spawnv_passfds = _fork_passfds
+    sys.argv = ["dask", *words]
+    main()
+
+
+def _script(script: Path, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+    os.environ |= environment
+    for number, name in enumerate(("out", "err"), start=1):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
+    util.spawnv_passfds = _fork_passfds
+    sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.parent))
+    runpy.run_path(str(script), run_name="__main__")
 
 
 def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequence[str]) -> None:

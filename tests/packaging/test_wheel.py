@@ -22,6 +22,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.metadata import Metadata
 from packaging.utils import canonicalize_name
 
+import sbom
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("res2next", "tools/cardproof")
 PROJECT = (*PACKAGES, "LICENSE", "README.md", "pyproject.toml", "docs/licences.md")
@@ -83,8 +85,18 @@ def installed(wheel, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True, env=clean())
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--no-compile",
+    ]
+    subprocess.run([*pip, "--no-deps", "--no-index", "--no-compile", str(wheel)], check=True, env=clean())
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     purelib = Path(subprocess.check_output([python, "-c", code], text=True).strip())
     for name in required((purelib / f"{wheel.stem.rsplit('-', 3)[0]}.dist-info" / "METADATA").read_text()):
@@ -179,14 +191,12 @@ def test_the_example_of_the_page_on_installing_finds_the_false_number(run):
 
 def test_the_bill_of_materials_is_valid_whole_and_the_same_each_time(tmp_path):
     pytest.importorskip("jsonschema")
-    texts = []
-    for name in ("a", "b"):
-        command = [sys.executable, ROOT / "tools" / "sbom.py", tmp_path / name]
-        wheel, bill = subprocess.check_output(command, text=True, cwd=tmp_path).splitlines()
-        texts.append(Path(bill).read_text(encoding="utf-8"))
-    assert texts[0] == texts[1]
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(texts[0]) is None
-    data = json.loads(texts[0])
+    command = [sys.executable, ROOT / "tools" / "sbom.py", tmp_path]
+    wheel, bill = subprocess.check_output(command, text=True, cwd=tmp_path).splitlines()
+    text = Path(bill).read_text(encoding="utf-8")
+    assert sbom.bill_of(Path(wheel)) == text  # by a process with other hashes
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    data = json.loads(text)
     whole = data["metadata"]["component"]
     assert whole["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(Path(wheel).read_bytes()).hexdigest()}]
     carried = {one["name"].rpartition("/")[2]: one["licenses"] for one in whole["components"]}

@@ -1,4 +1,4 @@
-"""Fixtures of tests that run hostile pages: with and without namespaces, by the limits of their module."""
+"""Fixtures of tests that run pages: hostile ones with and without namespaces, and those of the hubs' libraries."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
+from cardproof.snippets.run.runner import Runner
+from cardproof.snippets.types import Limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def hubs() -> Iterator[Runner]:
+    """One server for all pages that use torch and the hubs: importing them is most of what such pages cost."""
+    with Runner(Limits(), ("torch", "torchvision", "torchvision.datasets", "timm", "transformers")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

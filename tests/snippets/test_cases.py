@@ -60,10 +60,14 @@ SAID = {
 
 
 @pytest.fixture(scope="module")
-def runner():
-    """One fork server for all cases, as a build has it; it imports timm, which would take most of a block's time."""
-    with Runner(LIMITS, ("torch", "timm")) as running:
-        yield running
+def runner(hubs):
+    """Give all cases the limits of this module; as in a build, those that use torch share one fork server."""
+    hubs.state("cpu")
+    with Runner(LIMITS) as own:
+        own._servers.update(hubs._servers)
+        yield own
+        for key in hubs._servers:
+            own._servers.pop(key)
 
 
 @pytest.fixture

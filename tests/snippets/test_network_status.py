@@ -20,8 +20,7 @@ GET = "import urllib.request\nget = lambda: urllib.request.urlopen('https://exam
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[Runner]:
-    """A server that has imported the hubs, so that each page is quick."""
-    with Runner(Limits(), ("torch", "torchvision.datasets", "timm", "transformers", "requests")) as running:
+    with Runner(Limits(), ()) as running:
         yield running
 
 
@@ -61,8 +60,8 @@ def runner() -> Iterator[Runner]:
         ("import asyncio\nawait asyncio.open_connection('example.com', 80)", "the network: example.com"),
     ],
 )
-def test_what_was_refused_is_named_whatever_asked_for_it(runner: Runner, code: str, needs: str) -> None:
-    (outcome,) = judged(runner, fences(code))
+def test_what_was_refused_is_named_whatever_asked_for_it(hubs: Runner, code: str, needs: str) -> None:
+    (outcome,) = judged(hubs, fences(code))
     assert outcome.status == "not-run", outcome.message
     assert outcome.message.startswith(f"needs {needs}")
     assert ".network" in (outcome.hint or "")

@@ -11,15 +11,14 @@ import pytest
 from cardproof.build import render
 from cardproof.core.settings import Settings, SnippetSettings
 from cardproof.snippets.run.runner import Runner
-from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cardproof.snippets.prove import Weights
 
 PUBLISHED = Path(__file__).with_name("published")
-CARDS = ("densenet", "res2next", "gloun-xception")
+CARDS = ("res2next", "gloun-xception")
 """The last one's name is of a network that timm no longer has."""
 
 NEEDS_NETWORK = ("not-run", "needs the network: ")
@@ -50,10 +49,8 @@ EXPECTED: dict[Weights, list[tuple[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    """One fork server for all builds: importing timm is most of what they cost."""
-    with Runner(Limits(), ("torch", "timm")) as running:
-        yield running
+def runner(hubs: Runner) -> Runner:
+    return hubs
 
 
 @pytest.mark.slow
@@ -76,8 +73,7 @@ def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
     )
     found = {Path(card.file).stem: list(card.full().blocks) for card in render(settings, only=CARDS).cards}
     assert set(found) == set(CARDS)
-    for card in ("densenet", "res2next"):
-        assert_verdicts(found[card], EXPECTED[weights])
+    assert_verdicts(found["res2next"], EXPECTED[weights])
     assert_verdicts(found["gloun-xception"], UNKNOWN)
     assert all("placeholders: {NUM_FINETUNE_CLASSES" in (blocks[4]["hint"] or "") for blocks in found.values())
 

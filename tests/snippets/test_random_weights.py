@@ -9,16 +9,14 @@ from running import blocks, fences, judged
 
 from cardproof.snippets.prove import OFFLINE
 from cardproof.snippets.run.runner import Job, Runner
-from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner(Limits(), ("torch", "timm", "torchvision.models")) as running:
-        yield running
+def runner(hubs: Runner) -> Runner:
+    return hubs
 
 
 @pytest.mark.parametrize(

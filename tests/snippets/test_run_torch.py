@@ -38,8 +38,8 @@ def page(_page: Pages, folder: Path) -> Iterator[Pages]:
 
 
 def test_parallel_operations_work_page_after_page(page: Pages) -> None:
-    code = "import torch\ntorch.set_num_threads(2)\nprint(torch.ones(2_000_000).exp().sum() > 0)"
-    assert [page.out(code) for _ in range(10)] == ["tensor(True)\n"] * 10
+    code = "import torch\ntorch.set_num_threads(2)\nprint(torch.ones(200_000).exp().sum() > 0)"
+    assert [page.out(code) for _ in range(3)] == ["tensor(True)\n"] * 3
 
 
 def test_a_page_starts_with_torch_imported(page: Pages) -> None:
@@ -59,11 +59,10 @@ def test_torch_is_seeded_for_each_page(page: Pages) -> None:
     assert page.out(code, seed=1) == page.out(code, seed=1) != page.out(code, seed=2)
 
 
-@pytest.mark.parametrize("options", ["", ", multiprocessing_context='spawn'"])
-def test_data_loader_workers_run_and_end(page: Pages, options: str) -> None:
+def test_data_loader_workers_run_and_end(page: Pages) -> None:
     code = (
         "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\n"
-        f"dl = DataLoader(TensorDataset(torch.arange(8)), batch_size=4, num_workers=1{options})\n"
+        "dl = DataLoader(TensorDataset(torch.arange(8)), batch_size=4, num_workers=1)\n"
         "if __name__ == '__main__':\n    for (b,) in dl:\n        print(b.tolist())"
     )
     assert page.out(code) == "[0, 1, 2, 3]\n[4, 5, 6, 7]\n"

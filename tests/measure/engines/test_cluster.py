@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sites import CARD, write_site
+from warm import start_build
 
 from cardproof.build import render
 from cardproof.core.settings import load_settings
@@ -107,14 +108,13 @@ def test_a_cluster_gives_the_same_evidence_even_when_a_worker_is_killed_in_the_m
     again.mkdir()
     write_cards(again)
     os.chdir(again)
-    code = "import sys; sys.argv[0] = 'cardproof'; from cardproof.commands.cli import main; main()"
-    command = [sys.executable, "-c", code, "render", "--quiet", "--engine", dask.address]
-    with subprocess.Popen(command, cwd=again, stdout=subprocess.DEVNULL) as client:
-        wait_for(lambda: (again / "built").is_dir() and builders(again, "tiny_24") and len(evidence(again)) > 1)
-        (victim,) = builders(again, "tiny_24")
-        dask.kill(victim)
-        (again / "open").touch()
-        assert client.wait(PATIENCE) == 1  # most cards state other numbers than their networks have
+    client = start_build(again, tmp_path / "cache", "--engine", dask.address)
+    wait_for(lambda: (again / "built").is_dir() and builders(again, "tiny_24") and len(evidence(again)) > 1)
+    (victim,) = builders(again, "tiny_24")
+    dask.kill(victim)
+    (again / "open").touch()
+    client.join(PATIENCE)
+    assert client.exitcode == 1  # most cards state other numbers than their networks have
     assert len(builders(again, "tiny_24")) == 2
     assert evidence(again) == local
 
@@ -142,7 +142,7 @@ def test_a_worker_without_cardproof_is_refused(site, tmp_path):
     logs = tmp_path / "logs"
     logs.mkdir()
     (tmp_path / "without.py").write_text("import sys\nsys.modules['cardproof'] = None\n")
-    with cluster(logs, tmp_path, workers=0) as started:
+    with cluster(logs, tmp_path, workers=0, new=True) as started:
         started.add_worker("--preload", str(tmp_path / "without.py"))
         with pytest.raises(EngineError, match="cannot run cardproof"):
             build(site, engine=started.address)
