@@ -32,6 +32,10 @@ IMPORTED = (
     "torch._dynamo",
     "timm",
     "torchvision",
+    "sklearn.datasets",
+    "torch.utils.tensorboard",
+    "res2next.commands.evaluate",
+    "res2next.commands.train",
 )
 _set_preload = forkserver.set_forkserver_preload
 
