@@ -80,6 +80,15 @@ def torchrun(processes: int, *arguments: str) -> Done:
         return Done(max(abs(rank.exitcode or 0) for rank in ranks), *said)
 
 
+def launch(arguments: Sequence[str], said: Path) -> None:
+    """Be torchrun, the real one, which starts its processes itself; what they say on stderr goes to a file."""
+    from torch.distributed.run import main
+
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+    main(arguments)
+
+
 def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequence[str]) -> None:
     from res2next.commands import main
 

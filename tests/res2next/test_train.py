@@ -306,8 +306,8 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(tmp_
 )
 def test_every_feature_learns(setting: str, tmp_path: Path) -> None:
     recorder = Recorder()
-    train(changed(SHORT, (setting,)), few_digits(320), tmp_path, listener=recorder)
-    assert recorder.rows[1].train_loss < recorder.rows[0].train_loss
+    train(changed(SHORT, ("epochs=3", setting)), few_digits(320), tmp_path, listener=recorder)
+    assert recorder.rows[2].train_loss < 0.95 * recorder.rows[0].train_loss
 
 
 def test_without_tensorboard_there_is_a_notice_and_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def test_a_mixed_image_has_both_of_its_classes_wholly() -> None:
 def test_every_feature_learns(settings: tuple[str, ...], tmp_path: Path) -> None:
     listening = Listening()
     trained(changed(QUICK, settings), tmp_path, listener=listening)
-    assert listening.rows[2].train_loss < listening.rows[0].train_loss
+    assert listening.rows[2].train_loss < 0.95 * listening.rows[0].train_loss
 
 
 # --- Dropout and stochastic depth ---
