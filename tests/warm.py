@@ -33,6 +33,10 @@ IMPORTED = (
     "torch._dynamo",
     "timm",
     "torchvision",
+    "sklearn.datasets",
+    "torch.utils.tensorboard",
+    "res2next.commands.evaluate",
+    "res2next.commands.train",
 )
 _set_preload = forkserver.set_forkserver_preload
 
@@ -111,6 +115,15 @@ def _script(script: Path, arguments: Sequence[str], folder: Path, environment: M
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
     runpy.run_path(str(script), run_name="__main__")
+
+
+def launch(arguments: Sequence[str], said: Path) -> None:
+    """Be torchrun, the real one, which starts its processes itself; what they say on stderr goes to a file."""
+    from torch.distributed.run import main
+
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+    main(arguments)
 
 
 def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequence[str]) -> None:

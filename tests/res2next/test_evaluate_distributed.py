@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from quick_digits import MODEL, digits, trained_network, weights_file
-from sites import Done
-from warm import torchrun
+from sites import Done, run_main
+from warm import launch, start, torchrun
 
+from res2next.commands import main
 from res2next.evaluation import Evaluation, evaluate
 from res2next.weights import file_digest
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +80,16 @@ def test_photos_that_cannot_be_decoded_are_listed_once_for_all_processes(weights
     assert not (tmp_path / "found.json").exists()
     for path in bad:
         data.image(int(path.stem)).save(path)
-    assert shared_by(2, *common, "--resume").returncode == 0
+    assert (
+        run_main(main, "res2next", "evaluate", MODEL, "--device", "cpu", *map(str, common), "--resume").returncode == 0
+    )
     assert json.loads((tmp_path / "found.json").read_text())["images"] == 30
 
 
 def test_no_process_waits_for_one_that_failed(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "res2next"]
     given = ["evaluate", MODEL, "--device", "cpu", "--weights", str(tmp_path / "none.safetensors")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*command, *given], capture_output=True, text=True, env=environment)
-    assert done.returncode != 0
-    assert "none.safetensors" in done.stderr
+    options = ["--standalone", "--nproc-per-node", "2", "-m", "res2next", *given]
+    launched = start(launch, options, tmp_path / "said")
+    launched.join(120)
+    assert launched.exitcode == 1
+    assert "none.safetensors" in (tmp_path / "said").read_text()

@@ -1,4 +1,4 @@
-"""Optimized networks: the same logits, for all networks, sizes and batches, by oneDNN and without it."""
+"""Optimized networks: the same logits, for all kinds of network, sizes and batches, by oneDNN and without it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import copy
 import importlib.util
 import json
 import platform
-import subprocess
-import sys
 
 import pytest
 import torch
 from click.testing import CliRunner
 from convnets import filled
+from narrow import DIFFERENT, narrow
+from quick_digits import memory_is_kept
 from torch import nn
+from warm import start
 
-from res2next import create_model, list_models
+from res2next import create_model
 from res2next.commands.evaluate import evaluate_
 from res2next.datasets import open_dataset
 from res2next.evaluation import evaluate
@@ -27,8 +28,8 @@ torch.set_num_threads(1)
 
 
 def stirred(name: str) -> nn.Module:
-    """A network in which every norm tells, and each one otherwise."""
-    return filled(lambda: create_model(name))
+    """A narrow network in which every norm tells, and each one otherwise."""
+    return filled(lambda: narrow(name))
 
 
 def images(name: str, *shape: int) -> torch.Tensor:
@@ -50,7 +51,7 @@ def convolutions(request, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("convolutions")
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", DIFFERENT)
 def test_logits_are_those_of_the_network_at_any_size_and_batch(name):
     network = stirred(name).eval()
     fast = optimize(network)
@@ -60,6 +61,14 @@ def test_logits_are_those_of_the_network_at_any_size_and_batch(name):
             kept = x.clone()
             assert difference(network(x), fast(x)) < 1e-5
             assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize("name", ["res2next50", "dla60_res2next", "res2net50d"])
+def test_logits_are_those_of_a_network_of_published_width(name):
+    network = filled(lambda: create_model(name)).eval()
+    x = images(name, 2, 64, 64)
+    with torch.inference_mode():
+        assert difference(network(x), optimize(network)(x)) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["res2next50", "dla60_res2next", "res2net50d"])
@@ -90,7 +99,7 @@ def test_other_networks_and_numbers_are_refused():
 
 def test_feature_maps_come_out_the_same():
     torch.manual_seed(0)
-    network = create_model("res2next50", features_only=True).eval()
+    network = narrow("res2next50", features_only=True).eval()
     x = images("res2next50", 1, 64, 64)
     with torch.inference_mode():
         for plain, fast in zip(network(x), optimize(network)(x), strict=True):
@@ -199,11 +208,9 @@ def test_operators_that_give_other_sums_are_not_used(monkeypatch):
     assert not onednn.has_onednn.__wrapped__(torch.float32)
 
 
-def test_memory_is_kept_where_the_c_library_is_that_of_gnu():
-    # in a process of its own: it cannot be undone
-    code = "from res2next.inference import keep_memory; print(keep_memory())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc")
+def test_memory_is_kept_where_the_c_library_is_that_of_gnu(tmp_path):
+    start(memory_is_kept, tmp_path / "kept").join()
+    assert (tmp_path / "kept").read_text() == str(platform.libc_ver()[0] == "glibc")
 
 
 # --- ONNX ---
@@ -222,7 +229,6 @@ def test_an_export_without_the_package_says_how_to_get_it(tmp_path, monkeypatch)
         export_onnx(create_model("res2next_tiny"), tmp_path / "net.onnx")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["res2next50", "dla60_res2next", "res2net50d", "res2next_small"])
 def test_an_exported_network_gives_the_same_logits_outside_of_torch(name, tmp_path):
     pytest.importorskip("onnx")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from quick_digits import digits
+from quick_digits import few_digits, train_and_kill
+from warm import start
 
 from res2next.files import atomic_path, write_atomic
 from res2next.recipes import changed, load_recipe
@@ -20,79 +19,19 @@ from res2next.training_log import LogError, LogRow, read_log_rows
 
 torch.set_num_threads(1)
 
-ROOT = Path(__file__).parents[2]
-QUICK = changed(load_recipe("res2next_tiny_digits"), ("epochs=3", "batch_size=64", "cutmix=1", "warmup_epochs=0.5"))
-"""66 updates of 22 an epoch."""
-
-KILLED = """
-# Trains in children that are killed at random moments, until one comes to the end. They are forked from a process
-# that has imported torch and computed nothing, which is as good as a fresh one and takes no seconds to start.
-import os, random, signal, sys
-from pathlib import Path
-import torch
-import torch._dynamo  # the first optimizer does it
-torch.set_num_threads(1)
-sys.modules["torch.utils.tensorboard"] = None  # it starts threads, which a fork would lose
-from res2next.datasets import open_dataset
-from res2next.recipes import changed, load_recipe
-from res2next.training import train
-
-recipe = changed(load_recipe("res2next_tiny_digits"), sys.argv[2:])
-data = open_dataset("Digits", split="train")
-output = Path(sys.argv[1])
-
-class Telling:
-    def __init__(self, pipe): self.pipe = pipe
-    def progress(self, progress): os.write(self.pipe, b".")
-    def epoch(self, row, held_out): os.write(self.pipe, b"e")
-    def notice(self, text): pass
-
-def attempt(folder, killed_after, every=2):
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            train(recipe, data, folder, resume=True, checkpoint_every=every, listener=Telling(writing))
-            os._exit(0)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            os._exit(9)
-    os.close(writing)
-    for _ in range(killed_after):
-        os.read(reading, 1)
-    # a chance to be within an update, or a checkpoint being written
-    for _ in range(random.randrange(200_000)):
-        pass
-    if killed_after:
-        os.kill(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.close(reading)
-    return status
-
-random.seed(1)
-deaths = 0
-while deaths < 10:
-    # each gets some updates further; after ten kills the run is near its end
-    status = attempt(output / "killed", random.randint(1, 2))
-    assert status == -signal.SIGKILL, status
-    deaths += 1
-assert not list((output / "killed").glob("*.safetensors"))
-assert attempt(output / "killed", 0) == 0
-assert attempt(output / "unbroken", 0, every=1000) == 0
-"""
+QUICK = changed(load_recipe("res2next_tiny_digits"), ("epochs=3", "batch_size=16", "cutmix=1", "warmup_epochs=0.5"))
+HELD_OUT = 100
+IMAGES = HELD_OUT + 7 * 16
+"""21 updates of 7 an epoch."""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    settings = ("epochs=7", "batch_size=64", "cutmix=1", "mixup=0.2")
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), *settings],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stderr
+    settings = ("epochs=10", "batch_size=16", "cutmix=1", "mixup=0.2")  # 100 updates
+    killing = start(train_and_kill, tmp_path, settings)
+    killing.join()
+    assert killing.exitcode == 0
     (killed,) = (tmp_path / "killed").glob("*.safetensors")
     (unbroken,) = (tmp_path / "unbroken").glob("*.safetensors")
     assert killed.name == unbroken.name
@@ -118,77 +57,81 @@ class StopAfter:
         self.notices: list[str] = []
 
     def progress(self, progress: Progress) -> None:
-        if progress.step == self.step:
-            os.kill(os.getpid(), self.number)
+        self.done(progress.step)
 
-    def epoch(self, row: LogRow, held_out: int) -> None: ...
+    def epoch(self, row: LogRow, held_out: int) -> None:
+        self.done(row.step)
+
+    def done(self, step: int) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
 
 def run(folder: Path, **more: object) -> Trained:
-    trained = train(QUICK, digits("train"), folder, **more)  # type: ignore[arg-type]
+    trained = train(QUICK, few_digits(IMAGES), folder, **more)  # type: ignore[arg-type]
     assert trained is not None
     return trained
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return run(tmp_path_factory.mktemp("unbroken") / "run", held_out=100)
+    return run(tmp_path_factory.mktemp("unbroken") / "run", held_out=HELD_OUT)
 
 
 def stopped(folder: Path, step: int, number: signal.Signals = signal.SIGTERM) -> StopAfter:
     stop = StopAfter(step, number)
     with pytest.raises(KeyboardInterrupt):
-        run(folder, held_out=100, listener=stop)
+        run(folder, held_out=HELD_OUT, listener=stop)
     return stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", [10, 40])
+@pytest.mark.parametrize("step", [10, 14])
 def test_a_signal_leaves_a_checkpoint_of_that_update_from_which_the_run_goes_on(
     step: int, number: signal.Signals, tmp_path: Path, unbroken: Trained
 ) -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     stop = stopped(tmp_path, step, number)
-    assert f"stopped after update {step} of 60" in stop.notices[-1]
+    assert f"stopped after update {step} of 21" in stop.notices[-1]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     assert list_checkpoints(tmp_path / "checkpoints")[-1].name == f"step-{step:09d}.pt"
-    again = run(tmp_path, held_out=100, resume=True)
+    again = run(tmp_path, held_out=HELD_OUT, resume=True)
     assert again.weights.read_bytes() == unbroken.weights.read_bytes()
     assert numbers(tmp_path) == numbers(unbroken.log.parent)
 
 
 def test_rows_after_the_checkpoint_are_cut_and_written_again(tmp_path: Path, unbroken: Trained) -> None:
-    stopped(tmp_path, 30)
+    stopped(tmp_path, 10)
     with (tmp_path / "log.csv").open("a") as log:
-        log.write("2,40,0.05,0.5,1000,90,0.2\n3,6")  # of an epoch whose checkpoint a kill prevented
-    run(tmp_path, held_out=100, resume=True)
+        log.write("2,14,0.05,0.5,1000,90,0.2\n3,1")  # of an epoch whose checkpoint a kill prevented
+    run(tmp_path, held_out=HELD_OUT, resume=True)
     assert numbers(tmp_path) == numbers(unbroken.log.parent)
 
 
 def test_a_damaged_checkpoint_is_told_of_and_the_one_before_it_taken(tmp_path: Path, unbroken: Trained) -> None:
-    stopped(tmp_path, 30)
+    stopped(tmp_path, 10)
     older, newer = list_checkpoints(tmp_path / "checkpoints")
     newer.write_bytes(newer.read_bytes()[:5000])
     told = StopAfter(0, signal.SIGTERM)
-    again = run(tmp_path, held_out=100, resume=True, listener=told)
+    again = run(tmp_path, held_out=HELD_OUT, resume=True, listener=told)
     assert f"{newer} is damaged" in told.notices[0]
-    assert older.name == "step-000000020.pt"
+    assert older.name == "step-000000007.pt"
     assert again.weights.read_bytes() == unbroken.weights.read_bytes()
 
 
 def test_resuming_where_nothing_was_begun_begins(tmp_path: Path, unbroken: Trained) -> None:
-    again = run(tmp_path / "new", held_out=100, resume=True)
+    again = run(tmp_path / "new", held_out=HELD_OUT, resume=True)
     assert again.weights.name == unbroken.weights.name
 
 
 def test_a_log_that_lost_rows_is_not_gone_on_with(tmp_path: Path) -> None:
-    stopped(tmp_path, 30)
+    stopped(tmp_path, 10)
     (tmp_path / "log.csv").write_text("")
     with pytest.raises(LogError, match="lacks rows"):
-        run(tmp_path, held_out=100, resume=True)
+        run(tmp_path, held_out=HELD_OUT, resume=True)
 
 
 def test_a_run_with_other_images_held_out_is_another_run(tmp_path: Path) -> None:

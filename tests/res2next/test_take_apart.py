@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from narrow import CLASSES, narrow
 from timm.data import resolve_data_config
 from torch import nn
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
@@ -22,7 +23,7 @@ X = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture(scope="module")
 def networks() -> dict[str, nn.Module]:
-    return {name: create_model(name).eval() for name in KINDS}
+    return {name: narrow(name).eval() for name in KINDS}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -59,7 +60,7 @@ def test_a_network_can_be_exported(networks) -> None:
 
 def test_a_network_is_the_backbone_of_torchvisions_feature_pyramid(networks) -> None:
     layers = {f"layer{number}": str(number) for number in (1, 2, 3, 4)}
-    pyramid = BackboneWithFPN(networks["res2next50"], layers, [256, 512, 1024, 2048], 16)
+    pyramid = BackboneWithFPN(networks["res2next50"], layers, [64, 128, 256, 512], 16)
     with torch.inference_mode():
         sides = {name: tuple(maps.shape[1:]) for name, maps in pyramid(X).items()}
     assert sides == {"1": (16, 16, 16), "2": (16, 8, 8), "3": (16, 4, 4), "4": (16, 2, 2), "pool": (16, 1, 1)}
@@ -93,8 +94,10 @@ def test_negative_indices_count_from_the_end_and_wrong_ones_are_refused() -> Non
 @pytest.mark.parametrize("stride", [8, 16])
 @pytest.mark.parametrize("name", ["res2next50", "res2net50d"])
 def test_a_dilated_network_gives_timms_feature_map(name, stride) -> None:
-    theirs = timm.create_model(name, output_stride=stride).eval()
-    ours = create_model(name, output_stride=stride).eval()
+    widths = (64, 80, 96, 112)  # timm's stem always has 64 channels
+    theirs = timm.create_model(name, output_stride=stride, channels=widths, layers=(2, 2, 2, 2), num_classes=CLASSES)
+    theirs.eval()
+    ours = narrow(name, output_stride=stride, widths=widths).eval()
     ours.load_state_dict(theirs.state_dict())
     with torch.inference_mode():
         found, expected = ours.forward_features(X), theirs.forward_features(X)
@@ -119,7 +122,7 @@ def test_a_dla_has_neither_output_stride_nor_stochastic_depth() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_head_can_be_replaced_and_used_alone(name) -> None:
-    network = create_model(name).eval()
+    network = narrow(name).eval()
     network.reset_classifier(7)
     features = network.forward_features(X)
     assert network.num_classes == 7

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from quick_digits import digits, share_of_statistics
+from quick_digits import digits, few_digits, share_of_statistics
 from sites import Done, run_main
 from torch import nn
 from warm import start, torchrun
@@ -37,7 +37,9 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
 TINY = find("res2next_tiny").preprocessing
 QUICK = changed(load_recipe("res2next_tiny_digits"), ("epochs=2", "batch_size=64"))
-"""44 updates, below two seconds."""
+"""44 updates of all training images."""
+SHORT = changed(QUICK, ("batch_size=32", "warmup_epochs=0"))
+"""20 updates of 320 images."""
 PLAIN = changed(QUICK, ("augmentation={crop: none}", "ema_decay=null", "label_smoothing=0"))
 
 
@@ -261,7 +263,7 @@ def test_images_of_another_size_than_the_networks_need_a_recipe_that_resizes() -
 def test_a_run_leaves_weights_named_by_their_hash_that_load_and_a_log_that_says_all(tmp_path: Path) -> None:
     recorder = Recorder()
     state = torch.get_rng_state()
-    trained = train(QUICK, digits("train"), tmp_path / "run", held_out=100, listener=recorder)
+    trained = train(SHORT, few_digits(420), tmp_path / "run", held_out=100, listener=recorder)
     assert torch.equal(torch.get_rng_state(), state)
     assert trained is not None
     prefix = hashlib.sha256(trained.weights.read_bytes()).hexdigest()[:8]
@@ -269,19 +271,19 @@ def test_a_run_leaves_weights_named_by_their_hash_that_load_and_a_log_that_says_
     load_weights(create_model("res2next_tiny"), trained.weights)
 
     header, rows = read_log_header(trained.log), read_log_rows(trained.log)
-    assert header.recipe == QUICK
-    assert (header.dataset, header.images, header.held_out) == ("Digits", 1337, 100)
+    assert header.recipe == SHORT
+    assert (header.dataset, header.images, header.held_out) == ("Digits", 320, 100)
     assert header.digest == digits("train").digest
-    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "20"), ("2", "40")]
-    assert [row.step for row in recorder.rows] == [20, 40]
-    assert [progress.step for progress in recorder.steps] == [10, 20, 30, 40]
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "10"), ("2", "20")]
+    assert [row.step for row in recorder.rows] == [10, 20]
+    assert [progress.step for progress in recorder.steps] == [10, 20]
     assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"]) < 3
     assert 0 <= int(rows[1]["held_out_correct"]) <= 100
 
 
 def test_the_log_has_the_rate_of_the_last_update(tmp_path: Path) -> None:
     recipe = changed(PLAIN, ("epochs=1", "warmup_epochs=0", "schedule={kind: step, every: 1}"))
-    trained = train(recipe, digits("train"), tmp_path)
+    trained = train(recipe, few_digits(320), tmp_path)
     assert trained is not None
     (row,) = read_log_rows(trained.log)
     assert float(row["learning_rate"]) == 0.1
@@ -289,11 +291,11 @@ def test_the_log_has_the_rate_of_the_last_update(tmp_path: Path) -> None:
 
 
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
-    recipe = changed(QUICK, ("epochs=1", "warmup_epochs=0"))
+    recipe = changed(SHORT, ("epochs=1",))
     names = []
     for number, seed in enumerate((0, 0, 1)):
         torch.manual_seed(number)  # which must not matter
-        trained = train(replace(recipe, seed=seed), digits("train"), tmp_path / str(number))
+        trained = train(replace(recipe, seed=seed), few_digits(320), tmp_path / str(number))
         assert trained is not None
         names.append(trained.weights.name)
     assert names[0] == names[1] != names[2]
@@ -304,34 +306,34 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_gives_others(tmp_
 )
 def test_every_feature_learns(setting: str, tmp_path: Path) -> None:
     recorder = Recorder()
-    train(changed(QUICK, (setting,)), digits("train"), tmp_path, listener=recorder)
-    assert recorder.rows[1].train_loss < recorder.rows[0].train_loss
+    train(changed(SHORT, ("epochs=3", setting)), few_digits(320), tmp_path, listener=recorder)
+    assert recorder.rows[2].train_loss < 0.95 * recorder.rows[0].train_loss
 
 
 def test_without_tensorboard_there_is_a_notice_and_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     recorder = Recorder()
-    train(changed(QUICK, ("epochs=1", "warmup_epochs=0")), digits("train"), tmp_path, listener=recorder)
+    train(changed(SHORT, ("epochs=1",)), few_digits(320), tmp_path, listener=recorder)
     assert "TensorBoard: it is not installed" in recorder.notices[0]
     assert not (tmp_path / "tensorboard").exists()
 
 
 def test_a_folder_with_a_finished_run_is_left_alone(tmp_path: Path) -> None:
-    recipe = changed(QUICK, ("epochs=1", "warmup_epochs=0"))
-    trained = train(recipe, digits("train"), tmp_path)
+    recipe = changed(SHORT, ("epochs=1",))
+    trained = train(recipe, few_digits(320), tmp_path)
     assert trained is not None
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".partial"}
     with pytest.raises(FolderInUse, match=trained.weights.name):
-        train(recipe, digits("train"), tmp_path)
+        train(recipe, few_digits(320), tmp_path)
     with pytest.raises(CheckpointError, match=r"recipe\.seed was 0 and is 7"):
-        train(replace(recipe, seed=7), digits("train"), tmp_path, resume=True)
+        train(replace(recipe, seed=7), few_digits(320), tmp_path, resume=True)
     assert before == {path: path.read_bytes() for path in before}
 
 
 def test_resuming_a_finished_run_gives_the_same_files(tmp_path: Path) -> None:
-    recipe = changed(QUICK, ("epochs=1", "warmup_epochs=0"))
-    first = train(recipe, digits("train"), tmp_path)
-    assert train(recipe, digits("train"), tmp_path, resume=True) == first
+    recipe = changed(SHORT, ("epochs=1",))
+    first = train(recipe, few_digits(320), tmp_path)
+    assert train(recipe, few_digits(320), tmp_path, resume=True) == first
 
 
 # --- From the command line ---
@@ -342,9 +344,12 @@ def command(*arguments: str | Path, processes: int = 1) -> Done:
     return torchrun(processes, *words) if processes > 1 else run_main(main, "res2next", *words)
 
 
-@pytest.mark.slow
+LARGE = ("--set", "epochs=2", "--set", "batch_size=320")
+"""Few updates."""
+
+
 def test_the_command_trains_says_so_epoch_by_epoch_and_measures_the_test_images(tmp_path: Path) -> None:
-    done = command("res2next_tiny_digits", "--output", tmp_path, "--set", "epochs=2", "--device", "cpu", "--json")
+    done = command("res2next_tiny_digits", "--output", tmp_path, *LARGE, "--device", "cpu", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["recipe"]["epochs"] == 2
@@ -354,13 +359,12 @@ def test_the_command_trains_says_so_epoch_by_epoch_and_measures_the_test_images(
     assert epochs == [["epoch", "1"], ["epoch", "2"]]
 
 
-@pytest.mark.slow
 def test_the_test_images_are_not_looked_at_where_images_are_held_out_to_choose_by(tmp_path: Path) -> None:
-    options = ("--set", "epochs=2", "--hold-out", "200", "--device", "cpu", "--json")
+    options = ("--hold-out", "1117", *LARGE, "--device", "cpu", "--json")
     done = command("res2next_tiny_digits", "--output", tmp_path, *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["test"] is None
-    assert "of 200 right" in done.stderr
+    assert "of 1117 right" in done.stderr
 
 
 @pytest.mark.slow
@@ -380,21 +384,25 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments: tuple[str, ...], mes
     assert not (tmp_path / "run").exists()
 
 
+THREE = ("--set", "epochs=3", "--set", "warmup_epochs=0")
+"""Of ten updates each, if 1,117 images are held out."""
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_run_and_one_goes_on_with_it(tmp_path: Path) -> None:
-    common = ("res2next_tiny_digits", "--output", tmp_path, "--set", "epochs=3", "--device", "cpu", "--json")
-    done = command(*common, "--hold-out", "200", processes=2)
+    common = ("res2next_tiny_digits", "--output", tmp_path, *THREE, "--device", "cpu", "--json")
+    done = command(*common, "--hold-out", "1117", processes=2)
     assert done.returncode == 0, done.stderr
     log = Path(json.loads(done.stdout)["log"])
     assert read_log_header(log).processes == 2
-    assert [row["step"] for row in read_log_rows(log)] == [str(epoch * (1237 // 32)) for epoch in (1, 2, 3)]
+    assert [row["step"] for row in read_log_rows(log)] == ["10", "20", "30"]
     losses = [float(row["train_loss"]) for row in read_log_rows(log)]
     assert losses[2] < losses[1] < losses[0] < 3
 
     checkpoints = sorted((tmp_path / "checkpoints").iterdir())
-    assert [path.name for path in checkpoints] == ["step-000000076.pt", "step-000000114.pt"]
+    assert [path.name for path in checkpoints] == ["step-000000020.pt", "step-000000030.pt"]
     checkpoints[1].unlink()
-    again = command(*common, "--hold-out", "200", "--resume")
+    again = command(*common, "--hold-out", "1117", "--resume")
     assert again.returncode == 0, again.stderr
     repeated = read_log_rows(tmp_path / "log.csv")
     assert [row["epoch"] for row in repeated] == ["1", "2", "3"]
@@ -429,7 +437,7 @@ def test_digits_from_scratch_lands_within_the_interval_of_the_model_that_comes_w
 ) -> None:
     entry = find("res2next_tiny")
     assert entry.recipe is not None
-    trained = train(load_recipe(entry.recipe), digits("train"), tmp_path)
+    trained = train(changed(load_recipe(entry.recipe), ("epochs=12",)), digits("train"), tmp_path)
     assert trained is not None
     network = create_model("res2next_tiny")
     load_weights(network, trained.weights)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from quick_digits import digits
+from quick_digits import digits, few_digits
 from rich.console import Console
 from rich.progress import Progress as Bar
 from sites import run_main
@@ -36,8 +36,10 @@ from res2next.weights import read_state_dict
 
 torch.set_num_threads(1)
 
-QUICK = changed(load_recipe("res2next_tiny_digits"), ("epochs=3", "batch_size=128", "warmup_epochs=0.5"))
-"""33 updates of 11 an epoch."""
+QUICK = changed(load_recipe("res2next_tiny_digits"), ("epochs=3", "batch_size=16", "warmup_epochs=0.5"))
+HELD_OUT = 100
+IMAGES = HELD_OUT + 10 * 16
+"""30 updates of 10 an epoch, or of 16 where none is held out."""
 PLAIN = changed(QUICK, ("ema_decay=null", "label_smoothing=0"))
 ADAMW = changed(PLAIN, ("optimizer=AdamW", "momentum=0", "nesterov=false", "learning_rate=0.002"))
 DROP = changed(QUICK, ("drop_path=0.3", "drop_rate=0.2"))
@@ -49,7 +51,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def trained(recipe: Recipe, folder: Path, **more: object) -> Trained:
-    done = train(recipe, digits("train"), folder, **more)  # type: ignore[arg-type]
+    done = train(recipe, few_digits(IMAGES), folder, **more)  # type: ignore[arg-type]
     assert done is not None
     return done
 
@@ -140,7 +142,7 @@ def test_a_mixed_image_has_both_of_its_classes_wholly() -> None:
 def test_every_feature_learns(settings: tuple[str, ...], tmp_path: Path) -> None:
     listening = Listening()
     trained(changed(QUICK, settings), tmp_path, listener=listening)
-    assert listening.rows[2].train_loss < listening.rows[0].train_loss
+    assert listening.rows[2].train_loss < 0.95 * listening.rows[0].train_loss
 
 
 # --- Dropout and stochastic depth ---
@@ -185,10 +187,14 @@ def test_a_stopped_run_that_drops_goes_on_as_if_it_had_not_been(tmp_path: Path) 
     assert again.weights.read_bytes() == whole.weights.read_bytes()
 
 
+FEW = ("--hold-out", str(1437 - 5 * 32), "--device", "cpu")
+"""Five updates an epoch of the recipe."""
+
+
 @pytest.mark.slow
 def test_two_processes_that_drop_go_on_as_if_they_had_not_been_stopped(tmp_path: Path) -> None:
     settings = [word for value in ("epochs=2", "drop_path=0.3", "drop_rate=0.2") for word in ("--set", value)]
-    common = ("train", "res2next_tiny_digits", "--output", str(tmp_path), *settings, "--device", "cpu", "--json")
+    common = ("train", "res2next_tiny_digits", "--output", str(tmp_path), *settings, *FEW, "--json")
     found = []
     for options in ((), ("--resume",)):
         done = torchrun(2, *common, *options)
@@ -223,7 +229,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_the_log_says_which(
     measured: list[dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
     listening = Listening()
-    done = trained(BEST, tmp_path, held_out=100, listener=listening)
+    done = trained(BEST, tmp_path, held_out=HELD_OUT, listener=listening)
     kept = read_state_dict(done.weights)
     assert all(torch.equal(kept[name], value) for name, value in measured[1].items())
     assert not torch.equal(kept["fc.weight"], measured[2]["fc.weight"])  # as many right later are no better
@@ -231,8 +237,8 @@ def test_the_weights_of_the_best_epoch_are_kept_and_the_log_says_which(
     assert listening.notices[-1] == "kept the weights of epoch 2: 90 of 100 right"
 
     with pytest.raises(KeyboardInterrupt):
-        trained(BEST, tmp_path / "stopped", held_out=100, listener=Listening(stop_after=20))
-    again = trained(BEST, tmp_path / "stopped", held_out=100, resume=True)
+        trained(BEST, tmp_path / "stopped", held_out=HELD_OUT, listener=Listening(stop_after=20))
+    again = trained(BEST, tmp_path / "stopped", held_out=HELD_OUT, resume=True)
     assert again.weights.read_bytes() == done.weights.read_bytes()
     assert read_log_header(again.log) == read_log_header(done.log)
 
@@ -262,7 +268,7 @@ def test_norms_are_joined_between_gpus_and_their_names_stay() -> None:
 def test_a_compiled_network_has_weights_with_the_same_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     recipe = changed(DROP, ("epochs=1", "warmup_epochs=0"))
-    plain, compiled = (trained(recipe, tmp_path / str(on), held_out=100, compiled=on) for on in (False, True))
+    plain, compiled = (trained(recipe, tmp_path / str(on), held_out=HELD_OUT, compiled=on) for on in (False, True))
     assert compiled.weights.name == plain.weights.name  # "eager" computes what the network computes
     assert (read_log_header(plain.log).compiled, read_log_header(compiled.log).compiled) == (False, True)
 
@@ -366,7 +372,7 @@ def test_a_quiet_command_prints_results_only_and_memory_is_kept(
 ) -> None:
     kept: list[bool] = []
     monkeypatch.setattr("res2next.inference.keep_memory", lambda: kept.append(True))
-    settings = ("--set", "epochs=1", "--set", "warmup_epochs=0", "--hold-out", "100", "--device", "cpu")
+    settings = ("--set", "epochs=1", "--set", "warmup_epochs=0", *FEW)
     done = run_main(main, "res2next", "train", "res2next_tiny_digits", "--output", str(tmp_path), *settings, "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["weights", "log"]

@@ -19,6 +19,7 @@ import pytest
 import timm
 import torch
 from click.testing import CliRunner
+from narrow import CLASSES, narrow
 from safetensors.torch import save_file
 from torch import nn
 
@@ -38,6 +39,7 @@ from res2next.weights import (
     cache_folder,
     download,
     file_digest,
+    load_pretrained,
     local_weights,
     read_state_dict,
     weights_path,
@@ -88,6 +90,12 @@ def assert_same(network: nn.Module, state: dict[str, torch.Tensor]) -> None:
     own = network.state_dict()
     assert list(own) == list(state)
     assert all(torch.equal(own[name], state[name]) for name in own)
+
+
+@pytest.fixture
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be tried with two networks only which one a file fits: to build all takes a second."""
+    monkeypatch.setattr("res2next.weights.fit.ENTRIES", (find("res2next_tiny"), find("res2next_small")))
 
 
 def snapshot(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -467,12 +475,12 @@ def test_a_checkpoint_of_timm_loads_and_gives_its_logits(tmp_path: Path) -> None
 
 
 def test_a_dla_loads_with_its_head_as_a_matrix_and_with_the_authors_unused_projections(tmp_path: Path) -> None:
-    network = create_model("dla60_res2next", num_classes=4)
+    network = narrow("dla60_res2next")
     state = snapshot(network)
     published = {**state, "fc.weight": state["fc.weight"].flatten(1)}
     published["level3.project.0.weight"] = torch.zeros(256, 128, 1, 1)
     torch.save(published, tmp_path / "w.pth")
-    receiver = create_model("dla60_res2next", num_classes=4)
+    receiver = narrow("dla60_res2next")
     load_weights(receiver, tmp_path / "w.pth")
     assert_same(receiver, state)
 
@@ -537,6 +545,7 @@ def test_tensors_that_are_no_plain_numbers_are_refused_by_name(tmp_path: Path, t
         read_state_dict(tmp_path / "w.pth")
 
 
+@pytest.mark.usefixtures("few_candidates")
 def test_whole_numbers_do_not_pass_for_weights(tmp_path: Path) -> None:
     state = {name: tensor.to(torch.int64) for name, tensor in snapshot(tiny()).items()}
     torch.save(state, tmp_path / "w.pth")
@@ -575,6 +584,7 @@ def save(tmp_path: Path, state: dict[str, torch.Tensor]) -> Path:
     return tmp_path / "w.pth"
 
 
+@pytest.mark.usefixtures("few_candidates")
 def test_up_to_three_differences_are_named_and_the_rest_counted(tmp_path: Path) -> None:
     state = snapshot(tiny())
     del state["bn1.weight"]
@@ -587,6 +597,7 @@ def test_up_to_three_differences_are_named_and_the_rest_counted(tmp_path: Path) 
     assert "and 2 more; give the weights of this architecture" in message
 
 
+@pytest.mark.usefixtures("few_candidates")
 def test_a_shape_that_differs_is_named_with_both(tmp_path: Path) -> None:
     state = snapshot(tiny()) | {"bn1.bias": torch.zeros(3)}
     with pytest.raises(UnfitWeights, match=r"bn1\.bias has shape \(3,\), not \(8,\)"):
@@ -605,6 +616,7 @@ def test_weights_with_other_numbers_of_classes_and_channels_are_recognised(tmp_p
         create_model("res2next_tiny", weights=path)
 
 
+@pytest.mark.usefixtures("few_candidates")
 @pytest.mark.parametrize("name", ["fc.weight", "conv1.weight"])
 def test_a_number_under_a_known_name_is_only_a_shape_that_differs(tmp_path: Path, name: str) -> None:
     path = save(tmp_path, snapshot(tiny()) | {name: torch.tensor(1.0)})
@@ -612,6 +624,7 @@ def test_a_number_under_a_known_name_is_only_a_shape_that_differs(tmp_path: Path
         create_model("res2next_tiny", weights=path)
 
 
+@pytest.mark.usefixtures("few_candidates")
 def test_weights_that_do_not_fit_leave_the_network_as_it_was(tmp_path: Path) -> None:
     state = snapshot(tiny())
     del state["fc.bias"]
@@ -668,8 +681,8 @@ def test_a_network_without_a_head_leaves_the_files_head_out(tmp_path: Path, argu
 @pytest.mark.parametrize("name", ["res2next50", "res2net50d", "dla60_res2next"])
 def test_a_grey_image_gives_what_it_would_in_three_equal_channels(tmp_path: Path, name: str) -> None:
     torch.manual_seed(0)
-    colour = create_model(name, num_classes=2).eval()
-    grey = create_model(name, num_classes=2, in_chans=1, weights=save(tmp_path, dict(colour.state_dict()))).eval()
+    colour, grey = narrow(name).eval(), narrow(name, in_chans=1).eval()
+    load_pretrained(grey, save(tmp_path, dict(colour.state_dict())), CLASSES)
     x = torch.randn(1, 1, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(grey(x), colour(x.expand(1, 3, 64, 64)), rtol=1e-4, atol=1e-4)
@@ -683,6 +696,7 @@ def test_the_sum_over_channels_is_timms_rule(tmp_path: Path) -> None:
     assert torch.equal(grey.state_dict()["conv1.weight"], adapt_input_conv(1, state["conv1.weight"]))
 
 
+@pytest.mark.usefixtures("few_candidates")
 @pytest.mark.parametrize(("stored", "asked"), [(3, 2), (3, 4), (1, 3), (2, 1)])
 def test_any_other_number_of_channels_is_refused(tmp_path: Path, stored: int, asked: int) -> None:
     path = save(tmp_path, dict(create_model("res2next_tiny", in_chans=stored).state_dict()))
