@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from cardproof.measure.count.events import Convolution, Tally
+from cardproof.measure.count.events import Convolution, Family, Tally
 
 
 def record_convolution(
@@ -168,6 +168,23 @@ def _attention(result: Tally, output: Any, q: torch.Tensor, k: torch.Tensor, v: 
     record_attention(result, q.shape, k.shape, v.shape)
 
 
+def _max_pool(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
+    _pool(result, "max pool", (), output[0], x, kernel)
+
+
+def _average_pool(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
+    _pool(result, "average pool", (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), output, x, kernel)
+
+
+def _pool(
+    result: Tally, kind: str, family: Family, output: torch.Tensor, x: torch.Tensor, kernel: Sequence[int]
+) -> None:
+    """Record a pool with the positions of a window, which are negative if there is one window only."""
+    area = prod(kernel)
+    detail = area if prod(output.shape[-len(kernel) :]) > 1 else -area
+    result.record(kind, output.numel(), family, detail=detail, inputs=x.numel())
+
+
 def _softmax(result: Tally, output: Any, *rest: Any) -> None:
     result.record("softmax", output.numel())
 
@@ -206,6 +223,8 @@ KERNELS: dict[str, Recorder] = {
     "_scaled_dot_product_efficient_attention": _attention,
     "_scaled_dot_product_cudnn_attention": _attention,
     "_scaled_dot_product_fused_attention_overrideable": _attention,
+    **dict.fromkeys(("max_pool2d_with_indices", "max_pool3d_with_indices"), _max_pool),
+    **dict.fromkeys(("avg_pool2d", "avg_pool3d"), _average_pool),
     "_softmax": _softmax,
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -74,7 +75,7 @@ class LocalEngine:
             preload = [name for name in LIBRARIES if name == zoo or (zoo not in BUILT_IN and imports(zoo, name))]
             if zoo not in BUILT_IN:  # each process imports the main module, and so what that imports of this package
                 preload += sorted(name for name in sys.modules if name.startswith("cardproof."))
-            context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *preload])
+            context.set_forkserver_preload(["cardproof.measure.record", *preload])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
         with _Workers(context, zoo, count) as workers:
@@ -176,9 +177,9 @@ class _Worker:
                 if not self._pipe.poll(TIME_LIMIT + GRACE):
                     raise TimeoutError(f"measuring it took more than {TIME_LIMIT} seconds, and it had to be ended")
                 found = self._pipe.recv()
-        except (EOFError, OSError) as trouble:
-            if isinstance(trouble, TimeoutError):
-                raise
+        except TimeoutError:  # an OSError too
+            raise
+        except (EOFError, OSError):
             raise WorkerDiedError from None
         return found
 
@@ -262,12 +263,10 @@ def _start_server() -> None:
 
 def start_worker() -> None:
     """Ignore Ctrl-C, since the parent ends the workers, and send prints to standard error."""
-    from cardproof.measure.preload import start_collector
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    start_collector()
+    gc.freeze()  # what it inherited stays: a million objects
 
 
 def _end_with_parent() -> None:
