@@ -98,7 +98,7 @@ class _Measuring:
         self.zoo = zoo
         self.options = options
         self.evidence: dict[Need, Evidence] = dict(recall.valid)
-        self.evidence |= {need: self._unmeasured(need, why) for need, why in recall.impossible.items()}
+        self.evidence |= {need: unmeasured(need, zoo, why) for need, why in recall.impossible.items()}
 
     def count(self) -> None:
         """Measure the missing counts. Raises ZooError if the zoo cannot be loaded and nothing is on record."""
@@ -122,7 +122,7 @@ class _Measuring:
                 raise
             for need in missing.keys() - self.evidence.keys():
                 why = str(error) + record_note(need, self.recall.recalled, "the zoo")
-                self.evidence[need] = self._unmeasured(need, why)
+                self.evidence[need] = unmeasured(need, self.zoo, why)
 
     def evaluate(self) -> dict[Need, list[Evaluated]]:
         """Run the evaluations of the plan; failures are added to its reasons."""
@@ -152,10 +152,11 @@ class _Measuring:
         if self.private:
             self.private.keep(need, found)
 
-    def _unmeasured(self, need: Need, why: str) -> Evidence:
-        """Return evidence that has only an error; it is not stored, as a later run may succeed."""
-        nowhere = Environment("", 0.0, "", "", "", "", "")
-        return Evidence(need.model, self.zoo, need.model, "", None, (), None, why, nowhere)
+
+def unmeasured(need: Need, zoo: str, error: str, key: str = "") -> Evidence:
+    """Return evidence that has only an error; it is not stored, as a later run may succeed."""
+    nowhere = Environment("", 0.0, "", "", "", "", "")
+    return Evidence(need.model, zoo, need.model, key, None, (), None, error, nowhere)
 
 
 def with_inputs(evidence: Evidence, inputs: Inputs) -> Record:
