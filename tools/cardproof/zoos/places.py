@@ -58,8 +58,6 @@ class SourceFile:
 
     def text(self, node: ast.expr) -> str:
         """Return the source text of an expression."""
-        if node.lineno == node.end_lineno:  # ast would split the whole file for each value
-            return self._lines[node.lineno - 1].encode()[node.col_offset : node.end_col_offset].decode(errors="replace")
         return ast.get_source_segment(self._text, node) or ""
 
     def _look_up(self, node: ast.expr, keys: tuple[str, ...], depth: int) -> ast.expr | None:

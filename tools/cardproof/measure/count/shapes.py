@@ -91,7 +91,7 @@ def _attention(result: Tally, query: Any, key: Any, value: Any, *rest: Any, **ex
         return NotImplemented
     if q[-3] != k[-3] and not extra.get("enable_gqa"):
         return NotImplemented
-    record_attention(result, q, k, v)
+    record_attention(result, None, query, key, value)
     return _empty((*q[:-1], v[-1]), query)
 
 

@@ -54,10 +54,15 @@ class Tool(Struct, frozen=True):
     @property
     def weights(self) -> tuple[int, ...]:
         """One per column."""
-        total: Counter[str] = Counter()
-        for choice in self.choices:
-            total.update(dict(choice.weights))
-        return tuple(total[column] for column in COLUMNS)
+        return weights_of(self.choices)
+
+
+def weights_of(choices: Sequence[Choice]) -> tuple[int, ...]:
+    """Return the weights that some choices set together, one per column."""
+    total: Counter[str] = Counter()
+    for choice in choices:
+        total.update(dict(choice.weights))
+    return tuple(total[column] for column in COLUMNS)
 
 
 def weighted(cost: int, word: str, **columns: int) -> Choice:
