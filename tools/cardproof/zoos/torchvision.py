@@ -29,17 +29,14 @@ class TorchvisionZoo:
     title = "torchvision"
 
     def models(self) -> tuple[str, ...]:
-        """Return the names of all models."""
         from torchvision import models
 
         return tuple(models.list_models(module=models))
 
     def entries(self) -> tuple[str, ...]:
-        """Return the names of all entries of weights."""
         return tuple(str(entry) for name in self.models() for entry in self._entries(name))
 
     def entries_of(self, name: str) -> tuple[str, ...]:
-        """Return the names of the weights of one model."""
         return tuple(map(str, self._entries(name)))
 
     def address(self) -> str:
@@ -89,7 +86,6 @@ class TorchvisionZoo:
         return ((f"googlenet{_WITH_HEADS}", 0),) if self._find(name)[0] == "googlenet" else ()
 
     def preprocessing(self, name: str) -> Preprocessing | None:
-        """Return the transforms of the weights."""
         _, weights = self._find(name)
         if weights is None:
             return None
@@ -105,7 +101,6 @@ class TorchvisionZoo:
         )
 
     def weights(self, name: str) -> dict[str, Any] | None:
-        """Return the metadata of the weights, with their address."""
         _, weights = self._find(name)
         return {"url": weights.url, **weights.meta} if weights else None
 
@@ -122,7 +117,6 @@ class TorchvisionZoo:
 
     def recipe(self, name: str) -> None:
         """Return None: torchvision links to its recipes and does not ship them."""
-        return
 
     def digest(self, name: str) -> str:
         """Return version and record of the installed torchvision."""
@@ -154,7 +148,6 @@ class TorchvisionZoo:
 
 
 def _file_of(entry: Any) -> str:
-    """Return the name of the file of an entry of weights."""
     return str(entry.url.rpartition("/")[2])
 
 
@@ -195,7 +188,6 @@ class _Entry:
 
 
 def _results(weights: Any, entry: _Entry) -> Iterator[tuple[str, tuple[Value, ...]]]:
-    """Yield each data set with the metrics on it."""
     for dataset, metrics in weights.meta.get("_metrics", {}).items():
         finite = ((key, value) for key, value in metrics.items() if isfinite(value))
         if values := tuple(

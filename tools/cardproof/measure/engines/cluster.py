@@ -173,7 +173,6 @@ def _in_folder(zoo: str, folder: str) -> Iterator[None]:
 
 
 def _evaluate_in_worker(job: Job, zoo: str) -> Evaluated | str:
-    """Evaluate one model with all threads of a worker; runs there."""
     return evaluate_in_worker(job, zoo, get_worker().state.nthreads, lambda done, total: None)
 
 

@@ -283,20 +283,10 @@ def usable_cores() -> int:
 
 def available_memory() -> int | None:
     """Return the bytes that are free before the system swaps or ends the container; None if unknown."""
-    return min((free for free in (_system_memory(), _container_memory()) if free is not None), default=None)
-
-
-def _system_memory() -> int | None:
-    try:
+    free = []
+    with suppress(OSError):
         lines = MEMORY.read_text().splitlines()
-    except OSError:
-        return None
-    available = next((line for line in lines if line.startswith("MemAvailable:")), "")
-    return int(available.split()[1]) * 1024 if available else None
-
-
-def _container_memory() -> int | None:
-    try:
-        return max(0, int(LIMIT.read_text()) - int(USED.read_text()))
-    except (OSError, ValueError):  # no such files, or the limit is ``max``
-        return None
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with suppress(OSError, ValueError):  # no such files, or the limit is ``max``
+        free.append(max(0, int(LIMIT.read_text()) - int(USED.read_text())))
+    return min(free, default=None)

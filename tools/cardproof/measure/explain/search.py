@@ -300,7 +300,6 @@ class _Search:
             yield _Match(cost, self.size, way, factor, value, classes if met else None), step
 
     def _per_class(self, way: Way) -> int:
-        """Return the multiply-adds of one more class."""
         head = self.counts.head
         assert head is not None
         biases = sum(way.weights[COLUMNS.index(f"head bias {kind}")] for kind in ("linear", "convolution"))

@@ -130,7 +130,6 @@ _PRODUCTS = (Choice(0, (("products", 1), ("fused attention", 1))), Choice(1, (),
 
 
 def _combinations() -> Iterator[Way]:
-    """Yield all combinations of choices up to the largest cost."""
     partial: list[tuple[int, tuple[Choice, ...]]] = [(0, ())]
     for axis in (tuple(_layers()), _PRODUCTS, *_AXES):
         partial = [
