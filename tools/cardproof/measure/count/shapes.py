@@ -55,7 +55,7 @@ def _conv2d(
     shape, filters = input.shape, weight.shape
     if shape[1] != filters[1] * groups or filters[0] % groups or input.dtype != weight.dtype:
         return NotImplemented
-    pairs = ((value, value) if isinstance(value, int) else value for value in (stride, padding, dilation))
+    pairs = ([value] * 2 if isinstance(value, int) else [*value, *value][:2] for value in (stride, padding, dilation))
     settings = zip(shape[2:], filters[2:], *pairs, strict=True)
     sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d in settings]
     if min(sides) < 1:
