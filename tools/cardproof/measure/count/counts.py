@@ -43,7 +43,7 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
         state_dict_bytes=held.state_dict_bytes,
         activations=sum(event.elements for event in layers if event.kind == "convolution"),
         layers=len(layers),
-        head=_head(head_event(result)),
+        head=next((Head(*event.features, event.bias) for event in head_events(result)), None),
         parts=count_words(result),
         source=held.source,
         uncounted=tuple(sorted(result.uncounted)),
@@ -83,13 +83,11 @@ def _weight_and_bias(module: nn.Module) -> int:
     return sum(tensor.numel() for tensor in own if tensor is not None)
 
 
-def head_event(result: Tally) -> Event | None:
-    """Return the classifier: the last layer that ran, if it is linear or 1x1 and its width is in an output's shape."""
-    return next(iter(head_events(result)), None)
-
-
 def head_events(result: Tally) -> tuple[Event, ...]:
-    """Return the classifier layers, the last first: distilled networks have two of the same shape, side by side."""
+    """Return the classifier: the last layer that ran, if it is linear or 1x1 and its width is in an output's shape.
+
+    Distilled networks have two of the same shape, side by side: the last comes first.
+    """
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     if not layers:
         return ()
@@ -101,12 +99,6 @@ def head_events(result: Tally) -> tuple[Event, ...]:
     if inputs == classes:
         return (last,)
     return tuple(takewhile(lambda event: event == last, reversed(layers)))
-
-
-def _head(event: Event | None) -> Head | None:
-    if event is None:
-        return None
-    return Head(*event.features, event.bias)
 
 
 def _state_dict_bytes(model: nn.Module) -> int:

@@ -48,7 +48,8 @@ class Way(Struct, frozen=True):
 def ways() -> tuple[Way, ...]:
     """Return all ways up to :data:`MOST_COST`, simplest first, each once."""
     found: dict[tuple[int, ...], Way] = {}
-    for way in sorted((*_tools(), *_combinations(), *_thop()), key=lambda way: way.cost):
+    tools = (Way(1, tool.weights, tool.choices, tool.name) for tool in TOOLS.values())
+    for way in sorted((*tools, *_combinations(), *_thop()), key=lambda way: way.cost):
         found.setdefault(way.weights, way)
     return tuple(found.values())
 
@@ -152,12 +153,6 @@ def _thop() -> Iterator[Way]:
         cost = 1 + int(subclasses) + int(norm is not _BATCH_NORM_TWICE) + int("classifier" not in layers.left_out)
         choices = (layers, _PRODUCTS[1], norm, *rest)
         yield Way(min(cost, MOST_COST), weights_of(choices), choices)
-
-
-def _tools() -> Iterator[Way]:
-    """Yield the ways of whole tools: cheap, since one tool makes all choices."""
-    for tool in TOOLS.values():
-        yield Way(1, tool.weights, tool.choices, tool.name)
 
 
 _LINEAR = {"linear", "linear function", "recurrent", "head"}
