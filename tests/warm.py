@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 IMPORTED = (
-    "cardproof.measure.preload",
     "cardproof.measure.record",
     "cardproof.measure.worker",
     "cardproof.measure.opened",
@@ -139,9 +139,8 @@ def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequenc
 
 def _build(site: Path, cache: Path, options: Sequence[str]) -> None:
     from cardproof.commands.cli import main
-    from cardproof.measure.preload import start_collector
 
-    start_collector()
+    gc.freeze()
     os.setsid()
     os.chdir(site)
     os.environ |= {"SOURCE_DATE_EPOCH": "1700000000", "XDG_CACHE_HOME": str(cache)}

@@ -129,7 +129,7 @@ def test_a_network_that_reads_more_files_than_can_be_followed_is_not_measured(tm
     from cardproof.measure import opened
 
     monkeypatch.setattr(opened, "MOST_FILES", 3)
-    monkeypatch.setattr(_opened, "read", {})
+    monkeypatch.setattr(_opened, "read", set())
     monkeypatch.chdir(tmp_path)
     with following():
         for number in range(9):

@@ -30,7 +30,6 @@ def test_it_counts_and_explains() -> None:
     assert found.counts
     assert found.counts.multiply_adds == 55376
     assert [r.input for r in found.reproductions] == [(32, 40)]
-    assert found.seconds > 0
 
 
 def test_a_network_that_cannot_be_built_is_an_error_not_a_crash() -> None:

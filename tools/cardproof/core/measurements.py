@@ -146,7 +146,6 @@ class Measured(Struct, frozen=True):
     reproductions: tuple[Reproduction, ...] = ()
     error: str | None = None
     """Why the network could not be built."""
-    seconds: float = 0.0
     takes: tuple[tuple[int, bool], ...] = ()
     """Sides of square images in question, and whether the network takes them."""
     unrun: Unrun | None = None

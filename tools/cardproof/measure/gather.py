@@ -10,10 +10,11 @@ from msgspec import Struct, field
 from msgspec.structs import fields, replace
 
 from cardproof.core.clock import recorded_environment
-from cardproof.core.measurements import Curve, Environment, Evaluated, Evidence, Recipe
+from cardproof.core.measurements import Curve, Evaluated, Evidence, Recipe
 from cardproof.core.types import Need
 from cardproof.evidence.private import PrivateRecords
 from cardproof.evidence.records import Inputs, Record
+from cardproof.measure.engines import failed_evidence
 from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
 
@@ -98,7 +99,7 @@ class _Measuring:
         self.zoo = zoo
         self.options = options
         self.evidence: dict[Need, Evidence] = dict(recall.valid)
-        self.evidence |= {need: self._unmeasured(need, why) for need, why in recall.impossible.items()}
+        self.evidence |= {need: failed_evidence(need, zoo, why) for need, why in recall.impossible.items()}
 
     def count(self) -> None:
         """Measure the missing counts. Raises ZooError if the zoo cannot be loaded and nothing is on record."""
@@ -122,7 +123,7 @@ class _Measuring:
                 raise
             for need in missing.keys() - self.evidence.keys():
                 why = str(error) + record_note(need, self.recall.recalled, "the zoo")
-                self.evidence[need] = self._unmeasured(need, why)
+                self.evidence[need] = failed_evidence(need, self.zoo, why)
 
     def evaluate(self) -> dict[Need, list[Evaluated]]:
         """Run the evaluations of the plan; failures are added to its reasons."""
@@ -151,11 +152,6 @@ class _Measuring:
             self.options.keep(found)
         if self.private:
             self.private.keep(need, found)
-
-    def _unmeasured(self, need: Need, why: str) -> Evidence:
-        """Return evidence that has only an error; it is not stored, as a later run may succeed."""
-        nowhere = Environment("", 0.0, "", "", "", "", "")
-        return Evidence(need.model, self.zoo, need.model, "", None, (), None, why, nowhere)
 
 
 def with_inputs(evidence: Evidence, inputs: Inputs) -> Record:

@@ -38,8 +38,8 @@ class _Opened:
     def __init__(self) -> None:
         self.active = 0
         self.installed = False
-        self.read: dict[str, None] = {}
-        """Absolute paths, in the order of the first time."""
+        self.read: set[str] = set()
+        """Absolute paths."""
         self.written: set[str] = set()
         self.listed: set[str] = set()
         self.left_out: tuple[str, ...] = ()
@@ -49,20 +49,15 @@ class _Opened:
         if not self.active:
             return
         if event == "open":
-            self._open(arguments[0], arguments[2])
+            flags = arguments[2]
+            self._add(self.written if isinstance(flags, int) and flags & _WRITES else self.read, arguments[0])
         elif event in ("os.listdir", "os.scandir"):
             if _is_zoos(sys._getframe().f_back):
                 self._add(self.listed, arguments[0] or ".")
         elif event == "sqlite3.connect":
-            self._open(arguments[0], os.O_RDONLY)
+            self._add(self.read, arguments[0])
 
-    def _open(self, path: Any, flags: Any) -> None:
-        if isinstance(flags, int) and flags & _WRITES:
-            self._add(self.written, path)
-        else:
-            self._add(self.read, path)
-
-    def _add(self, to: set[str] | dict[str, None], path: Any) -> None:
+    def _add(self, to: set[str], path: Any) -> None:
         if not isinstance(path, str | bytes) or len(to) > MOST_FILES:
             return
         try:
@@ -70,12 +65,8 @@ class _Opened:
         except (OSError, ValueError):
             return
         left_out = any(found == path or found.startswith(path + os.sep) for path in self.left_out)
-        if found in self.written or found.endswith(".pyc") or left_out:
-            return
-        if isinstance(to, set):
+        if found not in self.written and not found.endswith(".pyc") and not left_out:
             to.add(found)
-        else:
-            to[found] = None
 
 
 def _is_zoos(caller: FrameType | None) -> bool:

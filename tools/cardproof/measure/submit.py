@@ -7,9 +7,9 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING
 
 from cardproof.core.errors import error_text
-from cardproof.core.measurements import Environment, Evaluated, Evidence
+from cardproof.core.measurements import Evaluated, Evidence
 from cardproof.core.types import Need
-from cardproof.measure.engines import Engine, EngineError, check_engine
+from cardproof.measure.engines import Engine, EngineError, check_engine, failed_evidence
 from cardproof.plan.options import DEFAULTS, LOCAL, MeasureOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def measure(
             except chosen.worker_died:
                 continue
             except TimeoutError as limit:
-                found = _failed(futures[future], zoo, keys[futures[future]], error_text(limit))
+                found = failed_evidence(futures[future], zoo, error_text(limit), keys[futures[future]])
             done.add(futures[future])
             yield futures[future], found
     for need in waiting:
@@ -51,16 +51,10 @@ def _measure_alone(need: Need, zoo: str, key: str, engine: Engine) -> Evidence:
             found: Evidence = submit(_measure_in_worker, need, zoo, key).result()
             return found
     except TimeoutError as limit:
-        return _failed(need, zoo, key, error_text(limit))
+        return failed_evidence(need, zoo, error_text(limit), key)
     except engine.worker_died:
         error = "the worker process died while it measured this model (out of memory, or a crash in native code)"
-        return _failed(need, zoo, key, error)
-
-
-def _failed(need: Need, zoo: str, key: str, error: str) -> Evidence:
-    """Return evidence of a measurement that gave nothing."""
-    nowhere = Environment("", 0.0, "", "", "", "", "")
-    return Evidence(need.model, zoo, need.model, key, None, (), None, error, nowhere)
+        return failed_evidence(need, zoo, error, key)
 
 
 def _measure_in_worker(need: Need, zoo: str, key: str) -> Evidence:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from msgspec.structs import replace
 from torch import nn
@@ -18,17 +16,11 @@ from cardproof.measure.count.events import Tally
 from cardproof.measure.count.merged import count_merged
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.search import explain
-
-
-class Builder(Protocol):
-    """The part of a zoo that measuring needs."""
-
-    def build(self, name: str) -> nn.Module:
-        """Build a network."""
+from cardproof.zoos import Zoo
 
 
 def measure_model(
-    zoo: Builder,
+    zoo: Zoo,
     name: str,
     input_shape: tuple[int, int, int],
     questions: tuple[Question, ...],
@@ -38,17 +30,15 @@ def measure_model(
     ``is_assumed`` tells that nothing states the size.
 
     Exceptions of the network become the measurement's ``error`` if it cannot be built, and the reason of its ``unrun``
-    if it cannot be run, except MemoryError, TimeoutError and interrupts. ``seconds`` is wall-clock time.
+    if it cannot be run, except MemoryError, TimeoutError and interrupts.
     """
-    start = time.perf_counter()
     try:
         model = build_on_meta(lambda: _build(zoo, name))
-        measured = _measure(model, lambda: _build(zoo, name), name, input_shape, questions, is_assumed)
+        return _measure(model, lambda: _build(zoo, name), name, input_shape, questions, is_assumed)
     except (MemoryError, TimeoutError):
         raise
     except Exception as raised:
-        measured = Measured(name, None, error=error_text(raised))
-    return replace(measured, seconds=time.perf_counter() - start)
+        return Measured(name, None, error=error_text(raised))
 
 
 def _measure(
@@ -94,7 +84,7 @@ def _try_sides(model: nn.Module, channels: int, questions: tuple[Question, ...])
             yield side, True
 
 
-def _build(zoo: Builder, name: str) -> nn.Module:
+def _build(zoo: Zoo, name: str) -> nn.Module:
     network = zoo.build(name)
     if not isinstance(network, nn.Module):
         raise TypeError(f"the zoo's build('{name}') returned {type(network).__name__}, not an nn.Module")

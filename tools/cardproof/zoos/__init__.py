@@ -9,9 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from msgspec import convert
@@ -24,20 +23,6 @@ from cardproof.core.paths import is_regular
 
 if TYPE_CHECKING:
     from torch import nn
-
-__all__ = [
-    "BUILT_IN",
-    "Zoo",
-    "ZooError",
-    "curve_of",
-    "load_zoo",
-    "near_names",
-    "preprocessing_of",
-    "recipe_of",
-    "source_digest",
-    "source_files",
-    "zoo_version",
-]
 
 BUILT_IN = {
     "res2next": "res2next.zoo:zoo",
@@ -107,8 +92,7 @@ class _ZooAdapter:
         self._wrapped = thing
 
     def build(self, name: str) -> nn.Module:
-        build = getattr(self._wrapped, "build", self._wrapped)
-        network: nn.Module = build(name)
+        network: nn.Module = getattr(self._wrapped, "build", self._wrapped)(name)
         return network
 
     def preprocessing(self, name: str) -> Any:
@@ -280,27 +264,24 @@ def preprocessing_of(zoo: Zoo, name: str) -> Preprocessing | None:
     given = zoo.preprocessing(name)
     if given is None or isinstance(given, Preprocessing):
         return given
-
-    def get(*keys: str) -> Any:
-        for key in keys:
-            value = given.get(key) if isinstance(given, Mapping) else getattr(given, key, None)
-            if value is not None:
-                return value
-        return None
-
-    size = get("input_size", "image_size", "img_size", "size")
+    size = _get(given, "input_size", "image_size", "img_size", "size")
     if size is None:
         return None
-    mean, std = get("mean"), get("std")
-    crop, interpolation = get("crop_pct"), get("interpolation")
+    crop, interpolation, mean, std = (_get(given, key) for key in ("crop_pct", "interpolation", "mean", "std"))
     return Preprocessing(
         _shape(size),
         float(crop) if crop is not None else None,
         str(interpolation) if interpolation is not None else None,
         tuple(float(v) for v in mean) if mean is not None else None,
         tuple(float(v) for v in std) if std is not None else None,
-        weights=get("weights"),
+        weights=_get(given, "weights"),
     )
+
+
+def _get(given: Any, *keys: str) -> Any:
+    """Return the first value that an object or mapping has under one of these names, or None."""
+    values = (given.get(key) if isinstance(given, Mapping) else getattr(given, key, None) for key in keys)
+    return next((value for value in values if value is not None), None)
 
 
 RECIPE_FIELDS = {
@@ -343,20 +324,17 @@ def as_recipe(given: Any, log: Any = None) -> Recipe | None:
     if given is None or isinstance(given, Recipe):
         return given
 
-    def get(thing: Any, key: str) -> Any:
-        return thing.get(key) if isinstance(thing, Mapping) else getattr(thing, key, None)
-
     def values(thing: Any) -> tuple[tuple[str, str], ...]:
-        pairs = ((field, get(thing, key)) for field, key in RECIPE_FIELDS.items())
+        pairs = ((field, _get(thing, key)) for field, key in RECIPE_FIELDS.items())
         return tuple((field, str(value)) for field, value in pairs if value is not None)
 
     return Recipe(
-        str(get(given, "name") or ""),
-        str(get(given, "source") or ""),
+        str(_get(given, "name") or ""),
+        str(_get(given, "source") or ""),
         values(given),
-        tuple(str(word) for word in get(given, "techniques") or ()),
+        tuple(str(word) for word in _get(given, "techniques") or ()),
         values(log[1]) if log else None,
-        tuple(str(word) for word in get(log[1], "techniques") or ()) if log else (),
+        tuple(str(word) for word in _get(log[1], "techniques") or ()) if log else (),
         str(log[0]) if log else "",
     )
 
@@ -371,21 +349,13 @@ def _shape(size: Any) -> tuple[int, int, int]:
     return shape
 
 
-class _SourceLoader(SourceFileLoader):
-    """Compiles a module from its source, never from cached bytecode.
-
-    Python uses cached bytecode if the source has the same size and modification second: after a quick edit, the old
-    network would be measured.
-    """
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
 @contextmanager
 def _no_bytecode() -> Iterator[None]:
-    """Write no bytecode of modules imported in the block, for the same reason."""
+    """Write no bytecode of modules imported in the block.
+
+    Python uses it if the source has the same size and modification second: after a quick edit, the old network would be
+    measured.
+    """
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
@@ -394,17 +364,17 @@ def _no_bytecode() -> Iterator[None]:
 
 
 def _import_file(path: Path) -> Any:
+    """Import a file from its source, never from cached bytecode."""
     if not path.is_file():
         raise ImportError(f"no file {path}{near_file(path)}")
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    name = f"cardproof_zoo_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    module = ModuleType(f"cardproof_zoo_{path.stem}")
+    module.__file__ = str(path.absolute())
+    sys.modules[module.__name__] = module
+    code = compile(path.read_bytes(), path, "exec", dont_inherit=True)
+    exec(code, module.__dict__)  # nosec B102  # as an import does
     return module
 
 

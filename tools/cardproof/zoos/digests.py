@@ -49,54 +49,37 @@ def network_digests(spec: str, names: Iterable[str]) -> dict[str, str]:
         zoo = load_zoo(spec)
         return {name: zoo.digest(name) for name in names}
     source, names = source_digest(spec), list(names)
-    own = own_digests(spec, names, source)
-    return {
-        name: found
-        if (found := own.get(name, "")).startswith(FAILED)
-        else digest_of_data([source, found])
-        if found
-        else source
-        for name in names
-    }
-
-
-def may_have_digest(spec: str) -> bool:
-    """Return whether the source of a custom zoo defines something called ``digest``. Raises ZooError."""
-    for path in source_files(spec):
-        with suppress(OSError):
-            if _DEFINITION.search(path.read_bytes()):
-                return True
-    return False
+    if not names or not is_asked(spec):
+        return dict.fromkeys(names, source)
+    own = _ask(spec, names)
+    if not own and (cache := open_cache()):
+        with closing(cache):
+            cache.put((WITHOUT, [Entry(spec, _inputs(source), True)]))
+    digests = {name: text if text.startswith(FAILED) else digest_of_data([source, text]) for name, text in own.items()}
+    return dict.fromkeys(names, source) | digests
 
 
 def is_asked(spec: str) -> bool:
-    """Return whether each build asks a custom zoo, so that nothing can be known to be unchanged without it."""
-    return may_have_digest(spec) and not _has_none(spec, source_digest(spec))
+    """Return whether each build asks a custom zoo, so that nothing can be known to be unchanged without it.
 
-
-def own_digests(spec: str, names: Iterable[str], source: str) -> dict[str, str]:
-    """Return the digests that a zoo gives of its networks, by name; empty if it has no such method.
-
-    ``source`` is the digest of its source. Where the zoo fails, the text begins with :data:`FAILED`.
+    It is asked if its source defines something called ``digest``, until it turns out that the zoo has no such method.
+    Raises ZooError.
     """
-    names = list(names)
-    if not names or not may_have_digest(spec) or _has_none(spec, source):
-        return {}
-    found = _ask(spec, names)
-    if not found and (cache := open_cache()):
-        with closing(cache):
-            cache.put((WITHOUT, [Entry(spec, _inputs(source), True)]))
-    return found
-
-
-def _has_none(spec: str, source: str) -> bool:
-    """Return whether a zoo with this source was asked earlier, and has no such method."""
+    if not any(map(_defines_digest, source_files(spec))):
+        return False
     cache = open_cache()
     if cache is None:
-        return False
+        return True
     with closing(cache):
         known = cache.entry(WITHOUT, spec)
-    return known is not None and known.inputs == _inputs(source)
+    return known is None or known.inputs != _inputs(source_digest(spec))
+
+
+def _defines_digest(path: Path) -> bool:
+    try:
+        return _DEFINITION.search(path.read_bytes()) is not None
+    except OSError:
+        return False
 
 
 def _inputs(source: str) -> dict[str, str]:

@@ -52,14 +52,10 @@ class SourceFile:
         return None
 
     def place(self, node: ast.expr) -> Place:
-        """Return the place of an expression."""
         end = self._column(node.end_lineno or 0, node.end_col_offset or 0) if node.end_lineno == node.lineno else None
         return Place(self.name, node.lineno, self._column(node.lineno, node.col_offset), end)
 
     def text(self, node: ast.expr) -> str:
-        """Return the source text of an expression."""
-        if node.lineno == node.end_lineno:  # ast would split the whole file for each value
-            return self._lines[node.lineno - 1].encode()[node.col_offset : node.end_col_offset].decode(errors="replace")
         return ast.get_source_segment(self._text, node) or ""
 
     def _look_up(self, node: ast.expr, keys: tuple[str, ...], depth: int) -> ast.expr | None:

@@ -9,8 +9,6 @@ from msgspec import Struct
 
 from cardproof.core.types import Place
 
-__all__ = ["Published", "Value", "as_published"]
-
 
 class Value(Struct, frozen=True):
     """One value, as a card would state it."""

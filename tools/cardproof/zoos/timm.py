@@ -24,7 +24,6 @@ class TimmZoo:
     title = "timm"
 
     def models(self) -> tuple[str, ...]:
-        """Return the names of all architectures."""
         return tuple(_timm().list_models())
 
     def entries(self) -> tuple[str, ...]:
@@ -113,7 +112,6 @@ class TimmZoo:
 
     def recipe(self, name: str) -> None:
         """Return None: timm publishes recipes as command lines in its documentation, not with the models."""
-        return
 
     def digest(self, name: str) -> str:
         return digest_of_distribution("timm")
@@ -140,7 +138,6 @@ TRAINED_ON = {
 
 
 def _place(config: Any) -> Place:
-    """Return the place of the name of a configuration in timm's source."""
     import inspect
 
     from timm.models import model_entrypoint

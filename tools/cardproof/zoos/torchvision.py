@@ -29,17 +29,14 @@ class TorchvisionZoo:
     title = "torchvision"
 
     def models(self) -> tuple[str, ...]:
-        """Return the names of all models."""
         from torchvision import models
 
         return tuple(models.list_models(module=models))
 
     def entries(self) -> tuple[str, ...]:
-        """Return the names of all entries of weights."""
         return tuple(str(entry) for name in self.models() for entry in self._entries(name))
 
     def entries_of(self, name: str) -> tuple[str, ...]:
-        """Return the names of the weights of one model."""
         return tuple(map(str, self._entries(name)))
 
     def address(self) -> str:
@@ -55,7 +52,6 @@ class TorchvisionZoo:
         if weights is None:
             return None
         entry = _Entry(weights)
-        values = [field(weights, entry) for field in (_parameters, _ops, _file_size, _classes, _min_size)]
         data = ("ImageNet-1K",) if weights.name.startswith("IMAGENET1K") else ()
         return Published(
             name,
@@ -63,7 +59,7 @@ class TorchvisionZoo:
             weights.url,
             weights.meta.get("license", ""),
             data,
-            tuple(value for value in values if value),
+            tuple(_values(weights.meta, entry)),
             tuple(_results(weights, entry)),
         )
 
@@ -90,7 +86,6 @@ class TorchvisionZoo:
         return ((f"googlenet{_WITH_HEADS}", 0),) if self._find(name)[0] == "googlenet" else ()
 
     def preprocessing(self, name: str) -> Preprocessing | None:
-        """Return the transforms of the weights."""
         _, weights = self._find(name)
         if weights is None:
             return None
@@ -106,7 +101,6 @@ class TorchvisionZoo:
         )
 
     def weights(self, name: str) -> dict[str, Any] | None:
-        """Return the metadata of the weights, with their address."""
         _, weights = self._find(name)
         return {"url": weights.url, **weights.meta} if weights else None
 
@@ -123,7 +117,6 @@ class TorchvisionZoo:
 
     def recipe(self, name: str) -> None:
         """Return None: torchvision links to its recipes and does not ship them."""
-        return
 
     def digest(self, name: str) -> str:
         """Return version and record of the installed torchvision."""
@@ -155,7 +148,6 @@ class TorchvisionZoo:
 
 
 def _file_of(entry: Any) -> str:
-    """Return the name of the file of an entry of weights."""
     return str(entry.url.rpartition("/")[2])
 
 
@@ -185,9 +177,6 @@ class _Entry:
             return Value(field, (text or str(value)) + unit, keys[-1], self.place())
         return Value(field, (text or self._source_text(node, value)) + unit, keys[-1], self._file.place(node))
 
-    def accuracy(self, dataset: str, metric: str, value: Any) -> Value:
-        return self.value(METRICS.get(metric, metric), value, "_metrics", dataset, metric, unit="%")
-
     def _source_text(self, node: Any, value: Any) -> str:
         """Return a number as written in the source, which may have more digits than Python shows."""
         assert self._file
@@ -199,40 +188,28 @@ class _Entry:
 
 
 def _results(weights: Any, entry: _Entry) -> Iterator[tuple[str, tuple[Value, ...]]]:
-    """Yield each data set with the metrics on it."""
     for dataset, metrics in weights.meta.get("_metrics", {}).items():
-        if values := tuple(entry.accuracy(dataset, key, value) for key, value in metrics.items() if isfinite(value)):
+        finite = ((key, value) for key, value in metrics.items() if isfinite(value))
+        if values := tuple(
+            entry.value(METRICS.get(key, key), value, "_metrics", dataset, key, unit="%") for key, value in finite
+        ):
             yield dataset, values
 
 
-def _parameters(weights: Any, entry: _Entry) -> Value | None:
-    found = weights.meta.get("num_params")
-    return entry.value("Parameters", found, "num_params") if found is not None else None
+NUMBERS = (("num_params", "Parameters", ""), ("_ops", "FLOPs", "G"), ("_file_size", "File Size", " MiB"))
+"""Key of the metadata, field of cards, and the unit: multiply-adds are stated in 10^9, and files in 2^20 bytes."""
 
 
-def _ops(weights: Any, entry: _Entry) -> Value | None:
-    """Return the multiply-adds, which torchvision states in units of 10^9."""
-    found = weights.meta.get("_ops")
-    return entry.value("FLOPs", found, "_ops", unit="G") if found is not None else None
-
-
-def _file_size(weights: Any, entry: _Entry) -> Value | None:
-    """Return the size of the file, which torchvision states in units of 2^20 bytes."""
-    found = weights.meta.get("_file_size")
-    return entry.value("File Size", found, "_file_size", unit=" MiB") if found is not None else None
-
-
-def _classes(weights: Any, entry: _Entry) -> Value | None:
-    found = weights.meta.get("categories")
-    return entry.value("Classes", found, "categories", text=str(len(found))) if found else None
-
-
-def _min_size(weights: Any, entry: _Entry) -> Value | None:
-    found = weights.meta.get("min_size")
-    if not found:
-        return None
-    text = str(found[0]) if len(set(found)) == 1 else "x".join(map(str, found))
-    return entry.value("Min Size", found, "min_size", text=text)
+def _values(meta: dict[str, Any], entry: _Entry) -> Iterator[Value]:
+    """Yield the values of an entry, apart from its results."""
+    for key, field, unit in NUMBERS:
+        if meta.get(key) is not None:
+            yield entry.value(field, meta[key], key, unit=unit)
+    if categories := meta.get("categories"):
+        yield entry.value("Classes", categories, "categories", text=str(len(categories)))
+    if sides := meta.get("min_size"):
+        text = str(sides[0]) if len(set(sides)) == 1 else "x".join(map(str, sides))
+        yield entry.value("Min Size", sides, "min_size", text=text)
 
 
 zoo = TorchvisionZoo()

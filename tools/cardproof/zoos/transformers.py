@@ -68,11 +68,9 @@ class TransformersZoo:
 
     def weights(self, name: str) -> None:
         """Return None: a configuration has no link to weights."""
-        return
 
     def recipe(self, name: str) -> None:
         """Return None: a configuration has no recipe."""
-        return
 
     def digest(self, name: str) -> str:
         """Return version and record of the installed transformers, with the content of the configuration."""
@@ -149,7 +147,6 @@ def _read_json(name: str, file: str) -> dict[str, Any] | None:
 
 
 def _preprocessing(given: dict[str, Any]) -> Preprocessing | None:
-    """Return the preprocessing of a configuration of images."""
     resized, cropped = given.get("size"), given.get("crop_size")
     crops = bool(cropped) and given.get("do_center_crop", True)
     sides = _sides(cropped if crops else resized)

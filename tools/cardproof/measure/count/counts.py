@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from cardproof.core.measurements import Counts, Head, Unrun
-from cardproof.measure.count.build import iterate_modules
 from cardproof.measure.count.tally import tally
 from cardproof.measure.count.tools import amounts, tool_values
 from cardproof.measure.count.vocabulary import count_words
 
 if TYPE_CHECKING:
-    import torch
-
     from cardproof.measure.count.events import Event, Tally
 
 
@@ -36,9 +32,7 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
 def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally) -> Counts:
     """Return the counts of a network from the tally of a forward pass."""
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
-    modules = tuple(iterate_modules(model))
-    held = weigh(model, input_shape, modules=modules)
-    buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
+    held = weigh(model, input_shape)
     multiply_adds = sum(event.multiply_adds for event in result.events)
     return Counts(
         input_shape=input_shape,
@@ -49,39 +43,31 @@ def summarise(model: nn.Module, input_shape: tuple[int, int, int], result: Tally
         state_dict_bytes=held.state_dict_bytes,
         activations=sum(event.elements for event in layers if event.kind == "convolution"),
         layers=len(layers),
-        head=_head(head_event(result)),
+        head=next((Head(*event.features, event.bias) for event in head_events(result)), None),
         parts=count_words(result),
         source=held.source,
         uncounted=tuple(sorted(result.uncounted)),
-        tools=tool_values(amounts_of(result, modules), multiply_adds),
-        statistics=sum(buffer.numel() for buffer in buffers if buffer.is_floating_point()),
+        tools=tool_values(amounts_of(result, model), multiply_adds),
+        statistics=sum(buffer.numel() for buffer in model.buffers() if buffer.is_floating_point()),
     )
 
 
-def weigh(
-    model: nn.Module, input_shape: tuple[int, int, int], error: str = "", *, modules: tuple[nn.Module, ...] = ()
-) -> Unrun:
-    """Return what can be counted of a network without running it; ``error`` says why that was not possible.
-
-    ``modules`` are all of the network's, if they are known.
-    """
+def weigh(model: nn.Module, input_shape: tuple[int, int, int], error: str = "") -> Unrun:
+    """Return what can be counted of a network without running it; ``error`` says why that was not possible."""
     cls = type(model)
-    modules = modules or tuple(iterate_modules(model))
-    parameters = _unique(tensor for module in modules for tensor in module._parameters.values())
-    buffers = _unique(tensor for module in modules for tensor in module._buffers.values())
     return Unrun(
         input_shape=input_shape,
         error=error,
-        parameters=sum(tensor.numel() for tensor in parameters),
-        buffers=sum(tensor.numel() for tensor in buffers),
-        state_dict_bytes=_state_dict_bytes(model, modules),
+        parameters=sum(tensor.numel() for tensor in model.parameters()),
+        buffers=sum(tensor.numel() for tensor in model.buffers()),
+        state_dict_bytes=_state_dict_bytes(model),
         source=f"{cls.__module__}:{cls.__qualname__}",
     )
 
 
-def amounts_of(result: Tally, modules: Iterable[nn.Module]) -> tuple[int, ...]:
+def amounts_of(result: Tally, model: nn.Module) -> tuple[int, ...]:
     """Return the amounts of a forward pass, in the order of :data:`~cardproof.measure.count.tools.COLUMNS`."""
-    others = (module for module in modules if id(module) in result.ran and not _is_convolution(module))
+    others = (module for module in model.modules() if id(module) in result.ran and not _is_convolution(module))
     return amounts(result, head_events(result), sum(map(_weight_and_bias, others)))
 
 
@@ -97,69 +83,25 @@ def _weight_and_bias(module: nn.Module) -> int:
     return sum(tensor.numel() for tensor in own if tensor is not None)
 
 
-def head_event(result: Tally) -> Event | None:
-    """Return the classifier: the last layer that ran, if it is linear or 1x1 and its width is in an output's shape."""
-    return next(iter(head_events(result)), None)
-
-
 def head_events(result: Tally) -> tuple[Event, ...]:
-    """Return the classifier layers, the last first: distilled networks have two of the same shape, side by side."""
+    """Return the classifier: the last layer that ran, if it is linear or 1x1 and its width is in an output's shape.
+
+    Distilled networks have two of the same shape, side by side: the last comes first.
+    """
     layers = [event for event in result.events if event.kind in ("convolution", "linear")]
     if not layers:
         return ()
     last = layers[-1]
-    classes = _classes(last)
-    if not classes or not any(classes in shape[1:] for shape in result.output_shapes):
+    inputs, classes = last.features
+    is_pointwise = last.convolution is None or (set(last.convolution.kernel) <= {1} and last.convolution.groups == 1)
+    if not is_pointwise or not any(classes in shape[1:] for shape in result.output_shapes):
         return ()
-    if _inputs(last) == classes:
+    if inputs == classes:
         return (last,)
     return tuple(takewhile(lambda event: event == last, reversed(layers)))
 
 
-def _inputs(layer: Event) -> int:
-    return layer.shape[0] if layer.convolution is None else layer.convolution.inputs
-
-
-def _classes(layer: Event) -> int:
-    """Return the output features; 0 for a convolution over more than one position."""
-    if layer.convolution is None:
-        return layer.shape[1]
-    pointwise = set(layer.convolution.kernel) <= {1} and layer.convolution.groups == 1
-    return layer.convolution.outputs if pointwise else 0
-
-
-def _head(event: Event | None) -> Head | None:
-    if event is None:
-        return None
-    return Head(in_features=_inputs(event), classes=_classes(event), bias=event.bias)
-
-
-def _unique(tensors: Iterable[torch.Tensor | None]) -> list[torch.Tensor]:
-    """Return each tensor once: weights may be tied."""
-    return list({id(tensor): tensor for tensor in tensors if tensor is not None}.values())
-
-
-def _state_dict_bytes(model: nn.Module, modules: tuple[nn.Module, ...]) -> int:
+def _state_dict_bytes(model: nn.Module) -> int:
     """Return the bytes of the state dict's tensors; a tensor with two names is stored once."""
-    if all(map(_has_standard_state_dict, modules)):
-        stored = _unique(tensor for module in modules for tensor in _saved_tensors(module))
-    else:
-        kept = model.state_dict(keep_vars=True).values()
-        stored = _unique(tensor for tensor in kept if hasattr(tensor, "element_size"))
-    return sum(tensor.numel() * tensor.element_size() for tensor in stored)
-
-
-_STATE_DICT_METHODS = ("state_dict", "_save_to_state_dict", "get_extra_state")
-
-
-def _has_standard_state_dict(module: nn.Module) -> bool:
-    """Return whether a module saves just its parameters and persistent buffers, so that no state dict is needed."""
-    cls = type(module)
-    own = all(getattr(cls, name) is getattr(nn.Module, name) for name in _STATE_DICT_METHODS)
-    return own and not module._state_dict_hooks and not module._state_dict_pre_hooks
-
-
-def _saved_tensors(module: nn.Module) -> Iterator[torch.Tensor | None]:
-    yield from module._parameters.values()
-    transient = module._non_persistent_buffers_set
-    yield from (buffer for name, buffer in module._buffers.items() if name not in transient)
+    stored = {id(value): value for value in model.state_dict(keep_vars=True).values() if hasattr(value, "element_size")}
+    return sum(tensor.numel() * tensor.element_size() for tensor in stored.values())

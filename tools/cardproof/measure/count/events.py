@@ -48,6 +48,12 @@ class Event(Struct, frozen=True):
     """Elements that a pool takes."""
     convolution: Convolution | None = None
 
+    @property
+    def features(self) -> tuple[int, int]:
+        """Of a convolution or linear layer: features in and out of a position."""
+        shape = self.convolution
+        return (shape.inputs, shape.outputs) if shape else (self.shape[0], self.shape[1])
+
 
 class Tally(Struct):
     """All that ran in a forward pass of one image."""
@@ -66,24 +72,14 @@ class Tally(Struct):
     """The modules now running, innermost last."""
     composite: str = ""
     """The composite layer (multi-head attention, recurrent) that is running: its matrix products are linear layers."""
-    owners: dict[tuple[type, Family], Owner] = field(default_factory=dict)
 
     def owner(self, family: Family) -> Owner:
         """Return how the innermost module is related to ``family``, classes of torch.nn."""
-        if not self.modules:
+        cls = type(self.modules[-1]) if self.modules else object
+        if not issubclass(cls, family):
             return "function"
-        cls = type(self.modules[-1])
-        found = self.owners.get((cls, family))
-        if found is None:
-            found = self.owners[cls, family] = _owner(cls, family)
-        return found
+        return "own" if cls.__module__.startswith("torch.nn.modules.") else "subclass"
 
     def record(self, kind: str, elements: int, family: Family = (), **extra: Any) -> None:
         """Record an event of the innermost module."""
         self.events.append(Event(kind, self.owner(family), elements, **extra))
-
-
-def _owner(cls: type, family: Family) -> Owner:
-    if not issubclass(cls, family):
-        return "function"
-    return "own" if cls.__module__.startswith("torch.nn.modules.") else "subclass"

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from cardproof.measure.count.events import Convolution, Tally
+from cardproof.measure.count.events import Convolution, Family, Tally
 
 
 def record_convolution(
@@ -58,22 +58,17 @@ def _origin(result: Tally, weight: torch.Tensor) -> Literal["parameter", "buffer
     return "buffer" if any(weight is buffer for buffer in buffers) else "computed"
 
 
-def record_attention(result: Tally, q: torch.Size, k: torch.Size, v: torch.Size) -> None:
+def record_attention(
+    result: Tally, output: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any
+) -> None:
     """Record softmax(q k') v: two products over all heads."""
+    q, k, v = query.shape, key.shape, value.shape
     rows = q[:-1].numel()
     heads = q[-3] if len(q) > 3 else 1
     result.record("attention", rows * v[-1], multiply_adds=rows * k[-2] * (q[-1] + v[-1]), detail=heads)
 
 
-def _product(
-    result: Tally,
-    output: torch.Tensor,
-    a: torch.Tensor,
-    b: torch.Tensor,
-    sums: int,
-    kind: str = "product",
-    recurrent: int = 0,
-) -> None:
+def _product(result: Tally, output: torch.Tensor, a: torch.Tensor, b: torch.Tensor, sums: int, kind: str) -> None:
     """Record products of matrices or vectors, in which every output element is the sum of ``sums`` products.
 
     A sparse matrix multiplies only the values that it stores, and a complex product is several real ones: such are
@@ -85,35 +80,32 @@ def _product(
         result.uncounted.add("a product of complex numbers")
     else:
         shape = (sums, b.shape[-1], 2) if kind == "linear" else ()
+        recurrent = int(kind == "linear" and result.composite == "recurrent")
         result.record(kind, output.numel(), multiply_adds=output.numel() * sums, shape=shape, detail=recurrent)
 
 
-def _mm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    """Every output element is a sum over the last axis of ``a``."""
-    recurrent = int(result.composite == "recurrent")
-    _product(result, output, a, b, a.shape[-1], "linear" if result.composite else "product", recurrent)
+def _products(first: int = 0) -> Recorder:
+    """Return a recorder of two matrices, or batches of them, from argument number ``first`` on.
 
+    In a composite layer, products of matrices are linear layers.
+    """
 
-def _addmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    _mm(result, output, a, b)
+    def record(result: Tally, output: Any, *arguments: Any) -> None:
+        a, b = arguments[first : first + 2]
+        kind = "linear" if result.composite and a.dim() < 3 else "product"
+        _product(result, output, a, b, a.shape[-1], kind)
 
-
-def _bmm(result: Tally, output: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    _product(result, output, a, b, a.shape[-1])
-
-
-def _baddbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
-    _bmm(result, output, a, b)
+    return record
 
 
 def _addbmm(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """addbmm sums over the batch as well."""
-    _product(result, output, a, b, a.shape[0] * a.shape[-1])
+    _product(result, output, a, b, a.shape[0] * a.shape[-1], "product")
 
 
 def _addr(result: Tally, output: Any, added: Any, a: torch.Tensor, b: torch.Tensor, *rest: Any) -> None:
     """Every product of two elements is added to one of a matrix."""
-    _product(result, output, a, b, 1)
+    _product(result, output, a, b, 1, "product")
 
 
 _BILINEAR = ([1, 3], [0], [1, 2], [2, 3])
@@ -164,8 +156,21 @@ def _deformable(
     record_convolution(result, output.shape, x.shape, weight, bias is not None, stride, False, groups)
 
 
-def _attention(result: Tally, output: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *rest: Any) -> None:
-    record_attention(result, q.shape, k.shape, v.shape)
+def _max_pool(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
+    _pool(result, "max pool", (), output[0], x, kernel)
+
+
+def _average_pool(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
+    _pool(result, "average pool", (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), output, x, kernel)
+
+
+def _pool(
+    result: Tally, kind: str, family: Family, output: torch.Tensor, x: torch.Tensor, kernel: Sequence[int]
+) -> None:
+    """Record a pool with the positions of a window, which are negative if there is one window only."""
+    area = prod(kernel)
+    detail = area if prod(output.shape[-len(kernel) :]) > 1 else -area
+    result.record(kind, output.numel(), family, detail=detail, inputs=x.numel())
 
 
 def _softmax(result: Tally, output: Any, *rest: Any) -> None:
@@ -187,25 +192,26 @@ def _group_norm(result: Tally, output: Any, *rest: Any) -> None:
 Recorder = Callable[..., None]
 """A function that records a kernel, called with the tally, the output and the positional arguments."""
 
+_ATTENTION = (
+    "flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention",
+    "fused_attention_overrideable",
+)  # fmt: skip
+
 KERNELS: dict[str, Recorder] = {
-    **dict.fromkeys(("mm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm"), _mm),
-    **dict.fromkeys(("addmm", "addmv", "_addmm_activation"), _addmm),
-    "bmm": _bmm,
-    "baddbmm": _baddbmm,
+    **dict.fromkeys(("mm", "mv", "dot", "vdot", "bmm", "_int_mm", "_scaled_mm"), _products()),
+    **dict.fromkeys(("_weight_int8pack_mm", "_weight_int4pack_mm"), _products()),
+    **dict.fromkeys(("addmm", "addmv", "_addmm_activation", "baddbmm"), _products(1)),
     "addbmm": _addbmm,
     "addr": _addr,
-    **dict.fromkeys(("_weight_int8pack_mm", "_weight_int4pack_mm"), _bmm),
     "_trilinear": _trilinear,
     "affine_grid_generator": _affine_grid,
     **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), _embedding_bag),
     **dict.fromkeys(("convolution", "_convolution"), _convolution),
     "conv_tbc": _conv_tbc,
     "torchvision::deform_conv2d": _deformable,
-    "_scaled_dot_product_flash_attention": _attention,
-    "_scaled_dot_product_flash_attention_for_cpu": _attention,
-    "_scaled_dot_product_efficient_attention": _attention,
-    "_scaled_dot_product_cudnn_attention": _attention,
-    "_scaled_dot_product_fused_attention_overrideable": _attention,
+    **{f"_scaled_dot_product_{name}": record_attention for name in _ATTENTION},
+    **dict.fromkeys(("max_pool2d_with_indices", "max_pool3d_with_indices"), _max_pool),
+    **dict.fromkeys(("avg_pool2d", "avg_pool3d"), _average_pool),
     "_softmax": _softmax,
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from cardproof.core.measurements import Counts, Totals
-from cardproof.measure.count.build import build_on_meta, iterate_modules
+from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import weigh
 from cardproof.measure.count.events import Tally
 from cardproof.measure.count.tally import ShapeRules, tally
@@ -27,7 +27,7 @@ def count_merged(model: nn.Module, build: Callable[[], nn.Module], counts: Count
 
     ``model`` stays as it is. None if it has nothing to merge, or if it cannot be merged on shapes alone.
     """
-    if not any(map(_method_of, {type(module) for module in iterate_modules(model)})):
+    if not any(map(_method_of, {type(module) for module in model.modules()})):
         return None
     try:
         merged = build_on_meta(lambda: _merge(build()))

@@ -26,7 +26,6 @@ Output = Any
 """A tensor, or NotImplemented."""
 
 _META = torch.device("meta")
-_AVERAGE_POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
@@ -44,13 +43,6 @@ def _is_dense(weight: Any) -> bool:
     return isinstance(weight, Tensor) and weight.layout is torch.strided
 
 
-def _per_axis(value: Any, axes: int) -> tuple[int, ...]:
-    """Return a number or sequence of numbers as one number per axis."""
-    if isinstance(value, int):
-        return (value,) * axes
-    return tuple(value) if len(value) == axes else tuple(value) * axes
-
-
 # Layers that multiply
 
 
@@ -63,26 +55,14 @@ def _conv2d(
     shape, filters = input.shape, weight.shape
     if shape[1] != filters[1] * groups or filters[0] % groups or input.dtype != weight.dtype:
         return NotImplemented
-    spatial = _windows(shape[2:], filters[2:], stride, padding, dilation)
-    if min(spatial) < 1:
+    pairs = ([value] * 2 if isinstance(value, int) else [*value, *value][:2] for value in (stride, padding, dilation))
+    settings = zip(shape[2:], filters[2:], *pairs, strict=True)
+    sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d in settings]
+    if min(sides) < 1:
         return NotImplemented
-    output = (shape[0], filters[0], *spatial)
+    output = (shape[0], filters[0], *sides)
     record_convolution(result, output, shape, weight, bias is not None, stride, False, groups)
     return _empty(output, input)
-
-
-def _windows(sides: Sequence[int], kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
-    """Return how many windows fit along each axis."""
-    axes = len(sides)
-    settings = zip(
-        sides,
-        _per_axis(kernel, axes),
-        _per_axis(stride, axes),
-        _per_axis(padding, axes),
-        _per_axis(dilation, axes),
-        strict=True,
-    )
-    return tuple((side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d in settings)
 
 
 def _linear(result: Tally, input: Any, weight: Any, bias: Any = None) -> Output:
@@ -111,7 +91,7 @@ def _attention(result: Tally, query: Any, key: Any, value: Any, *rest: Any, **ex
         return NotImplemented
     if q[-3] != k[-3] and not extra.get("enable_gqa"):
         return NotImplemented
-    record_attention(result, q, k, v)
+    record_attention(result, None, query, key, value)
     return _empty((*q[:-1], v[-1]), query)
 
 
@@ -148,69 +128,6 @@ def _group_norm(result: Tally, input: Any, num_groups: int, *rest: Any, **extra:
 
 
 # Pooling
-
-
-def _max_pool(axes: int) -> Callable[..., Output]:
-    def infer(
-        result: Tally, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-        ceil_mode: bool = False, return_indices: bool = False,
-    ) -> Output:  # fmt: skip
-        if return_indices or not _is_float_meta(input) or input.dim() != axes + 2:
-            return NotImplemented
-        return _pool(result, "max pool", (), input, kernel_size, stride, padding, dilation, ceil_mode)
-
-    return infer
-
-
-def _average_pool(axes: int) -> Callable[..., Output]:
-    def infer(
-        result: Tally, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-        ceil_mode: bool = False, *rest: Any, **extra: Any,
-    ) -> Output:  # fmt: skip
-        if not _is_float_meta(input) or input.dim() != axes + 2:
-            return NotImplemented
-        family = _AVERAGE_POOLS
-        return _pool(result, "average pool", family, input, kernel_size, stride, padding, 1, ceil_mode)
-
-    return infer
-
-
-def _pool(
-    result: Tally, kind: str, family: Any, x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any,
-    ceil_mode: bool,
-) -> Output:  # fmt: skip
-    sides = x.shape[2:]
-    strides = _per_axis(kernel if stride is None or stride == [] else stride, len(sides))
-    if ceil_mode:
-        spatial = _windows_rounded_up(sides, kernel, strides, padding, dilation)
-    else:
-        spatial = _windows(sides, kernel, strides, padding, dilation)
-    if min(spatial) < 1:
-        return NotImplemented
-    area = prod(_per_axis(kernel, len(sides)))
-    output = (*x.shape[:2], *spatial)
-    result.record(kind, prod(output), family, detail=area if prod(spatial) > 1 else -area, inputs=x.numel())
-    return _empty(output, x)
-
-
-def _windows_rounded_up(
-    sides: Sequence[int], kernel: Any, stride: tuple[int, ...], padding: Any, dilation: Any
-) -> tuple[int, ...]:
-    """As _windows, in ceil_mode: the last window may extend past the edge if it starts in the input or left padding."""
-    axes = len(sides)
-    settings = zip(
-        sides,
-        _per_axis(kernel, axes),
-        stride,
-        _per_axis(padding, axes),
-        _per_axis(dilation, axes),
-        strict=True,
-    )
-    counts = []
-    for side, k, s, p, d in settings:
-        count = -(-(side + 2 * p - d * (k - 1) - 1) // s) + 1
-        counts.append(count - 1 if (count - 1) * s >= side + p else count)
-    return tuple(counts)
 
 
 def _adaptive_pool(kind: str, axes: int) -> Callable[..., Output]:
@@ -277,11 +194,12 @@ def _binary(kind: str, in_place: bool = False) -> Callable[..., Output]:
             return input if in_place else input.detach()
         if not _is_float_meta(other) or other.dtype != input.dtype:
             return NotImplemented
-        shape = input.shape
-        if other.shape != shape:
-            shape = _broadcast(shape, other.shape)
-            if shape is None or (in_place and shape != input.shape):
-                return NotImplemented
+        try:
+            shape = torch.broadcast_shapes(input.shape, other.shape)  # type: ignore[no-untyped-call]
+        except RuntimeError:
+            return NotImplemented
+        if in_place and shape != input.shape:
+            return NotImplemented
         if not isinstance(input, nn.Parameter) and not isinstance(other, nn.Parameter) and len(shape) > 2:
             result.record(kind, prod(shape), detail=_is_gate(input, other))
         if in_place:
@@ -289,16 +207,6 @@ def _binary(kind: str, in_place: bool = False) -> Callable[..., Output]:
         return input.detach() if shape == input.shape else _empty(shape, input)
 
     return infer
-
-
-def _broadcast(a: torch.Size, b: torch.Size) -> torch.Size | None:
-    """Return the common shape; None if the shapes do not match."""
-    axes = max(len(a), len(b))
-    a_sides = (1,) * (axes - len(a)) + tuple(a)
-    b_sides = (1,) * (axes - len(b)) + tuple(b)
-    if any(x != y and x != 1 and y != 1 for x, y in zip(a_sides, b_sides, strict=True)):
-        return None
-    return torch.Size(y if x == 1 else x for x, y in zip(a_sides, b_sides, strict=True))
 
 
 def _is_gate(a: Tensor, b: Tensor) -> int:
@@ -310,33 +218,16 @@ def _is_gate(a: Tensor, b: Tensor) -> int:
     return int(expanded or (small.shape[-1] == small.shape[-2] == 1 and small.shape[1] > 1))
 
 
-# Rearranging
-
-
 def _cat(result: Tally, tensors: Any, dim: int = 0, **extra: Any) -> Output:
-    if extra or not tensors or not all(map(_is_float_meta, tensors)):
+    if extra or not tensors or not all(map(_is_float_meta, tensors)) or not tensors[0].dim():
         return NotImplemented
     first = tensors[0]
-    axes = first.dim()
-    axis = dim % axes if axes else 0
-    for other in tensors:
-        if other.dtype != first.dtype or other.dim() != axes or not axes:
-            return NotImplemented
-        if any(other.shape[i] != first.shape[i] for i in range(axes) if i != axis):
-            return NotImplemented
-    shape = list(first.shape)
-    shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
+    axis = dim % first.dim()
+    if len({(tensor.dtype, tensor.shape[:axis], tensor.shape[axis + 1 :]) for tensor in tensors}) > 1:
+        return NotImplemented
+    shape = (*first.shape[:axis], sum(tensor.shape[axis] for tensor in tensors), *first.shape[axis + 1 :])
     result.record("cat", prod(shape), detail=len(tensors))
     return _empty(shape, first)
-
-
-def _pad(result: Tally, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Output:
-    if mode != "constant" or not _is_float_meta(input) or len(pad) % 2 or len(pad) > 2 * input.dim():
-        return NotImplemented
-    shape = list(input.shape)
-    for axis in range(len(pad) // 2):
-        shape[-1 - axis] += pad[2 * axis] + pad[2 * axis + 1]
-    return _empty(shape, input) if min(shape) >= 0 else NotImplemented
 
 
 # Only observed
@@ -412,11 +303,8 @@ def _shape_rules() -> dict[Any, Callable[..., Output]]:
         F.layer_norm: _layer_norm,
         F.group_norm: _group_norm,
         F.hardtanh: _clip,
-        F.pad: _pad,
     }
     for axes in (1, 2, 3):
-        rules |= dict.fromkeys(_functions(f"max_pool{axes}d", torch, F), _max_pool(axes))
-        rules |= dict.fromkeys(_functions(f"avg_pool{axes}d", torch, F), _average_pool(axes))
         rules[getattr(F, f"adaptive_avg_pool{axes}d")] = _adaptive_pool("adaptive average pool", axes)
         rules[getattr(F, f"adaptive_max_pool{axes}d")] = _adaptive_pool("adaptive max pool", axes)
     for kind, names in _ACTIVATIONS.items():

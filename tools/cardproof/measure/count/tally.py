@@ -22,7 +22,6 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cardproof.measure.count.build import collector_paused
 from cardproof.measure.count.events import Tally
 from cardproof.measure.count.kernels import Recorder, recorder_of
 from cardproof.measure.count.shapes import OBSERVERS, SHAPE_RULES
@@ -38,12 +37,11 @@ def tally(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:
 
     A network that makes tensors on the CPU is run again with meta as the default device.
     """
-    with collector_paused():
-        try:
+    try:
+        return _run(model, input_shape)
+    except (RuntimeError, NotImplementedError):
+        with _META:
             return _run(model, input_shape)
-        except (RuntimeError, NotImplementedError):
-            with _META:
-                return _run(model, input_shape)
 
 
 def _run(model: nn.Module, input_shape: tuple[int, int, int]) -> Tally:

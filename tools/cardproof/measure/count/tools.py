@@ -8,16 +8,14 @@ figures are multiply-adds, and need no rule. Importing this module imports no to
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from operator import mul
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    import torch
-
     from cardproof.measure.count.events import Event, Tally
 
 COLUMNS = (
@@ -56,10 +54,15 @@ class Tool(Struct, frozen=True):
     @property
     def weights(self) -> tuple[int, ...]:
         """One per column."""
-        total: Counter[str] = Counter()
-        for choice in self.choices:
-            total.update(dict(choice.weights))
-        return tuple(total[column] for column in COLUMNS)
+        return weights_of(self.choices)
+
+
+def weights_of(choices: Sequence[Choice]) -> tuple[int, ...]:
+    """Return the weights that some choices set together, one per column."""
+    total: Counter[str] = Counter()
+    for choice in choices:
+        total.update(dict(choice.weights))
+    return tuple(total[column] for column in COLUMNS)
 
 
 def weighted(cost: int, word: str, **columns: int) -> Choice:
@@ -222,7 +225,7 @@ def amounts(tally: Tally, heads: Sequence[Event], other_parameters: int) -> tupl
         if id(event) in of_head:
             total["head"] += event.multiply_adds
             total[f"head bias {event.kind}"] += event.elements * event.bias
-            total["head inputs"] += event.shape[0] if event.convolution is None else event.convolution.inputs
+            total["head inputs"] += event.features[0]
         else:
             _add_event(total, event)
     return tuple(total[column] for column in COLUMNS)
@@ -230,17 +233,8 @@ def amounts(tally: Tally, heads: Sequence[Event], other_parameters: int) -> tupl
 
 def tool_values(values: Sequence[int], multiply_adds: int) -> dict[str, int]:
     """Return what each way of a tool counts, given the amounts, without those that count just the multiply-adds."""
-    import torch  # judging imports this module, and measures nothing
-
-    found = (_weights() @ torch.tensor(values, dtype=torch.int64)).tolist()
-    return {name: value for name, value in zip(TOOLS, found, strict=True) if value != multiply_adds}
-
-
-@functools.cache
-def _weights() -> torch.Tensor:
-    import torch
-
-    return torch.tensor([tool.weights for tool in TOOLS.values()], dtype=torch.int64)
+    found = {name: sum(map(mul, tool.weights, values)) for name, tool in TOOLS.items()}
+    return {name: value for name, value in found.items() if value != multiply_adds}
 
 
 _PLAIN_AMOUNTS = {

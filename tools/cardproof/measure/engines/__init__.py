@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, error_text
+from cardproof.core.measurements import Environment, Evidence
 from cardproof.plan.options import LOCAL, Progress
 from cardproof.zoos import ZooError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from cardproof.core.measurements import Evaluated
+    from cardproof.core.types import Need
     from cardproof.plan.evaluations import Job
 
 Submit = Callable[..., "Future[Any]"]
@@ -46,6 +48,12 @@ def check_engine(name: str) -> None:
         raise EngineError(
             f"engine '{name}' is not known: write '{LOCAL}' or the address of a Dask scheduler, such as tcp://host:8786"
         )
+
+
+def failed_evidence(need: Need, zoo: str, error: str, key: str = "") -> Evidence:
+    """Return evidence that has only an error, and no time of measurement: a later run may succeed."""
+    nowhere = Environment("", 0.0, "", "", "", "", "")
+    return Evidence(need.model, zoo, need.model, key, None, (), None, error, nowhere)
 
 
 def evaluate_in_worker(job: Job, zoo: str, threads: int, progress: Callable[[int, int], None]) -> Evaluated | str:

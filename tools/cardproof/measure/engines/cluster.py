@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, as_completed
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from distributed.scheduler import KilledWorker
 from cardproof import __version__
 from cardproof.core.digests import digest_of_package
 from cardproof.measure.engines import EngineError, Submit, evaluate_in_worker
-from cardproof.zoos import BUILT_IN, ZooError, source_digest
+from cardproof.zoos import BUILT_IN, ZooError, source_digest, zoo_version
 
 if TYPE_CHECKING:
     from cardproof.core.measurements import Evaluated
@@ -174,7 +173,6 @@ def _in_folder(zoo: str, folder: str) -> Iterator[None]:
 
 
 def _evaluate_in_worker(job: Job, zoo: str) -> Evaluated | str:
-    """Evaluate one model with all threads of a worker; runs there."""
     return evaluate_in_worker(job, zoo, get_worker().state.nthreads, lambda done, total: None)
 
 
@@ -190,10 +188,10 @@ def local_code(zoo: str, folder: str) -> Code:
         "cardproof": __version__,
         "cardproof's source": digest_of_package(Path(__file__).parents[2]),
         "res2next's source": digest_of_package(Path(found.origin).parent) if found and found.origin else "",
-        "torch": _version("torch"),
+        "torch": zoo_version("torch"),
     }
     if zoo in ("timm", "torchvision", "transformers"):
-        code[zoo] = _version(zoo)
+        code[zoo] = zoo_version(zoo)
     elif zoo not in BUILT_IN:
         code[f"the source of {zoo}"] = source_digest(zoo)
     return code
@@ -208,10 +206,3 @@ def differences(ours: Code, theirs: Code) -> str:
             digests = own.startswith("sha256:") or other.startswith("sha256:")
             named.append(name if digests else f"{name} ({other or 'none'} there, {own or 'none'} here)")
     return ", ".join(named)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except ModuleNotFoundError:
-        return ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import pickle
 import re
 import signal
 import sys
@@ -11,10 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from cardproof.zoos import BUILT_IN, ZooError, source_files
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+    from multiprocessing.synchronize import Event
 
     from cardproof.core.measurements import Evaluated
     from cardproof.measure.engines import Submit
@@ -48,14 +50,10 @@ GRACE = 30
 """Seconds after which a worker that has not kept the limit itself, since its network does not return, is ended."""
 
 
-class WorkerDiedError(Exception):
-    """The process that measured ended without a result."""
-
-
 class LocalEngine:
     """Worker processes that fork from one that has imported torch."""
 
-    worker_died: tuple[type[BaseException], ...] = (WorkerDiedError,)
+    worker_died: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __init__(self, workers: int | None) -> None:
         """``workers`` is as many as the machine allows if it is None."""
@@ -74,7 +72,7 @@ class LocalEngine:
             preload = [name for name in LIBRARIES if name == zoo or (zoo not in BUILT_IN and imports(zoo, name))]
             if zoo not in BUILT_IN:  # each process imports the main module, and so what that imports of this package
                 preload += sorted(name for name in sys.modules if name.startswith("cardproof."))
-            context.set_forkserver_preload(["cardproof.measure.preload", "cardproof.measure.record", *preload])
+            context.set_forkserver_preload(["cardproof.measure.record", *preload])
             _start_server()
         count = max(1, min(self._workers or worker_count(), calls))
         with _Workers(context, zoo, count) as workers:
@@ -98,7 +96,7 @@ class LocalEngine:
 
 
 class _Workers(AbstractContextManager["_Workers"]):
-    """Threads with a process each, which is ended if it takes too long.
+    """Threads with a pool of one process each, which is ended if it takes too long.
 
     A process measures one model of a zoo of the user's own, since what the zoo read for one would be remembered for
     the next, and any number of a built-in zoo.
@@ -109,112 +107,78 @@ class _Workers(AbstractContextManager["_Workers"]):
         self._zoo = zoo
         self._threads = ThreadPoolExecutor(count)
         self._own = threading.local()
-        self._running: set[_Worker] = set()
+        self._pools: list[ProcessPoolExecutor] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def __exit__(self, *raised: object) -> None:
         with self._lock:
             self._closed = True
-            if raised[0]:
-                for worker in self._running:
-                    worker.kill()
+            for pool in self._pools if raised[0] else ():
+                _kill(pool)
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for worker in self._running:
-            worker.end()
+        for pool in self._pools:
+            _end(pool)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         return self._threads.submit(self._call, function, arguments)
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        worker: _Worker | None = getattr(self._own, "worker", None)
-        if worker is None:
-            worker = self._own.worker = self._start()
-        keep = False
+        """Return what a function returns or raises there. Raises BrokenProcessPool, ZooError and TimeoutError."""
+        pool, loaded = getattr(self._own, "worker", None) or (None, self._context.Event())
+        self._own.worker = None
+        with self._lock:  # starting a process is not thread-safe
+            if self._closed:
+                raise BrokenProcessPool
+            if pool is None:
+                pool = ProcessPoolExecutor(1, self._context, _start_measuring, (loaded,))
+                self._pools.append(pool)
+            try:
+                future = pool.submit(_answer, function, arguments)
+            except (OSError, EOFError) as trouble:  # no memory for it, or the server that forks it is gone
+                raise BrokenProcessPool from trouble
         try:
-            result = worker.call(self._zoo, function, arguments)
-            keep = self._zoo in BUILT_IN or os.name != "posix"  # elsewhere each process imports torch anew
+            result = self._wait(future, loaded)
+            if self._zoo in BUILT_IN or os.name != "posix":  # elsewhere each process imports torch anew
+                self._own.worker = pool, loaded
         finally:
-            if not keep:
-                self._own.worker = None
-                with self._lock:
-                    self._running.discard(worker)
-                worker.end()
+            if not self._own.worker:
+                _end(pool)
         if isinstance(result, BaseException):
             raise result
         return result
 
-    def _start(self) -> _Worker:
-        with self._lock:  # starting a process is not thread-safe
-            if self._closed:
-                raise WorkerDiedError
-            try:
-                worker = _Worker(self._context)
-            except (OSError, EOFError) as trouble:  # no memory for it, or the server that forks it is gone
-                raise WorkerDiedError from trouble
-            self._running.add(worker)
-            return worker
+    def _wait(self, future: Future[Any], loaded: Event) -> Any:
+        """Return an answer; importing the zoo and measuring may take as long each."""
+        for _ in range(2):
+            with suppress(TimeoutError):
+                return future.result(TIME_LIMIT + GRACE)
+            if not loaded.is_set():
+                raise ZooError(f"zoo '{self._zoo}' cannot be imported: that took more than {TIME_LIMIT} seconds")
+        raise TimeoutError(f"measuring it took more than {TIME_LIMIT} seconds, and it had to be ended")
 
 
-class _Worker:
-    """A process that answers calls, and this end of its pipe."""
-
-    def __init__(self, context: BaseContext) -> None:
-        self._pipe, theirs = context.Pipe()
-        self._process: Any = context.Process(target=_answer, args=(theirs,), daemon=False)  # type: ignore[attr-defined]
-        self._process.start()
-        theirs.close()
-
-    def call(self, zoo: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Return what a function returns or raises there. Raises WorkerDiedError, ZooError and TimeoutError."""
-        try:
-            self._pipe.send((function, arguments))
-            if not self._pipe.poll(TIME_LIMIT + GRACE):
-                raise ZooError(f"zoo '{zoo}' cannot be imported: that took more than {TIME_LIMIT} seconds")
-            found = self._pipe.recv()
-            if found == LOADED:
-                if not self._pipe.poll(TIME_LIMIT + GRACE):
-                    raise TimeoutError(f"measuring it took more than {TIME_LIMIT} seconds, and it had to be ended")
-                found = self._pipe.recv()
-        except (EOFError, OSError) as trouble:
-            if isinstance(trouble, TimeoutError):
-                raise
-            raise WorkerDiedError from None
-        return found
-
-    def kill(self) -> None:
-        """End the process at once; who waits for its answer sees that the pipe is closed."""
-        self._process.kill()
-
-    def end(self) -> None:
-        """End the process and close the pipe; nobody waits for an answer."""
-        self.kill()
-        self._process.join()
-        self._pipe.close()
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End the process of a pool at once; who waits for its answer gets BrokenProcessPool."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.kill()
 
 
-LOADED = "loaded"
-"""What a worker sends when the zoo is imported; results are never text."""
+def _end(pool: ProcessPoolExecutor) -> None:
+    _kill(pool)
+    pool.shutdown(wait=True)
 
 
-def _answer(pipe: Connection) -> None:
-    """Answer the calls of the parent until it closes the pipe; runs in a worker."""
-    from cardproof.measure import record
-
-    start_worker()
-    record.zoo_loaded = partial(pipe.send, LOADED)
-    while True:
-        try:
-            function, arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            result = function(*arguments)
-        except (ZooError, InputError) as error:
-            result = error
-        except BaseException as error:  # exceptions of foreign code may not be read by the parent
-            result = ZooError(error_text(error))
-        pipe.send(result)
+def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return what a function returns or raises; runs in a worker."""
+    try:
+        result = function(*arguments)
+        pickle.dumps(result)  # what foreign code made of it may not be read by the parent
+    except (ZooError, InputError) as error:
+        return error
+    except BaseException as error:  # nor may its exceptions
+        return ZooError(error_text(error))
+    return result
 
 
 def imports(zoo: str, library: str) -> bool:
@@ -238,8 +202,7 @@ def terminating(pool: ProcessPoolExecutor) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
+        _kill(pool)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -262,12 +225,18 @@ def _start_server() -> None:
 
 def start_worker() -> None:
     """Ignore Ctrl-C, since the parent ends the workers, and send prints to standard error."""
-    from cardproof.measure.preload import start_collector
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    start_collector()
+    gc.freeze()  # what it inherited stays: a million objects
+
+
+def _start_measuring(loaded: Event) -> None:
+    """Begin a worker process."""
+    from cardproof.measure import record
+
+    start_worker()
+    record.zoo_loaded = loaded.set
 
 
 def _end_with_parent() -> None:
@@ -314,20 +283,10 @@ def usable_cores() -> int:
 
 def available_memory() -> int | None:
     """Return the bytes that are free before the system swaps or ends the container; None if unknown."""
-    return min((free for free in (_system_memory(), _container_memory()) if free is not None), default=None)
-
-
-def _system_memory() -> int | None:
-    try:
+    free = []
+    with suppress(OSError):
         lines = MEMORY.read_text().splitlines()
-    except OSError:
-        return None
-    available = next((line for line in lines if line.startswith("MemAvailable:")), "")
-    return int(available.split()[1]) * 1024 if available else None
-
-
-def _container_memory() -> int | None:
-    try:
-        return max(0, int(LIMIT.read_text()) - int(USED.read_text()))
-    except (OSError, ValueError):  # no such files, or the limit is ``max``
-        return None
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with suppress(OSError, ValueError):  # no such files, or the limit is ``max``
+        free.append(max(0, int(LIMIT.read_text()) - int(USED.read_text())))
+    return min(free, default=None)

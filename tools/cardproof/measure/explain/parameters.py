@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
+from typing import Any
 
-from msgspec import Struct
 from torch import nn
 
 from cardproof.core.measurements import Counts, Head, Reproduction
@@ -32,15 +32,8 @@ SOLVED_CHANCE = Fraction(1, 100)
 """The most that the stated precision may be of one class's parameters, for an unusual class count to be accepted."""
 
 
-class _Guess(Struct, frozen=True):
-    """One way of counting and its result."""
-
-    value: Fraction
-    factor: Fraction = Fraction(1)
-    counted: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    classes: int | None = None
-    note: str = ""
+_Guess = tuple[Fraction | int, dict[str, Any]]
+"""The result of one way of counting, and the fields of :class:`Reproduction` that say how it is counted."""
 
 
 def explain_parameters(
@@ -50,72 +43,78 @@ def explain_parameters(
 
     ``ran`` holds the identities of the modules that ran.
     """
-    for tried, guess in enumerate(_guesses(model, ran, counts, stated), start=1):
+    for tried, (value, how) in enumerate(_guesses(model, ran, counts, stated), start=1):
         if tried * stated.chance > stated.most_chance:
             break
-        if guess.value != counts.parameters and stated.is_met_by(guess.value):
-            return (_reproduction(stated, guess),)
-    solution = _solve_classes(counts, stated)
-    return (_reproduction(stated, solution),) if solution else ()
+        if value != counts.parameters and stated.is_met_by(value):
+            return (_reproduction(stated, value, **how),)
+    classes = _solve_classes(counts, stated)
+    return (_reproduction(stated, _with_classes(counts, classes), classes=classes),) if classes else ()
+
+
+def _reproduction(stated: Stated, value: Fraction | int, **how: Any) -> Reproduction:
+    return Reproduction("parameters", round(stated.value), round(value), exact=True, **how)
 
 
 def _guesses(model: nn.Module, ran: frozenset[int], counts: Counts, stated: Stated) -> Iterator[_Guess]:
     p = counts.parameters
     head = counts.head
-    per_class = _per_class(head) if head else 0
-    yield _Guess(Fraction(p + counts.buffers), counted=("buffers",))
+    yield p + counts.buffers, {"counted": ("buffers",)}
     if stated.quantum == 1:
         yield from _truncated(p)
     if head:
-        yield _Guess(Fraction(p - head.classes * per_class), left_out=("classifier",))
+        yield _with_classes(counts, 0), {"left_out": ("classifier",)}
     frozen = sum(q.numel() for q in model.parameters() if not q.requires_grad)
     if frozen:
-        yield _Guess(Fraction(p - frozen), left_out=("frozen parameters",))
+        yield p - frozen, {"left_out": ("frozen parameters",)}
     idle = _idle_parameters(model, ran)
     if idle:
-        yield _Guess(Fraction(p - idle), left_out=("parts that do not run in eval mode",))
-    yield _Guess(Fraction(counts.multiply_adds), note="the multiply-adds at the image size, not the parameters")
+        yield p - idle, {"left_out": ("parts that do not run in eval mode",)}
+    yield counts.multiply_adds, {"note": "the multiply-adds at the image size, not the parameters"}
     persistent = sum(t.numel() for t in model.state_dict().values() if hasattr(t, "numel"))
-    yield _Guess(Fraction(persistent), counted=("buffers",), note="all values of the state dict")
-    yield _Guess(Fraction(2 * p), factor=Fraction(2))
-    yield _Guess(Fraction(p, 2), factor=Fraction(1, 2))
-    yield _Guess(Fraction(counts.state_dict_bytes), note="the bytes of the state dict, not the parameters")
+    yield persistent, {"counted": ("buffers",), "note": "all values of the state dict"}
+    yield 2 * p, {"factor": Fraction(2)}
+    yield Fraction(p, 2), {"factor": Fraction(1, 2)}
+    yield counts.state_dict_bytes, {"note": "the bytes of the state dict, not the parameters"}
     if head:
         for classes in USUAL_CLASSES:
-            change = abs(classes - head.classes) * per_class
-            if classes != head.classes and stated.quantum * HEAD_QUANTA <= change:
-                yield _Guess(Fraction(p + (classes - head.classes) * per_class), classes=classes)
+            value = _with_classes(counts, classes)
+            if classes != head.classes and stated.quantum * HEAD_QUANTA <= abs(value - p):
+                yield value, {"classes": classes}
     weights = sum(q.numel() for q in model.parameters() if q.dim() > 1)
-    yield _Guess(Fraction(weights), left_out=("biases and normalisation",))
+    yield weights, {"left_out": ("biases and normalisation",)}
     running = sum(b.numel() for b in model.buffers() if b.is_floating_point())
-    yield _Guess(Fraction(p + running), counted=("running statistics",))
+    yield p + running, {"counted": ("running statistics",)}
 
 
 def _truncated(parameters: int) -> Iterator[_Guess]:
     """Yield guesses one below a count: int(x * 1e6) truncates, and a float can lie just below the intended number."""
     note = "int(x * 1e6) truncates a float to one below the intended {intended:,}"
-    yield _Guess(Fraction(parameters - 1), note=note.format(intended=parameters))
+    yield parameters - 1, {"note": note.format(intended=parameters)}
     for decimals in (2, 3, 1, 4):
         intended = round(round(parameters / 1e6, decimals) * 1e6)
         if intended != parameters:
-            yield _Guess(Fraction(intended - 1), note=note.format(intended=intended))
+            yield intended - 1, {"note": note.format(intended=intended)}
 
 
 def _per_class(head: Head) -> int:
     return head.in_features + int(head.bias)
 
 
-def _solve_classes(counts: Counts, stated: Stated) -> _Guess | None:
+def _with_classes(counts: Counts, classes: int) -> int:
+    """Return the parameters with a head of another number of classes."""
+    assert counts.head
+    return counts.parameters + (classes - counts.head.classes) * _per_class(counts.head)
+
+
+def _solve_classes(counts: Counts, stated: Stated) -> int | None:
     """Return the class count that gives the stated number, if one class adds much more than its precision."""
     head = counts.head
     if head is None or stated.quantum > SOLVED_CHANCE * _per_class(head):
         return None
-    per_class = _per_class(head)
-    classes = head.classes + round((stated.value - counts.parameters) / per_class)
-    value = Fraction(counts.parameters + (classes - head.classes) * per_class)
-    if not 1 <= classes <= 100_000 or classes == head.classes or not stated.is_met_by(value):
-        return None
-    return _Guess(value, classes=classes)
+    classes = head.classes + round((stated.value - counts.parameters) / _per_class(head))
+    is_possible = 1 <= classes <= 100_000 and classes != head.classes
+    return classes if is_possible and stated.is_met_by(_with_classes(counts, classes)) else None
 
 
 def _idle_parameters(model: nn.Module, ran: frozenset[int]) -> int:
@@ -125,20 +124,6 @@ def _idle_parameters(model: nn.Module, ran: frozenset[int]) -> int:
         if id(module) in ran:
             used.update(map(id, module.parameters(recurse=isinstance(module, nn.MultiheadAttention))))
     return sum(p.numel() for p in model.parameters() if id(p) not in used)
-
-
-def _reproduction(stated: Stated, guess: _Guess) -> Reproduction:
-    return Reproduction(
-        field="parameters",
-        stated=round(stated.value),
-        value=round(guess.value),
-        exact=True,
-        factor=guess.factor,
-        counted=guess.counted,
-        left_out=guess.left_out,
-        classes=guess.classes,
-        note=guess.note,
-    )
 
 
 class Stated:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec import Struct, field
 
-from cardproof.measure.count.build import iterate_modules
 from cardproof.measure.count.counts import amounts_of, head_events
 from cardproof.measure.count.tally import tally
 from cardproof.measure.explain.ways import ways
@@ -16,7 +15,7 @@ from cardproof.measure.explain.ways import ways
 if TYPE_CHECKING:
     from torch import nn
 
-    from cardproof.measure.count.events import Event, Tally
+    from cardproof.measure.count.events import Tally
     from cardproof.measure.explain.inputs import Shape
 
 _MOST_REFUSALS = 3
@@ -30,10 +29,6 @@ class Runs(Struct):
     channels: int
     runs: dict[Shape, Run | None] = field(default_factory=dict)
     refused: int = 0
-
-    def get(self, shape: Shape) -> Run | None:
-        """Return the run at this shape; None if it was not made or failed."""
-        return self.runs.get(shape)
 
     def at(self, shape: Shape) -> Run | None:
         """Return the run at this height and width, made now if necessary; None if the network refuses it."""
@@ -68,17 +63,13 @@ class Run(Struct, frozen=True):
 def make_run(model: nn.Module, result: Tally) -> Run:
     """Return a forward pass with the result of every way of counting."""
     heads = head_events(result)
-    values = amounts_of(result, iterate_modules(model))
+    values = amounts_of(result, model)
     return Run(
         tally=result,
         amounts=values,
         values=_weights() @ torch.tensor(values, dtype=torch.int64),
-        head_positions=sum(head.elements for head in heads) // _classes(heads[0]) if heads else 0,
+        head_positions=sum(head.elements for head in heads) // heads[0].features[1] if heads else 0,
     )
-
-
-def _classes(head: Event) -> int:
-    return head.shape[1] if head.convolution is None else head.convolution.outputs
 
 
 @functools.cache

@@ -9,7 +9,6 @@ that was solved for adds the quotient of the quantum and the step from one side 
 from __future__ import annotations
 
 import functools
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -198,7 +197,7 @@ class _Search:
 
     def _neighbours(self, shape: Shape, most_cost: int) -> int:
         """Return how many different results of at most this cost lie in the neighbourhood, of the runs made so far."""
-        run = self.runs.get(shape)
+        run = self.runs.runs.get(shape)
         if run is None or most_cost < 0:
             return 0
         near: set[Fraction] = set()
@@ -219,16 +218,28 @@ class _Search:
 
     def _search_inputs(self, most_expected: Fraction) -> _Match | None:
         """Try the usual class counts and inputs until a match is beyond doubt, or no simpler one can follow."""
-        reachable = _Reachable(self.base, self.size, self.stated)
         most_cost = sum(expected <= most_expected for expected in self.expected) - 1
         best = self._match_usual_classes()
         for shape, cost in self.inputs:
             if cost > most_cost or (best and (cost >= best.cost or self.expected[best.cost] < BEYOND_DOUBT)):
                 break
             allowed = best.cost - 1 if best else most_cost
-            if cost < 1 or reachable.includes(shape, allowed - cost):
+            if cost < 1 or self._is_reachable(shape, allowed - cost):
                 best = self._at(shape, cost, allowed) or best
         return best
+
+    def _is_reachable(self, shape: Shape, most_cost: int) -> bool:
+        """Return whether a way of at most this cost could give the stated number at a shape, without a run.
+
+        Counts grow about with the area; strides round sides up.
+        """
+        area = shape[0] * shape[1] / (self.size[0] * self.size[1])
+        slack = 1.01 + 8 / shape[0] + 8 / shape[1]
+        for factor, factor_cost in FACTORS:
+            growth = float(self.stated.value / factor) / self.base.values.double()
+            if ((area / slack <= growth) & (growth < area * slack) & (_costs() <= most_cost - factor_cost)).any():
+                return True
+        return False
 
     def _at(self, shape: Shape, shape_cost: int, most_cost: int) -> _Match | None:
         """Return the simplest match at this input that costs at most ``most_cost``."""
@@ -289,7 +300,6 @@ class _Search:
             yield _Match(cost, self.size, way, factor, value, classes if met else None), step
 
     def _per_class(self, way: Way) -> int:
-        """Return the multiply-adds of one more class."""
         head = self.counts.head
         assert head is not None
         biases = sum(way.weights[COLUMNS.index(f"head bias {kind}")] for kind in ("linear", "convolution"))
@@ -383,30 +393,3 @@ def _expected_matches(inputs: tuple[tuple[Shape, int], ...], chance: Fraction) -
         number[way_cost + input_cost + factor_cost] += way_costs[way_cost] * input_costs[input_cost]
     totals = accumulate(number[cost] for cost in range(MOST_COST + 1))
     return tuple(total * chance for total in totals)
-
-
-class _Reachable:
-    """The input sizes that can give the stated number at all: counts grow about with the area."""
-
-    def __init__(self, base: Run, size: Shape, stated: Stated) -> None:
-        self.size = size
-        self.values = base.values.tolist()
-        self.stated = stated
-        self.growths: dict[int, list[float]] = {}
-
-    def includes(self, shape: Shape, most_cost: int) -> bool:
-        """Return whether a way of at most this cost needs about this area, allowing for strides that round up."""
-        if most_cost not in self.growths:
-            self.growths[most_cost] = sorted(self._growths(most_cost))
-        growths = self.growths[most_cost]
-        area = shape[0] * shape[1] / (self.size[0] * self.size[1])
-        slack = 1.01 + 8 / shape[0] + 8 / shape[1]
-        return bisect_left(growths, area / slack) < bisect_left(growths, area * slack)
-
-    def _growths(self, most_cost: int) -> Iterator[float]:
-        """Yield by what factor the input would have to be larger than the image, for each way."""
-        for factor, factor_cost in FACTORS:
-            wanted = float(self.stated.value / factor)
-            pairs = zip(ways(), self.values, strict=True)
-            allowed = {value for way, value in pairs if way.cost + factor_cost <= most_cost and value > 0}
-            yield from (wanted / value for value in allowed)

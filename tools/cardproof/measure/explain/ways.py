@@ -7,14 +7,13 @@ one integer matrix product.
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
 
 from msgspec import Struct
 
-from cardproof.measure.count.tools import COLUMNS, TOOLS, Choice, weighted
+from cardproof.measure.count.tools import COLUMNS, TOOLS, Choice, weighted, weights_of
 
 FACTORS: tuple[tuple[Fraction, int], ...] = (
     (Fraction(1), 0),
@@ -49,7 +48,8 @@ class Way(Struct, frozen=True):
 def ways() -> tuple[Way, ...]:
     """Return all ways up to :data:`MOST_COST`, simplest first, each once."""
     found: dict[tuple[int, ...], Way] = {}
-    for way in sorted((*_tools(), *_combinations(), *_thop()), key=lambda way: way.cost):
+    tools = (Way(1, tool.weights, tool.choices, tool.name) for tool in TOOLS.values())
+    for way in sorted((*tools, *_combinations(), *_thop()), key=lambda way: way.cost):
         found.setdefault(way.weights, way)
     return tuple(found.values())
 
@@ -131,7 +131,6 @@ _PRODUCTS = (Choice(0, (("products", 1), ("fused attention", 1))), Choice(1, (),
 
 
 def _combinations() -> Iterator[Way]:
-    """Yield all combinations of choices up to the largest cost."""
     partial: list[tuple[int, tuple[Choice, ...]]] = [(0, ())]
     for axis in (tuple(_layers()), _PRODUCTS, *_AXES):
         partial = [
@@ -141,7 +140,7 @@ def _combinations() -> Iterator[Way]:
             if cost + choice.cost <= MOST_COST
         ]
     for cost, choices in partial:
-        yield _way(cost, choices)
+        yield Way(cost, weights_of(choices), choices)
 
 
 def _thop() -> Iterator[Way]:
@@ -152,20 +151,25 @@ def _thop() -> Iterator[Way]:
             continue
         subclasses = "convolution subclasses" in layers.left_out
         cost = 1 + int(subclasses) + int(norm is not _BATCH_NORM_TWICE) + int("classifier" not in layers.left_out)
-        yield _way(min(cost, MOST_COST), (layers, _PRODUCTS[1], norm, *rest))
+        choices = (layers, _PRODUCTS[1], norm, *rest)
+        yield Way(min(cost, MOST_COST), weights_of(choices), choices)
 
 
-def _tools() -> Iterator[Way]:
-    """Yield the ways of whole tools: cheap, since one tool makes all choices."""
-    for tool in TOOLS.values():
-        yield Way(1, tool.weights, tool.choices, tool.name)
+_LINEAR = {"linear", "linear function", "recurrent", "head"}
+_ATTENTION = {"products", "fused attention"}
+_MULTIPLY_ADDS = {"convolution own", "convolution other", *_LINEAR, *_ATTENTION}
+"""Columns of multiply-adds; the others are of what some tools count besides."""
 
-
-def _way(cost: int, choices: tuple[Choice, ...]) -> Way:
-    total: Counter[str] = Counter()
-    for choice in choices:
-        total.update(dict(choice.weights))
-    return Way(cost, tuple(total[column] for column in COLUMNS), choices)
+_PARTS = {
+    "classifier": {"head"},
+    "convolution subclasses": {"convolution other"},
+    "linear layers": _LINEAR,
+    "recurrent layers": {"recurrent"},
+    "linear layers called as functions": {"linear function"},
+    "attention products": _ATTENTION,
+    "fused attention": {"fused attention"},
+}
+"""Words for what may be left out, with its columns."""
 
 
 def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -175,30 +179,7 @@ def describe_way(way: Way, values: tuple[int, ...]) -> tuple[tuple[str, ...], tu
         word
         for choice in way.choices
         for word in choice.counted
-        if any(column in present and weight and _is_not_multiply_add(column) for column, weight in choice.weights)
+        if any(weight and column in present - _MULTIPLY_ADDS for column, weight in choice.weights)
     )
-    has = {
-        "classifier": "head" in present,
-        "convolution subclasses": "convolution other" in present,
-        "linear layers": bool({"linear", "linear function", "recurrent", "head"} & present),
-        "recurrent layers": "recurrent" in present,
-        "linear layers called as functions": "linear function" in present,
-        "attention products": bool({"products", "fused attention"} & present),
-        "fused attention": "fused attention" in present,
-    }
-    left_out = tuple(word for choice in way.choices for word in choice.left_out if has[word])
+    left_out = tuple(word for choice in way.choices for word in choice.left_out if not present.isdisjoint(_PARTS[word]))
     return counted, left_out
-
-
-def _is_not_multiply_add(column: str) -> bool:
-    """Return whether a column's amount is not of multiply-adds."""
-    return column not in {
-        "convolution own",
-        "convolution other",
-        "linear",
-        "linear function",
-        "recurrent",
-        "head",
-        "products",
-        "fused attention",
-    }
