@@ -216,12 +216,13 @@ def _error_columns(table: Table, claims: Sequence[Sequence[Claim]]) -> Iterator[
     """Yield the columns of accuracies that state error rates.
 
     A head, the text above the table or its nearest heading speaks of errors, or the first of two is above the second
-    in all of several rows.
+    in all of several rows, or in the only one, and both are small.
     """
     pairs = list(_pairs(table, claims))
     near = " ".join((table.caption[-MOST_CAPTION:], *table.headings[-1:]))[-MOST_TEXT:]
     said = bool(_ERROR_RATE.search(near)) and not _ACCURACY.search(near)
-    every = len(pairs) > 1 and all(top5 < top1 and top5 <= LARGEST_ERROR for top1, top5 in pairs)
+    every = bool(pairs) and all(top5 < top1 and top5 <= LARGEST_ERROR for top1, top5 in pairs)
+    every = every and (len(pairs) > 1 or pairs[0][0] <= LARGEST_ERROR)  # as accuracies, 90 and 40 were exchanged
     contradicted = bool(pairs) and all(top1 <= top5 for top1, top5 in pairs)
     for head, place in table.heads:
         if kind_of(_plain(head)) not in ACCURACIES and not _named_accuracy(head):
