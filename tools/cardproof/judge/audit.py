@@ -93,8 +93,8 @@ class Audit(Struct, frozen=True):
     """By the card's file and the model's name."""
     gathered: GatheredEvidence
     verdicts: Verdicts
-    local: LocalFiles
-    """Local files that verdicts depend on."""
+    local: Mapping[str, LocalFiles]
+    """Local files that verdicts depend on, by the card's file."""
     speeds: Speeds | None
     """Times of the networks; None if there is no file of them."""
 

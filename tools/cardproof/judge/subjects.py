@@ -20,38 +20,36 @@ LEAST = 4
 """Counts of a table that outweigh its words, if two thirds of them hold."""
 
 
-def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], list[Finding]]:
-    """Return the judgements of a card with what is about something else unchecked, and one finding a table."""
-    judged = list(judged)
+def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> list[Finding]:
+    """Set aside the judgements of a card that are about something else; return one finding a table."""
     findings: list[Finding] = []
-    for positions in by_table(judged, tables).values():
-        of_table = [judged[index] for index in positions]
-        subject = of_table[0].context.subject(of_table[0].judgement.claim)
+    for rows in by_table(judged, tables):
+        subject = rows[0].context.subject(rows[0].claim)
         assert subject
-        if not subject.task and _holds_mostly(of_table):
+        if not subject.task and _holds_mostly(rows):
             continue  # whatever the words say: the rows are the zoo's networks
-        changed = [_about(subject, *one) for one in of_table]
-        for index, judgement in zip(positions, changed, strict=True):
-            judged[index] = judged[index]._replace(judgement=judgement)
-        before = [one.judgement for one in of_table]
-        findings += _findings(subject, [pair for pair in zip(before, changed, strict=True) if pair[0] != pair[1]])
-    for index, (judgement, context) in enumerate(judged):
-        if judgement.claim.column is None and not judgement.claim.published and context.model.form == "index":
-            judged[index] = judged[index]._replace(judgement=_about_results(judgement, context))
-    return judged, findings
+        before = [row.judgement for row in rows]
+        for row in rows:
+            _judge_in_table(row, subject)
+        changed = [row.judgement for row, earlier in zip(rows, before, strict=True) if row.judgement != earlier]
+        findings += _findings(subject, changed)
+    for one in judged:
+        if one.in_index and one.refuted and one.is_count:
+            _judge_by_results(one)
+    return findings
 
 
-def _holds_mostly(of_table: list[Judged]) -> bool:
+def _holds_mostly(rows: list[Judged]) -> bool:
     """Return whether most counts of a table are right of the zoo's networks as they are."""
-    counts = [one.judgement.verdict for one in of_table if one.judgement.check in COUNTS and one.context.counts]
+    counts = [row.judgement.verdict for row in rows if row.is_count and row.context.counts]
     return len(counts) >= LEAST and counts.count("confirmed") * 3 >= len(counts) * 2
 
 
-def _findings(subject: Subject, changed: list[tuple[Judgement, Judgement]]) -> Iterator[Finding]:
+def _findings(subject: Subject, changed: list[Judgement]) -> Iterator[Finding]:
     """Yield one finding about a table of which some judgements changed, unless the changed ones hold."""
     assert subject.table
     place = subject.table.place
-    models = list(dict.fromkeys(now.claim.model for _, now in changed if now.verdict == "unchecked"))
+    models = list(dict.fromkeys(now.claim.model for now in changed if now.verdict == "unchecked"))
     if subject.task and changed:
         message = f"this table is about {subject.task} ({subject.task_said}): its rows are more than the zoo's networks"
         hint = f"its values are unchecked; rows with a name of the zoo: {_listed(models)}"
@@ -69,33 +67,28 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _about(subject: Subject, judgement: Judgement, context: Context) -> Judgement:
-    """Return the judgement of a claim in a table that may be about something else."""
-    if context.counts is None or not judgement.check:
-        return judgement  # it is unchecked already
+def _judge_in_table(row: Judged, subject: Subject) -> None:
+    if row.context.counts is None or not row.judgement.check:
+        return  # it is unchecked already
     if subject.task:
-        return unchecked(judgement, f"its table is about {subject.task} ({subject.task_said})")
-    if judgement.verdict == "confirmed" or not subject.dataset or not _has_another_head(context, subject.dataset):
-        return judgement
-    if held := _with_head_of(subject.dataset, judgement, context):
-        return held
-    if judgement.verdict != "refuted":
-        return judgement
-    why = f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
-    return unchecked(judgement, why)
+        row.set_aside(f"its table is about {subject.task} ({subject.task_said})")
+    elif subject.dataset and row.judgement.verdict != "confirmed" and _has_another_head(row.context, subject.dataset):
+        if held := _with_head_of(subject.dataset, row):
+            row.judgement = held
+        elif row.refuted:
+            row.set_aside(
+                f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
+            )
 
 
-def _about_results(judgement: Judgement, context: Context) -> Judgement:
-    """Return the judgement of a claim of a model index, whose results tell what the model is for."""
-    if judgement.verdict != "refuted" or judgement.check not in COUNTS:
-        return judgement
-    subject = subject_of_results(context.model)
+def _judge_by_results(one: Judged) -> None:
+    """Judge a refuted count of a model index, whose results tell what the model is for."""
+    subject = subject_of_results(one.context.model)
     if subject.task:
-        return unchecked(judgement, f"{subject.task_said}: it may count parts that the zoo's network does not have")
-    if subject.dataset and _has_another_head(context, subject.dataset):
+        one.set_aside(f"{subject.task_said}: it may count parts that the zoo's network does not have")
+    elif subject.dataset and _has_another_head(one.context, subject.dataset):
         why = f"{subject.dataset_said}: probably another network than the zoo's"
-        return _with_head_of(subject.dataset, judgement, context) or unchecked(judgement, why)
-    return judgement
+        one.judgement = _with_head_of(subject.dataset, one) or unchecked(one.judgement, why)
 
 
 def _has_another_head(context: Context, dataset: DataSet) -> bool:
@@ -104,34 +97,34 @@ def _has_another_head(context: Context, dataset: DataSet) -> bool:
     return head is None or head.classes not in dataset.classes
 
 
-def _with_head_of(dataset: DataSet, judgement: Judgement, context: Context) -> Judgement | None:
+def _with_head_of(dataset: DataSet, one: Judged) -> Judgement | None:
     """Return the confirmation of a count that holds with the classes of a data set; None if it does not."""
-    counts, stated = context.counts, judgement.claim.number
-    if counts is None or counts.head is None or stated is None or judgement.check not in COUNTS:
+    judgement, counts, stated = one.judgement, one.context.counts, one.claim.number
+    if counts is None or counts.head is None or stated is None or not one.is_count:
         return None
     for classes in dataset.classes:
         more = classes - counts.head.classes
         value = counts.parameters + more * (counts.head.in_features + counts.head.bias)
         if judgement.check == "parameters" and value > 0 and equal_as_written(value, stated):
             said = f"with the {classes:,}-class head of {dataset.name}: {value:,} parameters"
-            return confirmed(judgement, value, stated, said)
-    if way := _way_with_classes(judgement, context, dataset.classes):
+            return _confirmed(judgement, value, stated, said)
+    if way := _way_with_classes(one, dataset.classes):
         size = f" for an image of {way.input[0]}x{way.input[1]}" if way.input else ""
         head = f" with the {way.classes:,}-class head of {dataset.name}" if way.classes else ""
-        return confirmed(judgement, way.value, stated, f"{way.value:,}{head}{size}")
+        return _confirmed(judgement, way.value, stated, f"{way.value:,}{head}{size}")
     return None
 
 
-def _way_with_classes(judgement: Judgement, context: Context, classes: tuple[int, ...]) -> Reproduction | None:
+def _way_with_classes(one: Judged, classes: tuple[int, ...]) -> Reproduction | None:
     """Return a plain way of counting at another size, or with one of these heads, that gives a stated count exactly."""
-    for way in reproductions_of(judgement.claim, context):
+    for way in reproductions_of(one.claim, one.context):
         plain = not (way.counted or way.left_out or way.note) and way.factor == 1
         if way.exact and plain and (way.classes is None or way.classes in classes):
             return way
     return None
 
 
-def confirmed(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
+def _confirmed(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
     """Return the confirmation of a count that holds in the way that ``said`` names."""
     difference = Decimal(found) - stated.value
     return replace(
@@ -154,5 +147,5 @@ def with_sibling_head(judgement: Judgement, context: Context) -> Judgement:
         value = count_in(sibling, "flops" if judgement.check == "flops" else "parameters", context.settings)
         if equal_as_written(value, stated):
             head = f"with the {sibling.classes:,} classes of the zoo's weights" if sibling.classes else "of the zoo's"
-            return confirmed(judgement, value, stated, f"{head} {sibling.weights}")
+            return _confirmed(judgement, value, stated, f"{head} {sibling.weights}")
     return judgement

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from cardproof.core.types import Finding, Judgement
+from cardproof.core.types import Finding
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.results import OF_ZOO
-from cardproof.judge.passes import COUNTS, Judged, by_table, unchecked
+from cardproof.judge.passes import Judged, by_table
 from cardproof.read.claims import weights_file
 from cardproof.read.models import Table
 
@@ -34,52 +34,42 @@ LEAST_MODELS = 3
 """Models of an index, and values of a column, that vote."""
 
 
-def vote(judged: list[Judged], tables: Iterable[Table]) -> tuple[list[Judged], list[Finding]]:
-    """Return the judgements of a card with those unchecked that are outvoted, and one finding for each vote."""
-    judged, findings = [_unless_near(one) for one in judged], []
-    groups = [(positions, LEAST_ROWS, "table") for positions in by_table(judged, tables).values()]
-    in_index = [
-        index
-        for index, (judgement, context) in enumerate(judged)
-        if context.model.form == "index" and judgement.claim.column is None and not judgement.claim.published
-    ]
-    for positions, least, what in (*groups, (in_index, LEAST_MODELS, "card")):
-        rows: dict[str, list[int]] = {}
-        columns: dict[tuple[object, str], list[int]] = {}
-        for index in positions:
-            judgement, context = judged[index]
-            if _vote_of(judgement) is not None:
-                columns.setdefault((judgement.claim.column, judgement.check), []).append(index)
-                if judgement.check in COUNTS:
-                    rows.setdefault(context.model.key, []).append(index)
-        if outvoted := _of_other_networks(judged, rows, least, what):
+def vote(judged: list[Judged], tables: Iterable[Table]) -> list[Finding]:
+    """Set aside the judgements of a card that are outvoted; return one finding for each vote."""
+    for one in judged:
+        _set_aside_if_near(one)
+    findings = []
+    in_index = [one for one in judged if one.in_index]
+    groups = [*((rows, LEAST_ROWS, "table") for rows in by_table(judged, tables)), (in_index, LEAST_MODELS, "card")]
+    for group, least, what in groups:
+        models: dict[str, list[Judged]] = {}
+        columns: dict[tuple[object, str], list[Judged]] = {}
+        for one in group:
+            if _vote_of(one) is not None:
+                columns.setdefault((one.claim.column, one.judgement.check), []).append(one)
+                if one.is_count:
+                    models.setdefault(one.context.model.key, []).append(one)
+        if outvoted := _of_other_networks(models, least, what):
             findings.append(outvoted)
             continue
-        if what == "table" and (other := _of_other_implementations(judged, positions)):
+        if what == "table" and (other := _of_other_implementations(group)):
             findings.append(other)
-        for of_column in columns.values():
-            if outvoted := _of_another_way(judged, of_column, what):
-                findings.append(outvoted)
-    return judged, findings
+        findings += filter(None, (_of_another_way(column, what) for column in columns.values()))
+    return findings
 
 
-def _unless_near(one: Judged) -> Judged:
+def _set_aside_if_near(one: Judged) -> None:
     """Set aside a rounded number of multiply-adds that is nearly right and not explained."""
-    judgement, stated = one.judgement, one.judgement.claim.number
-    if judgement.check != "flops" or judgement.verdict != "refuted" or judgement.explained or stated is None:
-        return one
+    judgement, stated = one.judgement, one.claim.number
+    if judgement.check != "flops" or not one.refuted or judgement.explained or stated is None or stated.quantum == 1:
+        return
     found = Decimal(str(judgement.found))
-    if stated.quantum == 1:
-        return one
     off = abs(found - stated.value) / found
     if off <= (NEAR if stated.digits >= FEW_DIGITS else NEAR_OF_FEW_DIGITS):
-        return one._replace(
-            judgement=unchecked(judgement, f"{off:.1%} off: it may be counted in a way that is not known here")
-        )
-    if off <= NEAR_OF_WINDOWS and _is_configured_by_size(one.context):
+        one.set_aside(f"{off:.1%} off: it may be counted in a way that is not known here")
+    elif off <= NEAR_OF_WINDOWS and _is_configured_by_size(one.context):
         why = "at another size than the zoo's, the attention of the card's network may have other windows or positions"
-        return one._replace(judgement=unchecked(judgement, why))
-    return one
+        one.set_aside(why)
 
 
 def _is_configured_by_size(context: Context) -> bool:
@@ -91,75 +81,67 @@ def _is_configured_by_size(context: Context) -> bool:
     return counts.tools.get("ptflops", plain) != counts.tools.get("ptflops without attention", plain)
 
 
-def _vote_of(judgement: Judgement) -> bool | None:
+def _vote_of(one: Judged) -> bool | None:
     """Return whether a judgement speaks for the zoo's network or against it; None if it says nothing."""
-    if judgement.check in COUNTS and judgement.verdict in ("confirmed", "refuted"):
+    judgement = one.judgement
+    if one.is_count and judgement.verdict in ("confirmed", "refuted"):
         return judgement.verdict == "confirmed" or judgement.explained
     if judgement.allowed == OF_ZOO:
         return judgement.verdict == "cited" or bool(judgement.discrepancies)
     return None
 
 
-def _of_other_networks(judged: list[Judged], rows: dict[str, list[int]], least: int, what: str) -> Finding | None:
-    """Set aside the refuted counts if in most rows no count at all holds, and return the finding about it."""
-    off = [name for name, row in rows.items() if not any(_vote_of(judged[index].judgement) for index in row)]
-    if len(rows) < least or len(off) * 2 <= len(rows):
+def _of_other_networks(models: dict[str, list[Judged]], least: int, what: str) -> Finding | None:
+    """Set aside the refuted counts if no count at all holds of most models, and return the finding about it."""
+    off = sum(not any(map(_vote_of, counts)) for counts in models.values())
+    if len(models) < least or off * 2 <= len(models):
         return None
-    share = f"{len(off)} of {len(rows)}" if len(off) < len(rows) else f"all {len(rows)}"
-    positions = [index for row in rows.values() for index in row]
+    share = f"{off} of {len(models)}" if off < len(models) else f"all {len(models)}"
     why = f"{share} models of this {what} state counts that the zoo's networks do not have: it is about other networks"
-    first = _set_aside(judged, positions, f"probably another network: {why}")
-    zoo = judged[positions[0]].context.settings.zoo
+    first = _set_aside([one for counts in models.values() for one in counts], f"probably another network: {why}")
+    zoo = first.context.settings.zoo
     message = f"{share} models of this {what} state counts that networks of zoo '{zoo}' with these names do not have"
     hint = "it is probably about other networks, and these counts are unchecked; audit it with the zoo of its networks"
     return Finding(first.claim.place, "other-networks", "warning", message, hint)
 
 
-def _of_other_implementations(judged: list[Judged], positions: list[int]) -> Finding | None:
+def _of_other_implementations(group: list[Judged]) -> Finding | None:
     """Set aside exact counts of a table that nothing explains, and return the finding about them."""
-    off = [index for index in positions if _is_of_a_program(judged[index].judgement)]
+    off = [one for one in group if _is_of_a_program(one)]
     if not off:
         return None
-    names = list(dict.fromkeys(judged[index].judgement.claim.model for index in off))
     why = "a count with all its digits that no way of counting gives: probably of another implementation of the network"
-    zoo = judged[off[0]].context.settings.zoo
-    first = _set_aside(judged, off, why)
+    first = _set_aside(off, why)
+    names, zoo = list(dict.fromkeys(one.claim.model for one in off)), first.context.settings.zoo
     message = f"the exact counts of {_first(names, 5)} in this table are of other networks than those of zoo '{zoo}'"
     hint = "they are unchecked; audit them with the zoo that they were counted from"
     return Finding(first.claim.place, "other-networks", "warning", message, hint)
 
 
-def _is_of_a_program(judgement: Judgement) -> bool:
+def _is_of_a_program(one: Judged) -> bool:
     """Return whether a refuted count is stated with all its digits, and nothing explains it."""
-    stated = judgement.claim.number
-    return (
-        judgement.check in COUNTS
-        and judgement.verdict == "refuted"
-        and not judgement.explained
-        and stated is not None
-        and stated.quantum == 1
-        and stated.digits >= MANY_DIGITS
-    )
+    stated = one.claim.number
+    is_exact = stated is not None and stated.quantum == 1 and stated.digits >= MANY_DIGITS
+    return is_exact and one.is_count and one.refuted and not one.judgement.explained
 
 
-def _of_another_way(judged: list[Judged], positions: list[int], what: str) -> Finding | None:
+def _of_another_way(column: list[Judged], what: str) -> Finding | None:
     """Set aside the refuted values of a column if most of it is off unexplained, and return the finding about it."""
-    off = [index for index in positions if not _vote_of(judged[index].judgement)]
-    if len(off) * 2 <= len(positions):
+    off = [one for one in column if not _vote_of(one)]
+    if len(off) * 2 <= len(column):
         return None
-    field, by_zoo = judged[off[0]].judgement.claim.field, judged[off[0]].judgement.allowed == OF_ZOO
-    few = len(positions) < LEAST_MODELS
-    if few and not (by_zoo and not any(weights_file(judged[index].context.model) for index in off)):
+    field, by_zoo = off[0].claim.field, off[0].judgement.allowed == OF_ZOO
+    is_of_any_weights = by_zoo and not any(weights_file(one.context.model) for one in off)
+    if len(column) < LEAST_MODELS and not is_of_any_weights:
         return None  # few results without a link to their weights may be of any weights
-    share = f"{len(off)} of {len(positions)}"
+    share = f"{len(off)} of {len(column)}"
     if by_zoo:
         why = f"{share} values of {field} in this {what} differ from those of the zoo's weights: probably other weights"
-        _set_aside(judged, off, why)
+        _set_aside(off, why)
         return None  # results of one's own weights are nothing to warn of
     why = f"{share} values of {field} in this {what} differ from what was measured, in a way that was not found"
-    first = _set_aside(judged, off, f"probably counted in another way: {why}")
-    names = [judged[index].judgement.claim.model for index in off]
-    hint = f"these values are unchecked ({_first(names, 3)}); say how they were counted"
+    first = _set_aside(off, f"probably counted in another way: {why}")
+    hint = f"these values are unchecked ({_first([one.claim.model for one in off], 3)}); say how they were counted"
     return Finding(first.claim.place, "another-way", "warning", why, hint)
 
 
@@ -167,9 +149,9 @@ def _first(names: list[str], most: int) -> str:
     return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
-def _set_aside(judged: list[Judged], positions: list[int], why: str) -> Judgement:
-    """Make the refuted and disputed judgements at these positions unchecked; return the first that was."""
-    changed = [index for index in positions if judged[index].judgement.verdict in ("refuted", "disputed")]
-    for index in changed:
-        judged[index] = judged[index]._replace(judgement=unchecked(judged[index].judgement, why))
-    return judged[changed[0]].judgement
+def _set_aside(group: list[Judged], why: str) -> Judged:
+    """Make the refuted and disputed judgements of a group unchecked; return the first that was."""
+    changed = [one for one in group if one.judgement.verdict in ("refuted", "disputed")]
+    for one in changed:
+        one.set_aside(why)
+    return changed[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,21 +37,20 @@ _MOVING = ("main", "master", "HEAD", "develop", "dev")
 """Names of branches; other names are fixed versions."""
 
 
-class LocalFiles(Struct, frozen=True):
-    """Local files that cards name; weights and code by the card's file and the model's name."""
+class LocalFiles(Struct):
+    """Local files that one card names; weights and code by the key of the model."""
 
-    weights: Mapping[tuple[str, str], LocalFile] = field(default_factory=dict)
-    code: Mapping[tuple[str, str], LocalCode] = field(default_factory=dict)
-    includes: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
-    """By the card's file."""
-    missing: Mapping[str, tuple[MissingFile, ...]] = field(default_factory=dict)
-    """Files that the card's model index names, by the card's file."""
-    licences: Mapping[str, LicenceFile] = field(default_factory=dict)
-    """Of the folder or the repository of cards with a header, by the card's file."""
-    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    """Notes on files that a card names and that are not read, by its file."""
-    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Paths that the card names, whether they exist or not, of its licence and of the code that was found, by its file.
+    weights: dict[str, LocalFile] = field(default_factory=dict)
+    code: dict[str, LocalCode] = field(default_factory=dict)
+    includes: tuple[Source, ...] = ()
+    missing: tuple[MissingFile, ...] = ()
+    """Files that its model index names."""
+    licence: LicenceFile | None = None
+    """Of its folder or repository, if it has a header."""
+    refused: tuple[Finding, ...] = ()
+    """Notes on files that it names and that are not read."""
+    paths: list[Path] = field(default_factory=list)
+    """Paths that it names, whether they exist or not, of its licence and of the code that was found.
 
     The many other places where linked code might be are left out: a build would check each of them again.
     """
@@ -58,54 +58,40 @@ class LocalFiles(Struct, frozen=True):
 
 def find_local_files(
     reading: Reading, settings: Settings, report: Callable[[Finding], object] = lambda _: None
-) -> LocalFiles:
-    """Return the local files that the cards name; ``report`` gets the findings about cards for which that fails.
+) -> dict[str, LocalFiles]:
+    """Return the local files of each card by its file; ``report`` gets the findings about cards for which that fails.
 
     Cards are untrusted: only regular files below a card's folder, linked code in its repository, and weights in the
     folder of the settings are opened.
     """
-    weights: dict[tuple[str, str], LocalFile] = {}
-    code: dict[tuple[str, str], LocalCode] = {}
-    includes: dict[str, tuple[Source, ...]] = {}
-    missing: dict[str, tuple[MissingFile, ...]] = {}
-    licences: dict[str, LicenceFile] = {}
-    refused: dict[str, tuple[Finding, ...]] = {}
-    files: dict[str, tuple[Path, ...]] = {}
     given = settings.path(settings.weights) if settings.weights else None
-    digests: dict[Path, str] = {}
+    digest_of = cache(digest_of_file)  # weights are large, and linked by several models
+    found = {}
     for card in reading.cards:
-        paths: list[Path] = []
+        files = found[card.file] = LocalFiles()
         for model in card.models:
             with boundary(report, model.place, "weights", f"in looking for the weights of {model.name}"):
                 for path in _weights_paths(model, given):
-                    paths.append(path)
+                    files.paths.append(path)
                     if is_regular(path):
-                        sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
-                        weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
+                        sha256 = digest_of(path).removeprefix("sha256:")
+                        files.weights[model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
                         break
             with boundary(report, model.place, "code", f"in looking for the code of {model.name}"):
                 for folder, path, line in _code_paths(model):
-                    if is_regular(path) and resolve_inside(path, folder) and (found := _code(path, line)):
-                        paths.append(path)
-                        code[card.file, model.key] = found
+                    if is_regular(path) and resolve_inside(path, folder) and (code := _code(path, line)):
+                        files.paths.append(path)
+                        files.code[model.key] = code
                         break
         with boundary(report, Place(card.file, 1, 1), "links", "in looking for the files that the card names"):
-            if led_out := tuple(dict.fromkeys(filter(None, map(_refused, card.models)))):
-                refused[card.file] = led_out
-            absent, looked_for = missing_files(card)
-            paths += sorted(looked_for)
-            if absent:
-                missing[card.file] = tuple(absent)
+            files.refused = tuple(dict.fromkeys(filter(None, map(_refused, card.models))))
+            files.missing, looked_for = missing_files(card)
+            files.paths += sorted(looked_for)
             if card.header:
-                licence = licence_file(card.source.path.parent)
-                paths.append(Path(licence.name) if licence else card.source.path.parent / "LICENSE")
-                if licence:
-                    licences[card.file] = licence
-            if found_includes := tuple(_includes(card, settings)):
-                includes[card.file] = found_includes
-        if paths:
-            files[card.file] = tuple(dict.fromkeys(paths))
-    return LocalFiles(weights, code, includes, missing, licences, refused, files)
+                files.licence = licence_file(card.source.path.parent)
+                files.paths.append(Path(files.licence.name) if files.licence else card.source.path.parent / "LICENSE")
+            files.includes = tuple(_includes(card, settings))
+    return found
 
 
 def link_of(model: Model, field_name: str) -> Scalar | None:

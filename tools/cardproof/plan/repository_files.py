@@ -47,7 +47,7 @@ _CREATIVE_COMMONS = re.compile(
 )
 
 
-def missing_files(card: Card) -> tuple[list[MissingFile], set[Path]]:
+def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
     """Return the files that a card's index names and that are missing, and all paths that were looked for.
 
     A path may begin at the folder of the index or at any folder above it in its repository. It is missing if the folder
@@ -70,7 +70,7 @@ def missing_files(card: Card) -> tuple[list[MissingFile], set[Path]]:
                 looked_for.update(candidates)
                 if not any(map(_exists, candidates)):
                     missing += _missing(field, node, name, candidates)
-    return missing, looked_for
+    return tuple(missing), looked_for
 
 
 def licence_file(folder: Path) -> LicenceFile | None:

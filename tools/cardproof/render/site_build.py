@@ -178,7 +178,7 @@ class SiteBuild:
                 across={**report.across, **{kind: card.file in files for kind, files in site.looked.items()}},
             )
             read = site.asked.get(card.file, set()) | set(card.imports) | audit.sources(card)
-            read |= set(audit.local.files.get(card.file, ()))
+            read |= set(audit.local[card.file].paths)
             lasting = "--8<--" not in page.text and _is_lasting(card, audit, card_runs)
             lasting = lasting and not any(finding.internal for finding in report.findings)
             rendered[card.file] = RenderedCard(report, set(map(_relative, read)), site.includes(card), lasting)

@@ -17,18 +17,8 @@ from msgspec.structs import replace
 from cardproof.core.measurements import Counts, Evidence, Recipe, Totals, Unrun
 from cardproof.core.names import spellings_of
 from cardproof.core.settings import Settings
-from cardproof.core.source import Source
-from cardproof.core.types import (
-    Claim,
-    Finding,
-    Judgement,
-    LicenceFile,
-    LocalCode,
-    LocalFile,
-    MissingFile,
-    Number,
-    Place,
-)
+from cardproof.core.types import Claim, Finding, Judgement, LocalCode, LocalFile, Number, Place
+from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.models import Model
@@ -94,12 +84,8 @@ class CardContext(Struct, frozen=True):
 
     card: Card
     models: tuple[Context, ...]
-    includes: tuple[Source, ...] = ()
-    """Files that the card's template includes by name."""
-    missing: tuple[MissingFile, ...] = ()
-    """Files of the repository that its index names, and that are missing."""
-    licence: LicenceFile | None = None
-    """The licence file of its folder or repository."""
+    files: LocalFiles = field(default_factory=LocalFiles)
+    """Local files that it names."""
     has_zoo: bool = False
     """Whether a zoo is named."""
 

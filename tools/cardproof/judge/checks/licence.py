@@ -107,7 +107,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         yield Finding(card.header.place, "licence", "note", message, hint)
     of_header = _stated_in(card.header) if card.header else []
     of_models = [_stated_in(model.model.fields) + _stated_in(model.model.metadata) for model in context.models]
-    yield from _against_file(context.licence, of_header)
+    yield from _against_file(context.files.licence, of_header)
     permissive = [one for own in (of_header, *of_models) for one in own if one.text.strip().lower() in PERMISSIVE]
     if permissive:
         yield from _against_text(card, permissive[0])

@@ -210,46 +210,43 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     configs = [model.evidence.preprocessing for model in context.models if model.evidence]
     stated = [config for config in configs if config]
     sizes = {side for config in stated for size in (config.input_size, config.test_size) if size for side in size[1:]}
-    for source in (context.card.source, *context.includes):
+    known: dict[str, set[tuple[float, ...]]] = {"crop": {(side,) for side in sizes}}
+    if None not in configs:
+        known |= {name: {own for config in stated if (own := getattr(config, name))} for name in ("mean", "std")}
+    for source in (context.card.source, *context.files.includes):
         card = "" if source is context.card.source else f", included by {context.card.file}"
-        for block, offset in _python(source.text) if sizes else ():
-            for match in _CENTER_CROP.finditer(block):
-                if int(match[1]) not in sizes:
-                    place = source.place(offset + match.start(1), offset + match.end(1))
-                    message = (
-                        f"the snippet{card} crops to {match[1]} pixels; the zoo's configuration has "
-                        f"{' or '.join(map(str, sorted(sizes)))}"
-                    )
-                    hint = "take the size from the configuration of the model"
-                    yield Finding(place, "snippet-preprocessing", "warning", message, hint)
-        for name, values, start, end in literals(source.text) if None not in configs else ():
-            wanted = {own for config in stated if (own := getattr(config, name))}
-            if wanted and values not in wanted:
-                message = (
-                    f"the snippet{card} has {name} {_tuple_text(values)}; the zoo's configuration has "
-                    f"{' or '.join(sorted(map(_tuple_text, wanted)))}"
-                )
-                hint = "take the values from the configuration of the model"
-                yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
+        for name, values, start, end in literals(source.text) if any(known.values()) else ():
+            if not known.get(name) or values in known[name]:
+                continue
+            if name == "crop":
+                said, right = f"crops to {source.text[start:end]} pixels", [str(side) for side in sorted(sizes)]
+            else:
+                said, right = f"has {name} {_tuple_text(values)}", sorted(map(_tuple_text, known[name]))
+            message = f"the snippet{card} {said}; the zoo's configuration has {' or '.join(right)}"
+            hint = f"take the {'size' if name == 'crop' else 'values'} from the configuration of the model"
+            yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
 
 
 def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
-    """Yield name, values and span of each literal mean and std of three channels in the Python blocks of a text."""
+    """Yield name, values and span of each literal mean and std of three channels, and of each centre crop.
+
+    Only the Python blocks of a text are looked at.
+    """
     for block, offset in _python(text):
+        for match in _CENTER_CROP.finditer(block):
+            yield "crop", (int(match[1]),), offset + match.start(1), offset + match.end(1)
         for match in _THREE.finditer(block):
             before = block[max(0, match.start() - 80) : match.start()]
-            named = _NAMED.search(before)
             pair = _PAIR.search(before)
-            values = tuple(float(part) for part in match[1].split(","))
-            span = (offset + match.start(), offset + match.end())
-            if pair:
-                yield pair[1], values, *span
-                comma = _COMMA.match(block, match.end())
-                if comma and (second := _THREE.match(block, comma.end())):
-                    other = tuple(float(part) for part in second[1].split(","))
-                    yield pair[2], other, offset + second.start(), offset + second.end()
-            elif named:
-                yield named[1], values, *span
+            if named := pair or _NAMED.search(before):
+                yield named[1], _floats(match), offset + match.start(), offset + match.end()
+            comma = _COMMA.match(block, match.end()) if pair else None
+            if pair and comma and (second := _THREE.match(block, comma.end())):
+                yield pair[2], _floats(second), offset + second.start(), offset + second.end()
+
+
+def _floats(match: re.Match[str]) -> tuple[float, ...]:
+    return tuple(float(part) for part in match[1].split(","))
 
 
 def _python(text: str) -> Iterator[tuple[str, int]]:
