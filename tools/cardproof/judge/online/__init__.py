@@ -7,23 +7,23 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field, to_builtins
 
+from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import now
-from cardproof.core.secrets import secret_of
+from cardproof.core.secrets import masked, secret_of
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
-from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers
 
 if TYPE_CHECKING:
     from cardproof.plan.options import Progress
     from cardproof.read import Reading
-
-__all__ = ["Answer", "Links", "check_links"]
 
 AT_ONCE = 8
 """Hosts that are asked at the same time; of each, one address after the other."""
@@ -41,7 +41,26 @@ BUDGET = 300.0
 PATIENCE = 1.0
 """Seconds after that time within which answers on their way still count."""
 
-Asking = Callable[[str, frozenset[str]], Answer]
+State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
+STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")
+
+KIND = "answers of servers"
+LASTS = {"reachable": timedelta(days=7), "refused": timedelta(days=7), "gone": timedelta(days=1)}
+"""How long an answer is used; others are asked again at once."""
+
+
+class Answer(Struct, frozen=True):
+    """What came of asking one address."""
+
+    url: str
+    state: State
+    status: int | None
+    """Of the last answer; None where there was none."""
+    reason: str
+    asked: str
+    """Time in UTC, ISO 8601."""
+    no_network: bool = False
+    """It failed in a way that everything fails in without a network."""
 
 
 class Links(Struct, frozen=True):
@@ -72,7 +91,7 @@ class Links(Struct, frozen=True):
 def check_links(
     reading: Reading,
     private_hosts: frozenset[str] = frozenset(),
-    asking: Asking | None = None,
+    asking: Callable[[str, frozenset[str]], Answer] | None = None,
     pause: float = PAUSE,
     budget: float = BUDGET,
     progress: Progress | None = None,
@@ -94,18 +113,39 @@ def check_links(
     spent = f"the {budget:g} seconds for all links were spent, see --online-budget"
     fresh |= {url: _left_out(url, spent) for url in asked[:MOST] if url not in fresh}
     fresh |= {url: _left_out(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
-    missing = ""
     given = [answer for answer in fresh.values() if answer.state not in ("private", "not-run")]
     if given and not known and all(answer.no_network for answer in given):
-        missing = next((answer.reason for answer in fresh.values() if answer.no_network), "")
-    if missing:
-        return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({missing})")
+        return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({given[0].reason})")
     keep_answers(given)
     answers = {**known, **fresh}
     counts = Counter(answer.state for answer in answers.values())
     found = [finding for url, answer in answers.items() for finding in _findings(answer, places[url])]
     left_out = Counter(answer.reason for answer in answers.values() if answer.state == "not-run")
     return Links({state: counts[state] for state in STATES}, len(known), dict(left_out), now()[:10], "", tuple(found))
+
+
+def fresh_answers(wanted: Iterable[str], at: datetime | None = None) -> dict[str, Answer]:
+    """Return the answers of some addresses that are fresh enough to be used."""
+    cache = open_cache()
+    if cache is None:
+        return {}
+    found = {}
+    with closing(cache):
+        for entry in filter(None, (cache.entry(KIND, url) for url in wanted)):
+            with suppress(ValueError, TypeError):  # another version may have written it
+                answer = convert(entry.value, Answer)
+                age = (at or datetime.now(UTC)) - datetime.fromisoformat(answer.asked)
+                if timedelta(0) <= age < LASTS.get(answer.state, timedelta(0)):
+                    found[answer.url] = answer
+    return found
+
+
+def keep_answers(answers: Iterable[Answer]) -> None:
+    """Keep the answers that may be used again, of addresses that hold no credentials."""
+    if cache := open_cache():
+        with closing(cache):
+            kept = (one for one in answers if one.state in LASTS and masked(one.url) == one.url)
+            cache.put((KIND, [Entry(one.url, {}, to_builtins(one)) for one in kept]))
 
 
 def _places(reading: Reading) -> dict[str, list[Place]]:
