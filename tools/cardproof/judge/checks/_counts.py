@@ -53,8 +53,8 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     if merged := _in_merged_form(claim, stated, what, unit, method, context):
         return merged
     if tolerance_of(claim, context).kind == "written":
-        if is_cut_off(found, stated):
-            return _cut_off(judgement, stated)
+        if stated.value > 0 and stated.quantum > 1 and stated.value <= found < stated.value + stated.quantum:
+            return _cut_off(judgement, found, stated)
         if stated.digits >= ROUNDED_UP_DIGITS and stated.quantum > 1 and 0 < stated.value - found < stated.quantum:
             text = f"Rounded up instead of to the nearest: {found:,}."
             return replace(judgement, verdict="confirmed", explanation=text, fix=None)
@@ -107,18 +107,12 @@ ROUNDED_UP_DIGITS = 5
 """Digits from which a number that was rounded up is told from any other."""
 
 
-def is_cut_off(found: int, stated: Number) -> bool:
-    """Return whether a number is the found one with its further digits cut off, which rounding would not give."""
-    return stated.value > 0 and stated.quantum > 1 and stated.value <= found < stated.value + stated.quantum
-
-
-def _cut_off(judgement: Judgement, stated: Number) -> Judgement:
-    """Confirm a number that was cut off instead of rounded; with few digits it is unchecked."""
-    assert isinstance(judgement.found, int)
-    text = f"Cut off instead of rounded: {judgement.found:,} begins with these digits."
+def _cut_off(judgement: Judgement, found: int, stated: Number) -> Judgement:
+    """Confirm a number that is the found one with its further digits cut off; with few digits it is unchecked."""
+    text = f"Cut off instead of rounded: {found:,} begins with these digits."
     if stated.digits >= FEW_DIGITS:
         return replace(judgement, verdict="confirmed", explanation=text, fix=None)
-    reason = f"{judgement.found:,} was cut off instead of rounded, or it is another number"
+    reason = f"{found:,} was cut off instead of rounded, or it is another number"
     return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("truncated",))
 
 

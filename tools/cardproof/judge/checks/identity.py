@@ -72,7 +72,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from cardproof.core.measurements import Evidence
-from cardproof.core.types import Finding, Place, Severity
+from cardproof.core.types import Finding, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import name_map, parameter_mismatch
 from cardproof.read.models import Table
@@ -135,17 +135,15 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report names that a map gives or could give, and tables of which the zoo has no model at all."""
     yield from _mapped(context.models)
     yield from _of_another_zoo(context.models)
-    order = {model.model.key: position for position, model in enumerate(context.models)}
-    by_column: dict[Place, dict[str, Context]] = {}
+    table_of = {place: table for table in context.card.tables for _, place in table.heads}
+    models_of: dict[Table, dict[str, Context]] = {}
     for model in context.models:
         for claim in model.claims:
-            if claim.column and claim.kind in OF_NETWORK:
-                by_column.setdefault(claim.column, {})[model.model.key] = model
-    for table in context.card.tables:
-        found = {key: model for _, place in table.heads for key, model in by_column.get(place, {}).items()}
-        rows = [found[key] for key in sorted(found, key=lambda key: order[key])]
+            if claim.column in table_of and claim.kind in OF_NETWORK:
+                models_of.setdefault(table_of[claim.column], {})[model.model.key] = model
+    for table, rows in ((table, list(found.values())) for table, found in models_of.items()):
         failed = [model.evidence for model in rows if model.evidence and model.evidence.error]
-        if not rows or any(model.model.doubt for model in rows):
+        if any(model.model.doubt for model in rows):
             continue
         if len(failed) < len(rows):
             yield from _misspelt(table, rows)

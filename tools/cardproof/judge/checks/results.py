@@ -356,14 +356,18 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report the only fraction in a column of accuracies, among those of one field and data set, or of one result."""
     groups: dict[object, list[tuple[Claim, Context]]] = {}
     for one in context.models:
-        for claim in one.claims:
-            if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, one):
-                groups.setdefault(claim.column or (claim.kind, claim.dataset), []).append((claim, one))
+        for claim in _accuracies(one):
+            groups.setdefault(claim.column or (claim.kind, claim.dataset), []).append((claim, one))
     in_columns = {one.model.key: claim for claim, one in filter(None, map(_fraction_in, groups.values()))}
     for one in context.models:
         if fraction := in_columns.get(one.model.key) or _fraction_of_pair(one):
             message = f"{fraction.field} of {one.model.name} says {fraction.stated} among percentages: a fraction?"
             yield Finding(fraction.place, "mixed-units", "warning", message, "write all in percent")
+
+
+def _accuracies(context: Context) -> list[Claim]:
+    own = (claim for claim in context.claims if claim.metric and claim.kind in ACCURACIES)
+    return [claim for claim in own if not is_error_rate(claim, context)]
 
 
 def _fraction_in(group: list[tuple[Claim, Context]]) -> tuple[Claim, Context] | None:
@@ -381,20 +385,18 @@ def _fraction_in(group: list[tuple[Claim, Context]]) -> tuple[Claim, Context] | 
 
 def _fraction_of_pair(context: Context) -> Claim | None:
     """Return the top-1 or top-5 that is a fraction beside a percentage without a sign, and is right as a fraction."""
-    pairs: dict[str | None, dict[str, list[Claim]]] = {}
-    for claim in context.claims:
-        if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, context):
-            pairs.setdefault(claim.dataset, {}).setdefault(claim.kind, []).append(claim)
+    pairs: dict[str | None, list[Claim]] = {}
+    for claim in _accuracies(context):
+        pairs.setdefault(claim.dataset, []).append(claim)
     for pair in pairs.values():
-        first, *more = [claim for kind in ACCURACIES for claim in pair.get(kind, ())]
-        if [len(pair.get(kind, ())) for kind in ACCURACIES] != [1, 1]:
-            continue
-        one, five = points(first), points(more[0])
-        fractions = [claim for claim in (first, more[0]) if _is_fraction(claim.stated)]
-        if one is None or five is None or len(fractions) != 1 or "%" in first.stated + more[0].stated:
+        pair.sort(key=lambda claim: ACCURACIES.index(claim.kind))
+        values = [number.value for claim in pair if (number := points(claim))]
+        fractions = [claim for claim in pair if _is_fraction(claim.stated)]
+        is_pair = [claim.kind for claim in pair] == list(ACCURACIES) and len(values) == 2
+        if not is_pair or len(fractions) != 1 or any("%" in claim.stated for claim in pair):
             continue
         raw = fractions[0].number
-        if raw and raw.value >= LEAST_FRACTION and one.value <= five.value:
+        if raw and raw.value >= LEAST_FRACTION and values[0] <= values[1]:
             return fractions[0]
     return None
 
