@@ -6,8 +6,7 @@ other stated numbers if these are the measured ones: nothing has to be explained
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,16 +18,11 @@ from cardproof.core.numbers import equal_as_written
 from cardproof.core.sealed_json import NewerError, TamperedError
 from cardproof.evidence.records import (
     Dependencies,
-    Recalled,
     Record,
-    changed_inputs,
     changed_sources,
     dump,
-    file_name,
-    load,
     load_text,
     question_text,
-    source_state,
 )
 from cardproof.zoos import BUILT_IN
 
@@ -82,44 +76,18 @@ class PrivateRecords:
         return digest_of_data([*same, asked]), digest_of_data(same)
 
 
-def recall_for_audit(
-    needs: Iterable[Need], wanted: Mapping[Need, Dependencies], site: Path | None, private: PrivateRecords
-) -> Recalled:
-    """Return the records of a site, if any, and of the user's cache; those that cannot be read are left out."""
-    found = Recalled()
-    state = cache(source_state)
-    for need in needs:
-        records = [*_of_site(need, site), *private.of(need)]
-        if not records:
-            continue
-        results = (result for record in records for result in (*record.evaluations, *record.outdated))
-        found.stored[need] = replace(records[0], evaluations=(), outdated=tuple(dict.fromkeys(results)))
-        usable = (one for record in records if (one := _usable(record, need, wanted[need], state)))
-        if record := next(usable, None):
-            found.valid[need] = record
-        else:
-            found.stale[need] = changed_inputs(records[0], wanted[need], state)
-    return found
+def usable(
+    record: Record, need: Need, wanted: Dependencies, state: Callable[[str, str], str], *, any_numbers: bool
+) -> Record | None:
+    """Return a record as evidence for a need; None if something must be measured for it.
 
-
-def _of_site(need: Need, folder: Path | None) -> Iterator[Record]:
-    if folder is None:
-        return
-    try:
-        record = load(folder / file_name(need.model))
-    except (FileNotFoundError, TamperedError, NewerError):
-        return
-    if record.model == need.model:
-        yield record
-
-
-def _usable(record: Record, need: Need, wanted: Dependencies, state: Callable[[str, str], str]) -> Record | None:
-    """Return a record as evidence for a need; None if something must be measured for it."""
+    With ``any_numbers`` it may be of other stated numbers. ``state`` is as for :func:`changed_inputs`.
+    """
     if changed_sources(record.sources, state):
         return None
     if record.key == wanted.key:
         return replace(record, inputs=wanted.inputs)
-    if not _differs_in_numbers_only(record, need, wanted):
+    if not any_numbers or not _differs_in_numbers_only(record, need, wanted):
         return None
     asked = {(question.field, int(question.number.value)) for question in need.questions}
     ways = tuple(way for way in record.reproductions if (way.field, way.stated) in asked)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data, digest_of_files
@@ -96,50 +95,12 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(?:\.|$
 """Names of devices on Windows, also before a dot."""
 
 
-class Recalled(Struct, frozen=True):
-    """The stored records of a run's models."""
-
-    valid: dict[Need, Record] = field(default_factory=dict)
-    """Records with valid counts."""
-    stored: dict[Need, Record] = field(default_factory=dict)
-    """All records; results on data sets depend on inputs of their own."""
-    stale: dict[Need, str] = field(default_factory=dict)
-    """Changed inputs of the records that are not valid."""
-    tampered: tuple[Path, ...] = ()
-    """Files that were edited by hand."""
-
-
-def recall(needs: Iterable[Need], wanted: Mapping[Need, Dependencies], folder: Path) -> Recalled:
-    """Read the stored evidence. Raises NewerError for a record that a newer cardproof wrote."""
-    found = Recalled()
-    tampered = []
-    state = cache(source_state)  # models of one zoo share most of its sources
-    for need in needs:
-        path = folder / file_name(need.model)
-        try:
-            record = load(path)
-        except FileNotFoundError:
-            continue
-        except TamperedError:
-            if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
-                tampered.append(path)  # anything else is not ours, and the build says that it is in the way
-            continue
-        if record.model != need.model:  # the file system ignores the case of names, or two names have one digest
-            continue
-        found.stored[need] = record
-        if changed := changed_inputs(record, wanted[need], state):
-            found.stale[need] = changed
-        else:
-            found.valid[need] = replace(record, inputs=wanted[need].inputs)
-    return replace(found, tampered=tuple(tampered))
-
-
-def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, str], str] | None = None) -> str:
+def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, str], str]) -> str:
     """Describe the inputs that changed since a record was made; empty if it is valid.
 
     ``state`` is :func:`source_state`, or remembers what it returned.
     """
-    sources = [f"the source {name}" for name in changed_sources(record.sources, state or source_state)]
+    sources = [f"the source {name}" for name in changed_sources(record.sources, state)]
     if record.key == wanted.key:
         return " and ".join(sources)
     before = dict(record.inputs)
@@ -257,36 +218,26 @@ def load_text(text: str, path: Path) -> Record:
 
 
 def _possible(record: Record, path: Path) -> Record:
-    if not _is_possible(record):
-        raise TamperedError(path)
-    return record
-
-
-def _is_possible(record: Record) -> bool:
-    """Return whether a record has values that a measurement can give, whoever wrote it and its seal."""
+    """Return a record if a measurement can give its values, whoever wrote it and its seal; else raise TamperedError."""
     built = [part for part in (record.counts, record.unrun) if part]
-    sizes = [part.input_shape for part in built]
-    sizes += [record.preprocessing.input_size] if record.preprocessing else []
-    numbers = [part.parameters for part in built] + [part.buffers for part in built]
+    sides = [side for part in built for side in part.input_shape]
+    sides += record.preprocessing.input_size if record.preprocessing else ()
+    numbers = [number for part in built for number in (part.parameters, part.buffers)]
     if counts := record.counts:
-        numbers += [
-            counts.multiply_adds,
-            counts.activations,
-            counts.layers,
-            *counts.output_shape,
-            *counts.parts.values(),
-        ]
-        if not counts.output_shape:
-            return False
+        numbers += (counts.multiply_adds, counts.activations, counts.layers)
+        numbers += (*counts.output_shape, *counts.parts.values())
     results = (*record.evaluations, *record.outdated)
-    return (
-        all(side > 0 for size in sizes for side in size)
+    if not (
+        all(side > 0 for side in sides)
         and all(number >= 0 for number in numbers)
+        and (not counts or counts.output_shape)
         and all(way.factor > 0 for way in record.reproductions)
         and all(0 <= found.top1 <= found.top5 <= found.images and found.images for found in results)
         and all(text.isdecimal() for found in results for row in found.confusion for text in row.split())
         and all(not found.confusion or len(found.confusion) == len(found.classes) for found in results)
-    )
+    ):
+        raise TamperedError(path)
+    return record
 
 
 OPTIONAL = ("takes", "unrun", "siblings", "stated_results", "near_names")

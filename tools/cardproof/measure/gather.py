@@ -82,7 +82,7 @@ def _gather(
         sum(measuring.evidence[need].counts is not None for need in recall.missing),
         frozenset(need for need, record in recall.valid.items() if not record.error),
         sum(len(found) for found in results.values()),
-        recall.recalled.tampered,
+        tuple(recall.recalled.tampered),
         {need: curve for need in needs if (curve := curve_of(zoo, need.in_zoo))},
     )
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from cardproof.evidence.private import PrivateRecords, recall_for_audit
-from cardproof.evidence.records import Dependencies, Recalled, Record, dependencies, recall
+from cardproof.core.sealed_json import NewerError, TamperedError
+from cardproof.evidence.private import PrivateRecords, usable
+from cardproof.evidence.records import (
+    Dependencies,
+    Record,
+    changed_inputs,
+    dependencies,
+    file_name,
+    is_record,
+    load,
+    source_state,
+)
 from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.zoos import ZooError
 from cardproof.zoos.digests import FAILED, network_digests
@@ -26,6 +38,19 @@ NEW, FORCED = "new", "forced"
 """Why something is measured; the third reason is ``stale: `` with the changed inputs."""
 
 
+class Recalled(Struct, frozen=True):
+    """The stored records of a run's models."""
+
+    valid: dict[Need, Record] = field(default_factory=dict)
+    """Records with valid counts."""
+    stored: dict[Need, Record] = field(default_factory=dict)
+    """All records, with all results on data sets as outdated ones: these depend on inputs of their own."""
+    stale: dict[Need, str] = field(default_factory=dict)
+    """Changed inputs of the records that are not valid."""
+    tampered: list[Path] = field(default_factory=list)
+    """Files that were edited by hand."""
+
+
 class RecallPlan(Struct):
     """The records of a run's models, and the measurements to make."""
 
@@ -38,10 +63,8 @@ class RecallPlan(Struct):
     missing: dict[Need, str]
     """Models whose counts have to be measured, with the reason."""
     evaluations: Plan
-    zoo_error: str = ""
-    """Why the zoo is missing; then nothing can be measured, and no record can be validated."""
     impossible: dict[Need, str] = field(default_factory=dict)
-    """Models that cannot be measured because the zoo is missing, with their reason and record."""
+    """Models that cannot be measured, with the reason and their record: the zoo is missing, or its digest failed."""
 
 
 def plan_recall(
@@ -59,33 +82,79 @@ def plan_recall(
     """
     assert settings.zoo is not None
     unique = tuple(unique)
-    zoo_error: Exception | None = None
+    zoo_error: ZooError | None = None
     try:
         digests = digests_of(unique, settings.zoo)
     except (ZooError, ModuleNotFoundError) as trouble:
-        digests, zoo_error = dict.fromkeys((need.model for need in unique), ""), trouble
+        digests, zoo_error = dict.fromkeys((need.model for need in unique), ""), _missing_zoo(settings.zoo, trouble)
     wanted = {need: dependencies(need, settings.zoo, digests[need.model]) for need in unique}
-    if private:
-        recalled = recall_for_audit(unique, wanted, store, private)
-    else:
-        recalled = recall(unique, wanted, store) if store else Recalled()
+    recalled = recall(unique, wanted, store, private)
     if zoo_error and (private or not recalled.stored):
-        raise _missing_zoo(settings.zoo, zoo_error) from zoo_error
-    if zoo_error:
-        return _without_zoo(unique, settings.zoo, zoo_error, RecallPlan(digests, wanted, recalled, {}, {}, Plan()))
-    failed = {need: digests[need.model] for need in unique if digests[need.model].startswith(FAILED)}
-    known = tuple(need for need in unique if need not in failed)
+        raise zoo_error
+    if zoo_error:  # no record can be compared with it
+        failed, evaluations = dict.fromkeys(unique, str(zoo_error)), Plan()
+    else:
+        failed = {need: digests[need.model] for need in unique if digests[need.model].startswith(FAILED)}
+        known = [need for need in unique if need not in failed]
+        evaluations = plan_evaluations(known, recalled.stored, digests, settings, chosen, force)
     valid = {
         need: record
         for need, record in recalled.valid.items()
         if need not in failed and (need not in chosen or not force.counts(need.model))
     }
-    missing = {need: _why(need, recalled) for need in known if need in chosen and need not in valid}
-    evaluations = plan_evaluations(known, recalled.stored, digests, settings, chosen, force)
+    missing = {
+        need: _why(need, recalled) for need in unique if need in chosen and need not in valid and need not in failed
+    }
     plan = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
     for need, why in failed.items():
-        _without(need, why, plan, "")
+        record = recalled.stored.get(need)
+        evaluations.valid[need], evaluations.outdated[need] = (), record.outdated if record else ()
+        evaluations.reasons |= {(need, name): f"not evaluated: {why}" for name in need.datasets}
+        made = f", made with {record.environment.zoo}" if record and zoo_error else ""
+        on_record = f"; evidence of {record.environment.measured[:10]} is on record{made}" if record else ""
+        plan.impossible[need] = why + on_record
     return plan
+
+
+def recall(
+    needs: Iterable[Need], wanted: Mapping[Need, Dependencies], store: Path | None, private: PrivateRecords | None
+) -> Recalled:
+    """Read the records of a site, and in an audit those of the user's cache.
+
+    Raises NewerError for a record of the site that a newer cardproof wrote; an audit leaves it out.
+    """
+    found = Recalled()
+    state = cache(source_state)  # models of one zoo share most of its sources
+    for need in needs:
+        records = list(_of_site(need, store, private is not None, found.tampered)) if store else []
+        records += private.of(need) if private else ()
+        if not records:
+            continue
+        results = (result for record in records for result in (*record.evaluations, *record.outdated))
+        found.stored[need] = replace(records[0], evaluations=(), outdated=tuple(dict.fromkeys(results)))
+        valid = (usable(record, need, wanted[need], state, any_numbers=private is not None) for record in records)
+        if record := next(filter(None, valid), None):
+            found.valid[need] = record
+        else:
+            found.stale[need] = changed_inputs(records[0], wanted[need], state)
+    return found
+
+
+def _of_site(need: Need, folder: Path, in_audit: bool, tampered: list[Path]) -> Iterator[Record]:
+    path = folder / file_name(need.model)
+    try:
+        record = load(path)
+    except FileNotFoundError:
+        return
+    except NewerError:
+        if not in_audit:
+            raise
+    except TamperedError:
+        if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
+            tampered.append(path)  # anything else is not ours, and the build says that it is in the way
+    else:
+        if record.model == need.model:  # not if the file system ignores case, or two names have one digest
+            yield record
 
 
 def digests_of(needs: Iterable[Need], zoo: str) -> dict[str, str]:
@@ -108,25 +177,6 @@ def _why(need: Need, recalled: Recalled) -> str:
     if need in recalled.valid:
         return FORCED
     return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else NEW
-
-
-def _without_zoo(unique: tuple[Need, ...], zoo: str, trouble: Exception, plan: RecallPlan) -> RecallPlan:
-    """Return the plan if the zoo is missing: no record can be compared with it."""
-    plan.zoo_error = str(_missing_zoo(zoo, trouble))
-    for need in unique:
-        record = plan.recalled.stored.get(need)
-        _without(need, plan.zoo_error, plan, f", made with {record.environment.zoo}" if record else "")
-    return plan
-
-
-def _without(need: Need, why: str, plan: RecallPlan, made: str) -> None:
-    """Plan a model of which nothing can be compared or measured; its results are kept."""
-    record = plan.recalled.stored.get(need)
-    results = (*record.evaluations, *record.outdated) if record else ()
-    plan.evaluations.valid[need], plan.evaluations.outdated[need] = (), results
-    plan.evaluations.reasons |= {(need, name): f"not evaluated: {why}" for name in need.datasets}
-    on_record = f"; evidence of {record.environment.measured[:10]} is on record{made}" if record else ""
-    plan.impossible[need] = why + on_record
 
 
 def _missing_zoo(zoo: str, trouble: Exception) -> ZooError:
