@@ -71,7 +71,6 @@ def question_text(question: Question) -> str:
 
 
 def _written(number: Number) -> str:
-    """Return a stated number with its precision, if that is not one."""
     value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
     return value if quantum == "1" else f"{value} to the nearest {quantum}"
 

@@ -129,12 +129,11 @@ class Audit(Struct, frozen=True):
         """Return the report on one card; ``runs`` are those of its snippets."""
         runs, file = tuple(runs), card.file
         judgements, published = self.verdicts.judgements[file], self.verdicts.published[file]
-        evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}
-        counts = {name: one.counts for name, one in evidence.items() if one.counts}
+        evidence = [self.evidence(card, model) for model in card.models]
+        counts = {found.model: found.counts for found in evidence if found and found.counts}
         found = (*self.verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
         undecided = {one.claim.place.line for one in judgements if one.verdict == "unchecked"}
-        found_all = [self.evidence(card, model) for model in card.models]
-        proved = bool(found_all) and all(one and one.counts for one in found_all)
+        proved = bool(evidence) and all(found and found.counts for found in evidence)
         tally: dict[str, Counter[str]] = {}
         for judgement in judgements:
             tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1

@@ -155,15 +155,14 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
 
 
 def _is_compared(claim: Claim) -> bool:
-    return (claim.metric and not claim.published) or (claim.is_field and claim.kind in ("parameters", "flops"))
+    return claim.metric or (claim.is_field and claim.kind in ("parameters", "flops"))
 
 
 def _are_equal(one: str, other: str) -> bool:
     """Return whether two stated values are equal at the precision of one of them: 25.56M and 25557032."""
-    numbers = parse_number(one, "count"), parse_number(other, "count")
-    if one == other or None in numbers:
+    first, second = parse_number(one, "count"), parse_number(other, "count")
+    if one == other or first is None or second is None:
         return one == other
-    first, second = (number for number in numbers if number)
     return equal_as_written(first.value, second) or equal_as_written(second.value, first)
 
 
@@ -194,27 +193,21 @@ def is_generated(card: Card, judgement: Judgement) -> bool:
     return bool(card.generated) and judgement.verdict == "confirmed" and claim.is_field and copied
 
 
+OF_CLAIM = ("model", "field", "dataset", "task", "metric", "stated")
+OF_JUDGEMENT = ("found", "unit", "verdict", "allowed", "difference", "explanation", "explained")
+"""Keys of a claim in ``--json`` that are its attributes, and those of its judgement."""
+
+
 def claim_row(judgement: Judgement) -> dict[str, Any]:
     """Return a judgement as ``--json`` prints it, with the secrets in its texts masked."""
-    claim = judgement.claim
+    claim, place = judgement.claim, judgement.claim.place
     row = {
-        "file": claim.place.file,
-        "line": claim.place.line,
-        "column": claim.place.column,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
         "card": judgement.card,
-        "model": claim.model,
-        "field": claim.field,
-        "dataset": claim.dataset,
-        "task": claim.task,
-        "metric": claim.metric,
-        "stated": claim.stated,
-        "found": judgement.found,
-        "unit": judgement.unit,
-        "verdict": judgement.verdict,
-        "allowed": judgement.allowed,
-        "difference": judgement.difference,
-        "explanation": judgement.explanation,
-        "explained": judgement.explained,
+        **{name: getattr(claim, name) for name in OF_CLAIM},
+        **{name: getattr(judgement, name) for name in OF_JUDGEMENT},
         "faults": judgement.discrepancies,
         "method": judgement.method,
         "reason": judgement.reason,

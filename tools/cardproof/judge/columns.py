@@ -96,13 +96,11 @@ def _warn_of_form(rows: list[Judged]) -> Iterator[Finding]:
 
 
 def _most_of_a_tool(rows: list[Judged]) -> int:
-    """Return how many refuted values of a column one tool gives at most."""
     found = Counter(name for row in rows if row.refuted for name in _fits(row))
     return max(found.values(), default=0)
 
 
 def _fits(row: Judged) -> set[str]:
-    """Return the conventions that give a row's value."""
     values = conventions_of(row.context, row.what)
     if row.what == "flops" and row.context.settings.flops == "multiply-adds":
         values[TWICE] = 2 * row.counts.multiply_adds
@@ -220,7 +218,6 @@ def _in_binary_units(row: Judged) -> bool:
 
 
 def _found(row: Judged) -> list[Reproduction]:
-    """Return the ways that give a row's value, proved or not."""
     return [found for found in reproductions_of(row.claim, row.context) if found.exact]
 
 
@@ -248,7 +245,6 @@ def _drop_contradictions(rows: list[Judged]) -> None:
 
 
 def _names(rows: list[Judged]) -> str:
-    """Return the models of rows: all names of a few, the first of many."""
     names = list(dict.fromkeys(row.claim.model for row in rows))
     if len(names) <= 12:
         return ", ".join(names)

@@ -190,7 +190,6 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
 
 
 def _stated_about(judgement: Judgement) -> Judgement:
-    """Return the judgement of a value that is stated as "about" so much: it says so, and is not refuted."""
     if judgement.verdict in ("refuted", "disputed"):
         return unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
     if judgement.verdict in ("confirmed", "cited"):
@@ -212,14 +211,12 @@ def _set_aside_if_coarse(one: Judged) -> None:
 
 
 def _missing(found: Evidence | None, settings: Settings) -> str:
-    """Return why a model has no counts; empty if it has."""
     if found is None:
         return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
     return found.missing
 
 
 def _finding(judgement: Judgement) -> Finding | None:
-    """Return the finding of a judgement: an error if it is refuted, a warning if disputed."""
     claim, name = judgement.claim, judgement.check
     said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":

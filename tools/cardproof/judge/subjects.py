@@ -40,7 +40,6 @@ def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> list[
 
 
 def _holds_mostly(rows: list[Judged]) -> bool:
-    """Return whether most counts of a table are right of the zoo's networks as they are."""
     counts = [row.judgement.verdict for row in rows if row.is_count and row.context.counts]
     return len(counts) >= LEAST and counts.count("confirmed") * 3 >= len(counts) * 2
 
@@ -92,13 +91,11 @@ def _judge_by_results(one: Judged) -> None:
 
 
 def _has_another_head(context: Context, dataset: DataSet) -> bool:
-    """Return whether the zoo's network has not the classes of a data set: then it is not the one that is meant."""
     head = context.counts.head if context.counts else None
     return head is None or head.classes not in dataset.classes
 
 
 def _with_head_of(dataset: DataSet, one: Judged) -> Judgement | None:
-    """Return the confirmation of a count that holds with the classes of a data set; None if it does not."""
     judgement, counts, stated = one.judgement, one.context.counts, one.claim.number
     if counts is None or counts.head is None or stated is None or not one.is_count:
         return None

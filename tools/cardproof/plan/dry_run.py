@@ -116,10 +116,9 @@ def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:
             impossible.append(Impossible(need.model, COUNTS, recall.impossible[need]))
         elif stored:
             recalled.append(Recall(need.model, COUNTS, stored.environment.measured))
-        results = (*stored.evaluations, *stored.outdated) if stored else ()
         for dataset in need.datasets:
             measure = f"results on {dataset}"
-            earlier = [result for result in results if result.dataset == dataset]
+            earlier = [result for result in (stored.outdated if stored else ()) if result.dataset == dataset]
             if job := jobs.get((need, dataset)):
                 last = earlier[0].environment.seconds if earlier else 0.0
                 tasks.append(Task(need.model, measure, job.why, *_expected(last, evaluated[dataset], FIRST_RESULT)))
@@ -131,12 +130,11 @@ def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:
 
 
 def _recorded_seconds(recall: RecallPlan) -> tuple[list[float], Mapping[str, list[float]]]:
-    """Return the recorded durations of counts, and those of results by data set."""
     records = recall.recalled.stored.values()
     counted = [record.environment.seconds for record in records if record.environment.seconds]
     evaluated: dict[str, list[float]] = {name: [] for need in recall.wanted for name in need.datasets}
     for record in records:
-        for result in (*record.evaluations, *record.outdated):
+        for result in record.outdated:
             if result.environment.seconds:
                 evaluated.setdefault(result.dataset, []).append(result.environment.seconds)
     return counted, evaluated

@@ -41,7 +41,6 @@ def plan(
 
 
 def _need_of(model: Model, claims: tuple[Claim, ...], weights: str | None, network: str) -> Need:
-    """Return the measurements that the claims of one model need."""
     questions = dict.fromkeys(question for claim in claims if (question := _question(claim)))
     stated = (claim.dataset for claim in claims if claim.metric and claim.dataset and claim.kind in ACCURACIES)
     datasets = dict.fromkeys(name for dataset in stated if (name := canonical_dataset(dataset)))
@@ -49,7 +48,6 @@ def _need_of(model: Model, claims: tuple[Claim, ...], weights: str | None, netwo
 
 
 def _question(claim: Claim) -> Question | None:
-    """Return the question about a stated count or a smallest square image."""
     if claim.metric:
         return None
     if claim.kind == "min size" and claim.size and claim.size[0] == claim.size[1] <= MOST_SIDE:

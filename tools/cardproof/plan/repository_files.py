@@ -143,14 +143,9 @@ def _missing(field: str, node: Scalar, name: str, candidates: list[Path]) -> Ite
             return
 
 
-@cache
-def _read_licence(path: str, _modified: int, _size: int) -> tuple[str, ...]:
-    return licences_in(Path(path).read_text(encoding="utf-8", errors="replace"))
-
-
 def _licences_of(path: Path) -> tuple[str, ...]:
     try:
-        state = path.stat()
-        return () if state.st_size > MAX_LICENCE else _read_licence(str(path), state.st_mtime_ns, state.st_size)
+        is_licence = path.stat().st_size <= MAX_LICENCE
+        return licences_in(path.read_text(encoding="utf-8", errors="replace")) if is_licence else ()
     except OSError:
         return ()

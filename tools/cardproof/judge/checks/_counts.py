@@ -76,7 +76,6 @@ def _is_equal_to_the_digit(text: str, found: int) -> bool:
 def _in_merged_form(
     claim: Claim, stated: Number, what: CountKind, unit: str, method: str, context: Context
 ) -> Judgement | None:
-    """Confirm a number that is right of the network's merged form; None if it is not."""
     merged = context.counts.merged if context.counts else None
     if merged is None:
         return None
@@ -86,7 +85,6 @@ def _in_merged_form(
 
 
 def _is_without_idle_parts(way: Reproduction) -> bool:
-    """Return whether a way of counting leaves out what does not run in eval mode, and nothing else."""
     plain = not way.counted and way.factor == 1 and way.classes is None and not way.note
     return way.exact and way.proved and plain and way.left_out == ("parts that do not run in eval mode",)
 
@@ -272,7 +270,6 @@ ABOUT_TWICE = (Decimal("2.00"), Decimal("2.12"))
 
 
 def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Reproduction]) -> str:
-    """Return what may be the cause; nothing of it is proved."""
     found = found_count(context, what)
     assert found is not None and context.counts is not None
     size = context.counts.input_shape[1:]
@@ -295,7 +292,6 @@ def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Re
 
 
 def _exchanged(stated: Number, found: int) -> str:
-    """Return that two neighbouring digits of a number are exchanged, if that makes it right."""
     digits = str(int(stated.value / stated.quantum)) if stated.digits >= FEW_DIGITS else ""
     for at in range(len(digits) - 1):
         other = f"{digits[:at]}{digits[at + 1]}{digits[at]}{digits[at + 2 :]}"
@@ -305,7 +301,6 @@ def _exchanged(stated: Number, found: int) -> str:
 
 
 def _unit(claim: Claim, context: Context, what: CountKind, stated: Number) -> str | None:
-    """Explain a count by another unit, or by multiply-adds in place of operations."""
     found = found_count(context, what)
     assert found is not None and context.counts is not None
     if in_unit := _in_another_unit(claim, stated, found):
@@ -340,7 +335,6 @@ def _in_another_unit(claim: Claim, stated: Number, found: int) -> str:
 
 
 def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
-    """Explain a count that is the other count of the network, by its own rule or by that of a well-known tool."""
     other = next(context.numbers("parameters" if what == "flops" else "flops"), None)
     others: CountKind = "parameters" if what == "flops" else "flops"
     if not _is_one_of(others, stated, context):
@@ -372,7 +366,6 @@ def _another_model(context: Context, what: CountKind, stated: Number) -> str | N
 
 
 def _sum(reproduction: Reproduction, counts: Counts) -> str:
-    """Return the sum of parameters and buffers, if the claim counts both."""
     if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
         return ""
     return (

@@ -139,7 +139,6 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 
 
 def _pages(entry: Entry, source: Source) -> Iterator[Finding]:
-    """Report a range of pages that BibTeX styles print wrong."""
     pages, start = entry.fields.get("pages", ""), entry.at.get("pages")
     if start is None:
         return
@@ -173,7 +172,6 @@ def _fix(place: Place, text: str) -> Fix | None:
 
 
 def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
-    """Report papers of the model index that no citation has."""
     source = context.card.source
     titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
@@ -227,7 +225,6 @@ def _against_links(source: Source, entries: list[Entry]) -> Iterator[Finding]:
 
 
 def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report an arXiv number or DOI of the paper's address that differs from the citation's."""
     url = paper.get("URL")
     if not isinstance(url, Scalar):
         return
@@ -261,7 +258,6 @@ def _cited(pattern: re.Pattern[str], entry: Entry) -> set[str]:
 
 
 def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report a year of the paper that differs from the citation's."""
     year, cited = paper.get("Year"), entry.fields.get("year", "").strip("{} ")
     if isinstance(year, Scalar) and year.text.isdecimal() and cited.isdecimal() and year.text != cited:
         message = f"the citation is of {cited}, the field Paper (line {year.place.line}) of {year.text}"

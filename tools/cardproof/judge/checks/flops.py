@@ -177,7 +177,7 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
         return judgement
     own = "x".join(str(side) for side in context.counts.input_shape[1:])
-    zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
+    is_of_zoo = bool(context.evidence and context.evidence.preprocessing)
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
     squares = [way for way in found if is_right_square(way)]
     for size in (way.input for way in squares):
@@ -185,17 +185,15 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
             height, width = size
             tools = dict.fromkeys(way.tool for way in squares if way.input == size)
             by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
+            zoo = "the zoo's" if is_of_zoo else "the assumed"
             reason = (
                 f"the card states no image size: the value is right{by} at {height}x{width}, and not at {zoo} {own}"
             )
             return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
-    whose = (
-        "is the zoo's" if context.evidence and context.evidence.preprocessing else "was assumed, as the zoo has none"
-    )
+    whose = "is the zoo's" if is_of_zoo else "was assumed, as the zoo has none"
     explanation = f"{judgement.explanation} The card states no image size: {own} {whose}."
-    return replace(
-        judgement, explanation=explanation, fix=replace(judgement.fix, safe=False) if judgement.fix else None
-    )
+    unsafe = replace(judgement.fix, safe=False) if judgement.fix else None
+    return replace(judgement, explanation=explanation, fix=unsafe)
 
 
 def is_size_assumed(context: Context) -> bool:

@@ -117,7 +117,6 @@ def check_model(context: Context) -> Iterator[Finding]:
 
 
 def _said(evidence: Evidence) -> str:
-    """Return the error of a model that was not measured, with similar names."""
     near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
     return (
         f"{evidence.missing}; did you mean {near}?"

@@ -142,7 +142,6 @@ def _against_file(file: LicenceFile | None, of_header: list[Scalar]) -> Iterator
 
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
-    """Report the first line of the text that forbids commercial use."""
     for line in lines_of(card.source.text, card.header.end if card.header else 0):
         if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
@@ -156,7 +155,6 @@ def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
 
 
 def _stated_in(fields: Mapping | None) -> list[Scalar]:
-    """Return the licences that a header, a model or its metadata states."""
     if fields is None:
         return []
     node = fields.get("license") or fields.get("licence")

@@ -211,7 +211,6 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 
 def _from_citation(text: str, title: str) -> str | None:
-    """Return the arXiv or DOI address in the card's citation of a paper; None if missing."""
     wanted = normal_title(title)
     for entry in entries_of(text):
         if entry.fields and normal_title(plain(entry.fields.get("title", ""))) == wanted:

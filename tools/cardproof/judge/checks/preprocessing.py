@@ -163,7 +163,6 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
 
 
 def _compare_size(claim: Claim, config: Preprocessing) -> tuple[str | int, bool | None]:
-    """Return the configured size, and whether the claim states it or the second one, with the channels."""
     sizes = [size for size in (config.input_size, config.test_size) if size]
     channels, height, width = sizes[0]
     shown: str | int = height if height == width else f"{height}x{width}"
@@ -250,7 +249,6 @@ def _floats(match: re.Match[str]) -> tuple[float, ...]:
 
 
 def _python(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the fenced Python blocks of a text, with their positions."""
     fences, start = Fences(), -1
     for position, line in split_lines(text):
         if fences.feed(line) and start < 0:

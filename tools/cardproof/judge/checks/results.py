@@ -175,7 +175,6 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
 
 
 def _in_images(stated: Number, correct: int, images: int) -> str:
-    """Return the difference from the stated value in images and in points."""
     off = correct - stated.value * images / 100
     whole = abs(off - round(off)) * 200 <= stated.quantum * images  # an integer within the precision stated
     count = f"{abs(off):,.0f}" if whole else f"{abs(off):,.1f}"
@@ -218,7 +217,6 @@ OF_ZOO = "equal to the zoo's own metadata"
 
 
 def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) -> Judgement | None:
-    """Judge a metric by what the zoo's own metadata state of its weights; None if they do not tell."""
     evidence, unit = context.evidence, "%" if stated.unit == "%" else ""
     own = _of_zoo(claim, context)
     if not own or evidence is None:
@@ -317,7 +315,6 @@ def check_model(context: Context) -> Iterable[Finding]:
 
 
 def _impossible(result: list[Claim], context: Context) -> Iterator[Finding]:
-    """Report metrics of one result that no evaluation can give."""
     accuracies: dict[str, tuple[Claim, Number]] = {}
     for claim in result:
         if not claim.kind.endswith("accuracy") or (stated := points(claim)) is None:

@@ -91,7 +91,6 @@ def judge(claim: Claim, context: Context) -> Judgement:
 
 
 def _data_sets(context: Context) -> Iterator[str]:
-    """Yield the data sets that the card states for training or results."""
     for claim in context.claims:
         if claim.metric and claim.dataset:
             yield claim.dataset

@@ -110,7 +110,6 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _identical(context: CardContext) -> Iterator[Finding]:
-    """Report files with the same content, each digest once."""
     by_digest: dict[str, dict[str, Context]] = {}
     for model in context.models:
         if model.weights:
@@ -125,7 +124,6 @@ def _identical(context: CardContext) -> Iterator[Finding]:
 
 
 def _links(context: CardContext) -> Iterator[Finding]:
-    """Report links named after another model, and links of two models that state different numbers of parameters."""
     names = model_names(model.model for model in context.models)
     by_name = {model.model.name: model for model in context.models}
     by_link: dict[str, list[Context]] = {}

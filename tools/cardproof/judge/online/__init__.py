@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct, convert, field, to_builtins
@@ -20,6 +20,7 @@ from cardproof.core.clock import now
 from cardproof.core.secrets import masked, secret_of
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
+from cardproof.judge.online.request import STATES, Answer, ask
 
 if TYPE_CHECKING:
     from cardproof.plan.options import Progress
@@ -41,26 +42,9 @@ BUDGET = 300.0
 PATIENCE = 1.0
 """Seconds after that time within which answers on their way still count."""
 
-State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
-STATES: tuple[State, ...] = ("reachable", "gone", "unreachable", "refused", "private", "not-run")
-
 KIND = "answers of servers"
 LASTS = {"reachable": timedelta(days=7), "refused": timedelta(days=7), "gone": timedelta(days=1)}
 """How long an answer is used; others are asked again at once."""
-
-
-class Answer(Struct, frozen=True):
-    """What came of asking one address."""
-
-    url: str
-    state: State
-    status: int | None
-    """Of the last answer; None where there was none."""
-    reason: str
-    asked: str
-    """Time in UTC, ISO 8601."""
-    no_network: bool = False
-    """It failed in a way that everything fails in without a network."""
 
 
 class Links(Struct, frozen=True):
@@ -102,8 +86,6 @@ def check_links(
     fresh. Where nothing at all can be reached there is no network, and nothing is said of any address. After ``budget``
     seconds what is left is not asked: hosts take turns, so that slow ones do not use up the time of others.
     """
-    from cardproof.judge.online.request import ask  # most builds ask nothing
-
     places = _places(reading)
     known = fresh_answers(places)
     asked = [url for url in places if url not in known]

@@ -9,12 +9,14 @@ import socket
 import ssl
 import threading
 import time
+from typing import Literal, get_args
 from urllib.parse import quote, urljoin, urlsplit
+
+from msgspec import Struct
 
 from cardproof import __version__
 from cardproof.core.clock import now
 from cardproof.core.secrets import masked
-from cardproof.judge.online import Answer, State
 
 CONNECT = 5.0
 """Seconds for a connection."""
@@ -31,6 +33,24 @@ REFUSED = frozenset({401, 402, 403, 407, 429, 451, 999})
 
 _IN_PATH = "/%:@!$&'()*+,;=~"
 _AGENT = f"cardproof/{__version__} (link check)"
+
+
+State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
+STATES: tuple[State, ...] = get_args(State)
+
+
+class Answer(Struct, frozen=True):
+    """What came of asking one address."""
+
+    url: str
+    state: State
+    status: int | None
+    """Of the last answer; None where there was none."""
+    reason: str
+    asked: str
+    """Time in UTC, ISO 8601."""
+    no_network: bool = False
+    """It failed in a way that everything fails in without a network."""
 
 
 class _NoAnswerError(Exception):
@@ -90,7 +110,6 @@ def is_public(address: str) -> bool:
 
 
 def _follow(url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str]:
-    """Return status and reason at the end of an address's redirects."""
     at = url
     for _ in range(MOST_REDIRECTS + 1):
         status, reason, location = _one("HEAD", at, private_hosts, until)
@@ -176,7 +195,6 @@ def _cut_off(sock: socket.socket) -> None:
 
 
 def _not_there(trouble: Exception) -> _NoAnswerError:
-    """Say in a reader's words why a host does not answer."""
     if isinstance(trouble, ssl.SSLCertVerificationError):
         return _NoAnswerError(f"its certificate is not valid: {trouble.verify_message}")
     if isinstance(trouble, TimeoutError):
