@@ -77,7 +77,7 @@ def _set_aside_at_assumed_size(rows: list[Judged]) -> None:
             continue
         if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
             continue  # it was counted at the assumed size
-        size = "x".join(str(side) for side in row.counts.input_shape[1:])
+        size = "x".join(str(side) for side in row.context.of_run.input_shape[1:])
         row.set_aside(f"no image size is stated; {size} was assumed")
 
 
@@ -103,7 +103,7 @@ def _most_of_a_tool(rows: list[Judged]) -> int:
 def _fits(row: Judged) -> set[str]:
     values = conventions_of(row.context, row.what)
     if row.what == "flops" and row.context.settings.flops == "multiply-adds":
-        values[TWICE] = 2 * row.counts.multiply_adds
+        values[TWICE] = 2 * row.context.of_run.multiply_adds
     tolerance = tolerance_of(row.claim, row.context)
     return {name for name, value in values.items() if within(value, row.stated, tolerance)}
 
@@ -205,7 +205,7 @@ def _joint_ways(rows: list[Judged]) -> Iterator[_Joint]:
     if by_key:
         key, fitting = max(by_key.items(), key=lambda entry: len(entry[1]))
         example = examples[key]
-        words = describe(replace(example, stated=example.value), fitting[0].counts.input_shape[1:])
+        words = describe(replace(example, stated=example.value), fitting[0].context.of_run.input_shape[1:])
         words = words.removeprefix("exactly ")
         yield _Joint(words[:1].upper() + words[1:], fitting, discrepancies_of(example))
 

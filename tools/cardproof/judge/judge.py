@@ -16,6 +16,7 @@ from cardproof.core.types import Claim, Finding, Judgement, Need, Place, shorten
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.checks._counts import tolerance_of
+from cardproof.judge.checks._network import unchecked_reason
 from cardproof.judge.columns import settle
 from cardproof.judge.passes import COUNTS, Judged, unchecked
 from cardproof.judge.subjects import about_something_else, with_sibling_head
@@ -183,8 +184,8 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
     check = check_of(claim)
     if check is None or check.judge is None:
         return Judgement(claim, "unchecked", reason="Cardproof cannot check this field")
-    if doubt := context.model.doubt:
-        return Judgement(claim, "unchecked", reason=doubt, check=check.name)
+    if why := context.model.doubt or (unchecked_reason(context) if check.needs_run else ""):
+        return Judgement(claim, "unchecked", reason=why, check=check.name)
     judgement = with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
     return _stated_about(judgement) if claim.number and claim.number.about else judgement
 

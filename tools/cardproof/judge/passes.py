@@ -7,7 +7,6 @@ from typing import cast
 
 from msgspec import Struct
 
-from cardproof.core.measurements import Counts
 from cardproof.core.types import Claim, Judgement, Number
 from cardproof.judge.checks import Context
 from cardproof.judge.checks._counts import CountKind
@@ -39,12 +38,6 @@ class Judged(Struct):
         """Its number, which all have that columns compare."""
         assert self.claim.number
         return self.claim.number
-
-    @property
-    def counts(self) -> Counts:
-        """Of its network, if it was measured."""
-        assert self.context.counts
-        return self.context.counts
 
     @property
     def refuted(self) -> bool:

@@ -62,6 +62,12 @@ class Context(Struct, frozen=True):
         return self.evidence.counts if self.evidence else None
 
     @property
+    def of_run(self) -> Counts:
+        """The counts, if it is known that there are some."""
+        assert self.counts
+        return self.counts
+
+    @property
     def built(self) -> Counts | Unrun | None:
         """What is known of the network without a run; None if it could not be built."""
         return self.evidence.built if self.evidence else None
@@ -100,6 +106,8 @@ class Check(Struct, frozen=True):
     judge: Callable[[Claim, Context], Judgement] | None = None
     results: bool = False
     """Judges the metrics of results."""
+    needs_run: bool = False
+    """Judges claims only if a network ran that is the card's."""
     check_model: Callable[[Context], Iterable[Finding]] | None = None
     """Reports findings about a model as a whole."""
     check_card: Callable[[CardContext], Iterable[Finding]] | None = None
@@ -128,14 +136,10 @@ def all_checks() -> tuple[Check, ...]:
 
 def check_of(claim: Claim) -> Check | None:
     """Return the check that judges a claim."""
-    by_kind, of_results = _judging()
-    return of_results if claim.metric else by_kind.get(claim.kind)
+    return _judging().get(None if claim.metric else claim.kind)
 
 
 @cache
-def _judging() -> tuple[dict[str, Check], Check | None]:
-    """Return the checks that judge claims: by the kind of their field, and the one of results."""
-    return (
-        {kind: check for check in all_checks() for kind in check.kinds},
-        next((check for check in all_checks() if check.results), None),
-    )
+def _judging() -> dict[str | None, Check]:
+    """Return the checks that judge claims by the kind of their field, and under None the one of results."""
+    return {kind: check for check in all_checks() for kind in ([None] if check.results else check.kinds)}

@@ -36,13 +36,13 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     found = found_count(context, what)
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
+    unchecked = Judgement(claim, "unchecked", found, unit, method=method)
     if (stated := claim.number) is None:
         if claim.unread.startswith(NO_UNIT) and _is_equal_to_the_digit(claim.stated, found):
             return Judgement(claim, "confirmed", found, unit, "exact", "0", method=method)
-        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}"
-        return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
+        return replace(unchecked, reason=claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}")
     if why := mismatch_reason(context):
-        return Judgement(claim, "unchecked", found, unit, method=method, reason=why)
+        return replace(unchecked, reason=why)
     judgement = compare(claim, stated, found, unit, method, context)
     if judgement.verdict == "confirmed":
         return judgement
@@ -50,38 +50,32 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
         reason = _in_another_unit(claim, stated, found).rstrip(".")
         reason = reason[:1].lower() + reason[1:]
         return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("unit",))
-    if merged := _in_merged_form(claim, stated, what, unit, method, context):
-        return merged
-    if tolerance_of(claim, context).kind == "written":
-        if stated.value > 0 and stated.quantum > 1 and stated.value <= found < stated.value + stated.quantum:
-            return _cut_off(judgement, found, stated)
-        if stated.digits >= ROUNDED_UP_DIGITS and stated.quantum > 1 and 0 < stated.value - found < stated.quantum:
-            text = f"Rounded up instead of to the nearest: {found:,}."
-            return replace(judgement, verdict="confirmed", explanation=text, fix=None)
+    if merged := context.counts.merged if context.counts else None:
+        value = count_in(merged, what, context.settings)
+        in_merged_form = compare(claim, stated, value, unit, f"{method}, in merged form", context)
+        if in_merged_form.verdict == "confirmed":
+            return in_merged_form
+    is_rounded = tolerance_of(claim, context).kind == "written" and stated.quantum > 1
+    if is_rounded and stated.value > 0 and stated.value <= found < stated.value + stated.quantum:
+        return _cut_off(judgement, found, stated)
+    if is_rounded and stated.digits >= ROUNDED_UP_DIGITS and 0 < stated.value - found < stated.quantum:
+        return _right(judgement, f"Rounded up instead of to the nearest: {found:,}.")
     if context.counts is None:
         return _without_a_run(judgement, context)
     if any(_is_without_idle_parts(way) for way in reproductions_of(claim, context)):
-        text = "Without the parts that do not run in eval mode, such as auxiliary heads."
-        return replace(judgement, verdict="confirmed", explanation=text, fix=None)
-    explanation, explained, shows = explain(claim, context, what, stated)
+        return _right(judgement, "Without the parts that do not run in eval mode, such as auxiliary heads.")
+    explanation, explained, shows = explain(claim, context, what, stated, found)
     return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
+
+
+def _right(judgement: Judgement, explanation: str) -> Judgement:
+    return replace(judgement, verdict="confirmed", explanation=explanation, fix=None)
 
 
 def _is_equal_to_the_digit(text: str, found: int) -> bool:
     """Return whether a text without a unit is a count with all its digits, so many that no luck gives them."""
     number = parse_number(text, "count")
     return number is not None and number.value == found and number.digits > FEW_DIGITS
-
-
-def _in_merged_form(
-    claim: Claim, stated: Number, what: CountKind, unit: str, method: str, context: Context
-) -> Judgement | None:
-    merged = context.counts.merged if context.counts else None
-    if merged is None:
-        return None
-    found = count_in(merged, what, context.settings)
-    judgement = compare(claim, stated, found, unit, f"{method}, in merged form", context)
-    return judgement if judgement.verdict == "confirmed" else None
 
 
 def _is_without_idle_parts(way: Reproduction) -> bool:
@@ -109,15 +103,14 @@ def _cut_off(judgement: Judgement, found: int, stated: Number) -> Judgement:
     """Confirm a number that is the found one with its further digits cut off; with few digits it is unchecked."""
     text = f"Cut off instead of rounded: {found:,} begins with these digits."
     if stated.digits >= FEW_DIGITS:
-        return replace(judgement, verdict="confirmed", explanation=text, fix=None)
+        return _right(judgement, text)
     reason = f"{found:,} was cut off instead of rounded, or it is another number"
     return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("truncated",))
 
 
 def conventions_of(context: Context, what: CountKind) -> dict[str, int]:
     """Return what well-known tools count for the network, by their names in :data:`~tools.TOOLS`, or Keras."""
-    counts = context.counts
-    assert counts is not None
+    counts = context.of_run
     if what == "parameters":
         if not counts.statistics:
             return {}
@@ -234,22 +227,26 @@ def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}", safe)
 
 
-def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
+def explain(
+    claim: Claim, context: Context, what: CountKind, stated: Number, found: int
+) -> tuple[str, bool, tuple[str, ...]]:
     """Return the explanation of a refuted count, whether it is exact, and its discrepancies."""
-    assert context.evidence and context.counts
     if stated.value <= 0:
         return f"{show_count(stated.value)} is not a count.", False, ("no-way",)
-    size = context.counts.input_shape[1:]
+    size = context.of_run.input_shape[1:]
     candidates = reproductions_of(claim, context)
     if swapped := _swapped(context, what, stated):
         return swapped, True, ("swapped",)
-    if unit := _unit(claim, context, what, stated):
+    if unit := _in_another_unit(claim, stated, found):
         return unit, True, ("unit",)
+    multiply_adds = context.of_run.multiply_adds
+    if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
+        return "Exactly the multiply-adds: each was counted as one operation, not two.", True, ("unit",)
     if counted := next((r for r in candidates if r.exact and r.proved), None):
-        return _sentence(counted, size) + _sum(counted, context.counts), True, discrepancies_of(counted)
+        return _sentence(counted, size) + _sum(counted, context.of_run), True, discrepancies_of(counted)
     if other := _another_model(context, what, stated):
         return other, True, ("another-model",)
-    if hint := _hint(context, what, stated, candidates):
+    if hint := _hint(context, what, stated, found, candidates):
         return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
         sentence = f"No known way of counting gives exactly {shorten(claim.stated)}. {_sentence(near, size)}"
@@ -269,10 +266,8 @@ ABOUT_TWICE = (Decimal("2.00"), Decimal("2.12"))
 """How many times the multiply-adds operations are, with those that tools add."""
 
 
-def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Reproduction]) -> str:
-    found = found_count(context, what)
-    assert found is not None and context.counts is not None
-    size = context.counts.input_shape[1:]
+def _hint(context: Context, what: CountKind, stated: Number, found: int, candidates: list[Reproduction]) -> str:
+    size = context.of_run.input_shape[1:]
     if hint := next((r for r in candidates if not r.proved and r.input), None):
         assert hint.input
         by = f"what {hint.tool} counts" if hint.tool else "right"
@@ -300,17 +295,6 @@ def _exchanged(stated: Number, found: int) -> str:
     return ""
 
 
-def _unit(claim: Claim, context: Context, what: CountKind, stated: Number) -> str | None:
-    found = found_count(context, what)
-    assert found is not None and context.counts is not None
-    if in_unit := _in_another_unit(claim, stated, found):
-        return in_unit
-    multiply_adds = context.counts.multiply_adds
-    if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
-        return "Exactly the multiply-adds: each was counted as one operation, not two."
-    return None
-
-
 UNITS = {0: ("units", ""), 3: ("thousands", "K"), 6: ("millions", "M"), 9: ("billions", "G")}
 """Power of ten -> what a value is in, and its prefix."""
 
@@ -335,8 +319,8 @@ def _in_another_unit(claim: Claim, stated: Number, found: int) -> str:
 
 
 def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
-    other = next(context.numbers("parameters" if what == "flops" else "flops"), None)
     others: CountKind = "parameters" if what == "flops" else "flops"
+    other = next(context.numbers(others), None)
     if not _is_one_of(others, stated, context):
         return None
     if other and _is_one_of(what, other[1], context):

@@ -79,8 +79,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
     if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
-    assert context.counts
-    shape, head = context.counts.output_shape, context.counts.head
+    shape, head = context.of_run.output_shape, context.of_run.head
     if head is None or shape != (1, head.classes):
         return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
     if not any(head.classes in classes_of(name) for name in _data_sets(context)):
