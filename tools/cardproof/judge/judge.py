@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
-from cardproof.core.measurements import Evidence, Totals
+from cardproof.core.measurements import Totals
 from cardproof.core.numbers import is_coarse, show_count
 from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Finding, Judgement, Need, Place, shorten
@@ -18,9 +18,7 @@ from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.checks._counts import tolerance_of
 from cardproof.judge.checks._network import unchecked_reason
 from cardproof.judge.columns import settle
-from cardproof.judge.passes import COUNTS, Judged, unchecked
-from cardproof.judge.subjects import about_something_else, with_sibling_head
-from cardproof.judge.votes import vote
+from cardproof.judge.passes import COUNTS, Judged, about_something_else, unchecked, vote, with_sibling_head
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
@@ -98,7 +96,6 @@ def judge(
                 claims,
                 settings,
                 found,
-                _missing(found, settings),
                 totals,
                 cited,
                 {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))},
@@ -209,12 +206,6 @@ def _set_aside_if_coarse(one: Judged) -> None:
         return
     written = "with one digit" if one.stated.digits == 1 else f"to ±{show_count(one.stated.quantum / 2)}"
     one.set_aside(f"written {written}: {shorten(claim.stated)} says too little to be checked")
-
-
-def _missing(found: Evidence | None, settings: Settings) -> str:
-    if found is None:
-        return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
-    return found.missing
 
 
 def _finding(judgement: Judgement) -> Finding | None:

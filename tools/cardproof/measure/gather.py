@@ -12,8 +12,7 @@ from msgspec.structs import fields, replace
 from cardproof.core.clock import recorded_environment
 from cardproof.core.measurements import Curve, Environment, Evaluated, Evidence, Recipe
 from cardproof.core.types import Need
-from cardproof.evidence.private import PrivateRecords
-from cardproof.evidence.records import Inputs, Record
+from cardproof.evidence.records import Inputs, PrivateRecords, Record
 from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
 

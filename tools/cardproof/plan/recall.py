@@ -11,9 +11,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.sealed_json import NewerError, TamperedError
-from cardproof.evidence.private import PrivateRecords, usable
 from cardproof.evidence.records import (
     Dependencies,
+    PrivateRecords,
     Record,
     changed_inputs,
     dependencies,
@@ -21,6 +21,7 @@ from cardproof.evidence.records import (
     is_record,
     load,
     source_state,
+    usable,
 )
 from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.zoos import ZooError

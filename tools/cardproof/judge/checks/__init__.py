@@ -35,8 +35,6 @@ class Context(Struct, frozen=True):
     """All claims of this model."""
     settings: Settings
     evidence: Evidence | None
-    missing: str = ""
-    """Why there is no evidence; follows the words "not measured: "."""
     others: Mapping[str, Totals] = field(default_factory=dict)
     """Counts of all models of the site, by name."""
     cited: tuple[CitedSource, ...] = ()
@@ -56,6 +54,14 @@ class Context(Struct, frozen=True):
     """All models of its card, this one among them; without neighbours of their own."""
     decided: Collection[Place] = ()
     """Places of claims of which it is known whether they are about the zoo's network; empty while claims are judged."""
+
+    @property
+    def missing(self) -> str:
+        """Why there are no counts, empty if there are; follows the words "not measured: "."""
+        if self.evidence:
+            return self.evidence.missing
+        zoo = self.settings.zoo
+        return "no zoo was named (--zoo)" if zoo is None else f"nothing was measured with zoo '{zoo}'"
 
     @property
     def counts(self) -> Counts | None:
