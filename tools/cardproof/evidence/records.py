@@ -23,7 +23,7 @@ from cardproof.core.measurements import Evidence
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.paths import resolve_inside
 from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, plain
-from cardproof.core.types import Need, Number, Question
+from cardproof.core.types import Need, Question
 from cardproof.zoos import BUILT_IN
 
 SCHEMA = "cardproof-evidence/1"
@@ -74,12 +74,9 @@ def dependencies(need: Need, zoo: str, network: str) -> Dependencies:
 
 def question_text(question: Question) -> str:
     """Return a stated number with its field, as inputs of records name it."""
-    return f"{question.field} {_written(question.number)}"
-
-
-def _written(number: Number) -> str:
-    value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
-    return value if quantum == "1" else f"{value} to the nearest {quantum}"
+    value, quantum = (f"{part.normalize():f}" for part in (question.number.value, question.number.quantum))
+    written = value if quantum == "1" else f"{value} to the nearest {quantum}"
+    return f"{question.field} {written}"
 
 
 def file_name(model: str) -> str:
@@ -356,7 +353,6 @@ def _is_of_size(record: Record, need: Need) -> bool:
 
 
 def _is_met(question: Question, record: Record) -> bool:
-    """Return whether a stated number is the measured one, so that nothing explains it."""
     if question.field == "flops":
         return record.counts is not None and equal_as_written(record.counts.multiply_adds, question.number)
     found = record.built if question.field == "parameters" else None

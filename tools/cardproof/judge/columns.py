@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.measurements import Reproduction
@@ -154,17 +153,7 @@ def _by_convention(judgement: Judgement, whose: str, rule: str) -> Judgement:
 
 
 def _unrefuted(judgement: Judgement, **changes: Any) -> Judgement:
-    """Return a judgement that no longer refutes its claim."""
     return replace(judgement, fix=None, explained=False, discrepancies=(), **changes)
-
-
-class _Joint(Struct, frozen=True):
-    """One way of counting for a column."""
-
-    words: str
-    rows: list[Judged]
-    """Rows whose values it gives."""
-    shows: tuple[str, ...]
 
 
 def _explain_jointly(rows: list[Judged], of_a_tool: int) -> Iterator[Finding]:
@@ -174,28 +163,27 @@ def _explain_jointly(rows: list[Judged], of_a_tool: int) -> Iterator[Finding]:
     """
     if len(rows) < FEW_ROWS:
         return
-    way = max(_joint_ways(rows), key=lambda way: len(way.rows))
-    fitting = way.rows
+    words, fitting, shows = max(_joint_ways(rows), key=lambda way: len(way[1]))
     if len(fitting) < max(FEW_ROWS, of_a_tool + 1) or 10 * len(fitting) < 9 * len(rows):
         return
     if all(row.judgement.explained for row in fitting):
         return
     for row in fitting:
-        explanation = f"{way.words}, as in {len(fitting)} rows of this column."
-        row.judgement = replace(row.judgement, explanation=explanation, explained=True, discrepancies=way.shows)
+        explanation = f"{words}, as in {len(fitting)} rows of this column."
+        row.judgement = replace(row.judgement, explanation=explanation, explained=True, discrepancies=shows)
         row.merged = True
     judgement = fitting[0].judgement
     claim = judgement.claim
     said = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}"
-    message = f"{said}: {way.words[:1].lower()}{way.words[1:]}"
+    message = f"{said}: {words[:1].lower()}{words[1:]}"
     yield Finding(claim.column or claim.place, judgement.check, "error", message, "write what was measured")
 
 
-def _joint_ways(rows: list[Judged]) -> Iterator[_Joint]:
-    """Yield binary units, and the way that was found for most rows."""
+def _joint_ways(rows: list[Judged]) -> Iterator[tuple[str, list[Judged], tuple[str, ...]]]:
+    """Yield binary units, and the way that was found for most rows: its words, its rows, and what it shows."""
     power = 30 if rows[0].what == "flops" else 20
     words = f"Counted in units of 2^{power}, not 10^{power * 3 // 10}"
-    yield _Joint(words, [row for row in rows if _in_binary_units(row)], ("unit",))
+    yield (words, [row for row in rows if _in_binary_units(row)], ("unit",))
     by_key: dict[Reproduction, list[Judged]] = {}
     examples: dict[Reproduction, Reproduction] = {}
     for row in rows:
@@ -207,7 +195,7 @@ def _joint_ways(rows: list[Judged]) -> Iterator[_Joint]:
         example = examples[key]
         words = describe(replace(example, stated=example.value), fitting[0].context.of_run.input_shape[1:])
         words = words.removeprefix("exactly ")
-        yield _Joint(words[:1].upper() + words[1:], fitting, discrepancies_of(example))
+        yield (words[:1].upper() + words[1:], fitting, discrepancies_of(example))
 
 
 def _in_binary_units(row: Judged) -> bool:

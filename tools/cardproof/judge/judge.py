@@ -153,7 +153,6 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
 
 
 def _run_checks(card: CardContext, of_card: list[Finding]) -> None:
-    """Add the findings of all checks about the models of a card and about the card."""
     for check in all_checks():
         for context in card.models if check.check_model else ():
             assert check.check_model
@@ -197,14 +196,14 @@ def _stated_about(judgement: Judgement) -> Judgement:
 
 def _set_aside_if_coarse(one: Judged) -> None:
     """Set aside a confirmed count that is not equal to the measured one, and whose few digits fit many networks."""
-    claim, found = one.claim, one.judgement.found
-    if one.judgement.verdict != "confirmed" or one.judgement.check not in (*COUNTS, "file-size"):
-        return
+    claim, stated, found = one.claim, one.claim.number, one.judgement.found
+    if one.judgement.verdict != "confirmed" or one.judgement.check not in (*COUNTS, "file-size") or stated is None:
+        return  # without a number it is equal to the digit
     assert isinstance(found, int)
     is_written = tolerance_of(claim, one.context).kind == "written"
-    if found == one.stated.value or not is_written or not is_coarse(found, one.stated, claim.stated):
+    if found == stated.value or not is_written or not is_coarse(found, stated, claim.stated):
         return
-    written = "with one digit" if one.stated.digits == 1 else f"to ±{show_count(one.stated.quantum / 2)}"
+    written = "with one digit" if stated.digits == 1 else f"to ±{show_count(stated.quantum / 2)}"
     one.set_aside(f"written {written}: {shorten(claim.stated)} says too little to be checked")
 
 

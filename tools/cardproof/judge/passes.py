@@ -216,7 +216,6 @@ def _way_with_classes(one: Judged, classes: tuple[int, ...]) -> Reproduction | N
 
 
 def _confirmed(judgement: Judgement, found: int, stated: Number, said: str) -> Judgement:
-    """Return the confirmation of a count that holds in the way that ``said`` names."""
     difference = Decimal(found) - stated.value
     return replace(
         unchecked(judgement, ""),

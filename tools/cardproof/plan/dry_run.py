@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from contextlib import closing, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
@@ -95,12 +96,8 @@ def dry_run(
         return DryRun()
     needs = plan(reading, load_names(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
-    private = PrivateRecords(settings.zoo) if remember else None
-    try:
+    with closing(PrivateRecords(settings.zoo)) if remember else nullcontext() as private:
         return _dry_run(plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced, private), chosen)
-    finally:
-        if private:
-            private.close()
 
 
 def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:

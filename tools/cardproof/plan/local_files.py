@@ -19,7 +19,7 @@ from cardproof.core.paths import hub_repository, is_regular, resolve_inside
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile, Place
 from cardproof.core.yaml import Mapping as MappingNode
-from cardproof.core.yaml import Node, Scalar, Sequence
+from cardproof.core.yaml import Scalar, Sequence
 from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
@@ -255,9 +255,12 @@ def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
     seen: set[tuple[str, int]] = set()
     for model in card.models:
         for name_of_field in FIELDS if model.form == "index" else ():
-            for node in _scalars(model.fields.get(name_of_field)):
+            given = model.fields.get(name_of_field)
+            for node in given.items if isinstance(given, Sequence) else [given]:
+                if not isinstance(node, Scalar) or not isinstance(node.value, str) or len(node.text) > 500:
+                    continue
                 key = (node.source.name, node.start)
-                if key in seen or not isinstance(node.value, str) or len(node.text) > 500:
+                if key in seen:
                     continue
                 seen.add(key)
                 name = node.text.partition("#")[0].strip()
@@ -298,12 +301,6 @@ def licences_in(text: str) -> tuple[str, ...]:
 def repository(folder: Path) -> Path | None:
     """Return the nearest folder above that is a Git working tree."""
     return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
-
-
-def _scalars(node: Node | None) -> Iterator[Scalar]:
-    for item in node.items if isinstance(node, Sequence) else [node]:
-        if isinstance(item, Scalar):
-            yield item
 
 
 def _candidates(folder: Path, name: str) -> Iterator[Path]:

@@ -71,7 +71,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from cardproof.core.measurements import Evidence
 from cardproof.core.types import Finding, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import name_map, parameter_mismatch
@@ -98,12 +97,12 @@ def check_model(context: Context) -> Iterator[Finding]:
     if evidence.error and (context.model.form in ("table", "evaluations") or not _needs_network(context)):
         return  # a table may compare with models of anybody, a folder have any name; claims say why they are unchecked
     if evidence.error:
-        message = f"{context.model.name} was not measured: {_said(evidence)}"
-        if evidence.error.startswith(NO_SUCH_MODEL):
-            hint = f"check the name against the models of zoo '{evidence.zoo}'"
-            yield Finding(place, "unknown-model", "error", message, hint)
-        else:
-            yield Finding(place, "not-measured", "error", message)
+        near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
+        message = f"{context.model.name} was not measured: {evidence.missing}"
+        message += f"; did you mean {near}?" if near and "did you mean" not in evidence.missing else ""
+        is_unknown = evidence.error.startswith(NO_SUCH_MODEL)
+        hint = f"check the name against the models of zoo '{evidence.zoo}'" if is_unknown else None
+        yield Finding(place, "unknown-model" if is_unknown else "not-measured", "error", message, hint)
         return
     if evidence.unrun:
         message = f"{context.model.name} was built and not run: {evidence.unrun.reason}"
@@ -116,17 +115,7 @@ def check_model(context: Context) -> Iterator[Finding]:
         yield Finding(place, "renamed", "note", message)
 
 
-def _said(evidence: Evidence) -> str:
-    near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
-    return (
-        f"{evidence.missing}; did you mean {near}?"
-        if near and "did you mean" not in evidence.missing
-        else evidence.missing
-    )
-
-
 def _needs_network(context: Context) -> bool:
-    """Return whether a card states a count or a setting of a model, which only its network can answer."""
     return any(claim.kind in OF_NETWORK and claim.is_field for claim in context.claims)
 
 

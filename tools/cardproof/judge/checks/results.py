@@ -212,6 +212,7 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     return Judgement(claim, "disputed", differing, unit, "equal to a source", difference, reason=reason, sources=named)
 
 
+ZooResult = tuple[StatedResult, Number]
 OF_ZOO = "equal to the zoo's own metadata"
 """What is allowed of a result of which the zoo's metadata are the source."""
 
@@ -222,14 +223,14 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
     if not own or evidence is None:
         return None
     zoo = evidence.environment.zoo
-    nearest = min(own, key=lambda result: abs(_number_of(result).value - stated.value))
-    found = _number_of(nearest).value
+    nearest, number = min(own, key=lambda pair: abs(pair[1].value - stated.value))
+    found = number.value
     named = ((f"metadata of {zoo}", f"{found}{unit}"),)
-    if _is_equal(stated, _number_of(nearest)):
+    if _is_equal(stated, number):
         method = f"equal to the metadata of {zoo}: {nearest.weights} ({nearest.place})"
         return Judgement(claim, "cited", float(found), unit, OF_ZOO, "0", method=method, reason=missing, sources=named)
     difference = f"{found - stated.value:+.3f}".replace("-", "−")
-    listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result in own)}"
+    listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result, _ in own)}"
     disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed, sources=named)
     if other := _exchanged_with(claim, context, stated, own):
         reason = f"the values of {claim.model} and {other} are exchanged: {listed}, and this value of {other}"
@@ -243,7 +244,7 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
     return disputed
 
 
-def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[StatedResult]) -> str | None:
+def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[ZooResult]) -> str | None:
     """Return the model of this card that has this value in the zoo's metadata, and states this model's; None if none.
 
     Values of few digits may be equal by chance.
@@ -252,11 +253,11 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[St
         return None
     for other in context.neighbours:
         theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
-        if not any(_is_equal(stated, _number_of(result)) for result in theirs):
+        if not any(_is_equal(stated, number) for _, number in theirs):
             continue
         same = (c for c in other.claims if c.kind == claim.kind and c.metric and c.dataset == claim.dataset)
         values = [value for c in same if (value := accuracy(c, other))]
-        if any(_is_equal(value, _number_of(result)) for value in values for result in own):
+        if any(_is_equal(value, number) for value in values for _, number in own):
             return other.model.name
     return None
 
@@ -267,25 +268,20 @@ LEAST_DIGITS = 3
 """Digits of two values that are called exchanged: fewer may be equal by chance."""
 
 
-def _of_zoo(claim: Claim, context: Context) -> list[StatedResult]:
+def _of_zoo(claim: Claim, context: Context) -> list[ZooResult]:
     """Return the zoo's own results of a model on the data set of a claim, without those that are the claim itself."""
     subject = context.subject(claim)
     if context.evidence is None or (subject and (subject.dataset or subject.task)):
         return []
     name = canonical_dataset(claim.dataset) if claim.dataset else None
     return [
-        result
+        (result, number)
         for result in context.evidence.stated_results
-        if kind_of(result.metric) == claim.kind
+        if (number := parse_number(result.value))
+        and kind_of(result.metric) == claim.kind
         and not result.place.startswith(f"{claim.place.file}:")
         and (claim.dataset is None or (name is not None and name == canonical_dataset(result.dataset)))
     ]
-
-
-def _number_of(result: StatedResult) -> Number:
-    number = parse_number(result.value)
-    assert number
-    return number
 
 
 def _why_not_evaluated(claim: Claim, context: Context) -> str:

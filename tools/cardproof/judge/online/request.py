@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import Literal, get_args
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -188,10 +189,8 @@ def _connection(scheme: str, host: str, port: int, addresses: list[str], until: 
 
 
 def _cut_off(sock: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it may be closed already
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # it is closed already
 
 
 def _not_there(trouble: Exception) -> _NoAnswerError:
