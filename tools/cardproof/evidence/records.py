@@ -215,11 +215,6 @@ def load(path: Path) -> Record:
     return _possible(load_sealed(path, SCHEMA, Record), path)
 
 
-def load_text(text: str, path: Path) -> Record:
-    """Return the record of a text that was read from ``path``; raises TamperedError and NewerError."""
-    return _possible(parse_sealed(text, path, SCHEMA, Record), path)
-
-
 def _possible(record: Record, path: Path) -> Record:
     """Return a record if a measurement can give its values, whoever wrote it and its seal; else raise TamperedError."""
     built = [part for part in (record.counts, record.unrun) if part]
@@ -284,7 +279,7 @@ class PrivateRecords:
             if entry is None or not isinstance(entry.value, str):
                 continue
             try:
-                record = load_text(entry.value, cache_path())
+                record = _possible(parse_sealed(entry.value, cache_path(), SCHEMA, Record), cache_path())
             except (TamperedError, NewerError):
                 continue
             if record.model == need.model and dict(record.inputs) == entry.inputs:

@@ -13,7 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.measurements import Totals
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.secrets import mask_all, masked
-from cardproof.core.types import Claim, Finding, Judgement, Place, ShownVerdict, Verdict, shorten
+from cardproof.core.types import Finding, Judgement, Place, ShownVerdict, Verdict, shorten
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model
@@ -147,15 +147,15 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
         Defined(
             model.name,
             model.place,
-            tuple((claim.label, claim.stated) for claim in claims if _is_compared(claim)),
+            tuple(
+                (claim.label, claim.stated)
+                for claim in claims
+                if claim.metric or (claim.is_field and claim.kind in ("parameters", "flops"))
+            ),
             model.form == "index",
         )
         for model, claims in zip(card.models, card.claims_of, strict=True)
     )
-
-
-def _is_compared(claim: Claim) -> bool:
-    return claim.metric or (claim.is_field and claim.kind in ("parameters", "flops"))
 
 
 def _are_equal(one: str, other: str) -> bool:

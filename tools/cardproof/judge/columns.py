@@ -59,7 +59,8 @@ def _settle(rows: list[Judged]) -> Iterator[Finding]:
     yield from _warn_of_form(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
-    yield from _explain_jointly([row for row in judged if row.refuted], _most_of_a_tool(judged) if known else 0)
+    of_tools = Counter(name for row in judged if known and row.refuted for name in _fits(row))
+    yield from _explain_jointly([row for row in judged if row.refuted], max(of_tools.values(), default=0))
     if known:
         yield from _confirm_conventions([row for row in judged if not row.merged])
     _set_aside_at_assumed_size([row for row in judged if row.claim.kind == "flops" and not row.merged])
@@ -92,11 +93,6 @@ def _warn_of_form(rows: list[Judged]) -> Iterator[Finding]:
             claim = judgement.claim
             message = f"{claim.field} of {claim.model} says {claim.stated}: {judgement.reason}"
             yield Finding(claim.place, judgement.check, "warning", message, hint, judgement.fix)
-
-
-def _most_of_a_tool(rows: list[Judged]) -> int:
-    found = Counter(name for row in rows if row.refuted for name in _fits(row))
-    return max(found.values(), default=0)
 
 
 def _fits(row: Judged) -> set[str]:
@@ -133,7 +129,10 @@ def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
         notes.setdefault(CONVENTIONS[name], []).extend(fitting)
     for (whose, rule), fitting in notes.items():
         for row in fitting:
-            row.judgement = _by_convention(row.judgement, whose, rule)
+            judgement = row.judgement
+            explanation = f"By {whose} convention: {rule}. The network has {judgement.found:,} {judgement.unit}."
+            method = f"{judgement.method}; by {whose} convention"
+            row.judgement = _unrefuted(judgement, verdict="confirmed", explanation=explanation, method=method)
         claim = fitting[0].claim
         hint = "no mistake; 'conventions: strict' refutes it"
         message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {whose} convention: {rule}"
@@ -144,12 +143,6 @@ def _is_called_flops(row: Judged) -> bool:
     """Return whether a row stands in a table's column of FLOPs, which may be operations; MACs are multiply-adds."""
     is_macs = re.search(r"mac|madd|mult", f"{row.claim.field} {row.stated.unit}".lower())
     return row.claim.column is not None and row.what == "flops" and not is_macs
-
-
-def _by_convention(judgement: Judgement, whose: str, rule: str) -> Judgement:
-    explanation = f"By {whose} convention: {rule}. The network has {judgement.found:,} {judgement.unit}."
-    method = f"{judgement.method}; by {whose} convention"
-    return _unrefuted(judgement, verdict="confirmed", explanation=explanation, method=method)
 
 
 def _unrefuted(judgement: Judgement, **changes: Any) -> Judgement:

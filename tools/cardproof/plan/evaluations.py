@@ -141,14 +141,17 @@ def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | 
     Weights are identified by the name of their file, and by the content of a local file whose name does not end in a
     part of its own SHA-256.
     """
+    from res2next.datasets import find_dataset
+
     name = weights.name if weights else need.weights or ""
+    digest = find_dataset(dataset).digests.get("test", "")  # of its images, if there is only one version of them
     if weights and not names_its_digest(weights):
         name = f"{name} {digest_of(weights)[:23]}"
     return (
         ("method", METHOD),
         ("network", f"{zoo} {need.in_zoo} {network}"),
         ("weights", name),
-        ("data set", _data_digest(dataset)),
+        ("data set", f"{dataset} test {digest}".strip()),
     )
 
 
@@ -195,13 +198,6 @@ def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str
         recorded["weights"] = recorded.get("weights", "").partition(" ")[0]
     changed = [name for name, value in wanted.items() if recorded.get(name) != value]
     return changed or [f"source {name}" for name in changed_sources(result.sources)]
-
-
-def _data_digest(dataset: str) -> str:
-    from res2next.datasets import find_dataset
-
-    digest = find_dataset(dataset).digests.get("test", "")
-    return f"{dataset} test {digest}".strip()
 
 
 def _given(path: Path | None, settings: Settings) -> Path | None:

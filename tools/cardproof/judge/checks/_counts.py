@@ -38,7 +38,8 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
     unchecked = Judgement(claim, "unchecked", found, unit, method=method)
     if (stated := claim.number) is None:
-        if claim.unread.startswith(NO_UNIT) and _is_equal_to_the_digit(claim.stated, found):
+        plain = parse_number(claim.stated, "count") if claim.unread.startswith(NO_UNIT) else None
+        if plain and plain.value == found and plain.digits > FEW_DIGITS:  # no luck gives so many digits
             return Judgement(claim, "confirmed", found, unit, "exact", "0", method=method)
         return replace(unchecked, reason=claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}")
     if why := mismatch_reason(context):
@@ -70,12 +71,6 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
 
 def _right(judgement: Judgement, explanation: str) -> Judgement:
     return replace(judgement, verdict="confirmed", explanation=explanation, fix=None)
-
-
-def _is_equal_to_the_digit(text: str, found: int) -> bool:
-    """Return whether a text without a unit is a count with all its digits, so many that no luck gives them."""
-    number = parse_number(text, "count")
-    return number is not None and number.value == found and number.digits > FEW_DIGITS
 
 
 def _is_without_idle_parts(way: Reproduction) -> bool:

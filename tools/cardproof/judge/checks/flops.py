@@ -108,7 +108,7 @@ from msgspec.structs import replace
 
 from cardproof.core.numbers import MULTIPLY_ADDS
 from cardproof.core.types import Claim, Judgement
-from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks import Check, Context, preprocessing
 from cardproof.judge.checks._counts import (
     conventions_of,
     judge_count,
@@ -116,7 +116,6 @@ from cardproof.judge.checks._counts import (
     tolerance_of,
     within,
 )
-from cardproof.judge.checks.preprocessing import is_refuted_size, is_right_square
 from cardproof.read.claims import image_size
 
 
@@ -148,12 +147,13 @@ def _at_refuted_size(judgement: Judgement, context: Context) -> Judgement:
 
     A value that another way of counting explains exactly stays refuted, without a fix.
     """
-    if not any(one.kind == "image size" and is_refuted_size(one, context) for one in context.claims):
+    sizes = (preprocessing.judge(one, context) for one in context.claims if one.kind == "image size")
+    if all(size.verdict != "refuted" for size in sizes):
         return judgement
     if _may_be_of_a_tool(judgement, context):
         return judgement
     ways = reproductions_of(judgement.claim, context)
-    if judgement.explained and not any(is_right_square(way) for way in ways):
+    if judgement.explained and not any(preprocessing.is_right_square(way) for way in ways):
         explanation = f"{judgement.explanation} The image size is refuted too: correct it first."
         return replace(judgement, explanation=explanation, fix=None)
     reason = "the image size is refuted: counts are judged when it is right"
@@ -178,7 +178,7 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     own = "x".join(str(side) for side in context.of_run.input_shape[1:])
     is_of_zoo = bool(context.evidence and context.evidence.preprocessing)
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
-    squares = [way for way in found if is_right_square(way)]
+    squares = [way for way in found if preprocessing.is_right_square(way)]
     for size in (way.input for way in squares):
         if size:
             height, width = size

@@ -108,11 +108,6 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, discrepancies=shows)
 
 
-def is_refuted_size(claim: Claim, context: Context) -> bool:
-    """Return whether a claim of an image size is refuted."""
-    return judge(claim, context).verdict == "refuted"
-
-
 def _have_flops_of(config: Preprocessing, context: Context) -> bool:
     """Return whether all FLOPs of a card are right at the zoo's size: else another size would make them wrong."""
     return all(
