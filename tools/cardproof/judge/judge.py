@@ -91,21 +91,12 @@ def judge(
         for model, claims in zip(card.models, card.claims_of, strict=True):
             need = needs[card.file, model.key]
             found = proved.evidence.get(need)
-            context = Context(
-                model,
-                claims,
-                settings,
-                found,
-                totals,
-                cited,
-                {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))},
-                proved.recipes.get(need) or (found.recipe if found else None),
-                files.weights.get(model.key),
-                files.code.get(model.key),
-                need.network,
-                subjects,
+            reasons = {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))}
+            recipe = proved.recipes.get(need) or (found.recipe if found else None)
+            local = (files.weights.get(model.key), files.code.get(model.key))
+            contexts.append(
+                Context(model, claims, settings, found, totals, cited, reasons, recipe, *local, need.network, subjects)
             )
-            contexts.append(context)
         judged, decided = _judge_card(card, contexts, of_card)
         of_card += files.refused
         for one in judged:

@@ -24,8 +24,6 @@ from cardproof.read.cited_results import CitedSource
 from cardproof.read.models import Model
 from cardproof.read.subject import Subject
 
-__all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
-
 
 class Context(Struct, frozen=True):
     """One model, with all that a check may use."""
