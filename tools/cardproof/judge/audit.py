@@ -68,21 +68,16 @@ def audit_cards(
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
     local = find_local_files(reading, settings if of_audit else replace(settings, weights=None), faults.append)
     verdicts = judge(reading, needs, gathered, settings, cited, others, local, faults)
-    speeds, gathered = _speeds(settings, gathered)
+    speeds = None
+    if settings.speed:
+        path = settings.path(settings.speed)
+        try:
+            speeds = load_speeds(path)
+        except NewerError:
+            raise
+        except InputError:  # it is not as it was written, and is reported like a record of evidence
+            gathered = replace(gathered, tampered=(*gathered.tampered, path))
     return Audit(reading, needs, gathered, verdicts, local, speeds)
-
-
-def _speeds(settings: Settings, gathered: GatheredEvidence) -> tuple[Speeds | None, GatheredEvidence]:
-    """Return the speeds of a site; a file that is not as it was written is reported like a record of evidence."""
-    if not settings.speed:
-        return None, gathered
-    path = settings.path(settings.speed)
-    try:
-        return load_speeds(path), gathered
-    except NewerError:
-        raise
-    except InputError:
-        return None, replace(gathered, tampered=(*gathered.tampered, path))
 
 
 class Audit(Struct, frozen=True):

@@ -124,12 +124,13 @@ def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> list[
             continue  # whatever the words say: the rows are the zoo's networks
         before = [row.judgement for row in rows]
         for row in rows:
-            _judge_in_table(row, subject)
+            if row.context.counts and row.judgement.check:  # otherwise it is unchecked already
+                _judge_by(subject, row)
         changed = [row.judgement for row, earlier in zip(rows, before, strict=True) if row.judgement != earlier]
         findings += _findings(subject, changed)
     for one in judged:
         if one.in_index and one.refuted and one.is_count:
-            _judge_by_results(one)
+            _judge_by(subject_of_results(one.context.model), one)
     return findings
 
 
@@ -160,28 +161,18 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _judge_in_table(row: Judged, subject: Subject) -> None:
-    if row.context.counts is None or not row.judgement.check:
-        return  # it is unchecked already
+def _judge_by(subject: Subject, one: Judged) -> None:
+    """Judge a claim by what its table or the results of its model are about."""
     if subject.task:
-        row.set_aside(f"its table is about {subject.task} ({subject.task_said})")
-    elif subject.dataset and row.judgement.verdict != "confirmed" and _has_another_head(row.context, subject.dataset):
-        if held := _with_head_of(subject.dataset, row):
-            row.judgement = held
-        elif row.refuted:
-            row.set_aside(
-                f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
-            )
-
-
-def _judge_by_results(one: Judged) -> None:
-    """Judge a refuted count of a model index, whose results tell what the model is for."""
-    subject = subject_of_results(one.context.model)
-    if subject.task:
-        one.set_aside(f"{subject.task_said}: it may count parts that the zoo's network does not have")
-    elif subject.dataset and _has_another_head(one.context, subject.dataset):
-        why = f"{subject.dataset_said}: probably another network than the zoo's"
-        one.judgement = _with_head_of(subject.dataset, one) or unchecked(one.judgement, why)
+        why = f"{subject.task_said}: it may count parts that the zoo's network does not have"
+        one.set_aside(f"its table is about {subject.task} ({subject.task_said})" if subject.table else why)
+    elif subject.dataset and one.judgement.verdict != "confirmed" and _has_another_head(one.context, subject.dataset):
+        if held := _with_head_of(subject.dataset, one):
+            one.judgement = held
+        elif one.refuted:
+            said = f"{subject.dataset_said}: probably another network than the zoo's"
+            in_table = f"its table is about {subject.dataset.name} ({subject.dataset_said}): probably another network"
+            one.set_aside(in_table if subject.table else said)
 
 
 def _has_another_head(context: Context, dataset: DataSet) -> bool:

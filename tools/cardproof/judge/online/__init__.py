@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
 from collections import Counter, deque
@@ -159,14 +158,15 @@ class _Asking:
             self._hosts.setdefault(_host(url), deque()).append(url)
         for of_host in self._hosts.values():
             self._leave_out(of_host, MOST_OF_A_HOST, f"more than {MOST_OF_A_HOST} addresses of one host")
-        self._turns = [(0.0, number, host) for number, host in enumerate(self._hosts)]
+        self._turns = deque((0.0, host) for host in self._hosts)
         """When each host may be asked again, the earliest first; hosts that are being asked are not in it."""
         self._lock = threading.Lock()
 
     def run(self, progress: Progress | None) -> dict[str, Answer]:
         """Return the answers that came in time. A name server that hangs is not waited for."""
         total = sum(map(len, self._hosts.values()))
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in self._turns[:AT_ONCE]]
+        number = min(AT_ONCE, len(self._turns))
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(number)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -182,11 +182,11 @@ class _Asking:
             with self._lock:
                 if not self._turns:
                     return
-                ready, number, host = heapq.heappop(self._turns)
+                ready, host = self._turns.popleft()
             time.sleep(max(0.0, min(ready, self._until) - time.monotonic()))
-            url = self._hosts[host].popleft() if time.monotonic() < self._until else None
-            if url is None:
+            if time.monotonic() >= self._until:
                 return
+            url = self._hosts[host].popleft()
             answer = self._ask(url)
             if answer.state == "unreachable" and time.monotonic() >= self._until:
                 return  # it was cut off: nothing is known of it
@@ -196,7 +196,7 @@ class _Asking:
                 if self._silent[host] >= MOST_SILENT:
                     self._leave_out(self._hosts[host], 0, f"{MOST_SILENT} addresses of its host had no answer")
                 if self._hosts[host]:
-                    heapq.heappush(self._turns, (time.monotonic() + self._pause, number, host))
+                    self._turns.append((time.monotonic() + self._pause, host))
 
     def _leave_out(self, urls: deque[str], most: int, why: str) -> None:
         while len(urls) > most:
