@@ -20,7 +20,7 @@ from cardproof.core.errors import InputError, boundary
 from cardproof.core.settings import Settings
 from cardproof.core.types import Place
 from cardproof.judge.checks import all_checks
-from cardproof.plan import local_files, needs
+from cardproof.plan import local_files, recall
 from cardproof.read import tables
 from cardproof.report.baseline import text_of_baseline
 
@@ -73,7 +73,7 @@ def test_a_long_error_is_cut_and_stands_on_one_line():
         (reading, "read_page"),
         (tables, "columns_of"),
         (tables, "_models"),
-        (needs, "_need_of"),
+        (recall, "_need_of"),
         (local_files, "missing_files"),
         (judging, "subjects_of"),
         (judging, "settle"),

@@ -14,7 +14,7 @@ from cardproof.evidence.records import dump, load
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.evaluations import plan_evaluations
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.read.cited_results import read_cited
 

@@ -16,8 +16,7 @@ from cardproof.core.files import show_path
 from cardproof.core.journal import replace_files
 from cardproof.core.terminal import write_data
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
-from cardproof.plan.needs import plan
-from cardproof.plan.recall import digests_of
+from cardproof.plan.recall import digests_of, plan
 from cardproof.render.site_build import read_site
 from cardproof.zoos.aliases import load_names
 from res2next.commands import ENGINE

@@ -30,8 +30,8 @@ from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
 from cardproof.measure.speeds import Speed, Speeds, load_speeds
 from cardproof.plan.local_files import LocalFiles, find_local_files
-from cardproof.plan.needs import plan
 from cardproof.plan.options import DEFAULTS, MeasureOptions
+from cardproof.plan.recall import plan
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import header_facts
 from cardproof.snippets.results import PageRun, findings_of

@@ -13,9 +13,8 @@ from msgspec import Struct, to_builtins
 from cardproof.core.json_text import strict_json
 from cardproof.core.terminal import printable
 from cardproof.evidence.records import PrivateRecords
-from cardproof.plan.needs import plan
 from cardproof.plan.options import parse_force
-from cardproof.plan.recall import RecallPlan, plan_recall
+from cardproof.plan.recall import RecallPlan, plan, plan_recall
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
-"""Recall: which of a run's models are on record, and which have to be measured and why."""
+"""What a run's models need: which measurements, which of these are on record, and which have to be made and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cardproof.core.errors import boundary
+from cardproof.core.names import ACCURACIES, canonical_dataset
 from cardproof.core.sealed_json import NewerError, TamperedError
+from cardproof.core.types import Claim, Finding, Need, Number, Question
 from cardproof.evidence.records import (
     Dependencies,
     PrivateRecords,
@@ -24,19 +28,64 @@ from cardproof.evidence.records import (
     usable,
 )
 from cardproof.plan.evaluations import Plan, plan_evaluations
+from cardproof.plan.local_files import model_names, model_of_weights
+from cardproof.read.claims import image_size, weights_file
 from cardproof.zoos import ZooError
 from cardproof.zoos.digests import FAILED, network_digests
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Need
     from cardproof.plan.options import Force
+    from cardproof.read import Reading
+    from cardproof.read.models import Model
+    from cardproof.zoos.aliases import Names
 
 EXTRAS = ("timm", "transformers")
 """Zoos whose package is an extra of cardproof's own."""
 
+MOST_SIDE = 4096
+"""Largest side of an image that a network is tried with."""
+
 NEW, FORCED = "new", "forced"
 """Why something is measured; the third reason is ``stale: `` with the changed inputs."""
+
+
+def plan(
+    reading: Reading, names: Names | None = None, report: Callable[[Finding], object] = lambda _: None
+) -> dict[tuple[str, str], Need]:
+    """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names.
+
+    ``report`` gets the findings about models whose needs cannot be told; nothing of them is measured but their counts.
+    """
+    needs = {}
+    for card in reading.cards:
+        in_files = model_names(card.models)
+        for model, claims in zip(card.models, card.claims_of, strict=True):
+            key = card.file, model.key
+            needs[key] = Need(model.name, None, None, ())
+            with boundary(report, model.place, "identity", f"in planning what {model.name} needs"):
+                weights = None if model_of_weights(model, in_files) else weights_file(model)
+                needs[key] = _need_of(model, claims, weights, names.network(model.name) if names else "")
+    return needs
+
+
+def _need_of(model: Model, claims: tuple[Claim, ...], weights: str | None, network: str) -> Need:
+    questions = dict.fromkeys(question for claim in claims if (question := _question(claim)))
+    stated = (claim.dataset for claim in claims if claim.metric and claim.dataset and claim.kind in ACCURACIES)
+    datasets = dict.fromkeys(name for dataset in stated if (name := canonical_dataset(dataset)))
+    return Need(model.name, weights, image_size(claims), tuple(questions), tuple(datasets), network)
+
+
+def _question(claim: Claim) -> Question | None:
+    if claim.metric:
+        return None
+    if claim.kind == "min size" and claim.size and claim.size[0] == claim.size[1] <= MOST_SIDE:
+        return Question("min size", Number(Decimal(claim.size[0]), Decimal(1)))
+    if claim.number is None or claim.number.value <= 0:
+        return None
+    if claim.kind == "flops":
+        return Question("flops", claim.number)
+    return Question("parameters", claim.number) if claim.kind == "parameters" else None
 
 
 class Recalled(Struct, frozen=True):
@@ -106,15 +155,15 @@ def plan_recall(
     missing = {
         need: _why(need, recalled) for need in unique if need in chosen and need not in valid and need not in failed
     }
-    plan = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
+    found = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
     for need, why in failed.items():
         record = recalled.stored.get(need)
         evaluations.valid[need], evaluations.outdated[need] = (), record.outdated if record else ()
         evaluations.reasons |= {(need, name): f"not evaluated: {why}" for name in need.datasets}
         made = f", made with {record.environment.zoo}" if record and zoo_error else ""
         on_record = f"; evidence of {record.environment.measured[:10]} is on record{made}" if record else ""
-        plan.impossible[need] = why + on_record
-    return plan
+        found.impossible[need] = why + on_record
+    return found
 
 
 def recall(

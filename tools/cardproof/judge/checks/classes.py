@@ -85,12 +85,14 @@ def judge(claim: Claim, context: Context) -> Judgement:
             return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
     else:
         stated = replace(stated, quantum=min(stated.quantum, Decimal(1)))  # 1000 classes are not about a thousand
-    explanation = f"The output for one image has {scores:,} scores."
-    judgement = compare(claim, stated, scores, "classes", METHOD, context, explanation, ("classes",))
-    if judgement.verdict == "refuted" and scores == stated.value + 1:
+    judgement = compare(claim, stated, scores, "classes", METHOD, context)
+    if judgement.verdict == "confirmed":
+        return judgement
+    if scores == stated.value + 1:
         reason = f"the output has {scores:,} scores, of which the first may stand for no class"
         return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
-    return judgement
+    explanation = f"The output for one image has {scores:,} scores."
+    return replace(judgement, explanation=explanation, discrepancies=("classes",))
 
 
 CHECK = Check("classes", ("classes",), judge, needs_run=True)
