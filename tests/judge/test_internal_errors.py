@@ -117,7 +117,9 @@ def test_a_check_that_fails_is_named_and_the_others_report(write, monkeypatch, f
 
 
 def test_a_claim_whose_check_fails_is_unchecked_with_the_reason(write, monkeypatch):
-    monkeypatch.setattr(judging, "check_of", lambda _: replace(all_checks()[0], name="flops", judge=fail()))
+    monkeypatch.setattr(
+        judging, "check_of", lambda _: replace(all_checks()[0], name="flops", judge=fail(), needs_run=False)
+    )
     run = audit([write("model-index.yml", INDEX)], Settings())
     claims = run.cards[0].full().claims
     assert {claim.verdict for claim in claims} == {"unchecked"}
