@@ -148,9 +148,7 @@ def _at_refuted_size(judgement: Judgement, context: Context) -> Judgement:
     A value that another way of counting explains exactly stays refuted, without a fix.
     """
     sizes = (preprocessing.judge(one, context) for one in context.claims if one.kind == "image size")
-    if all(size.verdict != "refuted" for size in sizes):
-        return judgement
-    if _may_be_of_a_tool(judgement, context):
+    if all(size.verdict != "refuted" for size in sizes) or _may_be_of_a_tool(judgement, context):
         return judgement
     ways = reproductions_of(judgement.claim, context)
     if judgement.explained and not any(preprocessing.is_right_square(way) for way in ways):
@@ -179,16 +177,12 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
     is_of_zoo = bool(context.evidence and context.evidence.preprocessing)
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
     squares = [way for way in found if preprocessing.is_right_square(way)]
-    for size in (way.input for way in squares):
-        if size:
-            height, width = size
-            tools = dict.fromkeys(way.tool for way in squares if way.input == size)
-            by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
-            zoo = "the zoo's" if is_of_zoo else "the assumed"
-            reason = (
-                f"the card states no image size: the value is right{by} at {height}x{width}, and not at {zoo} {own}"
-            )
-            return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+    if size := next((way.input for way in squares), None):
+        tools = dict.fromkeys(way.tool for way in squares if way.input == size)
+        by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
+        at, zoo = f"{size[0]}x{size[1]}", "the zoo's" if is_of_zoo else "the assumed"
+        reason = f"the card states no image size: the value is right{by} at {at}, and not at {zoo} {own}"
+        return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
     whose = "is the zoo's" if is_of_zoo else "was assumed, as the zoo has none"
     explanation = f"{judgement.explanation} The card states no image size: {own} {whose}."
     unsafe = replace(judgement.fix, safe=False) if judgement.fix else None

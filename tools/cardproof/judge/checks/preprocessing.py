@@ -138,8 +138,7 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
     if claim.kind == "image size":
         return _compare_size(claim, config)
     if claim.kind == "crop":
-        crop = _crop_at(image_size(context.claims), config)
-        return crop, _is_crop(claim.stated, crop)
+        return _compare_crop(claim.stated, config, image_size(context.claims))
     if claim.kind == "interpolation":
         stated = claim.stated.strip().lower()
         known = stated in INTERPOLATIONS or stated == config.interpolation
@@ -171,32 +170,21 @@ def _compare_size(claim: Claim, config: Preprocessing) -> tuple[str | int, bool 
     return shown, False
 
 
-def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | None:
-    """Return the crop at the card's image size: a zoo may evaluate at a second size with another crop."""
-    if config.test_size and config.test_crop_pct and size == config.test_size[1:] != config.input_size[1:]:
-        return config.test_crop_pct
-    return config.crop_pct
+def _compare_crop(text: str, config: Preprocessing, size: tuple[int, int] | None) -> tuple[float | None, bool | None]:
+    """Return the crop at the card's image size, and whether it is the stated one, at three decimals at least.
 
-
-def _is_crop(text: str, configured: float | None) -> bool | None:
-    """Return whether a crop is the configured one at the precision written, three decimals at least.
-
-    None if the text is no share, such as a number of pixels.
+    A zoo may evaluate at a second size with another crop. A text that is not a share, such as a number of pixels, is
+    not understood; ``87.5%`` is 0.875.
     """
-    stated = _number(text)
-    if stated is None or configured is None or stated > MOST_CROP:
-        return None
+    is_second = config.test_size is not None and size == config.test_size[1:] != config.input_size[1:]
+    crop = (config.test_crop_pct if is_second else None) or config.crop_pct
+    match = _SHARE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
+    stated = Decimal(match[1]) / (100 if match[2] else 1) if match else None
+    if stated is None or crop is None or stated > MOST_CROP:
+        return crop, None
     exponent = stated.as_tuple().exponent
     assert isinstance(exponent, int)
-    return abs(stated - Decimal(str(configured))) * 2 <= Decimal(1).scaleb(min(exponent, -3))
-
-
-def _number(text: str) -> Decimal | None:
-    """Return a number, with ``87.5%`` as 0.875; None if the text is not a number."""
-    match = _SHARE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
-    if match is None:
-        return None
-    return Decimal(match[1]) / 100 if match[2] else Decimal(match[1])
+    return crop, abs(stated - Decimal(str(crop))) * 2 <= Decimal(1).scaleb(min(exponent, -3))
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
