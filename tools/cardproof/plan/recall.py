@@ -46,9 +46,6 @@ EXTRAS = ("timm", "transformers")
 MOST_SIDE = 4096
 """Largest side of an image that a network is tried with."""
 
-NEW, FORCED = "new", "forced"
-"""Why something is measured; the third reason is ``stale: `` with the changed inputs."""
-
 
 def plan(
     reading: Reading, names: Names | None = None, report: Callable[[Finding], object] = lambda _: None
@@ -225,8 +222,8 @@ def record_note(need: Need, recalled: Recalled, changed: str = "") -> str:
 
 def _why(need: Need, recalled: Recalled) -> str:
     if need in recalled.valid:
-        return FORCED
-    return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else NEW
+        return "forced"
+    return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else "new"
 
 
 def _missing_zoo(zoo: str, trouble: Exception) -> ZooError:
