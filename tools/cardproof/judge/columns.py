@@ -135,7 +135,8 @@ def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
             row.judgement = _unrefuted(judgement, verdict="confirmed", explanation=explanation, method=method)
         claim = fitting[0].claim
         hint = "no mistake; 'conventions: strict' refutes it"
-        message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {whose} convention: {rule}"
+        verb = "is" if len(fitting) == 1 else "are"
+        message = f"{claim.field} of {_names(fitting)} {verb} by {whose} convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
 
 
@@ -167,7 +168,7 @@ def _explain_jointly(rows: list[Judged], of_a_tool: int) -> Iterator[Finding]:
         row.merged = True
     judgement = fitting[0].judgement
     claim = judgement.claim
-    said = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}"
+    said = f"{claim.field} of {_names(fitting)} are not the {judgement.unit}"
     message = f"{said}: {words[:1].lower()}{words[1:]}"
     yield Finding(claim.column or claim.place, judgement.check, "error", message, "write what was measured")
 
@@ -230,7 +231,3 @@ def _names(rows: list[Judged]) -> str:
     if len(names) <= 12:
         return ", ".join(names)
     return f"{', '.join(names[:10])} and {len(names) - 10} more"
-
-
-def _is_or_are(rows: list[Judged]) -> str:
-    return "is" if len(rows) == 1 else "are"

@@ -138,14 +138,15 @@ def _valid_or_job(
 def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | None) -> tuple[tuple[str, str], ...]:
     """Return the inputs of a result, by name.
 
-    Weights are identified by the name of their file, and by the content of a local file whose name does not end in a
-    part of its own SHA-256.
+    Weights are identified by the name of their file, and by the content of a local file unless its name ends in eight
+    or more digits of its own SHA-256, as torch.hub names files.
     """
     from res2next.datasets import find_dataset
 
     name = weights.name if weights else need.weights or ""
     digest = find_dataset(dataset).digests.get("test", "")  # of its images, if there is only one version of them
-    if weights and not names_its_digest(weights):
+    part = weights.stem.rpartition("-")[2] if weights else ""
+    if weights and (len(part) < 8 or not digest_of(weights).startswith(f"sha256:{part}")):
         name = f"{name} {digest_of(weights)[:23]}"
     return (
         ("method", METHOD),
@@ -169,12 +170,6 @@ def local_weights(zoo: str, need: Need, given: Path | None) -> Path | None:
 
 digest_of = cache(digest_of_file)
 """Weights are large, and named by several models."""
-
-
-def names_its_digest(path: Path) -> bool:
-    """Return whether a file's name ends in eight or more digits of its SHA-256, as torch.hub names files."""
-    piece = path.stem.rpartition("-")[2]
-    return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
 
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
