@@ -115,14 +115,25 @@ def conventions_of(context: Context, what: CountKind) -> dict[str, int]:
     return {name: factor * counts.tools.get(name, plain) for name in TOOLS} if counts.tools else {}
 
 
-def compare(claim: Claim, stated: Number, found: int, unit: str, method: str, context: Context) -> Judgement:
+def compare(
+    claim: Claim,
+    stated: Number,
+    found: int,
+    unit: str,
+    method: str,
+    context: Context,
+    explanation: str = "",
+    shows: tuple[str, ...] = (),
+) -> Judgement:
     """Confirm a stated number within the tolerance of its field, or refute it with a fix."""
     tolerance = tolerance_of(claim, context)
     allowed, difference = allowed_text(tolerance, stated), signed(found - stated.value, stated.value)
     if within(found, stated, tolerance):
         return Judgement(claim, "confirmed", found, unit, allowed, difference, method=method)
     fix = fix_of(claim, stated, found)
-    return Judgement(claim, "refuted", found, unit, allowed, difference, "", method, fix=fix)
+    return Judgement(
+        claim, "refuted", found, unit, allowed, difference, explanation, method, fix=fix, discrepancies=shows
+    )
 
 
 def found_count(context: Context, what: CountKind) -> int | None:

@@ -85,14 +85,12 @@ def judge(claim: Claim, context: Context) -> Judgement:
             return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
     else:
         stated = replace(stated, quantum=min(stated.quantum, Decimal(1)))  # 1000 classes are not about a thousand
-    judgement = compare(claim, stated, scores, "classes", METHOD, context)
-    if judgement.verdict == "confirmed":
-        return judgement
-    if scores == stated.value + 1:
+    explanation = f"The output for one image has {scores:,} scores."
+    judgement = compare(claim, stated, scores, "classes", METHOD, context, explanation, ("classes",))
+    if judgement.verdict == "refuted" and scores == stated.value + 1:
         reason = f"the output has {scores:,} scores, of which the first may stand for no class"
         return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
-    explanation = f"The output for one image has {scores:,} scores."
-    return replace(judgement, explanation=explanation, discrepancies=("classes",))
+    return judgement
 
 
 CHECK = Check("classes", ("classes",), judge, needs_run=True)

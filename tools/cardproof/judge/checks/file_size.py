@@ -63,8 +63,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec.structs import replace
-
 from cardproof.core.types import Claim, Finding, Judgement, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare
@@ -86,10 +84,8 @@ def judge(claim: Claim, context: Context) -> Judgement:
     if claim.number is None:
         reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of bytes"
         return Judgement(claim, "unchecked", file.size, "bytes", method=method, reason=reason)
-    judgement = compare(claim, claim.number, file.size, "bytes", method, context)
-    if judgement.verdict == "confirmed":
-        return judgement
-    return replace(judgement, explanation=f"{file.name} has {file.size:,} bytes.", discrepancies=("file-size",))
+    explanation = f"{file.name} has {file.size:,} bytes."
+    return compare(claim, claim.number, file.size, "bytes", method, context, explanation, ("file-size",))
 
 
 def check_model(context: Context) -> Iterator[Finding]:
