@@ -55,7 +55,6 @@ def settle(judged: Iterable[Judged]) -> list[Finding]:
 
 
 def _settle(rows: list[Judged]) -> Iterator[Finding]:
-    """Change the judgements of one column; yield the findings about it."""
     yield from _warn_of_form(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"

@@ -92,6 +92,5 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
 
 
 def _needs_no_network(words: tuple[str, ...]) -> bool:
-    """Return whether all checks of these words look at the card only."""
     checks = [check for check in all_checks() if set(words) & {check.name, *check.findings}]
     return all(check.judge is None and check.check_model is None and check.check_card for check in checks)

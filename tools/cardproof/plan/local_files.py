@@ -231,7 +231,6 @@ def _code(path: Path, line: int | None) -> LocalCode | None:
 
 
 def _includes(card: Card, settings: Settings) -> Iterator[Source]:
-    """Yield the included files of a card, from its own folder or those of the settings."""
     folders = [card.source.path.parent, settings.path(settings.includes), settings.path(settings.templates)]
     names = dict.fromkeys(_INCLUDE.findall(card.source.text))
     for name in list(names)[:MAX_INCLUDES]:

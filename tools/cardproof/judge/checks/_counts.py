@@ -79,7 +79,6 @@ def _is_without_idle_parts(way: Reproduction) -> bool:
 
 
 def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
-    """Explain a refuted number of parameters by what could be tried without running the network."""
     found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
         stated = shorten(judgement.claim.stated)
@@ -327,7 +326,6 @@ def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
 
 
 def _is_one_of(what: CountKind, stated: Number, context: Context) -> bool:
-    """Return whether a number is a count of the network, by any convention that is confirmed."""
     counts = [found_count(context, what), *conventions_of(context, what).values()]
     return any(count is not None and equal_as_written(count, stated) for count in counts)
 
