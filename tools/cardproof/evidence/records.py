@@ -288,17 +288,15 @@ class PrivateRecords:
     def keep(self, need: Need, evidence: Evidence) -> None:
         """Store a measurement, except a failure that may pass."""
         inputs = dict(getattr(evidence, "inputs", ()))
-        if self._cache and inputs and (not evidence.error or self._is_lasting(evidence)):
+        # a zoo that is built in has no model of this name until there is another version of it
+        is_lasting = self._zoo in BUILT_IN and evidence.near_names is not None
+        if self._cache and inputs and (not evidence.error or is_lasting):
             text = dump(evidence)
             self._cache.put((KIND, [Entry(name, inputs, text) for name in self._names(need)]))
 
     def close(self) -> None:
         if self._cache:
             self._cache.close()
-
-    def _is_lasting(self, evidence: Evidence) -> bool:
-        """Return whether a failure stays as long as the zoo does: its list of models does not have the name."""
-        return self._zoo in BUILT_IN and evidence.near_names is not None
 
     def _names(self, need: Need) -> tuple[str, str]:
         same = [self._zoo, self._folder, need.model, need.weights, need.size, need.network]

@@ -224,7 +224,7 @@ def _code(path: Path, line: int | None) -> LocalCode | None:
     defined = [node for node in tree.body if isinstance(node, kinds)]
     inside = None
     for node in defined:
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        first = min(part.lineno for part in (node, *node.decorator_list))
         if line is not None and first <= line <= (node.end_lineno or node.lineno):
             inside = node.name
     return LocalCode(show_path(path), line, inside, tuple(node.name for node in defined))

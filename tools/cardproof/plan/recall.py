@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -115,7 +115,7 @@ class RecallPlan(Struct):
 
 
 def plan_recall(
-    unique: Iterable[Need],
+    unique: Collection[Need],
     chosen: set[Need],
     settings: Settings,
     store: Path | None,
@@ -128,7 +128,6 @@ def plan_recall(
     missing and nothing is on record either, or only such records are; NewerError for a record of a newer cardproof.
     """
     assert settings.zoo is not None
-    unique = tuple(unique)
     zoo_error: ZooError | None = None
     try:
         digests = digests_of(unique, settings.zoo)

@@ -159,15 +159,13 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
 def _compare_size(claim: Claim, config: Preprocessing) -> tuple[str | int, bool | None]:
     sizes = [size for size in (config.input_size, config.test_size) if size]
     channels, height, width = sizes[0]
-    shown: str | int = height if height == width else f"{height}x{width}"
+    shown = height if height == width else f"{height}x{width}"
     stated = channels_in(claim.stated)
     if claim.size is None:
         return shown, None
-    if stated is not None:
-        shown = f"{channels}x{height}x{width}"
     if any(claim.size == size[1:] and stated in (None, size[0]) for size in sizes):
         return claim.stated, True
-    return shown, False
+    return shown if stated is None else f"{channels}x{height}x{width}", False
 
 
 def _compare_crop(text: str, config: Preprocessing, size: tuple[int, int] | None) -> tuple[float | None, bool | None]:

@@ -82,19 +82,12 @@ def judge(claim: Claim, context: Context) -> Judgement:
     shape, head = context.of_run.output_shape, context.of_run.head
     if head is None or shape != (1, head.classes):
         return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
-    if not any(head.classes in classes_of(name) for name in _data_sets(context)):
+    named = [one.dataset or one.stated for one in context.claims if one.dataset or one.kind == "training data"]
+    if not any(head.classes in classes_of(name) for name in named):
         reason = f"the output has {head.classes:,} values, which may be classes or features"
         return Judgement(claim, "unchecked", reason=reason)
     found = f"{head.classes:,} scores"
     return Judgement(claim, "confirmed", found, "", "one score for each class of a data set", method=METHOD)
-
-
-def _data_sets(context: Context) -> Iterator[str]:
-    for claim in context.claims:
-        if claim.metric and claim.dataset:
-            yield claim.dataset
-        elif claim.kind == "training data":
-            yield claim.stated
 
 
 def check_model(context: Context) -> Iterator[Finding]:
