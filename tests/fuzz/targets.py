@@ -27,7 +27,7 @@ from cardproof.judge.judge import judge
 from cardproof.judge.online.request import is_public
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import find_local_files
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import Reading, read_cards
 from cardproof.read.bibtex import entries_of, plain
 from cardproof.read.cited_results import read_cited

@@ -11,7 +11,7 @@ from cardproof.core.measurements import Counts, Environment, Evidence, Head, Pre
 from cardproof.core.settings import Settings
 from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 
 NOWHERE = Environment("2026-11-25T05:00:00Z", 1.0, "meta", "3.11", "2.14", "torchvision 0.29", "x86_64")

@@ -14,7 +14,7 @@ OUTSIDE = ["../secret.{}", "/etc/passwd", "link.{}", "a/../../secret.{}", "//etc
 
 def at_hand(write, weights="x.bin", code="y.py", include="z.md"):
     text = INDEX.format(weights=weights, code=code) + f"{{% include '{include}' %}}\n"
-    return find_local_files(read_cards([write("site/card.md", text)]), Settings())
+    return find_local_files(read_cards([write("site/card.md", text)]), Settings())["site/card.md"]
 
 
 @pytest.mark.parametrize("way", OUTSIDE)
@@ -24,7 +24,7 @@ def test_nothing_outside_of_the_cards_folder_is_opened(write, tmp_path, way):
         (tmp_path / "site").mkdir(exist_ok=True)
         (tmp_path / "site" / f"link.{suffix}").symlink_to(tmp_path / f"secret.{suffix}")
     found = at_hand(write, way.format("bin"), way.format("py"), way.format("md"))
-    assert (found.weights, found.code, found.includes) == ({}, {}, {})
+    assert (found.weights, found.code, found.includes) == ({}, {}, ())
 
 
 def test_what_lies_below_the_folder_is_found_by_the_end_of_its_address(write):
@@ -35,7 +35,7 @@ def test_what_lies_below_the_folder_is_found_by_the_end_of_its_address(write):
     (weights,), (code,) = found.weights.values(), found.code.values()
     assert (weights.name, weights.size) == ("site/w/x.bin", 5)
     assert (code.name, code.line, code.inside, code.defines) == ("site/nets/net.py", 1, "Net", ("Net", "net"))
-    assert [source.name for source in found.includes["site/card.md"]] == ["site/part.md"]
+    assert [source.name for source in found.includes] == ["site/part.md"]
 
 
 def test_a_source_that_does_not_parse_is_no_code(write):
@@ -88,4 +88,5 @@ def test_a_link_of_the_working_tree_that_leads_out_of_it_is_not_followed(write, 
     (tmp_path / "tree" / ".git").mkdir(parents=True)
     (tmp_path / "tree" / "net.py").symlink_to(tmp_path / "secret.py")
     text = INDEX.format(weights="x", code="https://github.com/us/nets/blob/main/net.py")
-    assert find_local_files(read_cards([write("tree/cards/card.md", text)]), Settings()).code == {}
+    (found,) = find_local_files(read_cards([write("tree/cards/card.md", text)]), Settings()).values()
+    assert found.code == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from msgspec.structs import replace
@@ -13,11 +13,12 @@ from cardproof.core.measurements import Counts, Environment, Evidence, Reproduct
 from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Settings
 from cardproof.core.source import Source
-from cardproof.core.types import Fix, Judgement, Place
+from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import Context
-from cardproof.judge.columns import Settled, settle
+from cardproof.judge.columns import settle
 from cardproof.judge.judge import judge_claim
+from cardproof.judge.passes import Judged
 from cardproof.read.claims import make_claim
 from cardproof.read.tables import stated_model
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HEAD = Place("card.md", 1, 20, 25)
+
+
+class Settled(NamedTuple):
+    """The judgements of a column, the findings about it, and the positions of those without a finding of their own."""
+
+    judgements: list[Judgement]
+    findings: list[Finding]
+    merged: set[int]
 
 
 def context_of(
@@ -49,8 +58,10 @@ def column_of(*rows: tuple[str, Context], field: str = "FLOPs") -> Settled:
     for line, (stated, context) in enumerate(rows, 3):
         place = Place("card.md", line, 20, 20 + len(stated))
         claim = make_claim(context.model.name, field, stated, place, column=HEAD)
-        judged.append((judge_claim(claim, context), context))
-    return settle(judged)
+        judged.append(Judged(judge_claim(claim, context), context))
+    findings = settle(judged)
+    merged = {position for position, one in enumerate(judged) if one.merged}
+    return Settled([one.judgement for one in judged], findings, merged)
 
 
 def verdicts(settled: Settled) -> list[str]:

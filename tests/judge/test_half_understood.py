@@ -150,6 +150,13 @@ def test_a_table_says_about_too(judge_card, cell):
     assert "about" in judgement.method
 
 
+def test_a_count_of_a_table_without_a_unit_is_confirmed_if_it_is_equal_to_the_digit(judge_card):
+    verdicts = judge_card("| Model | Params |\n| --- | --- |\n| net | 7,386 |\n", {"net": (7_386, 100_000)})
+    ((judgement,),) = verdicts.judgements.values()
+    assert judgement.verdict == "confirmed"
+    assert verdicts.findings["README.md"] == ()
+
+
 @pytest.mark.parametrize(
     ("head", "cell"),
     [("Params", "24.67 GFLOPs"), ("FLOPs (G)", "4.17 GParams"), ("Params (M) (encoder)", "24.67")],

@@ -20,7 +20,7 @@ from cardproof.core.errors import InputError, boundary
 from cardproof.core.settings import Settings
 from cardproof.core.types import Place
 from cardproof.judge.checks import all_checks
-from cardproof.plan import local_files, needs
+from cardproof.plan import local_files, recall
 from cardproof.read import tables
 from cardproof.report.baseline import text_of_baseline
 
@@ -73,7 +73,7 @@ def test_a_long_error_is_cut_and_stands_on_one_line():
         (reading, "read_page"),
         (tables, "columns_of"),
         (tables, "_models"),
-        (needs, "_need_of"),
+        (recall, "_need_of"),
         (local_files, "missing_files"),
         (judging, "subjects_of"),
         (judging, "settle"),
@@ -117,7 +117,9 @@ def test_a_check_that_fails_is_named_and_the_others_report(write, monkeypatch, f
 
 
 def test_a_claim_whose_check_fails_is_unchecked_with_the_reason(write, monkeypatch):
-    monkeypatch.setattr(judging, "check_of", lambda _: replace(all_checks()[0], name="flops", judge=fail()))
+    monkeypatch.setattr(
+        judging, "check_of", lambda _: replace(all_checks()[0], name="flops", judge=fail(), needs_run=False)
+    )
     run = audit([write("model-index.yml", INDEX)], Settings())
     claims = run.cards[0].full().claims
     assert {claim.verdict for claim in claims} == {"unchecked"}

@@ -17,7 +17,7 @@ from cardproof.core.measurements import Counts, Environment, Evaluated, Evidence
 from cardproof.core.settings import Settings, parse_tolerance
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.report.export.mlbom import mlbom
 from cardproof.report.terminal import json_of

@@ -9,7 +9,7 @@ from cardproof.core.measurements import Recipe
 from cardproof.core.settings import Settings
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.zoos import as_recipe
 

@@ -14,7 +14,7 @@ from cardproof.evidence.records import dump, load
 from cardproof.judge.judge import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.evaluations import plan_evaluations
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.read.cited_results import read_cited
 
@@ -249,6 +249,19 @@ def test_other_weights_than_the_cards_are_not_evaluated_for_it(planned, tmp_path
     other = tmp_path / "other.pth"
     other.write_text("x")
     assert local_weights("zoo.py:zoo", need, other) is None
+
+
+def test_a_forced_result_is_not_repeated_with_other_weights_than_the_cards(planned, tmp_path, monkeypatch):
+    from cardproof.plan import evaluations
+    from cardproof.plan.options import Force
+
+    need, first = planned(None, weights="w")
+    recorded = replace(evaluated(), inputs=first.jobs[0].inputs)
+    record = Evidence("net", "z", "net", "k", None, (), None, None, WHERE, evaluations=(recorded,))
+    monkeypatch.setattr(evaluations, "local_weights", lambda *_: tmp_path / "other.pth")
+    forced = Force(frozenset({"results"}))
+    found = plan_evaluations([need], {need: record}, {"net": "sha256:n"}, Settings(zoo="zoo.py:zoo"), {need}, forced)
+    assert (found.jobs, found.valid[need]) == ([], (recorded,))
 
 
 def test_weights_without_a_digest_in_their_name_are_known_by_content(planned, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cardproof.build import audit
 from cardproof.core.settings import Settings
-from cardproof.plan.repository_files import licences_in
+from cardproof.plan.local_files import licences_in
 
 INDEX = """Collections:
 - Name: Nets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.read.claims import weights_file
 

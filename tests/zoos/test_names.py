@@ -18,7 +18,7 @@ from cardproof.core.numbers import equal_as_written
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.types import Number, Place
 from cardproof.evidence.records import dependencies
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 from cardproof.read.claims import make_claim
 from cardproof.zoos.aliases import Names, load_names, read_names

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cardproof.core.types import Need
-from cardproof.plan.needs import plan
+from cardproof.plan.recall import plan
 from cardproof.read import read_cards
 
 

@@ -19,9 +19,8 @@ from sites import cardproof
 from cardproof.build import audit
 from cardproof.core.cache import Cache, Entry, cache_path
 from cardproof.core.settings import Settings
-from cardproof.judge.online import Answer, check_links, request
-from cardproof.judge.online.request import ask, is_public
-from cardproof.judge.online.store import KIND, STATES, fresh_answers, keep_answers
+from cardproof.judge.online import KIND, check_links, fresh_answers, keep_answers, request
+from cardproof.judge.online.request import STATES, Answer, ask, is_public
 from cardproof.read import read_cards
 
 LOOPBACK = frozenset({"127.0.0.1"})

@@ -169,8 +169,8 @@ def inputs_of_run(run: Run) -> Iterator[Path]:
     yield from (Path(card.file) for card in run.cards)
     if run.audit:
         yield from (path for card in run.audit.reading.cards for path in (card.source.path, *card.imports))
-        yield from (path for paths in run.audit.local.files.values() for path in paths)
-        yield from (found.path for sources in run.audit.local.includes.values() for found in sources)
+        for files in run.audit.local.values():
+            yield from (*files.paths, *(included.path for included in files.includes))
 
 
 def _sources(settings: Settings, config: Path | None) -> Iterator[Path]:

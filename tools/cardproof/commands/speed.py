@@ -21,9 +21,8 @@ from cardproof.core.terminal import write_data
 from cardproof.core.types import Need
 from cardproof.measure.engines.local import start_worker, terminating, usable_cores
 from cardproof.measure.speeds import Conditions, Speed, Speeds, dump_speeds, load_speeds
-from cardproof.plan.needs import plan
 from cardproof.plan.options import Progress
-from cardproof.plan.recall import digests_of
+from cardproof.plan.recall import digests_of, plan
 from cardproof.render.site_build import read_site
 from cardproof.report.terminal import new_console
 from cardproof.zoos.aliases import load_names

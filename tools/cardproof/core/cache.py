@@ -6,7 +6,7 @@ are sealed records in the site, by the same rule: evidence, results on data sets
 
 Neither stores a failure that may pass (memory, time, a worker that died, a network that does not answer), a page that
 includes a remote file, or a template that fails. Answers of servers age: they are stored with their time and not with
-inputs (:mod:`cardproof.judge.online.store`).
+inputs (:mod:`cardproof.judge.online`).
 """
 
 from __future__ import annotations

@@ -1,24 +1,30 @@
-"""The evidence store: one sealed JSON file per model, valid while its key is equal."""
+"""The evidence store: one sealed JSON file per model in a site, and what audits measured in the user's private cache.
+
+A record is valid while its key is equal. An audit reads the records of the site that it runs in, too, and writes none
+of them. It uses a record of other stated numbers if its own are the measured ones: nothing has to be explained then.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
+from cardproof.core.cache import Entry, cache_path, open_cache
 from cardproof.core.digests import digest_of_data, digest_of_files
 from cardproof.core.files import site_lock
 from cardproof.core.journal import replace_files
 from cardproof.core.measurements import Evidence
+from cardproof.core.numbers import equal_as_written
 from cardproof.core.paths import resolve_inside
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, parse_sealed, plain
-from cardproof.core.types import Need, Number, Question
+from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, plain
+from cardproof.core.types import Need, Question
+from cardproof.zoos import BUILT_IN
 
 SCHEMA = "cardproof-evidence/1"
 METHOD = "counts/3"
@@ -68,13 +74,9 @@ def dependencies(need: Need, zoo: str, network: str) -> Dependencies:
 
 def question_text(question: Question) -> str:
     """Return a stated number with its field, as inputs of records name it."""
-    return f"{question.field} {_written(question.number)}"
-
-
-def _written(number: Number) -> str:
-    """Return a stated number with its precision, if that is not one."""
-    value, quantum = f"{number.value.normalize():f}", f"{number.quantum.normalize():f}"
-    return value if quantum == "1" else f"{value} to the nearest {quantum}"
+    value, quantum = (f"{part.normalize():f}" for part in (question.number.value, question.number.quantum))
+    written = value if quantum == "1" else f"{value} to the nearest {quantum}"
+    return f"{question.field} {written}"
 
 
 def file_name(model: str) -> str:
@@ -96,50 +98,12 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d|conin\$|conout\$)(?:\.|$
 """Names of devices on Windows, also before a dot."""
 
 
-class Recalled(Struct, frozen=True):
-    """The stored records of a run's models."""
-
-    valid: dict[Need, Record] = field(default_factory=dict)
-    """Records with valid counts."""
-    stored: dict[Need, Record] = field(default_factory=dict)
-    """All records; results on data sets depend on inputs of their own."""
-    stale: dict[Need, str] = field(default_factory=dict)
-    """Changed inputs of the records that are not valid."""
-    tampered: tuple[Path, ...] = ()
-    """Files that were edited by hand."""
-
-
-def recall(needs: Iterable[Need], wanted: Mapping[Need, Dependencies], folder: Path) -> Recalled:
-    """Read the stored evidence. Raises NewerError for a record that a newer cardproof wrote."""
-    found = Recalled()
-    tampered = []
-    state = cache(source_state)  # models of one zoo share most of its sources
-    for need in needs:
-        path = folder / file_name(need.model)
-        try:
-            record = load(path)
-        except FileNotFoundError:
-            continue
-        except TamperedError:
-            if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
-                tampered.append(path)  # anything else is not ours, and the build says that it is in the way
-            continue
-        if record.model != need.model:  # the file system ignores the case of names, or two names have one digest
-            continue
-        found.stored[need] = record
-        if changed := changed_inputs(record, wanted[need], state):
-            found.stale[need] = changed
-        else:
-            found.valid[need] = replace(record, inputs=wanted[need].inputs)
-    return replace(found, tampered=tuple(tampered))
-
-
-def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, str], str] | None = None) -> str:
+def changed_inputs(record: Record, wanted: Dependencies, state: Callable[[str, str], str]) -> str:
     """Describe the inputs that changed since a record was made; empty if it is valid.
 
     ``state`` is :func:`source_state`, or remembers what it returned.
     """
-    sources = [f"the source {name}" for name in changed_sources(record.sources, state or source_state)]
+    sources = [f"the source {name}" for name in changed_sources(record.sources, state)]
     if record.key == wanted.key:
         return " and ".join(sources)
     before = dict(record.inputs)
@@ -251,42 +215,27 @@ def load(path: Path) -> Record:
     return _possible(load_sealed(path, SCHEMA, Record), path)
 
 
-def load_text(text: str, path: Path) -> Record:
-    """Return the record of a text that was read from ``path``; raises TamperedError and NewerError."""
-    return _possible(parse_sealed(text, path, SCHEMA, Record), path)
-
-
 def _possible(record: Record, path: Path) -> Record:
-    if not _is_possible(record):
-        raise TamperedError(path)
-    return record
-
-
-def _is_possible(record: Record) -> bool:
-    """Return whether a record has values that a measurement can give, whoever wrote it and its seal."""
+    """Return a record if a measurement can give its values, whoever wrote it and its seal; else raise TamperedError."""
     built = [part for part in (record.counts, record.unrun) if part]
-    sizes = [part.input_shape for part in built]
-    sizes += [record.preprocessing.input_size] if record.preprocessing else []
-    numbers = [part.parameters for part in built] + [part.buffers for part in built]
+    sides = [side for part in built for side in part.input_shape]
+    sides += record.preprocessing.input_size if record.preprocessing else ()
+    numbers = [number for part in built for number in (part.parameters, part.buffers)]
     if counts := record.counts:
-        numbers += [
-            counts.multiply_adds,
-            counts.activations,
-            counts.layers,
-            *counts.output_shape,
-            *counts.parts.values(),
-        ]
-        if not counts.output_shape:
-            return False
+        numbers += (counts.multiply_adds, counts.activations, counts.layers)
+        numbers += (*counts.output_shape, *counts.parts.values())
     results = (*record.evaluations, *record.outdated)
-    return (
-        all(side > 0 for size in sizes for side in size)
+    if not (
+        all(side > 0 for side in sides)
         and all(number >= 0 for number in numbers)
+        and (not counts or counts.output_shape)
         and all(way.factor > 0 for way in record.reproductions)
         and all(0 <= found.top1 <= found.top5 <= found.images and found.images for found in results)
         and all(text.isdecimal() for found in results for row in found.confusion for text in row.split())
         and all(not found.confusion or len(found.confusion) == len(found.classes) for found in results)
-    )
+    ):
+        raise TamperedError(path)
+    return record
 
 
 OPTIONAL = ("takes", "unrun", "siblings", "stated_results", "near_names")
@@ -309,3 +258,95 @@ def _leave_out(record: dict[str, Any], *fields: str) -> None:
     for field_name in fields:
         if not record[field_name]:
             del record[field_name]
+
+
+KIND = "evidence"
+"""Kind of the cache's entries."""
+
+
+class PrivateRecords:
+    """The records in the user's cache of one zoo; without a cache nothing is found and nothing stored."""
+
+    def __init__(self, zoo: str) -> None:
+        self._zoo = zoo
+        self._folder = "" if zoo in BUILT_IN else str(Path.cwd())  # paths of a user's own zoo are relative to it
+        self._cache = open_cache()
+
+    def of(self, need: Need) -> Iterator[Record]:
+        """Yield the records of a model: that with the same stated numbers, then the last one; not damaged ones."""
+        for name in self._names(need):
+            entry = self._cache.entry(KIND, name) if self._cache else None
+            if entry is None or not isinstance(entry.value, str):
+                continue
+            try:
+                record = _possible(parse_sealed(entry.value, cache_path(), SCHEMA, Record), cache_path())
+            except (TamperedError, NewerError):
+                continue
+            if record.model == need.model and dict(record.inputs) == entry.inputs:
+                yield record
+
+    def keep(self, need: Need, evidence: Evidence) -> None:
+        """Store a measurement, except a failure that may pass."""
+        inputs = dict(getattr(evidence, "inputs", ()))
+        # a zoo that is built in has no model of this name until there is another version of it
+        is_lasting = self._zoo in BUILT_IN and evidence.near_names is not None
+        if self._cache and inputs and (not evidence.error or is_lasting):
+            text = dump(evidence)
+            self._cache.put((KIND, [Entry(name, inputs, text) for name in self._names(need)]))
+
+    def close(self) -> None:
+        if self._cache:
+            self._cache.close()
+
+    def _names(self, need: Need) -> tuple[str, str]:
+        same = [self._zoo, self._folder, need.model, need.weights, need.size, need.network]
+        asked = [question_text(question) for question in need.questions]
+        return digest_of_data([*same, asked]), digest_of_data(same)
+
+
+def usable(
+    record: Record, need: Need, wanted: Dependencies, state: Callable[[str, str], str], *, any_numbers: bool
+) -> Record | None:
+    """Return a record as evidence for a need; None if something must be measured for it.
+
+    With ``any_numbers`` it may be of other stated numbers. ``state`` is as for :func:`changed_inputs`.
+    """
+    if changed_sources(record.sources, state):
+        return None
+    if record.key == wanted.key:
+        return replace(record, inputs=wanted.inputs)
+    if not any_numbers or not _differs_in_numbers_only(record, need, wanted):
+        return None
+    asked = {(question.field, int(question.number.value)) for question in need.questions}
+    ways = tuple(way for way in record.reproductions if (way.field, way.stated) in asked)
+    return replace(record, key=wanted.key, inputs=wanted.inputs, reproductions=ways)
+
+
+def _differs_in_numbers_only(record: Record, need: Need, wanted: Dependencies) -> bool:
+    """Return whether a record is of the same network and image, and its counts answer all stated numbers."""
+    before, now = dict(record.inputs), dict(wanted.inputs)
+    stated = before.pop("stated counts", None)
+    del now["stated counts"]
+    if stated is None:  # records of earlier versions have no names of inputs
+        return False
+    if _is_of_size(record, need):
+        before["image size"] = now["image size"]
+    asked = stated.split(", ")
+    return before == now and (
+        record.error is not None
+        or all(question_text(question) in asked or _is_met(question, record) for question in need.questions)
+    )
+
+
+def _is_of_size(record: Record, need: Need) -> bool:
+    """Return whether a network was counted at the image size of a need, or both are at the zoo's."""
+    own = record.preprocessing.input_size[1:] if record.preprocessing else None
+    size = need.size or own
+    return record.refused is None and bool(record.counts and size and record.counts.input_shape[1:] == tuple(size))
+
+
+def _is_met(question: Question, record: Record) -> bool:
+    if question.field == "flops":
+        return record.counts is not None and equal_as_written(record.counts.multiply_adds, question.number)
+    found = record.built if question.field == "parameters" else None
+    return found is not None and equal_as_written(found.parameters, question.number)

@@ -30,8 +30,8 @@ from cardproof.judge.judge import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
 from cardproof.measure.speeds import Speed, Speeds, load_speeds
 from cardproof.plan.local_files import LocalFiles, find_local_files
-from cardproof.plan.needs import plan
 from cardproof.plan.options import DEFAULTS, MeasureOptions
+from cardproof.plan.recall import plan
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import header_facts
 from cardproof.snippets.results import PageRun, findings_of
@@ -68,21 +68,16 @@ def audit_cards(
     # a page must not depend on the files of weights of the machine that renders it: only audits look into their folder
     local = find_local_files(reading, settings if of_audit else replace(settings, weights=None), faults.append)
     verdicts = judge(reading, needs, gathered, settings, cited, others, local, faults)
-    speeds, gathered = _speeds(settings, gathered)
+    speeds = None
+    if settings.speed:
+        path = settings.path(settings.speed)
+        try:
+            speeds = load_speeds(path)
+        except NewerError:
+            raise
+        except InputError:  # it is not as it was written, and is reported like a record of evidence
+            gathered = replace(gathered, tampered=(*gathered.tampered, path))
     return Audit(reading, needs, gathered, verdicts, local, speeds)
-
-
-def _speeds(settings: Settings, gathered: GatheredEvidence) -> tuple[Speeds | None, GatheredEvidence]:
-    """Return the speeds of a site; a file that is not as it was written is reported like a record of evidence."""
-    if not settings.speed:
-        return None, gathered
-    path = settings.path(settings.speed)
-    try:
-        return load_speeds(path), gathered
-    except NewerError:
-        raise
-    except InputError:
-        return None, replace(gathered, tampered=(*gathered.tampered, path))
 
 
 class Audit(Struct, frozen=True):
@@ -93,8 +88,8 @@ class Audit(Struct, frozen=True):
     """By the card's file and the model's name."""
     gathered: GatheredEvidence
     verdicts: Verdicts
-    local: LocalFiles
-    """Local files that verdicts depend on."""
+    local: Mapping[str, LocalFiles]
+    """Local files that verdicts depend on, by the card's file."""
     speeds: Speeds | None
     """Times of the networks; None if there is no file of them."""
 
@@ -129,12 +124,11 @@ class Audit(Struct, frozen=True):
         """Return the report on one card; ``runs`` are those of its snippets."""
         runs, file = tuple(runs), card.file
         judgements, published = self.verdicts.judgements[file], self.verdicts.published[file]
-        evidence = {model.name: one for model in card.models if (one := self.evidence(card, model))}
-        counts = {name: one.counts for name, one in evidence.items() if one.counts}
+        evidence = [self.evidence(card, model) for model in card.models]
+        counts = {found.model: found.counts for found in evidence if found and found.counts}
         found = (*self.verdicts.findings[file], *(finding for run in runs for finding in findings_of(run)))
         undecided = {one.claim.place.line for one in judgements if one.verdict == "unchecked"}
-        found_all = [self.evidence(card, model) for model in card.models]
-        proved = bool(found_all) and all(one and one.counts for one in found_all)
+        proved = bool(evidence) and all(found and found.counts for found in evidence)
         tally: dict[str, Counter[str]] = {}
         for judgement in judgements:
             tally.setdefault(judgement.claim.field, Counter())[judgement.verdict] += 1

@@ -13,7 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.measurements import Totals
 from cardproof.core.numbers import equal_as_written, parse_number
 from cardproof.core.secrets import mask_all, masked
-from cardproof.core.types import Claim, Finding, Judgement, Place, ShownVerdict, Verdict, shorten
+from cardproof.core.types import Finding, Judgement, Place, ShownVerdict, Verdict, shorten
 
 if TYPE_CHECKING:
     from cardproof.read import Card, Model
@@ -145,23 +145,22 @@ def defined_in(card: Card) -> tuple[Defined, ...]:
         Defined(
             model.name,
             model.place,
-            tuple((claim.label, claim.stated) for claim in claims if _is_compared(claim)),
+            tuple(
+                (claim.label, claim.stated)
+                for claim in claims
+                if claim.metric or (claim.is_field and claim.kind in ("parameters", "flops"))
+            ),
             model.form == "index",
         )
         for model, claims in zip(card.models, card.claims_of, strict=True)
     )
 
 
-def _is_compared(claim: Claim) -> bool:
-    return (claim.metric and not claim.published) or (claim.is_field and claim.kind in ("parameters", "flops"))
-
-
 def _are_equal(one: str, other: str) -> bool:
     """Return whether two stated values are equal at the precision of one of them: 25.56M and 25557032."""
-    numbers = parse_number(one, "count"), parse_number(other, "count")
-    if one == other or None in numbers:
+    first, second = parse_number(one, "count"), parse_number(other, "count")
+    if one == other or first is None or second is None:
         return one == other
-    first, second = (number for number in numbers if number)
     return equal_as_written(first.value, second) or equal_as_written(second.value, first)
 
 
@@ -192,27 +191,21 @@ def is_generated(card: Card, judgement: Judgement) -> bool:
     return bool(card.generated) and judgement.verdict == "confirmed" and claim.is_field and copied
 
 
+OF_CLAIM = ("model", "field", "dataset", "task", "metric", "stated")
+OF_JUDGEMENT = ("found", "unit", "verdict", "allowed", "difference", "explanation", "explained")
+"""Keys of a claim in ``--json`` that are its attributes, and those of its judgement."""
+
+
 def claim_row(judgement: Judgement) -> dict[str, Any]:
     """Return a judgement as ``--json`` prints it, with the secrets in its texts masked."""
-    claim = judgement.claim
+    claim, place = judgement.claim, judgement.claim.place
     row = {
-        "file": claim.place.file,
-        "line": claim.place.line,
-        "column": claim.place.column,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
         "card": judgement.card,
-        "model": claim.model,
-        "field": claim.field,
-        "dataset": claim.dataset,
-        "task": claim.task,
-        "metric": claim.metric,
-        "stated": claim.stated,
-        "found": judgement.found,
-        "unit": judgement.unit,
-        "verdict": judgement.verdict,
-        "allowed": judgement.allowed,
-        "difference": judgement.difference,
-        "explanation": judgement.explanation,
-        "explained": judgement.explained,
+        **{name: getattr(claim, name) for name in OF_CLAIM},
+        **{name: getattr(judgement, name) for name in OF_JUDGEMENT},
         "faults": judgement.discrepancies,
         "method": judgement.method,
         "reason": judgement.reason,

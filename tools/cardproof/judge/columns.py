@@ -9,29 +9,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import cast
+from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cardproof.core.measurements import Counts, Reproduction
+from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import equal_as_written
-from cardproof.core.types import Finding, Judgement, Number, shorten
-from cardproof.judge.checks import Context
-from cardproof.judge.checks._counts import (
-    CountKind,
-    conventions_of,
-    found_count,
-    reproductions_of,
-    tolerance_of,
-    within,
-)
+from cardproof.core.types import Finding, Judgement, shorten
+from cardproof.judge.checks._counts import conventions_of, found_count, reproductions_of, tolerance_of, within
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.flops import is_size_assumed
 from cardproof.judge.discrepancies import describe, discrepancies_of
-from cardproof.judge.passes import unchecked
+from cardproof.judge.passes import COUNTS, Judged
 from cardproof.measure.count.tools import TOOLS
 
 FEW_ROWS = 3
@@ -40,81 +31,42 @@ FEW_ROWS = 3
 TWICE = "twice"
 """The convention of operations: two for each multiply-add."""
 
+CONVENTIONS = {
+    **{name: (f"{tool.name}'s", tool.rule) for name, tool in TOOLS.items()},
+    "Keras": ("Keras's", "running means and variances are parameters"),
+    "OpenVINO": ("OpenVINO's", "batch norms are folded into the convolutions before them"),
+    TWICE: ("operation counters'", "two operations for each multiply-add"),
+}
+"""Name of a convention -> whose it is and its rule, for a reader; of two that give as many rows, the first is named."""
+
 ROUNDED_DIGITS = 4
 """Digits up to which a class count or an input size that was found for one cell must not contradict its siblings."""
 
 
-class Row(Struct):
-    """A judged count of a column, with all that its model has."""
-
-    judgement: Judgement
-    context: Context
-    merged: bool = False
-    """Whether the finding of its column stands for its own."""
-
-    @property
-    def what(self) -> CountKind:
-        return cast("CountKind", self.judgement.claim.kind)
-
-    @property
-    def stated(self) -> Number:
-        assert self.judgement.claim.number
-        return self.judgement.claim.number
-
-    @property
-    def counts(self) -> Counts:
-        assert self.context.counts
-        return self.context.counts
-
-    @property
-    def refuted(self) -> bool:
-        return self.judgement.verdict == "refuted"
-
-    def meets(self, value: int | Decimal) -> bool:
-        """Return whether a value is the stated one, within the tolerance of its field."""
-        return within(value, self.stated, tolerance_of(self.judgement.claim, self.context))
-
-
-class Settled(Struct):
-    """The judgements of a card in their order, and the findings about its columns."""
-
-    judgements: list[Judgement]
-    findings: list[Finding] = field(default_factory=list)
-    merged: set[int] = field(default_factory=set)
-    """Positions of judgements that have no finding of their own."""
-
-
-def settle(judged: Sequence[tuple[Judgement, Context]]) -> Settled:
-    """Judge the columns of one card, given the judgements of its claims one by one."""
-    settled = Settled([judgement for judgement, _ in judged])
-    columns: dict[object, dict[int, Row]] = {}
-    for position, (judgement, context) in enumerate(judged):
-        claim = judgement.claim
-        if claim.kind in ("flops", "parameters") and claim.is_field and claim.number and context.counts:
+def settle(judged: Iterable[Judged]) -> list[Finding]:
+    """Judge the columns of one card, given the judgements of its claims one by one; return the findings about them."""
+    columns: dict[object, list[Judged]] = {}
+    for one in judged:
+        claim = one.claim
+        if claim.kind in COUNTS and claim.is_field and claim.number and one.context.counts:
             column = claim.column or (claim.place.file, claim.name)
-            columns.setdefault((claim.kind, column), {})[position] = Row(judgement, context)
-    for rows in columns.values():
-        settled.findings += _settle(list(rows.values()))
-        for position, row in rows.items():
-            settled.judgements[position] = row.judgement
-            if row.merged:
-                settled.merged.add(position)
-    return settled
+            columns.setdefault((claim.kind, column), []).append(one)
+    return [finding for rows in columns.values() for finding in _settle(rows)]
 
 
-def _settle(rows: list[Row]) -> Iterator[Finding]:
-    """Change the judgements of one column; yield the findings about it."""
+def _settle(rows: list[Judged]) -> Iterator[Finding]:
     yield from _warn_of_form(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
-    yield from _explain_jointly([row for row in judged if row.refuted], _most_of_a_tool(judged) if known else 0)
+    of_tools = Counter(name for row in judged if known and row.refuted for name in _fits(row))
+    yield from _explain_jointly([row for row in judged if row.refuted], max(of_tools.values(), default=0))
     if known:
         yield from _confirm_conventions([row for row in judged if not row.merged])
-    _set_aside_at_assumed_size([row for row in judged if row.what == "flops" and not row.merged])
+    _set_aside_at_assumed_size([row for row in judged if row.claim.kind == "flops" and not row.merged])
     _drop_contradictions([row for row in judged if row.refuted and row.judgement.explained and not row.merged])
 
 
-def _set_aside_at_assumed_size(rows: Sequence[Row]) -> None:
+def _set_aside_at_assumed_size(rows: list[Judged]) -> None:
     """Set aside what is refuted at a size that nothing states, unless a value of its column is right at it."""
     if any(row.judgement.verdict == "confirmed" and row.stated.digits >= FEW_DIGITS for row in rows):
         return
@@ -124,15 +76,15 @@ def _set_aside_at_assumed_size(rows: Sequence[Row]) -> None:
             continue
         if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
             continue  # it was counted at the assumed size
-        size = "x".join(str(side) for side in row.counts.input_shape[1:])
-        row.judgement = unchecked(judgement, f"no image size is stated; {size} was assumed")
+        size = "x".join(str(side) for side in row.context.of_run.input_shape[1:])
+        row.set_aside(f"no image size is stated; {size} was assumed")
 
 
 FORMS = {"truncated": "write it rounded", "unit": "write it in the unit that is stated"}
 """Discrepancy of a value that is right and is not written so -> what to do."""
 
 
-def _warn_of_form(rows: Iterable[Row]) -> Iterator[Finding]:
+def _warn_of_form(rows: list[Judged]) -> Iterator[Finding]:
     for row in rows:
         judgement = row.judgement
         hint = next((FORMS[one] for one in judgement.discrepancies if one in FORMS), None)
@@ -142,136 +94,90 @@ def _warn_of_form(rows: Iterable[Row]) -> Iterator[Finding]:
             yield Finding(claim.place, judgement.check, "warning", message, hint, judgement.fix)
 
 
-def _most_of_a_tool(rows: list[Row]) -> int:
-    """Return how many refuted values of a column one tool gives at most."""
-    found = Counter(name for row in rows if row.refuted for name in _fits(row))
-    return max(found.values(), default=0)
+def _fits(row: Judged) -> set[str]:
+    values = conventions_of(row.context, row.what)
+    if row.what == "flops" and row.context.settings.flops == "multiply-adds":
+        values[TWICE] = 2 * row.context.of_run.multiply_adds
+    tolerance = tolerance_of(row.claim, row.context)
+    return {name for name, value in values.items() if within(value, row.stated, tolerance)}
 
 
-def _fits(row: Row) -> set[str]:
-    """Return the conventions that give a row's value."""
-    return {name for name, value in _conventions(row).items() if row.meets(value)}
-
-
-def _confirm_conventions(rows: list[Row]) -> Iterator[Finding]:
+def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:
     """Confirm the values that a tool gives, by the tool that gives most of the column; yield one note a convention."""
     fits = [_fits(row) for row in rows]
     total = Counter(name for names in fits for name in names)
     shown = Counter(name for row, names in zip(rows, fits, strict=True) if row.refuted for name in names)
-    order = {name: -position for position, name in enumerate((*TOOLS, "Keras", "OpenVINO", TWICE))}
-    confirmed: dict[str, list[Row]] = {}
+    order = {name: -position for position, name in enumerate(CONVENTIONS)}
+
+    def first(names: set[str]) -> str:
+        return max(names, key=lambda name: (total[name], order[name]))
+
+    confirmed: dict[str, list[Judged]] = {}
     few = len(rows) < FEW_ROWS and total[TWICE] == len(rows) and all(_is_called_flops(row) for row in rows)
     for row, names in zip(rows, fits, strict=True):
         of_column = {name for name in names if shown[name] >= FEW_ROWS and 2 * total[name] > len(rows)}
         alone = {name for name in names if (few or name != TWICE) and row.stated.digits >= FEW_DIGITS}
-        if row.refuted and not of_column | alone and (names := names - (set() if few else {TWICE})):
-            row.judgement = _undecided(row, max(names, key=lambda name: (total[name], order[name])))
-        elif row.refuted and (names := of_column | alone):
-            confirmed.setdefault(max(names, key=lambda name: (total[name], order[name])), []).append(row)
-    notes: dict[tuple[str, str], list[Row]] = {}
+        if row.refuted and (sure := of_column | alone):
+            confirmed.setdefault(first(sure), []).append(row)
+        elif row.refuted and (possible := names if few else names - {TWICE}):
+            whose, rule = CONVENTIONS[first(possible)]
+            reason = f"its few digits may be those of {whose} convention: {rule}"
+            row.judgement = _unrefuted(row.judgement, verdict="unchecked", reason=reason, explanation=None)
+    notes: dict[tuple[str, str], list[Judged]] = {}
     for name, fitting in confirmed.items():
-        tool, rule = _convention(name)
+        notes.setdefault(CONVENTIONS[name], []).extend(fitting)
+    for (whose, rule), fitting in notes.items():
         for row in fitting:
-            row.judgement = _by_convention(row, tool, rule)
-        notes.setdefault((tool, rule), []).extend(fitting)
-    for (tool, rule), fitting in notes.items():
-        claim = fitting[0].judgement.claim
+            judgement = row.judgement
+            explanation = f"By {whose} convention: {rule}. The network has {judgement.found:,} {judgement.unit}."
+            method = f"{judgement.method}; by {whose} convention"
+            row.judgement = _unrefuted(judgement, verdict="confirmed", explanation=explanation, method=method)
+        claim = fitting[0].claim
         hint = "no mistake; 'conventions: strict' refutes it"
-        message = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} by {_whose(tool)} convention: {rule}"
+        verb = "is" if len(fitting) == 1 else "are"
+        message = f"{claim.field} of {_names(fitting)} {verb} by {whose} convention: {rule}"
         yield Finding(claim.column or claim.place, fitting[0].judgement.check, "note", message, hint)
 
 
-def _is_called_flops(row: Row) -> bool:
+def _is_called_flops(row: Judged) -> bool:
     """Return whether a row stands in a table's column of FLOPs, which may be operations; MACs are multiply-adds."""
-    claim = row.judgement.claim
-    is_macs = re.search(r"mac|madd|mult", f"{claim.field} {row.stated.unit}".lower())
-    return claim.column is not None and row.what == "flops" and not is_macs
+    is_macs = re.search(r"mac|madd|mult", f"{row.claim.field} {row.stated.unit}".lower())
+    return row.claim.column is not None and row.what == "flops" and not is_macs
 
 
-def _undecided(row: Row, name: str) -> Judgement:
-    """Return the judgement of a value whose few digits a tool gives as well."""
-    tool, rule = _convention(name)
-    reason = f"its few digits may be those of {_whose(tool)} convention: {rule}"
-    judgement = replace(row.judgement, verdict="unchecked", reason=reason, explanation=None, fix=None)
-    return replace(judgement, explained=False, discrepancies=())
+def _unrefuted(judgement: Judgement, **changes: Any) -> Judgement:
+    return replace(judgement, fix=None, explained=False, discrepancies=(), **changes)
 
 
-def _conventions(row: Row) -> dict[str, int]:
-    found = conventions_of(row.context, row.what)
-    if row.what == "flops" and row.context.settings.flops == "multiply-adds":
-        found[TWICE] = 2 * row.counts.multiply_adds
-    return found
-
-
-def _convention(name: str) -> tuple[str, str]:
-    """Return the tool of a convention and its rule, for a reader."""
-    if name == TWICE:
-        return "operation counters", "two operations for each multiply-add"
-    if name == "Keras":
-        return name, "running means and variances are parameters"
-    if name == "OpenVINO":
-        return name, "batch norms are folded into the convolutions before them"
-    return TOOLS[name].name, TOOLS[name].rule
-
-
-def _whose(tool: str) -> str:
-    return "operation counters'" if tool == "operation counters" else f"{tool}'s"
-
-
-def _by_convention(row: Row, tool: str, rule: str) -> Judgement:
-    found = row.judgement.found
-    assert isinstance(found, int)
-    unit = row.judgement.unit
-    return replace(
-        row.judgement,
-        verdict="confirmed",
-        explanation=f"By {_whose(tool)} convention: {rule}. The network has {found:,} {unit}.",
-        method=f"{row.judgement.method}; by {_whose(tool)} convention",
-        fix=None,
-        explained=False,
-        discrepancies=(),
-    )
-
-
-class _Joint(Struct, frozen=True):
-    """One way of counting for a column."""
-
-    words: str
-    rows: list[Row]
-    """Rows whose values it gives."""
-    shows: tuple[str, ...]
-
-
-def _explain_jointly(rows: list[Row], of_a_tool: int) -> Iterator[Finding]:
+def _explain_jointly(rows: list[Judged], of_a_tool: int) -> Iterator[Finding]:
     """Explain the refuted values of a column that one way of counting gives, if a tool's convention gives no more.
 
     Yields the finding of the column; ``of_a_tool`` is the number of values that one tool gives.
     """
     if len(rows) < FEW_ROWS:
         return
-    way = max(_joint_ways(rows), key=lambda way: len(way.rows))
-    fitting = way.rows
+    words, fitting, shows = max(_joint_ways(rows), key=lambda way: len(way[1]))
     if len(fitting) < max(FEW_ROWS, of_a_tool + 1) or 10 * len(fitting) < 9 * len(rows):
         return
     if all(row.judgement.explained for row in fitting):
         return
     for row in fitting:
-        explanation = f"{way.words}, as in {len(fitting)} rows of this column."
-        row.judgement = replace(row.judgement, explanation=explanation, explained=True, discrepancies=way.shows)
+        explanation = f"{words}, as in {len(fitting)} rows of this column."
+        row.judgement = replace(row.judgement, explanation=explanation, explained=True, discrepancies=shows)
         row.merged = True
     judgement = fitting[0].judgement
     claim = judgement.claim
-    said = f"{claim.field} of {_names(fitting)} {_is_or_are(fitting)} not the {judgement.unit}"
-    message = f"{said}: {way.words[:1].lower()}{way.words[1:]}"
+    said = f"{claim.field} of {_names(fitting)} are not the {judgement.unit}"
+    message = f"{said}: {words[:1].lower()}{words[1:]}"
     yield Finding(claim.column or claim.place, judgement.check, "error", message, "write what was measured")
 
 
-def _joint_ways(rows: list[Row]) -> Iterator[_Joint]:
-    """Yield binary units, and the way that was found for most rows."""
+def _joint_ways(rows: list[Judged]) -> Iterator[tuple[str, list[Judged], tuple[str, ...]]]:
+    """Yield binary units, and the way that was found for most rows: its words, its rows, and what it shows."""
     power = 30 if rows[0].what == "flops" else 20
     words = f"Counted in units of 2^{power}, not 10^{power * 3 // 10}"
-    yield _Joint(words, [row for row in rows if _in_binary_units(row)], ("unit",))
-    by_key: dict[Reproduction, list[Row]] = {}
+    yield (words, [row for row in rows if _in_binary_units(row)], ("unit",))
+    by_key: dict[Reproduction, list[Judged]] = {}
     examples: dict[Reproduction, Reproduction] = {}
     for row in rows:
         for key, found in {_key(found): found for found in _found(row)}.items():
@@ -280,21 +186,20 @@ def _joint_ways(rows: list[Row]) -> Iterator[_Joint]:
     if by_key:
         key, fitting = max(by_key.items(), key=lambda entry: len(entry[1]))
         example = examples[key]
-        words = describe(replace(example, stated=example.value), fitting[0].counts.input_shape[1:])
+        words = describe(replace(example, stated=example.value), fitting[0].context.of_run.input_shape[1:])
         words = words.removeprefix("exactly ")
-        yield _Joint(words[:1].upper() + words[1:], fitting, discrepancies_of(example))
+        yield (words[:1].upper() + words[1:], fitting, discrepancies_of(example))
 
 
-def _in_binary_units(row: Row) -> bool:
+def _in_binary_units(row: Judged) -> bool:
     found = found_count(row.context, row.what)
     assert found is not None
     power, decimal = (30, 9) if row.what == "flops" else (20, 6)
     return equal_as_written(Decimal(found) * 10**decimal / 2**power, row.stated)
 
 
-def _found(row: Row) -> list[Reproduction]:
-    """Return the ways that give a row's value, proved or not."""
-    return [found for found in reproductions_of(row.judgement.claim, row.context) if found.exact]
+def _found(row: Judged) -> list[Reproduction]:
+    return [found for found in reproductions_of(row.claim, row.context) if found.exact]
 
 
 def _key(found: Reproduction) -> Reproduction:
@@ -304,10 +209,10 @@ def _key(found: Reproduction) -> Reproduction:
     return replace(found, stated=0, value=0, proved=True, counted=counted, left_out=left_out)
 
 
-def _drop_contradictions(rows: list[Row]) -> None:
+def _drop_contradictions(rows: list[Judged]) -> None:
     """Take back what siblings contradict: class counts and input sizes that few digits gave, each row another."""
     for part in ("classes", "input"):
-        told: dict[object, list[Row]] = {}
+        told: dict[object, list[Judged]] = {}
         for row in rows:
             found = next((found for found in _found(row) if found.proved), None)
             value = getattr(found, part, None)
@@ -315,18 +220,13 @@ def _drop_contradictions(rows: list[Row]) -> None:
                 told.setdefault(value, []).append(row)
         if len(told) > 1:
             for row in (row for fitting in told.values() for row in fitting):
-                stated = shorten(row.judgement.claim.stated)
+                stated = shorten(row.claim.stated)
                 nothing = f"No known way of counting gives {stated} and the other numbers of its column."
                 row.judgement = replace(row.judgement, explanation=nothing, explained=False, discrepancies=("no-way",))
 
 
-def _names(rows: list[Row]) -> str:
-    """Return the models of rows: all names of a few, the first of many."""
-    names = list(dict.fromkeys(row.judgement.claim.model for row in rows))
+def _names(rows: list[Judged]) -> str:
+    names = list(dict.fromkeys(row.claim.model for row in rows))
     if len(names) <= 12:
         return ", ".join(names)
     return f"{', '.join(names[:10])} and {len(names) - 10} more"
-
-
-def _is_or_are(rows: list[Row]) -> str:
-    return "is" if len(rows) == 1 else "are"

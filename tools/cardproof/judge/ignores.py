@@ -7,7 +7,7 @@ after a value it is about its own line, alone on a line about the next one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -66,11 +66,13 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
     ignores: list[Ignore] = []
     troubles: list[Finding] = []
     known = {word for check in all_checks() for word in (check.name, *check.findings)}
-    for number, line, start in _lines(source):
-        match = _IGNORE.match(line) if "cardproof:" in line else None
+    markdown = source.path.suffix.lower() in (".md", ".mdx")
+    for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
+        text = "" if markdown and is_code else line.rstrip("\r\n")  # in code, an ignore is only an example
+        match = _IGNORE.match(text) if "cardproof:" in text and len(text) < 5000 else None
         if match is None:
             continue
-        place = source.place(start + match.end("before"), start + len(line))
+        place = source.place(start + match.end("before"), start + len(text))
         rest = _REST.match(match["rest"])
         words = tuple(word.strip() for word in rest["words"].split(",") if word.strip()) if rest else ()
         reason = rest["reason"].strip().removesuffix("-->").strip() if rest else ""
@@ -89,15 +91,6 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
     return ignores, troubles
 
 
-def _lines(source: Source) -> Iterator[tuple[int, str, int]]:
-    """Yield number, text and position of the lines outside of code, where an ignore is only an example."""
-    markdown = source.path.suffix.lower() in (".md", ".mdx")
-    for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
-        if not (markdown and is_code) and len(text := line.rstrip("\r\n")) < 5000:
-            yield number, text, start
-
-
 def _needs_no_network(words: tuple[str, ...]) -> bool:
-    """Return whether all checks of these words look at the card only."""
     checks = [check for check in all_checks() if set(words) & {check.name, *check.findings}]
     return all(check.judge is None and check.check_model is None and check.check_card for check in checks)

@@ -9,22 +9,20 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
-from cardproof.core.measurements import Evidence, Totals
+from cardproof.core.measurements import Totals
 from cardproof.core.numbers import is_coarse, show_count
 from cardproof.core.settings import Settings
 from cardproof.core.types import Claim, Finding, Judgement, Need, Place, shorten
 from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.checks._counts import tolerance_of
-from cardproof.judge.columns import Settled, settle
-from cardproof.judge.passes import COUNTS, Judged, unchecked
-from cardproof.judge.subjects import about_something_else, with_sibling_head
-from cardproof.judge.votes import vote
+from cardproof.judge.checks._network import unchecked_reason
+from cardproof.judge.columns import settle
+from cardproof.judge.passes import COUNTS, Judged, about_something_else, unchecked, vote, with_sibling_head
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.models import Model
 from cardproof.read.subject import Subject, subjects_of
 
 OF_NETWORK = (*COUNTS, "classes")
@@ -37,13 +35,13 @@ FOUND = {"architecture": "found", "min-size": "the network", "preprocessing": "t
 class Verdicts(Struct, frozen=True):
     """All judgements and findings of a run, by the card's file."""
 
-    judgements: Mapping[str, tuple[Judgement, ...]]
+    judgements: dict[str, tuple[Judgement, ...]]
     """Of the cards' own claims, in the order of the claims."""
-    published: Mapping[str, tuple[Judgement, ...]]
+    published: dict[str, tuple[Judgement, ...]]
     """Of values that cards report as published elsewhere; reports show them and never count them."""
-    findings: Mapping[str, tuple[Finding, ...]]
+    findings: dict[str, tuple[Finding, ...]]
     """In order of their places."""
-    by_model: Mapping[tuple[str, str], ModelVerdicts]
+    by_model: dict[tuple[str, str], ModelVerdicts]
     """The same judgements by the card's file and the model's name."""
 
     def of_model(self, card: str, model: str) -> ModelVerdicts:
@@ -65,7 +63,7 @@ def judge(
     settings: Settings,
     cited: tuple[CitedSource, ...],
     others: Mapping[str, Totals] | None = None,
-    local_files: LocalFiles | None = None,
+    local_files: Mapping[str, LocalFiles] | None = None,
     faults: Iterable[Finding] = (),
 ) -> Verdicts:
     """Judge every claim of every card; ``others`` are the counts of models of cards that were not read.
@@ -73,16 +71,12 @@ def judge(
     ``faults`` are findings about the cards from before. An error in one check, or in one pass over all judgements of a
     card, is a finding, and the rest goes on.
     """
-    local_files = local_files or LocalFiles()
     totals = dict(others or {}) | {
         need.model: Totals(found.counts.parameters, found.counts.multiply_adds)
         for need, found in proved.evidence.items()
         if found.counts
     }
-    own: dict[str, tuple[Judgement, ...]] = {}
-    published: dict[str, tuple[Judgement, ...]] = {}
-    findings: dict[str, tuple[Finding, ...]] = {}
-    by_model: dict[tuple[str, str], ModelVerdicts] = {}
+    verdicts = Verdicts({}, {}, {}, {})
     before: dict[str, list[Finding]] = {}
     for fault in faults:
         before.setdefault(fault.place.file, []).append(fault)
@@ -92,39 +86,28 @@ def judge(
         subjects: dict[Place, Subject] = {}
         with boundary(of_card.append, start, "subject", "in reading what the tables are about"):
             subjects = subjects_of(card.tables, card.claims_of)
+        files = (local_files or {}).get(card.file) or LocalFiles()
         contexts = []
         for model, claims in zip(card.models, card.claims_of, strict=True):
-            key = (card.file, model.key)
-            context = _context(model, claims, needs[key], proved, settings, cited, totals)
-            local = {"weights": local_files.weights.get(key), "code": local_files.code.get(key)}
-            contexts.append(replace(context, subjects=subjects, **local))
+            need = needs[card.file, model.key]
+            found = proved.evidence.get(need)
+            reasons = {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))}
+            recipe = proved.recipes.get(need) or (found.recipe if found else None)
+            local = (files.weights.get(model.key), files.code.get(model.key))
+            contexts.append(
+                Context(model, claims, settings, found, totals, cited, reasons, recipe, *local, need.network, subjects)
+            )
         judged, decided = _judge_card(card, contexts, of_card)
-        of_card += local_files.refused.get(card.file, ())
-        for judgement, context in judged:
-            of_model = by_model.setdefault((card.file, context.model.key), ModelVerdicts())
-            (of_model.published if judgement.claim.published else of_model.own).append(judgement)
-        contexts = [replace(context, decided=decided) for context in contexts]
-        whole = CardContext(
-            card,
-            tuple(contexts),
-            local_files.includes.get(card.file, ()),
-            local_files.missing.get(card.file, ()),
-            local_files.licences.get(card.file),
-            settings.zoo is not None,
-        )
-        for check in all_checks():
-            for context in contexts if check.check_model else ():
-                assert check.check_model
-                doing = f"in the check '{check.name}' of {context.model.name}"
-                with boundary(of_card.append, context.model.place, check.name, doing):
-                    of_card += check.check_model(context)
-            if check.check_card:
-                with boundary(of_card.append, start, check.name, f"in the check '{check.name}'"):
-                    of_card += check.check_card(whole)
-        own[card.file] = tuple(judgement for judgement, _ in judged if not judgement.claim.published)
-        published[card.file] = tuple(judgement for judgement, _ in judged if judgement.claim.published)
-        findings[card.file] = tuple(sort_findings(_without_rival_fixes(of_card)))
-    return Verdicts(own, published, findings, by_model)
+        of_card += files.refused
+        for one in judged:
+            of_model = verdicts.by_model.setdefault((card.file, one.context.model.key), ModelVerdicts())
+            (of_model.published if one.claim.published else of_model.own).append(one.judgement)
+        models = tuple(replace(context, decided=decided) for context in contexts)
+        _run_checks(CardContext(card, models, files, settings.zoo is not None), of_card)
+        verdicts.judgements[card.file] = tuple(one.judgement for one in judged if not one.claim.published)
+        verdicts.published[card.file] = tuple(one.judgement for one in judged if one.claim.published)
+        verdicts.findings[card.file] = tuple(sort_findings(_without_rival_fixes(of_card)))
+    return verdicts
 
 
 def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> tuple[list[Judged], set[Place]]:
@@ -134,50 +117,42 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
     Returns the judgements, and the places of those that say whether the zoo's network is the card's.
     """
     neighbours = tuple(contexts)
-    alone = []
+    judged = []
     for context in (replace(context, neighbours=neighbours) for context in contexts):
         judgements = (_judge_claim(claim, context, of_card) for claim in context.claims)
-        alone += [Judged(replace(judgement, card=card.file), context) for judgement in judgements]
-    judged, settled, passed = alone, Settled([]), False
+        judged += [Judged(replace(judgement, card=card.file), context) for judgement in judgements]
+    alone = [one.judgement for one in judged]
+    passed = False
     with boundary(of_card.append, Place(card.file, 1, 1), "subject", "in judging the claims of this card together"):
-        judged, about = about_something_else(alone, card.tables)
-        settled = settle(judged)
-        judged = [Judged(one, context) for one, (_, context) in zip(settled.judgements, judged, strict=True)]
-        judged, outvoted = vote(judged, card.tables)
-        judged = [one._replace(judgement=_unless_coarse(*one)) for one in judged]  # they had their votes
-        of_card += [*about, *settled.findings, *outvoted]
+        findings = [*about_something_else(judged, card.tables), *settle(judged), *vote(judged, card.tables)]
+        for one in judged:  # they had their votes
+            _set_aside_if_coarse(one)
+        of_card += findings
         passed = True
     if not passed:  # what they would have set aside must not stand
         reason = "an internal error: the claims of this card were not judged together"
-        judged = [one._replace(judgement=unchecked(one.judgement, one.judgement.reason or reason)) for one in alone]
+        for one, judgement in zip(judged, alone, strict=True):
+            one.judgement = unchecked(judgement, judgement.reason or reason)
     decided = {
-        now.claim.place
-        for (now, context), (before, _) in zip(judged, alone, strict=True)
-        if now != before or context.model.doubt or now.verdict in ("confirmed", "refuted")
+        one.claim.place
+        for one, before in zip(judged, alone, strict=True)
+        if one.judgement != before or one.context.model.doubt or one.judgement.verdict in ("confirmed", "refuted")
     }
-    own = (
-        _finding(judgement)
-        for position, (judgement, _) in enumerate(judged)
-        if not judgement.claim.published and position not in settled.merged
-    )
+    own = (_finding(one.judgement) for one in judged if not one.claim.published and not one.merged)
     of_card += [*card.findings, *filter(None, own)]
     return judged, decided
 
 
-def _context(
-    model: Model,
-    claims: tuple[Claim, ...],
-    need: Need,
-    proved: GatheredEvidence,
-    settings: Settings,
-    cited: tuple[CitedSource, ...],
-    totals: Mapping[str, Totals],
-) -> Context:
-    found = proved.evidence.get(need)
-    reasons = {name: why for name in need.datasets if (why := proved.unevaluated.get((need, name)))}
-    recipe = proved.recipes.get(need) or (found.recipe if found else None)
-    missing = _missing(found, settings)
-    return Context(model, claims, settings, found, missing, totals, cited, reasons, recipe, network=need.network)
+def _run_checks(card: CardContext, of_card: list[Finding]) -> None:
+    for check in all_checks():
+        for context in card.models if check.check_model else ():
+            assert check.check_model
+            doing = f"in the check '{check.name}' of {context.model.name}"
+            with boundary(of_card.append, context.model.place, check.name, doing):
+                of_card += check.check_model(context)
+        if check.check_card:
+            with boundary(of_card.append, Place(card.card.file, 1, 1), check.name, f"in the check '{check.name}'"):
+                of_card += check.check_card(card)
 
 
 def _judge_claim(claim: Claim, context: Context, of_card: list[Finding]) -> Judgement:
@@ -196,14 +171,13 @@ def judge_claim(claim: Claim, context: Context) -> Judgement:
     check = check_of(claim)
     if check is None or check.judge is None:
         return Judgement(claim, "unchecked", reason="Cardproof cannot check this field")
-    if doubt := context.model.doubt:
-        return Judgement(claim, "unchecked", reason=doubt, check=check.name)
+    if why := context.model.doubt or (unchecked_reason(context) if check.needs_run else ""):
+        return Judgement(claim, "unchecked", reason=why, check=check.name)
     judgement = with_sibling_head(replace(check.judge(claim, context), check=check.name), context)
     return _stated_about(judgement) if claim.number and claim.number.about else judgement
 
 
 def _stated_about(judgement: Judgement) -> Judgement:
-    """Return the judgement of a value that is stated as "about" so much: it says so, and is not refuted."""
     if judgement.verdict in ("refuted", "disputed"):
         return unchecked(judgement, f"the card says 'about': {show_found(judgement.found)} may be meant")
     if judgement.verdict in ("confirmed", "cited"):
@@ -211,31 +185,20 @@ def _stated_about(judgement: Judgement) -> Judgement:
     return judgement
 
 
-def _unless_coarse(judgement: Judgement, context: Context) -> Judgement:
+def _set_aside_if_coarse(one: Judged) -> None:
     """Set aside a confirmed count that is not equal to the measured one, and whose few digits fit many networks."""
-    stated, found = judgement.claim.number, judgement.found
-    if judgement.verdict != "confirmed" or judgement.check not in (*COUNTS, "file-size"):
-        return judgement
-    assert stated is not None and isinstance(found, int)
-    if (
-        found == stated.value
-        or not is_coarse(found, stated, judgement.claim.stated)
-        or tolerance_of(judgement.claim, context).kind != "written"
-    ):
-        return judgement
+    claim, stated, found = one.claim, one.claim.number, one.judgement.found
+    if one.judgement.verdict != "confirmed" or one.judgement.check not in (*COUNTS, "file-size") or stated is None:
+        return  # without a number it is equal to the digit
+    assert isinstance(found, int)
+    is_written = tolerance_of(claim, one.context).kind == "written"
+    if found == stated.value or not is_written or not is_coarse(found, stated, claim.stated):
+        return
     written = "with one digit" if stated.digits == 1 else f"to ±{show_count(stated.quantum / 2)}"
-    return unchecked(judgement, f"written {written}: {shorten(judgement.claim.stated)} says too little to be checked")
-
-
-def _missing(found: Evidence | None, settings: Settings) -> str:
-    """Return why a model has no counts; empty if it has."""
-    if found is None:
-        return "no zoo was named (--zoo)" if settings.zoo is None else f"nothing was measured with zoo '{settings.zoo}'"
-    return found.missing
+    one.set_aside(f"written {written}: {shorten(claim.stated)} says too little to be checked")
 
 
 def _finding(judgement: Judgement) -> Finding | None:
-    """Return the finding of a judgement: an error if it is refuted, a warning if disputed."""
     claim, name = judgement.claim, judgement.check
     said = statement(claim.field, claim.model, claim.stated)
     if judgement.verdict == "refuted":

@@ -12,8 +12,7 @@ from msgspec.structs import fields, replace
 from cardproof.core.clock import recorded_environment
 from cardproof.core.measurements import Curve, Evaluated, Evidence, Recipe
 from cardproof.core.types import Need
-from cardproof.evidence.private import PrivateRecords
-from cardproof.evidence.records import Inputs, Record
+from cardproof.evidence.records import Inputs, PrivateRecords, Record
 from cardproof.measure.engines import failed_evidence
 from cardproof.plan.recall import RecallPlan, plan_recall, record_note
 from cardproof.zoos import ZooError, curve_of, recipe_of
@@ -83,7 +82,7 @@ def _gather(
         sum(measuring.evidence[need].counts is not None for need in recall.missing),
         frozenset(need for need, record in recall.valid.items() if not record.error),
         sum(len(found) for found in results.values()),
-        recall.recalled.tampered,
+        tuple(recall.recalled.tampered),
         {need: curve for need in needs if (curve := curve_of(zoo, need.in_zoo))},
     )
 

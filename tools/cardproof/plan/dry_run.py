@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from contextlib import closing, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
@@ -11,10 +12,9 @@ from msgspec import Struct, to_builtins
 
 from cardproof.core.json_text import strict_json
 from cardproof.core.terminal import printable
-from cardproof.evidence.private import PrivateRecords
-from cardproof.plan.needs import plan
+from cardproof.evidence.records import PrivateRecords
 from cardproof.plan.options import parse_force
-from cardproof.plan.recall import RecallPlan, plan_recall
+from cardproof.plan.recall import RecallPlan, plan, plan_recall
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
@@ -95,34 +95,33 @@ def dry_run(
         return DryRun()
     needs = plan(reading, load_names(settings))
     chosen = {need for (file, _), need in needs.items() if file in wanted}
-    private = PrivateRecords(settings.zoo) if remember else None
-    try:
+    with closing(PrivateRecords(settings.zoo)) if remember else nullcontext() as private:
         return _dry_run(plan_recall(dict.fromkeys(needs.values()), chosen, settings, store, forced, private), chosen)
-    finally:
-        if private:
-            private.close()
 
 
 def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:
     tasks, recalled, impossible = [], [], []
-    counted, evaluated = _recorded_seconds(recall)
+    seconds: dict[str, list[float]] = {}  # on record, by measurement
+    for record in recall.recalled.stored.values():
+        seconds.setdefault(COUNTS, []).append(record.environment.seconds)
+        for result in record.outdated:
+            seconds.setdefault(f"results on {result.dataset}", []).append(result.environment.seconds)
     jobs = {(job.need, job.dataset): job for job in recall.evaluations.jobs}
     for need in sorted(chosen, key=lambda need: need.model):
         stored = recall.recalled.stored.get(need)
         if why := recall.missing.get(need):
             last = stored.environment.seconds if stored else 0.0
-            tasks.append(Task(need.model, COUNTS, why, *_expected(last, counted, FIRST_COUNT)))
+            tasks.append(Task(need.model, COUNTS, why, *_expected(COUNTS, last, seconds)))
         elif need in recall.impossible:
             impossible.append(Impossible(need.model, COUNTS, recall.impossible[need]))
         elif stored:
             recalled.append(Recall(need.model, COUNTS, stored.environment.measured))
-        results = (*stored.evaluations, *stored.outdated) if stored else ()
         for dataset in need.datasets:
             measure = f"results on {dataset}"
-            earlier = [result for result in results if result.dataset == dataset]
+            earlier = [result for result in (stored.outdated if stored else ()) if result.dataset == dataset]
             if job := jobs.get((need, dataset)):
                 last = earlier[0].environment.seconds if earlier else 0.0
-                tasks.append(Task(need.model, measure, job.why, *_expected(last, evaluated[dataset], FIRST_RESULT)))
+                tasks.append(Task(need.model, measure, job.why, *_expected(measure, last, seconds)))
             elif reason := recall.evaluations.reasons.get((need, dataset)):
                 impossible.append(Impossible(need.model, measure, reason))
             elif valid := [r for r in recall.evaluations.valid.get(need, ()) if r.dataset == dataset]:
@@ -130,22 +129,12 @@ def _dry_run(recall: RecallPlan, chosen: Iterable[Need]) -> DryRun:
     return DryRun(tuple(tasks), tuple(recalled), tuple(impossible))
 
 
-def _recorded_seconds(recall: RecallPlan) -> tuple[list[float], Mapping[str, list[float]]]:
-    """Return the recorded durations of counts, and those of results by data set."""
-    records = recall.recalled.stored.values()
-    counted = [record.environment.seconds for record in records if record.environment.seconds]
-    evaluated: dict[str, list[float]] = {name: [] for need in recall.wanted for name in need.datasets}
-    for record in records:
-        for result in (*record.evaluations, *record.outdated):
-            if result.environment.seconds:
-                evaluated.setdefault(result.dataset, []).append(result.environment.seconds)
-    return counted, evaluated
-
-
-def _expected(last: float, others: list[float], first: float) -> tuple[float, Basis]:
+def _expected(measure: str, last: float, seconds: Mapping[str, list[float]]) -> tuple[float, Basis]:
     if last:
         return last, "its last measurement"
-    return (median(others), "median of the others") if others else (first, "no measurement yet")
+    if others := list(filter(None, seconds.get(measure, ()))):
+        return median(others), "median of the others"
+    return FIRST_COUNT if measure == COUNTS else FIRST_RESULT, "no measurement yet"
 
 
 def json_of_dry_run(found: DryRun) -> str:

@@ -77,9 +77,11 @@ def plan_evaluations(
         valid: list[Evaluated] = []
         for dataset in need.datasets:
             earlier = [result for result in known if result.dataset == dataset]
-            found = _valid_or_job(need, dataset, earlier, networks[need.model], settings, weights, data.get(dataset))
-            if isinstance(found, Evaluated) and need in chosen and force.results(need.model):
-                found = _forced(need, dataset, networks[need.model], settings, weights, data.get(dataset)) or found
+            again = need in chosen and force.results(need.model)
+            images = data.get(dataset)
+            found = _valid_or_job(
+                need, dataset, earlier, networks[need.model], settings.zoo or "", weights, images, again
+            )
             if isinstance(found, Job):
                 plan.jobs += [found] if need in chosen else []
             elif isinstance(found, str):
@@ -96,63 +98,61 @@ def _valid_or_job(
     dataset: str,
     earlier: list[Evaluated],
     network: str,
-    settings: Settings,
+    zoo: str,
     weights: Path | None,
     data: Path | None,
+    again: bool,
 ) -> Evaluated | Job | str:
-    """Return the valid result of a model on a data set, the evaluation to make, or why that is impossible."""
-    zoo = settings.zoo or ""
+    """Return the valid result of a model on a data set, the evaluation to make, or why that is impossible.
+
+    ``again``: a valid result is measured again if that is possible.
+    """
     inputs = inputs_of(need, dataset, zoo, network, None)
     result = next((result for result in earlier if not _changes(result, inputs)), None)
-    if result and weights is None:
+    if result and weights is None and not again:
         return result
     try:
         file = local_weights(zoo, need, weights)
     except Exception as trouble:  # a truncated file, or one whose content does not match its name
         return f"evaluating failed: {trouble}"
     if file and need.weights and file.name != need.weights:
-        return f"not evaluated: the card's weights are {need.weights}, and the local ones are {file.name}"
+        others = f"not evaluated: the card's weights are {need.weights}, and the local ones are {file.name}"
+        return result if result and weights is None else others
     if file:
         inputs = inputs_of(need, dataset, zoo, network, file)
         result = next((result for result in earlier if not _changes(result, inputs)), None)
-    if result:
-        return result
     reason = _obstacle(need, dataset, file, data)
+    if result and (reason or not again):
+        return result
     changed = " and the ".join(_changes(earlier[0], inputs)) if earlier else ""
     if not reason:
         assert file is not None
-        return Job(need, dataset, data, file, inputs, f"stale: the {changed} changed" if earlier else "new")
+        why = "forced" if result else f"stale: the {changed} changed" if earlier else "new"
+        return Job(need, dataset, data, file, inputs, why)
     if earlier:
         when = earlier[0].environment.measured[:10]
         reason += f"; a result of {when} is on record, but since then the {changed} changed"
     return reason
 
 
-def _forced(
-    need: Need, dataset: str, network: str, settings: Settings, weights: Path | None, data: Path | None
-) -> Job | None:
-    """Return the evaluation that repeats a valid result; None if it cannot be made here."""
-    zoo = settings.zoo or ""
-    file = local_weights(zoo, need, weights)
-    if file is None or _obstacle(need, dataset, file, data):
-        return None
-    return Job(need, dataset, data, file, inputs_of(need, dataset, zoo, network, file), "forced")
-
-
 def inputs_of(need: Need, dataset: str, zoo: str, network: str, weights: Path | None) -> tuple[tuple[str, str], ...]:
     """Return the inputs of a result, by name.
 
-    Weights are identified by the name of their file, and by the content of a local file whose name does not end in a
-    part of its own SHA-256.
+    Weights are identified by the name of their file, and by the content of a local file unless its name ends in eight
+    or more digits of its own SHA-256, as torch.hub names files.
     """
+    from res2next.datasets import find_dataset
+
     name = weights.name if weights else need.weights or ""
-    if weights and not names_its_digest(weights):
+    digest = find_dataset(dataset).digests.get("test", "")  # of its images, if there is only one version of them
+    part = weights.stem.rpartition("-")[2] if weights else ""
+    if weights and (len(part) < 8 or not digest_of(weights).startswith(f"sha256:{part}")):
         name = f"{name} {digest_of(weights)[:23]}"
     return (
         ("method", METHOD),
         ("network", f"{zoo} {need.in_zoo} {network}"),
         ("weights", name),
-        ("data set", _data_digest(dataset)),
+        ("data set", f"{dataset} test {digest}".strip()),
     )
 
 
@@ -170,12 +170,6 @@ def local_weights(zoo: str, need: Need, given: Path | None) -> Path | None:
 
 digest_of = cache(digest_of_file)
 """Weights are large, and named by several models."""
-
-
-def names_its_digest(path: Path) -> bool:
-    """Return whether a file's name ends in eight or more digits of its SHA-256, as torch.hub names files."""
-    piece = path.stem.rpartition("-")[2]
-    return len(piece) >= 8 and digest_of(path).removeprefix("sha256:").startswith(piece)
 
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
@@ -199,14 +193,6 @@ def _changes(result: Evaluated, inputs: tuple[tuple[str, str], ...]) -> list[str
         recorded["weights"] = recorded.get("weights", "").partition(" ")[0]
     changed = [name for name, value in wanted.items() if recorded.get(name) != value]
     return changed or [f"source {name}" for name in changed_sources(result.sources)]
-
-
-def _data_digest(dataset: str) -> str:
-    """Return a data set's name, and the digest of its images if there is only one version of them."""
-    from res2next.datasets import find_dataset
-
-    digest = find_dataset(dataset).digests.get("test", "")
-    return f"{dataset} test {digest}".strip()
 
 
 def _given(path: Path | None, settings: Settings) -> Path | None:

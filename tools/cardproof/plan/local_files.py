@@ -1,10 +1,12 @@
-"""Local files that cards name: weights, source code, includes. Nothing is downloaded."""
+"""Local files that cards name: weights, source code, includes, files of the repository. Nothing is downloaded."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,7 @@ from cardproof.core.paths import hub_repository, is_regular, resolve_inside
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile, Place
 from cardproof.core.yaml import Mapping as MappingNode
-from cardproof.core.yaml import Scalar
-from cardproof.plan.repository_files import licence_file, missing_files, repository
+from cardproof.core.yaml import Scalar, Sequence
 from cardproof.read.claims import weights_file
 
 if TYPE_CHECKING:
@@ -36,21 +37,50 @@ _MOVING = ("main", "master", "HEAD", "develop", "dev")
 """Names of branches; other names are fixed versions."""
 
 
-class LocalFiles(Struct, frozen=True):
-    """Local files that cards name; weights and code by the card's file and the model's name."""
+FIELDS = ("Config", "README", "Image")
+"""Fields of a model index that name files of its repository; models inherit them from their collections."""
+MOST_FILES = 5_000
+"""More files of one folder are not looked through for a near name."""
+MAX_LICENCE = 200_000
+"""Largest size in bytes of a licence file; the GNU GPL has 35,000."""
 
-    weights: Mapping[tuple[str, str], LocalFile] = field(default_factory=dict)
-    code: Mapping[tuple[str, str], LocalCode] = field(default_factory=dict)
-    includes: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
-    """By the card's file."""
-    missing: Mapping[str, tuple[MissingFile, ...]] = field(default_factory=dict)
-    """Files that the card's model index names, by the card's file."""
-    licences: Mapping[str, LicenceFile] = field(default_factory=dict)
-    """Of the folder or the repository of cards with a header, by the card's file."""
-    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
-    """Notes on files that a card names and that are not read, by its file."""
-    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Paths that the card names, whether they exist or not, of its licence and of the code that was found, by its file.
+_LICENCE_NAMES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt", "COPYING")
+_NO_PATH = re.compile(r"://|[*?{}$\\\0\n]")
+
+_PHRASES = (
+    ("apache-2.0", "apache license version 2.0, january 2004"),
+    ("mit", "permission is hereby granted, free of charge, to any person obtaining a copy of this software and"),
+    ("bsd", "redistribution and use in source and binary forms, with or without modification, are permitted"),
+    ("agpl-3.0", "gnu affero general public license version 3, 19 november 2007"),
+    ("lgpl-3.0", "gnu lesser general public license version 3, 29 june 2007"),
+    ("lgpl-2.1", "gnu lesser general public license version 2.1, february 1999"),
+    ("gpl-3.0", "gnu general public license version 3, 29 june 2007"),
+    ("gpl-2.0", "gnu general public license version 2, june 1991"),
+    ("mpl-2.0", "mozilla public license version 2.0"),
+    ("isc", "permission to use, copy, modify, and/or distribute this software for any purpose with or without fee"),
+    ("unlicense", "this is free and unencumbered software released into the public domain"),
+    ("cc0-1.0", "cc0 1.0 universal"),
+)
+"""The Hub's name of a licence, and words that stand in its text only; in lower case, with single blanks."""
+_CREATIVE_COMMONS = re.compile(
+    r"attribution(-noncommercial)?(?:-(sharealike|noderivatives))? (\d\.\d) (?:international|unported)"
+)
+
+
+class LocalFiles(Struct):
+    """Local files that one card names; weights and code by the key of the model."""
+
+    weights: dict[str, LocalFile] = field(default_factory=dict)
+    code: dict[str, LocalCode] = field(default_factory=dict)
+    includes: tuple[Source, ...] = ()
+    missing: tuple[MissingFile, ...] = ()
+    """Files that its model index names."""
+    licence: LicenceFile | None = None
+    """Of its folder or repository, if it has a header."""
+    refused: tuple[Finding, ...] = ()
+    """Notes on files that it names and that are not read."""
+    paths: list[Path] = field(default_factory=list)
+    """Paths that it names, whether they exist or not, of its licence and of the code that was found.
 
     The many other places where linked code might be are left out: a build would check each of them again.
     """
@@ -58,54 +88,40 @@ class LocalFiles(Struct, frozen=True):
 
 def find_local_files(
     reading: Reading, settings: Settings, report: Callable[[Finding], object] = lambda _: None
-) -> LocalFiles:
-    """Return the local files that the cards name; ``report`` gets the findings about cards for which that fails.
+) -> dict[str, LocalFiles]:
+    """Return the local files of each card by its file; ``report`` gets the findings about cards for which that fails.
 
     Cards are untrusted: only regular files below a card's folder, linked code in its repository, and weights in the
     folder of the settings are opened.
     """
-    weights: dict[tuple[str, str], LocalFile] = {}
-    code: dict[tuple[str, str], LocalCode] = {}
-    includes: dict[str, tuple[Source, ...]] = {}
-    missing: dict[str, tuple[MissingFile, ...]] = {}
-    licences: dict[str, LicenceFile] = {}
-    refused: dict[str, tuple[Finding, ...]] = {}
-    files: dict[str, tuple[Path, ...]] = {}
     given = settings.path(settings.weights) if settings.weights else None
-    digests: dict[Path, str] = {}
+    digest_of = cache(digest_of_file)  # weights are large, and linked by several models
+    found = {}
     for card in reading.cards:
-        paths: list[Path] = []
+        files = found[card.file] = LocalFiles()
         for model in card.models:
             with boundary(report, model.place, "weights", f"in looking for the weights of {model.name}"):
                 for path in _weights_paths(model, given):
-                    paths.append(path)
+                    files.paths.append(path)
                     if is_regular(path):
-                        sha256 = digests[path] = digests.get(path) or digest_of_file(path).removeprefix("sha256:")
-                        weights[card.file, model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
+                        sha256 = digest_of(path).removeprefix("sha256:")
+                        files.weights[model.key] = LocalFile(show_path(path), path.stat().st_size, sha256)
                         break
             with boundary(report, model.place, "code", f"in looking for the code of {model.name}"):
                 for folder, path, line in _code_paths(model):
-                    if is_regular(path) and resolve_inside(path, folder) and (found := _code(path, line)):
-                        paths.append(path)
-                        code[card.file, model.key] = found
+                    if is_regular(path) and resolve_inside(path, folder) and (code := _code(path, line)):
+                        files.paths.append(path)
+                        files.code[model.key] = code
                         break
         with boundary(report, Place(card.file, 1, 1), "links", "in looking for the files that the card names"):
-            if led_out := tuple(dict.fromkeys(filter(None, map(_refused, card.models)))):
-                refused[card.file] = led_out
-            absent, looked_for = missing_files(card)
-            paths += sorted(looked_for)
-            if absent:
-                missing[card.file] = tuple(absent)
+            files.refused = tuple(dict.fromkeys(filter(None, map(_refused, card.models))))
+            files.missing, looked_for = missing_files(card)
+            files.paths += sorted(looked_for)
             if card.header:
-                licence = licence_file(card.source.path.parent)
-                paths.append(Path(licence.name) if licence else card.source.path.parent / "LICENSE")
-                if licence:
-                    licences[card.file] = licence
-            if found_includes := tuple(_includes(card, settings)):
-                includes[card.file] = found_includes
-        if paths:
-            files[card.file] = tuple(dict.fromkeys(paths))
-    return LocalFiles(weights, code, includes, missing, licences, refused, files)
+                files.licence = licence_file(card.source.path.parent)
+                files.paths.append(Path(files.licence.name) if files.licence else card.source.path.parent / "LICENSE")
+            files.includes = tuple(_includes(card, settings))
+    return found
 
 
 def link_of(model: Model, field_name: str) -> Scalar | None:
@@ -208,14 +224,13 @@ def _code(path: Path, line: int | None) -> LocalCode | None:
     defined = [node for node in tree.body if isinstance(node, kinds)]
     inside = None
     for node in defined:
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        first = min(part.lineno for part in (node, *node.decorator_list))
         if line is not None and first <= line <= (node.end_lineno or node.lineno):
             inside = node.name
     return LocalCode(show_path(path), line, inside, tuple(node.name for node in defined))
 
 
 def _includes(card: Card, settings: Settings) -> Iterator[Source]:
-    """Yield the included files of a card, from its own folder or those of the settings."""
     folders = [card.source.path.parent, settings.path(settings.includes), settings.path(settings.templates)]
     names = dict.fromkeys(_INCLUDE.findall(card.source.text))
     for name in list(names)[:MAX_INCLUDES]:
@@ -226,3 +241,104 @@ def _includes(card: Card, settings: Settings) -> Iterator[Source]:
                 if source:
                     yield source
                 break
+
+
+def missing_files(card: Card) -> tuple[tuple[MissingFile, ...], set[Path]]:
+    """Return the files that a card's index names and that are missing, and all paths that were looked for.
+
+    A path may begin at the folder of the index or at any folder above it in its repository. It is missing if the folder
+    that it names is there and has other files: otherwise the index was moved, and nothing is known.
+    """
+    missing: list[MissingFile] = []
+    looked_for: set[Path] = set()
+    seen: set[tuple[str, int]] = set()
+    for model in card.models:
+        for name_of_field in FIELDS if model.form == "index" else ():
+            given = model.fields.get(name_of_field)
+            for node in given.items if isinstance(given, Sequence) else [given]:
+                if not isinstance(node, Scalar) or not isinstance(node.value, str) or len(node.text) > 500:
+                    continue
+                key = (node.source.name, node.start)
+                if key in seen:
+                    continue
+                seen.add(key)
+                name = node.text.partition("#")[0].strip()
+                if not name or name.startswith(("/", "~")) or _NO_PATH.search(name):
+                    continue
+                candidates = list(_candidates(node.source.path.parent, name))
+                looked_for.update(candidates)
+                if not any(map(_exists, candidates)):
+                    missing += _missing(name_of_field, node, name, candidates)
+    return tuple(missing), looked_for
+
+
+def licence_file(folder: Path) -> LicenceFile | None:
+    """Return the licence file of a card's folder, or of the repository that holds it; None if missing or unknown."""
+    top = repository(folder.absolute())
+    for place in (folder, top) if top and top != folder.absolute() else (folder,):
+        for name in _LICENCE_NAMES:
+            path = place / name
+            if is_regular(path) and resolve_inside(path, top or folder):
+                licences = _licences_of(path)
+                return LicenceFile(show_path(path), licences, place is folder) if licences else None
+    return None
+
+
+def licences_in(text: str) -> tuple[str, ...]:
+    """Return the licences whose text stands in a text, by the Hub's names; empty if none is recognised."""
+    words = " ".join(re.sub(r"[#*_>=]", " ", text).lower().split())
+    found = [name for name, phrase in _PHRASES if phrase in words]
+    if "bsd" in found:
+        found[found.index("bsd")] = "bsd-3-clause" if "endorse or promote products derived" in words else "bsd-2-clause"
+    for match in _CREATIVE_COMMONS.finditer(words):
+        parts = ("by", match[1] and "nc", {"sharealike": "sa", "noderivatives": "nd"}.get(match[2] or ""), match[3])
+        found.append("-".join(["cc", *(part for part in parts if part)]))
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def repository(folder: Path) -> Path | None:
+    """Return the nearest folder above that is a Git working tree."""
+    return next((above for above in (folder, *folder.parents)[:20] if (above / ".git").exists()), None)
+
+
+def _candidates(folder: Path, name: str) -> Iterator[Path]:
+    """Yield where a path of the repository may lead: from the folder of the index, and from each above it."""
+    top = repository(folder.absolute())
+    here = Path.cwd()
+    if top is None:
+        top = here if folder.absolute().is_relative_to(here) else folder.absolute()
+    for base in (folder, *folder.absolute().parents)[:20]:
+        if resolve_inside(base, top) and resolve_inside(path := base / name, top):
+            yield path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # the name is too long
+        return False
+
+
+def _missing(in_field: str, node: Scalar, name: str, candidates: list[Path]) -> Iterator[MissingFile]:
+    """Yield the missing file if its folder is there, with the nearest name in it.
+
+    A name without a folder is missing only if a near one is there: it may be relative to any folder.
+    """
+    for path in candidates:
+        if not path.parent.is_dir():
+            continue
+        others = [other.name for other, _ in zip(path.parent.iterdir(), range(MOST_FILES), strict=False)]
+        alike = [other for other in others if Path(other).suffix == path.suffix and other != node.source.path.name]
+        near = next(iter(get_close_matches(path.name, alike, 1)), "")
+        if near or ("/" in name.removeprefix("./") and len(others) > others.count(node.source.path.name)):
+            yield MissingFile(in_field, node.place, node.text, show_path(path.parent), near)
+            return
+
+
+def _licences_of(path: Path) -> tuple[str, ...]:
+    try:
+        is_licence = path.stat().st_size <= MAX_LICENCE
+        return licences_in(path.read_text(encoding="utf-8", errors="replace")) if is_licence else ()
+    except OSError:
+        return ()

@@ -9,15 +9,8 @@ from msgspec import Struct
 from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.measurements import Evidence
 
-COUNTS = ("flops", "parameters")
-"""Fields of one measurement; naming either forces it."""
-
-RESULTS = "results"
-"""Accuracies on data sets."""
-
-EVERYTHING = "all"
-
-FIELDS = (*COUNTS, RESULTS, EVERYTHING)
+FIELDS = ("flops", "parameters", "results", "all")
+"""Words of ``--force`` that are not models; the first two are one measurement, results are accuracies on data sets."""
 
 LOCAL = "local"
 """The engine that measures in processes of this machine."""
@@ -33,11 +26,11 @@ class Force(Struct, frozen=True):
 
     def counts(self, model: str) -> bool:
         """Return whether the counts of a model are measured again."""
-        return bool(self.words & {EVERYTHING, *COUNTS, model})
+        return bool(self.words & {"all", "flops", "parameters", model})
 
     def results(self, model: str) -> bool:
         """Return whether the results of a model are measured again."""
-        return bool(self.words & {EVERYTHING, RESULTS, model})
+        return bool(self.words & {"all", "results", model})
 
     def check(self, models: Iterable[str]) -> None:
         """Raise InputError for a word that is neither a field nor one of these models."""

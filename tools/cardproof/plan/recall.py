@@ -1,29 +1,101 @@
-"""Recall: which of a run's models are on record, and which have to be measured and why."""
+"""What a run's models need: which measurements, which of these are on record, and which have to be made and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from cardproof.evidence.private import PrivateRecords, recall_for_audit
-from cardproof.evidence.records import Dependencies, Recalled, Record, dependencies, recall
+from cardproof.core.errors import boundary
+from cardproof.core.names import ACCURACIES, canonical_dataset
+from cardproof.core.sealed_json import NewerError, TamperedError
+from cardproof.core.types import Claim, Finding, Need, Number, Question
+from cardproof.evidence.records import (
+    Dependencies,
+    PrivateRecords,
+    Record,
+    changed_inputs,
+    dependencies,
+    file_name,
+    is_record,
+    load,
+    source_state,
+    usable,
+)
 from cardproof.plan.evaluations import Plan, plan_evaluations
+from cardproof.plan.local_files import model_names, model_of_weights
+from cardproof.read.claims import image_size, weights_file
 from cardproof.zoos import ZooError
 from cardproof.zoos.digests import FAILED, network_digests
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
-    from cardproof.core.types import Need
     from cardproof.plan.options import Force
+    from cardproof.read import Reading
+    from cardproof.read.models import Model
+    from cardproof.zoos.aliases import Names
 
 EXTRAS = ("timm", "transformers")
 """Zoos whose package is an extra of cardproof's own."""
 
-NEW, FORCED = "new", "forced"
-"""Why something is measured; the third reason is ``stale: `` with the changed inputs."""
+MOST_SIDE = 4096
+"""Largest side of an image that a network is tried with."""
+
+
+def plan(
+    reading: Reading, names: Names | None = None, report: Callable[[Finding], object] = lambda _: None
+) -> dict[tuple[str, str], Need]:
+    """Return the need of each model, by the file of its card and its name; ``names`` maps them to the zoo's names.
+
+    ``report`` gets the findings about models whose needs cannot be told; nothing of them is measured but their counts.
+    """
+    needs = {}
+    for card in reading.cards:
+        in_files = model_names(card.models)
+        for model, claims in zip(card.models, card.claims_of, strict=True):
+            key = card.file, model.key
+            needs[key] = Need(model.name, None, None, ())
+            with boundary(report, model.place, "identity", f"in planning what {model.name} needs"):
+                weights = None if model_of_weights(model, in_files) else weights_file(model)
+                needs[key] = _need_of(model, claims, weights, names.network(model.name) if names else "")
+    return needs
+
+
+def _need_of(model: Model, claims: tuple[Claim, ...], weights: str | None, network: str) -> Need:
+    questions = dict.fromkeys(question for claim in claims if (question := _question(claim)))
+    stated = (claim.dataset for claim in claims if claim.metric and claim.dataset and claim.kind in ACCURACIES)
+    datasets = dict.fromkeys(name for dataset in stated if (name := canonical_dataset(dataset)))
+    return Need(model.name, weights, image_size(claims), tuple(questions), tuple(datasets), network)
+
+
+def _question(claim: Claim) -> Question | None:
+    if claim.metric:
+        return None
+    if claim.kind == "min size" and claim.size and claim.size[0] == claim.size[1] <= MOST_SIDE:
+        return Question("min size", Number(Decimal(claim.size[0]), Decimal(1)))
+    if claim.number is None or claim.number.value <= 0:
+        return None
+    if claim.kind == "flops":
+        return Question("flops", claim.number)
+    return Question("parameters", claim.number) if claim.kind == "parameters" else None
+
+
+class Recalled(Struct, frozen=True):
+    """The stored records of a run's models."""
+
+    valid: dict[Need, Record] = field(default_factory=dict)
+    """Records with valid counts."""
+    stored: dict[Need, Record] = field(default_factory=dict)
+    """All records, with all results on data sets as outdated ones: these depend on inputs of their own."""
+    stale: dict[Need, str] = field(default_factory=dict)
+    """Changed inputs of the records that are not valid."""
+    tampered: list[Path] = field(default_factory=list)
+    """Files that were edited by hand."""
 
 
 class RecallPlan(Struct):
@@ -38,14 +110,12 @@ class RecallPlan(Struct):
     missing: dict[Need, str]
     """Models whose counts have to be measured, with the reason."""
     evaluations: Plan
-    zoo_error: str = ""
-    """Why the zoo is missing; then nothing can be measured, and no record can be validated."""
     impossible: dict[Need, str] = field(default_factory=dict)
-    """Models that cannot be measured because the zoo is missing, with their reason and record."""
+    """Models that cannot be measured, with the reason and their record: the zoo is missing, or its digest failed."""
 
 
 def plan_recall(
-    unique: Iterable[Need],
+    unique: Collection[Need],
     chosen: set[Need],
     settings: Settings,
     store: Path | None,
@@ -58,34 +128,79 @@ def plan_recall(
     missing and nothing is on record either, or only such records are; NewerError for a record of a newer cardproof.
     """
     assert settings.zoo is not None
-    unique = tuple(unique)
-    zoo_error: Exception | None = None
+    zoo_error: ZooError | None = None
     try:
         digests = digests_of(unique, settings.zoo)
     except (ZooError, ModuleNotFoundError) as trouble:
-        digests, zoo_error = dict.fromkeys((need.model for need in unique), ""), trouble
+        digests, zoo_error = dict.fromkeys((need.model for need in unique), ""), _missing_zoo(settings.zoo, trouble)
     wanted = {need: dependencies(need, settings.zoo, digests[need.model]) for need in unique}
-    if private:
-        recalled = recall_for_audit(unique, wanted, store, private)
-    else:
-        recalled = recall(unique, wanted, store) if store else Recalled()
+    recalled = recall(unique, wanted, store, private)
     if zoo_error and (private or not recalled.stored):
-        raise _missing_zoo(settings.zoo, zoo_error) from zoo_error
-    if zoo_error:
-        return _without_zoo(unique, settings.zoo, zoo_error, RecallPlan(digests, wanted, recalled, {}, {}, Plan()))
-    failed = {need: digests[need.model] for need in unique if digests[need.model].startswith(FAILED)}
-    known = tuple(need for need in unique if need not in failed)
+        raise zoo_error
+    if zoo_error:  # no record can be compared with it
+        failed, evaluations = dict.fromkeys(unique, str(zoo_error)), Plan()
+    else:
+        failed = {need: digests[need.model] for need in unique if digests[need.model].startswith(FAILED)}
+        known = [need for need in unique if need not in failed]
+        evaluations = plan_evaluations(known, recalled.stored, digests, settings, chosen, force)
     valid = {
         need: record
         for need, record in recalled.valid.items()
         if need not in failed and (need not in chosen or not force.counts(need.model))
     }
-    missing = {need: _why(need, recalled) for need in known if need in chosen and need not in valid}
-    evaluations = plan_evaluations(known, recalled.stored, digests, settings, chosen, force)
-    plan = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
+    missing = {
+        need: _why(need, recalled) for need in unique if need in chosen and need not in valid and need not in failed
+    }
+    found = RecallPlan(digests, wanted, recalled, valid, missing, evaluations)
     for need, why in failed.items():
-        _without(need, why, plan, "")
-    return plan
+        record = recalled.stored.get(need)
+        evaluations.valid[need], evaluations.outdated[need] = (), record.outdated if record else ()
+        evaluations.reasons |= {(need, name): f"not evaluated: {why}" for name in need.datasets}
+        made = f", made with {record.environment.zoo}" if record and zoo_error else ""
+        on_record = f"; evidence of {record.environment.measured[:10]} is on record{made}" if record else ""
+        found.impossible[need] = why + on_record
+    return found
+
+
+def recall(
+    needs: Iterable[Need], wanted: Mapping[Need, Dependencies], store: Path | None, private: PrivateRecords | None
+) -> Recalled:
+    """Read the records of a site, and in an audit those of the user's cache.
+
+    Raises NewerError for a record of the site that a newer cardproof wrote; an audit leaves it out.
+    """
+    found = Recalled()
+    state = cache(source_state)  # models of one zoo share most of its sources
+    for need in needs:
+        records = list(_of_site(need, store, private is not None, found.tampered)) if store else []
+        records += private.of(need) if private else ()
+        if not records:
+            continue
+        results = (result for record in records for result in (*record.evaluations, *record.outdated))
+        found.stored[need] = replace(records[0], evaluations=(), outdated=tuple(dict.fromkeys(results)))
+        valid = (usable(record, need, wanted[need], state, any_numbers=private is not None) for record in records)
+        if record := next(filter(None, valid), None):
+            found.valid[need] = record
+        else:
+            found.stale[need] = changed_inputs(records[0], wanted[need], state)
+    return found
+
+
+def _of_site(need: Need, folder: Path, in_audit: bool, tampered: list[Path]) -> Iterator[Record]:
+    path = folder / file_name(need.model)
+    try:
+        record = load(path)
+    except FileNotFoundError:
+        return
+    except NewerError:
+        if not in_audit:
+            raise
+    except TamperedError:
+        if path.is_file() and is_record(path.read_text(encoding="utf-8", errors="replace")):
+            tampered.append(path)  # anything else is not ours, and the build says that it is in the way
+    else:
+        if record.model == need.model:  # not if the file system ignores case, or two names have one digest
+            yield record
 
 
 def digests_of(needs: Iterable[Need], zoo: str) -> dict[str, str]:
@@ -106,27 +221,8 @@ def record_note(need: Need, recalled: Recalled, changed: str = "") -> str:
 
 def _why(need: Need, recalled: Recalled) -> str:
     if need in recalled.valid:
-        return FORCED
-    return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else NEW
-
-
-def _without_zoo(unique: tuple[Need, ...], zoo: str, trouble: Exception, plan: RecallPlan) -> RecallPlan:
-    """Return the plan if the zoo is missing: no record can be compared with it."""
-    plan.zoo_error = str(_missing_zoo(zoo, trouble))
-    for need in unique:
-        record = plan.recalled.stored.get(need)
-        _without(need, plan.zoo_error, plan, f", made with {record.environment.zoo}" if record else "")
-    return plan
-
-
-def _without(need: Need, why: str, plan: RecallPlan, made: str) -> None:
-    """Plan a model of which nothing can be compared or measured; its results are kept."""
-    record = plan.recalled.stored.get(need)
-    results = (*record.evaluations, *record.outdated) if record else ()
-    plan.evaluations.valid[need], plan.evaluations.outdated[need] = (), results
-    plan.evaluations.reasons |= {(need, name): f"not evaluated: {why}" for name in need.datasets}
-    on_record = f"; evidence of {record.environment.measured[:10]} is on record{made}" if record else ""
-    plan.impossible[need] = why + on_record
+        return "forced"
+    return f"stale: {recalled.stale[need]} changed" if need in recalled.stale else "new"
 
 
 def _missing_zoo(zoo: str, trouble: Exception) -> ZooError:

@@ -167,7 +167,7 @@ class SiteBuild:
             is_lasting = "--8<--" not in pages[card.file] and _is_lasting(card, audit, card_runs)
             if is_lasting and not any(finding.internal for finding in report.findings):
                 read = site.asked[card.file] | set(card.imports) | audit.sources(card)
-                read |= set(audit.local.files.get(card.file, ()))
+                read |= set(audit.local[card.file].paths)
                 self.lasting[card.file] = RenderedCard(report, set(map(show_path, read)), site.includes(card))
         self.rendered |= reports.keys()
         self._set_reports(self.reports | reports)

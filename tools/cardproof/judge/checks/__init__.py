@@ -17,24 +17,12 @@ from msgspec.structs import replace
 from cardproof.core.measurements import Counts, Evidence, Recipe, Totals, Unrun
 from cardproof.core.names import spellings_of
 from cardproof.core.settings import Settings
-from cardproof.core.source import Source
-from cardproof.core.types import (
-    Claim,
-    Finding,
-    Judgement,
-    LicenceFile,
-    LocalCode,
-    LocalFile,
-    MissingFile,
-    Number,
-    Place,
-)
+from cardproof.core.types import Claim, Finding, Judgement, LocalCode, LocalFile, Number, Place
+from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card
 from cardproof.read.cited_results import CitedSource
 from cardproof.read.models import Model
 from cardproof.read.subject import Subject
-
-__all__ = ["CardContext", "Check", "Context", "all_checks", "check_of"]
 
 
 class Context(Struct, frozen=True):
@@ -45,8 +33,6 @@ class Context(Struct, frozen=True):
     """All claims of this model."""
     settings: Settings
     evidence: Evidence | None
-    missing: str = ""
-    """Why there is no evidence; follows the words "not measured: "."""
     others: Mapping[str, Totals] = field(default_factory=dict)
     """Counts of all models of the site, by name."""
     cited: tuple[CitedSource, ...] = ()
@@ -68,8 +54,22 @@ class Context(Struct, frozen=True):
     """Places of claims of which it is known whether they are about the zoo's network; empty while claims are judged."""
 
     @property
+    def missing(self) -> str:
+        """Why there are no counts, empty if there are; follows the words "not measured: "."""
+        if self.evidence:
+            return self.evidence.missing
+        zoo = self.settings.zoo
+        return "no zoo was named (--zoo)" if zoo is None else f"nothing was measured with zoo '{zoo}'"
+
+    @property
     def counts(self) -> Counts | None:
         return self.evidence.counts if self.evidence else None
+
+    @property
+    def of_run(self) -> Counts:
+        """The counts, if it is known that there are some."""
+        assert self.counts
+        return self.counts
 
     @property
     def built(self) -> Counts | Unrun | None:
@@ -94,12 +94,8 @@ class CardContext(Struct, frozen=True):
 
     card: Card
     models: tuple[Context, ...]
-    includes: tuple[Source, ...] = ()
-    """Files that the card's template includes by name."""
-    missing: tuple[MissingFile, ...] = ()
-    """Files of the repository that its index names, and that are missing."""
-    licence: LicenceFile | None = None
-    """The licence file of its folder or repository."""
+    files: LocalFiles = field(default_factory=LocalFiles)
+    """Local files that it names."""
     has_zoo: bool = False
     """Whether a zoo is named."""
 
@@ -114,6 +110,8 @@ class Check(Struct, frozen=True):
     judge: Callable[[Claim, Context], Judgement] | None = None
     results: bool = False
     """Judges the metrics of results."""
+    needs_run: bool = False
+    """Judges claims only if a network ran that is the card's."""
     check_model: Callable[[Context], Iterable[Finding]] | None = None
     """Reports findings about a model as a whole."""
     check_card: Callable[[CardContext], Iterable[Finding]] | None = None
@@ -142,14 +140,10 @@ def all_checks() -> tuple[Check, ...]:
 
 def check_of(claim: Claim) -> Check | None:
     """Return the check that judges a claim."""
-    by_kind, of_results = _judging()
-    return of_results if claim.metric else by_kind.get(claim.kind)
+    return _judging().get(None if claim.metric else claim.kind)
 
 
 @cache
-def _judging() -> tuple[dict[str, Check], Check | None]:
-    """Return the checks that judge claims: by the kind of their field, and the one of results."""
-    return (
-        {kind: check for check in all_checks() for kind in check.kinds},
-        next((check for check in all_checks() if check.results), None),
-    )
+def _judging() -> dict[str | None, Check]:
+    """Return the checks that judge claims by the kind of their field, and under None the one of results."""
+    return {kind: check for check in all_checks() for kind in ([None] if check.results else check.kinds)}

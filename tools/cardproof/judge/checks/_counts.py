@@ -36,13 +36,14 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
     found = found_count(context, what)
     if found is None:
         return Judgement(claim, "unchecked", unit=unit, reason=f"not measured: {context.missing}")
+    unchecked = Judgement(claim, "unchecked", found, unit, method=method)
     if (stated := claim.number) is None:
-        if claim.unread.startswith(NO_UNIT) and _is_equal_to_the_digit(claim.stated, found):
+        plain = parse_number(claim.stated, "count") if claim.unread.startswith(NO_UNIT) else None
+        if plain and plain.value == found and plain.digits > FEW_DIGITS:  # no luck gives so many digits
             return Judgement(claim, "confirmed", found, unit, "exact", "0", method=method)
-        reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}"
-        return Judgement(claim, "unchecked", found, unit, method=method, reason=reason)
+        return replace(unchecked, reason=claim.unread or f"'{shorten(claim.stated)}' is not a number of {unit}")
     if why := mismatch_reason(context):
-        return Judgement(claim, "unchecked", found, unit, method=method, reason=why)
+        return replace(unchecked, reason=why)
     judgement = compare(claim, stated, found, unit, method, context)
     if judgement.verdict == "confirmed":
         return judgement
@@ -50,49 +51,34 @@ def judge_count(claim: Claim, context: Context, what: CountKind, unit: str, meth
         reason = _in_another_unit(claim, stated, found).rstrip(".")
         reason = reason[:1].lower() + reason[1:]
         return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("unit",))
-    if merged := _in_merged_form(claim, stated, what, unit, method, context):
-        return merged
-    if tolerance_of(claim, context).kind == "written":
-        if is_cut_off(found, stated):
-            return _cut_off(judgement, stated)
-        if stated.digits >= ROUNDED_UP_DIGITS and stated.quantum > 1 and 0 < stated.value - found < stated.quantum:
-            text = f"Rounded up instead of to the nearest: {found:,}."
-            return replace(judgement, verdict="confirmed", explanation=text, fix=None)
+    if merged := context.counts.merged if context.counts else None:
+        value = count_in(merged, what, context.settings)
+        in_merged_form = compare(claim, stated, value, unit, f"{method}, in merged form", context)
+        if in_merged_form.verdict == "confirmed":
+            return in_merged_form
+    is_rounded = tolerance_of(claim, context).kind == "written" and stated.quantum > 1
+    if is_rounded and stated.value > 0 and stated.value <= found < stated.value + stated.quantum:
+        return _cut_off(judgement, found, stated)
+    if is_rounded and stated.digits >= ROUNDED_UP_DIGITS and 0 < stated.value - found < stated.quantum:
+        return _right(judgement, f"Rounded up instead of to the nearest: {found:,}.")
     if context.counts is None:
         return _without_a_run(judgement, context)
     if any(_is_without_idle_parts(way) for way in reproductions_of(claim, context)):
-        text = "Without the parts that do not run in eval mode, such as auxiliary heads."
-        return replace(judgement, verdict="confirmed", explanation=text, fix=None)
-    explanation, explained, shows = explain(claim, context, what, stated)
+        return _right(judgement, "Without the parts that do not run in eval mode, such as auxiliary heads.")
+    explanation, explained, shows = explain(claim, context, what, stated, found)
     return replace(judgement, explanation=explanation, explained=explained, discrepancies=shows)
 
 
-def _is_equal_to_the_digit(text: str, found: int) -> bool:
-    """Return whether a text without a unit is a count with all its digits, so many that no luck gives them."""
-    number = parse_number(text, "count")
-    return number is not None and number.value == found and number.digits > FEW_DIGITS
-
-
-def _in_merged_form(
-    claim: Claim, stated: Number, what: CountKind, unit: str, method: str, context: Context
-) -> Judgement | None:
-    """Confirm a number that is right of the network's merged form; None if it is not."""
-    merged = context.counts.merged if context.counts else None
-    if merged is None:
-        return None
-    found = count_in(merged, what, context.settings)
-    judgement = compare(claim, stated, found, unit, f"{method}, in merged form", context)
-    return judgement if judgement.verdict == "confirmed" else None
+def _right(judgement: Judgement, explanation: str) -> Judgement:
+    return replace(judgement, verdict="confirmed", explanation=explanation, fix=None)
 
 
 def _is_without_idle_parts(way: Reproduction) -> bool:
-    """Return whether a way of counting leaves out what does not run in eval mode, and nothing else."""
     plain = not way.counted and way.factor == 1 and way.classes is None and not way.note
     return way.exact and way.proved and plain and way.left_out == ("parts that do not run in eval mode",)
 
 
 def _without_a_run(judgement: Judgement, context: Context) -> Judgement:
-    """Explain a refuted number of parameters by what could be tried without running the network."""
     found = next(iter(reproductions_of(judgement.claim, context)), None)
     if found is None:
         stated = shorten(judgement.claim.stated)
@@ -107,25 +93,18 @@ ROUNDED_UP_DIGITS = 5
 """Digits from which a number that was rounded up is told from any other."""
 
 
-def is_cut_off(found: int, stated: Number) -> bool:
-    """Return whether a number is the found one with its further digits cut off, which rounding would not give."""
-    return stated.value > 0 and stated.quantum > 1 and stated.value <= found < stated.value + stated.quantum
-
-
-def _cut_off(judgement: Judgement, stated: Number) -> Judgement:
-    """Confirm a number that was cut off instead of rounded; with few digits it is unchecked."""
-    assert isinstance(judgement.found, int)
-    text = f"Cut off instead of rounded: {judgement.found:,} begins with these digits."
+def _cut_off(judgement: Judgement, found: int, stated: Number) -> Judgement:
+    """Confirm a number that is the found one with its further digits cut off; with few digits it is unchecked."""
+    text = f"Cut off instead of rounded: {found:,} begins with these digits."
     if stated.digits >= FEW_DIGITS:
-        return replace(judgement, verdict="confirmed", explanation=text, fix=None)
-    reason = f"{judgement.found:,} was cut off instead of rounded, or it is another number"
+        return _right(judgement, text)
+    reason = f"{found:,} was cut off instead of rounded, or it is another number"
     return replace(judgement, verdict="unchecked", reason=reason, discrepancies=("truncated",))
 
 
 def conventions_of(context: Context, what: CountKind) -> dict[str, int]:
     """Return what well-known tools count for the network, by their names in :data:`~tools.TOOLS`, or Keras."""
-    counts = context.counts
-    assert counts is not None
+    counts = context.of_run
     if what == "parameters":
         if not counts.statistics:
             return {}
@@ -242,22 +221,26 @@ def edit(claim: Claim, written: str, safe: bool = False) -> Fix | None:
     return Fix(place.line, place.column, place.end_column, f"{claim.style}{written}{claim.style}", safe)
 
 
-def explain(claim: Claim, context: Context, what: CountKind, stated: Number) -> tuple[str, bool, tuple[str, ...]]:
+def explain(
+    claim: Claim, context: Context, what: CountKind, stated: Number, found: int
+) -> tuple[str, bool, tuple[str, ...]]:
     """Return the explanation of a refuted count, whether it is exact, and its discrepancies."""
-    assert context.evidence and context.counts
     if stated.value <= 0:
         return f"{show_count(stated.value)} is not a count.", False, ("no-way",)
-    size = context.counts.input_shape[1:]
+    size = context.of_run.input_shape[1:]
     candidates = reproductions_of(claim, context)
     if swapped := _swapped(context, what, stated):
         return swapped, True, ("swapped",)
-    if unit := _unit(claim, context, what, stated):
+    if unit := _in_another_unit(claim, stated, found):
         return unit, True, ("unit",)
+    multiply_adds = context.of_run.multiply_adds
+    if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
+        return "Exactly the multiply-adds: each was counted as one operation, not two.", True, ("unit",)
     if counted := next((r for r in candidates if r.exact and r.proved), None):
-        return _sentence(counted, size) + _sum(counted, context.counts), True, discrepancies_of(counted)
+        return _sentence(counted, size) + _sum(counted, context.of_run), True, discrepancies_of(counted)
     if other := _another_model(context, what, stated):
         return other, True, ("another-model",)
-    if hint := _hint(context, what, stated, candidates):
+    if hint := _hint(context, what, stated, found, candidates):
         return f"{hint} This is a hint and no proof.", False, ("no-way",)
     if near := next((r for r in candidates if not r.exact), None):
         sentence = f"No known way of counting gives exactly {shorten(claim.stated)}. {_sentence(near, size)}"
@@ -277,11 +260,8 @@ ABOUT_TWICE = (Decimal("2.00"), Decimal("2.12"))
 """How many times the multiply-adds operations are, with those that tools add."""
 
 
-def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Reproduction]) -> str:
-    """Return what may be the cause; nothing of it is proved."""
-    found = found_count(context, what)
-    assert found is not None and context.counts is not None
-    size = context.counts.input_shape[1:]
+def _hint(context: Context, what: CountKind, stated: Number, found: int, candidates: list[Reproduction]) -> str:
+    size = context.of_run.input_shape[1:]
     if hint := next((r for r in candidates if not r.proved and r.input), None):
         assert hint.input
         by = f"what {hint.tool} counts" if hint.tool else "right"
@@ -301,25 +281,12 @@ def _hint(context: Context, what: CountKind, stated: Number, candidates: list[Re
 
 
 def _exchanged(stated: Number, found: int) -> str:
-    """Return that two neighbouring digits of a number are exchanged, if that makes it right."""
     digits = str(int(stated.value / stated.quantum)) if stated.digits >= FEW_DIGITS else ""
     for at in range(len(digits) - 1):
         other = f"{digits[:at]}{digits[at + 1]}{digits[at]}{digits[at + 2 :]}"
         if other != digits and equal_as_written(found, replace(stated, value=Decimal(other) * stated.quantum)):
             return f"Two digits are exchanged: {show_count(Decimal(other) * stated.quantum)} would be right."
     return ""
-
-
-def _unit(claim: Claim, context: Context, what: CountKind, stated: Number) -> str | None:
-    """Explain a count by another unit, or by multiply-adds in place of operations."""
-    found = found_count(context, what)
-    assert found is not None and context.counts is not None
-    if in_unit := _in_another_unit(claim, stated, found):
-        return in_unit
-    multiply_adds = context.counts.multiply_adds
-    if what == "flops" and found != multiply_adds and equal_as_written(multiply_adds, stated):
-        return "Exactly the multiply-adds: each was counted as one operation, not two."
-    return None
 
 
 UNITS = {0: ("units", ""), 3: ("thousands", "K"), 6: ("millions", "M"), 9: ("billions", "G")}
@@ -346,9 +313,8 @@ def _in_another_unit(claim: Claim, stated: Number, found: int) -> str:
 
 
 def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
-    """Explain a count that is the other count of the network, by its own rule or by that of a well-known tool."""
-    other = next(context.numbers("parameters" if what == "flops" else "flops"), None)
     others: CountKind = "parameters" if what == "flops" else "flops"
+    other = next(context.numbers(others), None)
     if not _is_one_of(others, stated, context):
         return None
     if other and _is_one_of(what, other[1], context):
@@ -360,7 +326,6 @@ def _swapped(context: Context, what: CountKind, stated: Number) -> str | None:
 
 
 def _is_one_of(what: CountKind, stated: Number, context: Context) -> bool:
-    """Return whether a number is a count of the network, by any convention that is confirmed."""
     counts = [found_count(context, what), *conventions_of(context, what).values()]
     return any(count is not None and equal_as_written(count, stated) for count in counts)
 
@@ -378,7 +343,6 @@ def _another_model(context: Context, what: CountKind, stated: Number) -> str | N
 
 
 def _sum(reproduction: Reproduction, counts: Counts) -> str:
-    """Return the sum of parameters and buffers, if the claim counts both."""
     if reproduction.value != counts.parameters + counts.buffers or reproduction.field != "parameters":
         return ""
     return (

@@ -57,22 +57,18 @@ def parameter_mismatch(context: Context) -> str | None:
     if evidence is None or evidence.built is None:
         return None
     measured = Decimal(evidence.built.parameters)
-    merged = evidence.counts.merged if evidence.counts else None
     if any(way.exact and way.field == "parameters" for way in evidence.reproductions):
         return None
     if context.network and _has_multiply_adds(context):
         return None
+    forms = [sibling.parameters for sibling in evidence.siblings]
+    if counts := evidence.counts:
+        forms += [counts.merged.parameters] if counts.merged else []
+        forms += [counts.folded_parameters, counts.multiply_adds, *counts.tools.values()]  # swapped with its FLOPs
     for claim, stated in context.numbers("parameters"):
         near = stated.quantum * 3 / 2 if context.network else max(THRESHOLD * measured, stated.quantum / 2)
-        of_sibling = any(equal_as_written(sibling.parameters, stated) for sibling in evidence.siblings)
-        if stated.value <= 0 or of_sibling or _is_misplaced(measured, stated) or claim.place in context.decided:
-            continue
-        if abs(stated.value - measured) <= near:
-            continue
-        forms = [merged.parameters] if merged else []
-        if counts := evidence.counts:
-            forms += [counts.folded_parameters, counts.multiply_adds, *counts.tools.values()]  # swapped with its FLOPs
-        if any(equal_as_written(form, stated) for form in forms):
+        differs = stated.value > 0 and abs(stated.value - measured) > near and claim.place not in context.decided
+        if not differs or _is_misplaced(measured, stated) or any(equal_as_written(form, stated) for form in forms):
             continue
         if context.network:
             return (
@@ -92,10 +88,8 @@ def _has_multiply_adds(context: Context) -> bool:
 
     Then it is the card's network, whatever number of parameters the card states.
     """
-    counts = context.evidence.counts if context.evidence else None
-    if counts is None:
-        return False
-    values = {counts.multiply_adds, *counts.tools.values()}
+    counts = context.counts
+    values = {counts.multiply_adds, *counts.tools.values()} if counts else set()
     return any(
         stated.digits >= FEW_DIGITS and any(equal_as_written(value, stated) for value in values)
         for _, stated in context.numbers("flops")

@@ -64,7 +64,6 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unchecked_reason
 from cardproof.measure.count.vocabulary import word_presence
 
 METHOD = "looked for among the layers and functions that ran on the meta device"
@@ -72,10 +71,7 @@ METHOD = "looked for among the layers and functions that ran on the meta device"
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge one word of an architecture list."""
-    if why := unchecked_reason(context):
-        return Judgement(claim, "unchecked", reason=why)
-    assert context.counts
-    answer = word_presence(claim.stated, context.counts.parts)
+    answer = word_presence(claim.stated, context.of_run.parts)
     if answer == "present":
         return Judgement(claim, "confirmed", "runs", allowed="exact", method=METHOD)
     if answer == "absent":
@@ -84,4 +80,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "unchecked", reason="cannot be seen by running the network")
 
 
-CHECK = Check("architecture", ("architecture",), judge)
+CHECK = Check("architecture", ("architecture",), judge, needs_run=True)

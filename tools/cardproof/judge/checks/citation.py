@@ -139,7 +139,6 @@ def _by_itself(entry: Entry, source: Source) -> Iterator[Finding]:
 
 
 def _pages(entry: Entry, source: Source) -> Iterator[Finding]:
-    """Report a range of pages that BibTeX styles print wrong."""
     pages, start = entry.fields.get("pages", ""), entry.at.get("pages")
     if start is None:
         return
@@ -173,7 +172,6 @@ def _fix(place: Place, text: str) -> Fix | None:
 
 
 def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Finding]:
-    """Report papers of the model index that no citation has."""
     source = context.card.source
     titles = {normal_title(plain(entry.fields.get("title", ""))): entry for entry in entries}
     seen: set[int] = set()
@@ -189,8 +187,7 @@ def _against_papers(context: CardContext, entries: list[Entry]) -> Iterator[Find
         entry = titles.get(normal_title(title.text)) or titles.get(normal_title(title.text.partition(":")[0]))
 
         if entry is not None:
-            yield from _identifiers(entry, paper, source)
-            yield from _years(entry, paper, source)
+            yield from _differences(entry, paper, source)
             continue
         same = next((entry for entry in entries if _is_of_paper(entry, paper, title.text)), None)
         named = same or entries[0]
@@ -226,8 +223,12 @@ def _against_links(source: Source, entries: list[Entry]) -> Iterator[Finding]:
                 yield Finding(place, "citation-paper", "warning", message, "look up the paper's own number")
 
 
-def _identifiers(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report an arXiv number or DOI of the paper's address that differs from the citation's."""
+def _differences(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
+    """Report a year, an arXiv number or a DOI of the paper that differs from the citation's."""
+    year, cited = paper.get("Year"), entry.fields.get("year", "").strip("{} ")
+    if isinstance(year, Scalar) and year.text.isdecimal() and cited.isdecimal() and year.text != cited:
+        message = f"the citation is of {cited}, the field Paper (line {year.place.line}) of {year.text}"
+        yield Finding(source.place(entry.at.get("year", entry.start)), "citation-paper", "warning", message)
     url = paper.get("URL")
     if not isinstance(url, Scalar):
         return
@@ -258,14 +259,6 @@ def _is_of_paper(entry: Entry, paper: Mapping, title: str) -> bool:
 
 def _cited(pattern: re.Pattern[str], entry: Entry) -> set[str]:
     return _all(pattern, " ".join((*entry.fields.values(), address_of(entry) or "")))
-
-
-def _years(entry: Entry, paper: Mapping, source: Source) -> Iterator[Finding]:
-    """Report a year of the paper that differs from the citation's."""
-    year, cited = paper.get("Year"), entry.fields.get("year", "").strip("{} ")
-    if isinstance(year, Scalar) and year.text.isdecimal() and cited.isdecimal() and year.text != cited:
-        message = f"the citation is of {cited}, the field Paper (line {year.place.line}) of {year.text}"
-        yield Finding(source.place(entry.at.get("year", entry.start)), "citation-paper", "warning", message)
 
 
 def _all(pattern: re.Pattern[str], text: str) -> set[str]:

@@ -66,17 +66,13 @@ from cardproof.core.numbers import has_own_scale
 from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
 from cardproof.judge.checks._counts import compare, tolerance_of, within
-from cardproof.judge.checks._network import unchecked_reason
 
 METHOD = "scores that the network puts out for one image on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated number of classes."""
-    if why := unchecked_reason(context):
-        return Judgement(claim, "unchecked", reason=why)
-    assert context.counts
-    shape, stated = context.counts.output_shape, claim.number
+    shape, stated = context.of_run.output_shape, claim.number
     if stated is None or stated.unit:
         reason = claim.unread or f"'{shorten(claim.stated)}' is not a number of classes"
         return Judgement(claim, "unchecked", unit="classes", reason=reason)
@@ -97,4 +93,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return judgement
 
 
-CHECK = Check("classes", ("classes",), judge)
+CHECK = Check("classes", ("classes",), judge, needs_run=True)

@@ -70,37 +70,31 @@ from cardproof.core.types import Finding, Place
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import mismatch_reason
 
-_SPELLINGS: dict[str, tuple[str, ...]] = {
-    "ImageNet-1k": ("imagenet", "imagenet1k", "imagenet2012", "ilsvrc2012", "ilsvrc12", "imagenetilsvrc2012", "in1k"),
-    "ImageNet-21k": ("imagenet21k", "imagenet22k", "in21k", "in22k"),
-    "CIFAR-10": ("cifar10",),
-    "CIFAR-100": ("cifar100",),
-    "Fashion-MNIST": ("fashionmnist",),
-    "MNIST": ("mnist",),
-    "Digits": ("digits",),
-    "COCO": ("coco", "mscoco", "coco2017"),
-    "iNaturalist 2018": ("inaturalist2018", "inat2018"),
+_KNOWN: dict[str, tuple[str, tuple[int, ...]]] = {
+    "ImageNet-1k": ("imagenet imagenet1k imagenet2012 ilsvrc2012 ilsvrc12 imagenetilsvrc2012 in1k", (1000, 1001)),
+    "ImageNet-21k": ("imagenet21k imagenet22k in21k in22k", ()),
+    "CIFAR-10": ("cifar10", (10,)),
+    "CIFAR-100": ("cifar100", (100,)),
+    "Fashion-MNIST": ("fashionmnist", (10,)),
+    "MNIST": ("mnist", (10,)),
+    "Digits": ("digits", (10,)),
+    "COCO": ("coco mscoco coco2017", ()),
+    "iNaturalist 2018": ("inaturalist2018 inat2018", ()),
 }
-CLASSES = {
-    "ImageNet-1k": (1000, 1001),
-    "CIFAR-10": (10,),
-    "CIFAR-100": (100,),
-    "Fashion-MNIST": (10,),
-    "MNIST": (10,),
-    "Digits": (10,),
-}
-"""Classes of a head for it; 1,001 with a first class for none of them, as in TensorFlow's networks."""
+"""Data set -> its spellings, and the classes of a head for it; 1,001 with a first class for none of them, as in
+TensorFlow's networks."""
 
 
 def common_name(text: str) -> str | None:
     """Return the common name of a data set; None if it is not in the table."""
     plain = re.sub(r"[\s_-]+", "", text.strip().lower())
-    return next((name for name, spellings in _SPELLINGS.items() if plain in spellings), None)
+    return next((name for name, (spellings, _) in _KNOWN.items() if plain in spellings.split()), None)
 
 
 def classes_of(text: str) -> tuple[int, ...]:
     """Return how many classes a head for a data set may have; empty if it is not in the table."""
-    return CLASSES.get(common_name(text) or "", ())
+    name = common_name(text)
+    return _KNOWN[name][1] if name else ()
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:

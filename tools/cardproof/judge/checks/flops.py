@@ -108,7 +108,7 @@ from msgspec.structs import replace
 
 from cardproof.core.numbers import MULTIPLY_ADDS
 from cardproof.core.types import Claim, Judgement
-from cardproof.judge.checks import Check, Context
+from cardproof.judge.checks import Check, Context, preprocessing
 from cardproof.judge.checks._counts import (
     conventions_of,
     judge_count,
@@ -116,7 +116,6 @@ from cardproof.judge.checks._counts import (
     tolerance_of,
     within,
 )
-from cardproof.judge.checks.preprocessing import is_refuted_size, is_right_square
 from cardproof.read.claims import image_size
 
 
@@ -148,12 +147,11 @@ def _at_refuted_size(judgement: Judgement, context: Context) -> Judgement:
 
     A value that another way of counting explains exactly stays refuted, without a fix.
     """
-    if not any(one.kind == "image size" and is_refuted_size(one, context) for one in context.claims):
-        return judgement
-    if _may_be_of_a_tool(judgement, context):
+    sizes = (preprocessing.judge(one, context) for one in context.claims if one.kind == "image size")
+    if all(size.verdict != "refuted" for size in sizes) or _may_be_of_a_tool(judgement, context):
         return judgement
     ways = reproductions_of(judgement.claim, context)
-    if judgement.explained and not any(is_right_square(way) for way in ways):
+    if judgement.explained and not any(preprocessing.is_right_square(way) for way in ways):
         explanation = f"{judgement.explanation} The image size is refuted too: correct it first."
         return replace(judgement, explanation=explanation, fix=None)
     reason = "the image size is refuted: counts are judged when it is right"
@@ -173,29 +171,22 @@ def _without_size(judgement: Judgement, context: Context) -> Judgement:
 
     A value that is explained exactly at the zoo's size was counted there.
     """
-    assert context.counts
     if judgement.explained and not {"other-size", "non-square"} & set(judgement.discrepancies):
         return judgement
-    own = "x".join(str(side) for side in context.counts.input_shape[1:])
-    zoo = "the zoo's" if context.evidence and context.evidence.preprocessing else "the assumed"
+    own = "x".join(str(side) for side in context.of_run.input_shape[1:])
+    is_of_zoo = bool(context.evidence and context.evidence.preprocessing)
     found = [] if _names_size(context) else reproductions_of(judgement.claim, context)
-    squares = [way for way in found if is_right_square(way)]
-    for size in (way.input for way in squares):
-        if size:
-            height, width = size
-            tools = dict.fromkeys(way.tool for way in squares if way.input == size)
-            by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
-            reason = (
-                f"the card states no image size: the value is right{by} at {height}x{width}, and not at {zoo} {own}"
-            )
-            return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
-    whose = (
-        "is the zoo's" if context.evidence and context.evidence.preprocessing else "was assumed, as the zoo has none"
-    )
+    squares = [way for way in found if preprocessing.is_right_square(way)]
+    if size := next((way.input for way in squares), None):
+        tools = dict.fromkeys(way.tool for way in squares if way.input == size)
+        by = "" if "" in tools else f" by the convention of {' or '.join(tools)}"
+        at, zoo = f"{size[0]}x{size[1]}", "the zoo's" if is_of_zoo else "the assumed"
+        reason = f"the card states no image size: the value is right{by} at {at}, and not at {zoo} {own}"
+        return Judgement(judgement.claim, "unchecked", judgement.found, judgement.unit, reason=reason)
+    whose = "is the zoo's" if is_of_zoo else "was assumed, as the zoo has none"
     explanation = f"{judgement.explanation} The card states no image size: {own} {whose}."
-    return replace(
-        judgement, explanation=explanation, fix=replace(judgement.fix, safe=False) if judgement.fix else None
-    )
+    unsafe = replace(judgement.fix, safe=False) if judgement.fix else None
+    return replace(judgement, explanation=explanation, fix=unsafe)
 
 
 def is_size_assumed(context: Context) -> bool:
@@ -206,8 +197,7 @@ def is_size_assumed(context: Context) -> bool:
 
 def _names_size(context: Context) -> bool:
     """Return whether the model's name states the size at which it was counted: ``swinv2-tiny-w8-256px``."""
-    assert context.counts
-    return str(context.counts.input_shape[-1]) in re.findall(r"\d+", context.model.name)
+    return str(context.of_run.input_shape[-1]) in re.findall(r"\d+", context.model.name)
 
 
 CHECK = Check("flops", ("flops",), judge)

@@ -71,8 +71,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from cardproof.core.measurements import Evidence
-from cardproof.core.types import Finding, Place, Severity
+from cardproof.core.types import Finding, Severity
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.judge.checks._network import name_map, parameter_mismatch
 from cardproof.read.models import Table
@@ -98,12 +97,12 @@ def check_model(context: Context) -> Iterator[Finding]:
     if evidence.error and (context.model.form in ("table", "evaluations") or not _needs_network(context)):
         return  # a table may compare with models of anybody, a folder have any name; claims say why they are unchecked
     if evidence.error:
-        message = f"{context.model.name} was not measured: {_said(evidence)}"
-        if evidence.error.startswith(NO_SUCH_MODEL):
-            hint = f"check the name against the models of zoo '{evidence.zoo}'"
-            yield Finding(place, "unknown-model", "error", message, hint)
-        else:
-            yield Finding(place, "not-measured", "error", message)
+        near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
+        message = f"{context.model.name} was not measured: {evidence.missing}"
+        message += f"; did you mean {near}?" if near and "did you mean" not in evidence.missing else ""
+        is_unknown = evidence.error.startswith(NO_SUCH_MODEL)
+        hint = f"check the name against the models of zoo '{evidence.zoo}'" if is_unknown else None
+        yield Finding(place, "unknown-model" if is_unknown else "not-measured", "error", message, hint)
         return
     if evidence.unrun:
         message = f"{context.model.name} was built and not run: {evidence.unrun.reason}"
@@ -116,18 +115,7 @@ def check_model(context: Context) -> Iterator[Finding]:
         yield Finding(place, "renamed", "note", message)
 
 
-def _said(evidence: Evidence) -> str:
-    """Return the error of a model that was not measured, with similar names."""
-    near = " or ".join((evidence.near_names or ())[:MOST_NEAR])
-    return (
-        f"{evidence.missing}; did you mean {near}?"
-        if near and "did you mean" not in evidence.missing
-        else evidence.missing
-    )
-
-
 def _needs_network(context: Context) -> bool:
-    """Return whether a card states a count or a setting of a model, which only its network can answer."""
     return any(claim.kind in OF_NETWORK and claim.is_field for claim in context.claims)
 
 
@@ -135,17 +123,15 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report names that a map gives or could give, and tables of which the zoo has no model at all."""
     yield from _mapped(context.models)
     yield from _of_another_zoo(context.models)
-    order = {model.model.key: position for position, model in enumerate(context.models)}
-    by_column: dict[Place, dict[str, Context]] = {}
+    table_of = {place: table for table in context.card.tables for _, place in table.heads}
+    models_of: dict[Table, dict[str, Context]] = {}
     for model in context.models:
         for claim in model.claims:
-            if claim.column and claim.kind in OF_NETWORK:
-                by_column.setdefault(claim.column, {})[model.model.key] = model
-    for table in context.card.tables:
-        found = {key: model for _, place in table.heads for key, model in by_column.get(place, {}).items()}
-        rows = [found[key] for key in sorted(found, key=lambda key: order[key])]
+            if claim.column in table_of and claim.kind in OF_NETWORK:
+                models_of.setdefault(table_of[claim.column], {})[model.model.key] = model
+    for table, rows in ((table, list(found.values())) for table, found in models_of.items()):
         failed = [model.evidence for model in rows if model.evidence and model.evidence.error]
-        if not rows or any(model.model.doubt for model in rows):
+        if any(model.model.doubt for model in rows):
             continue
         if len(failed) < len(rows):
             yield from _misspelt(table, rows)

@@ -52,17 +52,13 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unchecked_reason
 
 METHOD = "convolution and linear layers that ran on the meta device"
 
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated depth."""
-    if why := unchecked_reason(context):
-        return Judgement(claim, "unchecked", reason=why)
-    assert context.counts
-    stated, layers = claim.number, context.counts.layers
+    stated, layers = claim.number, context.of_run.layers
     if stated is None or stated.unit or stated.value != stated.value.to_integral_value():
         reason = f"'{shorten(claim.stated)}' is not a number of layers"
         return Judgement(claim, "unchecked", layers, "layers", reason=reason)
@@ -72,4 +68,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "unchecked", layers, "layers", method=METHOD, reason=reason)
 
 
-CHECK = Check("layers", ("layers",), judge)
+CHECK = Check("layers", ("layers",), judge, needs_run=True)

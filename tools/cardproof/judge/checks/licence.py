@@ -107,7 +107,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
         yield Finding(card.header.place, "licence", "note", message, hint)
     of_header = _stated_in(card.header) if card.header else []
     of_models = [_stated_in(model.model.fields) + _stated_in(model.model.metadata) for model in context.models]
-    yield from _against_file(context.licence, of_header)
+    yield from _against_file(context.files.licence, of_header)
     permissive = [one for own in (of_header, *of_models) for one in own if one.text.strip().lower() in PERMISSIVE]
     if permissive:
         yield from _against_text(card, permissive[0])
@@ -142,7 +142,6 @@ def _against_file(file: LicenceFile | None, of_header: list[Scalar]) -> Iterator
 
 
 def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
-    """Report the first line of the text that forbids commercial use."""
     for line in lines_of(card.source.text, card.header.end if card.header else 0):
         if found := [] if line.is_code else list(_FORBIDS.finditer(line.text[:5000])):
             match = next((one for one in found if one.group().upper().startswith("CC")), found[0])
@@ -156,7 +155,6 @@ def _against_text(card: Card, permissive: Scalar) -> Iterator[Finding]:
 
 
 def _stated_in(fields: Mapping | None) -> list[Scalar]:
-    """Return the licences that a header, a model or its metadata states."""
     if fields is None:
         return []
     node = fields.get("license") or fields.get("licence")

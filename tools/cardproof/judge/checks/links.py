@@ -108,7 +108,7 @@ LONGEST = 2000
 
 def check_card(context: CardContext) -> Iterator[Finding]:
     """Report the addresses and paths of a card that lead nowhere."""
-    for file in context.missing:
+    for file in context.files.missing:
         hint = f"did you mean {file.near}?" if file.near else None
         message = f"{file.field} names {file.text[:200]}, which is not in {file.folder}"
         yield Finding(file.place, "missing-file", "error", message, hint)
@@ -211,7 +211,6 @@ def _paper_links(context: CardContext) -> dict[tuple[int, int], str]:
 
 
 def _from_citation(text: str, title: str) -> str | None:
-    """Return the arXiv or DOI address in the card's citation of a paper; None if missing."""
     wanted = normal_title(title)
     for entry in entries_of(text):
         if entry.fields and normal_title(plain(entry.fields.get("title", ""))) == wanted:

@@ -60,7 +60,6 @@ from __future__ import annotations
 
 from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._network import unchecked_reason
 from cardproof.read.claims import channels_in
 
 METHOD = "fed square images of this side, and one pixel less, on the meta device"
@@ -68,15 +67,14 @@ METHOD = "fed square images of this side, and one pixel less, on the meta device
 
 def judge(claim: Claim, context: Context) -> Judgement:
     """Judge a stated smallest size."""
-    if why := unchecked_reason(context):
-        return Judgement(claim, "unchecked", reason=why)
     assert context.evidence
     size, takes = claim.size, dict(context.evidence.takes)
     if size is None or size[0] != size[1] or size[0] not in takes:
         reason = f"'{shorten(claim.stated)}' is not the side of a square image"
         return Judgement(claim, "unchecked", unit="pixels", reason=reason)
-    if context.counts and channels_in(claim.stated) not in (None, context.counts.input_shape[0]):
-        reason = f"the network takes images of {context.counts.input_shape[0]} channels"
+    channels = context.of_run.input_shape[0]
+    if channels_in(claim.stated) not in (None, channels):
+        reason = f"the network takes images of {channels} channels"
         return Judgement(claim, "unchecked", unit="pixels", reason=reason)
     side = size[0]
     if not takes[side]:
@@ -90,4 +88,4 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "confirmed", side, "pixels", "exact", "0", method=METHOD)
 
 
-CHECK = Check("min-size", ("min size",), judge)
+CHECK = Check("min-size", ("min size",), judge, needs_run=True)

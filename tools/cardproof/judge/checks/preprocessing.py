@@ -108,11 +108,6 @@ def judge(claim: Claim, context: Context) -> Judgement:
     return Judgement(claim, "refuted", found, "", "exact", "", explanation, METHOD, "", fix, discrepancies=shows)
 
 
-def is_refuted_size(claim: Claim, context: Context) -> bool:
-    """Return whether a claim of an image size is refuted."""
-    return judge(claim, context).verdict == "refuted"
-
-
 def _have_flops_of(config: Preprocessing, context: Context) -> bool:
     """Return whether all FLOPs of a card are right at the zoo's size: else another size would make them wrong."""
     return all(
@@ -143,8 +138,7 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
     if claim.kind == "image size":
         return _compare_size(claim, config)
     if claim.kind == "crop":
-        crop = _crop_at(image_size(context.claims), config)
-        return crop, _is_crop(claim.stated, crop)
+        return _compare_crop(claim.stated, config, image_size(context.claims))
     if claim.kind == "interpolation":
         stated = claim.stated.strip().lower()
         known = stated in INTERPOLATIONS or stated == config.interpolation
@@ -163,46 +157,32 @@ def _compare(claim: Claim, config: Preprocessing, context: Context) -> tuple[str
 
 
 def _compare_size(claim: Claim, config: Preprocessing) -> tuple[str | int, bool | None]:
-    """Return the configured size, and whether the claim states it or the second one, with the channels."""
     sizes = [size for size in (config.input_size, config.test_size) if size]
     channels, height, width = sizes[0]
-    shown: str | int = height if height == width else f"{height}x{width}"
+    shown = height if height == width else f"{height}x{width}"
     stated = channels_in(claim.stated)
     if claim.size is None:
         return shown, None
-    if stated is not None:
-        shown = f"{channels}x{height}x{width}"
     if any(claim.size == size[1:] and stated in (None, size[0]) for size in sizes):
         return claim.stated, True
-    return shown, False
+    return shown if stated is None else f"{channels}x{height}x{width}", False
 
 
-def _crop_at(size: tuple[int, int] | None, config: Preprocessing) -> float | None:
-    """Return the crop at the card's image size: a zoo may evaluate at a second size with another crop."""
-    if config.test_size and config.test_crop_pct and size == config.test_size[1:] != config.input_size[1:]:
-        return config.test_crop_pct
-    return config.crop_pct
+def _compare_crop(text: str, config: Preprocessing, size: tuple[int, int] | None) -> tuple[float | None, bool | None]:
+    """Return the crop at the card's image size, and whether it is the stated one, at three decimals at least.
 
-
-def _is_crop(text: str, configured: float | None) -> bool | None:
-    """Return whether a crop is the configured one at the precision written, three decimals at least.
-
-    None if the text is no share, such as a number of pixels.
+    A zoo may evaluate at a second size with another crop. A text that is not a share, such as a number of pixels, is
+    not understood; ``87.5%`` is 0.875.
     """
-    stated = _number(text)
-    if stated is None or configured is None or stated > MOST_CROP:
-        return None
+    is_second = config.test_size is not None and size == config.test_size[1:] != config.input_size[1:]
+    crop = (config.test_crop_pct if is_second else None) or config.crop_pct
+    match = _SHARE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
+    stated = Decimal(match[1]) / (100 if match[2] else 1) if match else None
+    if stated is None or crop is None or stated > MOST_CROP:
+        return crop, None
     exponent = stated.as_tuple().exponent
     assert isinstance(exponent, int)
-    return abs(stated - Decimal(str(configured))) * 2 <= Decimal(1).scaleb(min(exponent, -3))
-
-
-def _number(text: str) -> Decimal | None:
-    """Return a number, with ``87.5%`` as 0.875; None if the text is not a number."""
-    match = _SHARE.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
-    if match is None:
-        return None
-    return Decimal(match[1]) / 100 if match[2] else Decimal(match[1])
+    return crop, abs(stated - Decimal(str(crop))) * 2 <= Decimal(1).scaleb(min(exponent, -3))
 
 
 def check_card(context: CardContext) -> Iterator[Finding]:
@@ -210,50 +190,46 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     configs = [model.evidence.preprocessing for model in context.models if model.evidence]
     stated = [config for config in configs if config]
     sizes = {side for config in stated for size in (config.input_size, config.test_size) if size for side in size[1:]}
-    for source in (context.card.source, *context.includes):
+    known: dict[str, set[tuple[float, ...]]] = {"crop": {(side,) for side in sizes}}
+    if None not in configs:
+        known |= {name: {own for config in stated if (own := getattr(config, name))} for name in ("mean", "std")}
+    for source in (context.card.source, *context.files.includes):
         card = "" if source is context.card.source else f", included by {context.card.file}"
-        for block, offset in _python(source.text) if sizes else ():
-            for match in _CENTER_CROP.finditer(block):
-                if int(match[1]) not in sizes:
-                    place = source.place(offset + match.start(1), offset + match.end(1))
-                    message = (
-                        f"the snippet{card} crops to {match[1]} pixels; the zoo's configuration has "
-                        f"{' or '.join(map(str, sorted(sizes)))}"
-                    )
-                    hint = "take the size from the configuration of the model"
-                    yield Finding(place, "snippet-preprocessing", "warning", message, hint)
-        for name, values, start, end in literals(source.text) if None not in configs else ():
-            wanted = {own for config in stated if (own := getattr(config, name))}
-            if wanted and values not in wanted:
-                message = (
-                    f"the snippet{card} has {name} {_tuple_text(values)}; the zoo's configuration has "
-                    f"{' or '.join(sorted(map(_tuple_text, wanted)))}"
-                )
-                hint = "take the values from the configuration of the model"
-                yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
+        for name, values, start, end in literals(source.text) if any(known.values()) else ():
+            if not known.get(name) or values in known[name]:
+                continue
+            if name == "crop":
+                said, right = f"crops to {source.text[start:end]} pixels", [str(side) for side in sorted(sizes)]
+            else:
+                said, right = f"has {name} {_tuple_text(values)}", sorted(map(_tuple_text, known[name]))
+            message = f"the snippet{card} {said}; the zoo's configuration has {' or '.join(right)}"
+            hint = f"take the {'size' if name == 'crop' else 'values'} from the configuration of the model"
+            yield Finding(source.place(start, end), "snippet-preprocessing", "warning", message, hint)
 
 
 def literals(text: str) -> Iterator[tuple[str, tuple[float, ...], int, int]]:
-    """Yield name, values and span of each literal mean and std of three channels in the Python blocks of a text."""
+    """Yield name, values and span of each literal mean and std of three channels, and of each centre crop.
+
+    Only the Python blocks of a text are looked at.
+    """
     for block, offset in _python(text):
+        for match in _CENTER_CROP.finditer(block):
+            yield "crop", (int(match[1]),), offset + match.start(1), offset + match.end(1)
         for match in _THREE.finditer(block):
             before = block[max(0, match.start() - 80) : match.start()]
-            named = _NAMED.search(before)
             pair = _PAIR.search(before)
-            values = tuple(float(part) for part in match[1].split(","))
-            span = (offset + match.start(), offset + match.end())
-            if pair:
-                yield pair[1], values, *span
-                comma = _COMMA.match(block, match.end())
-                if comma and (second := _THREE.match(block, comma.end())):
-                    other = tuple(float(part) for part in second[1].split(","))
-                    yield pair[2], other, offset + second.start(), offset + second.end()
-            elif named:
-                yield named[1], values, *span
+            if named := pair or _NAMED.search(before):
+                yield named[1], _floats(match), offset + match.start(), offset + match.end()
+            comma = _COMMA.match(block, match.end()) if pair else None
+            if pair and comma and (second := _THREE.match(block, comma.end())):
+                yield pair[2], _floats(second), offset + second.start(), offset + second.end()
+
+
+def _floats(match: re.Match[str]) -> tuple[float, ...]:
+    return tuple(float(part) for part in match[1].split(","))
 
 
 def _python(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the fenced Python blocks of a text, with their positions."""
     fences, start = Fences(), -1
     for position, line in split_lines(text):
         if fences.feed(line) and start < 0:

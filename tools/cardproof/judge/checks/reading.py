@@ -98,15 +98,10 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report tables that look like claims and are not read, and such lists if a zoo is named."""
     measured = {model.model.name for model in context.models if model.counts}
     for table in context.card.unread:
-        if table.what == "list":
-            if context.has_zoo:
-                yield Finding(
-                    table.place, "unread-table", "note", f"this list is not read: {table.reason}", READABLE_LIST
-                )
-        elif table.counts or measured.intersection(table.names):
-            message = f"this table is not read: {table.reason}"
-            hint = READABLE
-            yield Finding(table.place, "unread-table", "note", message, hint)
+        is_list = table.what == "list"
+        if context.has_zoo if is_list else table.counts or measured.intersection(table.names):
+            message = f"this {table.what} is not read: {table.reason}"
+            yield Finding(table.place, "unread-table", "note", message, READABLE_LIST if is_list else READABLE)
 
 
 CHECK = Check(

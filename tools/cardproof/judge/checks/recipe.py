@@ -103,22 +103,20 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
     tolerance = tolerance_of(claim, context, Tolerance("exact"))
     allowed = allowed_text(tolerance, stated)
     method = _method(recipe)
-    logged = dict(recipe.logged or ()).get(claim.kind) if recipe.logged is not None else None
+    logged = dict(recipe.logged or ()).get(claim.kind)
+    refuted = Judgement(claim, "refuted", shown, "", allowed, method=method, discrepancies=SHOWS)
     if logged is not None and _number(logged) != found:
         explanation = (
             f"The recipe {recipe.name} has {has}, and {recipe.log}, the log of the training that made these weights, "
             f"has {logged}: one of them was changed since."
         )
-        return Judgement(claim, "refuted", shown, "", allowed, "", explanation, method, discrepancies=SHOWS)
+        return replace(refuted, explanation=explanation)
     if within(found, stated, tolerance):
         verdict: Verdict = "cited" if logged is None else "confirmed"
         return Judgement(claim, verdict, shown, "", allowed, "0", method=method)
     difference = f"{found - stated.value:+f}".replace("-", "−")
     explanation = f"The recipe {recipe.name} has {has} ({recipe.source})."
-    fix = edit(claim, has)
-    return Judgement(
-        claim, "refuted", shown, "", allowed, difference, explanation, method, "", fix, discrepancies=SHOWS
-    )
+    return replace(refuted, difference=difference, explanation=explanation, fix=edit(claim, has))
 
 
 def _number(text: str) -> Decimal | None:
@@ -130,19 +128,17 @@ def _number(text: str) -> Decimal | None:
 def _judge_technique(claim: Claim, recipe: Recipe) -> Judgement:
     words = {word.lower(): word for word in recipe.techniques}
     logged = {word.lower() for word in recipe.logged_techniques}
-    method, name = _method(recipe), claim.stated.strip().lower()
+    allowed, method, name = "matches the recipe", _method(recipe), claim.stated.strip().lower()
     if recipe.logged is not None and (name in words) != (name in logged):
         which = f"the recipe {recipe.name}, and not in {recipe.log}" if name in words else f"{recipe.log} only"
         explanation = f"It is in {which}: one of the two was changed since the training."
-        return Judgement(
-            claim, "refuted", "none", "", "matches the recipe", "", explanation, method, discrepancies=SHOWS
-        )
-    if found := words.get(name):
+    elif found := words.get(name):
         verdict: Verdict = "cited" if recipe.logged is None else "confirmed"
-        return Judgement(claim, verdict, found, "", "matches the recipe", "0", method=method)
-    listed = ", ".join(recipe.techniques) or "none"
-    explanation = f"The recipe {recipe.name} has these techniques: {listed}."
-    return Judgement(claim, "refuted", "none", "", "matches the recipe", "", explanation, method, discrepancies=SHOWS)
+        return Judgement(claim, verdict, found, "", allowed, "0", method=method)
+    else:
+        listed = ", ".join(recipe.techniques) or "none"
+        explanation = f"The recipe {recipe.name} has these techniques: {listed}."
+    return Judgement(claim, "refuted", "none", "", allowed, "", explanation, method, discrepancies=SHOWS)
 
 
 def _method(recipe: Recipe) -> str:

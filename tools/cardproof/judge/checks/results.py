@@ -175,7 +175,6 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
 
 
 def _in_images(stated: Number, correct: int, images: int) -> str:
-    """Return the difference from the stated value in images and in points."""
     off = correct - stated.value * images / 100
     whole = abs(off - round(off)) * 200 <= stated.quantum * images  # an integer within the precision stated
     count = f"{abs(off):,.0f}" if whole else f"{abs(off):,.1f}"
@@ -213,25 +212,25 @@ def _judge_by_sources(claim: Claim, context: Context, stated: Number) -> Judgeme
     return Judgement(claim, "disputed", differing, unit, "equal to a source", difference, reason=reason, sources=named)
 
 
+ZooResult = tuple[StatedResult, Number]
 OF_ZOO = "equal to the zoo's own metadata"
 """What is allowed of a result of which the zoo's metadata are the source."""
 
 
 def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) -> Judgement | None:
-    """Judge a metric by what the zoo's own metadata state of its weights; None if they do not tell."""
     evidence, unit = context.evidence, "%" if stated.unit == "%" else ""
     own = _of_zoo(claim, context)
     if not own or evidence is None:
         return None
     zoo = evidence.environment.zoo
-    nearest = min(own, key=lambda result: abs(_number_of(result).value - stated.value))
-    found = _number_of(nearest).value
+    nearest, number = min(own, key=lambda pair: abs(pair[1].value - stated.value))
+    found = number.value
     named = ((f"metadata of {zoo}", f"{found}{unit}"),)
-    if _is_equal(stated, _number_of(nearest)):
+    if _is_equal(stated, number):
         method = f"equal to the metadata of {zoo}: {nearest.weights} ({nearest.place})"
         return Judgement(claim, "cited", float(found), unit, OF_ZOO, "0", method=method, reason=missing, sources=named)
     difference = f"{found - stated.value:+.3f}".replace("-", "−")
-    listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result in own)}"
+    listed = f"the metadata of {zoo} state {'; '.join(f'{result.value} of {result.weights}' for result, _ in own)}"
     disputed = Judgement(claim, "disputed", float(found), unit, OF_ZOO, difference, reason=listed, sources=named)
     if other := _exchanged_with(claim, context, stated, own):
         reason = f"the values of {claim.model} and {other} are exchanged: {listed}, and this value of {other}"
@@ -245,7 +244,7 @@ def _judge_by_zoo(claim: Claim, context: Context, stated: Number, missing: str) 
     return disputed
 
 
-def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[StatedResult]) -> str | None:
+def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[ZooResult]) -> str | None:
     """Return the model of this card that has this value in the zoo's metadata, and states this model's; None if none.
 
     Values of few digits may be equal by chance.
@@ -254,11 +253,11 @@ def _exchanged_with(claim: Claim, context: Context, stated: Number, own: list[St
         return None
     for other in context.neighbours:
         theirs = [] if other.model.key == context.model.key else _of_zoo(claim, other)
-        if not any(_is_equal(stated, _number_of(result)) for result in theirs):
+        if not any(_is_equal(stated, number) for _, number in theirs):
             continue
         same = (c for c in other.claims if c.kind == claim.kind and c.metric and c.dataset == claim.dataset)
         values = [value for c in same if (value := accuracy(c, other))]
-        if any(_is_equal(value, _number_of(result)) for value in values for result in own):
+        if any(_is_equal(value, number) for value in values for _, number in own):
             return other.model.name
     return None
 
@@ -269,25 +268,20 @@ LEAST_DIGITS = 3
 """Digits of two values that are called exchanged: fewer may be equal by chance."""
 
 
-def _of_zoo(claim: Claim, context: Context) -> list[StatedResult]:
+def _of_zoo(claim: Claim, context: Context) -> list[ZooResult]:
     """Return the zoo's own results of a model on the data set of a claim, without those that are the claim itself."""
     subject = context.subject(claim)
     if context.evidence is None or (subject and (subject.dataset or subject.task)):
         return []
     name = canonical_dataset(claim.dataset) if claim.dataset else None
     return [
-        result
+        (result, number)
         for result in context.evidence.stated_results
-        if kind_of(result.metric) == claim.kind
+        if (number := parse_number(result.value))
+        and kind_of(result.metric) == claim.kind
         and not result.place.startswith(f"{claim.place.file}:")
         and (claim.dataset is None or (name is not None and name == canonical_dataset(result.dataset)))
     ]
-
-
-def _number_of(result: StatedResult) -> Number:
-    number = parse_number(result.value)
-    assert number
-    return number
 
 
 def _why_not_evaluated(claim: Claim, context: Context) -> str:
@@ -317,7 +311,6 @@ def check_model(context: Context) -> Iterable[Finding]:
 
 
 def _impossible(result: list[Claim], context: Context) -> Iterator[Finding]:
-    """Report metrics of one result that no evaluation can give."""
     accuracies: dict[str, tuple[Claim, Number]] = {}
     for claim in result:
         if not claim.kind.endswith("accuracy") or (stated := points(claim)) is None:
@@ -356,14 +349,18 @@ def check_card(context: CardContext) -> Iterator[Finding]:
     """Report the only fraction in a column of accuracies, among those of one field and data set, or of one result."""
     groups: dict[object, list[tuple[Claim, Context]]] = {}
     for one in context.models:
-        for claim in one.claims:
-            if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, one):
-                groups.setdefault(claim.column or (claim.kind, claim.dataset), []).append((claim, one))
+        for claim in _accuracies(one):
+            groups.setdefault(claim.column or (claim.kind, claim.dataset), []).append((claim, one))
     in_columns = {one.model.key: claim for claim, one in filter(None, map(_fraction_in, groups.values()))}
     for one in context.models:
         if fraction := in_columns.get(one.model.key) or _fraction_of_pair(one):
             message = f"{fraction.field} of {one.model.name} says {fraction.stated} among percentages: a fraction?"
             yield Finding(fraction.place, "mixed-units", "warning", message, "write all in percent")
+
+
+def _accuracies(context: Context) -> list[Claim]:
+    own = (claim for claim in context.claims if claim.metric and claim.kind in ACCURACIES)
+    return [claim for claim in own if not is_error_rate(claim, context)]
 
 
 def _fraction_in(group: list[tuple[Claim, Context]]) -> tuple[Claim, Context] | None:
@@ -381,20 +378,18 @@ def _fraction_in(group: list[tuple[Claim, Context]]) -> tuple[Claim, Context] | 
 
 def _fraction_of_pair(context: Context) -> Claim | None:
     """Return the top-1 or top-5 that is a fraction beside a percentage without a sign, and is right as a fraction."""
-    pairs: dict[str | None, dict[str, list[Claim]]] = {}
-    for claim in context.claims:
-        if claim.metric and claim.kind in ACCURACIES and not claim.published and not is_error_rate(claim, context):
-            pairs.setdefault(claim.dataset, {}).setdefault(claim.kind, []).append(claim)
+    pairs: dict[str | None, list[Claim]] = {}
+    for claim in _accuracies(context):
+        pairs.setdefault(claim.dataset, []).append(claim)
     for pair in pairs.values():
-        first, *more = [claim for kind in ACCURACIES for claim in pair.get(kind, ())]
-        if [len(pair.get(kind, ())) for kind in ACCURACIES] != [1, 1]:
-            continue
-        one, five = points(first), points(more[0])
-        fractions = [claim for claim in (first, more[0]) if _is_fraction(claim.stated)]
-        if one is None or five is None or len(fractions) != 1 or "%" in first.stated + more[0].stated:
+        pair.sort(key=lambda claim: ACCURACIES.index(claim.kind))
+        values = [number.value for claim in pair if (number := points(claim))]
+        fractions = [claim for claim in pair if _is_fraction(claim.stated)]
+        is_pair = [claim.kind for claim in pair] == list(ACCURACIES) and len(values) == 2
+        if not is_pair or len(fractions) != 1 or any("%" in claim.stated for claim in pair):
             continue
         raw = fractions[0].number
-        if raw and raw.value >= LEAST_FRACTION and one.value <= five.value:
+        if raw and raw.value >= LEAST_FRACTION and values[0] <= values[1]:
             return fractions[0]
     return None
 

@@ -79,24 +79,15 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", reason="the shape of an output does not tell this task")
     if why := unchecked_reason(context):
         return Judgement(claim, "unchecked", reason=why)
-    assert context.counts
-    shape, head = context.counts.output_shape, context.counts.head
+    shape, head = context.of_run.output_shape, context.of_run.head
     if head is None or shape != (1, head.classes):
         return Judgement(claim, "unchecked", reason="the output has not the shape of one score for each class")
-    if not any(head.classes in classes_of(name) for name in _data_sets(context)):
+    named = [one.dataset or one.stated for one in context.claims if one.dataset or one.kind == "training data"]
+    if not any(head.classes in classes_of(name) for name in named):
         reason = f"the output has {head.classes:,} values, which may be classes or features"
         return Judgement(claim, "unchecked", reason=reason)
     found = f"{head.classes:,} scores"
     return Judgement(claim, "confirmed", found, "", "one score for each class of a data set", method=METHOD)
-
-
-def _data_sets(context: Context) -> Iterator[str]:
-    """Yield the data sets that the card states for training or results."""
-    for claim in context.claims:
-        if claim.metric and claim.dataset:
-            yield claim.dataset
-        elif claim.kind == "training data":
-            yield claim.stated
 
 
 def check_model(context: Context) -> Iterator[Finding]:

@@ -72,6 +72,7 @@ from itertools import combinations
 
 from cardproof.core.numbers import show_count
 from cardproof.core.types import Finding, Severity
+from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import CardContext, Check, Context
 from cardproof.plan.local_files import link_of, model_names, model_of_weights
 from cardproof.read.claims import weights_file
@@ -110,7 +111,6 @@ def check_card(context: CardContext) -> Iterator[Finding]:
 
 
 def _identical(context: CardContext) -> Iterator[Finding]:
-    """Report files with the same content, each digest once."""
     by_digest: dict[str, dict[str, Context]] = {}
     for model in context.models:
         if model.weights:
@@ -125,15 +125,15 @@ def _identical(context: CardContext) -> Iterator[Finding]:
 
 
 def _links(context: CardContext) -> Iterator[Finding]:
-    """Report links named after another model, and links of two models that state different numbers of parameters."""
     names = model_names(model.model for model in context.models)
     by_name = {model.model.name: model for model in context.models}
     by_link: dict[str, list[Context]] = {}
     for model in context.models:
-        if other := model_of_weights(model.model, names):
-            finding = _named_after_another(model, by_name[other])
-            yield from (finding,) if finding and _are_compared(model, by_name[other]) else ()
-        elif link := link_of(model.model, "Weights"):
+        link = link_of(model.model, "Weights")
+        other = model_of_weights(model.model, names)
+        if link and other and _are_compared(model, by_name[other]):
+            yield _named_after_another(model, by_name[other], link)
+        elif link and not other:
             by_link.setdefault(link.text, []).append(model)
     for models in by_link.values():
         for first, second in combinations(models[:50], 2):
@@ -165,11 +165,9 @@ def _differing(first: Context, second: Context) -> tuple[str, str] | None:
     return show_count(values[0]), show_count(values[1])
 
 
-def _named_after_another(model: Context, other: Context) -> Finding | None:
+def _named_after_another(model: Context, other: Context, link: Scalar) -> Finding:
     """Report a link named after another model: an error if it is that model's, with other stated parameters."""
-    link, theirs = link_of(model.model, "Weights"), link_of(other.model, "Weights")
-    if link is None:
-        return None
+    theirs = link_of(other.model, "Weights")
     message = (
         f"{model.model.name} links {weights_file(model.model)}, named after another model of this card: "
         f"{other.model.name}"

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from msgspec import Struct, field
+from msgspec import Struct, convert, field, to_builtins
 
+from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import now
-from cardproof.core.secrets import secret_of
+from cardproof.core.secrets import masked, secret_of
 from cardproof.core.types import Finding, Place
 from cardproof.judge.checks.links import addresses, closed_since, wrong
-from cardproof.judge.online.store import STATES, Answer, fresh_answers, keep_answers
+from cardproof.judge.online.request import STATES, Answer, ask
 
 if TYPE_CHECKING:
     from cardproof.plan.options import Progress
     from cardproof.read import Reading
-
-__all__ = ["Answer", "Links", "check_links"]
 
 AT_ONCE = 8
 """Hosts that are asked at the same time; of each, one address after the other."""
@@ -41,7 +41,9 @@ BUDGET = 300.0
 PATIENCE = 1.0
 """Seconds after that time within which answers on their way still count."""
 
-Asking = Callable[[str, frozenset[str]], Answer]
+KIND = "answers of servers"
+LASTS = {"reachable": timedelta(days=7), "refused": timedelta(days=7), "gone": timedelta(days=1)}
+"""How long an answer is used; others are asked again at once."""
 
 
 class Links(Struct, frozen=True):
@@ -72,7 +74,7 @@ class Links(Struct, frozen=True):
 def check_links(
     reading: Reading,
     private_hosts: frozenset[str] = frozenset(),
-    asking: Asking | None = None,
+    asking: Callable[[str, frozenset[str]], Answer] | None = None,
     pause: float = PAUSE,
     budget: float = BUDGET,
     progress: Progress | None = None,
@@ -83,8 +85,6 @@ def check_links(
     fresh. Where nothing at all can be reached there is no network, and nothing is said of any address. After ``budget``
     seconds what is left is not asked: hosts take turns, so that slow ones do not use up the time of others.
     """
-    from cardproof.judge.online.request import ask  # most builds ask nothing
-
     places = _places(reading)
     known = fresh_answers(places)
     asked = [url for url in places if url not in known]
@@ -94,18 +94,39 @@ def check_links(
     spent = f"the {budget:g} seconds for all links were spent, see --online-budget"
     fresh |= {url: _left_out(url, spent) for url in asked[:MOST] if url not in fresh}
     fresh |= {url: _left_out(url, f"more than {MOST:,} addresses") for url in asked[MOST:]}
-    missing = ""
     given = [answer for answer in fresh.values() if answer.state not in ("private", "not-run")]
     if given and not known and all(answer.no_network for answer in given):
-        missing = next((answer.reason for answer in fresh.values() if answer.no_network), "")
-    if missing:
-        return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({missing})")
+        return Links({"not-run": len(places)}, date=now()[:10], missing=f"no network ({given[0].reason})")
     keep_answers(given)
     answers = {**known, **fresh}
     counts = Counter(answer.state for answer in answers.values())
     found = [finding for url, answer in answers.items() for finding in _findings(answer, places[url])]
     left_out = Counter(answer.reason for answer in answers.values() if answer.state == "not-run")
     return Links({state: counts[state] for state in STATES}, len(known), dict(left_out), now()[:10], "", tuple(found))
+
+
+def fresh_answers(wanted: Iterable[str], at: datetime | None = None) -> dict[str, Answer]:
+    """Return the answers of some addresses that are fresh enough to be used."""
+    cache = open_cache()
+    if cache is None:
+        return {}
+    found = {}
+    with closing(cache):
+        for entry in filter(None, (cache.entry(KIND, url) for url in wanted)):
+            with suppress(ValueError, TypeError):  # another version may have written it
+                answer = convert(entry.value, Answer)
+                age = (at or datetime.now(UTC)) - datetime.fromisoformat(answer.asked)
+                if timedelta(0) <= age < LASTS.get(answer.state, timedelta(0)):
+                    found[answer.url] = answer
+    return found
+
+
+def keep_answers(answers: Iterable[Answer]) -> None:
+    """Keep the answers that may be used again, of addresses that hold no credentials."""
+    if cache := open_cache():
+        with closing(cache):
+            kept = (one for one in answers if one.state in LASTS and masked(one.url) == one.url)
+            cache.put((KIND, [Entry(one.url, {}, to_builtins(one)) for one in kept]))
 
 
 def _places(reading: Reading) -> dict[str, list[Place]]:
@@ -137,14 +158,15 @@ class _Asking:
             self._hosts.setdefault(_host(url), deque()).append(url)
         for of_host in self._hosts.values():
             self._leave_out(of_host, MOST_OF_A_HOST, f"more than {MOST_OF_A_HOST} addresses of one host")
-        self._turns = [(0.0, number, host) for number, host in enumerate(self._hosts)]
+        self._turns = deque((0.0, host) for host in self._hosts)
         """When each host may be asked again, the earliest first; hosts that are being asked are not in it."""
         self._lock = threading.Lock()
 
     def run(self, progress: Progress | None) -> dict[str, Answer]:
         """Return the answers that came in time. A name server that hangs is not waited for."""
         total = sum(map(len, self._hosts.values()))
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in self._turns[:AT_ONCE]]
+        number = min(AT_ONCE, len(self._turns))
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(number)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -160,11 +182,11 @@ class _Asking:
             with self._lock:
                 if not self._turns:
                     return
-                ready, number, host = heapq.heappop(self._turns)
+                ready, host = self._turns.popleft()
             time.sleep(max(0.0, min(ready, self._until) - time.monotonic()))
-            url = self._hosts[host].popleft() if time.monotonic() < self._until else None
-            if url is None:
+            if time.monotonic() >= self._until:
                 return
+            url = self._hosts[host].popleft()
             answer = self._ask(url)
             if answer.state == "unreachable" and time.monotonic() >= self._until:
                 return  # it was cut off: nothing is known of it
@@ -174,7 +196,7 @@ class _Asking:
                 if self._silent[host] >= MOST_SILENT:
                     self._leave_out(self._hosts[host], 0, f"{MOST_SILENT} addresses of its host had no answer")
                 if self._hosts[host]:
-                    heapq.heappush(self._turns, (time.monotonic() + self._pause, number, host))
+                    self._turns.append((time.monotonic() + self._pause, host))
 
     def _leave_out(self, urls: deque[str], most: int, why: str) -> None:
         while len(urls) > most:

@@ -9,12 +9,15 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
+from typing import Literal, get_args
 from urllib.parse import quote, urljoin, urlsplit
+
+from msgspec import Struct
 
 from cardproof import __version__
 from cardproof.core.clock import now
 from cardproof.core.secrets import masked
-from cardproof.judge.online.store import Answer, State
 
 CONNECT = 5.0
 """Seconds for a connection."""
@@ -29,36 +32,45 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REFUSED = frozenset({401, 402, 403, 407, 429, 451, 999})
 """A server that answers so may have the page, and shows it to people only."""
 
+_IN_PATH = "/%:@!$&'()*+,;=~"
 _AGENT = f"cardproof/{__version__} (link check)"
 
 
-class _NotAskedError(Exception):
-    """An address that must not be asked."""
+State = Literal["reachable", "gone", "unreachable", "refused", "private", "not-run"]
+STATES: tuple[State, ...] = get_args(State)
 
-    def __init__(self, state: State, reason: str) -> None:
+
+class Answer(Struct, frozen=True):
+    """What came of asking one address."""
+
+    url: str
+    state: State
+    status: int | None
+    """Of the last answer; None where there was none."""
+    reason: str
+    asked: str
+    """Time in UTC, ISO 8601."""
+    no_network: bool = False
+    """It failed in a way that everything fails in without a network."""
+
+
+class _NoAnswerError(Exception):
+    """An address that must not be asked, or whose host does not answer."""
+
+    def __init__(self, reason: str, state: State = "unreachable", no_network: bool = False) -> None:
         super().__init__(reason)
-        self.state = state
+        self.state, self.no_network = state, no_network
 
 
-class _NotThereError(Exception):
-    """An address whose host does not answer."""
-
-    def __init__(self, reason: str, no_network: bool = False) -> None:
-        super().__init__(reason)
-        self.no_network = no_network
-
-
-NETWORKS = tuple(
-    map(
-        ipaddress.ip_network,
-        (
-            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-            *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
-            *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-            *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
-        ),
+NETWORKS = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
-)
+]
 """What no server of the open network has: IANA's registries of special-purpose addresses (RFC 6890 and later), of which
 ``is_global`` of Python knows what its version knew."""
 _UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -74,16 +86,12 @@ def ask(url: str, private_hosts: frozenset[str] = frozenset(), until: float = ma
     """
     try:
         status, reason = _follow(url, private_hosts, min(until, time.monotonic() + ADDRESS))
-    except _NotAskedError as trouble:
-        return Answer(url, trouble.state, None, str(trouble), now())
-    except _NotThereError as trouble:
-        return Answer(url, "unreachable", None, str(trouble), now(), trouble.no_network)
-    told = f"{status} {reason}".strip()
-    if status in GONE:
-        return Answer(url, "gone", status, told, now())
-    if status in REFUSED:
-        return Answer(url, "refused", status, told, now())
-    return Answer(url, "reachable" if status < 400 else "unreachable", status, told, now())
+    except _NoAnswerError as trouble:
+        return Answer(url, trouble.state, None, str(trouble), now(), trouble.no_network)
+    state: State = "reachable" if status < 400 else "unreachable"
+    if status in (*GONE, *REFUSED):
+        state = "gone" if status in GONE else "refused"
+    return Answer(url, state, status, f"{status} {reason}".strip(), now())
 
 
 def is_public(address: str) -> bool:
@@ -103,7 +111,6 @@ def is_public(address: str) -> bool:
 
 
 def _follow(url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str]:
-    """Return status and reason at the end of an address's redirects."""
     at = url
     for _ in range(MOST_REDIRECTS + 1):
         status, reason, location = _one("HEAD", at, private_hosts, until)
@@ -112,7 +119,7 @@ def _follow(url: str, private_hosts: frozenset[str], until: float) -> tuple[int,
         if status not in REDIRECTS or not location:
             return status, reason
         at = urljoin(at, location)
-    raise _NotThereError(f"more than {MOST_REDIRECTS} redirects")
+    raise _NoAnswerError(f"more than {MOST_REDIRECTS} redirects")
 
 
 def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> tuple[int, str, str | None]:
@@ -121,18 +128,19 @@ def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> 
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as trouble:
-        raise _NotThereError(f"'{masked(url)[:200]}' is not an address: {trouble}") from None
+        raise _NoAnswerError(f"'{masked(url)[:200]}' is not an address: {trouble}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise _NotThereError(f"it leads to '{masked(url)[:200]}', which is neither http nor https")
+        raise _NoAnswerError(f"it leads to '{masked(url)[:200]}', which is neither http nor https")
     if parts.username or parts.password:
-        raise _NotAskedError("not-run", "it holds a user name or password")
+        raise _NoAnswerError("it holds a user name or password", "not-run")
     port = port or (443 if parts.scheme == "https" else 80)
     try:
-        plain = _plain(host)
-        connection = _connection(parts.scheme, plain, port, _resolve(plain, port, private_hosts), until)
+        host = host if host.isascii() else host.encode("idna").decode("ascii")
+        connection = _connection(parts.scheme, host, port, _resolve(host, port, private_hosts), until)
     except (OSError, UnicodeError) as trouble:
         raise _not_there(trouble) from None
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{_query(parts.query)}" if parts.query else "")
+    path = quote(parts.path or "/", safe=_IN_PATH)
+    path += f"?{quote(parts.query, safe=_IN_PATH + '?')}" if parts.query else ""
     watch = threading.Timer(min(ANSWER, max(0.0, until - time.monotonic())), _cut_off, [connection.sock])
     watch.daemon = True
     watch.start()
@@ -149,20 +157,11 @@ def _one(method: str, url: str, private_hosts: frozenset[str], until: float) -> 
         connection.close()
 
 
-def _plain(host: str) -> str:
-    """Return a host's name in ASCII. Raises UnicodeError for a name that no resolver takes."""
-    return host if host.isascii() else host.encode("idna").decode("ascii")
-
-
-def _query(text: str) -> str:
-    return quote(text, safe="/%:@!$&'()*+,;=~?")
-
-
 def _resolve(host: str, port: int, private_hosts: frozenset[str]) -> list[str]:
-    """Return the addresses of a host. Raises _NotAskedError where one of them is private: it is asked only by name."""
+    """Return the addresses of a host. Raises _NoAnswerError if one of them is private: it is asked only by name."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     if host.lower() not in private_hosts and (private := next((one for one in found if not is_public(one)), None)):
-        raise _NotAskedError("private", f"{host} has the private address {private}")
+        raise _NoAnswerError(f"{host} has the private address {private}", "private")
     return found
 
 
@@ -190,20 +189,15 @@ def _connection(scheme: str, host: str, port: int, addresses: list[str], until: 
 
 
 def _cut_off(sock: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it may be closed already
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # it is closed already
 
 
-def _not_there(trouble: Exception) -> _NotThereError:
-    """Say in a reader's words why a host does not answer."""
-    if isinstance(trouble, socket.gaierror):
-        return _NotThereError(str(trouble.strerror or trouble), no_network=True)
+def _not_there(trouble: Exception) -> _NoAnswerError:
     if isinstance(trouble, ssl.SSLCertVerificationError):
-        return _NotThereError(f"its certificate is not valid: {trouble.verify_message}")
+        return _NoAnswerError(f"its certificate is not valid: {trouble.verify_message}")
     if isinstance(trouble, TimeoutError):
-        return _NotThereError("no answer in time", no_network=True)
-    if isinstance(trouble, OSError) and trouble.strerror:
-        return _NotThereError(trouble.strerror, no_network=True)
-    return _NotThereError(f"{type(trouble).__name__}: {trouble}"[:200])
+        return _NoAnswerError("no answer in time", no_network=True)
+    if isinstance(trouble, OSError) and (trouble.strerror or isinstance(trouble, socket.gaierror)):
+        return _NoAnswerError(trouble.strerror or str(trouble), no_network=True)
+    return _NoAnswerError(f"{type(trouble).__name__}: {trouble}"[:200])

@@ -25,12 +25,11 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/schema/bom-1.6
 
 def mlbom(audit: Audit) -> str:
     """Return the models of an audit as a CycloneDX 1.6 document; the same bytes for the same cards and evidence."""
-    weights = audit.local.weights
     components = []
     for card in audit.reading.cards:
         for model in card.models:
             own = audit.verdicts.of_model(card.file, model.key).own
-            components.append(_component(model, card.file, own, weights.get((card.file, model.key))))
+            components.append(_component(model, card.file, own, audit.local[card.file].weights.get(model.key)))
     components.sort(key=lambda component: str(component["bom-ref"]))
     metadata: dict[str, Any] = {
         "tools": {"components": [{"type": "application", "name": "cardproof", "version": __version__}]}
