@@ -25,6 +25,7 @@ from res2next.registry import Preprocessing, find
 from res2next.transforms import evaluation_transform
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PLAIN = Preprocessing((3, 8, 8), 1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -62,9 +63,11 @@ def tiny_weights(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("RES2NEXT_WEIGHTS", raising=False)
     module._load.cache_clear()
+    yield
+    module._load.cache_clear()  # of weights that a test made
 
 
 # --- Predictions ---
