@@ -95,6 +95,6 @@ def assert_nothing_left(runner: Runner, folder: Path) -> None:
     pid = runner.state("cpu").pid
     deadline = time.monotonic() + 5
     while descendants(pid) and time.monotonic() < deadline:
-        pass
+        time.sleep(0.01)
     assert descendants(pid) == []
     assert list(folder.iterdir()) == []

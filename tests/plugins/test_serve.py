@@ -67,7 +67,7 @@ class Server:
         while not is_so():
             assert time.monotonic() < deadline, self.log()
             assert self.process.poll() is None, self.log()
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     def builds_when_settled(self) -> int:
         """Wait until there is no more build, and return how many there were."""
@@ -75,7 +75,7 @@ class Server:
         while time.monotonic() < since + SETTLED:
             if self.builds() != builds:
                 builds, since = self.builds(), time.monotonic()
-            time.sleep(0.02)
+            time.sleep(0.1)
         return builds
 
 
@@ -144,6 +144,7 @@ def test_the_end_of_the_server_ends_the_watcher_and_its_render(site: Path) -> No
     deadline = time.monotonic() + DEADLINE
     while any(Path(f"/proc/{pid}").exists() for pid in below):
         assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_settings_that_mean_nothing_stop_the_server_with_their_place(site: Path) -> None:

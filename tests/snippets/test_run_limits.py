@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -248,6 +249,7 @@ def test_the_end_of_the_build_ends_everything(tmp_path: Path, number: signal.Sig
         server = int(build.stdout.readline())
         while not sign.exists():
             assert build.poll() is None
+            time.sleep(0.01)
         below = [server, *descendants(server)]
         build.send_signal(number)
         build.wait(10)
