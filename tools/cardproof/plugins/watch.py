@@ -78,7 +78,7 @@ class Sources(Struct, frozen=True):
         found = {path for tree in self.trees for path in _walk(tree, without)}
         for top in self.code:
             packages = [top] if (top / "__init__.py").is_file() else [path.parent for path in top.glob("*/__init__.py")]
-            found.update(top.glob("*.py"))
+            found.update(path for path in top.glob("*.py") if _is_watched(path.name))
             found.update(path for package in packages for path in _walk(package) if path.suffix == ".py")
         return file_states([*found, *self.files]) | self.recorded()
 
