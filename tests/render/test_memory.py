@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.core.cache import Cache, cache_path
 from cardproof.core.settings import load_settings
+from cardproof.render.incremental import open_memory
+from cardproof.render.output.paths import page_templates, site_folders
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
 
@@ -54,6 +57,23 @@ def test_a_second_build_takes_no_card_through_the_flow_and_says_the_same(site):
     first, second = build(site, check=True), build(site)
     assert (second.remembered, second.measured, second.changes) == (3, 0, [])
     assert said(second) == said(first)
+
+
+def test_a_warm_build_holds_the_long_lists_of_its_cards_packed(site):
+    memory = open_memory(load_settings(site / "mkdocs.yml"), site / "docs/models")
+    lists = memory.cards["templates/models/tiny.md"].report.full()
+    held = memory.cache.entry(f"cards {memory.site}", "templates/models/tiny.md").value["lists"]
+    assert len(lists.claims) == 3
+    assert len(held) < len(json.dumps(to_builtins(lists))) / 2
+
+
+def test_a_warm_build_follows_no_path_that_cannot_be_an_include(site, monkeypatch):
+    folders = site_folders(load_settings(site / "mkdocs.yml"))
+    known = {f"templates/models/{name}.md": ("code_snippets.md", "other.md") for name in ("tiny", "other", "index")}
+    resolved, resolve = [], Path.resolve
+    monkeypatch.setattr(Path, "resolve", lambda path, *given: resolved.append(path.name) or resolve(path, *given))
+    assert list(page_templates(folders, known)) == ["templates/models/index.md", "templates/models/tiny.md"]
+    assert not {"tiny.md", "index.md"} & set(resolved)
 
 
 def said(run: Run) -> dict:
