@@ -103,6 +103,14 @@ def test_a_table_of_models_follows_the_cards_that_it_shows(site):
     assert "tiny_24" in (site / "docs/models/index.md").read_text()
 
 
+def test_a_new_page_without_models_is_done_alone(site):
+    page = site / "templates/models/news.md"
+    page.write_text("# News\n")
+    assert made(build(site)) == 1
+    page.unlink()
+    assert made(build(site)) == 0
+
+
 def test_an_edited_include_is_done_again_in_every_card_that_includes_it(site):
     edit(site / "templates/code_snippets.md", "##", "###")
     assert made(build(site)) == 2

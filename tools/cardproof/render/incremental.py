@@ -166,7 +166,7 @@ class CrossCardDigests:
     @cached_property
     def rows(self) -> str:
         """The models of all cards, as tables and lists show them."""
-        rows = {file: report.rows for file, report in self.reports.items()}
+        rows = {file: report.rows for file, report in self.reports.items() if report.rows}
         return digest_of_data(to_builtins(rows, enc_hook=show_path))
 
     @cached_property
