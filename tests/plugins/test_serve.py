@@ -290,6 +290,13 @@ def test_a_build_of_what_was_built_already_is_left_out(site: Path) -> None:
     assert builds.count == 2
 
 
+def test_a_link_that_the_system_cannot_follow_stops_no_build(site: Path) -> None:
+    (site / "templates/odd").symlink_to("x" * 300)  # a name that no file can have
+    builds = Builds(site / "templates")
+    builder_for(builds)()
+    assert builds.count == 1
+
+
 def test_a_build_that_failed_is_tried_again(site: Path) -> None:
     class Failing(Builds):
         def builder(self) -> None:

@@ -75,6 +75,14 @@ def test_packages_beside_a_zoo_of_one_file_are_watched_and_other_folders_are_not
     assert not {"blocks/notes.txt", "venv/lib.py"} & found
 
 
+def test_files_of_editors_beside_a_zoo_of_one_file_are_no_edits(site: Path) -> None:
+    settings = load_settings(Path("mkdocs.yml"))
+    before = watched(settings)
+    for name in (".zoo.py", "#zoo.py"):
+        (site / name).write_text("")
+    assert watched(settings) == before
+
+
 def test_the_bundled_package_is_watched_and_what_is_installed_is_not(site: Path) -> None:
     assert any(path.endswith("res2next/model.py") for path in watched(Settings(zoo="res2next")))
     assert not any(path.endswith(".py") for path in watched(Settings(zoo="timm")))

@@ -19,7 +19,7 @@ from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 from cardproof.build import audit, render
 from cardproof.core.files import show_path
 from cardproof.core.settings import load_settings
-from cardproof.render.catalog.model_records import model_schema
+from cardproof.render.catalog.model_records import CardFiles, model_schema
 from res2next import list_models
 
 RESULTS = """  Results:
@@ -243,6 +243,21 @@ def test_a_claim_that_is_gone_takes_its_badge_along_and_other_files_stay(site):
     card(site, CARD.replace("    Image Size: '32'\n", ""))
     assert changed(build(site))["docs/catalog/models/tiny/image-size.svg"] == "removed"
     assert mine.is_file()
+
+
+def test_badges_of_a_card_are_counted_in_one_pass_however_many_models_it_has():
+    class Badges(dict):
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return super().__iter__()
+
+    folders = [Path(f"models/m{number}") for number in range(9)]
+    badges = Badges({folder / name: "" for folder in folders[1:] for name in ("badge.svg", "flops.svg")})
+    found = CardFiles({folder / "model.json": "" for folder in folders}, badges).folders()
+    assert found == {folders[0]: 0, **dict.fromkeys(folders[1:], 2)}
+    assert badges.passes == 1
 
 
 def test_a_model_that_is_gone_takes_its_folder_along(site):

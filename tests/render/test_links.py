@@ -180,6 +180,14 @@ def test_outdated_files_are_not_removed_behind_a_link(site, outside):
     assert sorted(outside.rglob("*")) == before
 
 
+def test_a_link_that_the_system_cannot_follow_is_no_orphan(site):
+    (site / "mkdocs.yml").write_text(CONFIG + "    catalog: docs/catalog\n")
+    build(site)
+    (site / "docs/catalog/models/odd").symlink_to("x" * 300)  # a name that no file can have
+    assert build(site).exit == 0
+    assert (site / "docs/catalog/models/odd").is_symlink()
+
+
 def test_a_folder_of_templates_that_cannot_be_read_is_bad_input_and_removes_no_page(site, monkeypatch):
     (site / "templates/models/more").mkdir()
     (site / "templates/models/more/other.md").write_text(CARD.replace("Name: tiny\n", "Name: tiny_16\n"))

@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 from sites import CARD, ONE_JOB, OTHER, write_site
 
 from cardproof.build import render
 from cardproof.core.cache import Cache, cache_path
 from cardproof.core.settings import load_settings
+from cardproof.render.incremental import open_memory
+from cardproof.render.output.paths import page_templates, site_folders
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
 
@@ -56,6 +59,23 @@ def test_a_second_build_takes_no_card_through_the_flow_and_says_the_same(site):
     assert said(second) == said(first)
 
 
+def test_a_warm_build_holds_the_long_lists_of_its_cards_packed(site):
+    memory = open_memory(load_settings(site / "mkdocs.yml"), site / "docs/models")
+    lists = memory.cards["templates/models/tiny.md"].report.full()
+    held = memory.cache.entry(f"cards {memory.site}", "templates/models/tiny.md").value["lists"]
+    assert len(lists.claims) == 3
+    assert len(held) < len(json.dumps(to_builtins(lists))) / 2
+
+
+def test_a_warm_build_follows_no_path_that_cannot_be_an_include(site, monkeypatch):
+    folders = site_folders(load_settings(site / "mkdocs.yml"))
+    known = {f"templates/models/{name}.md": ("code_snippets.md", "other.md") for name in ("tiny", "other", "index")}
+    resolved, resolve = [], Path.resolve
+    monkeypatch.setattr(Path, "resolve", lambda path, *given: resolved.append(path.name) or resolve(path, *given))
+    assert list(page_templates(folders, known)) == ["templates/models/index.md", "templates/models/tiny.md"]
+    assert not {"tiny.md", "index.md"} & set(resolved)
+
+
 def said(run: Run) -> dict:
     """Return a report without what depends on the way to it."""
     data = json.loads(json_of(run))
@@ -81,6 +101,14 @@ def test_a_table_of_models_follows_the_cards_that_it_shows(site):
     edit(site / "templates/models/other.md", "Name: tiny_16", "Name: tiny_24")
     assert made(build(site)) == 2
     assert "tiny_24" in (site / "docs/models/index.md").read_text()
+
+
+def test_a_new_page_without_models_is_done_alone(site):
+    page = site / "templates/models/news.md"
+    page.write_text("# News\n")
+    assert made(build(site)) == 1
+    page.unlink()
+    assert made(build(site)) == 0
 
 
 def test_an_edited_include_is_done_again_in_every_card_that_includes_it(site):

@@ -140,7 +140,7 @@ def _is_damage(trouble: sqlite3.Error) -> bool:
 
 
 def _row(kind: str, entry: Entry) -> tuple[str, str, bytes, bytes, bytes]:
-    inputs, value = _packed(dict(entry.inputs)), _packed(entry.value)
+    inputs, value = packed(dict(entry.inputs)), packed(entry.value)
     return kind, entry.name, inputs, value, _seal(kind, entry.name, inputs, value)
 
 
@@ -148,7 +148,7 @@ def _entry(kind: str, name: Any, inputs: Any, value: Any, seal: Any) -> Entry | 
     """Return a stored row as an entry; None if it is not as it was stored."""
     try:
         if seal == _seal(kind, name, inputs, value):
-            return Entry(name, _unpacked(inputs), _unpacked(value))
+            return Entry(name, unpacked(inputs), unpacked(value))
     except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
         pass
     return None
@@ -160,11 +160,13 @@ def _seal(kind: str, name: str, inputs: bytes, value: bytes) -> bytes:
     return hashlib.blake2b(head + inputs + value, digest_size=16).digest()
 
 
-def _packed(data: Any) -> bytes:
+def packed(data: Any) -> bytes:
+    """Return plain data as few bytes; what is not plain becomes text."""
     return zlib.compress(json.dumps(data, default=str).encode(), 1)
 
 
-def _unpacked(data: bytes) -> Any:
+def unpacked(data: bytes) -> Any:
+    """Return the data of :func:`packed`. Raises ValueError and zlib.error."""
     return json.loads(zlib.decompress(data))
 
 

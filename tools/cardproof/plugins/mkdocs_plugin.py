@@ -247,4 +247,4 @@ class _BuildOnce:
         if watched is None:
             return None
         files = chain.from_iterable(path.rglob("*") if path.is_dir() else [path] for path in map(Path, watched))
-        return file_states(path for path in files if not path.is_dir())
+        return file_states(path for path in files if not os.path.isdir(path))  # noqa: PTH112  (no link is an error)

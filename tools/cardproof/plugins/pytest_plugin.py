@@ -335,6 +335,9 @@ _PROVER = pytest.StashKey[_Prover]()
 class _ProofError(Exception):
     """A failure: its arguments are file, line, message, and the lines shown above the message."""
 
+    def __str__(self) -> str:  # for other plugins
+        return str(self.args[2])
+
 
 def _failure_lines(outcome: Outcome) -> tuple[str, int, str, list[str]]:
     """Return file and line of a failure, its message, and the reader's code with the failing line marked."""

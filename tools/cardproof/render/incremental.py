@@ -6,10 +6,10 @@ card shows of other cards are unchanged. Any other card goes through the whole f
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import sysconfig
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, convert, field, to_builtins
 from msgspec.structs import replace
 
-from cardproof.core.cache import Cache, Entry, open_cache
+from cardproof.core.cache import Cache, Entry, open_cache, packed, unpacked
 from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
 from cardproof.core.files import show_path
 from cardproof.judge.card_report import CardReport, facts_of, from_facts
@@ -100,7 +100,7 @@ class Memory(Struct):
             paths = {file, *card.read, *report.outputs, *report.folders}
             seen = {name: now.digest(kind, report) for name, kind in OTHERS.items() if report.across.get(kind)}
             inputs = {CONTEXT: self.context, **seen, **{path: stamps.stamp(path) for path in sorted(paths)}}
-            lists = json.dumps(to_builtins(report.full()))  # a text, as most builds do not read it
+            lists = b64encode(packed(to_builtins(report.full()))).decode()  # small, as most builds do not read it
             entries.append(Entry(file, inputs, {"report": facts_of(report), "lists": lists, "includes": card.includes}))
         self.cache.put((f"cards {self.site}", entries))
 
@@ -143,7 +143,7 @@ def open_memory(settings: Settings, out: Path) -> Memory:
 
 def _stored_card(entry: Entry) -> StoredCard:
     lists, includes = entry.value["lists"], convert(entry.value["includes"], tuple[str, ...])
-    return StoredCard(entry.inputs, from_facts(entry.value["report"], lambda: json.loads(lists)), includes)
+    return StoredCard(entry.inputs, from_facts(entry.value["report"], lambda: unpacked(b64decode(lists))), includes)
 
 
 class CrossCardDigests:
@@ -166,7 +166,7 @@ class CrossCardDigests:
     @cached_property
     def rows(self) -> str:
         """The models of all cards, as tables and lists show them."""
-        rows = {file: report.rows for file, report in self.reports.items()}
+        rows = {file: report.rows for file, report in self.reports.items() if report.rows}
         return digest_of_data(to_builtins(rows, enc_hook=show_path))
 
     @cached_property

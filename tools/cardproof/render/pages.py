@@ -144,7 +144,8 @@ class Site:
         own = {card.file: self._rows(card) for card in self._cards}
         self.rows = dict(sorted({**remembered, **own}.items()))
         """Rows of tables by the card's file, of all cards of the site."""
-        self._standings = ModelsBySize(row for rows in self.rows.values() for row in rows)
+        self._all_rows = [row for rows in self.rows.values() for row in rows]
+        self._standings = ModelsBySize(self._all_rows)
         self.asked: defaultdict[str, set[Path]] = defaultdict(set)
         """Files that the templates of a card read or looked for, by the card's file."""
         self.looked: dict[str, set[str]] = {"rows": set(), "standing": set()}
@@ -196,12 +197,11 @@ class Site:
         return tuple(views)
 
     def _variables(self, card: Card, model: str | None) -> dict[str, Any]:
-        rows = [row for found in self.rows.values() for row in found]
         page, urls = self.pages[card.file], site_urls(self._settings, self._folders)
 
         def all_rows() -> list[ModelRow]:
             self.looked["rows"].add(card.file)
-            return rows
+            return self._all_rows
 
         catalog = self._settings.path(self._settings.catalog) if self._settings.catalog else None
         variables: dict[str, Any] = {

@@ -104,7 +104,8 @@ class CardFiles(Struct, frozen=True):
 
     def folders(self) -> dict[Path, int]:
         """Return the folders of the models, with the number of badges in each."""
-        return {path.parent: sum(badge.parent == path.parent for badge in self.badges) for path in self.records}
+        numbers = Counter(badge.parent for badge in self.badges)
+        return {path.parent: numbers[path.parent] for path in self.records}
 
 
 def card_files(

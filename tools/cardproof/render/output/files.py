@@ -129,7 +129,8 @@ def find_orphans(pages: Path, records: Path | None, base: Path, keep: Container[
 
 def orphaned_model_files(models: Path, kept: Container[str]) -> list[Path]:
     """Return the files in folders of models that no longer exist; ``kept`` are the names of the other folders."""
-    gone = sorted(folder for folder in models.glob("*/") if folder.name not in kept and not folder.is_symlink())
+    others = sorted(path for path in models.glob("*") if path.name not in kept)
+    gone = [path for path in others if not path.is_symlink() and path.is_dir()]  # a link may lead nowhere
     return [path for folder in gone for path in sorted(folder.iterdir()) if _is_of_catalog(path)]
 
 

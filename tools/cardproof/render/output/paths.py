@@ -110,8 +110,12 @@ def page_templates(folders: Folders, known: Mapping[str, Iterable[str]]) -> dict
     for name, including in users.items():
         for folder in (folders.root, folders.cards):
             places.setdefault((folder / name).resolve(), set()).update(including)
-    own = {shown: path for shown, path in found.items() if path.name[0] != "_"}
-    return {shown: path for shown, path in own.items() if not places.get(path.resolve(), set()) - {path}}
+    names = {place.name for place in places}  # a path is resolved only if its name, or a link, may be one of them
+
+    def is_included(path: Path) -> bool:
+        return (path.name in names or path.is_symlink()) and bool(places.get(path.resolve(), set()) - {path})
+
+    return {shown: path for shown, path in found.items() if path.name[0] != "_" and not is_included(path)}
 
 
 def _is_template(path: Path, folders: Folders) -> bool:
