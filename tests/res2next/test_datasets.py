@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ import quick_digits
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 
@@ -92,8 +92,15 @@ def test_facts_are_told_without_torch() -> None:
 # --- Digits ---
 
 
-def test_digits_are_scikit_learns_with_the_last_360_held_out() -> None:
-    reference = load_digits()
+@pytest.fixture
+def reference() -> Any:
+    """The data set as scikit-learn gives it, which is imported when it is needed."""
+    from sklearn.datasets import load_digits
+
+    return load_digits()
+
+
+def test_digits_are_scikit_learns_with_the_last_360_held_out(reference: Any) -> None:
     train, test = open_dataset("Digits", split="train"), open_dataset("Digits")
     assert (len(train), len(test)) == (1437, 360)
     assert [*train.labels, *test.labels] == reference.target.tolist()
@@ -102,10 +109,10 @@ def test_digits_are_scikit_learns_with_the_last_360_held_out() -> None:
         assert grey.tolist() == [[round(v * 255 / 16) for v in row] for row in reference.images[1437 + index].tolist()]
 
 
-def test_an_image_is_grey_and_comes_with_its_label_through_a_transform() -> None:
+def test_an_image_is_grey_and_comes_with_its_label_through_a_transform(reference: Any) -> None:
     image, label = open_dataset("Digits")[3]
     assert isinstance(image, Image.Image)
-    assert (image.mode, image.size, label) == ("L", (8, 8), load_digits().target[1440])
+    assert (image.mode, image.size, label) == ("L", (8, 8), reference.target[1440])
     assert open_dataset("Digits", transform=lambda shown: shown.size)[3] == ((8, 8), label)
 
 
@@ -119,8 +126,7 @@ def test_a_place_for_digits_is_refused_since_nothing_would_be_read_there(tmp_pat
         open_dataset("Digits", tmp_path)
 
 
-def test_the_digest_is_over_the_values_and_the_labels() -> None:
-    reference = load_digits()
+def test_the_digest_is_over_the_values_and_the_labels(reference: Any) -> None:
     content = reference.images[1437:].astype("uint8").tobytes() + reference.target[1437:].astype("uint8").tobytes()
     assert open_dataset("Digits").digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -134,10 +140,9 @@ def test_the_stated_digest_and_number_are_those_of_what_is_opened(name: str) -> 
         assert len(data.classes) == data.info.num_classes == len(set(data.labels))
 
 
-def test_other_digits_than_the_published_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = load_digits()
-    changed.images[1500, 0, 0] += 1
-    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: changed)
+def test_other_digits_than_the_published_are_refused(monkeypatch: pytest.MonkeyPatch, reference: Any) -> None:
+    reference.images[1500, 0, 0] += 1
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: reference)
     assert len(open_dataset("Digits", split="train")) == 1437
     with pytest.raises(DataSetDamaged, match="Reinstall scikit-learn"):
         open_dataset("Digits")

@@ -10,8 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix as reference_confusion
-from sklearn.metrics import log_loss, top_k_accuracy_score
 
 from res2next.evaluation.metrics import (
     NEVER,
@@ -77,6 +75,9 @@ def test_a_class_ruled_out_with_minus_infinity_is_no_trouble() -> None:
 
 
 def test_counts_loss_and_confusions_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import confusion_matrix as reference_confusion
+    from sklearn.metrics import log_loss, top_k_accuracy_score
+
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(500, 12, generator=generator)
     labels = torch.randint(12, (500,), generator=generator)

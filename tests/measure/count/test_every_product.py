@@ -101,16 +101,6 @@ class CompiledInPlace(nn.Module):
         return self.network(x)
 
 
-@torch.compile(backend="eager")
-def compiled_product(x: Tensor) -> Tensor:
-    return x @ x.transpose(-2, -1)
-
-
-@torch.jit.script
-def scripted_product(x: Tensor) -> Tensor:
-    return torch.matmul(x, x.transpose(-2, -1))
-
-
 RUNS: dict[str, Callable[[], nn.Module]] = {
     "eager": Products,
     "in inference mode": lambda: In(torch.inference_mode, Products()),
