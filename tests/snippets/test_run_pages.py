@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import Pages, assert_nothing_left, blocks, pages
 
+from cardproof.snippets.compare.outputs import cleaned
 from cardproof.snippets.run.runner import Job, Runner, RunnerError
 from cardproof.snippets.types import Block, Limits, Options
 
@@ -117,6 +118,10 @@ def test_tqdm_writes_to_standard_error_only(page: Pages) -> None:
 
 def test_colours_are_removed(page: Pages) -> None:
     assert page.out('print("\\x1b[31mred\\x1b[0m plain")') == "red plain\n"
+
+
+def test_colours_are_removed_that_two_statements_write(page: Pages) -> None:
+    assert cleaned(page.out('print("\\x1b", end="")', 'print("[31mred\\x1b[0m")')) == "red"
 
 
 def test_unicode_is_printed_whatever_the_locale(page: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
