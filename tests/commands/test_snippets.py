@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import LIMITS, SnippetSettings, load_settings
-from cardproof.snippets.prove import Page, Policy, key_of, policy_of, with_timeout
+from cardproof.snippets import prove as proving
+from cardproof.snippets.prove import Page, Policy, key_of, policy_of, prove, with_timeout
+from cardproof.snippets.results import PageRun
 from cardproof.snippets.run import runner as running
 from cardproof.snippets.run.runner import MOST_GIVEN, Job, Runner, preload_for
 from cardproof.snippets.types import Block, Limits, Options
@@ -292,3 +294,13 @@ def test_the_page_of_no_site_is_told_of_the_option_and_that_of_a_site_of_the_set
 def test_a_reason_cannot_steer_the_terminal(here: Path) -> None:
     (here / "page.md").write_text(python("1 / 0", 'python { .skip data-reason="a\x1b[2Jb" }'))
     assert "\x1b" not in command("page.md").output
+
+
+def test_blocks_are_looked_for_only_on_pages_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [Page(f"{name}.md", python("1"), Path()) for name in ("one", "two")]
+    keys = [(page, device, key_of(page, device, Policy())) for page in pages for device in ("cpu", "cuda")][:3]
+    stored = {key: PageRun(page.file, None, device, key, False, "", (), (), ()) for page, device, key in keys}
+    looked: list[Page] = []
+    monkeypatch.setattr(proving, "page_blocks", lambda page, _: looked.append(page) or ((), ()))
+    assert len(prove(pages, Policy(), stored)) == 3
+    assert not looked

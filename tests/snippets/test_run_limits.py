@@ -71,6 +71,15 @@ def test_memory_of_several_processes_is_limited_together(page: Pages) -> None:
     assert lost(page, code) == "over the memory limit of 256 MiB"
 
 
+@pytest.mark.parametrize("name", [r"\xff", r"\x1cRssShmem: x", r"\rRssAnon: x"])
+def test_memory_is_limited_whatever_the_name_of_the_process(page: Pages, name: str) -> None:
+    code = (
+        f"import ctypes, mmap, signal\nctypes.CDLL(None).prctl(15, b'{name}', 0, 0, 0)\n"
+        "kept = mmap.mmap(-1, 300 * 2**20)\nfor k in range(0, len(kept), 4096):\n    kept[k] = 1\nsignal.pause()"
+    )
+    assert lost(page, code) == "over the memory limit of 256 MiB"
+
+
 def test_one_allocation_that_is_too_big_is_an_error_of_the_code(page: Pages) -> None:
     first, second = page.run("x = bytearray(40_000_000_000)", "print(1)")
     assert (first.ended, first.error, second.error) == (True, "MemoryError", None)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import Pages, assert_nothing_left, blocks, pages
 
+from cardproof.snippets.compare.outputs import cleaned
 from cardproof.snippets.run.runner import Job, Runner, RunnerError
 from cardproof.snippets.types import Block, Limits, Options
 
@@ -117,6 +118,22 @@ def test_tqdm_writes_to_standard_error_only(page: Pages) -> None:
 
 def test_colours_are_removed(page: Pages) -> None:
     assert page.out('print("\\x1b[31mred\\x1b[0m plain")') == "red plain\n"
+
+
+def test_colours_are_removed_that_two_statements_write(page: Pages) -> None:
+    assert cleaned(page.out('print("\\x1b", end="")', 'print("[31mred\\x1b[0m")')) == "red"
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\f"])
+def test_a_traceback_shows_its_line_below_marks_that_end_no_line_of_python(page: Pages, mark: str) -> None:
+    (ran,) = page.run(f'x = "{mark}"\n1 / 0\ny = 3')
+    assert ran.traceback.split("\n")[2].strip() == "1 / 0"
+
+
+def test_code_may_replace_functions_that_walk_through_frames(page: Pages) -> None:
+    code = "import socket, traceback\ntraceback.walk_tb = traceback.walk_stack = None\n"
+    (ran,) = page.run(f"{code}socket.create_connection(('example.com', 80))")
+    assert ran.needs == "the network: example.com"
 
 
 def test_unicode_is_printed_whatever_the_locale(page: Pages, monkeypatch: pytest.MonkeyPatch) -> None:

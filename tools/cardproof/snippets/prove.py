@@ -124,13 +124,14 @@ def prove(
     started only if something has to run; without a visible GPU nothing runs on it, and the run states that.
     """
     stored = stored or {}
-    recorded = {run.device for run in stored.values()}
+    recorded = {(run.page, run.model, run.device) for run in stored.values()}
     devices = (*policy.devices, *(device for device in DEVICES if device not in policy.devices))
     sought_pages = [_PageRuns(page, policy) for page in pages]
     pairs = [(sought, device, key_of(sought.page, device, policy)) for sought in sought_pages for device in devices]
     runs: dict[str, PageRun] = {}
     for sought, device, key in pairs:
-        if run := stored.get(key) or (sought.moved(device, key, stored) if device in recorded else None):
+        is_recorded = (sought.page.file, sought.page.model, device) in recorded
+        if run := stored.get(key) or (sought.moved(device, key, stored) if is_recorded else None):
             runs[key] = run
     wanted = [pair for pair in pairs if pair[1] in policy.devices or pair[2] in runs]
     missing = [pair for pair in wanted if pair[2] not in runs]

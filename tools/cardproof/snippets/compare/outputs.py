@@ -15,7 +15,9 @@ WHOLE_DIGITS = 4
 MOST_BRACES = 100
 """With more braces in an output, sets are compared in the order in which they were printed."""
 
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])?")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_BROKEN_ANSI = re.compile(rf"{_ANSI.pattern}|\x1b\]?")
+"""The same, and what begins like an escape sequence and is none."""
 _DEVICE = re.compile(r",\s*device='(?!cpu)\w+(?::\d+)?'")
 _TOKEN = re.compile(
     r"""
@@ -136,11 +138,14 @@ def _closing(text: str, start: int) -> int:
 
 def cleaned(text: str) -> str:
     """Return an output as a terminal shows it, without blanks at the ends of lines and line ends at its own end."""
-    return "\n".join(line.rstrip() for line in as_shown(text).split("\n")).rstrip("\n")
+    return "\n".join(line.rstrip() for line in as_shown(_BROKEN_ANSI.sub("", text)).split("\n")).rstrip("\n")
 
 
 def as_shown(text: str) -> str:
-    """Return text as a terminal shows it: without escape sequences and overwritten characters."""
+    """Return text as a terminal shows it: without escape sequences and overwritten characters.
+
+    The beginning of a sequence stays: what is written next may end it.
+    """
     return "\n".join(map(_overwritten, _ANSI.sub("", text).split("\n")))
 
 
@@ -234,27 +239,34 @@ def _element(tokens: Sequence[Token]) -> tuple[Token, ...]:
 
 
 def _glob(want: Sequence[Token], got: Sequence[Token], number: SameNumber) -> bool:
-    """Match a pattern; ``places`` are the indexes of the output up to which it may match the pattern so far."""
-    places, end = {0}, len(got)
-    for index, token in enumerate(want, 1):
-        if token.kind == "any":
-            places = set(range(min(places), end + 1))
-        elif token.kind == "lines":
-            places = {at for at in places if at == end or got[at].text == "\n" or index == 1}
-            places = _after_lines(places, got, is_last=index == len(want))
+    """Match a pattern: the pieces between its dots are in the output in this order, each at the first place it fits."""
+    pieces: list[list[Token]] = [[]]
+    dots: list[str] = []
+    for token in want:
+        if token.kind in ("any", "lines"):
+            dots.append(token.kind)
+            pieces.append([])
         else:
-            places = {at + 1 for at in places if at < end and _same_token(token, got[at], number)}
-        if not places:
+            pieces[-1].append(token)
+    at, end = 0, len(got)
+    for piece, before, after in zip(pieces, ["", *dots], [*dots, ""], strict=True):
+        for start in _places(before, at, end - len(piece), got, is_last=not after):
+            at = start + len(piece)
+            fits = after != "lines" or not (before or piece) or at == end or got[at].text == "\n"
+            if fits and all(_same_token(token, got[start + k], number) for k, token in enumerate(piece)):
+                break
+        else:
             return False
-    return end in places
+    return True
 
 
-def _after_lines(places: set[int], got: Sequence[Token], *, is_last: bool) -> set[int]:
-    """Return where whole lines may end that begin at one of these places: after a line break, or at an end."""
+def _places(dots: str, at: int, last: int, got: Sequence[Token], *, is_last: bool) -> Iterator[int]:
+    """Yield where a piece may begin, up to ``last``, after these dots at ``at``; the last piece ends the output."""
     end = len(got)
-    later = range(min(places, default=end) + 1, end + 1)
-    ends = {at for at in later if (at == end if is_last else got[at - 1].text == "\n")}
-    return ends | (places & {0, end})
+    for start in range(max(at, last) if is_last else at, (last if dots else min(last, 0)) + 1):
+        after_line = start > at and (got[start - 1].text == "\n" or (is_last and start == end))
+        if dots != "lines" or after_line or (start == at and start in (0, end)):
+            yield start
 
 
 def _same_token(want: Token, got: Token, number: SameNumber) -> bool:

@@ -12,10 +12,10 @@ import ipaddress
 import os
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
+from traceback import walk_stack, walk_tb
 from types import FrameType
 from typing import Any
 
@@ -73,7 +73,7 @@ class Needs:
 
     def refuse(self, error: BaseException, host: str = "") -> None:
         """Note that the code is refused a host, or a file of a hub, with this exception."""
-        stack = [frame for frame, _ in traceback.walk_stack(sys._getframe(1))]
+        stack = [frame for frame, _ in walk_stack(sys._getframe(1))]
         what = _wanted(stack) or (f"the network: {host}" if host else "the network")
         called = next((inner for inner, outer in pairwise(stack) if self._owns(outer)), None)
         if len(self._refused) < _MOST:
@@ -127,13 +127,13 @@ def _raises(error: BaseException) -> bool:
     """Return whether a ``raise`` of the code gave the exception, and not Python itself."""
     import linecache
 
-    for frame, number in list(traceback.walk_tb(error.__traceback__))[-1:]:
+    for frame, number in list(walk_tb(error.__traceback__))[-1:]:
         return "raise " in linecache.getline(frame.f_code.co_filename, number).partition("#")[0]
     return False
 
 
 def _frames(error: BaseException) -> list[FrameType]:
-    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [frame for frame, _ in walk_tb(error.__traceback__)]
 
 
 def _wanted(stack: list[FrameType]) -> str | None:

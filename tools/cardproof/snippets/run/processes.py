@@ -50,17 +50,18 @@ def _table_of_ps() -> list[tuple[int, int, str]]:
 
 def memory(pids: list[int]) -> int:
     """Return the bytes of memory that processes hold for themselves, pages that they share counted in each."""
-    return sum(_kilobytes(pid, "status", ("RssAnon:", "RssShmem:")) for pid in pids) * 1024
+    return sum(_kilobytes(pid, "status", (b"RssAnon:", b"RssShmem:")) for pid in pids) * 1024
 
 
 def proportional_memory(pids: list[int]) -> int:
     """Return the bytes of memory of processes, each shared page counted once; slower than ``memory``."""
-    return sum(_kilobytes(pid, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:")) for pid in pids) * 1024
+    return sum(_kilobytes(pid, "smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) for pid in pids) * 1024
 
 
-def _kilobytes(pid: int, name: str, keys: tuple[str, ...]) -> int:
+def _kilobytes(pid: int, name: str, keys: tuple[bytes, ...]) -> int:
+    """Return the sum of some lines; another line has the process's name, which may be any bytes but line feeds."""
     with contextlib.suppress(OSError):
-        lines = (_PROC / str(pid) / name).read_text().splitlines()
+        lines = (_PROC / str(pid) / name).read_bytes().split(b"\n")
         return sum(int(line.split()[1]) for line in lines if line.startswith(keys))
     return 0
 

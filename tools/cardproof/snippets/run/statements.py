@@ -146,7 +146,7 @@ class Sources:
     def add(self, block: Block, alias: str) -> None:
         """Add a block's Python at its source lines; the rest of the files stays blank."""
         for text, first, *_ in _parts(block):
-            for line, content in enumerate(text.splitlines(), first):
+            for line, content in enumerate(text.removesuffix("\n").split("\n"), first):
                 file, number = block.located(line)
                 lines = self._files.setdefault(file, [])
                 lines += ["\n"] * (number - len(lines))
