@@ -18,12 +18,12 @@ from cardproof.report.terminal import json_of
 CASES = sorted(path.parent.name for path in (SHARED / "cases" / "cards").glob("*/EXPECT.txt"))
 RENDERED = {"38", "56"}
 """Cases about templates: audits do not render."""
-RUN = {"47", "49"}
-"""Cases whose snippets run."""
 ELSEWHERE = {
     "20": "needs an evaluation as evidence: test_20 in test_more_cases.py",
     "34": "states facts and no verdict: test_34 in test_more_cases.py",
     "37": "is about an edit: test_37 in test_edits.py",
+    "47": "runs its snippets: test_47 in test_snippet_cases.py",
+    "49": "runs its snippets: test_49 in test_snippet_cases.py",
     "50": "has two runs, with and without a declaration: two tests in test_snippet_cases.py",
     "53": "is about an export: test_53 in test_more_cases.py",
     "59": "compares two runs of one page: two tests in test_snippet_cases.py",
@@ -42,18 +42,14 @@ def places(text: str) -> set[tuple[str, int]]:
 
 
 def report_of(folder: Path, number: str) -> dict:
-    if number in RENDERED | RUN:
-        snippets = SnippetSettings(run=number in RUN)
-        return json.loads(json_of(render(settings_of(folder, snippets=snippets), ONE_JOB)))
+    if number in RENDERED:
+        return json.loads(json_of(render(settings_of(folder, snippets=SnippetSettings(run=False)), ONE_JOB)))
     names = ("card.md", "model-index.yml", "howto.md", "a.md", "b.md", "README.md")
     paths = [folder / name for name in names if (folder / name).is_file()]
     return json.loads(json_of(audit(paths, settings_of(folder), ONE_JOB)))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name[:2] in RUN)) for name in CASES if name[:2] not in ELSEWHERE],
-)
+@pytest.mark.parametrize("name", [name for name in CASES if name[:2] not in ELSEWHERE])
 def test_a_case_has_the_verdict_and_the_places_of_its_expectation(shared, tmp_path, monkeypatch, name):
     expected = (shared / "cases" / "cards" / name / "EXPECT.txt").read_text()
     folder = copy_case(shared, name, tmp_path)

@@ -47,6 +47,7 @@ def test_47_names_that_are_not_defined_fail_the_build_at_the_lines_of_the_includ
 def test_49_an_output_marked_as_an_illustration_is_compared_by_kind(built):
     report = built("49")
     assert (report["summary"]["exit"], report["summary"]["pass"]) == (0, 1)
+    assert {finding["severity"] for finding in report["findings"]} <= {"note"}
 
 
 @pytest.mark.slow
