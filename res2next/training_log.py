@@ -21,11 +21,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from res2next.registry import Entry
-    from res2next.training.monitor import Progress
 
 
 class LogError(Res2NextError, ValueError):
     """A file that is not a log of a training run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of training."""
+
+    epoch: int
+    """From 1."""
+    epochs: int
+    step: int
+    """Updates done."""
+    steps: int
+    learning_rate: float
+    loss: float
+    images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)

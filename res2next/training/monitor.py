@@ -6,10 +6,9 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from res2next.training_log import TrainingLog
+from res2next.training_log import Progress, TrainingLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
 
 REPORT_EVERY = 10
 """Updates between two reports: reading a loss blocks a GPU."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The progress of training."""
-
-    epoch: int
-    """From 1."""
-    epochs: int
-    step: int
-    """Updates done."""
-    steps: int
-    learning_rate: float
-    loss: float
-    images_per_second: float
-    seconds_left: float
 
 
 class Listener(Protocol):
