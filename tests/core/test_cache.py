@@ -183,3 +183,15 @@ def test_cards_whose_memory_has_another_shape_are_rendered_anew(tmp_path, monkey
     run = build(site)
     assert (run.exit, run.measured, run.remembered) == (0, 0, 0)
     assert build(site).remembered == 1
+
+
+def test_a_cache_is_read_while_another_build_writes(tmp_path):
+    cache = Cache(tmp_path / "cache")
+    cache.put(("kind", [Entry("a", {}, 1)]))
+    cache.close()
+    other = sqlite3.connect(tmp_path / "cache")
+    other.execute("BEGIN IMMEDIATE")
+    cache = Cache(tmp_path / "cache")
+    assert [entry.value for entry in cache.entries("kind").values()] == [1]
+    cache.close()
+    other.close()

@@ -11,6 +11,9 @@ import pytest
 from sites import CARD, TINY, build, cardproof
 
 from cardproof.core.cache import cache_path
+from cardproof.core.types import Need
+from cardproof.evidence.records import PrivateRecords, dependencies, file_name
+from cardproof.plan.recall import recall
 
 README = CARD.replace("{% include 'code_snippets.md' %}\n", "")
 COLUMNS = "| Model | Params (K) | MACs (K) |\n| --- | --- | --- |\n| tiny | 0.322 | 55.4 |\n"
@@ -119,3 +122,13 @@ def test_a_dry_run_tells_what_is_remembered(folder):
     audit()
     done = cardproof("audit", "README.md", "--zoo", "zoo.py:Zoo", "--dry-run", "--json")
     assert json.loads(done.stdout)["summary"]["to_measure"] == 0
+
+
+def test_an_audit_does_not_read_a_damaged_record_of_the_site_again(tmp_path, monkeypatch):
+    folder = tmp_path / "docs" / "evidence"
+    folder.mkdir(parents=True)
+    (folder / file_name("tiny")).write_text("{}")
+    monkeypatch.setattr("cardproof.plan.recall.is_record", lambda _: pytest.fail("it was read"))  # it may be unreadable
+    need = Need("tiny", None, None, ())
+    found = recall([need], {need: dependencies(need, "zoo", "")}, folder, PrivateRecords("zoo"))
+    assert (found.valid, found.tampered) == ({}, [])

@@ -18,8 +18,9 @@ from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import Context
 from cardproof.judge.columns import settle
 from cardproof.judge.judge import judge_claim
-from cardproof.judge.passes import Judged
+from cardproof.judge.passes import Judged, vote
 from cardproof.read.claims import make_claim
+from cardproof.read.models import Table
 from cardproof.read.tables import stated_model
 
 if TYPE_CHECKING:
@@ -283,3 +284,17 @@ def test_batch_norms_folded_into_convolutions_are_a_convention():
     # ResNet-34 has 8,512 channels with batch norm: 21,797,672 parameters, and 21,789,160 with a bias in place of two
     counts = Counts((3, 224, 224), (1, 1000), 21_797_672, 17_060, 3_663_761_408, 0, 0, 1, None, {}, "zoo:Net")
     assert replace(counts, statistics=17_024).folded_parameters == 21_789_160
+
+
+def test_a_column_of_exact_counts_of_another_program_is_set_aside_once() -> None:
+    table = Table(HEAD, (("FLOPs", HEAD),))
+    judged = []
+    for line, name in enumerate(("a", "b", "c"), 3):
+        context = context_of(name, 2_000_000_000)
+        for field, stated in (("Params", "20M"), ("FLOPs", f"1,234,567,89{line}")):
+            place = Place("card.md", line, 20, 20 + len(stated))
+            claim = make_claim(name, field, stated, place, column=HEAD)
+            judged.append(Judged(judge_claim(claim, context), context))
+    (finding,) = vote(judged, [table])
+    assert finding.check == "other-networks"
+    assert [one.judgement.verdict for one in judged] == ["confirmed", "unchecked"] * 3

@@ -543,6 +543,28 @@ def test_a_fix_of_a_claim_changes_its_text_and_no_other_claim(rows, form, measur
         ]
 
 
+def test_a_quoted_attribute_of_html_may_hold_the_sign_that_ends_a_tag(write):
+    text = HTML.replace('rowspan="2">73.3', "title='5 > 4' rowspan=\"2\">73.3").replace(
+        "<td>21.8", '<td title="a > b">21.8'
+    )
+    card = card_of(write("README.md", text))
+    assert [claim.stated for claim in card.claims if claim.model != "small"] == [
+        "21.8",
+        "73.3",
+        "91.4",
+        "44.5",
+        "73.3",
+        "92",
+    ]
+
+
+def test_tags_of_html_that_do_not_end_are_not_looked_at_again_and_again():
+    text = "<table><tr>" + ("<td " * 100 + 'a="' + "<td " * 200 + '"') * 700
+    started = time.process_time()
+    read_tables(Source("t.md", Path("t.md"), text))
+    assert time.process_time() - started < 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",

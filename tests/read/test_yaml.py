@@ -71,6 +71,12 @@ def test_aliases_that_stand_for_billions_of_values_are_refused():
     assert [f.check for f in findings] == ["yaml-limits"]
 
 
+@pytest.mark.parametrize("text", [f"|\n  {'x' * 50_000}", "x" * 50_000, "1" * 50_000])
+def test_a_long_text_is_converted_once_for_all_its_aliases(text):
+    root, _ = parse(f"a: &a {text}\nb: [{', '.join(['*a'] * 1000)}]\n")
+    assert len({id(item.text) for item in root.get("b").items}) == 1
+
+
 @pytest.mark.parametrize(
     "text", ["a: &x [*x]", "a: &x {b: *x}", "k: " + "[" * 500 + "]" * 500, "- " * 500 + "x", "[" * 100_000]
 )

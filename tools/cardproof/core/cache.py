@@ -120,10 +120,12 @@ class Cache:
         database = sqlite3.connect(self._path, timeout=5)
         try:
             database.execute("PRAGMA synchronous = OFF")
-            with database:
-                database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
-                columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
-                database.execute(f"CREATE TABLE IF NOT EXISTS results ({columns})")
+            # asked first: to read, the file need not be writable, nor free of another build that writes
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'results'").fetchall():
+                with database:
+                    database.execute("BEGIN IMMEDIATE")  # if builds begin at once, one of them makes the table
+                    columns = "kind TEXT, name TEXT, inputs BLOB, value BLOB, seal BLOB, PRIMARY KEY (kind, name)"
+                    database.execute(f"CREATE TABLE IF NOT EXISTS results ({columns})")
         except BaseException:
             with suppress(sqlite3.Error):
                 database.close()

@@ -140,9 +140,14 @@ class _Resolver:
         self.findings: list[Finding] = []
         self._count = 0
         self._reported: set[int] = set()
+        self._scalars: dict[int, Scalar] = {}
+        """By the identity of a node: a long text that many aliases stand for is converted once."""
 
     def node(self, node: yaml.Node, depth: int) -> Node:
-        """Convert a node and all below it, anew for each alias. Raises _LimitError if they are too many or too deep."""
+        """Convert a node and all below it; lists and mappings anew for each alias, as they may be changed.
+
+        Raises _LimitError if they are too many or too deep.
+        """
         import yaml
 
         self._count += 1
@@ -161,13 +166,11 @@ class _Resolver:
         import yaml
 
         entries: dict[str, tuple[Scalar, Node]] = {}
-        merged: dict[str, tuple[Scalar, Node]] = {}
+        inherited: list[Mapping] = []
         for key_node, value_node in node.value:
             value = self.node(value_node, depth + 1)
             if key_node.tag == _TAG + "merge":
-                for mapping in items_of(value):
-                    if isinstance(mapping, Mapping):
-                        merged = {**mapping.entries, **merged}
+                inherited += (item for item in items_of(value) if isinstance(item, Mapping))
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self._report(key_node, "yaml-key", "error", "a key must be a single value, not a list or mapping")
@@ -178,15 +181,20 @@ class _Resolver:
                 message = f"key '{key.text}' stands here again (first on line {first}); readers keep only one of them"
                 self._report(key_node, "duplicate-key", "error", message, "delete one of the two")
             entries[key.text.lower()] = (key, value)
+        merged: dict[str, tuple[Scalar, Node]] = {}
+        for mapping in reversed(inherited):  # the first wins
+            merged.update(mapping.entries)
         return {**merged, **entries}
 
     def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        if known := self._scalars.get(id(node)):
+            return known
         start, end = self._span(node)
         style = node.style or ""
-        if style in ("|", ">"):
-            return Scalar(self.source, start, end, node.value, node.value.rstrip("\n"), style)
-        value = self._value(node) if not style else node.value
-        return Scalar(self.source, start, end, value, node.value, style)
+        text = node.value.rstrip("\n") if style in ("|", ">") else node.value
+        value = node.value if style else self._value(node)
+        self._scalars[id(node)] = found = Scalar(self.source, start, end, value, text, style)
+        return found
 
     def _value(self, node: yaml.ScalarNode) -> str | int | float | bool | None:
         text: str = node.value

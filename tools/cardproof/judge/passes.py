@@ -49,6 +49,10 @@ LEAST_MODELS = 3
 """Models of an index, and values of a column, that vote."""
 
 
+SET_ASIDE = ("refuted", "disputed")
+"""Verdicts of what is set aside after a vote."""
+
+
 class Judged(Struct):
     """A judgement with the model that it is about; passes change the judgement."""
 
@@ -326,8 +330,8 @@ def _is_of_a_program(one: Judged) -> bool:
 def _of_another_way(column: list[Judged], what: str) -> Finding | None:
     """Set aside the refuted values of a column if most of it is off unexplained, and return the finding about it."""
     off = [one for one in column if not _vote_of(one)]
-    if len(off) * 2 <= len(column):
-        return None
+    if len(off) * 2 <= len(column) or not any(one.judgement.verdict in SET_ASIDE for one in off):
+        return None  # most hold, or all that do not are those of another implementation
     field, by_zoo = off[0].claim.field, off[0].judgement.allowed == OF_ZOO
     is_of_any_weights = by_zoo and not any(weights_file(one.context.model) for one in off)
     if len(column) < LEAST_MODELS and not is_of_any_weights:
@@ -349,7 +353,7 @@ def _first(names: list[str], most: int) -> str:
 
 def _set_aside(group: list[Judged], why: str) -> Judged:
     """Make the refuted and disputed judgements of a group unchecked; return the first that was."""
-    changed = [one for one in group if one.judgement.verdict in ("refuted", "disputed")]
+    changed = [one for one in group if one.judgement.verdict in SET_ASIDE]
     for one in changed:
         one.set_aside(why)
     return changed[0]

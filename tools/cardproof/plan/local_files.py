@@ -96,6 +96,7 @@ def find_local_files(
     """
     given = settings.path(settings.weights) if settings.weights else None
     digest_of = cache(digest_of_file)  # weights are large, and linked by several models
+    licence_of = cache(licence_file)  # a folder may have thousands of cards
     found = {}
     for card in reading.cards:
         files = found[card.file] = LocalFiles()
@@ -118,7 +119,7 @@ def find_local_files(
             files.missing, looked_for = missing_files(card)
             files.paths += sorted(looked_for)
             if card.header:
-                files.licence = licence_file(card.source.path.parent)
+                files.licence = licence_of(card.source.path.parent)
                 files.paths.append(Path(files.licence.name) if files.licence else card.source.path.parent / "LICENSE")
             files.includes = tuple(_includes(card, settings))
     return found

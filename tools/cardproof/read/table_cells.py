@@ -36,9 +36,12 @@ _BAR = re.compile(r"\\.|\|")
 _NESTED = re.compile(r"[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)?[\s>]*")
 _TABLE_TAG = re.compile(r"<(?P<close>/?)table\b[^<>]{0,2000}>", re.IGNORECASE)
 _PART_TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)|<(?P<close>/?)(?P<name>table|caption|thead|tbody|tr|t[dh])(?=[\s/>])(?P<attributes>[^>]{0,2000})>",
+    r"<!--.*?(?:-->|\Z)|<(?P<close>/?)(?P<name>table|caption|thead|tbody|tr|t[dh])(?=[\s/>])"
+    r"""(?P<attributes>[^>=]*+(?:=\s?(?:"[^"]*+"|'[^']*+')?+[^>=]*+)*+)(?P<end>>?)""",
     re.IGNORECASE | re.DOTALL,
 )
+"""A comment or a tag, whose values in quotes may hold ``>``. One without an end is passed over as a whole: what it
+hides is not looked at again and again."""
 _SPAN = re.compile(r"(?<![\w-])(rowspan|colspan)\s?=\s?[\"']?(\d{1,6})\b", re.IGNORECASE)
 _MDX_COMMENT = re.compile(r"\{/\*.*?(?:\*/\}|\Z)", re.DOTALL)
 _QUOTED = re.compile(r'"(?P<field>[^"]*+(?:""[^"]*+)*+)"')
@@ -203,7 +206,7 @@ def _html_table(text: str, start: int, end: int, above: str, headings: tuple[str
     opened: re.Match[str] | None = None
     caption, depth, in_head = (0, 0), 0, False
     for tag in _PART_TAG.finditer(text, start, end):
-        name, opens = (tag["name"] or "").lower(), not tag["close"]
+        name, opens = tag["name"].lower() if tag["end"] else "", not tag["close"]
         depth += name == "table" and opens
         if depth == 1 and name == "caption":
             caption = (tag.end(), tag.end()) if opens else (caption[0], tag.start())
