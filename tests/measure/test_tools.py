@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from cardproof.measure.count.build import build_on_meta
 from cardproof.measure.count.counts import count
+from cardproof.measure.count.tally import tally
 from cardproof.measure.count.tools import COLUMNS, TOOLS
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def test_a_tool_s_count_is_that_by_hand(tool: str) -> None:
     counts = counted(convolutional)
     assert counts.multiply_adds == PLAIN + 80
     assert counts.tools[tool] == BY_HAND[tool]
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d, nn.AvgPool2d])
+def test_a_window_given_as_one_number_in_a_tuple_has_that_side_along_each_axis(pool: Any) -> None:
+    found = tally(build_on_meta(lambda: pool((3,))), (3, 24, 24))
+    assert [event.detail for event in found.events] == [9]
 
 
 class Attention(nn.Module):

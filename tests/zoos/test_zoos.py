@@ -161,6 +161,13 @@ def test_a_zoo_is_read_from_its_source_however_quickly_it_was_edited(tmp_path, m
     assert not sys.dont_write_bytecode
 
 
+def test_a_zoo_in_a_file_can_read_the_data_beside_it(tmp_path):
+    (tmp_path / "names.txt").write_text("a b")
+    source = "import pkgutil\n\ndef build(name):\n    return pkgutil.get_data(__name__, 'names.txt').split()\n"
+    (tmp_path / "with_data.py").write_text(source)
+    assert load_zoo(f"{tmp_path}/with_data.py:build").build("any") == [b"a", b"b"]
+
+
 def test_torchvision_states_the_results_of_all_weights_of_a_name():
     zoo = load_zoo("torchvision")
     found = {(result.weights, result.metric): result for result in zoo.stated_results("resnet50")}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future
+from threading import Event
+from unittest.mock import Mock
+
 import pytest
 from outlet_runs import claim_rows
 from sites import ONE_JOB, OTHER, build, write_site
@@ -147,6 +152,21 @@ def test_calls_of_one_engine_are_answered_and_its_processes_end_with_it():
         ]
         with pytest.raises(ZooError, match="ZeroDivisionError"):
             submit(divmod, 1, 0).result()
+
+
+def test_a_model_is_ended_after_its_own_limit_and_not_after_that_of_the_import_as_well(short_limit):
+    loaded = Event()
+    loaded.set()
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="measuring it took more than 2 seconds"):
+        local._Workers(None, "zoo.py:build", 1)._wait(Future(), loaded)
+    assert time.monotonic() - started < 5  # of a limit of two seconds, and one of grace
+
+
+def test_a_worker_without_files_for_its_queues_is_one_that_died(monkeypatch):
+    monkeypatch.setattr(local, "ProcessPoolExecutor", Mock(side_effect=OSError(24, "Too many open files")))
+    with LocalEngine(1).open("res2next", 1) as submit, pytest.raises(LocalEngine.worker_died):
+        submit(divmod, 7, 3).result()
 
 
 def test_libraries_that_a_zoo_imports_are_inherited_by_its_workers(tmp_path):

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from msgspec import convert
@@ -370,9 +369,10 @@ def _import_file(path: Path) -> Any:
     folder = str(path.parent.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    module = ModuleType(f"cardproof_zoo_{path.stem}")
-    module.__file__ = str(path.absolute())
-    sys.modules[module.__name__] = module
+    spec = importlib.util.spec_from_file_location(f"cardproof_zoo_{path.stem}", path)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     code = compile(path.read_bytes(), path, "exec", dont_inherit=True)
     exec(code, module.__dict__)  # nosec B102  # as an import does
     return module

@@ -156,20 +156,24 @@ def _deformable(
     record_convolution(result, output.shape, x.shape, weight, bias is not None, stride, False, groups)
 
 
-def _max_pool(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
-    _pool(result, "max pool", (), output[0], x, kernel)
+def _max_pool(axes: int) -> Recorder:
+    return lambda result, output, x, kernel, *rest: _pool(result, "max pool", (), output[0], x, kernel, axes)
 
 
-def _average_pool(result: Tally, output: Any, x: torch.Tensor, kernel: Sequence[int], *rest: Any) -> None:
-    _pool(result, "average pool", (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), output, x, kernel)
+def _average_pool(axes: int) -> Recorder:
+    family = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+    return lambda result, output, x, kernel, *rest: _pool(result, "average pool", family, output, x, kernel, axes)
 
 
 def _pool(
-    result: Tally, kind: str, family: Family, output: torch.Tensor, x: torch.Tensor, kernel: Sequence[int]
+    result: Tally, kind: str, family: Family, output: torch.Tensor, x: torch.Tensor, kernel: Sequence[int], axes: int
 ) -> None:
-    """Record a pool with the positions of a window, which are negative if there is one window only."""
-    area = prod(kernel)
-    detail = area if prod(output.shape[-len(kernel) :]) > 1 else -area
+    """Record a pool with the positions of a window, which are negative if there is one window only.
+
+    A kernel of one number has that many positions along each axis.
+    """
+    area = prod(kernel) if len(kernel) == axes else kernel[0] ** axes
+    detail = area if prod(output.shape[-axes:]) > 1 else -area
     result.record(kind, output.numel(), family, detail=detail, inputs=x.numel())
 
 
@@ -210,8 +214,8 @@ KERNELS: dict[str, Recorder] = {
     "conv_tbc": _conv_tbc,
     "torchvision::deform_conv2d": _deformable,
     **{f"_scaled_dot_product_{name}": record_attention for name in _ATTENTION},
-    **dict.fromkeys(("max_pool2d_with_indices", "max_pool3d_with_indices"), _max_pool),
-    **dict.fromkeys(("avg_pool2d", "avg_pool3d"), _average_pool),
+    **{f"max_pool{axes}d_with_indices": _max_pool(axes) for axes in (2, 3)},
+    **{f"avg_pool{axes}d": _average_pool(axes) for axes in (2, 3)},
     "_softmax": _softmax,
     "native_batch_norm": _batch_norm,
     "_native_batch_norm_legit_no_training": _batch_norm,

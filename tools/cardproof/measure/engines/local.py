@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -125,22 +126,20 @@ class _Workers(AbstractContextManager["_Workers"]):
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Return what a function returns or raises there. Raises BrokenProcessPool, ZooError and TimeoutError."""
-        pool, loaded = getattr(self._own, "worker", None) or (None, self._context.Event())
+        worker: tuple[ProcessPoolExecutor, Event] | None = getattr(self._own, "worker", None)
         self._own.worker = None
         with self._lock:  # starting a process is not thread-safe
             if self._closed:
                 raise BrokenProcessPool
-            if pool is None:
-                pool = ProcessPoolExecutor(1, self._context, _start_measuring, (loaded,))
-                self._pools.append(pool)
             try:
+                pool, loaded = worker = worker or self._new_worker()
                 future = pool.submit(_answer, function, arguments)
-            except (OSError, EOFError) as trouble:  # no memory for it, or the server that forks it is gone
+            except (OSError, EOFError) as trouble:  # no memory or files for it, or the server that forks it is gone
                 raise BrokenProcessPool from trouble
         try:
             result = self._wait(future, loaded)
             if self._zoo in BUILT_IN or os.name != "posix":  # elsewhere each process imports torch anew
-                self._own.worker = pool, loaded
+                self._own.worker = worker
         finally:
             if not self._own.worker:
                 _end(pool)
@@ -148,13 +147,23 @@ class _Workers(AbstractContextManager["_Workers"]):
             raise result
         return result
 
+    def _new_worker(self) -> tuple[ProcessPoolExecutor, Event]:
+        loaded = self._context.Event()
+        pool = ProcessPoolExecutor(1, self._context, _start_measuring, (loaded,))
+        self._pools.append(pool)
+        return pool, loaded
+
     def _wait(self, future: Future[Any], loaded: Event) -> Any:
         """Return an answer; importing the zoo and measuring may take as long each."""
-        for _ in range(2):
+        measures = loaded.is_set()
+        end = time.monotonic() + TIME_LIMIT + GRACE
+        while time.monotonic() < end:
             with suppress(TimeoutError):
-                return future.result(TIME_LIMIT + GRACE)
-            if not loaded.is_set():
-                raise ZooError(f"zoo '{self._zoo}' cannot be imported: that took more than {TIME_LIMIT} seconds")
+                return future.result(0.5)
+            if not measures and loaded.is_set():
+                measures, end = True, time.monotonic() + TIME_LIMIT + GRACE
+        if not measures:
+            raise ZooError(f"zoo '{self._zoo}' cannot be imported: that took more than {TIME_LIMIT} seconds")
         raise TimeoutError(f"measuring it took more than {TIME_LIMIT} seconds, and it had to be ended")
 
 
