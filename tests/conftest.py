@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -51,6 +52,12 @@ def _compile_once(sandbox: Sandbox, source: object, name: str = "", filename: st
 
 
 Sandbox.compile = _compile_once  # type: ignore[method-assign]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look at what tests make, and not at torch and all else that was imported."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +190,7 @@ def is_model_record(text: str) -> bool:
     return f'"schema": "{SCHEMA.rpartition("/")[0]}/' in text
 
 
+@cache
 def model_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``model.json``; it allows other fields, as a version may gain some."""
     description = (
