@@ -43,6 +43,9 @@ MOST_WIDTH = 9_999
 MOST_FORMAT = 10_000
 """Characters of a text with places for values."""
 
+VERSION = "2"
+"""Of the code that templates are compiled to; another one is not taken from the cache."""
+
 GLOBALS = ("range", "dict", "namespace")
 """What remains of Jinja's own global names."""
 
