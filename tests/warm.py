@@ -96,12 +96,17 @@ def torchrun(processes: int, *arguments: str) -> Done:
         return Done(max(abs(rank.exitcode or 0) for rank in ranks), *said)
 
 
+def _write_into(out: Path, err: Path) -> None:
+    """Let this process and its children write their standard streams into files."""
+    for number, path in enumerate((out, err), start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+
+
 def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
     from dask.__main__ import main
 
     os.chdir(folder)
-    for number in (1, 2):
-        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    _write_into(log, log)
     util.spawnv_passfds = _fork_passfds
     sys.argv = ["dask", *words]
     main()
@@ -109,8 +114,7 @@ def _dask(folder: Path, log: Path, words: Sequence[str]) -> None:
 
 def _script(script: Path, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
     os.environ |= environment
-    for number, name in enumerate(("out", "err"), start=1):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
+    _write_into(folder / "out", folder / "err")
     util.spawnv_passfds = _fork_passfds
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
@@ -132,8 +136,7 @@ def _rank(rank: int, processes: int, port: int, folder: Path, arguments: Sequenc
     here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     there = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in (here | there).items()}
-    for number, name in enumerate(("out", "err"), start=1):
-        os.dup2(os.open(folder / f"{name}{rank}", os.O_WRONLY | os.O_CREAT), number)
+    _write_into(folder / f"out{rank}", folder / f"err{rank}")
     main(arguments)
 
 

@@ -40,7 +40,7 @@ def print_table(table: Table) -> None:
 
 
 SECONDS_BETWEEN_LINES = 60
-"""Lines of progress within an epoch, printed if there is no bar, are at least this far apart."""
+"""Least time between two printed lines about an epoch, if no bar is shown."""
 
 
 class TrainingDisplay:

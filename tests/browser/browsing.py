@@ -12,7 +12,7 @@ WIDTHS = (390, 768, 1440, 2560)
 
 
 class Reader:
-    """A person with a browser, before one site; what goes wrong on any page is remembered. Nothing moves slowly."""
+    """A person with a browser, before one site; what goes wrong on any page is remembered. Animations end at once."""
 
     def __init__(self, browser: Browser, address: str, width: int = 1440, dark: bool = False) -> None:
         self.context: BrowserContext = browser.new_context(

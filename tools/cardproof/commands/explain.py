@@ -7,19 +7,15 @@ from click.shell_completion import CompletionItem
 
 from cardproof.commands.options import epilog
 from cardproof.core.errors import did_you_mean
-from cardproof.judge.checks import Check, all_checks
+from cardproof.judge.checks import all_checks, checks_by_word
 from cardproof.render.reference import terminal_page
-
-
-def _checks_by_word() -> dict[str, Check]:
-    return {word: check for check in all_checks() for word in (check.name, *check.findings)}
 
 
 def _complete_check(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a check or the word in brackets of a finding."""
     return [
         CompletionItem(word, help=check.page.partition(":")[0].strip())
-        for word, check in sorted(_checks_by_word().items())
+        for word, check in sorted(checks_by_word().items())
         if word.startswith(incomplete)
     ]
 
@@ -36,7 +32,7 @@ def explain_command(check: str | None) -> int:
             summary = known.page.partition(":")[2].partition("\n\n")[0]
             click.echo(f"{known.name:16}{' '.join(summary.split())}")
         return 0
-    checks = _checks_by_word()
+    checks = checks_by_word()
     if check not in checks:
         near = did_you_mean(check, checks) or "; 'cardproof explain' lists them"
         raise click.UsageError(f"no check is called '{check}'{near}")

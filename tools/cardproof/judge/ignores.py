@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import did_you_mean
 from cardproof.core.source import Source
 from cardproof.core.types import Finding, Place
-from cardproof.judge.checks import all_checks
+from cardproof.judge.checks import checks_by_word
 from cardproof.read.markdown import lines_of
 
 CHECK = "ignore"
@@ -65,7 +65,7 @@ def apply_ignores(
 def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
     ignores: list[Ignore] = []
     troubles: list[Finding] = []
-    known = {word for check in all_checks() for word in (check.name, *check.findings)}
+    known = checks_by_word()
     markdown = source.path.suffix.lower() in (".md", ".mdx")
     for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
         text = "" if markdown and is_code else line.rstrip("\r\n")  # in code, an ignore is only an example
@@ -92,5 +92,5 @@ def _read(source: Source) -> tuple[list[Ignore], list[Finding]]:
 
 
 def _needs_no_network(words: tuple[str, ...]) -> bool:
-    checks = [check for check in all_checks() if set(words) & {check.name, *check.findings}]
+    checks = [checks_by_word()[word] for word in words]
     return all(check.judge is None and check.check_model is None and check.check_card for check in checks)

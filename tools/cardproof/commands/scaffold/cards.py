@@ -21,7 +21,7 @@ _JINJA = ("{{", "{%", "{#")
 
 
 def site_of_cards(zoo: str, cards: Path, folder: Path, name: str | None) -> NewSite:
-    """Return a site of the Markdown files of a folder that describe models. Raises InputError if there are none.
+    """Return a site made of a folder's Markdown files that describe models. Raises InputError if no file does.
 
     A file whose text Jinja would change has it in a raw block.
     """

@@ -138,6 +138,12 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(sorted(found, key=lambda check: check.name))
 
 
+@cache
+def checks_by_word() -> dict[str, Check]:
+    """Return each check by its name and by the words that its findings have in brackets."""
+    return {word: check for check in all_checks() for word in (check.name, *check.findings)}
+
+
 def check_of(claim: Claim) -> Check | None:
     """Return the check that judges a claim."""
     return _judging().get(None if claim.metric else claim.kind)

@@ -18,7 +18,7 @@ from cardproof import __version__
 from cardproof.core.json_text import strict_json
 from cardproof.core.source import BOM_COLUMN
 from cardproof.core.types import VERDICTS, Finding, Fix
-from cardproof.judge.checks import Check, all_checks
+from cardproof.judge.checks import Check, all_checks, checks_by_word
 from cardproof.report.baseline import Key, key_of
 from cardproof.report.formats.view import View, in_repository
 from cardproof.report.terminal import summary
@@ -57,7 +57,7 @@ def sarif_of(view: View) -> str:
 def _rules(words: Iterable[str]) -> list[dict[str, Any]]:
     """Return a rule for each check, and one for each further name of findings, with its check's help."""
     rules = {check.name: _rule(check.name, check) for check in all_checks()}
-    checks = {word: check for check in all_checks() for word in check.findings}
+    checks = checks_by_word()
     for word in sorted(set(words) - set(rules)):
         rules[word] = _rule(word, checks[word]) if word in checks else {"id": word}
     return list(rules.values())

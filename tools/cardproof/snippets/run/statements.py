@@ -162,7 +162,7 @@ class Sources:
 def describe(
     error: BaseException, sources: Sources, block: Block, statement: Span | None
 ) -> tuple[str, str, int | None]:
-    """Describe an exception of a statement, or of compiling the block if there is no statement.
+    """Describe the exception that a statement raised, or compiling the block if ``statement`` is None.
 
     Return class and message, the last lines of the traceback, without frames of the runner and folders of this machine,
     and the line within the block's code.
