@@ -12,13 +12,13 @@ from PIL import Image
 
 from res2next.create import create_model
 from res2next.datasets import find_dataset
+from res2next.datasets.photos import open_image, prepare_image
 from res2next.errors import NoAnswer, UnreadableImage, UnreadableWeights
-from res2next.images import open_image, prepare_image
-from res2next.inference import Exported, Optimized, can_optimize, choose_engine, evaluating, optimize
+from res2next.inference import Exported, Optimized, can_optimize, choose_engine, evaluation_mode, optimize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 from res2next.weights import load_weights
-from res2next.weights.metadata import read_metadata
+from res2next.weights.read import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from res2next.registry import Entry, Preprocessing
-    from res2next.weights.metadata import Metadata
+    from res2next.weights.read import Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Classifier:
         parameter = next(self.network.parameters(), None)
         if parameter is not None and not isinstance(self.network, Optimized):
             images = images.to(parameter)
-        with evaluating(self.network), torch.inference_mode():
+        with evaluation_mode(self.network), torch.inference_mode():
             logits: Tensor = self.network(images)
             return logits.float().cpu()
 

@@ -59,9 +59,9 @@ class EvaluationTransform:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """An image of any size and mode -> (C, H, W), float32."""
-        return normalised(self.cropped(image), self.preprocessing)
+        return normalize(self.crop(image), self.preprocessing)
 
-    def cropped(self, image: Image.Image) -> Image.Image:
+    def crop(self, image: Image.Image) -> Image.Image:
         """The pixels of the network's input, before they are normalised."""
         channels, height, width = self.preprocessing.input_size
         image = image.convert(MODES[channels])
@@ -75,7 +75,7 @@ class EvaluationTransform:
         return image.crop((left, top, left + width, top + height))
 
 
-def normalised(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
+def normalize(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
     """An 8-bit image -> (C, H, W), float32: (value / 255 - mean) / std, in this order of operations."""
     pixels = torch.from_numpy(np.array(image))  # (H, W, 3), or (H, W) when grey
     channels = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels[None]

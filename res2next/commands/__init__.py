@@ -1,4 +1,4 @@
-"""The commands of ``python -m res2next``, one module each, imported when it is called.
+"""The commands of ``python -m res2next``, whose modules are imported when they are called, and what they share.
 
 Exit status: 0 done; 1 a result is not what was asked for; 2 bad input or usage; 130 interrupted.
 """
@@ -6,6 +6,7 @@ Exit status: 0 done; 1 a result is not what was asked for; 2 bad input or usage;
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -15,10 +16,13 @@ import click
 from res2next.errors import Res2NextError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-COMMANDS = ("classify", "datasets", "evaluate", "models", "train")
-"""Names of modules; each has a click command of the same name with an underscore after it."""
+    from rich.progress import Progress, ProgressColumn
+    from rich.table import Table
+
+COMMANDS = {"classify": "classify", "datasets": "lists", "evaluate": "evaluate", "models": "lists", "train": "train"}
+"""Modules by the names of commands; the click command has the same name with an underscore after it."""
 
 ENGINE = click.option(
     "--engine",
@@ -38,7 +42,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"res2next.commands.{cmd_name}"), f"{cmd_name}_")
+        command: click.Command = getattr(import_module(f"res2next.commands.{COMMANDS[cmd_name]}"), f"{cmd_name}_")
         return command
 
 
@@ -66,3 +70,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+# --- Output on a terminal ---
+
+
+@contextmanager
+def progress_bar(*columns: ProgressColumn | str, shown: bool = True, quiet: bool = False) -> Iterator[Progress]:
+    """A bar on standard error that disappears at the end; hidden unless ``shown`` and on a terminal.
+
+    If ``quiet``, nothing is printed.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    hidden = quiet or not (shown and sys.stderr.isatty())
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        yield bar
+
+
+def print_table(table: Table) -> None:
+    """Print to standard output, without markup in names."""
+    from rich.console import Console
+
+    Console(highlight=False, markup=False).print(table)

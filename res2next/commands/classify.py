@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from res2next.commands import ENGINE
+from res2next.commands import ENGINE, print_table, progress_bar
 
 if TYPE_CHECKING:
     from res2next.classification import Prediction
@@ -60,11 +60,10 @@ def classify_(
     Images that cannot be read are named on standard error, and the exit status is then 1.
     """
     from res2next.classification import load_classifier
-    from res2next.commands.terminal import progress_bar
+    from res2next.datasets.photos import find_images
     from res2next.errors import UnreadableImage
-    from res2next.images import find_images
     from res2next.inference.engines import choose_engine
-    from res2next.weights.metadata import read_metadata
+    from res2next.weights.read import read_metadata
 
     check_device(device)
     choose_engine(engine, device.partition(":")[0])  # a missing one ends the command before weights are read
@@ -102,8 +101,6 @@ def classify_(
 def print_predictions(found: list[tuple[Path, tuple[Prediction, ...]]]) -> None:
     """Print a row for each class; the first row of an image has its name."""
     from rich.table import Table
-
-    from res2next.commands.terminal import print_table
 
     table = Table("image", "class", "index", "probability", box=None, pad_edge=False)
     for path, best in found:

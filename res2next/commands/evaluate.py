@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from res2next.commands import ENGINE
+from res2next.commands import ENGINE, print_table, progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from res2next.distributed import World
     from res2next.evaluation import Evaluation, UndecodableImages
     from res2next.registry import Entry, Preprocessing
-    from res2next.weights.metadata import Metadata
+    from res2next.weights.read import Metadata
 
 SMOOTHING_SOURCE = '(Müller et al., "When does label smoothing help?", 2019)'
 """What is known of its effect on calibration."""
@@ -99,19 +99,18 @@ def evaluate_(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    from res2next.commands.terminal import progress_bar
     from res2next.datasets import open_dataset
     from res2next.datasets.folder import PREFIX
     from res2next.distributed import join_processes
     from res2next.evaluation import UndecodableImages, evaluate
     from res2next.evaluation.partial_results import forget_results
-    from res2next.evaluation.predictions import SUFFIXES, write_predictions
+    from res2next.evaluation.result import PREDICTION_SUFFIXES, write_predictions
     from res2next.inference import choose_engine, keep_memory
     from res2next.inference.engines import EXPORTING
     from res2next.registry import find
     from res2next.transforms import evaluation_transform
     from res2next.weights import file_digest
-    from res2next.weights.metadata import read_metadata
+    from res2next.weights.read import read_metadata
 
     keep_memory()
     if resume and output is None:
@@ -124,8 +123,10 @@ def evaluate_(
         raise click.UsageError("--int8 needs another engine than torch: add --engine auto")
     if int8 and device != "cpu":
         raise click.UsageError(f"--int8 computes on a CPU, and not on {device}: leave out --device")
-    if predictions is not None and predictions.suffix not in SUFFIXES:
-        raise click.BadParameter(f"{predictions.name} must end in {' or '.join(SUFFIXES)}", param_hint="--predictions")
+    if predictions is not None and predictions.suffix not in PREDICTION_SUFFIXES:
+        raise click.BadParameter(
+            f"{predictions.name} must end in {' or '.join(PREDICTION_SUFFIXES)}", param_hint="--predictions"
+        )
     own = data is not None and data.startswith(PREFIX)
     if own and dataset is not None:
         raise click.UsageError(f"--data {PREFIX}PATH is images of your own, and not {dataset}: give one of the two")
@@ -219,7 +220,7 @@ def _open_own(entry: Entry, file: Path, stated: Metadata | None, data: str, spli
     """Images of one's own, with the classes that the weights know."""
     from res2next.datasets import find_dataset, open_dataset
     from res2next.datasets.folder import PREFIX
-    from res2next.weights.metadata import count_outputs
+    from res2next.weights.read import count_outputs
 
     outputs, usual = count_outputs(file), find_dataset(entry.dataset)
     known = stated.dataset(file.name) if stated else usual if outputs == usual.num_classes else None
@@ -242,13 +243,13 @@ def _quantized(network: nn.Module, images: ImageSet, training: ImageSet, engine:
     if training.split == images.split or (not images.info.published and training.digest == images.digest):
         raise click.UsageError("--int8 needs training images that are not evaluated: this data has none")
     training.transform = images.transform
-    indices = spread(len(training))
+    indices = calibration_indices(len(training))
     starts = range(0, len(indices), CALIBRATED_AT_ONCE)
     parts = (indices[start : start + CALIBRATED_AT_ONCE] for start in starts)
     return quantize(network, (torch.stack([training[index][0] for index in part]) for part in parts), engine)
 
 
-def spread(images: int) -> list[int]:
+def calibration_indices(images: int) -> list[int]:
     """Indices of the images for int8: all, or from all parts of the set, since it may be sorted by class."""
     return sorted({number * images // CALIBRATION for number in range(CALIBRATION)})
 
@@ -292,8 +293,6 @@ def _print(result: Evaluation, as_json: bool) -> None:
         return
     from rich.table import Table
 
-    from res2next.commands.terminal import print_table
-
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     for label, text in _lines(result):
@@ -303,12 +302,12 @@ def _print(result: Evaluation, as_json: bool) -> None:
 
 def _lines(result: Evaluation) -> Iterator[tuple[str, str]]:
     """Label and text of each line."""
-    from res2next.datasets.folder import MARK
+    from res2next.datasets.folder import NOT_PUBLISHED
 
     yield "model", f"{result.model}, weights {result.weights_digest[:15]}"
     yield "data set", f"{result.dataset} {result.split}, {result.images:,} images, {result.data_digest[:15]}"
     if not result.published:
-        yield "note", MARK
+        yield "note", NOT_PUBLISHED
     if result.classes_with_images < len(result.classes):
         yield "classes", f"images of {result.classes_with_images:,} of {len(result.classes):,} classes"
     if result.changes:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from res2next.commands import progress_bar
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from PIL.Image import Image
+    from rich.progress import Progress as ProgressBar
+    from rich.progress import TaskID
     from torch import Tensor
 
     from res2next.datasets import ImageSet, Split
+    from res2next.distributed import World
     from res2next.recipes import Recipe
-    from res2next.training import Trained
+    from res2next.training import Progress, Trained
+    from res2next.training_log import LogRow
 
 
 @click.command("train")
@@ -62,7 +70,7 @@ def train_(
     The recipe `finetune` goes from trained weights to the classes of your own images, which are in a folder for each
     class: `train finetune --data folder:PATH --model NAME`.
     """
-    from res2next.datasets.folder import MARK
+    from res2next.datasets.folder import NOT_PUBLISHED
     from res2next.inference import keep_memory
     from res2next.recipes import changed, load_recipe
 
@@ -86,7 +94,7 @@ def train_(
     else:
         click.echo(f"weights  {trained.weights}\nlog      {trained.log}")
         if accuracy is not None:
-            mark = "" if accuracy["published"] else f" ({MARK})"
+            mark = "" if accuracy["published"] else f" ({NOT_PUBLISHED})"
             click.echo(f"test     {accuracy['correct']} of {accuracy['images']} images right{mark}")
 
 
@@ -103,7 +111,6 @@ def _train_and_test(
     quiet: bool,
 ) -> tuple[Trained | None, dict[str, int] | None]:
     """Train, then measure the weights on the test images; not with a hold-out, since settings may still change."""
-    from res2next.commands.terminal import training_display
     from res2next.datasets.folder import FolderImages
     from res2next.distributed import join_processes
     from res2next.training import train
@@ -158,3 +165,75 @@ def _test(recipe: Recipe, data: str | None, weights: Path, device: str) -> dict[
     load_weights(network, weights)
     result = evaluate(network, images, device=device)
     return {"correct": result.top1, "images": result.images, "published": result.published}
+
+
+# --- Progress of training ---
+
+
+SECONDS_BETWEEN_LINES = 60
+"""Least time between two printed lines about an epoch, if no bar is shown."""
+
+
+class TrainingDisplay:
+    """Prints a line per epoch on standard error, and a bar on a terminal, elsewhere at most one more line a minute."""
+
+    def __init__(self, bar: ProgressBar, task: TaskID) -> None:
+        self.bar, self.task = bar, task
+        self.printed = time.monotonic()
+
+    def progress(self, progress: Progress) -> None:
+        if self.bar.disable:
+            if time.monotonic() - self.printed >= SECONDS_BETWEEN_LINES:
+                self.notice(_progress_line(progress))
+            return
+        self.bar.update(
+            self.task,
+            completed=progress.step,
+            total=progress.steps,
+            epoch=f"{progress.epoch}/{progress.epochs}",
+            loss=f"{progress.loss:.3f}",
+            rate=f"{progress.learning_rate:.4g}",
+            speed=f"{progress.images_per_second:.0f}",
+            left=_duration(progress.seconds_left),
+        )
+
+    def epoch(self, row: LogRow, held_out: int) -> None:
+        self.notice(_line(row, held_out))
+
+    def notice(self, text: str) -> None:
+        self.printed = time.monotonic()
+        self.bar.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+@contextmanager
+def training_display(recipe: Recipe, world: World, *, quiet: bool = False) -> Iterator[TrainingDisplay]:
+    """The display of a run; only the first process shows a bar. If ``quiet``, nothing is printed."""
+    from rich.progress import BarColumn, TextColumn
+
+    start: dict[str, Any] = {"epoch": f"1/{recipe.epochs}", "loss": "-", "rate": "-", "speed": "-", "left": "-"}
+    columns = ("epoch {task.fields[epoch]}", "loss {task.fields[loss]}", "lr {task.fields[rate]}")
+    ends = ("{task.fields[speed]} images/s", "{task.fields[left]} left")
+    texts = (TextColumn(column) for column in (*columns, *ends))
+    with progress_bar(BarColumn(), *texts, shown=world.rank == 0, quiet=quiet) as bar:
+        yield TrainingDisplay(bar, bar.add_task("training", total=None, **start))
+
+
+def _line(row: LogRow, held_out: int) -> str:
+    held = f"  held out {row.held_out_correct} of {held_out} right, loss {row.held_out_loss:.4f}" if held_out else ""
+    speed = f"{row.images_per_second:.0f} images/s"
+    return (
+        f"epoch {row.epoch:>3}  update {row.step}  lr {row.learning_rate:.4g}  loss {row.train_loss:.4f}{held}  {speed}"
+    )
+
+
+def _progress_line(progress: Progress) -> str:
+    return (
+        f"epoch {progress.epoch:>3}  update {progress.step} of {progress.steps}  lr {progress.learning_rate:.4g}  "
+        f"loss {progress.loss:.4f}  {progress.images_per_second:.0f} images/s  {_duration(progress.seconds_left)} left"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets import digits, fashion_mnist, folder, imagenet, imagenet_real
+from res2next.datasets import arrays, folder, imagenet, imagenet_real
 from res2next.datasets.base import (
     CorruptImage,
     DataSetDamaged,
@@ -39,7 +39,7 @@ __all__ = [
     "UnknownDataset",
     "WrongLabels",
     "find_dataset",
-    "is_at_hand",
+    "is_available",
     "list_datasets",
     "open_dataset",
 ]
@@ -60,8 +60,8 @@ SOURCES = {
     for source in (
         Source(imagenet.INFO, imagenet.open_imagenet, lambda: False),
         Source(imagenet_real.INFO, imagenet_real.open_imagenet_real, lambda: False),
-        Source(digits.INFO, digits.open_digits, digits.is_installed),
-        Source(fashion_mnist.INFO, fashion_mnist.open_fashion_mnist, fashion_mnist.is_installed),
+        Source(arrays.DIGITS, arrays.open_digits, arrays.has_sklearn),
+        Source(arrays.FASHION_MNIST, arrays.open_fashion_mnist, arrays.has_debian_package),
     )
 }
 
@@ -121,7 +121,7 @@ def list_datasets() -> tuple[str, ...]:
     return tuple(SOURCES)
 
 
-def is_at_hand(info: DatasetInfo, path: Path | None = None) -> bool:
+def is_available(info: DatasetInfo, path: Path | None = None) -> bool:
     """Whether :func:`open_dataset` would find files, which are not verified."""
     place = _place(info, path)
     return SOURCES[info.name].is_installed() if place is None else place.exists()

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from res2next.errors import Res2NextError
@@ -14,7 +13,6 @@ from res2next.errors import Res2NextError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    import numpy as np
     from PIL.Image import Image
 
 Split = Literal["train", "test"]
@@ -116,46 +114,6 @@ class ImageSet(ABC):
 
     @abstractmethod
     def _digest(self) -> str: ...
-
-
-class ArrayImages(ImageSet):
-    """Grey images in memory.
-
-    The digest is of the bytes of all pixels, then of all labels, one byte each.
-    """
-
-    def __init__(
-        self,
-        info: DatasetInfo,
-        split: Split,
-        stored: np.ndarray[Any, np.dtype[np.uint8]],
-        labels: np.ndarray[Any, np.dtype[np.uint8]],
-        transform: Callable[[Image], Any] | None,
-        *,
-        white: int = 255,
-    ) -> None:
-        """Take images (N, H, W) as stored, with values 0 to ``white``, and labels (N,)."""
-        super().__init__(info, split, labels.tolist(), transform)
-        self._read = sha256(stored.tobytes() + labels.tobytes()).hexdigest()
-        self.pixels = ((stored.astype("uint16") * 255 + white // 2) // white).astype("uint8")
-        """(N, H, W), grey levels 0 to 255, rounded to nearest."""
-
-    def image(self, index: int) -> Image:
-        """One grey image (mode L)."""
-        from PIL.Image import fromarray
-
-        return fromarray(self.pixels[index])
-
-    def image_name(self, index: int) -> str:
-        """A name with the index in the split, from 0."""
-        return f"{self.info.name} {self.split} image {index}"
-
-    def identity(self, index: int) -> str:
-        """The digest of all images, which are read at once, and the index."""
-        return f"{self.digest} {index}"
-
-    def _digest(self) -> str:
-        return f"sha256:{self._read}"
 
 
 # --- Errors ---

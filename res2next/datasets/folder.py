@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from res2next.datasets.base import DataSetIncomplete, DatasetInfo, DataSetNotFound, Split
-from res2next.datasets.photos import FolderPhotos, PhotoSet
+from res2next.datasets.photos import IMAGE_SUFFIXES, FolderPhotos, PhotoSet, is_image_name, prepare_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PREFIX = "folder:"
 """Begins the name of such a data set."""
 
-MARK = "your own images, not a published split"
+NOT_PUBLISHED = "your own images, not a published split"
 """Said of every result on them."""
 
 SPLITS: Mapping[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val")}
@@ -50,8 +50,6 @@ class FolderImages(PhotoSet):
         if not self.upright:
             return super().decoded(content)
         import PIL.Image
-
-        from res2next.images import prepare_image
 
         return prepare_image(PIL.Image.open(io.BytesIO(content))).convert("RGB")
 
@@ -97,7 +95,7 @@ def open_folder(
         aliases=(),
         num_classes=count,
         images={split: len(files)},
-        source=MARK,
+        source=NOT_PUBLISHED,
         licence="unknown",
         read_classes=read_classes,
         published=False,
@@ -159,10 +157,8 @@ def _require_equal_classes(root: Path, names: Sequence[str], others: Iterable[Pa
 
 
 def _require_images(root: Path, names: Sequence[str], filled: set[str]) -> None:
-    from res2next.images import SUFFIXES
-
     if empty := [name for name in names if name not in filled]:
-        ends = ", ".join(SUFFIXES)
+        ends = ", ".join(IMAGE_SUFFIXES)
         raise DataSetIncomplete(f"{root} has class folders without an image: {_some(empty)}. Images end in {ends}")
 
 
@@ -172,8 +168,6 @@ def _folders(root: Path) -> list[str]:
 
 
 def _images(folder: Path) -> list[str]:
-    from res2next.images import is_image_name
-
     return sorted(entry.name for entry in folder.iterdir() if is_image_name(entry.name) and not entry.is_dir())
 
 

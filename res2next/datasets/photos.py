@@ -1,22 +1,31 @@
-"""Photos in folders, or in tar files that are read without unpacking."""
+"""Photos in folders, or in tar files that are read without unpacking; and images as people have them.
+
+The former are decoded as published evaluations did, the latter upright and with 8 bits per channel. Pillow and numpy
+are imported for decoding only.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 from array import array
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from res2next.datasets.base import CorruptImage, DataSetDamaged, DatasetInfo, ImageSet, Split
+from res2next.errors import UnreadableImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from PIL.Image import Image
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
-"""Suffixes of photos; other files, such as lists and checksums, are ignored."""
+PHOTO_SUFFIXES = (".jpeg", ".jpg", ".png")
+"""Suffixes of the photos of published data sets; other files, such as lists and checksums, are ignored."""
+
+IMAGE_SUFFIXES = (*PHOTO_SUFFIXES, ".webp", ".bmp")
+"""Suffixes of image files in other folders."""
 
 
 class Photos(Protocol):
@@ -70,8 +79,7 @@ class PhotoSet(ImageSet):
 
         try:
             return self.decoded(self.photos.read(index))
-        # errors of decoders for damaged files; Pillow raises OSError for a truncated one
-        except (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError) as trouble:
+        except _decoder_errors() as trouble:
             reason = "it is no image" if isinstance(trouble, PIL.UnidentifiedImageError) else str(trouble)
             raise CorruptImage(f"{self.image_name(index)} cannot be decoded: {reason}. {self.ADVICE}") from None
 
@@ -172,8 +180,8 @@ class Member:
 
 
 def is_photo(name: str) -> bool:
-    """Whether a file is a photo, by its name."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    """Whether a file is a photo of a published data set, by its name; hidden files are not."""
+    return name.lower().endswith(PHOTO_SUFFIXES) and not name.startswith(".")
 
 
 def photos_in_tar(path: Path) -> Iterator[Member]:
@@ -213,3 +221,74 @@ def _members(path: Path, begins: int = 0) -> Iterator[Member]:
             raise DataSetDamaged(
                 f"{path} is no tar file, or is cut short: {trouble}. Compare its size with the published one"
             ) from None
+
+
+# --- Images as people have them ---
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is an image, by its name; hidden files are not."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def find_images(path: Path) -> list[Path]:
+    """``path`` itself; of a folder the images in it and in its sub-folders, sorted by path.
+
+    Raises:
+        UnreadableImage: a folder without images.
+    """
+    if not path.is_dir():
+        return [path]
+    found = [Path(folder) / name for folder, _, names in os.walk(path) for name in names if is_image_name(name)]
+    if not found:
+        raise UnreadableImage(path, f"the folder has no file that ends in {', '.join(IMAGE_SUFFIXES)}")
+    return sorted(found)
+
+
+def open_image(path: Path) -> Image:
+    """The image in a file, upright and with 8 bits per channel.
+
+    Raises:
+        UnreadableImage: Pillow cannot decode it.
+        OSError: no such file, or no permission.
+    """
+    import PIL.Image
+
+    with path.open("rb") as file:
+        try:
+            return prepare_image(PIL.Image.open(file))
+        except PIL.UnidentifiedImageError:
+            raise UnreadableImage(path, "it is in no format that Pillow knows") from None
+        except _decoder_errors() as trouble:
+            raise UnreadableImage(path, str(trouble)) from trouble
+
+
+def prepare_image(image: Image) -> Image:
+    """The image rotated by its EXIF orientation, with 8 bits per channel.
+
+    Pillow's ``convert`` clips 16-bit grey at 255, which leaves white; here it is scaled.
+    """
+    import numpy as np
+    from PIL import ImageOps
+    from PIL.Image import fromarray
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "LAB":
+        return image.convert("RGB")  # the only mode that Pillow converts it to
+    if image.mode == "F":
+        raise ValueError("an image of floating-point values does not say which of them is white: convert it to 8 bits")
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if image.mode != "I" or values.max() > 255:
+            values = (values.clip(0, 65535) + 128) // 257
+        return fromarray(values.clip(0, 255).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")  # Pillow warns without it; the colours are unchanged
+    return image
+
+
+def _decoder_errors() -> tuple[type[Exception], ...]:
+    """Errors of Pillow's decoders for damaged files; OSError for a truncated one."""
+    from PIL.Image import DecompressionBombError
+
+    return (OSError, SyntaxError, ValueError, EOFError, DecompressionBombError)

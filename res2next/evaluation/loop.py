@@ -14,12 +14,10 @@ import torch
 
 from res2next.datasets.base import CorruptImage
 from res2next.distributed import World
-from res2next.evaluation.batches import workers_for
-from res2next.evaluation.partial_results import Results, in_order, inputs_of
-from res2next.evaluation.precision import Place, exact_on, for_streams, most_streams
-from res2next.evaluation.result import Engines, Evaluation, Subject, Timing, summarised
-from res2next.evaluation.streams import Scoring
-from res2next.inference import Exported, choose_engine, evaluating
+from res2next.evaluation.partial_results import Results, evaluation_inputs, merge_results
+from res2next.evaluation.result import Engines, Evaluation, Subject, Timing, summarize
+from res2next.evaluation.scoring import Place, Scoring, exact_on, for_streams, most_streams, workers_for
+from res2next.inference import Exported, choose_engine, evaluation_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,15 +98,15 @@ def evaluate(
     if chosen != "torch" and not place.plain:
         raise ValueError(f"the engine {chosen} computes in float32, and not in {place.precision}")
     model.to(place.device)
-    inputs = inputs_of(model, data, name, weights, place, chosen, flip) if partial else {}
+    inputs = evaluation_inputs(model, data, name, weights, place, chosen, flip) if partial else {}
     results = Results(partial, inputs, data)
     mine = results.missing(len(data), world)
     workers = workers_for(data, place.device) if workers is None else workers
     scoring = Scoring(for_streams(model, place, chosen, optimized), data, place, flip, batch_size, workers)
     scored = scoring.run(mine, most_streams(model, place, chosen), streams)
-    with evaluating(model), exact_on(place.device), closing(scored):
-        for places, scores in scored:
-            results.add(places, scores)
+    with evaluation_mode(model), exact_on(place.device), closing(scored):
+        for indices, scores in scored:
+            results.add(indices, scores)
             if progress:
                 progress(results.added, len(mine))
     results.write()
@@ -116,15 +114,15 @@ def evaluate(
     failed = world.broadcast(dict(sorted(item for part in world.gather(scoring.undecodable) for item in part.items())))
     if failed:
         raise UndecodableImages(tuple(failed.values()), len(data))
-    known = world.gather((results.places, results.scores, results.added))
+    known = world.gather((results.indices, results.scores, results.added))
     evaluation: Evaluation | None = None
     if known:  # on the first process
-        scores = in_order([(places, scores) for places, scores, _ in known], len(data))
+        scores = merge_results([(indices, scores) for indices, scores, _ in known], len(data))
         timing = Timing(time.perf_counter() - started, sum(added for *_, added in known))
         if predictions:
             predictions(scores)
         subject = Subject(name, weights, (*changes, *(("flip",) if flip else ())))
-        evaluation = summarised(scores, data, subject, place, Engines(chosen, scoring.streams), timing)
+        evaluation = summarize(scores, data, subject, place, Engines(chosen, scoring.streams), timing)
     evaluation = world.broadcast(evaluation)
     assert evaluation is not None
     return evaluation

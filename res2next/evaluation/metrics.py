@@ -53,12 +53,12 @@ class Scores:
         return len(self.label)
 
     @classmethod
-    def joined(cls, parts: Sequence[Scores]) -> Scores:
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
         """The images of all parts, one part after another."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def taken(self, order: NDArray[np.int64]) -> Scores:
-        """The images at these places."""
+    def select(self, order: NDArray[np.int64]) -> Scores:
+        """The images with these indices."""
         return Scores(*(getattr(self, field.name)[order] for field in fields(self)))
 
 
@@ -81,7 +81,7 @@ def score(logits: Tensor, labels: Tensor) -> Scores:
     )
 
 
-def likeliest(logits: Tensor, labels: Tensor, label_sets: Sequence[Sequence[int]] | None) -> Tensor:
+def likeliest_labels(logits: Tensor, labels: Tensor, label_sets: Sequence[Sequence[int]] | None) -> Tensor:
     """Of the right labels of each image the one with the highest logit, of equal ones the first; ``labels`` if None.
 
     By this label an image is in top-k if any of its labels is.
@@ -129,8 +129,8 @@ def wilson_interval(correct: int, images: int) -> tuple[float, float]:
 
 def confusion_matrix(scores: Scores, classes: int) -> NDArray[np.int64]:
     """How often images of class i (row) were predicted as j (column); images without a prediction are in no column."""
-    told = scores.predicted >= 0
-    pairs = scores.label[told] * classes + scores.predicted[told]
+    has_prediction = scores.predicted >= 0
+    pairs = scores.label[has_prediction] * classes + scores.predicted[has_prediction]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -150,9 +150,9 @@ class Bin:
 
 def calibration(scores: Scores, bins: int = BINS) -> tuple[Bin, ...]:
     """Images by confidence, in bins of equal width; those without a prediction are in none."""
-    told = scores.predicted >= 0
-    confidence: NDArray[Any] = scores.confidence[told]
-    correct = scores.rank[told] == 0
+    has_prediction = scores.predicted >= 0
+    confidence: NDArray[Any] = scores.confidence[has_prediction]
+    correct = scores.rank[has_prediction] == 0
     number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     found = []
     for index in range(bins):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from res2next.datasets import ImageSet
     from res2next.distributed import World
-    from res2next.evaluation.precision import Place
+    from res2next.evaluation.scoring import Place
 
 CHUNK = 512
 """Images between two writes."""
@@ -59,7 +59,7 @@ class Results:
         Raises:
             OtherEvaluation: the folder has results with other inputs; the message names those that differ.
         """
-        self.places, self.scores = nothing() if folder is None else read_results(folder, inputs, data)
+        self.indices, self.scores = no_results() if folder is None else read_results(folder, inputs, data)
         self._data = data
         self.added = 0
         """Images that this process has added."""
@@ -69,30 +69,30 @@ class Results:
 
     def missing(self, images: int, world: World) -> NDArray[np.int64]:
         """Indices of this process's share of the images without results. Every process must call this."""
-        everyone = world.gather(self.places)
-        done = world.broadcast(np.concatenate(everyone) if everyone else self.places)
+        everyone = world.gather(self.indices)
+        done = world.broadcast(np.concatenate(everyone) if everyone else self.indices)
         return np.setdiff1d(np.arange(images), done)[world.rank :: world.size]
 
-    def add(self, places: NDArray[np.int64], scores: Scores) -> None:
+    def add(self, indices: NDArray[np.int64], scores: Scores) -> None:
         """Add results; a chunk is written when it is full."""
-        self._chunk.append((places, scores))
-        self.added += len(places)
-        if sum(len(places) for places, _ in self._chunk) >= CHUNK:
+        self._chunk.append((indices, scores))
+        self.added += len(indices)
+        if sum(len(indices) for indices, _ in self._chunk) >= CHUNK:
             self.write()
 
     def write(self) -> None:
         """Write what has not been written."""
         if not self._chunk:
             return
-        places = np.concatenate([places for places, _ in self._chunk])
-        scores = Scores.joined([scores for _, scores in self._chunk])
+        indices = np.concatenate([indices for indices, _ in self._chunk])
+        scores = Scores.concatenate([scores for _, scores in self._chunk])
         self._chunk = []
         if self._folder is not None:
             values = {field.name: getattr(scores, field.name).tolist() for field in fields(scores)}
-            photos = digest_of_images(self._data, places.tolist())
-            self._append(self._folder, {"photos": photos, "image": places.tolist(), **values})
-        self.places = np.concatenate([self.places, places])
-        self.scores = Scores.joined([self.scores, scores])
+            photos = digest_of_images(self._data, indices.tolist())
+            self._append(self._folder, {"photos": photos, "image": indices.tolist(), **values})
+        self.indices = np.concatenate([self.indices, indices])
+        self.scores = Scores.concatenate([self.scores, scores])
 
     def _append(self, folder: Path, content: dict[str, object]) -> None:
         text = json.dumps(content) + "\n"
@@ -106,7 +106,7 @@ class Results:
             os.fsync(file.fileno())
 
 
-def inputs_of(
+def evaluation_inputs(
     model: nn.Module, data: ImageSet, name: str, weights: str, place: Place, engine: str = "torch", flip: bool = False
 ) -> dict[str, str]:
     """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation.
@@ -130,17 +130,17 @@ def inputs_of(
     }
 
 
-def nothing() -> tuple[NDArray[np.int64], Scores]:
+def no_results() -> tuple[NDArray[np.int64], Scores]:
     """No images."""
     return np.empty(0, np.int64), Scores(**{name: np.empty(0, kind) for name, kind in TYPES.items()})
 
 
-def digest_of_images(data: ImageSet, places: Sequence[int]) -> str:
+def digest_of_images(data: ImageSet, indices: Sequence[int]) -> str:
     """The digest of some images: for photos, of their names, sizes and labels. Empty if one is missing."""
-    if any(place >= len(data) for place in places):
+    if any(index >= len(data) for index in indices):
         return ""
     try:
-        lines = "\n".join(data.identity(place) for place in places)
+        lines = "\n".join(data.identity(index) for index in indices)
     except OSError:
         return ""
     return f"sha256:{hashlib.sha256(lines.encode(errors='surrogateescape')).hexdigest()}"
@@ -152,7 +152,7 @@ def read_results(folder: Path, inputs: Mapping[str, str], data: ImageSet) -> tup
     Raises:
         OtherEvaluation: as :class:`Results`.
     """
-    places, scores = nothing()
+    indices, scores = no_results()
     found = [scores]
     for path in sorted(folder.glob("*.jsonl")):
         lines = path.read_bytes().split(b"\n")[:-1]  # after the last line end: a partial line, or nothing
@@ -163,17 +163,17 @@ def read_results(folder: Path, inputs: Mapping[str, str], data: ImageSet) -> tup
             photos = digest_of_images(data, chunk["image"])
             if not photos or chunk["photos"] != photos:
                 continue
-            places = np.concatenate([places, np.array(chunk["image"], np.int64)])
+            indices = np.concatenate([indices, np.array(chunk["image"], np.int64)])
             found.append(Scores(**{name: np.array(chunk[name], kind) for name, kind in TYPES.items()}))
-    return places, Scores.joined(found)
+    return indices, Scores.concatenate(found)
 
 
-def in_order(known: list[tuple[NDArray[np.int64], Scores]], images: int) -> Scores:
+def merge_results(known: list[tuple[NDArray[np.int64], Scores]], images: int) -> Scores:
     """The scores of all ``images`` in order, from those of all processes, each image once."""
-    places, first = np.unique(np.concatenate([places for places, _ in known]), return_index=True)
-    if not np.array_equal(places, np.arange(images)):
-        raise AssertionError(f"{len(places)} of {images} images were evaluated: this must never happen")
-    return Scores.joined([scores for _, scores in known]).taken(first)
+    indices, first = np.unique(np.concatenate([indices for indices, _ in known]), return_index=True)
+    if not np.array_equal(indices, np.arange(images)):
+        raise AssertionError(f"{len(indices)} of {images} images were evaluated: this must never happen")
+    return Scores.concatenate([scores for _, scores in known]).select(first)
 
 
 def forget_results(folder: Path) -> None:

@@ -1,7 +1,10 @@
-"""The result of an evaluation: counts of images, and values derived from them."""
+"""The result of an evaluation: counts of images, values derived from them, and the prediction for each image."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -18,12 +21,14 @@ from res2next.evaluation.metrics import (
     mean_loss,
     wilson_interval,
 )
+from res2next.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from res2next.datasets import ImageSet
-    from res2next.evaluation.precision import Place
+    from res2next.evaluation.scoring import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ class Timing:
     images: int
 
 
-def summarised(
+def summarize(
     scores: Scores, data: ImageSet, subject: Subject, place: Place, engines: Engines, timing: Timing
 ) -> Evaluation:
     """The result, from the scores of all images in order."""
@@ -194,3 +199,34 @@ def summarised(
         engine=engines.engine,
         streams=engines.streams,
     )
+
+
+# --- Predictions ---
+
+PREDICTION_SUFFIXES = (".csv", ".json")
+PREDICTION_COLUMNS = ("file", "label", "label_name", "predicted", "predicted_name", "probability")
+"""Numbers of classes, and their names, which are not unique for ImageNet; the softmax of the predicted class."""
+
+
+def write_predictions(path: Path, data: ImageSet, scores: Scores) -> None:
+    """Write a row for each image, in the order of the data set; the suffix of ``path`` chooses the format.
+
+    Predictions of images with logits that are not numbers are empty, or null in JSON.
+    """
+    rows = list(_prediction_rows(data, scores))
+    if path.suffix == ".json":
+        text = json.dumps([dict(zip(PREDICTION_COLUMNS, row, strict=True)) for row in rows], indent=1) + "\n"
+    else:
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([PREDICTION_COLUMNS, *rows])
+        text = written.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, text.encode(errors="surrogateescape"))
+
+
+def _prediction_rows(data: ImageSet, scores: Scores) -> Iterator[tuple[Any, ...]]:
+    names = data.classes
+    lists = (scores.label.tolist(), scores.predicted.tolist(), scores.confidence.tolist())
+    for index, (label, predicted, probability) in enumerate(zip(*lists, strict=True)):
+        answer = (predicted, names[predicted], round(probability, 6)) if predicted >= 0 else (None, None, None)
+        yield (data.image_path(index), label, names[label], *answer)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from res2next.inference.engines import CHOICES, Engine, Exported, choose_engine, quantize
-from res2next.inference.memory import keep_memory
-from res2next.inference.network import Optimized, can_optimize, evaluating, optimize
+from res2next.inference.network import Optimized, can_optimize, evaluation_mode, keep_memory, optimize
 from res2next.inference.onnx import export_onnx
 
 __all__ = [
@@ -14,7 +13,7 @@ __all__ = [
     "Optimized",
     "can_optimize",
     "choose_engine",
-    "evaluating",
+    "evaluation_mode",
     "export_onnx",
     "keep_memory",
     "optimize",

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from res2next.errors import EngineNotAvailable, ExportFailed
-from res2next.inference.network import evaluating
+from res2next.inference.network import evaluation_mode
 from res2next.inference.onnx import input_size, onnx_bytes, quantized_bytes
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Exported(nn.Module):
         if self.model is None or not len(images):
             return
         two = images[[0, -1]].contiguous()
-        with evaluating(self.model), torch.inference_mode():
+        with evaluation_mode(self.model), torch.inference_mode():
             expected = self.model(two)
         try:
             logits = torch.from_numpy(run(two.numpy()))

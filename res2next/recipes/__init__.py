@@ -9,7 +9,7 @@ from math import cos, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from res2next.recipes.reading import Range, RecipeError, UnknownRecipe, build_dataclass, parse
+from res2next.recipes.parser import Range, RecipeError, UnknownRecipe, build_dataclass, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

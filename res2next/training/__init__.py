@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from res2next.training.batches import TrainingDataError
-from res2next.training.checkpoint import CheckpointError
-from res2next.training.folder import FolderInUse, Trained
 from res2next.training.loop import NotCompiled, train
 from res2next.training.monitor import Listener
+from res2next.training.run_folder import CheckpointError, FolderInUse, Trained
 from res2next.training_log import Progress
 
 __all__ = [

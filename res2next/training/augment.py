@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn import functional
 
 from res2next.recipes import LEAST_AREA
-from res2next.transforms import MODES, normalised
+from res2next.transforms import MODES, normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ class TrainingPhoto:
         if self.augmentation.randaugment:
             operations = make_randaugment(self.augmentation, self.preprocessing.mean)
             image = randaugment(image, operations, int(draw_seeds(1, source)))
-        pixels = normalised(image, self.preprocessing)
+        pixels = normalize(image, self.preprocessing)
         rectangles = draw_rectangles(self.augmentation.erasing, 1, height, width, source)
         return erase(pixels[None], rectangles)[0]
 

@@ -131,14 +131,14 @@ class MemoryBatches(Batches):
                 pixels = flip_and_crop(self.pixels[chosen], drawn[rows], augmentation.pad)
                 if augmentation.randaugment:
                     pixels = randaugment_all(pixels, drawn[rows].seeds, augmentation, self.preprocessing.mean)
-                yield erase(self.normalised(pixels), drawn[rows].rectangles), self.labels[chosen]
+                yield erase(self.normalize(pixels), drawn[rows].rectangles), self.labels[chosen]
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
         for chosen in torch.split(self.held_out, EVALUATION_BATCH):
-            yield self.normalised(self.pixels[chosen]), self.labels[chosen]
+            yield self.normalize(self.pixels[chosen]), self.labels[chosen]
 
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Bytes -> float32, in the order of operations of :func:`res2next.transforms.normalised`."""
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Bytes -> float32, in the order of operations of :func:`res2next.transforms.normalize`."""
         return pixels.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
 
 
@@ -196,7 +196,7 @@ class PhotoBatches(Batches):
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # seeds workers; the default is the global generator
-            collate_fn=_collated,
+            collate_fn=_collate,
         )
         for batch in loader:
             if isinstance(batch, str):
@@ -204,7 +204,7 @@ class PhotoBatches(Batches):
             yield batch
 
 
-def _collated(items: list[Any]) -> Any:
+def _collate(items: list[Any]) -> Any:
     """One batch; or the messages about images that cannot be decoded, to which torch would add tracebacks."""
     return "; ".join(item for item in items if isinstance(item, str)) or default_collate(items)
 

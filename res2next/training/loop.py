@@ -24,10 +24,10 @@ from res2next.recipes import learning_rate
 from res2next.registry import find
 from res2next.training.augment import generator, mix_images
 from res2next.training.batches import Part, TrainingDataError, make_batches
-from res2next.training.folder import Folder, Trained, make_header
 from res2next.training.monitor import REPORT_EVERY, Clock, interruptions
 from res2next.training.run import Run
-from res2next.weights.metadata import Metadata
+from res2next.training.run_folder import RunFolder, Trained, make_header
+from res2next.weights.read import Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def train(
 ) -> Trained | None:
     """Train by ``recipe`` on the images of ``data``, and write weights and log to the folder ``output``.
 
-    Weights for other classes than the model's in the registry state these classes (:mod:`res2next.weights.metadata`).
+    Weights for other classes than the model's in the registry state these classes (:mod:`res2next.weights.read`).
 
     Args:
         held_out: number of images that are not trained on; after each epoch the network is measured on them.
@@ -88,7 +88,7 @@ def train(
     stated = None
     if data.info.name != entry.dataset:
         stated = Metadata(entry.architecture, tuple(data.classes), entry.preprocessing)
-    folder = Folder(output, make_header(recipe, data, held_out, world, compiled=compiled), stated)
+    folder = RunFolder(output, make_header(recipe, data, held_out, world, compiled=compiled), stated)
     listeners = folder.start(run, resume, listener)
     if compiled:
         run.network.compile()  # in place: names of weights stay

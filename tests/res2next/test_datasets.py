@@ -21,17 +21,17 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 
-from res2next.commands.datasets import datasets_
+from res2next.commands.lists import datasets_
 from res2next.datasets import (
     DataSetDamaged,
     DataSetNotFound,
     UnknownDataset,
     find_dataset,
-    is_at_hand,
+    is_available,
     list_datasets,
     open_dataset,
 )
-from res2next.datasets.fashion_mnist import DEBIAN, FILES
+from res2next.datasets.arrays import DEBIAN, FILES
 from res2next.registry import ENTRIES
 
 torch.set_num_threads(1)
@@ -81,8 +81,8 @@ def test_every_entry_of_the_registry_is_of_a_known_data_set() -> None:
 
 def test_facts_are_told_without_torch() -> None:
     code = (
-        "import sys; from res2next.datasets import find_dataset, is_at_hand, list_datasets;"
-        "[(find_dataset(name).digests, is_at_hand(find_dataset(name))) for name in list_datasets()];"
+        "import sys; from res2next.datasets import find_dataset, is_available, list_datasets;"
+        "[(find_dataset(name).digests, is_available(find_dataset(name))) for name in list_datasets()];"
         "print({'torch', 'torchvision', 'sklearn', 'numpy', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -194,7 +194,7 @@ def test_a_sub_folder_of_the_named_folder_is_found(
 ) -> None:
     root = tmp_path_factory.mktemp("data")
     monkeypatch.setenv("RES2NEXT_DATA", str(root))
-    assert is_at_hand(find_dataset("FashionMNIST"))  # Debian's
+    assert is_available(find_dataset("FashionMNIST"))  # Debian's
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     folder.rename(root / "fashion-mnist")
     with pytest.raises(DataSetNotFound, match="needs too"):
@@ -202,15 +202,15 @@ def test_a_sub_folder_of_the_named_folder_is_found(
 
 
 def test_where_nothing_is_installed_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("res2next.datasets.fashion_mnist.DEBIAN", tmp_path / "nowhere")
-    assert not is_at_hand(find_dataset("FashionMNIST"))
+    monkeypatch.setattr("res2next.datasets.arrays.DEBIAN", tmp_path / "nowhere")
+    assert not is_available(find_dataset("FashionMNIST"))
     with pytest.raises(DataSetNotFound, match="apt-get install dataset-fashion-mnist"):
         open_dataset("FashionMNIST")
 
 
 def test_without_scikit_learn_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    assert not is_at_hand(find_dataset("Digits"))
+    assert not is_available(find_dataset("Digits"))
     with pytest.raises(DataSetNotFound, match=r"pip install 'cardproof\[data\]'"):
         open_dataset("Digits")
 

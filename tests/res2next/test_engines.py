@@ -22,12 +22,13 @@ from res2next import create_model
 from res2next.classification import load_classifier
 from res2next.commands import ENGINE
 from res2next.commands.classify import classify_
-from res2next.commands.evaluate import CALIBRATION, evaluate_, spread
+from res2next.commands.evaluate import CALIBRATION, calibration_indices, evaluate_
 from res2next.datasets import open_dataset
-from res2next.datasets.base import ArrayImages, CorruptImage, DataSetNotFound
+from res2next.datasets.arrays import ArrayImages
+from res2next.datasets.base import CorruptImage, DataSetNotFound
 from res2next.errors import EngineNotAvailable, ExportFailed
-from res2next.evaluation import Evaluation, OtherEvaluation, UndecodableImages, evaluate, streams
-from res2next.evaluation.precision import Place, most_streams
+from res2next.evaluation import Evaluation, OtherEvaluation, UndecodableImages, evaluate, scoring
+from res2next.evaluation.scoring import Place, most_streams
 from res2next.inference import CHOICES, Exported, choose_engine, optimize, quantize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
@@ -252,7 +253,7 @@ def test_streams_count_each_image_once(number: int, by_torch: Evaluation) -> Non
 
 @pytest.mark.usefixtures("two_threads")
 def test_both_ways_are_tried_on_images_that_count(monkeypatch: pytest.MonkeyPatch, by_torch: Evaluation) -> None:
-    monkeypatch.setattr(streams, "SHARE", 1)
+    monkeypatch.setattr(scoring, "SHARE", 1)
     tried: list[tuple[int, int]] = []
     network = create_model(MODEL, pretrained=True)
 
@@ -265,7 +266,7 @@ def test_both_ways_are_tried_on_images_that_count(monkeypatch: pytest.MonkeyPatc
     result = evaluate(network, digits(), optimized=False)
     assert same_counts(result, by_torch)
     # in each of three rounds a batch by two threads, and two halves of one by a thread each
-    assert tried[: 3 * streams.ROUNDS] == [(16, 2), (8, 1), (8, 1)] * streams.ROUNDS
+    assert tried[: 3 * scoring.ROUNDS] == [(16, 2), (8, 1), (8, 1)] * scoring.ROUNDS
     assert sum(images for images, _ in tried) == 360
 
 
@@ -297,7 +298,7 @@ def test_numbers_below_one_are_refused(wrong: dict[str, int]) -> None:
 def test_images_that_cannot_be_decoded_are_listed_at_the_end(
     monkeypatch: pytest.MonkeyPatch, share: int, damaged: set[int]
 ) -> None:
-    monkeypatch.setattr(streams, "SHARE", share)
+    monkeypatch.setattr(scoring, "SHARE", share)
     data = digits()
     whole = data.image
 
@@ -338,7 +339,7 @@ def test_an_optimized_network_may_be_called_by_several_threads() -> None:
     data = digits()
     images = torch.stack([data[index][0] for index in range(5)])
     expected = [network(images[: 1 + number]) for number in range(5)]
-    with streams._pool(4) as pool:  # another size each: weights are packed again and again
+    with scoring._pool(4) as pool:  # another size each: weights are packed again and again
         found = list(pool.map(network, [images[: 1 + number] for number in range(5)] * 10))
     assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(found, expected * 10, strict=True))
 
@@ -376,11 +377,11 @@ def test_int8_is_calibrated_on_images_that_are_not_evaluated() -> None:
 
 def test_int8_is_calibrated_on_images_from_all_parts_of_the_set() -> None:
     for images in (257, 511, 1437, 60_000):
-        places = spread(images)
+        places = calibration_indices(images)
         steps = [after - before for before, after in zip(places, [*places[1:], images], strict=True)]
         assert (len(places), places[0]) == (CALIBRATION, 0)
         assert max(steps) - min(steps) <= 1
-    assert spread(3) == [0, 1, 2]
+    assert calibration_indices(3) == [0, 1, 2]
 
 
 def test_int8_on_a_gpu_is_refused() -> None:

@@ -18,13 +18,12 @@ from res2next.distributed import World
 from res2next.recipes import RecipeError, changed, load_recipe
 from res2next.registry import find
 from res2next.training import TrainingDataError, train
-from res2next.training.initial import initial_network
 from res2next.training.loop import update
-from res2next.training.run import Run, make_optimizer
+from res2next.training.run import Run, initial_network, make_optimizer
 from res2next.training_log import read_log_header
 from res2next.weights import file_digest, read_state_dict
 from res2next.weights.find import BUNDLED
-from res2next.weights.metadata import KEY, Metadata, as_header, count_outputs, read_metadata
+from res2next.weights.read import METADATA_KEY, Metadata, as_header, count_outputs, read_metadata
 
 torch.set_num_threads(1)
 
@@ -186,7 +185,7 @@ def stated(**changes: object) -> str:
 )
 def test_what_a_file_says_is_checked(text: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    save_file({"fc.weight": torch.zeros(2, 4)}, path, {KEY: text})
+    save_file({"fc.weight": torch.zeros(2, 4)}, path, {METADATA_KEY: text})
     with pytest.raises(UnreadableWeights, match="states its network in a way that cannot be read"):
         read_metadata(path)
 

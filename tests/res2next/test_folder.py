@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from quick_digits import MODEL, weights_file
 
-from res2next.commands.datasets import datasets_
 from res2next.commands.evaluate import evaluate_
+from res2next.commands.lists import datasets_
 from res2next.datasets import (
     DataSetIncomplete,
     DataSetNotFound,
@@ -22,7 +22,7 @@ from res2next.datasets import (
     find_dataset,
     open_dataset,
 )
-from res2next.datasets.folder import MARK
+from res2next.datasets.folder import NOT_PUBLISHED
 from res2next.evaluation import UndecodableImages, evaluate
 from res2next.registry import Preprocessing
 from res2next.transforms import evaluation_transform
@@ -319,7 +319,7 @@ def test_the_text_says_that_the_images_are_not_published_how_many_classes_and_wh
 ) -> None:
     done = run("--weights", weights, "--data", f"folder:{written}", "--crop", "0.8", "--size", "12", "--flip")
     text = " ".join(done.stdout.split())
-    assert MARK in text
+    assert NOT_PUBLISHED in text
     assert "images of 8 of 10 classes" in text
     assert "not the published way of evaluating: crop 0.8, size 12, flip" in text
 
@@ -375,4 +375,4 @@ def test_a_bad_photo_ends_with_status_1_and_resume_gives_the_result_of_a_run_wit
 
 def test_checking_a_folder_says_what_it_is(pets: Path) -> None:
     done = CliRunner().invoke(datasets_, ["--check", f"folder:{pets}"])
-    assert f"folder:pets test: 6 images of 3 classes, {MARK}" in done.stdout
+    assert f"folder:pets test: 6 images of 3 classes, {NOT_PUBLISHED}" in done.stdout

@@ -30,7 +30,7 @@ def scores_of(rows: list[list[float]], labels: list[int]) -> Scores:
     return score(torch.tensor(rows), torch.tensor(labels))
 
 
-def told(confidence: list[float], correct: list[bool]) -> Scores:
+def two_class_scores(confidence: list[float], correct: list[bool]) -> Scores:
     """Return scores of two classes with these confidences."""
     n = len(confidence)
     rank = np.array([0 if right else 1 for right in correct], np.int64)
@@ -99,7 +99,7 @@ def test_a_mean_loss_does_not_depend_on_how_images_are_put_into_batches() -> Non
     logits = torch.randn(300, 10, generator=torch.Generator().manual_seed(2))
     labels = torch.arange(300) % 10
     whole = score(logits, labels)
-    parts = Scores.joined([score(logits[i : i + 7], labels[i : i + 7]) for i in range(0, 300, 7)])
+    parts = Scores.concatenate([score(logits[i : i + 7], labels[i : i + 7]) for i in range(0, 300, 7)])
     assert mean_loss(whole) == mean_loss(parts)
 
 
@@ -118,7 +118,7 @@ def test_the_interval_of_none_begins_at_zero_and_that_of_all_ends_at_one() -> No
 
 def test_calibration_error_by_hand() -> None:
     # bins of a fifteenth: 0.60 is the upper bound of bin 8; 0.95 and 0.99 share the last
-    scores = told([0.60, 0.95, 0.99, 0.55], [True, True, False, False])
+    scores = two_class_scores([0.60, 0.95, 0.99, 0.55], [True, True, False, False])
     bins = calibration(scores)
     assert [(number, part.images, part.correct) for number, part in enumerate(bins) if part.images] == [
         (8, 2, 1),
@@ -130,11 +130,11 @@ def test_calibration_error_by_hand() -> None:
 
 
 def test_sure_and_right_is_calibrated() -> None:
-    assert calibration_error(calibration(told([1.0, 1.0], [True, True]))) == 0
+    assert calibration_error(calibration(two_class_scores([1.0, 1.0], [True, True]))) == 0
 
 
 def test_a_bin_has_its_upper_bound_and_not_its_lower() -> None:
-    bins = calibration(told([0.5, 0.5000001], [True, True]), bins=2)
+    bins = calibration(two_class_scores([0.5, 0.5000001], [True, True]), bins=2)
     assert [part.images for part in bins] == [1, 1]
 
 

@@ -20,7 +20,7 @@ from res2next import create_model
 from res2next.commands.evaluate import evaluate_
 from res2next.datasets import open_dataset
 from res2next.evaluation import evaluate
-from res2next.inference import export_onnx, fold, onednn, optimize
+from res2next.inference import convolution, export_onnx, optimize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
 
@@ -44,10 +44,10 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.fixture(params=[True, False], ids=["onednn", "plain"])
 def convolutions(request, monkeypatch) -> None:
-    if request.param and not onednn.has_onednn(torch.float32):
+    if request.param and not convolution.has_onednn(torch.float32):
         pytest.skip("this torch has no oneDNN operators that give the right sums")
     if not request.param:
-        monkeypatch.setattr(onednn, "has_onednn", lambda dtype: False)
+        monkeypatch.setattr(convolution, "has_onednn", lambda dtype: False)
 
 
 @pytest.mark.usefixtures("convolutions")
@@ -77,7 +77,7 @@ def test_no_norm_is_left_and_the_network_itself_is_as_it_was(name):
     before = copy.deepcopy(network.state_dict())
     fast = optimize(network)
     assert not [layer for layer in fast.modules() if isinstance(layer, nn.BatchNorm2d)]
-    assert [layer for layer in fast.modules() if isinstance(layer, fold.Convolution)]
+    assert [layer for layer in fast.modules() if isinstance(layer, convolution.Convolution)]
     assert network.training
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in before.items())
     network(images(name, 2, 64, 64)).sum().backward()
@@ -178,7 +178,7 @@ def test_an_optimized_network_is_evaluated_and_recorded_as_what_it_computes_in()
 
 def test_the_command_evaluates_optimized_networks_unless_told_not_to(monkeypatch):
     calls = []
-    monkeypatch.setattr("res2next.evaluation.precision.optimize", lambda model: calls.append(model) or optimize(model))
+    monkeypatch.setattr("res2next.evaluation.scoring.optimize", lambda model: calls.append(model) or optimize(model))
     runs = [CliRunner().invoke(evaluate_, ["res2next_tiny", "--json", *more]) for more in ([], ["--no-optimize"])]
     assert [run.exit_code for run in runs] == [0, 0]
     assert len(calls) == 1
@@ -197,15 +197,15 @@ def test_folding_is_the_norm_after_the_convolution():
     assert norm.running_mean is not None
     norm.running_mean.uniform_()
     x = torch.randn(2, 4, 8, 8)
-    weight, bias = fold.fold_norm(conv, norm)
+    weight, bias = convolution.fold_norm(conv, norm)
     assert torch.allclose(nn.functional.conv2d(x, weight, bias), norm(conv(x)), atol=1e-5)
 
 
 def test_operators_that_give_other_sums_are_not_used(monkeypatch):
-    if not onednn.has_onednn(torch.float32):
+    if not convolution.has_onednn(torch.float32):
         pytest.skip("this torch has no oneDNN operators that give the right sums")
-    monkeypatch.setattr(onednn.OneDnnConvolution, "forward_add", lambda self, x, shortcut: shortcut)
-    assert not onednn.has_onednn.__wrapped__(torch.float32)
+    monkeypatch.setattr(convolution.OneDnnConvolution, "forward_add", lambda self, x, shortcut: shortcut)
+    assert not convolution.has_onednn.__wrapped__(torch.float32)
 
 
 def test_memory_is_kept_where_the_c_library_is_that_of_gnu(tmp_path):

@@ -1,4 +1,4 @@
-"""Facts about the published weights, and the package as a zoo."""
+"""Facts about the published weights, the photo that comes with the package, and the package as a zoo."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from dataclasses import FrozenInstanceError
 from hashlib import sha256
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -16,14 +17,16 @@ import pytest
 import timm
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 import res2next
-from res2next import UnknownModel, list_models
-from res2next.commands.models import models_
+from res2next import UnknownModel, create_model, list_models
+from res2next.commands.lists import models_
 from res2next.datasets import find_dataset
+from res2next.model import Res2Branch
 from res2next.recipes import load_recipe
 from res2next.registry import ENTRIES, PAPER_RECIPE, find
-from res2next.zoo import NETWORK_SOURCES, zoo
+from res2next.zoo import NETWORK_SOURCES, block_diagram, zoo
 
 ROOT = Path(res2next.__file__).parent.parent
 PUBLISHED = [entry for entry in ENTRIES if entry.weights.url is not None]
@@ -224,3 +227,48 @@ def test_no_module_has_the_name_of_something_else_in_its_package() -> None:
         modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
         names = {name for name in dir(package) if not isinstance(getattr(package, name), ModuleType)}
         assert not modules & names - {"__init__"}
+
+
+# --- The photo ---
+
+
+def test_the_photo_is_a_small_picture_in_colour() -> None:
+    with Image.open(res2next.example_photo()) as photo:
+        photo.load()
+        assert (photo.format, photo.mode, photo.size) == ("JPEG", "RGB", (256, 170))
+    assert res2next.example_photo().stat().st_size < 20_000
+
+
+def test_its_licence_stands_beside_it() -> None:
+    photo = res2next.example_photo()
+    text = photo.with_name("README.md").read_text(encoding="utf-8")
+    assert f"`{photo.name}`" in text
+    assert "CC0" in text
+
+
+# --- Diagrams of blocks: their numbers are those of the networks, and reading them imports no torch ---
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_diagram_has_the_numbers_of_the_network(name):
+    with torch.device("meta"):
+        network = create_model(name)
+    blocks = [module for module in network.modules() if isinstance(module, Res2Branch)]
+    first, other = next(pair for pair in pairwise(blocks) if pair[0].first and not pair[1].first)
+    for panel, block in zip(block_diagram(name)["panels"], (first, other), strict=True):
+        assert [box["text"] for box in panel["boxes"][:3]] == [
+            f"{block.conv1.in_channels} channels",
+            f"1×1: {block.scale} × {block.width} channels",
+            f"1×1: {block.conv3.out_channels} channels",
+        ]
+        texts = [box["text"] for box in panel["boxes"]]
+        assert texts.count("3×3") == len(block.convs)
+        assert texts.count("+") == (0 if block.first else len(block.convs) - 1)
+        assert ("pool" in texts) == block.first
+    groups = first.convs[0].groups
+    assert (f"in {groups} groups" in block_diagram(name)["caption"]) == (groups > 1)
+
+
+def test_a_diagram_needs_no_torch():
+    code = "import sys; from res2next.zoo import zoo; zoo.diagram('res2next50'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

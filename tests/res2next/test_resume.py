@@ -14,7 +14,13 @@ from warm import start
 from res2next.files import atomic_path, write_atomic
 from res2next.recipes import changed, load_recipe
 from res2next.training import Progress, Trained, train
-from res2next.training.checkpoint import Checkpoint, CheckpointError, list_checkpoints, load_newest, save
+from res2next.training.run_folder import (
+    Checkpoint,
+    CheckpointError,
+    list_checkpoints,
+    load_checkpoint,
+    write_checkpoint,
+)
 from res2next.training_log import LogError, LogRow, read_log_rows
 
 torch.set_num_threads(1)
@@ -149,22 +155,22 @@ def checkpoint(step: int, **run: str) -> Checkpoint:
 
 def test_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in (5, 10, 100, 1_000_000):
-        save(tmp_path, checkpoint(step))
+        write_checkpoint(tmp_path, checkpoint(step))
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-000000100.pt", "step-001000000.pt"]
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
-    save(tmp_path, checkpoint(3, seed="0"))
-    found = load_newest(tmp_path, {"seed": "0"}, print)
+    write_checkpoint(tmp_path, checkpoint(3, seed="0"))
+    found = load_checkpoint(tmp_path, {"seed": "0"}, print)
     assert found is not None
     assert (found.step, found.loss, found.log_bytes, found.average) == (3, 0.5, 10, None)
     assert torch.equal(found.network["weight"], torch.ones(3))
 
 
 def test_all_that_differs_is_said(tmp_path: Path) -> None:
-    save(tmp_path, checkpoint(3, seed="0", model="a", same="x"))
+    write_checkpoint(tmp_path, checkpoint(3, seed="0", model="a", same="x"))
     with pytest.raises(CheckpointError) as caught:
-        load_newest(tmp_path, {"seed": "1", "data": "d", "same": "x"}, print)
+        load_checkpoint(tmp_path, {"seed": "1", "data": "d", "same": "x"}, print)
     for difference in ("seed was 0 and is 1", "model was a and is not set", "data was not set and is d"):
         assert difference in str(caught.value)
     assert "same" not in str(caught.value)
@@ -175,21 +181,21 @@ def test_where_no_checkpoint_can_be_read_that_is_an_error(tmp_path: Path) -> Non
     (tmp_path / "step-000000002.pt").write_bytes(b"not a checkpoint")
     notices: list[str] = []
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        load_newest(tmp_path, {}, notices.append)
+        load_checkpoint(tmp_path, {}, notices.append)
     assert len(notices) == 2
 
 
 def test_a_checkpoint_that_holds_code_is_not_run(tmp_path: Path) -> None:
     torch.save({"run": Path}, tmp_path / "step-000000001.pt")
     with pytest.raises(CheckpointError):
-        load_newest(tmp_path, {}, lambda _: None)
+        load_checkpoint(tmp_path, {}, lambda _: None)
 
 
 def test_what_a_kill_left_half_written_is_no_checkpoint(tmp_path: Path) -> None:
-    save(tmp_path, checkpoint(1))
+    write_checkpoint(tmp_path, checkpoint(1))
     (tmp_path / ".step-000000002.pt.77.partial").write_bytes(b"half")
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-000000001.pt"]
-    save(tmp_path, checkpoint(3))
+    write_checkpoint(tmp_path, checkpoint(3))
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-000000001.pt", "step-000000003.pt"]
 
 

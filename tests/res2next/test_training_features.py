@@ -19,18 +19,17 @@ from timm.loss import BinaryCrossEntropy
 from torch import nn
 from warm import torchrun
 
-from res2next.commands import main, terminal
-from res2next.commands.terminal import TrainingDisplay
+from res2next.commands import main
+from res2next.commands import train as train_command
+from res2next.commands.train import TrainingDisplay
 from res2next.distributed import DeviceNotAvailable, World, convolution_precision
 from res2next.recipes import Recipe, RecipeError, changed, load_recipe
 from res2next.training import Progress, Trained, TrainingDataError, train
 from res2next.training import run as run_module
 from res2next.training.augment import Mix
-from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest
-from res2next.training.folder import make_header, run_identity
-from res2next.training.initial import initial_network
 from res2next.training.loop import NotCompiled, compute_binary_loss, seeded_dropout, update
-from res2next.training.run import Run, Score
+from res2next.training.run import Run, Score, initial_network
+from res2next.training.run_folder import Checkpoint, list_checkpoints, load_checkpoint, make_header, run_identity
 from res2next.training_log import LogRow, TrainingLog, read_log_header
 from res2next.weights import read_state_dict
 
@@ -327,7 +326,7 @@ def test_a_checkpoint_of_an_earlier_version_is_of_the_same_run(tmp_path: Path) -
     assert not later & {key.removeprefix("recipe.") for key in identity}
     old = {"run": identity, "step": 4, "network": {}, "average": None, "optimizer": {}, "scaler": {}}
     torch.save(old | {"loss": 0.5, "log_bytes": 10}, tmp_path / "step-000000004.pt")
-    assert load_newest(tmp_path, identity, print) == Checkpoint(identity, 4, {}, None, {}, {}, 0.5, 10, None)
+    assert load_checkpoint(tmp_path, identity, print) == Checkpoint(identity, 4, {}, None, {}, {}, 0.5, 10, None)
 
 
 def test_a_log_of_an_earlier_version_goes_on_with_its_columns(tmp_path: Path) -> None:
@@ -354,7 +353,7 @@ def test_what_was_added_makes_another_run_if_it_is_used() -> None:
 
 def test_off_a_terminal_progress_is_at_most_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, 0.0, 30.0, 61.0, 61.0, 90.0, 120.0, 122.0, 122.0, 170.0, 182.0))
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(train_command.time, "monotonic", lambda: next(clock))
     printed = io.StringIO()
     bar = Bar(console=Console(file=printed), disable=True)
     display = TrainingDisplay(bar, bar.add_task("training"))

@@ -23,7 +23,7 @@ from res2next import create_model, list_models
 from res2next.datasets import open_dataset
 from res2next.distributed import World
 from res2next.evaluation import evaluate
-from res2next.evaluation.precision import exact_on
+from res2next.evaluation.scoring import exact_on
 from res2next.recipes import changed, load_recipe
 from res2next.registry import find
 from res2next.training import train

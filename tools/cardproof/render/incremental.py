@@ -212,9 +212,9 @@ def _context_digest(settings: Settings) -> str:
 
 def _local_files(settings: Settings) -> list[str]:
     """Return the state of data, weights and devices, which decide whether results are evaluated and snippets run."""
-    from res2next.datasets import find_dataset, is_at_hand, list_datasets
+    from res2next.datasets import find_dataset, is_available, list_datasets
 
-    found = [f"{name} {is_at_hand(find_dataset(name), settings.data.get(name))}" for name in list_datasets()]
+    found = [f"{name} {is_available(find_dataset(name), settings.data.get(name))}" for name in list_datasets()]
     found += [f"{name}={os.environ.get(name, '')}" for name in ("RES2NEXT_WEIGHTS", "RES2NEXT_DATA", "TORCH_HOME")]
     named = os.environ.get("RES2NEXT_WEIGHTS")
     places = [settings.path(settings.weights)] if settings.weights else []

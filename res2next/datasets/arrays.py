@@ -1,8 +1,14 @@
-"""FashionMNIST: 70,000 grey photos of clothes, 28x28 pixels, in the four files that its authors published.
+"""Grey images that are held in memory: Digits, which come with scikit-learn, and FashionMNIST.
 
-The files may be packed with gzip or not. Debian repacks them, and gzip writes times and names into its header,
-so the SHA-256 of the unpacked file is verified. They are read into memory
-(47 MB at most) and nothing is written anywhere.
+Digits are 1,797 handwritten digits of 8x8 pixels. The split is by position: the first 1,437 images train, the last 360
+test. It separates writers, since images are in the file writer by writer: 58 % of the images have their nearest
+neighbour of the same digit at most 130 places away, where 14 % would if the order were random (17 % at most in 200
+trials). A nearest-neighbour classifier gets 95.6 % of the last 360 right, but 98.7 % (standard deviation 0.5) of 360
+drawn at random, where it has seen the same writers. Only the writer at the boundary is in both parts.
+
+FashionMNIST are 70,000 photos of clothes, 28x28 pixels, in the four files that its authors published, packed with gzip
+or not. Debian repacks them, and gzip writes times and names into its header, so the SHA-256 of the unpacked file is
+verified. They are read into memory (47 MB at most) and nothing is written anywhere.
 """
 
 from __future__ import annotations
@@ -11,17 +17,119 @@ import gzip
 import math
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import ArrayImages, DataSetDamaged, DatasetInfo, DataSetNotFound, Split
+from res2next.datasets.base import INSTALL_DATA, DataSetDamaged, DatasetInfo, DataSetNotFound, ImageSet, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
     from PIL.Image import Image
+
+
+class ArrayImages(ImageSet):
+    """Grey images in memory.
+
+    The digest is of the bytes of all pixels, then of all labels, one byte each.
+    """
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        split: Split,
+        stored: np.ndarray[Any, np.dtype[np.uint8]],
+        labels: np.ndarray[Any, np.dtype[np.uint8]],
+        transform: Callable[[Image], Any] | None,
+        *,
+        white: int = 255,
+    ) -> None:
+        """Take images (N, H, W) as stored, with values 0 to ``white``, and labels (N,)."""
+        super().__init__(info, split, labels.tolist(), transform)
+        self._read = sha256(stored.tobytes() + labels.tobytes()).hexdigest()
+        self.pixels = ((stored.astype("uint16") * 255 + white // 2) // white).astype("uint8")
+        """(N, H, W), grey levels 0 to 255, rounded to nearest."""
+
+    def image(self, index: int) -> Image:
+        """One grey image (mode L)."""
+        from PIL.Image import fromarray
+
+        return fromarray(self.pixels[index])
+
+    def image_name(self, index: int) -> str:
+        """A name with the index in the split, from 0."""
+        return f"{self.info.name} {self.split} image {index}"
+
+    def identity(self, index: int) -> str:
+        """The digest of all images, which are read at once, and the index."""
+        return f"{self.digest} {index}"
+
+    def _digest(self) -> str:
+        return f"sha256:{self._read}"
+
+
+# --- Digits ---
+
+DIGITS_WHITE = 16
+"""The brightest value of a stored pixel: each is the number of set pixels among 4x4."""
+
+DIGITS_TRAIN = 1437
+"""Images that train."""
+
+
+DIGITS = DatasetInfo(
+    name="Digits",
+    aliases=("Optical Recognition of Handwritten Digits", "sklearn digits", "scikit-learn digits", "UCI digits"),
+    num_classes=10,
+    images={"train": DIGITS_TRAIN, "test": 360},
+    source="E. Alpaydin, C. Kaynak, 1998; UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, "
+    "its test part, as it comes with scikit-learn",
+    licence="CC BY 4.0",
+    read_classes=partial(tuple[str, ...], "0123456789"),
+    digests={
+        "train": "sha256:9574b33fb757af729b0e4c47928a3f36de0e877f43f46fc021124abc4898b395",
+        "test": "sha256:a300d389cc0a03e7feabc79a758049754db9213f713019e89a29d69268aa1f41",
+    },
+)
+
+
+def open_digits(
+    info: DatasetInfo, path: Path | None, split: Split, transform: Callable[[Image], Any] | None
+) -> ArrayImages:
+    """The images of a split, from scikit-learn.
+
+    Raises:
+        DataSetNotFound: scikit-learn is not installed, or a ``path`` is given, from which nothing would be read.
+        DataSetDamaged: the images of scikit-learn do not have the digests.
+    """
+    if path is not None:
+        raise DataSetNotFound(f"{info.name} comes with scikit-learn, and {path} would not be read: give no path for it")
+    if not has_sklearn():
+        raise DataSetNotFound(f"{info.name} comes with scikit-learn, which is not installed: {INSTALL_DATA}")
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    part = slice(None, DIGITS_TRAIN) if split == "train" else slice(DIGITS_TRAIN, None)
+    stored = bunch.images[part].astype("uint8")
+    data = ArrayImages(info, split, stored, bunch.target[part].astype("uint8"), transform, white=DIGITS_WHITE)
+    if data.digest != info.digests[split]:
+        raise DataSetDamaged(
+            f"the {split} images of {info.name} in the installed scikit-learn are not those that were published: "
+            f"digest {data.digest}, expected {info.digests[split]}. Reinstall scikit-learn"
+        )
+    return data
+
+
+def has_sklearn() -> bool:
+    """Whether scikit-learn is installed."""
+    return find_spec("sklearn") is not None
+
+
+# --- FashionMNIST ---
 
 CLASSES = (
     "T-shirt/top",
@@ -76,19 +184,14 @@ FILES: dict[Split, tuple[IdxFile, IdxFile]] = {
 dataset-fashion-mnist, version 0.0~git20200523."""
 
 
-def class_names() -> tuple[str, ...]:
-    """The ten kinds of clothes."""
-    return CLASSES
-
-
-INFO = DatasetInfo(
+FASHION_MNIST = DatasetInfo(
     name="FashionMNIST",
     aliases=("Fashion-MNIST",),
     num_classes=10,
     images={"train": 60_000, "test": 10_000},
     source="H. Xiao, K. Rasul, R. Vollgraf, 2017, https://github.com/zalandoresearch/fashion-mnist",
     licence="MIT",
-    read_classes=class_names,
+    read_classes=partial(tuple[str, ...], CLASSES),
     digests={
         "train": "sha256:16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
         "test": "sha256:9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
@@ -116,7 +219,7 @@ def open_fashion_mnist(
     return ArrayImages(info, split, _read(folder, images), _read(folder, labels), transform)
 
 
-def is_installed() -> bool:
+def has_debian_package() -> bool:
     """Whether Debian's package is installed."""
     return all(_packed_or_not(DEBIAN, file) for file in FILES["test"])
 

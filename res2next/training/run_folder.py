@@ -1,10 +1,12 @@
-"""The folder of a run and its files."""
+"""The folder of a run: its checkpoints, its log and its weights, written so that it can be killed at any moment."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,23 +17,27 @@ from res2next.distributed import convolution_precision
 from res2next.errors import Res2NextError
 from res2next.files import file_digest, write_atomic
 from res2next.registry import ENTRIES
-from res2next.training.checkpoint import Checkpoint, list_checkpoints, load_newest, save
-from res2next.training.initial import initial_file
 from res2next.training.monitor import Listeners
+from res2next.training.run import initial_file
 from res2next.training_log import LogHeader, TrainingLog, start_log, tensorboard, truncate_log, with_kept_epoch
-from res2next.weights.metadata import as_header
+from res2next.weights.read import as_header
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from torch import Tensor
 
     from res2next.datasets import ImageSet
     from res2next.distributed import World
     from res2next.recipes import Augmentation, Recipe
     from res2next.training.monitor import Listener
-    from res2next.training.run import Run
-    from res2next.weights.metadata import Metadata
+    from res2next.training.run import Best, Run
+    from res2next.weights.read import Metadata
 
+
+MOST_CHECKPOINTS = 2
+"""The older one is used if the newer is damaged."""
 
 MOST_IN_A_TAG = 40
 """Characters of the name of a folder in the names of files."""
@@ -53,7 +59,7 @@ class Trained:
     """Updates done."""
 
 
-class Folder:
+class RunFolder:
     """The folder of a run: ``log.csv``, ``checkpoints``, ``tensorboard``, and finally weights with their log."""
 
     def __init__(self, path: Path, header: LogHeader, stated: Metadata | None = None) -> None:
@@ -77,7 +83,7 @@ class Folder:
         """
         notices: list[str] = []
         self._check_unused(resume)
-        checkpoint = load_newest(self.checkpoints, self.identity, notices.append) if resume else None
+        checkpoint = load_checkpoint(self.checkpoints, self.identity, notices.append) if resume else None
         if checkpoint is not None:
             run.restore(checkpoint)
         run.world.barrier()  # no process writes before all have read
@@ -113,7 +119,7 @@ class Folder:
                 best=run.best,
                 seconds=run.seconds,
             )
-            save(self.checkpoints, checkpoint)
+            write_checkpoint(self.checkpoints, checkpoint)
 
     def finish(self, run: Run) -> Trained | None:
         """Write the weights, and the log with the same name."""
@@ -138,6 +144,95 @@ class Folder:
             raise FolderInUse(
                 f"{self.path} has a run that was begun; continue it with --resume, or take another folder"
             )
+
+
+# --- Checkpoints ---
+
+
+class CheckpointError(Res2NextError, RuntimeError):
+    """A run that cannot be continued: its checkpoints are of another run, or unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state that training continues from."""
+
+    run: dict[str, str]
+    """Identity of the run: settings of the recipe, digest of the data, number of held-out images."""
+    step: int
+    """Updates done."""
+    network: dict[str, Tensor]
+    average: dict[str, Tensor] | None
+    """The moving average of the weights, if the recipe has one."""
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    loss: float
+    """Sum over the updates of the epoch so far."""
+    log_bytes: int
+    """Length of the log; later rows are of updates that will be repeated."""
+    best: Best | None = None
+    """The best epoch so far, if the recipe keeps it."""
+    seconds: float = 0.0
+    """Duration of training so far."""
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; remove all but the last two, and partial files of killed processes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    buffer = BytesIO()
+    # not dataclasses.asdict, which copies every tensor
+    torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__slots__}, buffer)
+    write_atomic(folder / f"step-{checkpoint.step:09d}.pt", buffer.getvalue())
+    for old in (*list_checkpoints(folder)[:-MOST_CHECKPOINTS], *folder.glob(".step-*.partial")):
+        old.unlink()
+
+
+def load_checkpoint(folder: Path, run: Mapping[str, str], notice: Callable[[str], None]) -> Checkpoint | None:
+    """The last checkpoint of a folder that can be read; None if there is none.
+
+    Args:
+        run: the expected identity of the run.
+        notice: called with a message about an unreadable checkpoint.
+
+    Raises:
+        CheckpointError: it is of another run, or none of them can be read.
+    """
+    paths = list_checkpoints(folder)
+    for path in reversed(paths):
+        checkpoint = _read_checkpoint(path)
+        if checkpoint is None:
+            notice(f"{path} is damaged; the checkpoint before it is taken")
+            continue
+        differences = [
+            f"{key} was {checkpoint.run.get(key, 'not set')} and is {run.get(key, 'not set')}"
+            for key in sorted({*run, *checkpoint.run})
+            if run.get(key) != checkpoint.run.get(key)
+        ]
+        if differences:
+            raise CheckpointError(
+                f"{path} is of another run: {'; '.join(differences)}. Continue it as it was started, or train into "
+                "another folder"
+            )
+        return checkpoint
+    if paths:
+        raise CheckpointError(f"no checkpoint in {folder} can be read; train into another folder")
+    return None
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    return sorted(folder.glob("step-*.pt"))
+
+
+def _read_checkpoint(path: Path) -> Checkpoint | None:
+    try:
+        # tensors and plain values only: no code of a pickle runs
+        return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError, TypeError, OSError):
+        return None  # torch raises any of these for a truncated file
+
+
+# --- Log header, identity, and names of files ---
 
 
 def make_header(recipe: Recipe, data: ImageSet, held_out: int, world: World, *, compiled: bool = False) -> LogHeader:
