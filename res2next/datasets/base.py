@@ -92,7 +92,7 @@ class ImageSet(ABC):
         image = self.image(index)
         return (image if self.transform is None else self.transform(image)), label
 
-    def label_sets(self, places: Sequence[int]) -> Sequence[Sequence[int]] | None:
+    def label_sets(self, indices: Sequence[int]) -> Sequence[Sequence[int]] | None:
         """All right labels of some images, if images may have several; None if each has its label only."""
         return None
 
@@ -156,3 +156,8 @@ class CorruptImage(Res2NextError, OSError):  # noqa: N818 - as above
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are, for a message."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

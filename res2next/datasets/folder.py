@@ -14,7 +14,7 @@ import io
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import DataSetIncomplete, DatasetInfo, DataSetNotFound, Split
+from res2next.datasets.base import DataSetIncomplete, DatasetInfo, DataSetNotFound, Split, first_names
 from res2next.datasets.photos import IMAGE_SUFFIXES, FolderPhotos, PhotoSet, is_image_name, prepare_image
 
 if TYPE_CHECKING:
@@ -119,14 +119,14 @@ def _numbers(known: DatasetInfo, names: Sequence[str], root: Path) -> dict[str, 
         others = [name for name in names if name not in ids]
         if others:
             raise DataSetIncomplete(
-                f"{root} has folders that are not classes of {known.name}: {_some(others)}. "
-                f"Its classes are {_some([*ids])}"
+                f"{root} has folders that are not classes of {known.name}: {first_names(others)}. "
+                f"Its classes are {first_names([*ids])}"
             )
         return {name: ids[name] for name in names}
     if not all(name.isascii() and name.isdecimal() and int(name) < known.num_classes for name in names):
         return None
     if len({int(name) for name in names}) < len(names):
-        raise DataSetIncomplete(f"{root} has several folders for the same number of a class: {_some(names)}")
+        raise DataSetIncomplete(f"{root} has several folders for the same number of a class: {first_names(names)}")
     return {name: int(name) for name in names}
 
 
@@ -152,14 +152,16 @@ def _require_equal_classes(root: Path, names: Sequence[str], others: Iterable[Pa
     for other in others:
         if different := sorted(set(_folders(other)).symmetric_difference(names)):
             raise DataSetIncomplete(
-                f"{root} and {other} have different classes: only one of them has {_some(different)}"
+                f"{root} and {other} have different classes: only one of them has {first_names(different)}"
             )
 
 
 def _require_images(root: Path, names: Sequence[str], filled: set[str]) -> None:
     if empty := [name for name in names if name not in filled]:
         ends = ", ".join(IMAGE_SUFFIXES)
-        raise DataSetIncomplete(f"{root} has class folders without an image: {_some(empty)}. Images end in {ends}")
+        raise DataSetIncomplete(
+            f"{root} has class folders without an image: {first_names(empty)}. Images end in {ends}"
+        )
 
 
 def _folders(root: Path) -> list[str]:
@@ -169,7 +171,3 @@ def _folders(root: Path) -> list[str]:
 
 def _images(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if is_image_name(entry.name) and not entry.is_dir())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

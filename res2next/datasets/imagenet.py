@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from res2next.datasets.base import DataSetIncomplete, DatasetInfo, DataSetNotFound, Split, WrongLabels
+from res2next.datasets.base import DataSetIncomplete, DatasetInfo, DataSetNotFound, Split, WrongLabels, first_names
 from res2next.datasets.photos import (
     FolderPhotos,
     PhotoSet,
@@ -218,7 +218,9 @@ def _check_labels(info: DatasetInfo, labels: Mapping[str, str]) -> None:
     numbers = Counter(labels.values())
     uneven = [f"{name} ({numbers[name]})" for name in info.read_class_ids() if numbers[name] != each]
     if uneven:
-        raise WrongLabels(f"every class of {info.name} has {each} validation photos, but here not {_some(uneven)}")
+        raise WrongLabels(
+            f"every class of {info.name} has {each} validation photos, but here not {first_names(uneven)}"
+        )
     by_stem = {_stem(name): class_id for name, class_id in labels.items()}
     for name, class_id in info.anchors.items():
         if by_stem[_stem(name)] != class_id:
@@ -232,12 +234,8 @@ def _check_labels(info: DatasetInfo, labels: Mapping[str, str]) -> None:
 def _refuse(what: str, names: Sequence[str], kind: str, info: DatasetInfo) -> None:
     """Raise if there are any names."""
     if names:
-        of = f"{kind} {_some(names)}" if kind else f"{info.name}: {_some(names)}"
+        of = f"{kind} {first_names(names)}" if kind else f"{info.name}: {first_names(names)}"
         raise DataSetIncomplete(f"{what} {of}. {info.name} is used whole or not at all")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _stem(name: str) -> str:

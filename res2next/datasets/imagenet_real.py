@@ -56,13 +56,15 @@ class RelabelledPhotos(PhotoSet):
         transform: Callable[[Image], Any] | None,
     ) -> None:
         """Take all validation photos in order, and the labels of each."""
-        self.places = [place for place, some in enumerate(labels) if some]
-        self.all_labels = [labels[place] for place in self.places]
-        super().__init__(info, "test", _Some(photos, self.places), [some[0] for some in self.all_labels], transform)
+        self.indices = [index for index, some in enumerate(labels) if some]
+        self.all_labels = [labels[index] for index in self.indices]
+        super().__init__(
+            info, "test", PhotoSubset(photos, self.indices), [some[0] for some in self.all_labels], transform
+        )
 
-    def label_sets(self, places: Sequence[int]) -> list[Sequence[int]]:
+    def label_sets(self, indices: Sequence[int]) -> list[Sequence[int]]:
         """All labels of each photo."""
-        return [self.all_labels[place] for place in places]
+        return [self.all_labels[index] for index in indices]
 
     def identity(self, index: int) -> str:
         """File name, size in bytes, labels."""
@@ -70,24 +72,24 @@ class RelabelledPhotos(PhotoSet):
         return f"{self.photos.names[index]} {self.photos.size(index)} {labels}"
 
 
-class _Some:
+class PhotoSubset:
     """Some of the photos."""
 
-    def __init__(self, photos: Photos, places: Sequence[int]) -> None:
-        self.photos, self.places = photos, places
-        self.names = [photos.names[place] for place in places]
+    def __init__(self, photos: Photos, indices: Sequence[int]) -> None:
+        self.photos, self.indices = photos, indices
+        self.names = [photos.names[index] for index in indices]
 
     def read(self, index: int) -> bytes:
-        return self.photos.read(self.places[index])
+        return self.photos.read(self.indices[index])
 
     def size(self, index: int) -> int:
-        return self.photos.size(self.places[index])
+        return self.photos.size(self.indices[index])
 
     def relative(self, index: int) -> str:
-        return self.photos.relative(self.places[index])
+        return self.photos.relative(self.indices[index])
 
     def where(self, index: int) -> str:
-        return self.photos.where(self.places[index])
+        return self.photos.where(self.indices[index])
 
 
 def open_imagenet_real(

@@ -16,7 +16,7 @@ from res2next.datasets.base import CorruptImage
 from res2next.distributed import World
 from res2next.evaluation.partial_results import Results, evaluation_inputs, merge_results
 from res2next.evaluation.result import Engines, Evaluation, Subject, Timing, summarize
-from res2next.evaluation.scoring import Place, Scoring, exact_on, for_streams, most_streams, workers_for
+from res2next.evaluation.scoring import DeviceSettings, Scoring, exact_on, for_streams, most_streams, workers_for
 from res2next.inference import Exported, choose_engine, evaluation_mode
 
 if TYPE_CHECKING:
@@ -89,22 +89,22 @@ def evaluate(
         raise ValueError("the images are not made ready: open the data set with transform=evaluation_transform(...)")
     if batch_size < 1 or (streams is not None and streams < 1):
         raise ValueError("batch_size and streams must be at least 1")
-    place = Place.of(model, torch.device(device), amp)
+    settings = DeviceSettings.of(model, torch.device(device), amp)
     if isinstance(model, Exported):
         engine = model.engine
-    elif engine == "auto" and not place.plain:
+    elif engine == "auto" and not settings.is_cpu_float32:
         engine = "torch"
-    chosen = choose_engine(engine, place.device.type)
-    if chosen != "torch" and not place.plain:
-        raise ValueError(f"the engine {chosen} computes in float32, and not in {place.precision}")
-    model.to(place.device)
-    inputs = evaluation_inputs(model, data, name, weights, place, chosen, flip) if partial else {}
+    chosen = choose_engine(engine, settings.device.type)
+    if chosen != "torch" and not settings.is_cpu_float32:
+        raise ValueError(f"the engine {chosen} computes in float32, and not in {settings.precision}")
+    model.to(settings.device)
+    inputs = evaluation_inputs(model, data, name, weights, settings, chosen, flip) if partial else {}
     results = Results(partial, inputs, data)
     mine = results.missing(len(data), world)
-    workers = workers_for(data, place.device) if workers is None else workers
-    scoring = Scoring(for_streams(model, place, chosen, optimized), data, place, flip, batch_size, workers)
-    scored = scoring.run(mine, most_streams(model, place, chosen), streams)
-    with evaluation_mode(model), exact_on(place.device), closing(scored):
+    workers = workers_for(data, settings.device) if workers is None else workers
+    scoring = Scoring(for_streams(model, settings, chosen, optimized), data, settings, flip, batch_size, workers)
+    scored = scoring.run(mine, most_streams(model, settings, chosen), streams)
+    with evaluation_mode(model), exact_on(settings.device), closing(scored):
         for indices, scores in scored:
             results.add(indices, scores)
             if progress:
@@ -122,7 +122,7 @@ def evaluate(
         if predictions:
             predictions(scores)
         subject = Subject(name, weights, (*changes, *(("flip",) if flip else ())))
-        evaluation = summarize(scores, data, subject, place, Engines(chosen, scoring.streams), timing)
+        evaluation = summarize(scores, data, subject, settings, Engines(chosen, scoring.streams), timing)
     evaluation = world.broadcast(evaluation)
     assert evaluation is not None
     return evaluation

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from res2next.datasets import ImageSet
     from res2next.distributed import World
-    from res2next.evaluation.scoring import Place
+    from res2next.evaluation.scoring import DeviceSettings
 
 CHUNK = 512
 """Images between two writes."""
@@ -107,7 +107,13 @@ class Results:
 
 
 def evaluation_inputs(
-    model: nn.Module, data: ImageSet, name: str, weights: str, place: Place, engine: str = "torch", flip: bool = False
+    model: nn.Module,
+    data: ImageSet,
+    name: str,
+    weights: str,
+    settings: DeviceSettings,
+    engine: str = "torch",
+    flip: bool = False,
 ) -> dict[str, str]:
     """Name and value of the inputs that determine the scores; they must be equal to continue an evaluation.
 
@@ -124,8 +130,8 @@ def evaluation_inputs(
         "network": f"sha256:{digest.hexdigest()}",
         "data set": f"{data.info.name} {data.split}",
         "preprocessing": f"{data.transform!r}{' flip' if flip else ''}",
-        "device": place.device.type,
-        "precision": place.precision,
+        "device": settings.device.type,
+        "precision": settings.precision,
         "engine": engine,
     }
 

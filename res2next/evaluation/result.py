@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from res2next.datasets import ImageSet
-    from res2next.evaluation.scoring import Place
+    from res2next.evaluation.scoring import DeviceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Timing:
 
 
 def summarize(
-    scores: Scores, data: ImageSet, subject: Subject, place: Place, engines: Engines, timing: Timing
+    scores: Scores, data: ImageSet, subject: Subject, settings: DeviceSettings, engines: Engines, timing: Timing
 ) -> Evaluation:
     """The result, from the scores of all images in order."""
     images, classes = len(data), data.classes
@@ -190,8 +190,8 @@ def summarize(
         data_digest=data.digest,
         weights_digest=subject.weights,
         preprocessing=repr(data.transform),
-        device=place.device.type,
-        precision=place.precision,
+        device=settings.device.type,
+        precision=settings.precision,
         seconds=timing.seconds,
         images_per_second=timing.images / timing.seconds,
         published=data.info.published,

@@ -66,7 +66,7 @@ class Scoring:
     network: Callable[[int], nn.Module]
     """The network for a number of streams."""
     data: ImageSet
-    place: Place
+    settings: DeviceSettings
     flip: bool
     batch_size: int
     workers: int
@@ -92,7 +92,7 @@ class Scoring:
             yield from self._run_streams(indices, batch)
             return
         network = self.network(1)
-        device = self.place.device
+        device = self.settings.device
         for loaded in load_batches(self.data, indices, self.batch_size, self.workers, device, self.undecodable):
             yield self._score(network, loaded)
 
@@ -135,11 +135,11 @@ class Scoring:
 
     def _score(self, network: nn.Module, batch: Batch) -> Scored:
         indices, images, labels = batch
-        kind, mixed = self.place.device.type, self.place.mixed
+        kind, mixed = self.settings.device.type, self.settings.mixed
         # not around the loop: the caller's code between two batches is not in inference mode
         with torch.inference_mode(), torch.autocast(kind, mixed, enabled=mixed is not None):
             images = images.to(
-                self.place.device, self.place.numbers, non_blocking=True, memory_format=torch.channels_last
+                self.settings.device, self.settings.numbers, non_blocking=True, memory_format=torch.channels_last
             )
             logits: Tensor = network(images)  # (n, classes)
             if self.flip:
@@ -156,23 +156,25 @@ class Scoring:
 # --- Streams ---
 
 
-def for_streams(model: nn.Module, place: Place, engine: Engine, optimized: bool) -> Callable[[int], nn.Module]:
+def for_streams(
+    model: nn.Module, settings: DeviceSettings, engine: Engine, optimized: bool
+) -> Callable[[int], nn.Module]:
     """The network that computes for a number of streams: by an engine, or by torch, optimized if possible."""
     if engine != "torch":
         exported = model if isinstance(model, Exported) else Exported(model, engine)
         return cache(exported.in_streams)
-    network = optimize(model) if optimized and place.plain and can_optimize(model) else model
+    network = optimize(model) if optimized and settings.is_cpu_float32 and can_optimize(model) else model
     return lambda streams: network
 
 
-def most_streams(model: nn.Module, place: Place, engine: Engine) -> int:
+def most_streams(model: nn.Module, settings: DeviceSettings, engine: Engine) -> int:
     """The most streams that may be faster than one: a thread each.
 
     One on GPUs and in mixed precision; and for foreign networks in torch, which may keep something from one layer to
     another in themselves, and so must not be called by two threads.
     """
     shared = engine != "torch" or can_optimize(model)
-    return torch.get_num_threads() if shared and place.plain else 1
+    return torch.get_num_threads() if shared and settings.is_cpu_float32 else 1
 
 
 @contextmanager
@@ -266,7 +268,7 @@ def collate(items: Sequence[tuple[int, Any, int] | tuple[int, str]]) -> tuple[An
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeviceSettings:
     """Device and precision of an evaluation."""
 
     device: torch.device
@@ -278,7 +280,7 @@ class Place:
     """Precision of an exported network; None for others."""
 
     @classmethod
-    def of(cls, model: nn.Module, device: torch.device, amp: bool) -> Place:
+    def of(cls, model: nn.Module, device: torch.device, amp: bool) -> DeviceSettings:
         """On this device, in mixed precision or in the network's own."""
         parameter = next(model.parameters(), None)
         numbers = torch.float32 if parameter is None else parameter.dtype
@@ -288,7 +290,7 @@ class Place:
         return cls(device, numbers, half_precision(device) if amp else None, exported)
 
     @property
-    def plain(self) -> bool:
+    def is_cpu_float32(self) -> bool:
         """Whether it is a CPU, in float32."""
         return self.device.type == "cpu" and self.mixed is None and self.numbers == torch.float32
 

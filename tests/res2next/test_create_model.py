@@ -7,8 +7,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from convnets import flop_counter_multiply_adds
-from narrow import narrow
+from convnets import flop_counter_multiply_adds, narrow
 from torch import nn
 
 from res2next import UnknownModel, WeightsNotAvailable, create_model, list_models

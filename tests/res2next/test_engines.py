@@ -28,7 +28,7 @@ from res2next.datasets.arrays import ArrayImages
 from res2next.datasets.base import CorruptImage, DataSetNotFound
 from res2next.errors import EngineNotAvailable, ExportFailed
 from res2next.evaluation import Evaluation, OtherEvaluation, UndecodableImages, evaluate, scoring
-from res2next.evaluation.scoring import Place, most_streams
+from res2next.evaluation.scoring import DeviceSettings, most_streams
 from res2next.inference import CHOICES, Exported, choose_engine, optimize, quantize
 from res2next.registry import find
 from res2next.transforms import evaluation_transform
@@ -279,10 +279,10 @@ def test_few_images_are_not_tried_with(by_torch: Evaluation) -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_foreign_network_is_not_called_by_two_threads() -> None:
-    here = Place.of(nn.Linear(1, 1), torch.device("cpu"), False)
+    here = DeviceSettings.of(nn.Linear(1, 1), torch.device("cpu"), False)
     assert most_streams(nn.Linear(1, 1), here, "torch") == 1
     assert most_streams(nn.Linear(1, 1), here, "openvino") == most_streams(create_model(MODEL), here, "torch") == 2
-    mixed = Place.of(nn.Linear(1, 1), torch.device("cpu"), True)
+    mixed = DeviceSettings.of(nn.Linear(1, 1), torch.device("cpu"), True)
     assert most_streams(create_model(MODEL), mixed, "torch") == 1
 
 

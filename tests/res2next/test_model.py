@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import timm
 import torch
-from convnets import filled
+from convnets import CLASSES, DIFFERENT, TREES, filled, narrow
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from narrow import CLASSES, DIFFERENT, TREES, narrow
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision.models.resnet import Bottleneck

@@ -10,8 +10,7 @@ import pytest
 import timm
 import torch
 import torch._inductor.config
-from convnets import filled
-from narrow import CLASSES, narrow
+from convnets import CLASSES, filled, narrow
 from timm.data import resolve_data_config
 from torch import nn
 from torchvision.models.detection.backbone_utils import BackboneWithFPN

@@ -10,8 +10,7 @@ import platform
 import pytest
 import torch
 from click.testing import CliRunner
-from convnets import filled
-from narrow import DIFFERENT, narrow
+from convnets import DIFFERENT, filled, narrow
 from quick_digits import memory_is_kept
 from torch import nn
 from warm import start
