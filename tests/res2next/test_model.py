@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,13 +18,12 @@ from torchvision.models.resnet import Bottleneck
 
 from res2next import create_model
 from res2next.model import Res2Block, pooled_shortcut, strided_shortcut
-from res2next.registry import find
+from res2next.registry import ENTRIES, find
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
-
+    from torch import Tensor
 
 SIZES = settings(max_examples=20, deadline=None)
 
@@ -178,6 +178,29 @@ X = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 LABELS = torch.tensor([3, 47])
 WIDTHS = (64, 80, 96, 112)
 KINDS = [name for name in DIFFERENT if find(name).weights.url is not None]
+
+
+@dataclass(frozen=True)
+class Pair:
+    name: str
+    ours: nn.Module
+    theirs: nn.Module
+
+    def align(self) -> None:
+        """Give our network the weights of timm's, strictly."""
+        self.ours.load_state_dict(self.theirs.state_dict(), strict=True)
+
+
+PUBLISHED = [entry.architecture for entry in ENTRIES if entry.weights.url is not None]
+"""The two small networks that come with the package exist nowhere else."""
+
+
+@pytest.fixture(scope="module", params=PUBLISHED)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    theirs = filled(lambda: timm.create_model(request.param))
+    with torch.device("meta"):  # its own fresh weights would be overwritten
+        ours = create_model(request.param)
+    return Pair(request.param, ours.to_empty(device="cpu"), theirs)
 
 
 def furthest(a: Tensor, b: Tensor) -> float:

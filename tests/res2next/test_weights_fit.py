@@ -17,18 +17,9 @@ from convnets import CLASSES, narrow
 from safetensors.torch import save_file
 from torch import nn
 
-from res2next import (
-    UnfitWeights,
-    UnreadableWeights,
-    create_model,
-    load_weights,
-)
+from res2next import UnfitWeights, UnreadableWeights, create_model, load_weights
 from res2next.registry import find
-from res2next.weights import (
-    file_digest,
-    load_pretrained,
-    read_state_dict,
-)
+from res2next.weights import file_digest, load_pretrained, read_state_dict
 from res2next.weights import find as find_weights
 
 if TYPE_CHECKING:
