@@ -15,7 +15,7 @@ import torch
 from res2next.datasets.base import CorruptImage
 from res2next.distributed import World
 from res2next.evaluation.partial_results import Results, evaluation_inputs, merge_results
-from res2next.evaluation.result import Engines, Evaluation, Subject, Timing, summarize
+from res2next.evaluation.result import Evaluation, summarize
 from res2next.evaluation.scoring import DeviceSettings, Scoring, exact_on, for_streams, most_streams, workers_for
 from res2next.inference import Exported, choose_engine, evaluation_mode
 
@@ -118,11 +118,21 @@ def evaluate(
     evaluation: Evaluation | None = None
     if known:  # on the first process
         scores = merge_results([(indices, scores) for indices, scores, _ in known], len(data))
-        timing = Timing(time.perf_counter() - started, sum(added for *_, added in known))
+        seconds = time.perf_counter() - started
         if predictions:
             predictions(scores)
-        subject = Subject(name, weights, (*changes, *(("flip",) if flip else ())))
-        evaluation = summarize(scores, data, subject, settings, Engines(chosen, scoring.streams), timing)
+        evaluation = summarize(
+            scores,
+            data,
+            settings,
+            model=name,
+            weights=weights,
+            changes=(*changes, *(("flip",) if flip else ())),
+            engine=chosen,
+            streams=scoring.streams,
+            seconds=seconds,
+            images_per_second=sum(added for *_, added in known) / seconds,
+        )
     evaluation = world.broadcast(evaluation)
     assert evaluation is not None
     return evaluation

@@ -135,35 +135,20 @@ LISTS = ("classes", "top1_interval", "top5_interval", "changes")
 """Fields that are lists in JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is evaluated, and how otherwise than published."""
-
-    name: str
-    weights: str
-    changes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """What computed the network: the engine, and how many batches at a time."""
-
-    engine: str
-    streams: int
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds of the evaluation, and images evaluated in them."""
-
-    seconds: float
-    images: int
-
-
 def summarize(
-    scores: Scores, data: ImageSet, subject: Subject, settings: DeviceSettings, engines: Engines, timing: Timing
+    scores: Scores,
+    data: ImageSet,
+    settings: DeviceSettings,
+    *,
+    model: str,
+    weights: str,
+    changes: tuple[str, ...],
+    engine: str,
+    streams: int,
+    seconds: float,
+    images_per_second: float,
 ) -> Evaluation:
-    """The result, from the scores of all images in order."""
+    """The result, from the scores of all images in order; the other arguments are its fields."""
     images, classes = len(data), data.classes
     confusion = confusion_matrix(scores, len(classes))
     bins = calibration(scores)
@@ -171,7 +156,7 @@ def summarize(
     totals = np.bincount(scores.label, minlength=len(classes)).tolist()
     per_class = zip(classes, totals, confusion.diagonal().tolist(), strict=True)
     return Evaluation(
-        model=subject.name,
+        model=model,
         dataset=data.info.name,
         split=data.split,
         images=images,
@@ -188,16 +173,16 @@ def summarize(
         close_calls=int(scores.close.sum()),
         not_numbers=int((scores.predicted < 0).sum()),
         data_digest=data.digest,
-        weights_digest=subject.weights,
+        weights_digest=weights,
         preprocessing=repr(data.transform),
         device=settings.device.type,
         precision=settings.precision,
-        seconds=timing.seconds,
-        images_per_second=timing.images / timing.seconds,
+        seconds=seconds,
+        images_per_second=images_per_second,
         published=data.info.published,
-        changes=subject.changes,
-        engine=engines.engine,
-        streams=engines.streams,
+        changes=changes,
+        engine=engine,
+        streams=streams,
     )
 
 
