@@ -12,7 +12,7 @@ from jinja2.lexer import Token, TokenStream
 from msgspec import Struct, field
 
 from cardproof.core.files import show_path
-from cardproof.snippets.find.include import aligned, filled
+from cardproof.snippets.find.page import aligned, filled
 
 if TYPE_CHECKING:
     from cardproof.render.templates import Templates

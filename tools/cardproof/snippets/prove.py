@@ -241,7 +241,7 @@ def _find(page: Page, policy: Policy) -> tuple[tuple[Block, ...], tuple[Finding,
     from cardproof.snippets.find.blocks import EXTENSION_CONFIGS, EXTENSIONS, find_blocks, find_readme_blocks
 
     if _is_readme(page, policy.config):
-        from cardproof.snippets.find.commonmark import is_commonmark
+        from cardproof.snippets.find.conversion import is_commonmark
 
         if is_commonmark(page.text):
             return find_readme_blocks(page.text, page.file)

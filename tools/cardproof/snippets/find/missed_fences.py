@@ -1,4 +1,4 @@
-"""Overlooked: text that an author meant as code and that the finished page does not show as code."""
+"""Missed fences: text that an author meant as code and that the finished page does not show as code."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cardproof.core.types import Severity
-from cardproof.snippets.find.options import suggest_option
-from cardproof.snippets.find.page import CONSOLE, PYTHON, ObservedPage, indentation
+from cardproof.snippets.find.page import CONSOLE, PYTHON, ObservedPage, indentation, suggest_option
 
 _LIKE = re.compile(
     r"(?P<before>[> \t]*)(?P<marker>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$"
@@ -25,11 +24,11 @@ _RUNS = frozenset({"code-cell", "testcode", "doctest", "jupyter-execute", "ipyth
 _DIRECTIVE_OPTION = re.compile(r"[> \t]*:[\w-]+:")
 
 
-Overlooked = tuple[int, Severity, str, str, int]
+MissedFence = tuple[int, Severity, str, str, int]
 """Text that looks like a fence: the index of its line, severity, message, hint, and the fence's column from 1."""
 
 
-def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
+def missed_fences(page: ObservedPage) -> Iterator[MissedFence]:
     """Yield fence-like text of a page, in the order of its lines; HTML comments are skipped."""
     covered = {fence.start: fence.end for fence in page.fences}
     for fence in page.fences:
@@ -57,7 +56,7 @@ def overlooked(page: ObservedPage) -> Iterator[Overlooked]:
             index += 1
 
 
-def _skipped_elsewhere(page: ObservedPage, index: int) -> Overlooked | None:
+def _skipped_elsewhere(page: ObservedPage, index: int) -> MissedFence | None:
     """Return a comment by which another tool skips the block below, which is run here."""
     line = page.lines[index]
     match = OTHER_SKIPS.search(line)
@@ -70,7 +69,7 @@ def _skipped_elsewhere(page: ObservedPage, index: int) -> Overlooked | None:
     return index, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it', match.start() + 1
 
 
-def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> Overlooked:
+def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> MissedFence:
     column = match.start("fence") + 1
     fence, info = match["fence"], match["info"].strip()
     if not match["marker"] and (index in page.refused or not (page.is_commonmark or _is_header(page.lines[index]))):
@@ -112,7 +111,7 @@ def _rewritten(fence: str, info: str, language: str) -> str:
     return " ".join([f"{fence} {{ .{language or 'python'}", *options, *unknown, *kept, "}"])
 
 
-def _directive(page: ObservedPage, index: int, column: int, fence: str, header: re.Match[str]) -> Overlooked:
+def _directive(page: ObservedPage, index: int, column: int, fence: str, header: re.Match[str]) -> MissedFence:
     """Return what to write for a directive of MyST, such as ``{code-block} python``, or for knitr's ``{python}``."""
     name, language = header[1].lower(), header[2].lower()
     options: list[str] = []
