@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from running import blocks, fences, judged, said
 
-from cardproof.snippets.run.course import uses_of_code
+from cardproof.snippets.names import uses_of_code
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Limits
 
@@ -171,8 +171,8 @@ def test_an_exception_that_poses_as_an_exit_fails(runner: Runner) -> None:
     code = "class SystemExit(BaseException):\n    code = 0\nraise SystemExit"
     assert judged(runner, fences(code))[0].status == "fail"
     patched = (
-        "from cardproof.snippets.run import page, messages\n"
-        "page.describe = lambda *_: messages.Ran(None, 'SystemExit: 0')\nraise ValueError"
+        "from cardproof.snippets.run import page, protocol\n"
+        "page.describe = lambda *_: protocol.Ran(None, 'SystemExit: 0')\nraise ValueError"
     )
     assert judged(runner, fences(patched))[0].status == "fail"
 
@@ -235,7 +235,7 @@ def test_the_blocks_before_a_time_out_run_again_as_they_ran(hasty: Runner) -> No
 def test_where_blocks_would_take_long_to_run_again_their_readers_are_not_run(
     hasty: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cardproof.snippets.run.course.CHEAP", 0.0)
+    monkeypatch.setattr("cardproof.snippets.run.record.CHEAP", 0.0)
     page = fences("x = 1", HANG, "print(x)", "print(2)")
     assert said(judged(hasty, page))[2:] == [needs("x", 2, "ran in a process that was ended"), PASS]
 

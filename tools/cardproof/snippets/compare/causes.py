@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from cardproof.snippets.run.course import Scope
+from cardproof.snippets.names import Scope
 from cardproof.snippets.types import Block, Outcome
 
 _BUILTIN = frozenset(dir(builtins))

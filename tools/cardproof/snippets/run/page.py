@@ -26,14 +26,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from msgspec import convert
 
 from cardproof.snippets.run import worker
-from cardproof.snippets.run.hooks import pictures, prepare_libraries
-from cardproof.snippets.run.messages import (
+from cardproof.snippets.run.hooks import pictures, prepare_libraries, refusals
+from cardproof.snippets.run.protocol import (
     ACKNOWLEDGED,
+    CHANNEL_LOST,
     STACK_SIGNAL,
     Began,
     Ended,
     Finished,
     Note,
+    Order,
     PictureShown,
     ProcessReplaced,
     Ran,
@@ -41,13 +43,13 @@ from cardproof.snippets.run.messages import (
     StreamSwitched,
     Task,
     encoded,
+    follow_orders,
     note_frame,
     received,
+    untraced,
 )
-from cardproof.snippets.run.needs import needs
 from cardproof.snippets.run.statements import Sources, Span, describe
 from cardproof.snippets.run.streams import Streams, moved_up
-from cardproof.snippets.run.turns import CHANNEL_LOST, Order, take_turns, untraced
 from cardproof.snippets.types import Block
 
 if TYPE_CHECKING:
@@ -57,26 +59,26 @@ _LONGEST_VALUE = 2000
 """Characters of a value that a script's comment states."""
 
 
-def run_page(channel_number: int, turns: int, output: int, errors: int, crash: int) -> NoReturn:
+def run_page(channel_number: int, orders: int, output: int, errors: int, crash: int) -> NoReturn:
     """Become the page's process: read the task from the channel, then follow the runner's orders."""
     channel = socket.socket(fileno=channel_number)
     task = convert(received(channel), Task)
-    turns, crash = moved_up(turns), moved_up(crash)
-    notes = Notes(channel, turns, task.nonce)
+    orders, crash = moved_up(orders), moved_up(crash)
+    notes = Notes(channel, orders, task.nonce)
     _settle(task)
     faulthandler.enable(crash)
     if STACK_SIGNAL:
         faulthandler.register(STACK_SIGNAL, crash)
     page = Page(task, notes, Streams(output, errors, lambda: notes.send(StreamSwitched())))
-    untraced(partial(take_turns, turns, page.enter, page.wait, page.leave, page.end_fork))
+    untraced(partial(follow_orders, orders, page.enter, page.wait, page.leave, page.end_fork))
 
 
 class Notes:
     """The page's end of the channel: each note waits until the runner has read all output before it."""
 
-    def __init__(self, channel: socket.socket, turns: int, nonce: str) -> None:
+    def __init__(self, channel: socket.socket, orders: int, nonce: str) -> None:
         self._channel: int | None = moved_up(channel.detach())
-        self._turns = turns
+        self._orders = orders
         self._nonce = nonce
         self._lock = threading.RLock()
         os.register_at_fork(after_in_child=self._abandon)
@@ -98,7 +100,7 @@ class Notes:
     def _abandon(self) -> None:
         """Close what a process that the code forked has no use for."""
         if self._channel is not None:
-            for descriptor in (self._channel, self._turns):
+            for descriptor in (self._channel, self._orders):
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
         self._channel = None
@@ -168,7 +170,7 @@ class Page:
         sys.displayhook = self._display
         sys.addaudithook(self._audit)
         pictures.keep = self._show
-        needs.is_page = self._sources.__contains__
+        refusals.is_page = self._sources.__contains__
         prepare_libraries(task.seed, lambda: self._may_spawn, task.random_weights)
 
     def _fresh_names(self) -> dict[str, Any]:
@@ -193,7 +195,7 @@ class Page:
             self._begin(*order[1:])
         elif order[0] == "run":
             self._value, self._value_is_shown, self._may_spawn = None, order[2], order[5]
-            needs.begin()
+            refusals.begin()
         elif order[0] == "exit":
             self._exit()
         return self._names
@@ -216,10 +218,10 @@ class Page:
         if error is None:
             if is_replayed:
                 self._replay(self._codes[number])
-            return Ran(value, parts=parts, refused=needs.refused, random_weights=needs.random_weights)
+            return Ran(value, parts=parts, refused=refusals.refused, random_weights=refusals.random_weights)
         assert self._block is not None
         described = describe(error, self._sources, self._block, span)
-        return Ran(value, *described, parts, needs.cause(error), needs.refused, needs.random_weights)
+        return Ran(value, *described, parts, refusals.cause(error), refusals.refused, refusals.random_weights)
 
     def _parts(self, span: Span) -> tuple[tuple[tuple[int, ...], str], ...]:
         """Return what the statement printed, by the block's lines; nothing if all came from its only line."""
@@ -249,7 +251,7 @@ class Page:
         if missing:  # nor do processes know them that will be spawned
             forget = compile(f"for _ in {tuple(missing)!r}: globals().pop(_, None)", "names", "exec")
             self._replay(forget)
-        needs.open = block.options.network
+        refusals.open = block.options.network
         with contextlib.suppress(SyntaxError):
             self._sources.add(block, self._names["__file__"])
         for text, category, file, line in caught:
@@ -315,7 +317,7 @@ class Page:
 
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if event.startswith("socket."):
-            needs.audit(event, args)
+            refusals.audit(event, args)
         elif event == "os.exec":
             self._streams.flush()
             self._notes.send(ProcessReplaced(os.fsdecode(args[0])))

@@ -1,8 +1,12 @@
-"""Turns: the runner's orders to a page's process, one at a time, and the page's replies.
+"""Protocol between the runner and a page's process: small records, sent as a length and JSON.
+
+Nothing that a snippet could write is ever unpickled: what arrives must be a known message with fields of the right
+types. There are two connections. On the channel the page sends notes at any time, and waits until the runner has read
+them. On the other the runner gives orders, one at a time, and the page replies to each.
 
 That a statement has ended is not believed because a message says so: code of the page runs in the same process, and
 can find and call whatever sends it. The runner asks the kernel. All code of the page, and all helpers, which that code
-may have replaced, are called by ``take_turns`` through functions of C, so deeper on the main thread's stack than its
+may have replaced, are called by ``follow_orders`` through functions of C, so deeper on the main thread's stack than its
 own wait for the next order. A reply counts once the kernel shows the main thread in that wait: at the depth that it had
 before any code of the page ran, and asking for as many bytes as the order before said, a number drawn for this order.
 A message from inside a statement, from a thread, or from another process does not change what the kernel shows.
@@ -10,8 +14,10 @@ A message from inside a statement, from a thread, or from another process does n
 
 from __future__ import annotations
 
+import json
 import marshal
 import os
+import signal
 import socket
 import struct
 import sys
@@ -20,9 +26,26 @@ from collections.abc import Callable
 from functools import reduce
 from inspect import CO_COROUTINE
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
-from cardproof.snippets.run.messages import HEADER, LARGEST, BrokenChannelError, Reply, decoded, framed
+import msgspec.json
+from msgspec import Struct, to_builtins
+
+from cardproof.snippets.types import Block
+
+Reach = Literal["all", "network", "none"]
+"""Which namespaces are permitted here: of processes, mounts and network; of the network; none."""
+END = b"k"
+"""Sent by the runner to end the page; a lifeline that closes without it means that the runner is gone."""
+STATUS = struct.Struct("i")
+"""The page's wait status on the lifeline."""
+ACKNOWLEDGED = b"\x06"
+STACK_SIGNAL: int = getattr(signal, "SIGRTMAX", 0) and signal.SIGRTMAX - 3
+"""The signal at which a page's process writes its stack; 0 if the system has none to spare."""
+HEADER = 4
+"""Bytes of a frame's length."""
+LARGEST = 24 * 2**20
+"""Bytes of a message: the largest picture in base64, and some more."""
 
 CHANNEL_LOST = 121
 """Exit status if the code closed the descriptors of the runner."""
@@ -43,6 +66,173 @@ Order = tuple[Any, ...]
 """What to do, with plain values."""
 
 
+class BrokenChannelError(Exception):
+    """Bytes from a page's process that are not a message of this page."""
+
+
+class Task(Struct, frozen=True):
+    """The input of a page's process: its blocks and its environment."""
+
+    nonce: str
+    blocks: tuple[Block, ...]
+    """Without the outputs that they state."""
+    placeholders: dict[str, Any]
+    environment: dict[str, str]
+    folder: str
+    """The page's own folder, with ``work``, ``home`` and ``tmp``."""
+    search_path: tuple[str, ...]
+    seed: int
+    memory_bytes: int
+    """0: memory is not limited through the process's own limits."""
+    file_bytes: int
+    output_bytes: int
+    random_weights: bool = False
+    """Loaders of published weights load nothing, and networks keep the random ones that they were built with."""
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=True):
+    """A note of the page, or its reply to an order."""
+
+
+class StreamSwitched(Message, frozen=True):
+    """The code is about to write to the other of standard output and standard error."""
+
+
+class PictureShown(Message, frozen=True):
+    """A picture was shown or saved."""
+
+    name: str
+    png: str
+    """Base64."""
+
+
+class ProcessReplaced(Message, frozen=True):
+    """The process is about to become another program."""
+
+    program: str
+
+
+Note = StreamSwitched | PictureShown | ProcessReplaced
+
+
+class Began(Message, frozen=True):
+    """The block's names and sources are ready."""
+
+
+class Ran(Message, frozen=True):
+    """A statement has ended, with or without an exception."""
+
+    value: str | None = None
+    error: str | None = None
+    traceback: str = ""
+    line: int | None = None
+    parts: tuple[tuple[tuple[int, ...], str], ...] = ()
+    """Standard output by the lines of the block that were running when it was written."""
+    needs: str | None = None
+    """What it asked for and did not get, so that it raised."""
+    refused: tuple[str, ...] = ()
+    """All that it asked for and did not get."""
+    random_weights: bool = False
+    """A loader of published weights has loaded nothing, here or earlier."""
+
+
+class Ended(Message, frozen=True):
+    """All output of the block is written."""
+
+    warnings: tuple[str, ...]
+
+
+class Finished(Message, frozen=True):
+    """All blocks have ended; the process exits as soon as it may."""
+
+    threads: int
+    """Threads that a program would wait for."""
+
+
+Reply = Began | Ran | Ended | Finished
+
+
+class _Envelope(Struct, frozen=True, forbid_unknown_fields=True):
+    nonce: str
+    note: Note
+
+
+def framed(body: bytes) -> bytes:
+    """Return a message's bytes after their length."""
+    return len(body).to_bytes(HEADER, "big") + body
+
+
+def frame(content: dict[str, Any]) -> bytes:
+    """Return content as a length and JSON."""
+    return framed(json.dumps(content).encode())
+
+
+def received(connection: socket.socket) -> Any:
+    """Wait for a frame and return its content; None if the connection has ended."""
+    size = int.from_bytes(connection.recv(HEADER, socket.MSG_WAITALL), "big")
+    body = connection.recv(size, socket.MSG_WAITALL)
+    return json.loads(body) if 0 < len(body) == size else None
+
+
+def note_frame(note: Note, nonce: str) -> bytes:
+    """Return a note of the page that has this nonce as a frame."""
+    return framed(encoded(_Envelope(nonce, note)))
+
+
+def encoded(message: Struct) -> bytes:
+    """Return a message as JSON; what UTF-8 cannot encode is escaped."""
+    return msgspec.json.encode(_writable(to_builtins(message)))
+
+
+def decoded(body: bytes, kind: Any) -> Any:
+    """Return a message of this kind from JSON; raise BrokenChannelError for anything else.
+
+    The types are checked while it is read, so that other values take no memory.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError):
+        raise BrokenChannelError("bytes that are not a message") from None
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _writable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    return writable(value) if isinstance(value, str) else value
+
+
+def writable(text: str) -> str:
+    """Escape what UTF-8 cannot encode."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class Frames:
+    """Decodes the notes of one page from bytes as they arrive."""
+
+    def __init__(self, nonce: str) -> None:
+        self._nonce = nonce
+        self._bytes = bytearray()
+
+    def feed(self, data: bytes) -> list[Note]:
+        """Return the notes that are complete now; raise BrokenChannelError on anything else."""
+        self._bytes += data
+        found = []
+        while len(self._bytes) >= HEADER:
+            size = int.from_bytes(self._bytes[:HEADER], "big")
+            if size > LARGEST:
+                raise BrokenChannelError(f"a message of {size} bytes")
+            if len(self._bytes) < HEADER + size:
+                break
+            envelope = decoded(bytes(self._bytes[HEADER : HEADER + size]), _Envelope)
+            if envelope.nonce != self._nonce:
+                raise BrokenChannelError("a message that is not this page's")
+            found.append(envelope.note)
+            del self._bytes[: HEADER + size]
+        return found
+
+
 def untraced(action: Callable[[], NoReturn]) -> NoReturn:
     """Do something that ends the process, where no trace function sees it, which could change its variables.
 
@@ -58,7 +248,7 @@ def untraced(action: Callable[[], NoReturn]) -> NoReturn:
     raise AssertionError("not traced")
 
 
-def take_turns(
+def follow_orders(
     descriptor: int,
     enter: Callable[[Order, None], dict[str, Any]],
     wait: Callable[[Any], None],
@@ -118,7 +308,7 @@ def take_turns(
         error = result = names = code = None
 
 
-class Turns:
+class OrderChannel:
     """The runner's end: gives orders, and takes the replies that the kernel confirms."""
 
     def __init__(self, connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Server: the runner's side of a fork server, and of the pages that it forks."""
+"""Fork client: the build's side of a fork server, and of the pages that it forks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from typing import IO, Any
 
 from msgspec import Struct
 
-from cardproof.snippets.run.files import first_bytes, last_bytes
-from cardproof.snippets.run.messages import END, Reach, frame, received
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants
+from cardproof.snippets.run.protocol import END, Reach, frame, received
 
 _PATIENCE = 3.0
 """Seconds that a process gets to end."""
+_MOST = 1 << 16
+"""Bytes that are read of what a process reports; others may write it without end."""
 _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); from cardproof.snippets.run.fork_server import main; "
     "main(int(sys.argv[2]), sys.argv[3:])"
@@ -50,13 +51,13 @@ class PageProcess(Struct, frozen=True):
     """Number of the supervisor's descendants that only supervise; they come first."""
     lifeline: socket.socket
     channel: socket.socket
-    turns: socket.socket
+    orders: socket.socket
     pipes: tuple[int, int]
     report: IO[bytes]
     """What the page's process wrote when native code crashed."""
 
     def crash(self) -> str:
-        return first_bytes(self.report.fileno())
+        return _first_bytes(self.report.fileno())
 
     def end(self) -> None:
         """End all processes of the page, through the supervisor or else directly, and close the pipes."""
@@ -67,7 +68,7 @@ class PageProcess(Struct, frozen=True):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.supervisor, signal.SIGKILL)
             self._is_over()
-        for opened in (self.lifeline, self.channel, self.turns, self.report):
+        for opened in (self.lifeline, self.channel, self.orders, self.report):
             opened.close()
         close_descriptors(*self.pipes)
 
@@ -190,7 +191,7 @@ class ForkServer:
     def _answer(self) -> dict[str, Any]:
         answer: dict[str, Any] | None = received(self._control)
         if answer is None:
-            reason = last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
+            reason = _last_bytes(self._log.fileno()).strip().rsplit("\n", 1)[-1][:1000]
             raise RunnerError(f"the process that forks the pages ended: {reason or 'without a message'}")
         return answer
 
@@ -200,3 +201,14 @@ def is_readable(connection: socket.socket, seconds: float) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(seconds * 1000))
+
+
+def _first_bytes(descriptor: int) -> str:
+    """Return the beginning of a regular file that this process opened itself."""
+    return os.pread(descriptor, _MOST, 0).decode("utf-8", "replace")
+
+
+def _last_bytes(descriptor: int) -> str:
+    """Return the end of such a file."""
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, _MOST, max(0, size - _MOST)).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Watch: follow a page's process from its task to its end, and keep its limits."""
+"""Monitor: follow a page's process from its task to its end, and keep its limits."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from cardproof.snippets.run import messages
-from cardproof.snippets.run.course import Course
+from cardproof.snippets.run import protocol
+from cardproof.snippets.run.fork_client import PageProcess, is_readable
 from cardproof.snippets.run.processes import descendants, memory, proportional_memory
-from cardproof.snippets.run.record import OverError, Record, size_text
-from cardproof.snippets.run.server import PageProcess, is_readable
+from cardproof.snippets.run.record import OverError, Record, Schedule, size_text
 from cardproof.snippets.run.statements import FILTERS, Sources, Statement, describe, statements
-from cardproof.snippets.run.turns import CHANNEL_LOST, Turns
 from cardproof.snippets.types import Block, BlockRun, Limits
 
 _TICK = 0.05
@@ -42,23 +40,23 @@ class _TimeoutError(OverError):
     """A block has taken its time; those after it may run in another process."""
 
 
-class Watch:
+class Monitor:
     """One page while it runs."""
 
     def __init__(
         self,
         page: PageProcess,
-        task: messages.Task,
-        course: Course,
+        task: protocol.Task,
+        schedule: Schedule,
         numbers: Sequence[int],
         limits: Limits,
         until: float,
         record: Record,
     ) -> None:
-        """``numbers`` are those of the task's blocks in the course; ``until`` is when the page's time is over."""
+        """``numbers`` are those of the task's blocks in the schedule; ``until`` is when the page's time is over."""
         self._page = page
         self._task = task
-        self._course = course
+        self._schedule = schedule
         self._numbers = numbers
         self._limits = limits
         self._reached = 0
@@ -66,8 +64,8 @@ class Watch:
         self.timed_out: int | None = None
         """The block of the task that was ended at its own limit."""
         self._record = record
-        self._frames = messages.Frames(task.nonce)
-        self._turns = Turns(page.turns)
+        self._frames = protocol.Frames(task.nonce)
+        self._orders = protocol.OrderChannel(page.orders)
         self._script = self._run_blocks()
         self._replaced: str | None = None
         self._status: int | None = None
@@ -75,7 +73,7 @@ class Watch:
         self._threads = 0
         self._looked = time.monotonic()
         self._until = until
-        self._connections = [connection.fileno() for connection in (page.lifeline, page.channel, page.turns)]
+        self._connections = [connection.fileno() for connection in (page.lifeline, page.channel, page.orders)]
         self._poll = select.poll()
         for descriptor in (*page.pipes, *self._connections):
             self._poll.register(descriptor, select.POLLIN)
@@ -83,14 +81,14 @@ class Watch:
     def run(self) -> tuple[BlockRun, ...]:
         """Follow the page until it has ended or is over a limit; return the run of each block of the task."""
         try:
-            self._page.channel.sendall(messages.frame(to_builtins(self._task, enc_hook=str)))
+            self._page.channel.sendall(protocol.frame(to_builtins(self._task, enc_hook=str)))
             next(self._script)
             while True:
                 self._step()
         except OverError as over:
             reason = str(over)
             self.timed_out = len(self._record.done) if isinstance(over, _TimeoutError) else None
-        except messages.BrokenChannelError as trouble:
+        except protocol.BrokenChannelError as trouble:
             reason = f"the code wrote to the runner's private channel: {trouble}"
         except OSError as error:
             reason = f"the connection to the page's process broke: {error.strerror or error}"
@@ -98,32 +96,32 @@ class Watch:
             with contextlib.suppress(OSError, OverError):
                 self._take_all()
             if self._record.started is not None:
-                self._course.ended(self._numbers[len(self._record.done)], self._reached, reason)
+                self._schedule.ended(self._numbers[len(self._record.done)], self._reached, reason)
             self._record.fail(reason, self._stack() if reason.startswith("timeout") else self._page.crash())
         self._record.warn(self._leftovers())
         return tuple(self._record.done)
 
     def _run_blocks(self) -> Generator[None, tuple[int, Any], None]:
         """Give the orders for all blocks; each ``yield`` waits for the reply to the order before it."""
-        give, record, course = self._turns.give, self._record, self._course
+        give, record, schedule = self._orders.give, self._record, self._schedule
         flags = 0
         for index, (number, block) in enumerate(zip(self._numbers, self._task.blocks, strict=True)):
-            if omitted := course.omits(number):
+            if omitted := schedule.omits(number):
                 record.done.append(omitted)
                 continue
-            anew, missing = course.takes_names(number)
+            anew, missing = schedule.takes_names(number)
             self._reached = 0
             record.begin()
             compiled, flags, caught, raised = _compiled(block, 0 if anew else flags)
             give(("begin", index, tuple(statement.code for statement in compiled), caught, missing, anew and index > 0))
-            _expected(messages.Began, (yield))
+            _expected(protocol.Began, (yield))
             exit_line = None
             for position, statement in enumerate(compiled):
                 record.enter(statement.span)
                 about = statement.value_is_shown, statement.span, statement.replayed, statement.may_spawn
                 give(("run", position, *about), statement.code)
                 how, ran = yield
-                _expected(messages.Ran, (how, ran))
+                _expected(protocol.Ran, (how, ran))
                 record.leave(ran)
                 if how == _EXITED and block.options.expect_error is None and not statement.states_error:
                     exit_line = statement.span[1]
@@ -134,30 +132,30 @@ class Watch:
                 if exit_line:
                     break
             give(("end",))
-            warnings = _expected(messages.Ended, (yield)).warnings
+            warnings = _expected(protocol.Ended, (yield)).warnings
             record.end(raised, warnings, exit_line)
-            course.ended(number, self._reached, raised.error, exits=exit_line is not None)
+            schedule.ended(number, self._reached, raised.error, exits=exit_line is not None)
         give(("finish",))
-        self._threads = _expected(messages.Finished, (yield)).threads
+        self._threads = _expected(protocol.Finished, (yield)).threads
         self._until = time.monotonic() + _EXIT_SECONDS
         give(("exit",))
         yield
 
     def _step(self) -> None:
-        most = 0.001 if self._turns.replied else _TICK
+        most = 0.001 if self._orders.replied else _TICK
         patience = max(0.0, min(most, self._deadline() - time.monotonic()))
         ready = {descriptor for descriptor, _ in self._poll.poll(patience * 1000)}
         for stream, pipe in enumerate(self._page.pipes, 1):
             if pipe in ready and not self._take(stream, pipe, _AT_ONCE):
                 self._poll.unregister(pipe)
-        lifeline, channel, turn = (descriptor in ready for descriptor in self._connections)
+        lifeline, channel, order = (descriptor in ready for descriptor in self._connections)
         if lifeline:
             self._read_status()
         if channel or lifeline:
             self._read_channel()
-        if turn and not self._turns.receive():
+        if order and not self._orders.receive():
             raise self._closed()
-        if reply := self._turns.reply():
+        if reply := self._orders.reply():
             self._take_all()
             self._script.send(reply)
         if lifeline:
@@ -203,11 +201,11 @@ class Watch:
         for note in self._frames.feed(data):
             self._take_all()
             match note:
-                case messages.PictureShown(name, png):
+                case protocol.PictureShown(name, png):
                     self._record.picture(name, png)
-                case messages.ProcessReplaced(program):
+                case protocol.ProcessReplaced(program):
                     self._replaced = program
-            self._page.channel.sendall(messages.ACKNOWLEDGED)
+            self._page.channel.sendall(protocol.ACKNOWLEDGED)
 
     def _closed(self) -> OverError:
         if self._status is None and is_readable(self._page.lifeline, _MOMENT):
@@ -217,17 +215,17 @@ class Watch:
     def _read_status(self) -> None:
         """Read the wait status of the page's process; there is none if its supervisor was killed from outside."""
         with contextlib.suppress(OSError):
-            data = self._page.lifeline.recv(messages.STATUS.size)
-            self._is_lost = len(data) < messages.STATUS.size
+            data = self._page.lifeline.recv(protocol.STATUS.size)
+            self._is_lost = len(data) < protocol.STATUS.size
             if not self._is_lost:
-                self._status = messages.STATUS.unpack(data)[0]
+                self._status = protocol.STATUS.unpack(data)[0]
 
     def _stack(self) -> str:
         """Ask the page's process where it hangs; code may hang so that it does not say."""
-        pid, deadline = self._turns.pid, time.monotonic() + _MOMENT
-        if pid and messages.STACK_SIGNAL:
+        pid, deadline = self._orders.pid, time.monotonic() + _MOMENT
+        if pid and protocol.STACK_SIGNAL:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, messages.STACK_SIGNAL)
+                os.kill(pid, protocol.STACK_SIGNAL)
                 while not self._page.crash().endswith("\n\n") and time.monotonic() < deadline:
                     time.sleep(_TICK / 10)
         return self._page.crash()
@@ -244,7 +242,7 @@ class Watch:
         if self._replaced is not None:
             program = self._record.mask(self._replaced)
             return f"process replaced itself by another program ({program}) inside this block"
-        if code in (None, CHANNEL_LOST):
+        if code in (None, protocol.CHANNEL_LOST):
             return "process closed the descriptor that it reports on, inside this block"
         if code < 0:
             return f"killed by {_signal_name(-code)}"
@@ -290,7 +288,7 @@ class Watch:
 
 def _compiled(
     block: Block, flags: int
-) -> tuple[tuple[Statement, ...], int, list[tuple[str, str, str, int]], messages.Ran]:
+) -> tuple[tuple[Statement, ...], int, list[tuple[str, str, str, int]], protocol.Ran]:
     """Return a block's statements, the ``__future__`` flags after it, its warnings, and why it does not compile.
 
     It is compiled here and not in the page's process, so that no code of the page decides what will run.
@@ -299,10 +297,10 @@ def _compiled(
         warnings.simplefilter("always")
         try:
             compiled, flags = statements(block, flags)
-            raised = messages.Ran()
+            raised = protocol.Ran()
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             compiled = ()
-            raised = messages.Ran(None, *describe(error, Sources(), block, None))
+            raised = protocol.Ran(None, *describe(error, Sources(), block, None))
     return compiled, flags, [(str(w.message), w.category.__name__, w.filename, w.lineno) for w in caught], raised
 
 
@@ -310,7 +308,7 @@ def _expected(kind: Any, reply: tuple[int, Any]) -> Any:
     """Return a reply of this kind that says of an exception what the page's process said before it described it."""
     raised, message = reply
     if not isinstance(message, kind) or bool(raised) != (getattr(message, "error", None) is not None):
-        raise messages.BrokenChannelError("a message out of turn")
+        raise protocol.BrokenChannelError("a message out of turn")
     return message
 
 
