@@ -23,8 +23,8 @@ from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import Source
 from cardproof.evidence.records import SCHEMA, Record, load
 from cardproof.judge.audit import Audit
-from cardproof.judge.judge import judge
 from cardproof.judge.online.request import is_public
+from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import find_local_files
 from cardproof.plan.recall import plan
@@ -35,7 +35,7 @@ from cardproof.read.tables import read_tables
 from cardproof.report.baseline import read_baseline
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
-from cardproof.snippets.compare.match import judge_block
+from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.outputs import alike, cleaned, same
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.results import load_runs

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Recipe
 from cardproof.core.settings import Settings
-from cardproof.judge.judge import judge
+from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards

@@ -12,7 +12,7 @@ from cardproof.core.settings import Settings
 from cardproof.judge.checks import Context, file_size
 from cardproof.judge.checks.links import closed_since, wrong
 from cardproof.judge.checks.weights import promised_digest
-from cardproof.judge.judge import judge_claim
+from cardproof.judge.verdicts import judge_claim
 from cardproof.read import read_cards
 from cardproof.read.bibtex import address_of, entries_of, plain
 

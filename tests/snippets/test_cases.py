@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
-from cardproof.snippets.prove import Policy
+from cardproof.snippets.pages import Policy
 from cardproof.snippets.run.runner import Runner
 from cardproof.snippets.types import Limits
 

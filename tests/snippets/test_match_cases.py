@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cardproof.snippets.compare.expect import statement_lines
-from cardproof.snippets.compare.match import expectations, judge_block
+from cardproof.snippets.compare.comparison import judge_block
+from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.types import Block, BlockRun, Printed
 

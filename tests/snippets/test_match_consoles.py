@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import unknown_directives
-from cardproof.snippets.compare.match import judge_block
+from cardproof.snippets.compare.comparison import judge_block
+from cardproof.snippets.compare.stated_outputs import unknown_directives
 from cardproof.snippets.console import examples, is_console
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.run.runner import Job, Runner

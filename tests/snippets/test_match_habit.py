@@ -6,14 +6,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cardproof.snippets.compare.habit import answer, stated_values, unread_outputs
-from cardproof.snippets.compare.match import judge_block
+from cardproof.snippets.compare.comparison import judge_block
+from cardproof.snippets.compare.value_comments import compare_value, stated_values, unread_outputs
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
 
 def said(code: str, got: str) -> list[str]:
-    return [answer(stated, got) for stated in stated_values(code)]
+    return [compare_value(stated, got) for stated in stated_values(code)]
 
 
 HOLDS = [
@@ -120,7 +120,7 @@ def test_a_comment_that_is_compared_is_not_reported_as_unread():
 def test_whatever_a_comment_says_it_can_be_compared(comment, got):
     assume("\n" not in comment and "\r" not in comment)
     for stated in stated_values(f"print(x)  # {comment}"):
-        assert answer(stated, got) in ("holds", "differs", "unclear", "unrelated")
+        assert compare_value(stated, got) in ("holds", "differs", "unclear", "unrelated")
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=4), st.data())

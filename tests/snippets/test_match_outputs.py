@@ -16,9 +16,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cardproof.snippets.compare import outputs
-from cardproof.snippets.compare.expect import statement_lines
-from cardproof.snippets.compare.match import expectations, judge_block
+from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.outputs import alike, cleaned, same
+from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
@@ -464,7 +464,7 @@ def test_any_two_texts_can_be_compared(want, got):
 
 
 def test_matching_needs_neither_torch_nor_markdown():
-    modules = "compare.match, cardproof.snippets.compare.causes, cardproof.snippets.update"
+    modules = "compare.comparison, cardproof.snippets.compare.causes, cardproof.snippets.update"
     code = f"import sys, cardproof.snippets.{modules}\nprint(sorted({{'torch', 'markdown'}} & set(sys.modules)))"
     tools = str(Path(__file__).parents[2] / "tools")
     run = subprocess.run([sys.executable, "-c", code], cwd=tools, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from cardproof.snippets.run.runner import Runner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cardproof.snippets.prove import Weights
+    from cardproof.snippets.pages import Weights
 
 PUBLISHED = Path(__file__).with_name("published")
 CARDS = ("res2next", "gloun-xception")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from running import blocks, fences, judged
 
-from cardproof.snippets.prove import OFFLINE
+from cardproof.snippets.pages import OFFLINE
 from cardproof.snippets.run.runner import Job, Runner
 
 if TYPE_CHECKING:

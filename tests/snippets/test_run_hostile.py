@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
-from cardproof.snippets.prove import Page, Policy, prove
+from cardproof.snippets.pages import Page, Policy, runs_of_pages
 from cardproof.snippets.results import findings_of
 from cardproof.snippets.run import record
 from cardproof.snippets.run.isolation import landlock_version
@@ -149,7 +149,7 @@ def statuses(hostile: str, tmp_path: Path, **more: object) -> list[PageRun]:
     """Prove three pages of which the second is hostile; return their runs."""
     texts = (_FINE, hostile, _FINE)
     found = [Page(f"page{number}.md", text, tmp_path) for number, text in enumerate(texts)]
-    runs = prove(found, Policy(preload=(), limits=LIMITS))
+    runs = runs_of_pages(found, Policy(preload=(), limits=LIMITS))
     assert [block.status for run in (runs[0], runs[2]) for block in run.blocks] == ["pass", "pass"]
     return runs
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from running import blocks, fences, judged, said
 
-from cardproof.snippets.names import uses_of_code
+from cardproof.snippets.run.schedule import uses_of_code
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Limits
 
@@ -235,7 +235,7 @@ def test_the_blocks_before_a_time_out_run_again_as_they_ran(hasty: Runner) -> No
 def test_where_blocks_would_take_long_to_run_again_their_readers_are_not_run(
     hasty: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cardproof.snippets.run.record.CHEAP", 0.0)
+    monkeypatch.setattr("cardproof.snippets.run.schedule.CHEAP", 0.0)
     page = fences("x = 1", HANG, "print(x)", "print(2)")
     assert said(judged(hasty, page))[2:] == [needs("x", 2, "ran in a process that was ended"), PASS]
 

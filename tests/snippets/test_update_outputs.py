@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import expectations, statement_lines
-from cardproof.snippets.compare.match import judge_block
+from cardproof.snippets.compare.comparison import judge_block
+from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.types import BlockRun, Outcome, Printed
 from cardproof.snippets.update import update

@@ -20,7 +20,7 @@ from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.evidence.records import file_name
 from cardproof.render.output.text import read_stamp
-from cardproof.snippets.prove import (
+from cardproof.snippets.pages import (
     Page,
     Policy,
     extensions_text,
@@ -28,9 +28,9 @@ from cardproof.snippets.prove import (
     not_run,
     page_blocks,
     policy_of,
-    prove,
     run_blocks,
     run_of,
+    runs_of_pages,
 )
 from cardproof.snippets.results import FOLDER, PageRun, PagesRun, SiteRuns, dump_runs, findings_of, load_runs
 from cardproof.snippets.run.runner import Runner
@@ -281,7 +281,7 @@ def prove_site(
             progress(done, total, name)
 
     pages = [page for card in found for page in found[card]]
-    proved = prove(pages, policy_of(settings), stored, count)
+    proved = runs_of_pages(pages, policy_of(settings), stored, count)
     result.ran = ran[0] if ran else 0
     result.recalled = sum(run.key != "" for run in proved) - result.ran
     for run in proved:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import Expectation, Span, expectations
-from cardproof.snippets.compare.match import Comparison, compare
+from cardproof.snippets.compare.comparison import Comparison, compare
 from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.compare.stated_outputs import Expectation, Span, expectations
 from cardproof.snippets.types import Block, ConsoleError, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")

@@ -1,4 +1,4 @@
-"""Record: which blocks of a page run, and their output, pictures and errors, collected while they run."""
+"""Record: the output, pictures and errors of a page's blocks, collected while they run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import re
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.outputs import as_shown
-from cardproof.snippets.names import Scope
 from cardproof.snippets.run.protocol import Ran, Task, writable
 from cardproof.snippets.run.statements import deepest_line
 from cardproof.snippets.types import Block, BlockRun, Image, Printed
@@ -25,97 +24,11 @@ from cardproof.snippets.types import Block, BlockRun, Image, Printed
 PAGE_FOLDER = "/page"
 """Replaces the page's temporary folder in outputs, so that two builds print the same."""
 
-CHEAP = 5.0
-"""Seconds that the blocks of a page may take together to run again after a block was ended at its limit."""
 _LARGEST_PICTURE = 16 * 2**20
 _ALL_PICTURES = 64 * 2**20
 _MOST_WARNINGS = 20
 _LONGEST = 500
 """Characters of the name of what a block asked for."""
-
-
-class Schedule:
-    """Which blocks of a page run, one after another, and why others do not; over one process or several.
-
-    A reader who comes to a block has run all blocks before it. Where one of them did not run here, the names that it
-    would have bound or changed do not have the reader's values, whatever an earlier block gave them. They are unbound,
-    and blocks that read them do not run.
-    """
-
-    def __init__(self, blocks: Sequence[Block], reasons: Sequence[str | None], device: str) -> None:
-        """``reasons`` say of blocks that do not run whatever happens why."""
-        self.blocks = blocks
-        self.reasons = reasons
-        self._device = device
-        self._scope = Scope(blocks)
-        self._exited: int | None = None
-        self._begins_anew = False
-        self._first = 0
-        """The block with which the names began that are there now."""
-        self._ends: dict[int, tuple[int, bool]] = {}
-        """How blocks ended: after how many statements, and whether they were meant to."""
-        self._replayed: frozenset[int] = frozenset()
-
-    def omits(self, index: int) -> BlockRun | None:
-        """Come to a block; return its run with the reason if it does not run."""
-        if index in self._replayed:
-            return None
-        block, blocks = self.blocks[index], self.blocks
-        if block.options.fresh:
-            self._exited, self._begins_anew, self._first = None, True, index
-        lacks = self._scope.begin(index)
-        text, needed = self.reasons[index], None
-        if text is None and self._exited is not None:
-            text = f"the code ended the program in the block at {blocks[self._exited].seen_from(block)}"
-        elif text is None and lacks:
-            text, needed = f"needs '{lacks[0]}' of the block at {blocks[lacks[1]].seen_from(block)}", lacks
-        if text is None:
-            return None
-        self._end(index, 0)
-        return BlockRun(False, (), f"not run: {text}", device=self._device, needs_block=needed)
-
-    def takes_names(self, index: int) -> tuple[bool, tuple[str, ...]]:
-        """Return, before a block runs, whether it begins without names, and the names that are missing."""
-        if index in self._replayed:
-            return False, ()
-        anew, self._begins_anew = self._begins_anew, False
-        return anew, tuple(self._scope.missing)
-
-    def ended(self, index: int, count: int, error: str | None, *, exits: bool = False) -> None:
-        """A block ended after ``count`` of its statements; with an exception, or an exit."""
-        expected = self.blocks[index].options.expect_error
-        stops = exits or (error is not None and expected is not None and is_expected(error, expected))
-        if index in self._replayed and self._ends[index] == (count, stops):
-            return
-        self._end(index, count, stops)
-        if exits or (not stops and (error or "").startswith("SystemExit")):
-            self._exited = index
-
-    def _end(self, index: int, count: int, stops: bool = False) -> None:
-        self._ends[index] = count, stops
-        self._scope.end(index, count, stops=stops)
-
-    def begin_again(self, index: int, runs: Sequence[BlockRun | None], *, replay: bool = True) -> list[int]:
-        """Begin in another process after this block; return the blocks before it that run again there.
-
-        All that ended, in their order, as they may depend on one another in ways that no name shows.
-        """
-        again = [number for number in range(self._first, index) if (ran := runs[number]) and ran.ended]
-        is_cheap = sum(ran.seconds for number in again if (ran := runs[number])) <= CHEAP
-        if not (replay and is_cheap and self._scope.reads_earlier(range(index + 1, len(self.blocks)))):
-            again = []
-        self._replayed = frozenset(again)
-        self._scope.forget()
-        for number in range(self._first, index + 1):
-            count, stops = self._ends[number] if number in self._replayed else (0, False)
-            self._scope.end(number, count, stops=stops)
-        return again
-
-
-def is_expected(error: str, expected: str) -> bool:
-    """Return whether an exception is of the class that a block expects; an empty text stands for any."""
-    name = error.split(":")[0].strip()
-    return not expected or expected.split(".")[-1] == name.split(".")[-1]
 
 
 class OverError(Exception):

@@ -35,7 +35,8 @@ from cardproof.snippets.run.isolation import hidden
 from cardproof.snippets.run.monitor import Monitor
 from cardproof.snippets.run.processes import remove_folder
 from cardproof.snippets.run.protocol import Reach, Task
-from cardproof.snippets.run.record import Mask, Record, Schedule
+from cardproof.snippets.run.record import Mask, Record
+from cardproof.snippets.run.schedule import Schedule
 from cardproof.snippets.run.worker import STATE
 from cardproof.snippets.types import Block, BlockRun, Device, Limits
 

@@ -1,4 +1,4 @@
-"""Prove pages: find their blocks, run them, compare their output, and recall runs that are still valid."""
+"""Pages: find their blocks, run them, compare their output, and recall runs that are still valid."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Policy(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """A page whose blocks are to be proved."""
+    """A page whose blocks are to be run."""
 
     file: str
     """The source for reports: the template, or the Markdown file itself."""
@@ -112,7 +112,7 @@ def _folders(page: Page) -> list[Path]:
     return [folder for folder in (page.folder, page.base) if folder is not None]
 
 
-def prove(
+def runs_of_pages(
     pages: Iterable[Page],
     policy: Policy,
     stored: Mapping[str, PageRun] | None = None,
@@ -267,8 +267,8 @@ def _is_readme(page: Page, config: Path | None) -> bool:
 
 def _unread(block: Block) -> Iterator[Finding]:
     """Report comments that state an output in a form that is not compared."""
-    from cardproof.snippets.compare.expect import unknown_directives
-    from cardproof.snippets.compare.habit import unread_outputs
+    from cardproof.snippets.compare.stated_outputs import unknown_directives
+    from cardproof.snippets.compare.value_comments import unread_outputs
 
     if block.options.skip:
         return
@@ -343,7 +343,7 @@ def _judge(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
 
 
 def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome:
-    from cardproof.snippets.compare.match import judge_block
+    from cardproof.snippets.compare.comparison import judge_block
 
     reason = (ran.error or "").removeprefix("not run: ")
     if not block.options.skip and not ran.ended and reason != (ran.error or ""):
@@ -361,7 +361,7 @@ def _judged(block: Block, ran: BlockRun, device: str, policy: Policy) -> Outcome
 
 def _states(block: Block) -> bool:
     """Return whether a block states its exact output; otherwise the page shows the output as well."""
-    from cardproof.snippets.compare.match import expectations
+    from cardproof.snippets.compare.stated_outputs import expectations
 
     try:
         stated = expectations(block)

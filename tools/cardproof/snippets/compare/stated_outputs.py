@@ -1,4 +1,4 @@
-"""Expect: the stated outputs in a block's text, and the statements that they belong to."""
+"""Stated outputs: the outputs that the text of a block states, and the statements that they belong to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Habit: values in comments beside what prints them, ``print(x.shape)  # torch.Size([9, 9])``, as tutorials have them.
+"""Value comments: values beside what prints them, as in ``print(x.shape)  # torch.Size([9, 9])`` of tutorials.
 
 Nobody said that such a comment is an output. It is taken for one only if all of it is a value, beside a print or a bare
 expression, and a difference is a warning.
@@ -13,12 +13,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.expect import Comment, comments_of, compared_lines, marker_of
 from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.compare.stated_outputs import Comment, comments_of, compared_lines, marker_of
 from cardproof.snippets.names import tree_of
 from cardproof.snippets.types import Block
 
-Answer = Literal["holds", "differs", "unclear", "unrelated"]
+ValueComparison = Literal["holds", "differs", "unclear", "unrelated"]
 
 _MARKER = re.compile(
     r"#\s*(?:->|→|=>|⇒|>>>|(?:outputs?|out|returns?|results?|print|should print)\s*:|should print\b)\s*", re.IGNORECASE
@@ -47,7 +47,7 @@ _LONGEST = 2000
 _LONGEST_OUTPUT = 20_000
 
 
-class Stated(Struct, frozen=True):
+class StatedValue(Struct, frozen=True):
     """A comment that states a value."""
 
     line: int
@@ -64,7 +64,7 @@ class Stated(Struct, frozen=True):
     """An arrow or a word says that it is an output."""
 
 
-def stated_values(code: str) -> tuple[Stated, ...]:
+def stated_values(code: str) -> tuple[StatedValue, ...]:
     """Return the comments of Python code that state the value of a print or a bare expression."""
     if "#" not in code:
         return ()
@@ -87,7 +87,7 @@ def valued_lines(code: str) -> frozenset[int]:
     return frozenset(item.lines[1] for item in stated_values(code) if item.is_top and not item.is_print)
 
 
-def answer(stated: Stated, got: str) -> Answer:
+def compare_value(stated: StatedValue, got: str) -> ValueComparison:
     """Return whether what was printed, or the ``repr`` of the value, is what a comment states.
 
     ``unclear`` is what looks like an output and cannot be compared; ``unrelated`` may be a comment like any other.
@@ -116,7 +116,7 @@ def answer(stated: Stated, got: str) -> Answer:
     return "differs" if found or (head and head[0] in got) else "unclear"
 
 
-def depends_on_weights(stated: Stated) -> bool:
+def depends_on_weights(stated: StatedValue) -> bool:
     """Return whether a stated value is more than shapes and types."""
     return any(_kind(node) not in ("shape", "type") for node in _row(stated.text) or ())
 
@@ -132,7 +132,7 @@ def unread_outputs(block: Block) -> tuple[int, ...]:
     )
 
 
-def _stated(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> Stated | None:
+def _stated(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> StatedValue | None:
     last = node.end_lineno or node.lineno
     beside, below = comments.get(last), _below(last + 1, node.col_offset, comments)
     call = node.value
@@ -148,7 +148,7 @@ def _stated(node: ast.Expr, comments: Mapping[int, Comment], is_top: bool) -> St
     is_random = bool(_RANDOM.search(ast.unparse(call)))
     if not (0 < len(text) <= _LONGEST) or not (_row(text) or (marker and is_print)):
         return None
-    return Stated(run[0].line, text, (node.lineno, last), is_top, is_print, is_random, marker is not None)
+    return StatedValue(run[0].line, text, (node.lineno, last), is_top, is_print, is_random, marker is not None)
 
 
 def _below(line: int, column: int, comments: Mapping[int, Comment]) -> list[Comment]:

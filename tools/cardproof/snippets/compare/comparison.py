@@ -1,4 +1,4 @@
-"""Match: compare the output of a block with the stated outputs of its page."""
+"""Comparison of the output of a block with the stated outputs of its page."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
-from cardproof.snippets.compare.expect import Expectation, compared_lines, expectations
-from cardproof.snippets.compare.habit import Stated, answer, depends_on_weights, stated_values
 from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
+from cardproof.snippets.compare.stated_outputs import Expectation, compared_lines, expectations
+from cardproof.snippets.compare.value_comments import StatedValue, compare_value, depends_on_weights, stated_values
 from cardproof.snippets.console import Example
 from cardproof.snippets.types import Block, BlockRun, ConsoleError, Outcome, Printed
 
@@ -190,14 +190,14 @@ def _of_output(block: Block, ran: BlockRun, results: Sequence[Comparison], value
 
 
 def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator[str]:
-    """Yield warnings about values in comments, in PyTorch's habit, that are not what came out."""
+    """Yield warnings about values in comments, that are not what came out."""
     if block.console or block.stated_output is not None:
         return
     compared = compared_lines(block)
     for stated in stated_values(block.code):
         if stated.line in compared or not (values or not depends_on_weights(stated)):
             continue
-        answers = {got: answer(stated, got) for got in _came_out(stated, ran)}
+        answers = {got: compare_value(stated, got) for got in _came_out(stated, ran)}
         line = block.located(stated.line)[1]
         if "holds" in answers.values() or not answers:
             continue
@@ -208,7 +208,7 @@ def _comments_that_differ(block: Block, ran: BlockRun, values: bool) -> Iterator
             yield f"line {line}: the comment looks like an output, and could not be compared with {_shown(got)}"
 
 
-def _came_out(stated: Stated, ran: BlockRun) -> Iterator[str]:
+def _came_out(stated: StatedValue, ran: BlockRun) -> Iterator[str]:
     """Yield the outputs or the value that a comment may state; none if they are not known."""
     first, last = stated.lines
     if stated.is_top:

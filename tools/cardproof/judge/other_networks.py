@@ -1,4 +1,4 @@
-"""Passes over all judgements of a card, which set aside what is about another network than the zoo's.
+"""Other networks: judgements of a card are set aside that are about another network than the zoo's.
 
 A table may be about another task or data set. Its rows vote on whether it is about the zoo's networks, and its columns
 on how they were counted: one wrong value among right ones is a mistake, but if most are wrong and nothing explains
@@ -118,7 +118,7 @@ def by_table(judged: Iterable[Judged], tables: Iterable[Table]) -> list[list[Jud
     return list(found.values())
 
 
-def about_something_else(judged: list[Judged], tables: Iterable[Table]) -> list[Finding]:
+def set_aside_other_subjects(judged: list[Judged], tables: Iterable[Table]) -> list[Finding]:
     """Set aside the judgements of a card that are about something else; return one finding a table."""
     findings: list[Finding] = []
     for rows in by_table(judged, tables):

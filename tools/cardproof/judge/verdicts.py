@@ -17,8 +17,8 @@ from cardproof.judge.card_report import sort_findings, statement
 from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.checks._counts import tolerance_of
 from cardproof.judge.checks._network import unchecked_reason
-from cardproof.judge.columns import settle
-from cardproof.judge.passes import COUNTS, Judged, about_something_else, unchecked, vote, with_sibling_head
+from cardproof.judge.columns import judge_columns
+from cardproof.judge.other_networks import COUNTS, Judged, set_aside_other_subjects, unchecked, vote, with_sibling_head
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
@@ -124,7 +124,7 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
     alone = [one.judgement for one in judged]
     passed = False
     with boundary(of_card.append, Place(card.file, 1, 1), "subject", "in judging the claims of this card together"):
-        findings = [*about_something_else(judged, card.tables), *settle(judged), *vote(judged, card.tables)]
+        findings = [*set_aside_other_subjects(judged, card.tables), *judge_columns(judged), *vote(judged, card.tables)]
         for one in judged:  # they had their votes
             _set_aside_if_coarse(one)
         of_card += findings
