@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 from running import blocks, fences, judged, said
 
-from cardproof.snippets.run.schedule import uses_of_code
 from cardproof.snippets.run.runner import Job, Runner
+from cardproof.snippets.run.schedule import uses_of_code
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
