@@ -39,7 +39,7 @@ from cardproof.report.baseline import read_baseline
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
 from cardproof.snippets.compare.comparison import judge_block
-from cardproof.snippets.compare.outputs import alike, cleaned, same
+from cardproof.snippets.compare.outputs import cleaned, same_kinds, same_output
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.results import load_runs
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
@@ -162,8 +162,8 @@ def match(text: str) -> None:
     """Compare the output of a block, the second part of the text, with what its code states."""
     code, _, output = text.partition("\0")
     shown = cleaned(output)
-    assert same(shown, shown)
-    assert same(code, shown) <= alike(code, shown)
+    assert same_output(shown, shown)
+    assert same_output(code, shown) <= same_kinds(code, shown)
     ran = BlockRun(True, (Printed(1, code.count("\n") + 1, output),))
     for console in (False, True):
         judge_block(Block("page.md", 1, code, Options(), console=console, stated_output=(output, 1)), ran, "cpu")

@@ -17,7 +17,7 @@ from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import Context
 from cardproof.judge.columns import judge_columns
-from cardproof.judge.other_networks import Judged, vote
+from cardproof.judge.other_networks import Judged, set_aside_outvoted
 from cardproof.judge.verdicts import judge_claim
 from cardproof.read.claims import make_claim
 from cardproof.read.models import Table
@@ -295,6 +295,6 @@ def test_a_column_of_exact_counts_of_another_program_is_set_aside_once() -> None
             place = Place("card.md", line, 20, 20 + len(stated))
             claim = make_claim(name, field, stated, place, column=HEAD)
             judged.append(Judged(judge_claim(claim, context), context))
-    (finding,) = vote(judged, [table])
+    (finding,) = set_aside_outvoted(judged, [table])
     assert finding.check == "other-networks"
     assert [one.judgement.verdict for one in judged] == ["confirmed", "unchecked"] * 3

@@ -77,7 +77,7 @@ def test_a_long_error_is_cut_and_stands_on_one_line():
         (local_files, "missing_files"),
         (judging, "subjects_of"),
         (judging, "judge_columns"),
-        (judging, "vote"),
+        (judging, "set_aside_outvoted"),
         (judging, "set_aside_other_subjects"),
         (judging, "judge_claim"),
     ],

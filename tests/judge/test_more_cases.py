@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from sites import ONE_JOB
-from toys import copy_case, settings_of
+from sites import ONE_JOB, copy_case, settings_of
 
 from cardproof.build import audit
 from cardproof.commands.edit import fix_files

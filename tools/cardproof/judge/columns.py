@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Finding, Judgement, shorten
-from cardproof.judge.checks._counts import conventions_of, found_count, reproductions_of, tolerance_of, within
+from cardproof.judge.checks._counts import conventions_of, found_count, is_within, reproductions_of, tolerance_of
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.flops import is_size_assumed
 from cardproof.judge.discrepancies import describe, discrepancies_of
@@ -99,7 +99,7 @@ def _fits(row: Judged) -> set[str]:
     if row.what == "flops" and row.context.settings.flops == "multiply-adds":
         values[TWICE] = 2 * row.context.of_run.multiply_adds
     tolerance = tolerance_of(row.claim, row.context)
-    return {name for name, value in values.items() if within(value, row.stated, tolerance)}
+    return {name for name, value in values.items() if is_within(value, row.stated, tolerance)}
 
 
 def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:

@@ -236,7 +236,7 @@ def with_sibling_head(judgement: Judgement, context: Context) -> Judgement:
     return judgement
 
 
-def vote(judged: list[Judged], tables: Iterable[Table]) -> list[Finding]:
+def set_aside_outvoted(judged: list[Judged], tables: Iterable[Table]) -> list[Finding]:
     """Set aside the judgements of a card that are outvoted; return one finding for each vote."""
     for one in judged:
         _set_aside_if_near(one)

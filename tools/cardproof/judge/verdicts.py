@@ -18,7 +18,14 @@ from cardproof.judge.checks import CardContext, Context, all_checks, check_of
 from cardproof.judge.checks._counts import tolerance_of
 from cardproof.judge.checks._network import unchecked_reason
 from cardproof.judge.columns import judge_columns
-from cardproof.judge.other_networks import COUNTS, Judged, set_aside_other_subjects, unchecked, vote, with_sibling_head
+from cardproof.judge.other_networks import (
+    COUNTS,
+    Judged,
+    set_aside_other_subjects,
+    set_aside_outvoted,
+    unchecked,
+    with_sibling_head,
+)
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import LocalFiles
 from cardproof.read import Card, Reading
@@ -124,7 +131,11 @@ def _judge_card(card: Card, contexts: list[Context], of_card: list[Finding]) -> 
     alone = [one.judgement for one in judged]
     passed = False
     with boundary(of_card.append, Place(card.file, 1, 1), "subject", "in judging the claims of this card together"):
-        findings = [*set_aside_other_subjects(judged, card.tables), *judge_columns(judged), *vote(judged, card.tables)]
+        findings = [
+            *set_aside_other_subjects(judged, card.tables),
+            *judge_columns(judged),
+            *set_aside_outvoted(judged, card.tables),
+        ]
         for one in judged:  # they had their votes
             _set_aside_if_coarse(one)
         of_card += findings

@@ -144,7 +144,9 @@ def runs_of_pages(
                 runs[key] = sought.run(device, runner, key)
                 if progress:
                     progress(done, len(possible), sought.page.model or sought.page.file)
-    return [runs[key] if key in runs else not_run(sought.page, device, policy) for sought, device, key in wanted]
+    return [
+        runs[key] if key in runs else run_without_gpu(sought.page, device, policy) for sought, device, key in wanted
+    ]
 
 
 class _PageRuns:
@@ -162,7 +164,7 @@ class _PageRuns:
         """Return a stored run of the same blocks at other positions."""
         blocks, findings = self.found
         run = stored.get(code_key_of(self.page, blocks, device, self._policy))
-        return moved(run, key, blocks, findings) if run else None
+        return relocated(run, key, blocks, findings) if run else None
 
     def run(self, device: Device, runner: Runner, key: str) -> PageRun:
         blocks, findings = self.found
@@ -171,7 +173,7 @@ class _PageRuns:
         return replace(run, code_key=code_key_of(self.page, blocks, device, self._policy))
 
 
-def moved(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]) -> PageRun | None:
+def relocated(run: PageRun, key: str, blocks: tuple[Block, ...], findings: tuple[Finding, ...]) -> PageRun | None:
     """Return a run of the same blocks with their current positions; None if its messages contain line numbers.
 
     ``key`` is that of the current page, and ``findings`` are the finder's.
@@ -197,7 +199,7 @@ def gpu_is_visible() -> bool:
     return not hidden and any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd"))
 
 
-def not_run(page: Page, device: Device, policy: Policy) -> PageRun:
+def run_without_gpu(page: Page, device: Device, policy: Policy) -> PageRun:
     """Return a run without results because no GPU is visible; it has no key, so that it is not stored."""
     blocks, findings = page_blocks(page, policy)
     status: Status = "fail" if policy.strict_device else "not-run"

@@ -10,7 +10,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.causes import hint_for
-from cardproof.snippets.compare.outputs import alike, cleaned, close, has_decimals, same, without_device
+from cardproof.snippets.compare.outputs import (
+    cleaned,
+    close_output,
+    has_decimals,
+    same_kinds,
+    same_output,
+    without_device,
+)
 from cardproof.snippets.compare.stated_outputs import Expectation, compared_lines, expectations
 from cardproof.snippets.compare.value_comments import StatedValue, compare_value, depends_on_weights, stated_values
 from cardproof.snippets.console import Example
@@ -256,13 +263,13 @@ def _compare(expectation: Expectation, outputs: Sequence[str], device: str) -> C
 
 
 def _holds(expectation: Expectation, got: str) -> bool:
-    return alike(expectation.text, got) if expectation.kind == "loose" else same(expectation.text, got)
+    return same_kinds(expectation.text, got) if expectation.kind == "loose" else same_output(expectation.text, got)
 
 
 def _shared(members: Sequence[Expectation], outputs: Sequence[str], device: str) -> Iterator[Comparison]:
     want = "\n".join(member.text for member in members)
     got = _cleaned(outputs[0], want, device)
-    if same(want, got):
+    if same_output(want, got):
         yield from (Comparison(member, member.text, True) for member in members)
         return
     lines = got.split("\n")
@@ -353,7 +360,7 @@ def _same_example(want: str, got: str, flags: frozenset[str]) -> bool:
             pattern = rf"(?<!\w)[{prefix}](?=[rR]?['\"])"
             want, got = re.sub(pattern, "", want), re.sub(pattern, "", got)
     is_old = "DONT_ACCEPT_TRUE_FOR_1" not in flags and (want, got) in (("1", "True"), ("0", "False"))
-    return is_old or (close if "FLOAT_CMP" in flags else same)(want, got)
+    return is_old or (close_output if "FLOAT_CMP" in flags else same_output)(want, got)
 
 
 def _raised(expectation: Expectation, example: Example, error: str | None) -> Comparison:
@@ -361,7 +368,7 @@ def _raised(expectation: Expectation, example: Example, error: str | None) -> Co
     if error is None:
         return Comparison(expectation, "", False, False, f"no exception, expected {_shown(want)}")
     detail = "IGNORE_EXCEPTION_DETAIL" not in example.flags
-    if same(_unqualified(want, detail), _unqualified(error, detail)):
+    if same_output(_unqualified(want, detail), _unqualified(error, detail)):
         return Comparison(expectation, "", True)
     return Comparison(expectation, "", False, False, f"{_shown(error)}, expected {_shown(want)}")
 
@@ -380,7 +387,7 @@ def _differs(expectation: Expectation, got: str) -> Comparison:
     wanted, found = expectation.text.split("\n"), got.split("\n")
     line, want, have = expectation.line, expectation.text, got
     if len(wanted) == len(found) > 1 and "..." not in expectation.text:
-        index = next((i for i, pair in enumerate(zip(wanted, found, strict=True)) if not same(*pair)), None)
+        index = next((i for i, pair in enumerate(zip(wanted, found, strict=True)) if not same_output(*pair)), None)
         if index is not None:
             line, want, have = expectation.line + index, wanted[index], found[index]
     hint = None

@@ -13,7 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.compare.outputs import same_output
 from cardproof.snippets.compare.stated_outputs import Comment, comments_of, compared_lines, marker_of
 from cardproof.snippets.names import tree_of
 from cardproof.snippets.types import Block
@@ -95,11 +95,11 @@ def compare_value(stated: StatedValue, got: str) -> ValueComparison:
     if len(got) > _LONGEST_OUTPUT:
         return "unrelated"
     want, found = _row(stated.text), _row(got)
-    if same(stated.text, got) or (want and found and _agree_all(want, found)):
+    if same_output(stated.text, got) or (want and found and _agree_all(want, found)):
         return "holds"
     if want and isinstance(want[0], ast.Constant) and want[0].value == got:
         return "holds"
-    if stated.is_print and same(f"...{stated.text}...", got):
+    if stated.is_print and same_output(f"...{stated.text}...", got):
         return "holds"
     if want and stated.is_random and depends_on_weights(stated):
         return "unrelated"

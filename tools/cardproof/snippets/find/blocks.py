@@ -88,7 +88,7 @@ def _found(finder: _Finder) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     return blocks, tuple(sorted(finder.findings, key=lambda finding: finding.place.start))
 
 
-def shown(text: str) -> str:
+def visible_markdown(text: str) -> str:
     """Return a page's Markdown without hidden lines: set-up comments, ``.hide`` blocks, ``# snippet: hide`` lines.
 
     Everything else stays byte for byte.

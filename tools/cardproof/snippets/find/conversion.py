@@ -29,8 +29,8 @@ from cardproof.snippets.find.page import (
     ObservedPage,
     Origin,
     Prose,
-    aligned,
-    filled,
+    align_lines,
+    fill_gaps,
     indentation,
 )
 
@@ -58,14 +58,14 @@ def convert_page(
     """
     configs = deepcopy(dict(extension_configs))
     if SNIPPETS in extensions:
-        configs[SNIPPETS] = include_config(configs.get(SNIPPETS) or {}, base_path)
+        configs[SNIPPETS] = _include_config(configs.get(SNIPPETS) or {}, base_path)
     converter = markdown.Markdown(extensions=list(extensions), extension_configs=configs)
     if "strip-html" in converter.postprocessors:
         converter.postprocessors.deregister("strip-html")  # it would remove the comments
-    includes = Includes(converter, base_path)
+    includes = _Includes(converter, base_path)
     recorder = _Recorder(converter)
     html = converter.convert(text)  # fills what the recorder and the includes have
-    shown, comments = visible_parts(html, recorder.fences)
+    shown, comments = _visible_parts(html, recorder.fences)
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
     return ObservedPage(
         tuple(recorder.lines),
@@ -83,8 +83,8 @@ def _origins(source: Sequence[tuple[str, Origin]], lines: Sequence[str]) -> tupl
     known = [origin for _, origin in source]
     if len(source) <= len(lines) <= len(source) + 2:  # Markdown itself adds two empty lines
         found: list[Origin | None] = [*known, None, None]
-        return tuple(filled(found[: len(lines)], (None, 1)))
-    return tuple(filled(aligned([line for line, _ in source], known, lines), (None, 1)))
+        return tuple(fill_gaps(found[: len(lines)], (None, 1)))
+    return tuple(fill_gaps(align_lines([line for line, _ in source], known, lines), (None, 1)))
 
 
 class _Recorder:
@@ -148,7 +148,7 @@ class _Recorder:
         """Write each snippet comment's line into it; fences are placeholders by now, so these are not inside code."""
         ends, index, lines_marked = {fence.start: fence.end for fence in self.fences}, 0, []
         for line in lines:
-            lines_marked.append(marked_comment(line, index))
+            lines_marked.append(_marked_comment(line, index))
             index = ends.get(index, index + 1)
         return lines_marked
 
@@ -159,13 +159,13 @@ def _marking(formatter: Any, fence: Fence, number: int) -> Any:
         html = formatter(**arguments)
         if not isinstance(html, str):
             return html
-        return marked(str(html), number)
+        return _marked(str(html), number)
 
     return marking if formatter else None
 
 
 def _unhighlighted(**arguments: Any) -> str:
-    return marked_code(arguments["src"])
+    return _marked_code(arguments["src"])
 
 
 def _attributes(header: str) -> dict[str, str]:
@@ -177,7 +177,7 @@ def _attributes(header: str) -> dict[str, str]:
     return {option["key"]: option["value"] or "" for option in RE_OPTIONS.finditer(match["options"] or "")}
 
 
-class Includes:
+class _Includes:
     """Watches the snippet preprocessor of one converter; ``lines`` and ``missing`` are filled by the conversion."""
 
     def __init__(self, converter: markdown.Markdown, base_path: str | Path) -> None:
@@ -196,7 +196,7 @@ class Includes:
 
         def observed_run(lines: list[str]) -> list[str]:
             included = run([_Line(line, (None, number)) for number, line in enumerate(lines, 1)])
-            origins = filled([line.origin if isinstance(line, _Line) else None for line in included], (None, 1))
+            origins = fill_gaps([line.origin if isinstance(line, _Line) else None for line in included], (None, 1))
             plain = [str(line) for line in included]
             self.lines = list(zip(plain, origins, strict=True))
             return plain
@@ -221,7 +221,7 @@ class Includes:
         processor.get_snippet_path, processor.dedent = observed_path, observed_dedent
 
 
-def include_config(config: Mapping[str, Any], base_path: str | Path) -> dict[str, Any]:
+def _include_config(config: Mapping[str, Any], base_path: str | Path) -> dict[str, Any]:
     """Return a configuration of the snippets extension that downloads nothing and ignores missing files.
 
     Base paths are relative to ``base_path``, the folder of the site's configuration.
@@ -260,7 +260,7 @@ def convert_readme(text: str) -> ObservedPage:
 
     lines = text.split("\n")
     converter = MarkdownIt("commonmark").enable("table")
-    tokens = converter.parse("\n".join(marked_comment(line, index) for index, line in enumerate(lines)))
+    tokens = converter.parse("\n".join(_marked_comment(line, index) for index, line in enumerate(lines)))
     fences: list[Fence] = []
     refused: set[int] = set()
     for token in tokens:
@@ -273,7 +273,7 @@ def convert_readme(text: str) -> ObservedPage:
             token.meta["number"] = len(fences)
             fences.append(fence)
     converter.add_render_rule("fence", _render_commonmark_fence)
-    shown, comments = visible_parts(converter.renderer.render(tokens, converter.options, {}), fences)
+    shown, comments = _visible_parts(converter.renderer.render(tokens, converter.options, {}), fences)
     return ObservedPage(
         lines=tuple(lines),
         origins=tuple((None, number) for number in range(1, len(lines) + 1)),
@@ -295,7 +295,7 @@ def _commonmark_fence(token: Token, lines: list[str]) -> Fence | None:
         return None
     code = token.content.removesuffix("\n")
     for index in range(start, end):
-        code = code.replace(marked_comment("<!-- snippet:", index), "<!-- snippet:")
+        code = code.replace(_marked_comment("<!-- snippet:", index), "<!-- snippet:")
     attributes = {match[1]: next(filter(None, match.groups()[1:]), "") for match in _ATTRIBUTE.finditer(token.info)}
     language, *classes = [*_ATTRIBUTE.sub(" ", token.info).split(), ""]
     return Fence(start, end, language, tuple(filter(None, classes)), attributes, code)
@@ -303,22 +303,22 @@ def _commonmark_fence(token: Token, lines: list[str]) -> Fence | None:
 
 def _render_commonmark_fence(_: object, tokens: list[Token], index: int, *__: object) -> str:
     token = tokens[index]
-    html = marked_code(token.content)
-    return marked(html, token.meta["number"]) if "number" in token.meta else html
+    html = _marked_code(token.content)
+    return _marked(html, token.meta["number"]) if "number" in token.meta else html
 
 
-def marked_code(code: str) -> str:
+def _marked_code(code: str) -> str:
     """Return the HTML of code without colours, which change nothing about what is code and cost a lexer."""
     return f"<pre><code>{escape(code)}</code></pre>"
 
 
-def marked(html: str, number: int) -> str:
+def _marked(html: str, number: int) -> str:
     """Return the HTML of a fence with its number in the first tag, and a mark where it ends."""
     opened = re.sub(r"<([a-zA-Z][\w-]*)", rf'<\1 {_FENCE}="{number}"', html, count=1)
     return f'{opened}<i {_END}="{number}"></i>'
 
 
-def marked_comment(line: str, index: int) -> str:
+def _marked_comment(line: str, index: int) -> str:
     """Return a line whose snippet comment holds the index of the line."""
     return line.replace(_COMMENT, f"{_COMMENT[:-1]}@{index}:")
 
@@ -369,7 +369,7 @@ class _Events(HTMLParser):
         return last
 
 
-def visible_parts(html: str, fences: Sequence[Fence]) -> tuple[list[Fence | Comment | Prose], list[str]]:
+def _visible_parts(html: str, fences: Sequence[Fence]) -> tuple[list[Fence | Comment | Prose], list[str]]:
     """Return the visible parts of a page in their order, and the texts of all comments; note the fate of each fence."""
     events = _Events()
     events.feed(html)

@@ -167,7 +167,7 @@ MOST_PAIRS = 4_000_000
 """Pairs of lines that are compared with one another; of longer texts, only what is equal at both ends is found."""
 
 
-def aligned(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> list[T | None]:
+def align_lines(old: Sequence[str], known: Sequence[T], new: Sequence[str]) -> list[T | None]:
     """Return the entry of ``known`` for each new line: that of the equal or replaced old line; None for an added one.
 
     Lines are compared without their blanks; ``known`` is as long as ``old``.
@@ -195,7 +195,7 @@ def _ends(before: Sequence[str], after: Sequence[str]) -> list[tuple[str, int, i
     return [("equal", 0, head, 0, head), *between, ("equal", i, len(before), j, len(after))]
 
 
-def filled(known: Sequence[T | None], first: T) -> list[T]:
+def fill_gaps(known: Sequence[T | None], first: T) -> list[T]:
     """Fill each None with the entry before it."""
     result: list[T] = []
     for item in known:

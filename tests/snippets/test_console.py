@@ -173,3 +173,33 @@ def test_a_console_above_an_output_block_that_lacks_a_name_fails_with_that_error
     ran = BlockRun(True, (Printed(1, 1, ""),), "NameError: name 'y' is not defined", error_line=1)
     outcome = judge_block(block, ran, "cpu")
     assert (outcome.status, outcome.message) == ("fail", "NameError: name 'y' is not defined")
+
+
+def test_a_blank_line_in_a_console_is_written_blankline():
+    made = console(">>> f()\na\n<BLANKLINE>\nb")
+    assert judge_block(made, BlockRun(True, (Printed(1, 1, "a\n\nb\n"),)), "cpu").status == "pass"
+
+
+def test_directives_of_doctest_are_followed():
+    spaces = console(">>> f()  # doctest: +NORMALIZE_WHITESPACE\na b")
+    assert judge_block(spaces, BlockRun(True, (Printed(1, 1, "a   b\n"),)), "cpu").status == "pass"
+    skipped = console(">>> f()  # doctest: +SKIP\nnever")
+    assert judge_block(skipped, BlockRun(True, ()), "cpu").status == "skip"
+    detail = console(">>> f()  # doctest: +IGNORE_EXCEPTION_DETAIL\nTraceback (most recent call last):\nValueError: x")
+    assert judge_block(detail, BlockRun(True, (), "ValueError: y", error_line=1), "cpu").status == "pass"
+
+
+def test_a_console_that_goes_on_after_a_stated_exception():
+    made = console(">>> f()\nTraceback (most recent call last):\n    ...\nValueError: x\n>>> 1\n1")
+    went_on = BlockRun(True, (Printed(1, 1, "", error="ValueError: x"), Printed(5, 5, "", "1")))
+    assert judge_block(made, went_on, "cpu").status == "pass"
+    stopped = judge_block(made, BlockRun(True, (), "ValueError: x", error_line=1), "cpu")
+    assert (stopped.status, stopped.expected_line) == ("fail", 15)
+    missing = judge_block(made, BlockRun(True, (Printed(1, 1, ""), Printed(5, 5, "", "1"))), "cpu")
+    assert missing.message == 'no exception, expected "ValueError: x"'
+
+
+def test_a_console_that_doctest_cannot_read_fails_with_the_reason():
+    outcome = judge_block(console(">>>x = 1"), BlockRun(True, ()), "cpu")
+    assert outcome.status == "fail"
+    assert "lacks blank after >>>" in outcome.message

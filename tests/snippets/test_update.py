@@ -1,20 +1,26 @@
-"""Outdated outputs are rewritten in the source; everything else stays, byte for byte."""
+"""An update rewrites outdated outputs in the source, only with what the page's own code printed, and nothing else."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from running import fences, judged
 
 from cardproof.snippets.compare.comparison import judge_block
 from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.find.blocks import find_blocks
+from cardproof.snippets.run.runner import Runner
 from cardproof.snippets.types import BlockRun, Outcome, Printed
-from cardproof.snippets.update import update
+from cardproof.snippets.update import update_outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def run_blocks(text: str, **more) -> list[Outcome]:
@@ -36,8 +42,8 @@ def run_blocks(text: str, **more) -> list[Outcome]:
 
 
 def updated(text: str) -> str:
-    new = update(text, run_blocks(text))
-    assert update(new, run_blocks(new)) == new
+    new = update_outputs(text, run_blocks(text))
+    assert update_outputs(new, run_blocks(new)) == new
     return new
 
 
@@ -118,40 +124,40 @@ def test_nothing_is_written_for_a_block_that_crashed_or_did_not_end():
     text = "```python\nprint(1)\n# prints: 2\n```\n"
     (outcome,) = run_blocks(text)
     for ran in (replace(outcome.ran, error="ValueError: x"), replace(outcome.ran, ended=False), None):
-        assert update(text, [replace(outcome, ran=ran)]) == text
+        assert update_outputs(text, [replace(outcome, ran=ran)]) == text
 
 
 def test_nothing_is_written_for_the_output_of_another_device():
     text = "```python\nprint(1)\n# prints: 2\n```\n"
     (outcome,) = run_blocks(text)
-    assert update(text, [replace(outcome, ran=replace(outcome.ran, device="cuda:0"))]) == text
+    assert update_outputs(text, [replace(outcome, ran=replace(outcome.ran, device="cuda:0"))]) == text
     gpu = text.replace("prints: 2", "prints: tensor(2, device='cuda:0')")
     assert updated(gpu) == gpu
     marked = replace(outcome.block, options=replace(outcome.block.options, gpu=True))
-    assert update(text, [replace(outcome, block=marked)]) == text
+    assert update_outputs(text, [replace(outcome, block=marked)]) == text
     on_gpu = replace(outcome, block=marked, ran=replace(outcome.ran, device="cuda:0"))
-    assert update(text, [on_gpu]) == text.replace("prints: 2", "prints: 1")
+    assert update_outputs(text, [on_gpu]) == text.replace("prints: 2", "prints: 1")
 
 
 def test_text_that_a_template_makes_is_never_overwritten():
     page, template = "```python\nprint(1)\n# prints: 2\n```\n", "```python\nprint(1)\n# prints: {{ n }}\n```\n"
-    assert update(template, run_blocks(page)) == template
+    assert update_outputs(template, run_blocks(page)) == template
 
 
 def test_a_template_changes_only_if_all_its_pages_agree():
     page = "```python\nprint({})\n# prints: 2\n```\n"
     template = "```python\nprint({{ n }})\n# prints: 2\n```\n"
     one, other, right = (run_blocks(page.format(n))[0] for n in (1, 3, 2))
-    assert update(template, [one, one]) == template.replace("prints: 2", "prints: 1")
-    assert update(template, [one, other]) == template
-    assert update(template, [one, right]) == template
+    assert update_outputs(template, [one, one]) == template.replace("prints: 2", "prints: 1")
+    assert update_outputs(template, [one, other]) == template
+    assert update_outputs(template, [one, right]) == template
 
 
 def test_template_syntax_is_never_written_into_a_template():
     page = "```python\nprint('{' + '{')\n# prints: 2\n```\n"
-    assert update(page, run_blocks(page)) == page.replace("prints: 2", "prints: {{")
+    assert update_outputs(page, run_blocks(page)) == page.replace("prints: 2", "prints: {{")
     template = page + "{{ x }}\n"
-    assert update(template, run_blocks(page)) == template
+    assert update_outputs(template, run_blocks(page)) == template
 
 
 def test_the_output_of_an_included_file_is_rewritten_in_that_file_only(tmp_path):
@@ -159,8 +165,8 @@ def test_the_output_of_an_included_file_is_rewritten_in_that_file_only(tmp_path)
     (tmp_path / "demo.py").write_text(demo, encoding="utf-8")
     page = '```python\n--8<-- "demo.py"\n```\n'
     outcomes = run_blocks(page, base_path=tmp_path)
-    assert update(page, outcomes) == page
-    assert update(demo, outcomes, "demo.py") == "print(1)\n# prints: 1\n"
+    assert update_outputs(page, outcomes) == page
+    assert update_outputs(demo, outcomes, "demo.py") == "print(1)\n# prints: 1\n"
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=12)
@@ -193,3 +199,60 @@ def test_whatever_is_printed_only_the_stated_output_changes(printed, stated, aro
     assert new.startswith(before)
     assert new.endswith(after)
     assert len(find_blocks(new, "page.md")[0]) == len(find_blocks(text, "page.md")[0])
+
+
+# an update writes only what the page's own code printed, on a page that ran as a reader runs it
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with Runner(preload=("torch",)) as running:
+        yield running
+
+
+def updated_by_run(runner: Runner, page: str, **policy: object) -> str:
+    return update_outputs(page, judged(runner, page, **policy))
+
+
+SKIP = '{ .skip data-reason="no" }\n'
+HUB = (
+    "import torch\nmodel = torch.nn.Linear(1, 1)\n"
+    "model.load_state_dict(torch.hub.load_state_dict_from_url('https://example.com/a.pth'))"
+)
+GET = "import urllib.request\ntry:\n    x = urllib.request.urlopen('https://example.com')\nexcept OSError:\n    x = 3\n"
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("x = 1", f"{SKIP}x = 2", "print(x)  # prints: 5"),
+        ("x = [1]", f"{SKIP}x.append(2)", "print(len(x))  # prints: 2"),
+        ("x = [1]\nl = x", f"{SKIP}x.append(2)", "y = x", "print(y)  # prints: [1, 2]"),
+        ("import random", f"{SKIP}random.seed(1)", "print(random.random() > 2)  # prints: maybe"),
+        ("x = 1", "x = 2\n1 / 0", "print(x)  # prints: 5"),
+        (f"{GET}print(x)  # prints: online",),
+        (GET, "print(x)  # prints: online"),
+        ("import sys\nsys.exit(0)\nprint(1)  # prints: 2",),
+        ("x = 1\nwhile x: print(x); 1 / 0  # prints: 5",),
+        (">>> print(1)  # doctest: +SKIP\n2",),
+    ],
+)
+def test_what_depends_on_a_block_that_did_not_run_is_never_written(runner: Runner, codes: tuple[str, ...]) -> None:
+    page = fences(*codes)
+    assert updated_by_run(runner, page) == page
+
+
+@pytest.mark.attack("snippet", "values of random weights, written into the page by an update", "nothing is written")
+def test_under_random_weights_nothing_is_written(runner: Runner) -> None:
+    page = fences(HUB, "print(model.weight.shape)  # prints: torch.Size([2, 2])", "print(0.5)  # prints: 0.25")
+    assert updated_by_run(runner, page, weights="random") == page
+
+
+def test_what_does_not_depend_on_it_is_written(runner: Runner) -> None:
+    page = fences("x = 1", f"{SKIP}x = 2", "y = 3\nprint(y)  # prints: 4", "{ .fresh }\nx = 7\nprint(x)  # prints: 8")
+    assert updated_by_run(runner, page) == page.replace("prints: 4", "prints: 3").replace("prints: 8", "prints: 7")
+
+
+def test_one_outdated_output_does_not_keep_another_from_being_written(runner: Runner) -> None:
+    page = fences("x = 1\nprint(x)  # prints: 2", "print(x + 1)  # prints: 3")
+    assert updated_by_run(runner, page) == page.replace("prints: 2", "prints: 1").replace("prints: 3", "prints: 2")

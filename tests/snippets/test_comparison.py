@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cardproof.snippets.compare import outputs
 from cardproof.snippets.compare.comparison import judge_block
-from cardproof.snippets.compare.outputs import alike, cleaned, same
+from cardproof.snippets.compare.outputs import cleaned, same_kinds, same_output
 from cardproof.snippets.compare.stated_outputs import expectations, statement_lines
 from cardproof.snippets.run.runner import Job, Runner
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
@@ -251,40 +251,6 @@ def test_an_expected_exception_of_any_class_and_of_a_qualified_one():
         assert judge_block(block("x", options=Options(expect_error=expected)), error, "cpu").status == "pass"
 
 
-def console(code: str) -> Block:
-    return block(code, console=True)
-
-
-def test_a_blank_line_in_a_console_is_written_blankline():
-    made = console(">>> f()\na\n<BLANKLINE>\nb")
-    assert judge_block(made, BlockRun(True, (Printed(1, 1, "a\n\nb\n"),)), "cpu").status == "pass"
-
-
-def test_directives_of_doctest_are_followed():
-    spaces = console(">>> f()  # doctest: +NORMALIZE_WHITESPACE\na b")
-    assert judge_block(spaces, BlockRun(True, (Printed(1, 1, "a   b\n"),)), "cpu").status == "pass"
-    skipped = console(">>> f()  # doctest: +SKIP\nnever")
-    assert judge_block(skipped, BlockRun(True, ()), "cpu").status == "skip"
-    detail = console(">>> f()  # doctest: +IGNORE_EXCEPTION_DETAIL\nTraceback (most recent call last):\nValueError: x")
-    assert judge_block(detail, BlockRun(True, (), "ValueError: y", error_line=1), "cpu").status == "pass"
-
-
-def test_a_console_that_goes_on_after_a_stated_exception():
-    made = console(">>> f()\nTraceback (most recent call last):\n    ...\nValueError: x\n>>> 1\n1")
-    went_on = BlockRun(True, (Printed(1, 1, "", error="ValueError: x"), Printed(5, 5, "", "1")))
-    assert judge_block(made, went_on, "cpu").status == "pass"
-    stopped = judge_block(made, BlockRun(True, (), "ValueError: x", error_line=1), "cpu")
-    assert (stopped.status, stopped.expected_line) == ("fail", 15)
-    missing = judge_block(made, BlockRun(True, (Printed(1, 1, ""), Printed(5, 5, "", "1"))), "cpu")
-    assert missing.message == 'no exception, expected "ValueError: x"'
-
-
-def test_a_console_that_doctest_cannot_read_fails_with_the_reason():
-    outcome = judge_block(console(">>>x = 1"), BlockRun(True, ()), "cpu")
-    assert outcome.status == "fail"
-    assert "lacks blank after >>>" in outcome.message
-
-
 EQUAL = [
     ("0.3", "0.30000001192092896"),
     ("0.333", "0.33333"),
@@ -360,33 +326,33 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("want", "got"), EQUAL)
 def test_outputs_that_are_the_same(want, got):
-    assert same(want, cleaned(got))
+    assert same_output(want, cleaned(got))
 
 
 @pytest.mark.parametrize(("want", "got"), DIFFERENT)
 def test_outputs_that_are_not_the_same(want, got):
-    assert not same(want, cleaned(got))
+    assert not same_output(want, cleaned(got))
 
 
 def test_the_work_of_a_pattern_with_many_dots_does_not_grow_with_their_number(monkeypatch):
     compared = []
     same_token = outputs._same_token
     monkeypatch.setattr(outputs, "_same_token", lambda *tokens: compared.append(1) or same_token(*tokens))
-    assert same("a ... " * 50 + "a", "a b " * 1000 + "a")
-    assert same("a\n...\n" * 50 + "a", "a\nb\n" * 1000 + "a")
+    assert same_output("a ... " * 50 + "a", "a b " * 1000 + "a")
+    assert same_output("a\n...\n" * 50 + "a", "a\nb\n" * 1000 + "a")
     assert len(compared) < 2000
 
 
 def test_deep_nesting_and_huge_exponents_are_compared_all_the_same():
     nested = "{" * 5000 + "}" * 5000
-    assert same(nested, nested)
-    assert not same("1e9999999999999999999", "2e9999999999999999999")
+    assert same_output(nested, nested)
+    assert not same_output("1e9999999999999999999", "2e9999999999999999999")
 
 
 def test_kinds_of_numbers_are_compared_loosely():
-    assert alike("husky 0.64\nwolf 0.04", "husky 0.1\nwolf 0.9999")
-    assert not alike("0.1234", "3")
-    assert not alike("0.1234", "0.1\n0.2")
+    assert same_kinds("husky 0.64\nwolf 0.04", "husky 0.1\nwolf 0.9999")
+    assert not same_kinds("0.1234", "3")
+    assert not same_kinds("0.1234", "0.1\n0.2")
 
 
 TEXTS = st.text(st.sampled_from("ab {}[](),:'\"0123456789.-e\n\r\t\x1b[m"), max_size=40)
@@ -395,8 +361,8 @@ TEXTS = st.text(st.sampled_from("ab {}[](),:'\"0123456789.-e\n\r\t\x1b[m"), max_
 @given(TEXTS)
 def test_every_output_is_the_same_as_itself(text):
     got = cleaned(text)
-    assert same(got, got)
-    assert alike(got, got)
+    assert same_output(got, got)
+    assert same_kinds(got, got)
     assert cleaned(got) == got
 
 
@@ -405,13 +371,13 @@ PLAIN = st.text(st.sampled_from("ab {}[](),:'\"0123456789-e\n"), max_size=20)
 
 @given(PLAIN, PLAIN, PLAIN)
 def test_dots_stand_for_any_text(before, between, after):
-    assert same(f"x{cleaned(before)}y...z{cleaned(after)}", cleaned(f"x{cleaned(before)}y{between}z{after}"))
+    assert same_output(f"x{cleaned(before)}y...z{cleaned(after)}", cleaned(f"x{cleaned(before)}y{between}z{after}"))
 
 
 @given(st.floats(-1e6, 1e6), st.integers(1, 8))
 def test_a_number_is_the_same_as_itself_rounded_to_any_precision(number, digits):
     assume("e" not in repr(number))
-    assert same(f"{number:.{digits}f}", repr(number))
+    assert same_output(f"{number:.{digits}f}", repr(number))
 
 
 @given(st.sets(st.one_of(st.integers(), st.text("ab,{}'\"", max_size=4))), st.randoms())
@@ -419,7 +385,7 @@ def test_a_set_is_the_same_in_any_order(items, random):
     elements = [repr(item) for item in items]
     shuffled = random.sample(elements, len(elements))
     assume(items and all(text.count("'") in (0, 2) and '"' not in text for text in elements))
-    assert same("{" + ", ".join(elements) + "}", "{" + ", ".join(shuffled) + "}")
+    assert same_output("{" + ", ".join(elements) + "}", "{" + ", ".join(shuffled) + "}")
 
 
 VALUES = st.recursive(
@@ -446,8 +412,8 @@ def test_a_changed_digit_never_matches(want, data):
     digit = data.draw(st.sampled_from("0123456789".replace(want[at], "")))
     got = want.replace("0x...", "0x7f")
     changed = want[:at] + digit + want[at + 1 :]
-    assert same(want, cleaned(got))
-    assert not same(want, cleaned(changed.replace("0x...", "0x7f")))
+    assert same_output(want, cleaned(got))
+    assert not same_output(want, cleaned(changed.replace("0x...", "0x7f")))
 
 
 @given(st.lists(st.text("ab 1.\n(", max_size=4), min_size=1, max_size=4), st.text("ab 1.\n(", max_size=20))
@@ -455,12 +421,12 @@ def test_what_matches_by_doctests_rules_matches_here(pieces, text):
     want = cleaned("...".join(pieces))
     assume("...." not in want)
     if doctest.OutputChecker().check_output(f"{want}\n", f"{cleaned(text)}\n", doctest.ELLIPSIS):
-        assert same(want, cleaned(text))
+        assert same_output(want, cleaned(text))
 
 
 @given(TEXTS, TEXTS)
 def test_any_two_texts_can_be_compared(want, got):
-    assert isinstance(same(want, cleaned(got)), bool)
+    assert isinstance(same_output(want, cleaned(got)), bool)
 
 
 def test_matching_needs_neither_torch_nor_markdown():
