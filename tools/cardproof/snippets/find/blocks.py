@@ -18,8 +18,8 @@ from cardproof.snippets.find.page import (
     CONSOLE,
     PYTHON,
     Comment,
+    ConvertedPage,
     Fence,
-    ObservedPage,
     Prose,
     comment_options,
     fence_options,
@@ -142,14 +142,14 @@ def _without_front_matter(text: str) -> tuple[str, int]:
     return body, text.count("\n") - body.count("\n")
 
 
-def _comment_end(page: ObservedPage, start: int) -> int:
+def _comment_end(page: ConvertedPage, start: int) -> int:
     return next((i + 1 for i in range(start, len(page.lines)) if "-->" in page.lines[i]), len(page.lines))
 
 
 class _Finder(Struct):
     """Walks over the visible parts of a page and collects its blocks."""
 
-    page: ObservedPage
+    page: ConvertedPage
     body: str
     """The page's text without front matter, before inclusion."""
     file: str

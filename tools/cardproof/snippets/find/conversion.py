@@ -24,9 +24,9 @@ from cardproof.snippets.find.page import (
     CONSOLE,
     PYTHON,
     Comment,
+    ConvertedPage,
     Fate,
     Fence,
-    ObservedPage,
     Origin,
     Prose,
     align_lines,
@@ -51,7 +51,7 @@ _ATTRIBUTE = re.compile(r"""(?<![\w-])([\w-]+)=(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"
 
 def convert_page(
     text: str, extensions: Sequence[Any], extension_configs: Mapping[str, Any], base_path: str | Path
-) -> ObservedPage:
+) -> ConvertedPage:
     """Convert Markdown without front matter, with ``\\n`` as line ends. Nothing is downloaded.
 
     Raises the error of Markdown for an extension that cannot be loaded.
@@ -67,7 +67,7 @@ def convert_page(
     html = converter.convert(text)  # fills what the recorder and the includes have
     shown, comments = _visible_parts(html, recorder.fences)
     source = includes.lines or [(line, (None, number)) for number, line in enumerate(text.split("\n"), 1)]
-    return ObservedPage(
+    return ConvertedPage(
         tuple(recorder.lines),
         _origins(source, recorder.lines),
         tuple(recorder.fences),
@@ -254,7 +254,7 @@ def is_commonmark(text: str) -> bool:
     return _OF_PYMDOWN.search(text) is None
 
 
-def convert_readme(text: str) -> ObservedPage:
+def convert_readme(text: str) -> ConvertedPage:
     """Convert Markdown without front matter, with ``\\n`` as line ends."""
     from markdown_it import MarkdownIt  # only READMEs need it
 
@@ -274,7 +274,7 @@ def convert_readme(text: str) -> ObservedPage:
             fences.append(fence)
     converter.add_render_rule("fence", _render_commonmark_fence)
     shown, comments = _visible_parts(converter.renderer.render(tokens, converter.options, {}), fences)
-    return ObservedPage(
+    return ConvertedPage(
         lines=tuple(lines),
         origins=tuple((None, number) for number in range(1, len(lines) + 1)),
         fences=tuple(fences),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cardproof.core.types import Severity
-from cardproof.snippets.find.page import CONSOLE, PYTHON, ObservedPage, indentation, suggest_option
+from cardproof.snippets.find.page import CONSOLE, PYTHON, ConvertedPage, indentation, suggest_option
 
 _LIKE = re.compile(
     r"(?P<before>[> \t]*)(?P<marker>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)$"
@@ -28,7 +28,7 @@ MissedFence = tuple[int, Severity, str, str, int]
 """Text that looks like a fence: the index of its line, severity, message, hint, and the fence's column from 1."""
 
 
-def missed_fences(page: ObservedPage) -> Iterator[MissedFence]:
+def missed_fences(page: ConvertedPage) -> Iterator[MissedFence]:
     """Yield fence-like text of a page, in the order of its lines; HTML comments are skipped."""
     covered = {fence.start: fence.end for fence in page.fences}
     for fence in page.fences:
@@ -56,7 +56,7 @@ def missed_fences(page: ObservedPage) -> Iterator[MissedFence]:
             index += 1
 
 
-def _skipped_elsewhere(page: ObservedPage, index: int) -> MissedFence | None:
+def _skipped_elsewhere(page: ConvertedPage, index: int) -> MissedFence | None:
     """Return a comment by which another tool skips the block below, which is run here."""
     line = page.lines[index]
     match = OTHER_SKIPS.search(line)
@@ -69,7 +69,7 @@ def _skipped_elsewhere(page: ObservedPage, index: int) -> MissedFence | None:
     return index, "warning", message, 'write <!-- snippet: skip reason="…" --> to skip it', match.start() + 1
 
 
-def _judged(page: ObservedPage, index: int, match: re.Match[str], closed: bool) -> MissedFence:
+def _judged(page: ConvertedPage, index: int, match: re.Match[str], closed: bool) -> MissedFence:
     column = match.start("fence") + 1
     fence, info = match["fence"], match["info"].strip()
     if not match["marker"] and (index in page.refused or not (page.is_commonmark or _is_header(page.lines[index]))):
@@ -111,7 +111,7 @@ def _rewritten(fence: str, info: str, language: str) -> str:
     return " ".join([f"{fence} {{ .{language or 'python'}", *options, *unknown, *kept, "}"])
 
 
-def _directive(page: ObservedPage, index: int, column: int, fence: str, header: re.Match[str]) -> MissedFence:
+def _directive(page: ConvertedPage, index: int, column: int, fence: str, header: re.Match[str]) -> MissedFence:
     """Return what to write for a directive of MyST, such as ``{code-block} python``, or for knitr's ``{python}``."""
     name, language = header[1].lower(), header[2].lower()
     options: list[str] = []
@@ -132,7 +132,7 @@ def _directive(page: ObservedPage, index: int, column: int, fence: str, header: 
     return index, "warning", message, hint, column
 
 
-def _closing(page: ObservedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
+def _closing(page: ConvertedPage, index: int, fence: str, covered: dict[int, int]) -> int | None:
     """Return the index after the line that closes a fence; None if it is not closed before the next code."""
     for at in range(index + 1, len(page.lines)):
         if at in covered:

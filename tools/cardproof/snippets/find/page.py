@@ -77,7 +77,7 @@ class Prose(Struct):
     """Headings, list items, tables, images."""
 
 
-class ObservedPage(Struct, frozen=True):
+class ConvertedPage(Struct, frozen=True):
     """A converted page, after its snippets (``--8<--``) were included."""
 
     lines: tuple[str, ...]

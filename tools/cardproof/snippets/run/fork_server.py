@@ -32,7 +32,7 @@ from cardproof.snippets.run.isolation import (
     mount_own,
     permitted_reach,
 )
-from cardproof.snippets.run.page import run_page
+from cardproof.snippets.run.page_process import run_page
 from cardproof.snippets.run.processes import close_descriptors, kill_descendants, reap, remove_folder
 from cardproof.snippets.run.protocol import END, HEADER, STATUS, frame
 

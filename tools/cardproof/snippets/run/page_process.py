@@ -1,4 +1,4 @@
-"""Page: the process that runs a page's blocks, one statement at a time, as a reader's own program would."""
+"""Page process: the process that runs a page's blocks, one statement at a time, as a reader's own program would."""
 
 from __future__ import annotations
 
