@@ -1,13 +1,15 @@
-"""A site of small networks with counts that are easy to do by hand; how it is written, built and asked about."""
+"""A site of small networks with counts that are easy to do by hand, and the shared cases: written, built, audited."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 from unittest.mock import patch
 
+from cardproof.core.settings import Settings, SnippetSettings
 from cardproof.plan.options import MeasureOptions
 
 if TYPE_CHECKING:
@@ -136,3 +138,35 @@ def run_main(main: Callable[[], object], *command: str) -> Done:
             stderr.flush()
             return Done(int(ended.code or 0), out.getvalue().decode(), err.getvalue().decode())
     raise AssertionError("the command ended without an exit status")
+
+
+TOY_ZOO = '''
+"""Networks of one case: ``toynet_W`` is ``ToyNet(width=W)``."""
+
+import toynet
+
+
+class Zoo:
+    def build(self, name):
+        return toynet.ToyNet(width=int(name.split("_")[1]))
+
+    def preprocessing(self, name):
+        return getattr(toynet, "preprocess", None)
+'''
+
+
+def copy_case(shared: Path, name: str, to: Path) -> Path:
+    """Copy the case whose folder starts with ``name``; return the copy."""
+    (folder,) = (shared / "cases" / "cards").glob(f"{name}*")
+    copy = to / folder.name
+    shutil.copytree(folder, copy)
+    if (copy / "toynet.py").is_file():
+        (copy / "zoo.py").write_text(TOY_ZOO)
+    return copy
+
+
+def settings_of(case: Path, **options) -> Settings:
+    """Return settings for a case: its own zoo where it has one, its own folder as templates, pages in ``out``."""
+    zoo = f"{case / 'zoo.py'}:Zoo" if (case / "zoo.py").is_file() else None
+    options.setdefault("snippets", SnippetSettings(run=False))
+    return Settings(base=case, zoo=zoo, templates=case, out=case / "out", evidence=case / "out" / "evidence", **options)

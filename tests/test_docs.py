@@ -18,7 +18,7 @@ from cardproof.commands.cli import cardproof
 from cardproof.core.settings import SETTINGS, load_settings
 from cardproof.judge.checks import all_checks
 from cardproof.render.reference import EXIT_STATUSES, reference_pages
-from cardproof.snippets.prove import Page, policy_of, prove
+from cardproof.snippets.pages import Page, policy_of, runs_of_pages
 from cardproof.snippets.results import load_runs
 from res2next import list_models
 
@@ -133,7 +133,7 @@ def test_the_snippets_of_a_page_as_it_was_rendered_run_and_print_what_they_say()
     file = "docs/models/res2next.md"
     page = Page(file, (ROOT / file).read_text(encoding="utf-8"), ROOT)
     settings = load_settings(ROOT / "mkdocs.yml")
-    (run,) = prove([page], replace(policy_of(settings), devices=("cpu",)))
+    (run,) = runs_of_pages([page], replace(policy_of(settings), devices=("cpu",)))
     assert [(block.status, block.message, block.warnings) for block in run.blocks] == 8 * [("pass", "", ())]
     assert not run.findings
 

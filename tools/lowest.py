@@ -24,8 +24,8 @@ EXTRAS = ("data",)
 TESTS = (
     *("core", "read", "report", "plan", "judge/online", "judge/test_text_checks.py", "judge/test_results.py"),
     *("commands/test_commands.py", "commands/test_completion.py", "commands/test_outlets.py", "plugins/test_plugin.py"),
-    *("render/test_render.py", "render/test_cite.py", "snippets/test_find_cases.py", "snippets/test_find_pages.py"),
-    *("snippets/test_match_outputs.py", "res2next/test_transforms.py", "res2next/test_classify.py"),
+    *("render/test_render.py", "render/test_cite.py", "snippets/test_find_blocks.py", "snippets/test_find_pages.py"),
+    *("snippets/test_comparison.py", "res2next/test_transforms.py", "res2next/test_classify.py"),
 )
 """Rooms in which each dependency is used; benchmarks, browsers and trainings are left out."""
 NEWER = "tests/report/export/test_formats.py::test_a_citation_file_is_valid_and_has_the_papers_of_the_cards"

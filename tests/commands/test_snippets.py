@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from cardproof.commands.cli import cardproof
 from cardproof.core.errors import InputError
 from cardproof.core.settings import LIMITS, SnippetSettings, load_settings
-from cardproof.snippets import prove as proving
-from cardproof.snippets.prove import Page, Policy, key_of, policy_of, prove, with_timeout
+from cardproof.snippets import pages as page_runs
+from cardproof.snippets.pages import Page, Policy, key_of, policy_of, runs_of_pages, with_timeout
 from cardproof.snippets.results import PageRun
 from cardproof.snippets.run import runner as running
 from cardproof.snippets.run.runner import MOST_GIVEN, Job, Runner, preload_for
@@ -301,6 +301,6 @@ def test_blocks_are_looked_for_only_on_pages_that_changed(monkeypatch: pytest.Mo
     keys = [(page, device, key_of(page, device, Policy())) for page in pages for device in ("cpu", "cuda")][:3]
     stored = {key: PageRun(page.file, None, device, key, False, "", (), (), ()) for page, device, key in keys}
     looked: list[Page] = []
-    monkeypatch.setattr(proving, "page_blocks", lambda page, _: looked.append(page) or ((), ()))
-    assert len(prove(pages, Policy(), stored)) == 3
+    monkeypatch.setattr(page_runs, "page_blocks", lambda page, _: looked.append(page) or ((), ()))
+    assert len(runs_of_pages(pages, Policy(), stored)) == 3
     assert not looked

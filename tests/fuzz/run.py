@@ -1,18 +1,20 @@
 """Fuzz one target for long: ``python tests/fuzz/run.py TARGET [SECONDS] [--random]``.
 
 Inputs are guided by coverage, which needs atheris; ``--random`` draws them from the seeds, many times as fast. An input
-that raises is written into ``tests/fuzz/crashers/TARGET/``, where the tests run it from then on.
+that raises is written into ``tests/fuzz/crashers.json``, of which the tests run each input.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import random
 import sys
 import time
 import traceback
 from pathlib import Path
+
+from filelock import FileLock
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parents[1] / "tools")]
@@ -66,35 +68,16 @@ class Fuzzer:
         if place in self.crashes:
             return
         self.crashes.add(place)
-        folder = HERE / "crashers" / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        data = text.encode("utf-8", "surrogateescape")
-        (folder / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
+        with FileLock(targets.folder().with_name("cardproof-crashers.lock")):  # others may fuzz other targets
+            kept = targets.crashers()
+            kept.setdefault(self.name, []).append(text)
+            targets.CRASHERS.write_text(json.dumps(kept, indent=2) + "\n", encoding="ascii")
         print(f"{self.name}: {place}: {raised}\n{''.join(traceback.format_tb(raised.__traceback__)[-3:])}", flush=True)
 
     def report(self) -> None:
         """Print what was run."""
         took = time.monotonic() - self.started
         print(f"{self.name}: {self.runs:,} runs in {took:,.0f} s, {len(self.crashes)} different crashes", flush=True)
-
-
-def mutant(draw: random.Random, seeds: tuple[str, ...]) -> str:
-    """Return a seed in which some pieces are removed, doubled, taken from another seed, or put in."""
-    text = draw.choice(seeds)
-    for _ in range(draw.randrange(1, 6)):
-        start = draw.randrange(len(text) + 1)
-        end = min(len(text), start + draw.choice((0, 0, 1, 3, 30, 300)))
-        other = draw.choice(seeds)
-        at = draw.randrange(len(other) + 1)
-        pieces = (
-            draw.choice(targets.TOKENS),
-            chr(draw.randrange(32, 127)),
-            text[start:end] * 2,
-            other[at : at + 40],
-            "",
-        )
-        text = text[:start] + draw.choice(pieces) + text[end:]
-    return text[: targets.MOST]
 
 
 def main() -> None:
@@ -104,7 +87,7 @@ def main() -> None:
     if RANDOM:
         draw = random.Random(time.time_ns())
         while True:
-            fuzzer.text(mutant(draw, targets.TARGETS[name].seeds))
+            fuzzer.text(targets.mutant(draw, targets.TARGETS[name].seeds))
     corpus = targets.folder() / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(targets.TARGETS[name].seeds):

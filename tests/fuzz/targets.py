@@ -5,13 +5,16 @@ Each target has seeds, texts that reach deep into the code; the drivers make oth
 
 from __future__ import annotations
 
+import json
 import re
+import string
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 from cardproof.commands.edit import apply_fixes, fix_files
@@ -23,8 +26,8 @@ from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import Source
 from cardproof.evidence.records import SCHEMA, Record, load
 from cardproof.judge.audit import Audit
-from cardproof.judge.judge import judge
 from cardproof.judge.online.request import is_public
+from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.local_files import find_local_files
 from cardproof.plan.recall import plan
@@ -35,13 +38,15 @@ from cardproof.read.tables import read_tables
 from cardproof.report.baseline import read_baseline
 from cardproof.report.run import Run
 from cardproof.report.terminal import json_of
-from cardproof.snippets.compare.match import judge_block
-from cardproof.snippets.compare.outputs import alike, cleaned, same
+from cardproof.snippets.compare.comparison import judge_block
+from cardproof.snippets.compare.outputs import cleaned, same_kinds, same_output
 from cardproof.snippets.find.blocks import find_blocks
 from cardproof.snippets.results import load_runs
 from cardproof.snippets.types import Block, BlockRun, Options, Printed
 
 ROOT = Path(__file__).parents[2]
+CRASHERS = Path(__file__).with_name("crashers.json")
+"""Inputs that once raised, by target; bytes that are not UTF-8 are surrogate escapes."""
 SUFFIXES = (".md", ".yml", ".json", ".csv", ".mdx")
 MOST = 20_000
 """Characters of an input: a longer one finds nothing that a shorter one does not."""
@@ -157,8 +162,8 @@ def match(text: str) -> None:
     """Compare the output of a block, the second part of the text, with what its code states."""
     code, _, output = text.partition("\0")
     shown = cleaned(output)
-    assert same(shown, shown)
-    assert same(code, shown) <= alike(code, shown)
+    assert same_output(shown, shown)
+    assert same_output(code, shown) <= same_kinds(code, shown)
     ran = BlockRun(True, (Printed(1, code.count("\n") + 1, output),))
     for console in (False, True):
         judge_block(Block("page.md", 1, code, Options(), console=console, stated_output=(output, 1)), ran, "cpu")
@@ -258,3 +263,23 @@ TARGETS: dict[str, Target] = {
     "settings": Target(settings, _published("mkdocs.yml")),
     "table": Target(table, _published("*/README.md")),
 }
+
+
+def crashers() -> dict[str, list[str]]:
+    """Return the inputs that once raised, by the name of their target."""
+    kept: dict[str, list[str]] = json.loads(CRASHERS.read_text(encoding="ascii"))
+    return kept
+
+
+def mutant(draw: Random, seeds: tuple[str, ...]) -> str:
+    """Draw a seed in which some pieces are removed, doubled, taken from another seed, or put in."""
+    text = draw.choice(seeds)
+    for _ in range(draw.randint(0, 5)):
+        start = draw.randint(0, len(text))
+        end = min(len(text), start + draw.choice((0, 0, 1, 3, 30, 300)))
+        other = draw.choice(seeds)
+        at = draw.randint(0, len(other))
+        printable = "".join(draw.choices(string.printable, k=draw.randint(0, 6)))
+        piece = draw.choice((draw.choice(TOKENS), printable, text[start:end] * 2, other[at : at + 40]))
+        text = text[:start] + piece + text[end:]
+    return text[:MOST]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cardproof.core.measurements import Counts, Environment, Evidence, Head, Preprocessing
 from cardproof.core.settings import Settings
-from cardproof.judge.judge import Verdicts, judge
+from cardproof.judge.verdicts import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards

@@ -16,9 +16,9 @@ from cardproof.core.source import Source
 from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.core.yaml import Scalar
 from cardproof.judge.checks import Context
-from cardproof.judge.columns import settle
-from cardproof.judge.judge import judge_claim
-from cardproof.judge.passes import Judged, vote
+from cardproof.judge.columns import judge_columns
+from cardproof.judge.other_networks import Judged, set_aside_outvoted
+from cardproof.judge.verdicts import judge_claim
 from cardproof.read.claims import make_claim
 from cardproof.read.models import Table
 from cardproof.read.tables import stated_model
@@ -60,7 +60,7 @@ def column_of(*rows: tuple[str, Context], field: str = "FLOPs") -> Settled:
         place = Place("card.md", line, 20, 20 + len(stated))
         claim = make_claim(context.model.name, field, stated, place, column=HEAD)
         judged.append(Judged(judge_claim(claim, context), context))
-    findings = settle(judged)
+    findings = judge_columns(judged)
     merged = {position for position, one in enumerate(judged) if one.merged}
     return Settled([one.judgement for one in judged], findings, merged)
 
@@ -295,6 +295,6 @@ def test_a_column_of_exact_counts_of_another_program_is_set_aside_once() -> None
             place = Place("card.md", line, 20, 20 + len(stated))
             claim = make_claim(name, field, stated, place, column=HEAD)
             judged.append(Judged(judge_claim(claim, context), context))
-    (finding,) = vote(judged, [table])
+    (finding,) = set_aside_outvoted(judged, [table])
     assert finding.check == "other-networks"
     assert [one.judgement.verdict for one in judged] == ["confirmed", "unchecked"] * 3

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from sites import ONE_JOB, cardproof
-from toys import copy_case, settings_of
+from sites import ONE_JOB, cardproof, copy_case, settings_of
 
 from cardproof.build import audit
 from cardproof.commands.edit import apply_fixes, fix_files

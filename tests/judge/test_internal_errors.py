@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 import cardproof.judge.audit as audits
-import cardproof.judge.judge as judging
+import cardproof.judge.verdicts as judging
 import cardproof.read as reading
 from cardproof.build import audit
 from cardproof.commands.cli import main
@@ -76,9 +76,9 @@ def test_a_long_error_is_cut_and_stands_on_one_line():
         (recall, "_need_of"),
         (local_files, "missing_files"),
         (judging, "subjects_of"),
-        (judging, "settle"),
-        (judging, "vote"),
-        (judging, "about_something_else"),
+        (judging, "judge_columns"),
+        (judging, "set_aside_outvoted"),
+        (judging, "set_aside_other_subjects"),
         (judging, "judge_claim"),
     ],
 )

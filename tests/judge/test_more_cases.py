@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from sites import ONE_JOB
-from toys import copy_case, settings_of
+from sites import ONE_JOB, copy_case, settings_of
 
 from cardproof.build import audit
 from cardproof.commands.edit import fix_files
 from cardproof.core.measurements import Counts, Environment, Evaluated, Evidence
 from cardproof.core.settings import Settings, parse_tolerance
-from cardproof.judge.judge import judge
+from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards

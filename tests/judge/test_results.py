@@ -11,7 +11,7 @@ from msgspec.structs import fields, replace
 from cardproof.core.measurements import Counts, Environment, Evaluated, Evidence
 from cardproof.core.settings import Settings
 from cardproof.evidence.records import dump, load
-from cardproof.judge.judge import judge
+from cardproof.judge.verdicts import judge
 from cardproof.measure.gather import GatheredEvidence
 from cardproof.plan.evaluations import plan_evaluations
 from cardproof.plan.recall import plan

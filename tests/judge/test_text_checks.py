@@ -10,9 +10,9 @@ from cardproof.build import audit
 from cardproof.core.measurements import Counts, Environment, Evidence, Head
 from cardproof.core.settings import Settings
 from cardproof.judge.checks import Context, file_size
-from cardproof.judge.checks.links import closed_since, wrong
+from cardproof.judge.checks.links import address_fault, closed_since
 from cardproof.judge.checks.weights import promised_digest
-from cardproof.judge.judge import judge_claim
+from cardproof.judge.verdicts import judge_claim
 from cardproof.read import read_cards
 from cardproof.read.bibtex import address_of, entries_of, plain
 
@@ -83,7 +83,7 @@ def test_a_card_without_a_fault_has_no_finding(found):
     ],
 )
 def test_addresses_that_are_none(address, check):
-    trouble = wrong(address)
+    trouble = address_fault(address)
     assert (trouble[0] if trouble else None) == check
 
 

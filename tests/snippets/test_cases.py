@@ -1,4 +1,4 @@
-"""Every shared case of snippets from end to end, by its EXPECT.txt: found, run, compared, reported."""
+"""Snippets of the shared cases and of published cards, without the network: each block has a verdict and its reason."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ import re
 import shutil
 import sys
 from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
+from cardproof.build import render
 from cardproof.core.errors import InputError
+from cardproof.core.settings import Settings, SnippetSettings
 from cardproof.render.page_sources import run_pages
 from cardproof.report.terminal import pages_json_of
-from cardproof.snippets.prove import Policy
+from cardproof.snippets.pages import Policy
 from cardproof.snippets.run.runner import Runner
 from cardproof.snippets.types import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cardproof.snippets.pages import Weights
 
 LIMITS = Limits(block_seconds=5, page_seconds=20, memory_bytes=2 * 2**30)
 P, F, S, N = "pass", "fail", "skip", "not-run"
@@ -32,7 +41,7 @@ RESULTS = {
     "95": [P], "96": [P], "98": [P], "99": [P],
 }  # fmt: skip
 """Status of each block. Case 53 is "not-run", as is all that needs the network, or weights that are missing.
-Case 36 is a template: tests/snippets/test_find_cases.py and the render have it."""
+Case 36 is a template: tests/snippets/test_find_blocks.py and the render have it."""
 
 SAID = {
     "05": ["page.md:4: ", 'expected "torch.Size([2, 3])", got "torch.Size([3, 2])"'],
@@ -262,3 +271,68 @@ def test_a_wrong_value_in_a_comment_is_a_warning(page):
     assert [block["status"] for block in data["blocks"]] == [P]
     assert 'line 3: the comment says "(9, 9)", it is "(3, 4)"' in said(data)
     assert data["summary"]["exit"] == 0
+
+
+# the snippets that published cards share, without the network: each block has a verdict and its reason
+
+
+PUBLISHED = Path(__file__).with_name("published")
+CARDS = ("res2next", "gloun-xception")
+"""The last one's name is of a network that timm no longer has."""
+
+NEEDS_NETWORK = ("not-run", "needs the network: ")
+UNDEFINED = ("fail", "NameError: name 'NUM_FINETUNE_CLASSES' is not defined")
+UNKNOWN = [
+    ("fail", "RuntimeError: Unknown model (gluon_xception65)"),
+    ("not-run", "needs 'model' of the block at line 6, which failed"),
+    ("not-run", "needs 'model' of the block at line 6, which failed"),
+    ("not-run", "needs 'urllib' of the block at line"),
+    UNDEFINED,
+]
+EXPECTED: dict[Weights, list[tuple[str, str]]] = {
+    "strict": [
+        ("not-run", "needs weights: timm/"),
+        ("not-run", "needs 'model' of the block at line 6, which was not run"),
+        ("not-run", "needs 'model' of the block at line 6, which was not run"),
+        ("not-run", "needs 'urllib' of the block at line"),
+        UNDEFINED,
+    ],
+    "random": [
+        ("pass", ""),
+        NEEDS_NETWORK,
+        ("not-run", "needs 'batch' of the block at line"),
+        ("not-run", "needs 'probabilities' of the block at line"),
+        UNDEFINED,
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["strict", "random"])
+@pytest.mark.parametrize("form", ["fences", "prompts"])
+def test_each_block_of_a_published_card_has_a_verdict_with_its_reason(
+    shared: Path,
+    write: Callable[[str, str], Path],
+    hubs: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    weights: Weights,
+) -> None:
+    monkeypatch.setattr("cardproof.snippets.run.runner.Runner", lambda *_: nullcontext(hubs))
+    settings = Settings(
+        base=write("mkdocs.yml", "site_name: Published\n").parent,
+        templates=shared / "corpora" / "timm-model-templates",
+        includes=PUBLISHED / form,
+        snippets=SnippetSettings(weights=weights),
+    )
+    found = {Path(card.file).stem: list(card.full().blocks) for card in render(settings, only=CARDS).cards}
+    assert set(found) == set(CARDS)
+    assert_verdicts(found["res2next"], EXPECTED[weights])
+    assert_verdicts(found["gloun-xception"], UNKNOWN)
+    assert all("placeholders: {NUM_FINETUNE_CLASSES" in (blocks[4]["hint"] or "") for blocks in found.values())
+
+
+def assert_verdicts(blocks: list[dict[str, str]], expected: list[tuple[str, str]]) -> None:
+    """Assert status and reason of each block."""
+    assert [block["status"] for block in blocks] == [status for status, _ in expected]
+    assert [reason for block, (_, reason) in zip(blocks, expected, strict=True) if reason not in block["message"]] == []

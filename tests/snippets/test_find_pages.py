@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardproof.snippets.find.blocks import find_blocks, shown, site_extensions
+from cardproof.snippets.find.blocks import find_blocks, site_extensions, visible_markdown
 
 PLAIN = {"extensions": ["toc", "tables", "fenced_code"], "extension_configs": {}}
 
@@ -282,7 +282,7 @@ def test_set_up_may_begin_beside_the_word_or_stand_in_a_list():
 def test_set_up_that_a_fence_shows_as_text_is_not_run():
     text = "```html\n<!-- snippet: setup\nx = 1\n-->\n```\n\n    <!-- snippet: setup\n    y = 1\n    -->\n"
     assert find_blocks(text, "page.md") == ((), ())
-    assert shown(text) == text
+    assert visible_markdown(text) == text
 
 
 def test_comments_survive_a_site_that_strips_them():
@@ -293,13 +293,13 @@ def test_comments_survive_a_site_that_strips_them():
 
 def test_showing_keeps_byte_order_mark_line_ends_and_everything_else():
     text = "\ufeff# T\r\n\r\n```python\r\na = 1  # snippet: hide\r\nb = 2\r\n```\r\nno end"
-    assert shown(text) == "\ufeff# T\r\n\r\n```python\r\nb = 2\r\n```\r\nno end"
+    assert visible_markdown(text) == "\ufeff# T\r\n\r\n```python\r\nb = 2\r\n```\r\nno end"
 
 
 def test_a_block_hidden_by_a_comment_is_not_shown_either():
     text = "a\n\n<!-- snippet: hide -->\n```python\nassert x\n```\n\nb\n"
     assert find_blocks(text, "page.md")[0][0].options.hide
-    assert shown(text) == "a\n\n\nb\n"
+    assert visible_markdown(text) == "a\n\n\nb\n"
 
 
 def test_the_extensions_of_a_site_are_those_that_mkdocs_uses(write):
@@ -371,4 +371,4 @@ def test_whatever_a_page_says_each_code_line_is_its_source_line(pieces):
 def test_showing_only_takes_lines_away(pieces, end):
     text = end.join(pieces)
     kept = iter(text.splitlines(keepends=True))
-    assert all(line in kept for line in shown(text).splitlines(keepends=True))
+    assert all(line in kept for line in visible_markdown(text).splitlines(keepends=True))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
-from cardproof.snippets.run import turns
+from cardproof.snippets.run import protocol
 from cardproof.snippets.types import Limits
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ REPLIES = {
 def known(frame=None):
     """What the runner's loop in this process knows: descriptor, nonce, size."""
     frame = frame or sys._getframe()
-    while frame.f_code.co_name != "take_turns":
+    while frame.f_code.co_name != "follow_orders":
         frame = frame.f_back
     return dict(frame.f_locals)
 
@@ -83,7 +83,7 @@ def _page(folder: Path, request: pytest.FixtureRequest) -> Iterator[Pages]:
 
 @pytest.fixture
 def page(_page: Pages, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
-    monkeypatch.setattr(turns, "_PATIENCE", 0.2)
+    monkeypatch.setattr(protocol, "_PATIENCE", 0.2)
     yield _page
     assert_nothing_left(_page.runner, folder)
 
@@ -95,7 +95,7 @@ def passed(page: Pages, attack: str) -> list[bool]:
 
 
 def test_the_forger_would_succeed_if_the_kernel_were_not_asked(page: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns.Turns, "_is_waiting", lambda self: True)
+    monkeypatch.setattr(protocol.OrderChannel, "_is_waiting", lambda self: True)
     assert passed(page, "forge(known())") == [True, True, True]
 
 
@@ -155,7 +155,8 @@ def test_replaced_functions_do_not_decide_what_runs(page: Pages) -> None:
         "for name in list(sys.modules):\n    if name.startswith('cardproof.'):\n"
         "        for item in list(vars(sys.modules[name])):\n            if not item.startswith('__'):\n"
         "                setattr(sys.modules[name], item, nothing)\n"
-        "for found in gc.get_objects():\n    if getattr(found, '__module__', '') == 'cardproof.snippets.run.page':\n"
+        "for found in gc.get_objects():\n"
+        "    if getattr(found, '__module__', '') == 'cardproof.snippets.run.page_process':\n"
         "        for item in ('enter', 'wait', '_reply'):\n            try:\n"
         "                setattr(found, item, lambda *a, **k: globals())\n            except Exception:\n"
         "                pass\n"
@@ -182,7 +183,7 @@ def test_an_error_that_is_described_as_a_success_is_an_error(page: Pages) -> Non
 )
 def test_a_trace_function_does_not_see_the_loop(page: Pages) -> None:
     attack = (
-        "def trace(frame, event, argument):\n    if frame.f_code.co_name == 'take_turns':\n"
+        "def trace(frame, event, argument):\n    if frame.f_code.co_name == 'follow_orders':\n"
         "        frame.f_locals['code'] = frame.f_locals['error'] = None\n    return trace\n"
         "def begin():\n    frame = sys._getframe()\n    while frame:\n"
         "        frame.f_trace, frame.f_trace_opcodes, frame = trace, True, frame.f_back\n    sys.settrace(trace)\n"
@@ -243,5 +244,5 @@ def test_where_the_kernel_shows_nothing_replies_are_believed(page: Pages, monkey
     def closed(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(turns, "open", closed, raising=False)
+    monkeypatch.setattr(protocol, "open", closed, raising=False)
     assert page.out("print(1)", "print(2)") == "1\n2\n"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from running import Pages, assert_nothing_left, pages
 
-from cardproof.snippets.prove import Page, Policy, prove
+from cardproof.snippets.pages import Page, Policy, runs_of_pages
 from cardproof.snippets.results import findings_of
 from cardproof.snippets.run import record
-from cardproof.snippets.run.confine import landlock_version
-from cardproof.snippets.run.files import remove_folder
+from cardproof.snippets.run.isolation import landlock_version
+from cardproof.snippets.run.processes import remove_folder
 from cardproof.snippets.run.runner import Runner
 from cardproof.snippets.types import Limits
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left be
 LIMITS = Limits(block_seconds=2, page_seconds=8, file_bytes=2**20, output_bytes=2**16, processes=40)
 NOTES = (
     "import gc\nnotes = next(item for item in gc.get_objects() if type(item).__name__ == 'Notes')\n"
-    "from cardproof.snippets.run import messages\n"
+    "from cardproof.snippets.run import protocol\n"
 )
 
 
@@ -62,14 +62,14 @@ def test_a_long_report_of_a_crash_is_cut(page: Pages) -> None:
 
 @pytest.mark.attack("snippet", "messages without end on the runner's channel", "the limits of time hold")
 def test_messages_without_end_end_with_the_block(page: Pages) -> None:
-    code = f"{NOTES}while True:\n    notes.send(messages.StreamSwitched())"
+    code = f"{NOTES}while True:\n    notes.send(protocol.StreamSwitched())"
     assert page.error(code, timeout=0.5) == "timeout: over the limit of 0.5 s for a block"
 
 
 @pytest.mark.attack("snippet", "messages to the runner whose answers are never read", "the page fails")
 def test_a_page_that_reads_no_answers_does_not_hold_up_the_build(page: Pages) -> None:
     code = (
-        f"{NOTES}import os\ndata = messages.note_frame(messages.StreamSwitched(), notes._nonce)\n"
+        f"{NOTES}import os\ndata = protocol.note_frame(protocol.StreamSwitched(), notes._nonce)\n"
         "while True:\n    os.write(notes._channel, data)"
     )
     assert page.error(code) in (
@@ -81,7 +81,7 @@ def test_a_page_that_reads_no_answers_does_not_hold_up_the_build(page: Pages) ->
 @pytest.mark.attack("snippet", "pictures without end", "the page fails at 64 MiB")
 def test_pictures_without_end_are_limited(page: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "_ALL_PICTURES", 2**20)
-    code = f"{NOTES}while True:\n    notes.send(messages.PictureShown('a', 'iVBORw0K' + 'A' * 2**17))"
+    code = f"{NOTES}while True:\n    notes.send(protocol.PictureShown('a', 'iVBORw0K' + 'A' * 2**17))"
     assert page.error(code) == "over the limit of 1 MiB for the pictures of a page"
 
 
@@ -149,7 +149,7 @@ def statuses(hostile: str, tmp_path: Path, **more: object) -> list[PageRun]:
     """Prove three pages of which the second is hostile; return their runs."""
     texts = (_FINE, hostile, _FINE)
     found = [Page(f"page{number}.md", text, tmp_path) for number, text in enumerate(texts)]
-    runs = prove(found, Policy(preload=(), limits=LIMITS))
+    runs = runs_of_pages(found, Policy(preload=(), limits=LIMITS))
     assert [block.status for run in (runs[0], runs[2]) for block in run.blocks] == ["pass", "pass"]
     return runs
 
@@ -257,7 +257,7 @@ def test_the_environment_of_the_build_cannot_be_read(namespaces: bool, user: str
 
 def test_without_landlock_the_build_hides_itself() -> None:
     script = (
-        f"{_AS_USER}import os, subprocess\nfrom cardproof.snippets.run.confine import hidden\n"
+        f"{_AS_USER}import os, subprocess\nfrom cardproof.snippets.run.isolation import hidden\n"
         "def seen():\n    command = ['cat', f'/proc/{os.getpid()}/environ']\n"
         "    return b'sesame' in subprocess.run(command, capture_output=True).stdout\n"
         "with hidden():\n    with hidden():\n        inner = seen()\n    outer = seen()\nprint(inner, outer, seen())"

@@ -13,7 +13,7 @@ from cardproof.core.files import show_path
 from cardproof.core.terminal import write_data
 from cardproof.render.page_sources import config_of, run_pages
 from cardproof.report.terminal import pages_json_of, print_pages_report
-from cardproof.snippets.prove import policy_of, with_timeout
+from cardproof.snippets.pages import policy_of, with_timeout
 from cardproof.snippets.results import PagesRun
 
 

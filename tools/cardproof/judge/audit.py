@@ -1,7 +1,12 @@
-"""The audit: the chain from cards to verdicts on their claims."""
+"""The audit: the chain from cards to verdicts on their claims, and the comments of cards that ignore a finding.
+
+``# cardproof: ignore[flops] reason`` in a model index, ``<!-- cardproof: ignore[closed-site] reason -->`` in the text:
+after a value it is about its own line, alone on a line about the next one.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -10,10 +15,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.core.errors import InputError
+from cardproof.core.errors import InputError, did_you_mean
 from cardproof.core.measurements import Evidence, Recipe, Totals
 from cardproof.core.sealed_json import NewerError
-from cardproof.core.types import Finding, Need
+from cardproof.core.source import Source
+from cardproof.core.types import Finding, Need, Place
 from cardproof.evidence.records import source_files
 from cardproof.judge.card_report import (
     CardLists,
@@ -25,8 +31,8 @@ from cardproof.judge.card_report import (
     is_generated,
     model_row,
 )
-from cardproof.judge.ignores import apply_ignores
-from cardproof.judge.judge import Verdicts, judge
+from cardproof.judge.checks import checks_by_word
+from cardproof.judge.verdicts import Verdicts, judge
 from cardproof.measure.gather import GatheredEvidence, gather
 from cardproof.measure.speeds import Speed, Speeds, load_speeds
 from cardproof.plan.local_files import LocalFiles, find_local_files
@@ -34,12 +40,16 @@ from cardproof.plan.options import DEFAULTS, MeasureOptions
 from cardproof.plan.recall import plan
 from cardproof.read.cited_results import read_cited
 from cardproof.read.hub import header_facts
+from cardproof.read.markdown import lines_of
 from cardproof.snippets.results import PageRun, findings_of
 from cardproof.zoos.aliases import load_names
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings
     from cardproof.read import Card, Model, Reading
+
+_IGNORE = re.compile(r"(?P<before>.*?)(?:#|<!--)[ \t]{0,8}cardproof:[ \t]{0,8}ignore(?P<rest>[^\r\n]*)")
+_REST = re.compile(r"\[(?P<words>[a-z0-9., -]{1,200})\][ \t]*(?P<reason>.*)")
 
 
 def audit_cards(
@@ -157,3 +167,76 @@ class Audit(Struct, frozen=True):
             not_checkable=dict(nobody),
             full=lambda: lists,
         )
+
+
+class Ignore(Struct, frozen=True):
+    """One comment: the findings that it accepts, and the reason."""
+
+    place: Place
+    line: int
+    """The line that it is about."""
+    words: tuple[str, ...]
+    reason: str
+
+
+def apply_ignores(
+    source: Source, findings: Iterable[Finding], undecided: Collection[int], proved: bool
+) -> list[Finding]:
+    """Return a card's findings with the ignored ones as notes, and with findings about the ignores.
+
+    An ignore without a finding is a warning, except on the lines ``undecided``, and for checks that need a network if
+    the card's networks were not all ``proved``.
+    """
+    findings = list(findings)
+    if "cardproof:" not in source.text:
+        return findings
+    ignores, troubles = _read_ignores(source)
+    used: set[Ignore] = set()
+    for index, finding in enumerate(findings):
+        if finding.place.file != source.name or finding.fatal or finding.internal:
+            continue
+        for ignore in ignores:
+            if finding.place.line == ignore.line and finding.check in ignore.words:
+                used.add(ignore)
+                hint = f"ignored here: {ignore.reason}"
+                findings[index] = replace(finding, severity="note", hint=hint, fix=None, settled="ignored")
+    for ignore in ignores:
+        decided = ignore.line not in undecided and (proved or _needs_no_network(ignore.words))
+        if ignore not in used and decided:
+            message = f"unused ignore: {', '.join(ignore.words)} finds nothing on line {ignore.line}"
+            troubles.append(Finding(ignore.place, "ignore", "warning", message, "remove it"))
+    return findings + troubles
+
+
+def _read_ignores(source: Source) -> tuple[list[Ignore], list[Finding]]:
+    ignores: list[Ignore] = []
+    troubles: list[Finding] = []
+    known = checks_by_word()
+    markdown = source.path.suffix.lower() in (".md", ".mdx")
+    for number, (start, line, is_code) in enumerate(lines_of(source.text), 1):
+        text = "" if markdown and is_code else line.rstrip("\r\n")  # in code, an ignore is only an example
+        match = _IGNORE.match(text) if "cardproof:" in text and len(text) < 5000 else None
+        if match is None:
+            continue
+        place = source.place(start + match.end("before"), start + len(text))
+        rest = _REST.match(match["rest"])
+        words = tuple(word.strip() for word in rest["words"].split(",") if word.strip()) if rest else ()
+        reason = rest["reason"].strip().removesuffix("-->").strip() if rest else ""
+        unknown = [word for word in words if word not in known]
+        if not words or unknown:
+            what = f"no check is called {', '.join(unknown)}" if unknown else "an ignore names what it ignores"
+            what += did_you_mean(unknown[0], sorted(known)) if unknown else ""
+            hint = "write ignore[check] and a reason; checks are the words in brackets of reports"
+            troubles.append(Finding(place, "ignore", "error", what, hint))
+        elif not reason:
+            message = "an ignore needs a reason; this one ignores nothing"
+            troubles.append(Finding(place, "ignore", "error", message, "give the reason behind the brackets"))
+        else:
+            alone = not match["before"].strip()
+            ignores.append(Ignore(place, number + 1 if alone else number, words, reason))
+    return ignores, troubles
+
+
+def _needs_no_network(words: tuple[str, ...]) -> bool:
+    checks = [checks_by_word()[word] for word in words]
+    return all(check.judge is None and check.check_model is None and check.check_card for check in checks)

@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from cardproof.core.measurements import Reproduction
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.types import Finding, Judgement, shorten
-from cardproof.judge.checks._counts import conventions_of, found_count, reproductions_of, tolerance_of, within
+from cardproof.judge.checks._counts import conventions_of, found_count, is_within, reproductions_of, tolerance_of
 from cardproof.judge.checks._network import FEW_DIGITS
 from cardproof.judge.checks.flops import is_size_assumed
 from cardproof.judge.discrepancies import describe, discrepancies_of
-from cardproof.judge.passes import COUNTS, Judged
+from cardproof.judge.other_networks import COUNTS, Judged
 from cardproof.measure.count.tools import TOOLS
 
 FEW_ROWS = 3
@@ -43,7 +43,7 @@ ROUNDED_DIGITS = 4
 """Digits up to which a class count or an input size that was found for one cell must not contradict its siblings."""
 
 
-def settle(judged: Iterable[Judged]) -> list[Finding]:
+def judge_columns(judged: Iterable[Judged]) -> list[Finding]:
     """Judge the columns of one card, given the judgements of its claims one by one; return the findings about them."""
     columns: dict[object, list[Judged]] = {}
     for one in judged:
@@ -51,10 +51,10 @@ def settle(judged: Iterable[Judged]) -> list[Finding]:
         if claim.kind in COUNTS and claim.is_field and claim.number and one.context.counts:
             column = claim.column or (claim.place.file, claim.name)
             columns.setdefault((claim.kind, column), []).append(one)
-    return [finding for rows in columns.values() for finding in _settle(rows)]
+    return [finding for rows in columns.values() for finding in _judge_column(rows)]
 
 
-def _settle(rows: list[Judged]) -> Iterator[Finding]:
+def _judge_column(rows: list[Judged]) -> Iterator[Finding]:
     yield from _warn_of_form(rows)
     judged = [row for row in rows if row.judgement.verdict in ("confirmed", "refuted")]
     known = bool(judged) and judged[0].context.settings.conventions == "known"
@@ -99,7 +99,7 @@ def _fits(row: Judged) -> set[str]:
     if row.what == "flops" and row.context.settings.flops == "multiply-adds":
         values[TWICE] = 2 * row.context.of_run.multiply_adds
     tolerance = tolerance_of(row.claim, row.context)
-    return {name for name, value in values.items() if within(value, row.stated, tolerance)}
+    return {name for name, value in values.items() if is_within(value, row.stated, tolerance)}
 
 
 def _confirm_conventions(rows: list[Judged]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cardproof.core.types import Finding
     from cardproof.render.page_sources import Sources
-    from cardproof.snippets.prove import Page, Policy
+    from cardproof.snippets.pages import Page, Policy
     from cardproof.snippets.run.runner import Runner
     from cardproof.snippets.types import Block, Device, Limits, Outcome
 
@@ -266,7 +266,7 @@ class _Prover:
         from msgspec.structs import replace
 
         from cardproof.render.page_sources import Sources
-        from cardproof.snippets.prove import page_blocks, with_timeout
+        from cardproof.snippets.pages import page_blocks, with_timeout
 
         if self._sources is None:
             self._sources = Sources(self._root)
@@ -290,7 +290,7 @@ class _Prover:
 
     def outcomes(self, proof: _Proof) -> Sequence[Outcome]:
         """Return the outcomes of a page's blocks; the first call runs the page."""
-        from cardproof.snippets.prove import run_blocks
+        from cardproof.snippets.pages import run_blocks
         from cardproof.snippets.types import Outcome
 
         if proof.outcomes is None:
@@ -316,7 +316,7 @@ class _Prover:
 
     def _has_gpu(self, runner: Runner) -> bool:
         """Return whether torch sees a GPU, tested in a separate process if there may be one."""
-        from cardproof.snippets.prove import gpu_is_visible
+        from cardproof.snippets.pages import gpu_is_visible
         from cardproof.snippets.run.runner import Job, RunnerError
         from cardproof.snippets.types import Block, Options
 

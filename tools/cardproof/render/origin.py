@@ -12,7 +12,7 @@ from jinja2.lexer import Token, TokenStream
 from msgspec import Struct, field
 
 from cardproof.core.files import show_path
-from cardproof.snippets.find.include import aligned, filled
+from cardproof.snippets.find.page import align_lines, fill_gaps
 
 if TYPE_CHECKING:
     from cardproof.render.templates import Templates
@@ -40,7 +40,7 @@ def trace(templates: Templates, text: str, file: str, variables: Mapping[str, An
     if _MARKS.sub("", marked) == rendered:
         known = [place for _, place in found]
     else:
-        known = filled(aligned([line for line, _ in found], [place for _, place in found], lines), (file, 1))
+        known = fill_gaps(align_lines([line for line, _ in found], [place for _, place in found], lines), (file, 1))
     shown = {name: show_path(Path(name)) for name in {name for name, _ in known}}
     return rendered, {number: (shown[name], line) for number, (name, line) in enumerate(known, 1)}
 

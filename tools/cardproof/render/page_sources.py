@@ -20,17 +20,17 @@ from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place
 from cardproof.evidence.records import file_name
 from cardproof.render.output.text import read_stamp
-from cardproof.snippets.prove import (
+from cardproof.snippets.pages import (
     Page,
     Policy,
     extensions_text,
     gpu_is_visible,
-    not_run,
     page_blocks,
     policy_of,
-    prove,
     run_blocks,
     run_of,
+    run_without_gpu,
+    runs_of_pages,
 )
 from cardproof.snippets.results import FOLDER, PageRun, PagesRun, SiteRuns, dump_runs, findings_of, load_runs
 from cardproof.snippets.run.runner import Runner
@@ -203,7 +203,7 @@ def _run_file(path: Path, policy: Policy, runner: Runner, result: PagesRun, rewr
         blocks, findings = page_blocks(page, own)
         for device in own.devices:
             if device == "cuda" and not gpu_is_visible():
-                runs.append(not_run(page, device, own))
+                runs.append(run_without_gpu(page, device, own))
                 continue
             found, random = run_blocks(page, blocks, device, own, runner)
             runs.append(run_of(page, device, own, "", found, findings, random))
@@ -237,12 +237,12 @@ def _pages(path: Path, policy: Policy) -> list[tuple[Page, Policy]]:
 def _updated(path: Path, pages: list[Page], outcomes: list[Outcome]) -> dict[Path, str]:
     """Return the files in which outputs are outdated, with new texts: a page, or its template and includes."""
     origins = {file for page in pages for file, _ in page.origin.values()}
-    from cardproof.snippets.update import update
+    from cardproof.snippets.update import update_outputs
 
     changed: dict[Path, str] = {}
     for file in sorted(origins) or [show_path(path)]:
         source, _ = read_source(Path(file) if origins else path, file)
-        if source and (new := update(source.text, outcomes, file if origins else None)) != source.text:
+        if source and (new := update_outputs(source.text, outcomes, file if origins else None)) != source.text:
             changed[source.path] = ("\ufeff" if source.bom else "") + new
     return changed
 
@@ -281,7 +281,7 @@ def prove_site(
             progress(done, total, name)
 
     pages = [page for card in found for page in found[card]]
-    proved = prove(pages, policy_of(settings), stored, count)
+    proved = runs_of_pages(pages, policy_of(settings), stored, count)
     result.ran = ran[0] if ran else 0
     result.recalled = sum(run.key != "" for run in proved) - result.ran
     for run in proved:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cardproof.snippets.compare.expect import Expectation, Span, expectations
-from cardproof.snippets.compare.match import Comparison, compare
-from cardproof.snippets.compare.outputs import same
+from cardproof.snippets.compare.comparison import Comparison, compare
+from cardproof.snippets.compare.outputs import same_output
+from cardproof.snippets.compare.stated_outputs import Expectation, Span, expectations
 from cardproof.snippets.types import Block, ConsoleError, Outcome
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|$)")
@@ -27,7 +27,7 @@ class Edit(Struct, frozen=True):
     """Without their line ends."""
 
 
-def update(source_text: str, outcomes: Iterable[Outcome], file: str | None = None) -> str:
+def update_outputs(source_text: str, outcomes: Iterable[Outcome], file: str | None = None) -> str:
     """Return a source with the outdated outputs of its blocks rewritten; everything outside them stays as it is.
 
     ``file`` is the source's name in the blocks; None: that of each outcome's block. An output is not rewritten if its
@@ -123,7 +123,7 @@ def _new_lines(result: Comparison) -> list[str]:
     stated, got = result.expectation.text.split("\n"), result.got.split("\n")
     if len(stated) != len(got) or "..." in result.expectation.text:
         return got
-    return [old if same(old, new) else new for old, new in zip(stated, got, strict=True)]
+    return [old if same_output(old, new) else new for old, new in zip(stated, got, strict=True)]
 
 
 def _rewritten(code: Sequence[str], result: Comparison) -> list[str] | None:
@@ -159,7 +159,7 @@ def _reads_back(block: Block, code: Sequence[str], new: Sequence[str], result: C
     except ConsoleError:
         return False
     found = [e for e in stated if e.kind == old.kind and e.line == (old.line if old.spans else first)]
-    return len(stated) == len(before) and len(found) == 1 and same(found[0].text, result.got)
+    return len(stated) == len(before) and len(found) == 1 and same_output(found[0].text, result.got)
 
 
 def _prefix(source: Sequence[str], line: int, rest: str) -> str | None:

@@ -127,7 +127,7 @@ def compare(
     """Confirm a stated number within the tolerance of its field, or refute it with a fix."""
     tolerance = tolerance_of(claim, context)
     allowed, difference = allowed_text(tolerance, stated), signed(found - stated.value, stated.value)
-    if within(found, stated, tolerance):
+    if is_within(found, stated, tolerance):
         return Judgement(claim, "confirmed", found, unit, allowed, difference, method=method)
     fix = fix_of(claim, stated, found)
     return Judgement(
@@ -157,7 +157,7 @@ def tolerance_of(claim: Claim, context: Context, default: Tolerance = Tolerance(
     return next((tolerance for name, tolerance in given.items() if kind_of(name) == claim.kind), default)
 
 
-def within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -> bool:
+def is_within(found: int | float | Decimal, stated: Number, tolerance: Tolerance) -> bool:
     """Return whether a found value is the stated one within a tolerance."""
     value = Decimal(str(found))
     if not stated.value and value:

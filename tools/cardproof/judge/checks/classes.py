@@ -65,7 +65,7 @@ from msgspec.structs import replace
 from cardproof.core.numbers import has_own_scale
 from cardproof.core.types import Claim, Judgement, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import compare, tolerance_of, within
+from cardproof.judge.checks._counts import compare, is_within, tolerance_of
 
 METHOD = "scores that the network puts out for one image on the meta device"
 
@@ -80,7 +80,7 @@ def judge(claim: Claim, context: Context) -> Judgement:
         return Judgement(claim, "unchecked", unit="classes", reason="the output is not one score for each class")
     scores = shape[1]
     if has_own_scale(claim.stated):  # the classes of ImageNet-21k are 21,841
-        if not within(scores, stated, tolerance_of(claim, context)):
+        if not is_within(scores, stated, tolerance_of(claim, context)):
             reason = f"the output has {scores:,} scores; '{claim.stated}' is rounded, and may be those of a data set"
             return Judgement(claim, "unchecked", scores, "classes", method=METHOD, reason=reason)
     else:

@@ -111,10 +111,10 @@ from cardproof.core.types import Claim, Judgement
 from cardproof.judge.checks import Check, Context, preprocessing
 from cardproof.judge.checks._counts import (
     conventions_of,
+    is_within,
     judge_count,
     reproductions_of,
     tolerance_of,
-    within,
 )
 from cardproof.read.claims import image_size
 
@@ -163,7 +163,7 @@ def _may_be_of_a_tool(judgement: Judgement, context: Context) -> bool:
     stated = judgement.claim.number
     assert stated
     values = conventions_of(context, "flops").values() if context.settings.conventions == "known" else ()
-    return any(within(value, stated, tolerance_of(judgement.claim, context)) for value in values)
+    return any(is_within(value, stated, tolerance_of(judgement.claim, context)) for value in values)
 
 
 def _without_size(judgement: Judgement, context: Context) -> Judgement:

@@ -120,7 +120,7 @@ def check_card(context: CardContext) -> Iterator[Finding]:
             message = f"'{masked(address)[:200]}' holds {secret.what}: everyone who reads the card has it"
             hint = "make it invalid where it was issued, and write the address without it"
             yield Finding(place, "credentials-in-link", "error" if secret.certain else "warning", message, hint)
-        if not is_code and (trouble := wrong(address)):
+        if not is_code and (trouble := address_fault(address)):
             check, message, hint = trouble
             yield Finding(place, check, "warning", message, hint)
         elif closed := closed_since(address):
@@ -141,7 +141,7 @@ def addresses(text: str) -> Iterator[tuple[str, int, bool]]:
             yield _trimmed(match.group()), line.start + match.start(), is_code
 
 
-def wrong(address: str) -> tuple[str, str, str] | None:
+def address_fault(address: str) -> tuple[str, str, str] | None:
     """Return check, message and hint for an invalid address; None if it is valid."""
     if len(address) > LONGEST:
         return None

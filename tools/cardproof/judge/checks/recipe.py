@@ -72,7 +72,7 @@ from cardproof.core.numbers import parse_number
 from cardproof.core.settings import Tolerance
 from cardproof.core.types import Claim, Judgement, Verdict, shorten
 from cardproof.judge.checks import Check, Context
-from cardproof.judge.checks._counts import allowed_text, edit, tolerance_of, within
+from cardproof.judge.checks._counts import allowed_text, edit, is_within, tolerance_of
 
 TECHNIQUES = "training techniques"
 SHOWS = ("recipe",)
@@ -111,7 +111,7 @@ def _judge_value(claim: Claim, context: Context, recipe: Recipe) -> Judgement:
             f"has {logged}: one of them was changed since."
         )
         return replace(refuted, explanation=explanation)
-    if within(found, stated, tolerance):
+    if is_within(found, stated, tolerance):
         verdict: Verdict = "cited" if logged is None else "confirmed"
         return Judgement(claim, verdict, shown, "", allowed, "0", method=method)
     difference = f"{found - stated.value:+f}".replace("-", "−")

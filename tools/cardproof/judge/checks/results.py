@@ -96,7 +96,7 @@ from cardproof.core.names import ACCURACIES, canonical_dataset, kind_of
 from cardproof.core.numbers import equal_as_written, parse_number, show_count
 from cardproof.core.types import Claim, Finding, Judgement, Number, shorten
 from cardproof.judge.checks import CardContext, Check, Context
-from cardproof.judge.checks._counts import allowed_text, fix_of, tolerance_of, within
+from cardproof.judge.checks._counts import allowed_text, fix_of, is_within, tolerance_of
 from cardproof.read.claims import weights_file
 
 
@@ -157,7 +157,7 @@ def _judge_by_images(claim: Claim, context: Context, stated: Number, result: Eva
     judgement = Judgement(
         claim, "confirmed", shown, "%", allowed, difference, method=method, detail=detail, interval=interval
     )
-    if within(found, stated, tolerance):
+    if is_within(found, stated, tolerance):
         return replace(judgement, difference="0 images off") if equal_as_written(found, stated) else judgement
     inside = interval[0] * 100 <= stated.value <= interval[1] * 100
     meaning = (

@@ -18,7 +18,7 @@ from cardproof.core.cache import Entry, open_cache
 from cardproof.core.clock import now
 from cardproof.core.secrets import masked, secret_of
 from cardproof.core.types import Finding, Place
-from cardproof.judge.checks.links import addresses, closed_since, wrong
+from cardproof.judge.checks.links import address_fault, addresses, closed_since
 from cardproof.judge.online.request import STATES, Answer, ask
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _places(reading: Reading) -> dict[str, list[Place]]:
                 continue
             if secret_of(address):
                 continue  # it is reported as such, and sent nowhere
-            if wrong(address) is None and closed_since(address) is None and _host(address):
+            if address_fault(address) is None and closed_since(address) is None and _host(address):
                 place = card.source.place(start, start + len(address))
                 places.setdefault(address.partition("#")[0], []).append(place)
     return places

@@ -16,7 +16,7 @@ from cardproof.core.names import ACCURACIES
 from cardproof.core.numbers import parse_number, show_count
 from cardproof.core.secrets import masked
 from cardproof.core.types import SHOWN_VERDICTS, Claim, Judgement, ShownVerdict
-from cardproof.judge.judge import FOUND, ModelVerdicts
+from cardproof.judge.verdicts import FOUND, ModelVerdicts
 from cardproof.render.catalog.badges import ATTENTION
 from cardproof.render.output.text import slug
 from cardproof.render.views.evidence import RecordView, record_kind

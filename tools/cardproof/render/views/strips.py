@@ -56,9 +56,9 @@ def insert_strips(text: str, runs: Sequence[PageRun]) -> str:
         lines[end:end] = [(prefix + line).rstrip() for line in inserted]
     result = "\n".join(lines)
     if _HIDDEN.search(result):
-        from cardproof.snippets.find.blocks import shown
+        from cardproof.snippets.find.blocks import visible_markdown
 
-        return shown(result)
+        return visible_markdown(result)
     return result
 
 

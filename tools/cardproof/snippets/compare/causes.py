@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from cardproof.snippets.run.course import Scope
+from cardproof.snippets.run.schedule import Scope
 from cardproof.snippets.types import Block, Outcome
 
 _BUILTIN = frozenset(dir(builtins))
@@ -93,7 +93,7 @@ def _undefined(outcome: Outcome, earlier: Sequence[Outcome], first: int, scope: 
 
 
 def _leaves_out(block: Block) -> bool:
-    from cardproof.snippets.compare.expect import expectations
+    from cardproof.snippets.compare.stated_outputs import expectations
 
     return block.console and any(stated.example and stated.example.left_out for stated in expectations(block))
 

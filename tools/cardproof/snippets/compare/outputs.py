@@ -63,7 +63,7 @@ class Token(Struct, frozen=True):
 SameNumber = Callable[[Token, Token], bool]
 
 
-def same(want: str, got: str) -> bool:
+def same_output(want: str, got: str) -> bool:
     """Return whether a cleaned output equals a strictly stated one, as any version of torch or numpy writes it."""
     if _matches(want, got, _same_number) or _matches_as_doctest_does(want, got):
         return True
@@ -71,14 +71,14 @@ def same(want: str, got: str) -> bool:
     return pair != (want, got) and _matches(*pair, _same_number)
 
 
-def close(want: str, got: str) -> bool:
+def close_output(want: str, got: str) -> bool:
     """Return whether an output equals a stated one except for numbers that differ by less than 1e-5 of themselves."""
-    return same(want, got) or _matches(*in_one_spelling(want, got), _close_number)
+    return same_output(want, got) or _matches(*in_one_spelling(want, got), _close_number)
 
 
-def alike(want: str, got: str) -> bool:
+def same_kinds(want: str, got: str) -> bool:
     """Return whether an output equals a loosely stated one: except for numbers, which may be whole or not."""
-    return same(want, got) or _matches(want, got, _same_kind)
+    return same_output(want, got) or _matches(want, got, _same_kind)
 
 
 def has_decimals(text: str) -> bool:

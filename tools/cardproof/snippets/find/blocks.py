@@ -13,9 +13,18 @@ from msgspec.structs import replace
 from cardproof.core.errors import InputError
 from cardproof.core.types import Finding, Place, Severity
 from cardproof.snippets.console import is_console
-from cardproof.snippets.find.options import comment_options, fence_options
-from cardproof.snippets.find.overlooked import overlooked
-from cardproof.snippets.find.page import CONSOLE, PYTHON, Comment, Fence, ObservedPage, Prose, indentation
+from cardproof.snippets.find.missed_fences import missed_fences
+from cardproof.snippets.find.page import (
+    CONSOLE,
+    PYTHON,
+    Comment,
+    ConvertedPage,
+    Fence,
+    Prose,
+    comment_options,
+    fence_options,
+    indentation,
+)
 from cardproof.snippets.types import Block, Options
 
 CHECK = "snippets"
@@ -57,38 +66,38 @@ def find_blocks(
     ``text``, from 1, to the file and line that they were rendered from; other lines are those of ``file``. Raises the
     error of Markdown for an extension that cannot be loaded.
     """
-    from cardproof.snippets.find.observe import observe
+    from cardproof.snippets.find.conversion import convert_page
 
     body, first = _without_front_matter(text)
-    page = observe(body, extensions, extension_configs, base_path)
+    page = convert_page(body, extensions, extension_configs, base_path)
     return _found(_Finder(page, body, file, first, origin or {}))
 
 
 def find_readme_blocks(text: str, file: str) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     """Return what ``find_blocks`` does for a README that no site converts: what GitHub and PyPI show as code."""
-    from cardproof.snippets.find.commonmark import observe_commonmark
+    from cardproof.snippets.find.conversion import convert_readme
 
     body, first = _without_front_matter(text)
-    return _found(_Finder(observe_commonmark(body), body, file, first, {}))
+    return _found(_Finder(convert_readme(body), body, file, first, {}))
 
 
 def _found(finder: _Finder) -> tuple[tuple[Block, ...], tuple[Finding, ...]]:
     finder.walk()
-    finder.overlooked()
+    finder.report_missed()
     blocks = tuple(block for block in finder.blocks if block.code.strip())  # what was to be included may be missing
     return blocks, tuple(sorted(finder.findings, key=lambda finding: finding.place.start))
 
 
-def shown(text: str) -> str:
+def visible_markdown(text: str) -> str:
     """Return a page's Markdown without hidden lines: set-up comments, ``.hide`` blocks, ``# snippet: hide`` lines.
 
     Everything else stays byte for byte.
     """
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", text)
-    from cardproof.snippets.find.observe import observe
+    from cardproof.snippets.find.conversion import convert_page
 
     body, first = _without_front_matter(text)
-    page = observe(body, EXTENSIONS, EXTENSION_CONFIGS, ".")
+    page = convert_page(body, EXTENSIONS, EXTENSION_CONFIGS, ".")
     finder = _Finder(page, body, "", first, {})
     finder.walk()
     hidden = {page.origins[index][1] + first for index in finder.hidden if page.origins[index][0] is None}
@@ -133,14 +142,14 @@ def _without_front_matter(text: str) -> tuple[str, int]:
     return body, text.count("\n") - body.count("\n")
 
 
-def _comment_end(page: ObservedPage, start: int) -> int:
+def _comment_end(page: ConvertedPage, start: int) -> int:
     return next((i + 1 for i in range(start, len(page.lines)) if "-->" in page.lines[i]), len(page.lines))
 
 
 class _Finder(Struct):
     """Walks over the visible parts of a page and collects its blocks."""
 
-    page: ObservedPage
+    page: ConvertedPage
     body: str
     """The page's text without front matter, before inclusion."""
     file: str
@@ -168,8 +177,8 @@ class _Finder(Struct):
                 self._comments.append(item)
         self._drop_comments()
 
-    def overlooked(self) -> None:
-        for found in overlooked(self.page):
+    def report_missed(self) -> None:
+        for found in missed_fences(self.page):
             self._finding(*found)
         for path in self.page.missing:
             line = next((i for i, text in enumerate(self.body.split("\n")) if path in text), 0) + 1 + self.first

@@ -9,8 +9,6 @@ outside, or outlive its first process. Otherwise the supervisor adopts orphans a
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import fcntl
 import gc
 import importlib
 import json
@@ -18,34 +16,36 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cardproof.snippets.run.confine import confine
-from cardproof.snippets.run.files import remove_folder
-from cardproof.snippets.run.messages import END, HEADER, STATUS, Reach, frame
-from cardproof.snippets.run.page import run_page
-from cardproof.snippets.run.processes import close_descriptors, kill_descendants, reap
+from cardproof.snippets.run.isolation import (
+    REACHES,
+    adopt_orphans,
+    confine,
+    die_with_parent,
+    enter_namespaces,
+    may_read,
+    mount_own,
+    permitted_reach,
+)
+from cardproof.snippets.run.page_process import run_page
+from cardproof.snippets.run.processes import close_descriptors, kill_descendants, reap, remove_folder
+from cardproof.snippets.run.protocol import END, HEADER, STATUS, frame
 
-_REACHES: tuple[Reach, ...] = ("none", "network", "all")
-_NEW_NS, _NEW_USER, _NEW_PID, _NEW_NET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
-_PRIVATE, _REC, _NOSUID, _NODEV, _NOEXEC = 1 << 18, 1 << 14, 2, 4, 8
-_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
-_SIOCSIFFLAGS, _IFF_UP = 0x8914, 0x1
-_RUNNER_GONE, _NOT_PERMITTED = 3, 4
+_RUNNER_GONE = 3
+"""Exit status of the first process of a namespace if it was not the runner that ended the page."""
 
 
 def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
     """Import, report the state, and fork a page for each request until the runner closes the socket."""
     control = socket.socket(fileno=descriptor)
-    reach = _permitted_reach()
-    exposed = _succeeds(partial(_read, os.getppid()))
-    _adopt_orphans()
+    reach = permitted_reach()
+    exposed = may_read(os.getppid())
+    adopt_orphans()
     signal.signal(signal.SIGCHLD, lambda *_: reap())
     for name in preload:
         with contextlib.suppress(ImportError):
@@ -59,7 +59,7 @@ def main(descriptor: int, preload: Sequence[str]) -> NoReturn:
         if content["what"] == "state":
             control.sendall(frame(_state()))
         else:
-            content["reach"] = min(reach, content["reach"], key=_REACHES.index)
+            content["reach"] = min(reach, content["reach"], key=REACHES.index)
             pid = _fork(control, descriptors, content)
             control.sendall(frame({"pid": pid, "helpers": int(content["reach"] == "all")}))
     os._exit(0)
@@ -106,8 +106,8 @@ def _fork(control: socket.socket, descriptors: list[int], content: dict[str, Any
 
 def _supervise(descriptors: Sequence[int], content: dict[str, Any]) -> NoReturn:
     """Run the page below this process until the runner ends it; kill its processes, then exit."""
-    _adopt_orphans()
-    _enter_namespaces(content["reach"], content["network"])
+    adopt_orphans()
+    enter_namespaces(content["reach"], content["network"])
     if content["reach"] == "all":
         ended_by_runner = _run_in_namespace(descriptors)
     else:
@@ -122,8 +122,8 @@ def _run_in_namespace(descriptors: Sequence[int]) -> bool:
     """Fork the first process of the namespace, and wait until it and all others in it are gone."""
     first = os.fork()
     if first == 0:
-        _die_with_parent()
-        _mount_own()
+        die_with_parent()
+        mount_own()
         os._exit(0 if _run(*descriptors) else _RUNNER_GONE)
     close_descriptors(*descriptors[1:])
     return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]) != _RUNNER_GONE
@@ -141,7 +141,7 @@ def _run(lifeline: int, *descriptors: int) -> bool:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     child = os.fork()
     if child == 0:
-        _die_with_parent()
+        die_with_parent()
         close_descriptors(lifeline, reader, writer)
         with contextlib.suppress(OSError):  # when memory runs out, the kernel takes the page before the build
             Path("/proc/self/oom_score_adj").write_text("1000")
@@ -162,79 +162,3 @@ def _run(lifeline: int, *descriptors: int) -> bool:
                 return os.read(lifeline, 1) == END
             except OSError:
                 return False
-
-
-def _permitted_reach() -> Reach:
-    """Find out in a child process which namespaces are permitted here."""
-    if not Path("/proc/self/ns/pid").exists():
-        return "none"
-    return next((reach for reach in reversed(_REACHES[1:]) if _succeeds(partial(_try, reach))), "none")
-
-
-def _read(pid: int) -> None:
-    """Do what a page could do to read another process of its user. Raises OSError."""
-    confine()
-    Path(f"/proc/{pid}/environ").read_bytes()
-
-
-def _try(reach: Reach) -> None:
-    _enter_namespaces(reach, False)
-    if reach == "all" and not _succeeds(_mount_own):
-        raise OSError("mounts are not permitted")
-
-
-def _succeeds(action: Callable[[], None]) -> bool:
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-        except BaseException:
-            os._exit(_NOT_PERMITTED)
-        os._exit(0)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def _enter_namespaces(reach: Reach, network: bool) -> None:
-    """Enter new namespaces; the process namespace begins with the next child. Raises OSError."""
-    flags = (_NEW_PID | _NEW_NS if reach == "all" else 0) | (0 if network or reach == "none" else _NEW_NET)
-    if not flags:
-        return
-    user, group = os.getuid(), os.getgid()
-    try:
-        _call("unshare", flags)
-    except PermissionError:
-        _call("unshare", flags | _NEW_USER)
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    if flags & _NEW_NET:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
-
-
-def _mount_own() -> None:
-    """Mount an own ``/proc``, and a ``/dev/shm`` as big as the memory. Raises OSError."""
-    _call("mount", b"none", b"/", None, _REC | _PRIVATE, None)
-    _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
-    if Path("/dev/shm").is_dir():  # nosec B108  # an own one is mounted there
-        _call("mount", b"tmpfs", b"/dev/shm", b"tmpfs", _NOSUID | _NODEV, b"mode=1777")
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of orphaned descendants, if the system supports that."""
-    if Path("/proc/self").exists():
-        _call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _die_with_parent() -> None:
-    if Path("/proc/self").exists():
-        _call("prctl", _SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-
-
-def _call(name: str, *args: int | bytes | None) -> None:
-    """Call a function of the C library that returns -1 for an error."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), name)
-    longs = [ctypes.c_ulong(arg) if isinstance(arg, int) else arg for arg in args]
-    if function(*longs) == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")

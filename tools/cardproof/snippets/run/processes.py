@@ -1,16 +1,18 @@
-"""Processes: find, measure and kill the descendants of a process, whatever their group and session."""
+"""What a page leaves: find, measure and kill its processes, whatever their group and session; remove its folder."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 _PROC = Path("/proc")
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def descendants(pid: int, spare: Collection[int] = ()) -> list[int]:
@@ -99,3 +101,55 @@ def _signal(pids: set[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+def remove_folder(folder: Path) -> bool:
+    """Remove a folder that no process uses any more, whatever was done to it, and return whether it is gone.
+
+    Links are removed and not followed, closed folders are opened, and any depth is one loop with one descriptor.
+    """
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            folder.chmod(stat.S_IRWXU)
+            _empty(os.open(folder, _FOLDER))
+            folder.rmdir()
+        else:
+            folder.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _empty(here: int) -> None:
+    """Remove all that is in an open folder, and close it."""
+    above: list[str] = []
+    try:
+        while True:
+            below = _remove_files(here)
+            if below is not None:
+                os.chmod(below, stat.S_IRWXU, dir_fd=here)
+                above.append(below)
+                here = _moved(here, below)
+            elif above:
+                here = _moved(here, "..")
+                os.rmdir(above.pop(), dir_fd=here)
+            else:
+                return
+    finally:
+        os.close(here)
+
+
+def _remove_files(here: int) -> str | None:
+    """Remove the files and links of a folder up to its first folder; return its name."""
+    with os.scandir(here) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                return entry.name
+            os.unlink(entry.name, dir_fd=here)
+    return None
+
+
+def _moved(here: int, name: str) -> int:
+    there = os.open(name, _FOLDER, dir_fd=here)
+    os.close(here)
+    return there

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.snippets.compare.outputs import as_shown
-from cardproof.snippets.run.messages import Ran, Task, writable
+from cardproof.snippets.run.protocol import Ran, Task, writable
 from cardproof.snippets.run.statements import deepest_line
 from cardproof.snippets.types import Block, BlockRun, Image, Printed
 

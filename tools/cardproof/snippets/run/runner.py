@@ -30,13 +30,13 @@ from msgspec.structs import replace
 from cardproof.core.digests import digest_of_file
 from cardproof.core.paths import MOST_ENTRIES, PathError, named_files, resolve_inside
 from cardproof.snippets.names import tree_of
-from cardproof.snippets.run.confine import hidden
-from cardproof.snippets.run.course import Course
-from cardproof.snippets.run.files import remove_folder
-from cardproof.snippets.run.messages import Reach, Task
+from cardproof.snippets.run.fork_client import ForkServer, PageProcess, RunnerError, ServerState
+from cardproof.snippets.run.isolation import hidden
+from cardproof.snippets.run.monitor import Monitor
+from cardproof.snippets.run.processes import remove_folder
+from cardproof.snippets.run.protocol import Reach, Task
 from cardproof.snippets.run.record import Mask, Record
-from cardproof.snippets.run.server import ForkServer, PageProcess, RunnerError, ServerState
-from cardproof.snippets.run.watch import Watch
+from cardproof.snippets.run.schedule import Schedule
 from cardproof.snippets.run.worker import STATE
 from cardproof.snippets.types import Block, BlockRun, Device, Limits
 
@@ -125,29 +125,29 @@ class Runner:
         before it run again if that is cheap.
         """
         count = len(job.blocks)
-        course = Course(job.blocks, [_reason_not_to_run(block, job) for block in job.blocks], job.device)
+        schedule = Schedule(job.blocks, [_reason_not_to_run(block, job) for block in job.blocks], job.device)
         longer = sum(max(0.0, (block.options.timeout or 0.0) - self._limits.block_seconds) for block in job.blocks)
         until = time.monotonic() + self._limits.page_seconds + longer
         runs: list[BlockRun | None] = [None] * count
         first, again = 0, list[int]()
         while first < count:
             numbers = [*again, *range(first, count)]
-            found, ended = self._run(job, course, numbers, until)
+            found, ended = self._run(job, schedule, numbers, until)
             for number, ran in zip(numbers, found, strict=False):
                 runs[number] = ran if number >= first else runs[number]
             if ended is None:
                 break
             is_replay = ended < len(again)
             first = first if is_replay else numbers[ended] + 1
-            again = course.begin_again(first - 1, runs, replay=not is_replay)
+            again = schedule.begin_again(first - 1, runs, replay=not is_replay)
         return tuple(ran for ran in runs if ran)
 
     def _run(
-        self, job: Job, course: Course, numbers: Sequence[int], until: float
+        self, job: Job, schedule: Schedule, numbers: Sequence[int], until: float
     ) -> tuple[tuple[BlockRun, ...], int | None]:
         """Run blocks of a page in a process of their own; return their runs, and which was ended at its limit."""
-        if all(course.reasons[number] is not None for number in numbers):
-            return tuple(omitted for number in numbers if (omitted := course.omits(number))), None
+        if all(schedule.reasons[number] is not None for number in numbers):
+            return tuple(omitted for number in numbers if (omitted := schedule.omits(number))), None
         folder = Path(tempfile.mkdtemp(prefix="cardproof-"))
         try:
             for name in ("work", "home", "tmp"):
@@ -160,14 +160,14 @@ class Runner:
             task = self._task(job, folder, blocks)
             with self._page(job, folder, blocks) as page:
                 record = Record(task, job.device, Mask(folder, task.search_path))
-                watch = Watch(page, task, course, numbers, self._limits, until, record)
-                ran = watch.run()
+                monitor = Monitor(page, task, schedule, numbers, self._limits, until, record)
+                ran = monitor.run()
         finally:
             gone = remove_folder(folder)
         if not gone:
             warning = f"left files that could not be removed, in {folder}"
             ran = (*ran[:-1], replace(ran[-1], warnings=(*ran[-1].warnings, warning)))
-        return ran, watch.timed_out
+        return ran, monitor.timed_out
 
     @contextmanager
     def _page(self, job: Job, folder: Path, blocks: Sequence[Block]) -> Iterator[PageProcess]:
@@ -309,7 +309,7 @@ def _page_environment(job: Job, folder: Path, search_path: Sequence[str]) -> dic
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
         "PYTHONDONTWRITEBYTECODE": "1",  # a page leaves nothing beside the modules that it imports
-        "MPLBACKEND": f"module://{__package__}.plots",
+        "MPLBACKEND": f"module://{__package__}.matplotlib_backend",
         STATE: str(folder / "statements"),
         **job.environment,
     }

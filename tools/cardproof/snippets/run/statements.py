@@ -61,7 +61,7 @@ def statements(block: Block, flags: int) -> tuple[tuple[Statement, ...], int]:
 
     The whole block is compiled before any of it runs, as Python does with a file.
     """
-    from cardproof.snippets.compare.habit import valued_lines  # the process that forks pages does not need it
+    from cardproof.snippets.compare.value_comments import valued_lines  # the process that forks pages does not need it
 
     found = []
     valued = frozenset[int]() if block.console else valued_lines(block.code)
