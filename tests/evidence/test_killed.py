@@ -20,7 +20,7 @@ import pytest
 from sites import CARD, cardproof, write_site
 from warm import start_build
 
-from cardproof.core.files import SUFFIX
+from cardproof.core.journal import SUFFIX
 from cardproof.evidence.records import load
 
 if TYPE_CHECKING:

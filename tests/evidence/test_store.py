@@ -12,7 +12,7 @@ from sites import ONE_JOB, PARAMETERS
 from cardproof.build import render
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError
-from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, plain
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, plain
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import Record, load
 from cardproof.measure import submit as engine

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from cardproof.commands.edit import apply_fixes, fix_files
 from cardproof.commands.header_edits import EditError
 from cardproof.core.errors import InputError
+from cardproof.core.json import TamperedError, load_sealed
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate, parse_number, show_count, write_like
-from cardproof.core.sealed_json import TamperedError, load_sealed
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import Source
 from cardproof.evidence.records import SCHEMA, Record, load

@@ -164,7 +164,7 @@ def test_a_record_with_results_is_read_as_it_was_written(tmp_path):
 
 
 def test_a_record_from_before_there_were_results_is_still_good(tmp_path):
-    from cardproof.core.sealed_json import dump_sealed
+    from cardproof.core.json import dump_sealed
 
     evidence = Evidence("net", "z", "net", "k", None, (), None, None, WHERE)
     record = json.loads(dump(evidence))

@@ -15,7 +15,7 @@ from sites import CARD, MULTIPLY_ADDS, ONE_JOB, PARAMETERS, write_site
 
 from cardproof.build import render
 from cardproof.core.errors import InputError
-from cardproof.core.sealed_json import TamperedError
+from cardproof.core.json import TamperedError
 from cardproof.core.settings import load_settings
 from cardproof.evidence.records import load
 from cardproof.render.output.files import ERROR_PAGE_SCRIPTS, SCRIPTS, STYLES

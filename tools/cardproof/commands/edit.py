@@ -13,13 +13,12 @@ import click
 from cardproof.commands.header_edits import EditError, Header, result_of
 from cardproof.commands.options import PATH, epilog
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.files import show_path
 from cardproof.core.journal import OutsideError, check_link, replace_sources
+from cardproof.core.paths import show_path
 from cardproof.core.source import BOM_COLUMN, Source
 from cardproof.core.terminal import printable
 from cardproof.core.types import INDENTED, SEVERITIES, Finding, Fix
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, read_yaml, to_yaml
 from cardproof.read.details import read_details
 from cardproof.read.hub import LISTS, TEXTS, check_header
 from cardproof.read.hub_ids import TASKS, near

@@ -16,10 +16,10 @@ from cardproof.commands.render import program_reference
 from cardproof.commands.scaffold.cards import site_of_cards
 from cardproof.commands.scaffold.site import CITED, COMMON_FILES, site_of_models
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path, site_lock
-from cardproof.core.journal import finish_interrupted, replace_files
-from cardproof.core.json_text import strict_json
+from cardproof.core.journal import finish_interrupted, replace_files, site_lock
+from cardproof.core.json import strict_json
 from cardproof.core.measurements import Evidence
+from cardproof.core.paths import show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.terminal import printable, write_data
 from cardproof.core.types import Finding, Need

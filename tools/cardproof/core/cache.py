@@ -24,7 +24,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from cardproof.core.files import cache_folder
+from cardproof.core.paths import cache_folder
 
 MOST_KEPT = 200_000
 """Largest number of results; the oldest are deleted."""

@@ -17,12 +17,11 @@ from msgspec.structs import replace
 
 from cardproof.core.cache import Entry, cache_path, open_cache
 from cardproof.core.digests import digest_of_data, digest_of_files
-from cardproof.core.files import site_lock
-from cardproof.core.journal import replace_files
+from cardproof.core.journal import replace_files, site_lock
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, plain
 from cardproof.core.measurements import Evidence
 from cardproof.core.numbers import equal_as_written
 from cardproof.core.paths import resolve_inside
-from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, load_sealed, parse_sealed, plain
 from cardproof.core.types import Need, Question
 from cardproof.zoos import BUILT_IN
 

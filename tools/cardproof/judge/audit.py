@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError
+from cardproof.core.json import NewerError
 from cardproof.core.measurements import Evidence, Recipe, Totals
-from cardproof.core.sealed_json import NewerError
 from cardproof.core.types import Finding, Need
 from cardproof.evidence.records import source_files
 from cardproof.judge.card_report import (

@@ -12,9 +12,9 @@ from msgspec import field
 from msgspec.structs import fields, replace
 
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
+from cardproof.core.json import TamperedError, dump_sealed, load_sealed, plain
 from cardproof.core.measurements import Stored
-from cardproof.core.sealed_json import TamperedError, dump_sealed, load_sealed, plain
+from cardproof.core.paths import show_path
 from cardproof.zoos.digests import FAILED
 
 SCHEMA = "cardproof-speed/1"

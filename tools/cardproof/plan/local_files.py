@@ -14,8 +14,7 @@ from msgspec import Struct, field
 
 from cardproof.core.digests import digest_of_file
 from cardproof.core.errors import boundary
-from cardproof.core.files import show_path
-from cardproof.core.paths import hub_repository, is_regular, resolve_inside
+from cardproof.core.paths import hub_repository, is_regular, resolve_inside, show_path
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile, Place
 from cardproof.core.yaml import Mapping as MappingNode

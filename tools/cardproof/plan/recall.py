@@ -12,8 +12,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import boundary
+from cardproof.core.json import NewerError, TamperedError
 from cardproof.core.names import ACCURACIES, canonical_dataset
-from cardproof.core.sealed_json import NewerError, TamperedError
 from cardproof.core.types import Claim, Finding, Need, Number, Question
 from cardproof.evidence.records import (
     Dependencies,

@@ -11,8 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cardproof.core.errors import InputError, boundary
-from cardproof.core.files import address_in, near_file, show_path
-from cardproof.core.paths import files_below, is_inside, is_regular, root_of_argument
+from cardproof.core.paths import address_in, files_below, is_inside, is_regular, near_file, root_of_argument, show_path
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from cardproof.core.cache import Cache, Entry, open_cache, packed, unpacked
 from cardproof.core.digests import ABSENT, Stamps, digest_of_data, stamp_of_tree
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.judge.card_report import CardReport, facts_of, from_facts
 from cardproof.zoos import BUILT_IN, source_digest
 from cardproof.zoos.digests import is_asked

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from cardproof.core.digests import digest_of_data
 from cardproof.core.errors import InputError, TemplatesError
-from cardproof.core.files import near_file, show_path
-from cardproof.core.sealed_json import TamperedError
+from cardproof.core.json import TamperedError
+from cardproof.core.paths import near_file, show_path
 from cardproof.core.settings import Settings, load_settings
 from cardproof.core.source import read_source
 from cardproof.core.types import Finding, Place

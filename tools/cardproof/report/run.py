@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from cardproof import __version__
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.types import Finding, Judgement
 from cardproof.judge.card_report import CardReport, sort_findings
 

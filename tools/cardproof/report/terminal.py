@@ -12,8 +12,8 @@ import click
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from cardproof.core.files import show_path
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
+from cardproof.core.paths import show_path
 from cardproof.core.terminal import one_line, printable
 from cardproof.core.types import INDENTED, SEVERITIES, VERDICTS, Finding, Judgement, shorten
 from cardproof.judge.card_report import CardLists, block_row, claim_row, is_checkable

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from cardproof.core.json import dump_sealed, load_sealed, plain
 from cardproof.core.measurements import Stored
-from cardproof.core.sealed_json import dump_sealed, load_sealed, plain
 from cardproof.core.types import Finding, Place
 from cardproof.snippets.types import Outcome, Status
 

@@ -16,9 +16,8 @@ from msgspec import convert
 
 from cardproof.core.digests import digest_of_files
 from cardproof.core.errors import did_you_mean, error_text
-from cardproof.core.files import near_file
 from cardproof.core.measurements import Curve, Preprocessing, Recipe
-from cardproof.core.paths import is_regular
+from cardproof.core.paths import is_regular, near_file
 
 if TYPE_CHECKING:
     from torch import nn

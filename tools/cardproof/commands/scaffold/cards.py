@@ -9,8 +9,8 @@ from pathlib import Path
 from cardproof.commands.scaffold.families import RESERVED_NAMES
 from cardproof.commands.scaffold.site import COMMON_FILES, NewSite, fill_starters, quoted
 from cardproof.core.errors import InputError
-from cardproof.core.files import show_path
 from cardproof.core.names import kind_of
+from cardproof.core.paths import show_path
 from cardproof.read import Card, read_cards
 from cardproof.read.markdown import find_header
 from cardproof.report.terminal import plural, short_list

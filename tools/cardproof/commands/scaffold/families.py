@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from cardproof.core.measurements import Counts, Evidence
-from cardproof.core.yaml_text import Inline, to_yaml
+from cardproof.core.yaml import Inline, to_yaml
 from cardproof.judge.checks.data_sets import classes_of
 from cardproof.zoos.published import TASK, Published
 

@@ -16,7 +16,7 @@ from cardproof.commands.scaffold.families import Family, families, family_index,
 from cardproof.core.clock import now
 from cardproof.core.measurements import Evidence
 from cardproof.core.settings import Settings
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import to_yaml
 from cardproof.render.output.paths import page_templates, site_folders
 from cardproof.render.views.claims import short_count
 from cardproof.report.terminal import plural, short_list

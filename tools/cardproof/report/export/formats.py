@@ -9,12 +9,11 @@ from msgspec.structs import replace
 
 from cardproof import __version__
 from cardproof.core.errors import InputError, did_you_mean
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.secrets import masked
 from cardproof.core.settings import Settings
 from cardproof.core.types import Judgement, Verdict
-from cardproof.core.yaml import Scalar
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import Scalar, to_yaml
 from cardproof.judge.audit import Audit
 from cardproof.judge.card_report import claim_row
 from cardproof.read import Reading

@@ -11,8 +11,7 @@ from typing import Any
 from cardproof.core.names import ACCURACIES
 from cardproof.core.secrets import masked
 from cardproof.core.types import Judgement, Place, Verdict
-from cardproof.core.yaml import Mapping, Node, Scalar, Sequence
-from cardproof.core.yaml_text import to_yaml
+from cardproof.core.yaml import Mapping, Node, Scalar, Sequence, to_yaml
 from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import points
 from cardproof.read import Model

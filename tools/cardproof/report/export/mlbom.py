@@ -12,7 +12,7 @@ from typing import Any
 
 from cardproof import __version__
 from cardproof.core.clock import build_time
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.types import Judgement, LocalFile
 from cardproof.judge.audit import Audit
 from cardproof.plan.local_files import link_of

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cardproof import __version__
-from cardproof.core.json_text import strict_json
+from cardproof.core.json import strict_json
 from cardproof.core.source import BOM_COLUMN
 from cardproof.core.types import VERDICTS, Finding, Fix
 from cardproof.judge.checks import Check, all_checks, checks_by_word

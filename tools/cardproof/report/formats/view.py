@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cardproof.core.files import show_path
+from cardproof.core.paths import show_path
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.judge.card_report import CardLists, sort_findings, statement
 from cardproof.report.run import Run

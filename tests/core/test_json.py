@@ -13,7 +13,7 @@ from msgspec import Struct
 from sites import build
 
 from cardproof.core.digests import digest_of_data
-from cardproof.core.sealed_json import NewerError, TamperedError, dump_sealed, load_sealed
+from cardproof.core.json import NewerError, TamperedError, dump_sealed, load_sealed
 from cardproof.evidence.records import file_name, load
 
 
