@@ -7,7 +7,7 @@ from typing import Any
 
 from cardproof.core.types import Finding, Fix, Judgement, Place
 from cardproof.judge.card_report import CardLists, CardReport, claim_row, statement
-from cardproof.read.claims import make_claim
+from cardproof.read.models import make_claim
 from cardproof.report.run import Run
 
 

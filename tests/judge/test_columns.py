@@ -19,8 +19,7 @@ from cardproof.judge.checks import Context
 from cardproof.judge.columns import settle
 from cardproof.judge.judge import judge_claim
 from cardproof.judge.passes import Judged, vote
-from cardproof.read.claims import make_claim
-from cardproof.read.models import Table
+from cardproof.read.models import Table, make_claim
 from cardproof.read.tables import stated_model
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
-from cardproof.read.claims import weights_file
+from cardproof.read.models import weights_file
 
 METAFILE = """Collections:
   - Name: ResNet

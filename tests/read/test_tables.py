@@ -21,9 +21,9 @@ from cardproof.core.source import Source
 from cardproof.core.yaml import read_yaml
 from cardproof.judge.checks._counts import fix_of
 from cardproof.read import read_cards
-from cardproof.read.claims import image_size
 from cardproof.read.details import read_details
 from cardproof.read.hub import model_of_results
+from cardproof.read.models import image_size
 from cardproof.read.tables import read_tables
 
 README = """# Networks
@@ -252,7 +252,7 @@ def test_every_claim_of_a_table_stands_where_it_says(rows, end, bars):
 def test_a_fix_of_a_cell_holds_and_a_second_one_changes_nothing(number, measured, head, dress):
     def claims(text):
         source = Source("t.md", Path("t.md"), text)
-        from cardproof.read.claims import claims_of
+        from cardproof.read.models import claims_of
 
         return [claim for model in read_tables(source).models for claim in claims_of(model)]
 

@@ -20,7 +20,7 @@ from cardproof.core.types import Number, Place
 from cardproof.evidence.records import dependencies
 from cardproof.plan.recall import plan
 from cardproof.read import read_cards
-from cardproof.read.claims import make_claim
+from cardproof.read.models import make_claim
 from cardproof.zoos.aliases import Names, load_names, read_names
 
 ZOO = """

@@ -36,6 +36,17 @@ def show_path(path: Path) -> str:
     return absolute[len(here) + 1 :] if absolute.startswith(f"{here}/") else text
 
 
+def in_repository(file: str) -> str | None:
+    """Return a file's path from the root of the repository (or the working directory) with ``/``; None outside of it.
+
+    Services use these paths, whatever folder a tool runs in.
+    """
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    path = Path(os.path.normpath(here / file))
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
 def near_file(path: Path) -> str:
     """Return a question with the files beside a missing one whose names are most like its name; empty if none is."""
     try:

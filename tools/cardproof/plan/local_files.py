@@ -19,7 +19,7 @@ from cardproof.core.source import Source, read_source
 from cardproof.core.types import Finding, LicenceFile, LocalCode, LocalFile, MissingFile, Place
 from cardproof.core.yaml import Mapping as MappingNode
 from cardproof.core.yaml import Scalar, Sequence
-from cardproof.read.claims import weights_file
+from cardproof.read.models import weights_file
 
 if TYPE_CHECKING:
     from cardproof.core.settings import Settings

@@ -29,7 +29,7 @@ from cardproof.evidence.records import (
 )
 from cardproof.plan.evaluations import Plan, plan_evaluations
 from cardproof.plan.local_files import model_names, model_of_weights
-from cardproof.read.claims import image_size, weights_file
+from cardproof.read.models import image_size, weights_file
 from cardproof.zoos import ZooError
 from cardproof.zoos.digests import FAILED, network_digests
 

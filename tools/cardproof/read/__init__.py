@@ -15,12 +15,11 @@ from cardproof.core.paths import address_in, files_below, is_inside, is_regular,
 from cardproof.core.source import Source, read_source
 from cardproof.core.types import Claim, Finding, Place
 from cardproof.core.yaml import Mapping
-from cardproof.read.claims import claims_of
 from cardproof.read.hub import model_of_results
 from cardproof.read.index_shape import is_index, read_index
 from cardproof.read.markdown import Page, Span, read_page
 from cardproof.read.model_index import MARKDOWN, IndexReader
-from cardproof.read.models import Model, Table, UnreadTable
+from cardproof.read.models import Model, Table, UnreadTable, claims_of
 
 __all__ = ["Card", "Model", "Reading", "Span", "read_cards"]
 

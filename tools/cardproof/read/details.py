@@ -13,9 +13,8 @@ from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_stated
 from cardproof.core.source import Source
 from cardproof.core.types import Number
 from cardproof.core.yaml import Mapping, Node, Scalar
-from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.markdown import Line, text_lines
-from cardproof.read.models import Form, Model, UnreadTable
+from cardproof.read.models import Form, Model, TableValue, UnreadTable, parse_size
 from cardproof.read.table_cells import inner
 from cardproof.read.table_columns import COUNTS
 from cardproof.read.table_values import LEAST_RATIO, SMALLEST

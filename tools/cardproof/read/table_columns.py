@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from cardproof.core.names import ACCURACIES, BESIDE_ACCURACY, FIELDS, canonical_dataset, kind_of, normal_field, scale_of
 from cardproof.core.numbers import MAX_TEXT, parse_approximate
 from cardproof.core.source import Source
-from cardproof.read.claims import parse_size
+from cardproof.read.models import parse_size
 from cardproof.read.table_cells import Cell, RawTable, inner, links_of, plain
 
 COUNTS = ("parameters", "flops")

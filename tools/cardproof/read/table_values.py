@@ -13,7 +13,7 @@ from cardproof.core.names import ACCURACIES, normal_field, says_another_value
 from cardproof.core.numbers import MAX_TEXT, has_own_scale, parse_approximate
 from cardproof.core.source import Source
 from cardproof.core.types import Number
-from cardproof.read.claims import parse_size, why_unread
+from cardproof.read.models import parse_size, why_unread
 from cardproof.read.table_cells import APPROXIMATE, Cell, inner, value_of
 from cardproof.read.table_columns import COUNTS, SIDES, VALUE, Column
 

@@ -18,9 +18,8 @@ from cardproof.core.names import ACCURACIES, kind_of
 from cardproof.core.source import Source
 from cardproof.core.types import Finding
 from cardproof.core.yaml import Mapping, Scalar
-from cardproof.read.claims import TableValue, parse_size
 from cardproof.read.details import merged, stated_model
-from cardproof.read.models import Model, Result, Table, UnreadTable
+from cardproof.read.models import Model, Result, Table, TableValue, UnreadTable, parse_size
 from cardproof.read.table_cells import (
     MAX_LINES,
     MOST_COLUMNS,

@@ -55,7 +55,7 @@ class Zoo(Protocol):
     ``training_log(name)`` the name of the log that comes with the weights and its recipe, ``training_curve(name)`` an
     object with the attributes of :class:`cardproof.core.measurements.Curve` from that log, or None, and
     ``diagram(name)`` how the blocks of the network are built, in the form of
-    :class:`cardproof.zoos.diagrams.Diagram`. In the worker that measures, ``weights_of(name)`` gives the zoo's names of
+    :class:`cardproof.zoos.metadata.Diagram`. In the worker that measures, ``weights_of(name)`` gives the zoo's names of
     all weights of a network with the number of classes of each, and ``stated_results(name)`` the results that the zoo's
     own metadata state for them.
 

@@ -16,8 +16,7 @@ from cardproof.judge.checks.data_sets import common_name
 from cardproof.judge.checks.results import points
 from cardproof.read import Model
 from cardproof.read.cited_results import CitedSource
-from cardproof.read.hub import LISTS, TEXTS
-from cardproof.read.hub_ids import licence_id
+from cardproof.read.hub import LISTS, TEXTS, licence_id
 from cardproof.render.output.text import code_text, markdown_text
 from cardproof.render.views.about import read_paper
 from cardproof.render.views.cite import bibtex
