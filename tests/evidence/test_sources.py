@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import build
 
 from cardproof.evidence.records import NAMES, Record, load, source_files, source_state

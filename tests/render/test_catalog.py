@@ -13,7 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import CARD, MULTIPLY_ADDS, ONE_JOB, OTHER, PARAMETERS, write_site
 
 from cardproof.build import audit, render

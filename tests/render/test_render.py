@@ -10,7 +10,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import CARD, MULTIPLY_ADDS, ONE_JOB, PARAMETERS, write_site
 
 from cardproof.build import render

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 
 import pytest
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB
 
 from cardproof.build import audit

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outlet_runs import claim_rows
+from report_runs import claim_rows
 from sites import ONE_JOB, cardproof
 
 from cardproof.build import audit

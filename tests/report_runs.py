@@ -1,4 +1,4 @@
-"""Runs for tests of outlets, put together of findings and claims without measuring anything."""
+"""Runs for tests of reports, put together of findings and claims without measuring anything."""
 
 from __future__ import annotations
 
